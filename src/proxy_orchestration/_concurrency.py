@@ -1,0 +1,191 @@
+"""
+Task groups, worker pools and wake-ups that several rooms share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from proxy_orchestration.clock import Clock
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_FAIR_BACKLOG: Final = 64
+"""Results after which a worker lets others run, should its handler never yield."""
+
+
+@asynccontextmanager
+async def open_crew() -> AsyncIterator[TaskGroup]:
+    """
+    Open a task group from which a lone failure leaves as itself.
+    """
+    try:
+        async with anyio.create_task_group() as crew:
+            yield crew
+    except BaseExceptionGroup as group:
+        raise _lone(group) from None
+
+
+def _lone(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> bool:
+    """
+    Wait for that long by the clock at most; return whether the wait was over by itself.
+    """
+    over = False
+    async with open_crew() as crew:
+
+        async def ring() -> None:
+            await clock.sleep(seconds)
+            crew.cancel_scope.cancel()
+
+        crew.start_soon(ring)
+        await wait()
+        over = True
+        crew.cancel_scope.cancel()
+    return over
+
+
+class WorkPool(Generic[T, R]):
+    """
+    A queue for a fixed number of workers, and the mailbox of what they finish.
+
+    Workers loop over `take` and `put`; one collector loops over `finished`.
+    No task, lock or buffer is made per item. For one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._todo: deque[T] = deque()
+        self._done: deque[R] = deque()
+        self._more = anyio.Event()
+        self._news = anyio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """
+        Return how many items no worker has taken yet.
+        """
+        return len(self._todo)
+
+    def feed(self, items: Iterable[T]) -> None:
+        """
+        Queue further items and wake idle workers.
+        """
+        self._todo.extend(items)
+        self._more.set()
+
+    def withdraw(self) -> list[T]:
+        """
+        Take back every item that no worker has taken yet.
+        """
+        items = list(self._todo)
+        self._todo.clear()
+        return items
+
+    async def take(self) -> T:
+        """
+        Return the next item, waiting for one.
+        """
+        while not self._todo:
+            if self._more.is_set():
+                self._more = anyio.Event()
+            await self._more.wait()
+        return self._todo.popleft()
+
+    def put(self, result: R) -> bool:
+        """
+        Deliver a result; return whether the worker should let others run now.
+        """
+        self._done.append(result)
+        self._news.set()
+        return len(self._done) % _FAIR_BACKLOG == 0
+
+    def nudge(self) -> None:
+        """
+        Wake the collector although nothing is finished.
+        """
+        self._news.set()
+
+    async def news(self) -> None:
+        """
+        Return when something was put or a nudge came since the last return.
+        """
+        await self._news.wait()
+        self._news = anyio.Event()
+
+    def first_finished(self, limit: int) -> tuple[R, ...]:
+        """
+        Return the oldest results, at most `limit`, and leave them in the mailbox.
+        """
+        return tuple(self._done[index] for index in range(min(limit, len(self._done))))
+
+    def forget_finished(self, count: int) -> None:
+        """
+        Drop the oldest results, which the collector has seen to.
+        """
+        for _ in range(count):
+            self._done.popleft()
+
+
+class Hints:
+    """
+    Wake-ups by key within one process; who waits in another one has to poll.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+
+    def announce(self, key: str) -> None:
+        """
+        Wake everybody who listens to the key.
+        """
+        for listener in self._listeners.get(key, ()):
+            listener.hear()
+
+    @contextmanager
+    def listen(self, key: str) -> Iterator[Listener]:
+        """
+        Listen to a key from here on; announcements are remembered until the next wait.
+        """
+        listener = Listener()
+        self._listeners[key].add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners[key].discard(listener)
+            if not self._listeners[key]:
+                del self._listeners[key]
+
+
+class Listener:
+    """
+    One place where a hint arrives.
+    """
+
+    def __init__(self) -> None:
+        self._heard = anyio.Event()
+
+    def hear(self) -> None:
+        """
+        Take the hint.
+        """
+        self._heard.set()
+
+    async def wait(self, clock: Clock, seconds: float) -> bool:
+        """
+        Return when a hint came since the last return, or after that long; say which.
+        """
+        heard = await wait_at_most(clock, seconds, self._heard.wait)
+        self._heard = anyio.Event()
+        return heard

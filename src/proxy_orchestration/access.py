@@ -1,0 +1,147 @@
+"""
+Who acts, and what that person may do and see.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import attrs
+
+from proxy_orchestration._validators import is_identifier
+
+
+class Role(enum.Enum):
+    """
+    What a person is in the organization.
+    """
+
+    COORDINATOR = "coordinator"  # registers for others and answers for it
+    CHAPTER_ADMIN = "chapter_admin"  # oversees the batches of an organization
+    PEER_MENTOR = "peer_mentor"  # is registered for; may do nothing here
+    SERVICE = "service"  # a host's own process; acts through the verbs without an actor
+
+
+class Action(enum.Enum):
+    """
+    What a public verb does, as far as permission goes; the value completes "allow you to …".
+    """
+
+    SUBMIT = "submit registrations"
+    READ = "read batches"
+    RETRY = "retry a batch"
+    CANCEL = "cancel a batch"
+    RELABEL = "relabel a batch"
+    DELETE = "delete a batch"
+
+
+def _roles(values: Iterable[Role]) -> frozenset[Role]:
+    return frozenset(Role(value) for value in values)
+
+
+@attrs.frozen(kw_only=True)
+class Actor:
+    """
+    The authenticated person behind a call. Attribution comes from here only.
+
+    Attributes:
+        user_id: from the host's session, never from a payload; not empty.
+        roles: every role the person holds now.
+        organization_id: the organization the person acts in; not empty.
+    """
+
+    user_id: str = attrs.field(validator=is_identifier)
+    roles: frozenset[Role] = attrs.field(converter=_roles)
+    organization_id: str = attrs.field(validator=is_identifier)
+
+
+@attrs.frozen(kw_only=True)
+class Visibility:
+    """
+    Which batches an actor may know of.
+
+    Attributes:
+        organization_id: only batches of this organization.
+        coordinator_id: only batches of this coordinator; `None` for the whole organization.
+    """
+
+    organization_id: str
+    coordinator_id: str | None = None
+
+    def covers(self, *, organization_id: str, coordinator_id: str) -> bool:
+        """
+        Tell whether a batch of that owner is visible.
+        """
+        return self.organization_id == organization_id and self.coordinator_id in {None, coordinator_id}
+
+
+class AccessPolicy(Protocol):
+    """
+    Decides what an actor may do, see and register for. Asked at every verb, never cached.
+    """
+
+    def allows(self, actor: Actor, action: Action, /) -> bool:
+        """
+        Tell whether the actor's roles allow the action at all.
+        """
+        ...
+
+    def visibility(self, actor: Actor, /) -> Visibility:
+        """
+        Return which batches the actor may know of; others do not exist for that actor.
+        """
+        ...
+
+    async def out_of_scope(self, actor: Actor, mentor_ids: Collection[str], /) -> Collection[str]:
+        """
+        Return those of the mentors that the actor may not register for.
+
+        Asked once per request and once per retry. An exception means that it
+        is not known: the verb fails with it, and nothing is stored.
+        """
+        ...
+
+
+_ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
+    {
+        Role.COORDINATOR: frozenset(Action),
+        Role.CHAPTER_ADMIN: frozenset({Action.READ, Action.CANCEL}),
+        Role.PEER_MENTOR: frozenset(),
+        Role.SERVICE: frozenset(),
+    }
+)
+
+
+@attrs.define(eq=False)
+class CoordinatorAccess:
+    """
+    The default policy: coordinators act on their own batches.
+
+    Chapter admins read and cancel every batch of their organization. Peer
+    mentors may do nothing. No mentor is out of scope.
+    """
+
+    def allows(self, actor: Actor, action: Action, /) -> bool:
+        """
+        Tell whether one of the actor's roles allows the action.
+        """
+        return any(action in _ALLOWED[role] for role in actor.roles)
+
+    def visibility(self, actor: Actor, /) -> Visibility:
+        """
+        Return the organization for a chapter admin, the own batches for everybody else.
+        """
+        whole = Role.CHAPTER_ADMIN in actor.roles
+        return Visibility(
+            organization_id=actor.organization_id,
+            coordinator_id=None if whole else actor.user_id,
+        )
+
+    async def out_of_scope(self, actor: Actor, mentor_ids: Collection[str], /) -> Collection[str]:  # noqa: ARG002 - the port's signature
+        """
+        Return nobody: a host that knows chapters brings its own policy.
+        """
+        return ()

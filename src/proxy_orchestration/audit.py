@@ -1,0 +1,99 @@
+"""
+What is told about a settled run, and to whom.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class AuditEvent:
+    """
+    One run of a batch has settled. Holds ids, codes and counts; no personal data.
+
+    Attributes:
+        event_id: the same whenever this event is delivered; tell repeats by it.
+        batch_id: the batch.
+        run: the run that settled, from 1.
+        coordinator_id: who submitted the batch.
+        actor_id: who opened this run.
+        organization_id: the organization both acted in.
+        status: the batch's status after the run, as `BulkStatus` value.
+        total: items of the whole batch.
+        counts: items of the whole batch by state, as `ItemState` values; sums to `total`.
+        settled_at: when the run settled; aware, UTC.
+    """
+
+    event_id: str
+    batch_id: str
+    run: int
+    coordinator_id: str
+    actor_id: str
+    organization_id: str
+    status: str
+    total: int
+    counts: Mapping[str, int]
+    settled_at: datetime
+
+
+def audit_event_id(batch_id: str, run: int) -> str:
+    """
+    Return the one id of the event that says this run has settled.
+    """
+    return f"{batch_id}:run-{run}"
+
+
+class ProxyAuditLogger(Protocol):
+    """
+    Takes note of settled runs.
+
+    An event is stored with the run and delivered after it, once; again, with
+    the same `event_id`, only where the first answer was lost, late or an
+    error. May be called by several tasks at once.
+    """
+
+    async def log_bulk_submission(self, event: AuditEvent, /) -> None:
+        """
+        Take the event durably and return.
+
+        An exception, or no answer within `BulkSettings.audit_timeout`, is
+        logged, never reaches the submitter, and leads to another delivery.
+        """
+        ...
+
+
+@attrs.define(eq=False)
+class LoggingAuditLogger:
+    """
+    Writes each event to the standard library's logging at INFO.
+
+    Attributes:
+        logger: where to; `proxy_orchestration.audit` by default.
+    """
+
+    logger: logging.Logger = attrs.field(factory=lambda: logging.getLogger("proxy_orchestration.audit"))
+
+    async def log_bulk_submission(self, event: AuditEvent, /) -> None:
+        """
+        Log the event's ids and counts, as the message and as `extra` fields.
+        """
+        self.logger.info(
+            "run %d of batch %s settled: %s",
+            event.run,
+            event.batch_id,
+            event.status,
+            extra={
+                "event_id": event.event_id,
+                "batch_id": event.batch_id,
+                "run": event.run,
+                "actor_id": event.actor_id,
+                "status": event.status,
+                "counts": dict(event.counts),
+            },
+        )

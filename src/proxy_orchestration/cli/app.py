@@ -1,0 +1,190 @@
+"""
+The Typer application: what can be said on the command line, and nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import typer
+
+from proxy_orchestration.cli import driving, looking
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    PROGRAM,
+    ActorOption,
+    AfterOption,
+    BatchArgument,
+    Common,
+    ConcurrencyOption,
+    ExpectedRunOption,
+    FileArgument,
+    JsonOption,
+    KeyOption,
+    LabelOption,
+    LimitOption,
+    MentorsOption,
+    PaceOption,
+    PageOption,
+    ReasonOption,
+    StatusesOption,
+    StoreOption,
+)
+from proxy_orchestration.cli.session import run_command
+from proxy_orchestration.cli.submissions import read_request
+
+_NOTHING_CHANGED: Final = "Nothing was changed by this."
+
+_HELP: Final = f"""
+Register activities on behalf of many mentors. Every outcome is durable, nothing is registered twice.
+
+Batches live in a SQLite file (--db). Stop the program at any moment: "{PROGRAM} resume" carries on.
+"""
+
+_EPILOG: Final = "\n".join(
+    ("\b", "Exit codes:", *(f"{int(code):>5}  {code.meaning}" for code in ExitCode))  # \b keeps the lines
+)
+
+app = typer.Typer(
+    name=PROGRAM,
+    help=_HELP,
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def register(  # noqa: PLR0913 - a command's parameters are its options
+    file: FileArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    label: LabelOption = None,
+    key: KeyOption = None,
+    concurrency: ConcurrencyOption = 5,
+    pace: PaceOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Register every mentor of a CSV file as one batch.
+    """
+    common = Common(
+        store=store, as_json=as_json, actor=actor, concurrency=concurrency, pace=pace, creates=True
+    )
+    request = read_request(common, file, actor=actor, label=label, key=key)
+    run_command(
+        common, partial(driving.register, request=request, actor=actor), if_interrupted=_carry_on(common)
+    )
+
+
+@app.command()
+def status(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show every mentor of a batch and how the batch stands.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor)
+    run_command(common, partial(looking.status, batch_id=batch, actor=actor), if_interrupted=_NOTHING_CHANGED)
+
+
+@app.command()
+def retry(  # noqa: PLR0913 - a command's parameters are its options
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    mentors: MentorsOption = None,
+    expected_run: ExpectedRunOption = None,
+    concurrency: ConcurrencyOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Try the failed and unknown mentors of a batch again; what succeeded is not touched.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+    work = partial(
+        driving.retry, batch_id=batch, actor=actor, mentor_ids=mentors or None, expected_run=expected_run
+    )
+    run_command(common, work, if_interrupted=_carry_on(common))
+
+
+@app.command()
+def cancel(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Cancel what has not begun; calls in flight may finish.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor)
+    look = f"The batch may be cancelled already. Look:  {common.command('status', batch)}"
+    run_command(
+        common, partial(looking.cancel, batch_id=batch, actor=actor, reason=reason), if_interrupted=look
+    )
+
+
+@app.command()
+def watch(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    after: AfterOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Look on, mentor by mentor, until the batch is settled; drives nothing.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor)
+    work = partial(looking.watch, batch_id=batch, actor=actor, after=after)
+    run_command(common, work, if_interrupted=_NOTHING_CHANGED)
+
+
+@app.command("list")
+def list_batches(  # noqa: PLR0913 - a command's parameters are its options
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    page: PageOption = 1,
+    limit: LimitOption = 20,
+    statuses: StatusesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    List batches, newest first.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor)
+    work = partial(looking.list_batches, actor=actor, page=page, limit=limit, statuses=statuses or None)
+    run_command(common, work, if_interrupted=_NOTHING_CHANGED)
+
+
+@app.command()
+def resume(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    concurrency: ConcurrencyOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Carry on with every batch of the store that was interrupted.
+    """
+    common = Common(store=store, as_json=as_json, concurrency=concurrency)
+    run_command(common, driving.resume, if_interrupted=_carry_on(common))
+
+
+def _carry_on(common: Common) -> str:
+    return f"What is settled stays settled. Carry on:  {common.resume_command}"

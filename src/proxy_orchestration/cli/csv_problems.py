@@ -1,0 +1,77 @@
+"""
+What is wrong with a file of mentors, told all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+_SHOWN: Final = 10
+_LONGEST_QUOTE: Final = 40
+
+
+@attrs.frozen(kw_only=True)
+class CsvProblem:
+    """
+    One thing that keeps a file from being read.
+
+    Attributes:
+        message: what is wrong and what to do.
+        line: the file's line, from 1; `None` when the whole file is meant.
+        column: the column's name, or `None`.
+    """
+
+    message: str
+    line: int | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        place = ", ".join(
+            part
+            for part in (
+                f"line {self.line}" if self.line else "",
+                f"column {self.column}" if self.column else "",
+            )
+            if part
+        )
+        return f"{place}: {self.message}" if place else self.message
+
+
+class CsvFileError(Exception):
+    """
+    A file cannot become a request; nothing was stored.
+
+    Attributes:
+        name: the file, as the person named it.
+        problems: all that was found, in file order; at least one.
+    """
+
+    def __init__(self, name: str, problems: Sequence[CsvProblem]) -> None:
+        self.name = name
+        self.problems = tuple(problems)
+        super().__init__(self._told())
+
+    def _told(self) -> str:
+        lines = [f"  {problem}" for problem in self.problems[:_SHOWN]]
+        rest = len(self.problems) - _SHOWN
+        if rest > 0:
+            lines.append(f"  and {rest} more")
+        return "\n".join((f"{printable(self.name)} cannot be registered; nothing was stored.", *lines))
+
+
+def printable(text: str) -> str:
+    """
+    Return the text with everything that could steer a terminal written as an escape.
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def quoted(text: str) -> str:
+    """
+    Return a cell's text for a message: short, printable, in quotes.
+    """
+    short = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+    return f"'{printable(short)}'"

@@ -1,0 +1,105 @@
+"""
+The exit codes, and which error or batch ends the program with which of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Self
+
+from proxy_orchestration.cli.csv_problems import CsvFileError
+from proxy_orchestration.errors import (
+    BatchNotFoundError,
+    BatchStateError,
+    NotAuthorizedError,
+    OrchestrationError,
+    RepositoryUnavailableError,
+)
+from proxy_orchestration.registration.states import BulkStatus
+
+
+class ExitCode(enum.IntEnum):
+    """
+    How the program ends; part of its contract with scripts.
+
+    Attributes:
+        meaning: what `--help` says about the code.
+    """
+
+    SUCCESS = 0, "all mentors are registered, or the command did what it was asked"
+    UNFORESEEN = 1, "an error in this program, or a part of it is not installed"
+    BAD_INPUT = 2, "bad input: the command line or the file is wrong, nothing was stored"
+    PARTIAL_SUCCESS = 3, "partial success: some mentors are not registered"
+    TOTAL_FAILURE = 4, "total failure: no mentor is registered"
+    CANCELLED = 5, "the batch was cancelled"
+    NEEDS_REVIEW = 6, "what is left waits for a person's decision"
+    STORE_UNAVAILABLE = 7, "the store could not be read or written"
+    NOT_FOUND = 8, "no such batch for this actor, or not allowed"
+    WRONG_STATE = 9, "wrong state: not settled yet, held elsewhere, or a stale run"
+    INTERRUPTED = 130, "interrupted (Ctrl-C); the batch can be resumed"
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """
+        Make the member from its number and its meaning.
+        """
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+_OF_STATUS: Final[Mapping[BulkStatus, ExitCode]] = MappingProxyType(
+    {
+        BulkStatus.PENDING: ExitCode.WRONG_STATE,
+        BulkStatus.RUNNING: ExitCode.WRONG_STATE,
+        BulkStatus.CANCELLING: ExitCode.WRONG_STATE,
+        BulkStatus.SUCCESS: ExitCode.SUCCESS,
+        BulkStatus.PARTIAL_SUCCESS: ExitCode.PARTIAL_SUCCESS,
+        BulkStatus.TOTAL_FAILURE: ExitCode.TOTAL_FAILURE,
+        BulkStatus.CANCELLED: ExitCode.CANCELLED,
+        BulkStatus.NEEDS_REVIEW: ExitCode.NEEDS_REVIEW,
+    }
+)
+
+_OF_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
+    (RepositoryUnavailableError, ExitCode.STORE_UNAVAILABLE),
+    (BatchNotFoundError, ExitCode.NOT_FOUND),
+    (NotAuthorizedError, ExitCode.NOT_FOUND),
+    (BatchStateError, ExitCode.WRONG_STATE),
+    (OrchestrationError, ExitCode.BAD_INPUT),
+    (CsvFileError, ExitCode.BAD_INPUT),
+)
+
+_WORST_LAST: Final = (
+    ExitCode.SUCCESS,
+    ExitCode.NEEDS_REVIEW,
+    ExitCode.CANCELLED,
+    ExitCode.PARTIAL_SUCCESS,
+    ExitCode.TOTAL_FAILURE,
+    ExitCode.WRONG_STATE,
+)
+
+
+def code_of_status(status: BulkStatus) -> ExitCode:
+    """
+    Return how a command that is about one batch ends.
+    """
+    return _OF_STATUS[status]
+
+
+def code_of_error(error: Exception) -> ExitCode:
+    """
+    Return how a command ends that fails with this error.
+    """
+    return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), ExitCode.UNFORESEEN)
+
+
+def worst(statuses: Iterable[BulkStatus]) -> ExitCode:
+    """
+    Return how a command that is about many batches ends; success without any.
+    """
+    return max(map(code_of_status, statuses), key=_WORST_LAST.index, default=ExitCode.SUCCESS)

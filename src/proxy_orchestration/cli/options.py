@@ -1,0 +1,153 @@
+"""
+The options that commands share, and what people write in them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Final
+
+import attrs
+import typer
+
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.cli.output import Output
+from proxy_orchestration.registration.states import BulkStatus
+
+PROGRAM: Final = "proxy-orchestration"
+DEFAULT_STORE: Final = Path("proxy-orchestration.db")
+
+
+def _actor(text: str) -> Actor:
+    """
+    Return the coordinator that `USER@ORGANIZATION` names; the last @ separates.
+    """
+    user, _, organization = text.rpartition("@")
+    try:
+        return Actor(user_id=user, roles=frozenset({Role.COORDINATOR}), organization_id=organization)
+    except ValueError:
+        msg = f"{text!r} names no actor. Write USER@ORGANIZATION, for example anna@oslo."
+        raise typer.BadParameter(msg) from None
+
+
+StoreOption = Annotated[
+    Path,
+    typer.Option(
+        "--db",
+        metavar="FILE",
+        envvar="PROXY_ORCHESTRATION_DB",
+        help="The SQLite file that holds batches and activities.",
+    ),
+]
+ActorOption = Annotated[
+    Actor,
+    typer.Option(
+        "--actor",
+        metavar="USER@ORGANIZATION",
+        envvar="PROXY_ORCHESTRATION_ACTOR",
+        parser=_actor,
+        help="The coordinator who acts.",
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Write JSON to standard output; text for people goes to standard error."),
+]
+ConcurrencyOption = Annotated[
+    int, typer.Option("--concurrency", min=1, max=1000, help="Calls in flight at once.")
+]
+PaceOption = Annotated[
+    float,
+    typer.Option(
+        "--pace",
+        min=0.0,
+        max=10.0,
+        metavar="SECONDS",
+        help="Pause before each call, to watch or interrupt a run.",
+    ),
+]
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV in UTF-8 with the columns mentor_id, activity_type, activity_date (YYYY-MM-DD, today or "
+        "today-3), duration_minutes and, if wanted, notes.",
+        show_default=False,
+    ),
+]
+LabelOption = Annotated[str | None, typer.Option("--label", help="What people call the batch.")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        help="Idempotency key. Default: drawn from actor and file, so that the same file joins its batch.",
+    ),
+]
+BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.", show_default=False)]
+MentorsOption = Annotated[
+    list[str] | None,
+    typer.Option("--mentor", metavar="ID", help="Only this mentor, also a cancelled one; may be repeated."),
+]
+ExpectedRunOption = Annotated[
+    int | None,
+    typer.Option(
+        "--expected-run",
+        min=1,
+        help="Refuse unless this run is current, so that a repeated command retries once.",
+    ),
+]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
+AfterOption = Annotated[
+    int, typer.Option("--after", min=0, help="Begin after the update with this sequence number.")
+]
+PageOption = Annotated[int, typer.Option("--page", min=1, help="Which page, from 1.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100, help="Batches on a page.")]
+StatusesOption = Annotated[
+    list[BulkStatus] | None,
+    typer.Option("--status", help="Only batches of this status; may be repeated."),
+]
+
+
+@attrs.frozen(kw_only=True)
+class Common:
+    """
+    What every command was told.
+
+    Attributes:
+        store: the SQLite file.
+        as_json: whether standard output is for a machine.
+        actor: who acts; `None` for a command that acts as the host.
+        concurrency: calls in flight at once.
+        pace: seconds to pause before each call.
+        creates: whether a store that is not there is made.
+        output: where the command's text goes.
+    """
+
+    store: Path
+    as_json: bool
+    actor: Actor | None = None
+    concurrency: int = 5
+    pace: float = 0.0
+    creates: bool = False
+    output: Output = attrs.field(init=False, eq=False)
+
+    @output.default
+    def _streams(self) -> Output:
+        return Output(as_json=self.as_json)
+
+    @property
+    def resume_command(self) -> str:
+        """
+        Return the command line that carries on with what was interrupted.
+        """
+        return self.command("resume", with_actor=False)
+
+    def command(self, *words: str, with_actor: bool = True) -> str:
+        """
+        Return a command line over the same store, ready to be pasted into a shell.
+        """
+        line = [PROGRAM, *words, "--db", str(self.store)]
+        if with_actor and self.actor is not None:
+            line += ["--actor", f"{self.actor.user_id}@{self.actor.organization_id}"]
+        return shlex.join(line)

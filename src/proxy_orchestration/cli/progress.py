@@ -1,0 +1,101 @@
+"""
+Runs as they go: a bar each where somebody looks at a terminal, a line per tenth elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import attrs
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from proxy_orchestration.cli.output import Output, is_live
+from proxy_orchestration.cli.rendering import tally
+from proxy_orchestration.registration.batches import BulkProgressUpdate
+from proxy_orchestration.registration.states import ItemState
+
+_STEPS: Final = 10
+
+
+@attrs.define(eq=False, kw_only=True)
+class RunView:
+    """
+    One run as a person sees it.
+
+    Attributes:
+        show: is given the number of settled mentors and the tally in words.
+    """
+
+    show: Callable[[int, str], None]
+    _states: dict[str, ItemState] = attrs.field(factory=dict)
+    _counts: Counter[ItemState] = attrs.field(factory=Counter)
+
+    def take(self, update: BulkProgressUpdate) -> None:
+        """
+        Show that one more mentor is settled; a mentor counts with the newest state.
+        """
+        mentor_id, state = update.outcome.mentor_id, update.outcome.state
+        if (before := self._states.get(mentor_id)) is not None:
+            self._counts[before] -= 1
+        self._states[mentor_id] = state
+        self._counts[state] += 1
+        self.show(update.settled, tally(self._counts))
+
+
+@attrs.define(eq=False, kw_only=True)
+class Board:
+    """
+    Where views of runs are put up.
+    """
+
+    _output: Output
+    _bars: Progress | None
+
+    def view(self, title: str, *, total: int, settled: int = 0) -> RunView:
+        """
+        Put up a view of a run.
+
+        Args:
+            title: what is going on, in a few words.
+            total: mentors of the whole batch.
+            settled: how many of them are settled already.
+        """
+        if self._bars is None:
+            return RunView(show=self._lines(title, total=total, settled=settled))
+        bars, task = self._bars, self._bars.add_task(title, total=total, completed=settled, tally="")
+        return RunView(show=lambda done, words: bars.update(task, completed=done, tally=words))
+
+    def _lines(self, title: str, *, total: int, settled: int) -> Callable[[int, str], None]:
+        said = settled * _STEPS // total
+
+        def show(done: int, words: str) -> None:
+            nonlocal said
+            step = done * _STEPS // total
+            if step > said:
+                said = step
+                self._output.say(f"{title}: {done} of {total} settled ({words})")
+
+        return show
+
+
+@contextmanager
+def show_progress(output: Output) -> Iterator[Board]:
+    """
+    Show runs on standard error for as long as the context lasts.
+    """
+    if not is_live(output.err):
+        yield Board(output=output, bars=None)
+        return
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[tally]}", markup=False),
+        TimeElapsedColumn(),
+        console=output.err,
+    )
+    with bars:
+        yield Board(output=output, bars=bars)

@@ -1,0 +1,174 @@
+"""
+Picks the adapters, runs a command over them, and ends it well whatever happens.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, NoReturn
+
+import anyio
+import attrs
+import typer
+from anyio.abc import TaskStatus
+from sqlalchemy import URL
+
+from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration.cli.csv_problems import CsvFileError
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import Common
+from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.pace import PacedRegistrationService
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
+from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.storage.sql import SqlActivityRepository
+
+LEASE_TTL: Final = 5.0
+"""Seconds: short, since a person waits for it after a kill."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Session:
+    """
+    What a command works with.
+
+    Attributes:
+        common: what the command was told.
+        repository: the store, open.
+        orchestrator: the verbs.
+        clock: the machine's.
+    """
+
+    common: Common
+    repository: ActivityRepository
+    orchestrator: BulkRegistrationOrchestrator
+    clock: Clock
+
+    @property
+    def output(self) -> Output:
+        """
+        Return where the command's text goes.
+        """
+        return self.common.output
+
+
+Work = Callable[[Session], Awaitable[ExitCode]]
+"""A command, once the store is open."""
+
+
+def run_command(common: Common, work: Work, *, if_interrupted: str) -> NoReturn:
+    """
+    Open the store, do the work and leave the program with the work's exit code.
+
+    On Ctrl-C or a request to terminate the work is cancelled, which releases
+    what it drives; then the program ends with `ExitCode.INTERRUPTED`.
+
+    Args:
+        common: what the command was told.
+        work: the command.
+        if_interrupted: what to do then, told after an interrupt.
+    """
+    with ending_on_errors(common.output), _log_to(common.output):
+        code = anyio.run(_run, common, work)
+        if code is ExitCode.INTERRUPTED:
+            common.output.end(code, f"Interrupted. {if_interrupted}")
+        raise typer.Exit(code)
+
+
+@contextmanager
+def ending_on_errors(output: Output) -> Iterator[None]:
+    """
+    End the program with a message and a code, not a traceback, at an error that is foreseen.
+    """
+    try:
+        yield
+    except (OrchestrationError, CsvFileError) as error:
+        raise typer.Exit(output.fail(error)) from None
+
+
+async def _run(common: Common, work: Work) -> ExitCode:
+    code = ExitCode.INTERRUPTED
+    async with open_crew() as crew:
+        await crew.start(_cancel_at_signal, crew.cancel_scope)
+        async with _open_session(common) as session:
+            code = await work(session)
+        crew.cancel_scope.cancel()
+    return code
+
+
+async def _cancel_at_signal(
+    scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            scope.cancel()
+
+
+@asynccontextmanager
+async def _open_session(common: Common) -> AsyncIterator[Session]:
+    if not common.creates and not common.store.exists():
+        reason = f"There is no store at {common.store}."
+        advice = "Name the file that the batch was registered into with --db."
+        raise RepositoryUnavailableError(reason, advice=advice)
+    clock = SystemClock()
+    url = URL.create("sqlite", database=str(common.store))
+    async with SqlActivityRepository.open(url) as repository:
+        standard = StandardRegistrationService(repository=repository, clock=clock)
+        service = PacedRegistrationService(service=standard, clock=clock, seconds=common.pace)
+        yield Session(
+            common=common,
+            repository=repository,
+            clock=clock,
+            orchestrator=BulkRegistrationOrchestrator(
+                registration_service=service if common.pace else standard,
+                repository=repository,
+                clock=clock,
+                settings=settings_for(common),
+            ),
+        )
+
+
+def settings_for(common: Common) -> BulkSettings:
+    """
+    Return the settings of the command line: a lease that a person can wait for.
+    """
+    return BulkSettings(
+        lease_ttl=LEASE_TTL,
+        max_concurrency=common.concurrency,
+        max_calls_in_flight=max(50, common.concurrency),
+    )
+
+
+class _SayHandler(logging.Handler):
+    """
+    Shows the library's errors as lines, where a bar cannot be torn apart by them.
+    """
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.ERROR)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """
+        Write the record's message to standard error.
+        """
+        self._output.say(record.getMessage(), style="red")
+
+
+@contextmanager
+def _log_to(output: Output) -> Iterator[None]:
+    handler = _SayHandler(output)
+    logger = logging.getLogger("proxy_orchestration")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

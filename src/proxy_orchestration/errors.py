@@ -1,0 +1,309 @@
+"""
+Every error this library raises, in one tree.
+
+::
+
+    OrchestrationError
+    ├── EmptySelectionError
+    ├── DuplicateSelectionError
+    ├── UnknownMentorError
+    ├── BatchTooLargeError
+    ├── BatchNotFoundError
+    ├── BatchStateError
+    │   ├── StaleRunError
+    │   └── BatchLeasedError
+    ├── IdempotencyKeyReusedError
+    ├── NotAuthorizedError
+    ├── RegistrationError              raised by a registration service
+    │   ├── RegistrationRejected
+    │   ├── DuplicateActivityError
+    │   ├── RegistrationUnavailable
+    │   └── OutcomeUnknownError
+    ├── RepositoryUnavailableError
+    │   └── SchemaVersionError
+    ├── LeaseLostError                 raised by a repository to a stale driver
+    └── MissingExtraError              an ImportError too
+
+Every message says what happened and what to do. None carries personal data,
+a table's name or a vendor's own text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_SHOWN = 5
+
+
+def _few(mentor_ids: Sequence[str]) -> str:
+    shown = ", ".join(mentor_ids[:_SHOWN])
+    rest = len(mentor_ids) - _SHOWN
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+class OrchestrationError(Exception):
+    """
+    Root of every error of this library.
+    """
+
+
+class EmptySelectionError(OrchestrationError):
+    """
+    A request or a retry names no mentor; nothing was stored or called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("No mentor is selected. Select at least one and submit again.")
+
+
+class DuplicateSelectionError(OrchestrationError):
+    """
+    A mentor stands more than once in one request; nothing was stored.
+
+    Attributes:
+        mentor_ids: each mentor that stands more than once, named once.
+    """
+
+    def __init__(self, mentor_ids: Sequence[str]) -> None:
+        self.mentor_ids = tuple(mentor_ids)
+        super().__init__(
+            f"Selected more than once: {_few(self.mentor_ids)}. "
+            "Leave each mentor in the request once and submit again."
+        )
+
+
+class UnknownMentorError(OrchestrationError):
+    """
+    A verb names mentors that are not part of the batch; nothing changed.
+
+    Attributes:
+        mentor_ids: the ids that the batch does not hold.
+    """
+
+    def __init__(self, mentor_ids: Sequence[str]) -> None:
+        self.mentor_ids = tuple(mentor_ids)
+        super().__init__(
+            f"Not part of this batch: {_few(self.mentor_ids)}. "
+            "Name only mentors that the batch was submitted with."
+        )
+
+
+class BatchTooLargeError(OrchestrationError):
+    """
+    A request holds more mentors than the host allows; nothing was stored.
+
+    Attributes:
+        size: mentors in the request.
+        limit: `BulkSettings.max_batch_size`.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"{size} mentors are selected and at most {limit} are allowed in one batch. "
+            "Split the request, or raise BulkSettings.max_batch_size."
+        )
+
+
+class BatchNotFoundError(OrchestrationError):
+    """
+    There is no such batch, or none that this actor may know of.
+
+    Attributes:
+        batch_id: the id that was asked for.
+    """
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"There is no batch {batch_id!r} for you. Check the id, or list your batches.")
+
+
+class BatchStateError(OrchestrationError):
+    """
+    The batch is not in a state in which this can be done; nothing changed.
+
+    Attributes:
+        batch_id: the batch.
+        reason: one sentence: what stands in the way, and what to do.
+    """
+
+    def __init__(self, batch_id: str, reason: str) -> None:
+        self.batch_id = batch_id
+        self.reason = reason
+        super().__init__(f"Batch {batch_id}: {reason}")
+
+
+class StaleRunError(BatchStateError):
+    """
+    Another run was opened since the caller looked; nothing changed.
+
+    Attributes:
+        expected_run: the run the caller named.
+        current_run: the run the batch is in.
+    """
+
+    def __init__(self, batch_id: str, *, expected_run: int, current_run: int) -> None:
+        self.expected_run = expected_run
+        self.current_run = current_run
+        super().__init__(
+            batch_id,
+            f"run {expected_run} was expected and run {current_run} is current. "
+            "Read the status again and decide on that.",
+        )
+
+
+class BatchLeasedError(BatchStateError):
+    """
+    Someone else is driving this batch right now.
+
+    Attributes:
+        retry_after: seconds until the lease ends if it is not renewed.
+    """
+
+    def __init__(self, batch_id: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(
+            batch_id,
+            f"another driver holds it for up to {retry_after:.1f} s more. "
+            "Watch it instead, or try again after that time.",
+        )
+
+
+class IdempotencyKeyReusedError(OrchestrationError):
+    """
+    An idempotency key came back with another payload, or after its batch was deleted.
+
+    Attributes:
+        batch_id: the batch that the key belongs to.
+        deleted: whether that batch was deleted or purged since.
+    """
+
+    def __init__(self, batch_id: str, *, deleted: bool = False) -> None:
+        self.batch_id = batch_id
+        self.deleted = deleted
+        why = "was deleted" if deleted else "was submitted with other content"
+        super().__init__(
+            f"This idempotency key belongs to batch {batch_id}, which {why}. "
+            "Use a new key for a new submission."
+        )
+
+
+class NotAuthorizedError(OrchestrationError):
+    """
+    The actor's roles do not allow this; nothing was read or changed.
+
+    Attributes:
+        action: what was refused.
+    """
+
+    def __init__(self, action: str) -> None:
+        self.action = action
+        super().__init__(f"Your roles do not allow you to {action}. Ask a coordinator of the organization.")
+
+
+class RegistrationError(OrchestrationError):
+    """
+    What a registration service raises to say how a call ended.
+    """
+
+
+class RegistrationRejected(RegistrationError):  # noqa: N818 - the contract's public name
+    """
+    The service refused, definitely: nothing was written, and repeating will not help.
+
+    Attributes:
+        code: stable and machine-readable, `snake_case`.
+        message: one sentence for the coordinator, without personal data.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
+
+
+class DuplicateActivityError(RegistrationError):
+    """
+    Another registration already recorded this activity; a person has to decide.
+
+    Attributes:
+        existing_activity_id: the record that stands in the way.
+    """
+
+    def __init__(self, existing_activity_id: str) -> None:
+        self.existing_activity_id = existing_activity_id
+        super().__init__(f"Activity {existing_activity_id} already covers this mentor, type and day.")
+
+
+class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's public name
+    """
+    The call was definitely not executed and is worth another attempt.
+
+    Attributes:
+        retry_after: seconds to wait before that, or `None` for the policy's own delay.
+    """
+
+    def __init__(self, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__("The registration service is unavailable; the call was not executed.")
+
+
+class OutcomeUnknownError(RegistrationError):
+    """
+    The call may or may not have been executed: a lost reply, a cut connection.
+    """
+
+    def __init__(self, message: str = "The answer to the call was lost.") -> None:
+        super().__init__(message)
+
+
+class RepositoryUnavailableError(OrchestrationError):
+    """
+    The store could not be read or written; what was acknowledged before is safe.
+
+    Attributes:
+        reason: what is wrong with the store.
+        advice: what to do about it.
+    """
+
+    def __init__(self, reason: str, *, advice: str) -> None:
+        self.reason = reason
+        self.advice = advice
+        super().__init__(f"{reason} {advice}")
+
+
+class SchemaVersionError(RepositoryUnavailableError):
+    """
+    The store's schema is missing, or older or newer than this library's.
+    """
+
+
+class LeaseLostError(OrchestrationError):
+    """
+    A driver's fence is no longer the run's; its write changed nothing.
+
+    Attributes:
+        batch_id: the batch.
+        run: the run that somebody else has taken over, or that is settled.
+    """
+
+    def __init__(self, batch_id: str, run: int) -> None:
+        self.batch_id = batch_id
+        self.run = run
+        super().__init__(
+            f"Run {run} of batch {batch_id} was taken over by another driver. Stop; watch the batch instead."
+        )
+
+
+class MissingExtraError(OrchestrationError, ImportError):
+    """
+    An optional part was imported without its extra being installed.
+
+    Attributes:
+        extra: the extra's name.
+    """
+
+    def __init__(self, extra: str, *, needed_by: str) -> None:
+        self.extra = extra
+        super().__init__(f"{needed_by} needs an extra: pip install 'proxy-orchestration[{extra}]'")

@@ -1,0 +1,3 @@
+"""
+Bulk registration on behalf of others.
+"""

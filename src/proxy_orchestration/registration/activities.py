@@ -1,0 +1,183 @@
+"""
+What was done, and the registration of it for one mentor.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import attrs
+
+from proxy_orchestration._frozen_json import FrozenMapping, canonical_json
+from proxy_orchestration._validators import is_identifier, is_positive_count
+from proxy_orchestration.access import Actor
+
+
+def _plain_date(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        msg = f"{type(instance).__name__}.{attribute.name} must be a date, not a {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def _text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        msg = f"{type(instance).__name__}.{attribute.name} must be a string, not {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def _frozen_details(value: Mapping[str, object]) -> FrozenMapping:
+    return value if isinstance(value, FrozenMapping) else FrozenMapping(value)
+
+
+@attrs.frozen(kw_only=True)
+class ProxyActivity:
+    """
+    One activity, as the coordinator describes it. Equal content is equal and hashes alike.
+
+    Attributes:
+        activity_type: the host's code for the kind of activity; not empty.
+        activity_date: the calendar day, without a time.
+        duration_minutes: whole minutes, at least 1.
+        notes: free text; personal data, so never in a repr, a log or an audit event.
+        details: any JSON object; kept immutable, never in a repr.
+    """
+
+    activity_type: str = attrs.field(validator=is_identifier)
+    activity_date: date = attrs.field(validator=_plain_date)
+    duration_minutes: int = attrs.field(validator=is_positive_count)
+    notes: str = attrs.field(default="", validator=_text, repr=False)
+    details: Mapping[str, object] = attrs.field(factory=dict, converter=_frozen_details, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ProxyRegistration:
+    """
+    One activity for one mentor, on its way to the registration service.
+
+    Attributes:
+        registration_id: batch and mentor; one record for ever, whatever happens.
+        idempotency_key: `registration_id` and an epoch; the same for as long as a
+            call's fate is in doubt, new only after a definite failure. For services
+            that replay a stored failure under its key.
+        batch_id: the batch this belongs to.
+        mentor_id: on whose behalf: `attributed_to`.
+        activity: what was done.
+        registered_by: who opened the run.
+        override_of: the conflicting activity that the coordinator decided to override.
+    """
+
+    registration_id: str
+    idempotency_key: str
+    batch_id: str
+    mentor_id: str
+    activity: ProxyActivity
+    registered_by: Actor
+    override_of: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RegistrationReceipt:
+    """
+    A registration service's word that the record exists.
+
+    Attributes:
+        registration_id: the registration this answers; another one's is no answer.
+        activity_id: the record; the same for every call with the same registration.
+    """
+
+    registration_id: str = attrs.field(validator=is_identifier)
+    activity_id: str = attrs.field(validator=is_identifier)
+
+
+@attrs.frozen(kw_only=True)
+class RegistrationFailure:
+    """
+    A refusal inside the answer of `SupportsBulk.register_many`: definite, nothing written.
+
+    Attributes:
+        registration_id: the registration this answers.
+        code: stable and machine-readable, `snake_case`.
+        message: one sentence for the coordinator, without personal data.
+        existing_activity_id: the record that stands in the way, where that is the reason.
+    """
+
+    registration_id: str = attrs.field(validator=is_identifier)
+    code: str = attrs.field(validator=is_identifier)
+    message: str
+    existing_activity_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ActivityRecord:
+    """
+    A registered activity as the standard service stores it.
+
+    Attributes:
+        activity_id: the record's own id.
+        registration: what was asked for, with both ids in it.
+        recorded_at: when, by the service's clock; aware, UTC.
+    """
+
+    activity_id: str = attrs.field(validator=is_identifier)
+    registration: ProxyRegistration
+    recorded_at: datetime
+
+
+def registration_id_of(batch_id: str, mentor_id: str) -> str:
+    """
+    Return the one id under which this mentor of this batch is ever registered.
+    """
+    return f"{batch_id}:{mentor_id}"
+
+
+def idempotency_key_of(registration_id: str, epoch: int) -> str:
+    """
+    Return the key of the epoch's calls; different for every registration and epoch.
+    """
+    return f"{registration_id}:{epoch}"
+
+
+def encode_activity(activity: ProxyActivity) -> str:
+    """
+    Return the activity's canonical JSON text, for a store or a fingerprint.
+    """
+    return canonical_json(
+        {
+            "activity_type": activity.activity_type,
+            "activity_date": activity.activity_date.isoformat(),
+            "duration_minutes": activity.duration_minutes,
+            "notes": activity.notes,
+            "details": activity.details,
+        }
+    )
+
+
+def encode_activities(activities: Iterable[ProxyActivity]) -> Iterator[str]:
+    """
+    Yield each activity's text; one object many times in a row is encoded once.
+    """
+    previous: ProxyActivity | None = None
+    text = ""
+    for activity in activities:
+        if activity is not previous:
+            previous, text = activity, encode_activity(activity)
+        yield text
+
+
+@lru_cache(maxsize=4096)
+def decode_activity(text: str) -> ProxyActivity:
+    """
+    Return the activity that `encode_activity` wrote; equal texts share one object.
+    """
+    fields = json.loads(text)
+    return ProxyActivity(
+        activity_type=fields["activity_type"],
+        activity_date=date.fromisoformat(fields["activity_date"]),
+        duration_minutes=fields["duration_minutes"],
+        notes=fields["notes"],
+        details=fields["details"],
+    )

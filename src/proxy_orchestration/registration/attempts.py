@@ -1,0 +1,172 @@
+"""
+What an answer of the service means for an item: pure decisions, no I/O.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import attrs
+
+from proxy_orchestration.errors import (
+    DuplicateActivityError,
+    OutcomeUnknownError,
+    RegistrationRejected,
+    RegistrationUnavailable,
+)
+from proxy_orchestration.registration.activities import registration_id_of
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.retries import RetryPolicy
+from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
+from proxy_orchestration.registration.states import ItemState
+
+
+class StopReason(enum.Enum):
+    """
+    Why a driver makes no further calls.
+    """
+
+    CANCEL_WISHED = "cancel_wished"  # somebody cancelled the batch
+    TIME_BUDGET_SPENT = "time_budget_spent"  # the run was driven for as long as it may be
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """
+    One item in a worker's hands.
+
+    Attributes:
+        work: the item.
+        key: its registration id.
+        in_doubt: whether a call under its key may have been executed.
+        calls: calls made to the service.
+        rounds: look-ups and calls that brought no outcome.
+        delay: seconds to wait before the next round.
+        not_seen: whether the newest look-up did not see a record, and no call followed.
+        concluding: whether the last look-up, after a stop, was begun.
+    """
+
+    work: WorkItem
+    key: str
+    in_doubt: bool
+    calls: int = 0
+    rounds: int = 0
+    delay: float = 0.0
+    not_seen: bool = False
+    concluding: bool = False
+
+    @classmethod
+    def at(cls, work: WorkItem, *, batch_id: str) -> Attempt:
+        """
+        Return the start of attending to that item.
+        """
+        key = registration_id_of(batch_id, work.mentor_id)
+        return cls(work=work, key=key, in_doubt=work.in_doubt)
+
+    def outcome(
+        self,
+        state: ItemState,
+        failure: Failure | None,
+        *,
+        now: datetime,
+        in_doubt: bool = False,
+        conflicting_activity_id: str | None = None,
+    ) -> ItemOutcome:
+        """
+        Return how the item ended.
+        """
+        return ItemOutcome(
+            work=self.work,
+            state=state,
+            settled_at=now,
+            attempts=self.calls,
+            failure=failure,
+            conflicting_activity_id=conflicting_activity_id,
+            in_doubt=in_doubt,
+        )
+
+
+_UNKNOWN = Failure(
+    code="outcome_unknown",
+    message="The service's answer never arrived; a retry finds out without registering twice.",
+    retryable=True,
+)
+_UNAVAILABLE = Failure(
+    code="unavailable", message="The service refused the call for now; nothing was written.", retryable=True
+)
+_CANCELLED = Failure(
+    code="cancelled", message="The batch was cancelled before this one began.", retryable=True
+)
+_OUT_OF_TIME = Failure(
+    code="time_budget_exceeded", message="The batch ran out of time before this one began.", retryable=True
+)
+_DUPLICATE = Failure(
+    code="duplicate", message="An activity of this kind is already registered for that day.", retryable=False
+)
+
+
+def after_error(
+    attempt: Attempt, error: BaseException, *, policy: RetryPolicy, now: datetime
+) -> ItemOutcome | float:
+    """
+    Return the outcome that an error settles the item with, or the seconds to the next attempt.
+
+    Only three errors are definite answers. All others leave the key in doubt,
+    and a key in doubt ends by a definite answer to that very key or UNKNOWN.
+    """
+    match error:
+        case RegistrationRejected():
+            failure = Failure(code=error.code, message=error.message, retryable=False)
+            return attempt.outcome(ItemState.FAILED, failure, now=now)
+        case DuplicateActivityError():
+            return attempt.outcome(
+                ItemState.NEEDS_REVIEW,
+                _DUPLICATE,
+                now=now,
+                conflicting_activity_id=error.existing_activity_id,
+            )
+        case RegistrationUnavailable():
+            return _again(attempt, policy=policy, now=now, retry_after=error.retry_after)
+        case OSError() | OutcomeUnknownError():
+            return after_doubt(attempt, policy=policy, now=now)
+        case _ if attempt.in_doubt:
+            return after_doubt(attempt, policy=policy, now=now)
+        case _:
+            failure = Failure(code="unexpected", message=type(error).__name__, retryable=True)
+            return attempt.outcome(ItemState.FAILED, failure, now=now, in_doubt=True)
+
+
+def after_doubt(attempt: Attempt, *, policy: RetryPolicy, now: datetime) -> ItemOutcome | float:
+    """
+    Return what follows a call or a look-up whose answer is not known.
+    """
+    attempt.in_doubt = True
+    return _again(attempt, policy=policy, now=now, retry_after=None)
+
+
+def _again(
+    attempt: Attempt, *, policy: RetryPolicy, now: datetime, retry_after: float | None
+) -> ItemOutcome | float:
+    attempt.rounds += 1
+    if attempt.rounds >= policy.max_attempts:
+        return given_up(attempt, now=now)
+    return policy.delay_before(attempt.rounds + 1, key=attempt.key, retry_after=retry_after)
+
+
+def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
+    """
+    Return the outcome of an item that was begun and gets no further attempt.
+    """
+    if attempt.in_doubt:
+        return attempt.outcome(ItemState.UNKNOWN, _UNKNOWN, now=now, in_doubt=True)
+    return attempt.outcome(ItemState.FAILED, _UNAVAILABLE, now=now)
+
+
+def never_begun(attempt: Attempt, stop: StopReason, *, now: datetime) -> ItemOutcome:
+    """
+    Return the outcome of an item that was claimed, never called, and not in doubt.
+    """
+    if stop is StopReason.CANCEL_WISHED:
+        return attempt.outcome(ItemState.CANCELLED, _CANCELLED, now=now)
+    return attempt.outcome(ItemState.FAILED, _OUT_OF_TIME, now=now)

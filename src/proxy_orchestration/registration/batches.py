@@ -1,0 +1,176 @@
+"""
+What a batch reports: outcomes, progress, results, pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from proxy_orchestration.registration.states import RETRYABLE_STATES, BulkStatus, ItemState
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """
+    Why an item did not succeed.
+
+    Attributes:
+        code: stable and machine-readable, `snake_case`.
+        message: one sentence; no personal data, table names or stack traces.
+        retryable: whether another attempt may end differently.
+    """
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@attrs.frozen(kw_only=True)
+class MentorOutcome:
+    """
+    Where one mentor's registration stands.
+
+    Attributes:
+        mentor_id: the mentor.
+        state: PENDING and RUNNING are not settled; every other state is.
+        activity_id: the record, for SUCCEEDED.
+        failure: the reason, for every settled state but SUCCEEDED.
+        conflicting_activity_id: the existing record, for NEEDS_REVIEW.
+        attempts: calls made in the run that settled the item.
+        sequence: the outcome's place in the batch's log, from 1; `None` until settled.
+        settled_at: when, aware and in UTC; `None` until settled.
+    """
+
+    mentor_id: str
+    state: ItemState
+    activity_id: str | None = None
+    failure: Failure | None = None
+    conflicting_activity_id: str | None = None
+    attempts: int = 0
+    sequence: int | None = None
+    settled_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BulkProgressUpdate:
+    """
+    One item settled in one run.
+
+    Attributes:
+        batch_id: the batch.
+        run: the run that settled the item, from 1.
+        sequence: gapless within the batch, from 1; pass it as `after` to continue there.
+        outcome: the item's outcome.
+        settled: how many items of the whole batch are settled with this one.
+        total: items of the whole batch.
+    """
+
+    batch_id: str
+    run: int
+    sequence: int
+    outcome: MentorOutcome
+    settled: int
+    total: int
+
+
+@attrs.frozen(kw_only=True)
+class BatchSummary:
+    """
+    A batch without its outcomes, for lists.
+
+    Attributes:
+        batch_id: the batch.
+        coordinator_id: who submitted it.
+        status: derived from the items and the current run.
+        run: the current run, from 1.
+        total: items of the batch.
+        counts: items by state; states without items are absent; the sum is `total`.
+        label: what people call it.
+        submitted_at: when it was accepted; aware, UTC.
+        settled_at: when its current run settled; `None` before.
+    """
+
+    batch_id: str
+    coordinator_id: str
+    status: BulkStatus
+    run: int
+    total: int
+    counts: Mapping[ItemState, int]
+    label: str | None
+    submitted_at: datetime
+    settled_at: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class BulkSubmissionResult(BatchSummary):
+    """
+    A batch with the outcome of every mentor.
+
+    Attributes:
+        outcomes: one per mentor, in the order of the request.
+    """
+
+    outcomes: tuple[MentorOutcome, ...]
+
+    @property
+    def succeeded(self) -> tuple[MentorOutcome, ...]:
+        """
+        Return the outcomes whose record exists, in request order.
+        """
+        return self._in_states({ItemState.SUCCEEDED})
+
+    @property
+    def failed(self) -> tuple[MentorOutcome, ...]:
+        """
+        Return the FAILED and UNKNOWN outcomes, those that a retry takes up.
+        """
+        return self._in_states(RETRYABLE_STATES)
+
+    @property
+    def needs_review(self) -> tuple[MentorOutcome, ...]:
+        """
+        Return the outcomes that wait for a decision.
+        """
+        return self._in_states({ItemState.NEEDS_REVIEW})
+
+    def _in_states(self, states: frozenset[ItemState] | set[ItemState]) -> tuple[MentorOutcome, ...]:
+        return tuple(outcome for outcome in self.outcomes if outcome.state in states)
+
+
+@attrs.frozen(kw_only=True)
+class CancelReport:
+    """
+    What a cancel did; the four numbers sum to the batch's total.
+
+    Attributes:
+        never_started: items that are CANCELLED: provably never begun.
+        finished: items whose call ended with an outcome after the cancel was wished.
+        in_doubt: items whose call began and whose answer is not known at the report.
+        already_settled: items that had an outcome before the cancel was wished.
+    """
+
+    never_started: int
+    finished: int
+    in_doubt: int
+    already_settled: int
+
+
+@attrs.frozen(kw_only=True)
+class BatchPage:
+    """
+    One page of a list of batches, newest first.
+
+    Attributes:
+        batches: at most `limit`.
+        page: from 1.
+        limit: batches on a full page.
+        total: batches on all pages.
+    """
+
+    batches: tuple[BatchSummary, ...]
+    page: int
+    limit: int
+    total: int

@@ -1,0 +1,278 @@
+"""
+Drives one run: claims items, has them attended to, records what came of them.
+
+The driver is the only writer of its run. Each write appends the outcomes that
+finished meanwhile, claims further items and renews the lease, in one fenced
+transaction; what it wrote is published afterwards and never before.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+import attrs
+
+from proxy_orchestration._concurrency import Hints, Listener, WorkPool, open_crew
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.registration.attempts import Attempt, StopReason, never_begun
+from proxy_orchestration.registration.attendant import Attendant
+from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, Lease, WorkItem
+from proxy_orchestration.registration.settings import BulkSettings
+
+_MOST_PER_COMMIT = 500
+_HEARTBEATS_PER_LEASE = 3
+_CLOSE_ENOUGH = 1e-6
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False, kw_only=True)
+class RunDriver:
+    """
+    One driver of one run, for as long as its lease lasts.
+    """
+
+    lease: Lease
+    service: ProxyRegistrationService
+    ledger: BatchLedger
+    clock: Clock
+    settings: BulkSettings
+    limiter: anyio.CapacityLimiter
+    progress: Hints
+    wishes: Hints
+    _pool: WorkPool[WorkItem, ItemOutcome] = attrs.field(factory=WorkPool, init=False)
+    _attendants: tuple[Attendant, ...] = attrs.field(default=(), init=False)
+    _tail: int = attrs.field(default=0, init=False)
+    _held: int = attrs.field(default=0, init=False)
+    _stop: StopReason | None = attrs.field(default=None, init=False)
+    _grace_ends: float = attrs.field(default=math.inf, init=False)
+    _first_call: float | None = attrs.field(default=None, init=False)
+    _reported: float = attrs.field(default=0.0, init=False)
+    _written_at: float = attrs.field(default=0.0, init=False)
+    _over: bool = attrs.field(default=False, init=False)
+    _alarm: Listener = attrs.field(factory=Listener, init=False)
+
+    @property
+    def _end(self) -> int:
+        return self.lease.base + self.lease.run_items
+
+    async def drive(self) -> AuditEvent:
+        """
+        Settle every item of the run, then the run, and return its audit event.
+
+        Leaving early, by cancellation or an error, stores what had finished
+        and gives up the lease; calls in flight are in doubt then.
+
+        Raises:
+            LeaseLostError: another driver took over; nothing more was written.
+            RepositoryUnavailableError: the store failed; the batch is resumable.
+        """
+        try:
+            await self._attend_to_all()
+            return await self._bounded(self._settle)
+        except LeaseLostError:
+            self._over = True
+            raise
+        finally:
+            if not self._over:
+                await self._leave_quietly()
+
+    async def _attend_to_all(self) -> None:
+        self._begin()
+        async with open_crew() as crew:
+            for attendant in self._attendants:
+                crew.start_soon(attendant.run, self._pool)
+            crew.start_soon(self._keep_time)
+            crew.start_soon(self._look_for_wish)
+            await self._record()
+            crew.cancel_scope.cancel()
+
+    def _begin(self) -> None:
+        self._attendants = tuple(self._attendant() for _ in range(self.settings.max_concurrency))
+        self._tail = self.lease.tail
+        self._written_at = self.clock.monotonic()
+        self._pool.feed(attrs.evolve(work, in_doubt=True) for work in self.lease.begun)
+        self._held = len(self.lease.begun)
+        if self.lease.cancel_wished:
+            self._heed(StopReason.CANCEL_WISHED)
+        elif self._budget_left() <= 0:
+            self._heed(StopReason.TIME_BUDGET_SPENT)
+
+    def _attendant(self) -> Attendant:
+        return Attendant(
+            batch_id=self.lease.batch_id,
+            actor=self.lease.actor,
+            service=self.service,
+            clock=self.clock,
+            settings=self.settings,
+            limiter=self.limiter,
+            stop=lambda: self._stop,
+            on_call=self._note_call,
+        )
+
+    def _note_call(self) -> None:
+        if self._first_call is None:
+            self._first_call = self.clock.monotonic()
+
+    async def _record(self) -> None:
+        while self._tail < self._end:
+            outcomes = self._pool.first_finished(_MOST_PER_COMMIT)
+            claim = self._claim_size(len(outcomes))
+            if outcomes or claim or self._heartbeat_is_due():
+                await self._write(outcomes, claim)
+            else:
+                await self._pool.news()
+
+    def _claim_size(self, finishing: int) -> int:
+        unclaimed = self._end - self._tail - self._held
+        room = self.settings.window - self._held + finishing
+        plenty = self._pool.waiting >= self.settings.max_concurrency
+        if plenty and room < self.settings.window // 2:
+            return 0
+        return max(0, min(unclaimed, room))
+
+    async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> None:
+        committed = await self._bounded(lambda: self._commit(outcomes, claim))
+        self._assign(committed.claimed)
+        self._held += len(committed.claimed)
+        if committed.cancel_wished:
+            self._heed(StopReason.CANCEL_WISHED)
+
+    def _assign(self, claimed: Iterable[WorkItem]) -> None:
+        """
+        Queue items for the attendants; after a stop only those in doubt, the others are settled here.
+        """
+        if self._stop is None:
+            self._pool.feed(claimed)
+            return
+        for work in claimed:
+            if work.in_doubt:
+                self._pool.feed([work])
+            else:
+                attempt = Attempt.at(work, batch_id=self.lease.batch_id)
+                self._pool.put(never_begun(attempt, self._stop, now=self.clock.now()))
+
+    async def _commit(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> Committed:
+        driven = self._driven()
+        committed = await self.ledger.commit(
+            self.lease,
+            Commit(
+                outcomes=outcomes,
+                claim=claim,
+                driven_for=driven - self._reported,
+                ttl=self.settings.lease_ttl,
+            ),
+        )
+        self._reported = driven
+        self._written_at = self.clock.monotonic()
+        self._pool.forget_finished(len(outcomes))
+        self._held -= len(outcomes)
+        self._tail = committed.tail
+        self.progress.announce(self.lease.batch_id)
+        return committed
+
+    async def _settle(self) -> AuditEvent:
+        event = await self.ledger.settle(
+            self.lease, settled_at=self.clock.now(), audit_hold=2 * self.settings.audit_timeout
+        )
+        self._over = True
+        self.progress.announce(self.lease.batch_id)
+        return event
+
+    async def _leave(self) -> None:
+        while outcomes := self._pool.first_finished(_MOST_PER_COMMIT):
+            await self._commit(outcomes, 0)
+        if self._tail < self._end:
+            await self.ledger.release(self.lease)
+        else:
+            await self._settle()
+        self.progress.announce(self.lease.batch_id)
+
+    async def _leave_quietly(self) -> None:
+        try:
+            await self._bounded(self._leave)
+        except (RepositoryUnavailableError, LeaseLostError) as error:
+            _log.warning(
+                "could not release run %d of batch %s: %s",
+                self.lease.run,
+                self.lease.batch_id,
+                type(error).__name__,
+                extra={"batch_id": self.lease.batch_id, "run": self.lease.run},
+            )
+
+    async def _bounded(self, write: Callable[[], Awaitable[T]]) -> T:
+        """
+        Let a write that records the truth finish although the host shuts down, but not for ever.
+        """
+        with anyio.move_on_after(self.settings.lease_ttl, shield=True):
+            return await write()
+        reason = "The store did not answer within the lease."
+        raise RepositoryUnavailableError(reason, advice="Check the store, then resume the batch.")
+
+    def _heed(self, stop: StopReason) -> None:
+        if self._stop is not None:
+            return
+        self._stop = stop
+        grace = self.settings.cancel_grace if stop is StopReason.CANCEL_WISHED else 0.0
+        self._grace_ends = self.clock.monotonic() + grace
+        for attendant in self._attendants:
+            attendant.cut(calls=False)
+        self._assign(self._pool.withdraw())
+        self._alarm.hear()
+
+    async def _keep_time(self) -> None:
+        while True:
+            now = self.clock.monotonic() + _CLOSE_ENOUGH
+            if self._stop is None and self._budget_left() <= _CLOSE_ENOUGH:
+                self._heed(StopReason.TIME_BUDGET_SPENT)
+            for attendant in self._attendants:
+                if now >= min(attendant.deadline, self._grace_ends):
+                    attendant.cut(calls=True)
+            if now >= self._grace_ends:
+                self._grace_ends = math.inf
+            if self._heartbeat_is_due():
+                self._pool.nudge()
+            await self._alarm.wait(self.clock, self._until_next_alarm())
+
+    def _until_next_alarm(self) -> float:
+        now = self.clock.monotonic()
+        alarms = [attendant.deadline for attendant in self._attendants]
+        first = min(*alarms, self._grace_ends) - now
+        budget = math.inf if self._stop else self._budget_left()
+        return max(0.0, min(first, budget, self.settings.call_timeout, self._heartbeat_period))
+
+    @property
+    def _heartbeat_period(self) -> float:
+        return self.settings.lease_ttl / _HEARTBEATS_PER_LEASE
+
+    def _heartbeat_is_due(self) -> bool:
+        return self.clock.monotonic() - self._written_at >= self._heartbeat_period - _CLOSE_ENOUGH
+
+    def _driven(self) -> float:
+        return 0.0 if self._first_call is None else self.clock.monotonic() - self._first_call
+
+    def _budget_left(self) -> float:
+        budget = self.settings.time_budget
+        return math.inf if budget is None else budget - self.lease.driven_for - self._driven()
+
+    async def _look_for_wish(self) -> None:
+        with self.wishes.listen(self.lease.batch_id) as listener:
+            while self._stop is not StopReason.CANCEL_WISHED:
+                heard = await listener.wait(self.clock, self.settings.poll_interval)
+                silent = self.clock.monotonic() - self._written_at >= self.settings.poll_interval
+                if heard or silent:
+                    await self._read_wish()
+
+    async def _read_wish(self) -> None:
+        record = await self.ledger.get(self.lease.batch_id)
+        if record is not None and record.run == self.lease.run and record.cancel_wished_at is not None:
+            self._heed(StopReason.CANCEL_WISHED)

@@ -1,0 +1,158 @@
+"""
+Gets runs driven to their end: here, or by whoever holds the lease.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import attrs
+
+from proxy_orchestration._concurrency import Hints, wait_at_most
+from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.errors import LeaseLostError
+from proxy_orchestration.registration.driver import RunDriver
+from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.runs import Lease, LeaseHeld, RunSettled
+from proxy_orchestration.registration.settings import BulkSettings
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Drives:
+    """
+    All driving of one orchestrator; holds no state of any batch.
+
+    Attributes:
+        progress: wakes watchers of a batch in this process.
+        wishes: wakes the driver of a batch in this process when cancel is wished.
+        work: wakes `serve` when something was accepted in this process.
+    """
+
+    service: ProxyRegistrationService
+    ledger: BatchLedger
+    audit_logger: ProxyAuditLogger
+    clock: Clock
+    settings: BulkSettings
+    progress: Hints = attrs.field(factory=Hints, init=False)
+    wishes: Hints = attrs.field(factory=Hints, init=False)
+    work: Hints = attrs.field(factory=Hints, init=False)
+    _limiter: anyio.CapacityLimiter = attrs.field(init=False)
+
+    @_limiter.default
+    def _calls_in_flight(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(self.settings.max_calls_in_flight)
+
+    async def acquire(self, batch_id: str, run: int) -> Lease | LeaseHeld | RunSettled:
+        """
+        Try to become the run's driver.
+        """
+        return await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl)
+
+    async def drive(self, lease: Lease) -> None:
+        """
+        Drive a run to its end and tell the audit logger.
+
+        Raises:
+            LeaseLostError: another driver took over.
+        """
+        driver = RunDriver(
+            lease=lease,
+            service=self.service,
+            ledger=self.ledger,
+            clock=self.clock,
+            settings=self.settings,
+            limiter=self._limiter,
+            progress=self.progress,
+            wishes=self.wishes,
+        )
+        event = await driver.drive()
+        await self.deliver(event)
+
+    async def drive_while_leased(self, lease: Lease) -> bool:
+        """
+        Drive a run to its end, or until another driver took it over; return whether it was the end.
+        """
+        try:
+            await self.drive(lease)
+        except LeaseLostError:
+            _log.warning(
+                "another driver took over run %d of batch %s",
+                lease.run,
+                lease.batch_id,
+                extra={"batch_id": lease.batch_id, "run": lease.run},
+            )
+            return False
+        return True
+
+    async def see_through(self, batch_id: str, run: int) -> None:
+        """
+        Return when the run is settled, driving it whenever nobody else does.
+        """
+        with self.progress.listen(batch_id) as listener:
+            while True:
+                acquisition = await self.acquire(batch_id, run)
+                match acquisition:
+                    case Lease():
+                        await self.drive_while_leased(acquisition)
+                    case LeaseHeld(remaining=remaining):
+                        await listener.wait(self.clock, min(remaining, self.settings.poll_interval))
+                    case RunSettled():
+                        return
+
+    async def deliver(self, event: AuditEvent) -> bool:
+        """
+        Tell the audit logger, for `audit_timeout` at most; return whether it took the event.
+        """
+        taken = False
+
+        async def tell() -> None:
+            nonlocal taken
+            try:
+                await self.audit_logger.log_bulk_submission(event)
+                taken = True
+            except Exception as error:  # noqa: BLE001 - whatever a logger raises must not reach the caller
+                _log_untaken(event, type(error).__name__)
+
+        if not await wait_at_most(self.clock, self.settings.audit_timeout, tell):
+            _log_untaken(event, "no answer in time")
+        if taken:
+            await self.ledger.mark_audited(event.event_id)
+        return taken
+
+    async def deliver_pending(self, *, wait: bool = False) -> None:
+        """
+        Deliver each stored event that nobody holds once.
+
+        Args:
+            wait: also for events whose deliverer may have been killed, until
+                its hold on them ends; not after one was refused.
+        """
+        tried: set[str] = set()
+        refused = False
+        hold = 2 * self.settings.audit_timeout
+        while True:
+            events = await self.ledger.claim_audit_events(limit=1, hold=hold)
+            if not events:
+                remaining = await self.ledger.audit_wait()
+                if not wait or refused or remaining is None:
+                    return
+                await self.clock.sleep(min(remaining, hold))
+                continue
+            event = events[0]
+            if event.event_id in tried:
+                return
+            tried.add(event.event_id)
+            refused |= not await self.deliver(event)
+
+
+def _log_untaken(event: AuditEvent, why: str) -> None:
+    _log.error(
+        "the audit logger did not take event %s (%s); it will be delivered again",
+        event.event_id,
+        why,
+        extra={"event_id": event.event_id, "batch_id": event.batch_id, "run": event.run},
+    )

@@ -1,0 +1,318 @@
+"""
+The verbs of bulk registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import anyio
+import attrs
+from anyio.abc import TaskStatus
+
+from proxy_orchestration._concurrency import open_crew, wait_at_most
+from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
+from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
+from proxy_orchestration.registration.admission import Admission
+from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
+from proxy_orchestration.registration.cancelling import report_on
+from proxy_orchestration.registration.drives import Drives
+from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
+from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
+from proxy_orchestration.registration.runs import BatchRecord, Lease, LeaseHeld
+from proxy_orchestration.registration.serving import Resumption, Server
+from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.watching import BatchRun
+
+
+@attrs.define(eq=False, kw_only=True)
+class BulkRegistrationOrchestrator:
+    """
+    Registers one activity on behalf of many mentors, durably and never twice.
+
+    It holds no state of any batch: two of them in two processes over one
+    repository are one system. Every verb that acts for a person checks the
+    actor itself, every time. Batches that the actor may not know of answer
+    like batches that do not exist. Each verb may raise
+    `RepositoryUnavailableError`; what was acknowledged before it is safe.
+
+    Args:
+        registration_service: registers one activity; `SupportsLookup` settles doubt.
+        repository: where batches live.
+        audit_logger: told of every settled run, once.
+        clock: where time comes from.
+        access_policy: who may do, see and register what.
+        settings: limits and times.
+    """
+
+    registration_service: ProxyRegistrationService
+    repository: ActivityRepository
+    audit_logger: ProxyAuditLogger = attrs.field(factory=LoggingAuditLogger)
+    clock: Clock = attrs.field(factory=SystemClock)
+    access_policy: AccessPolicy = attrs.field(factory=CoordinatorAccess)
+    settings: BulkSettings = attrs.field(factory=BulkSettings)
+    _drives: Drives = attrs.field(init=False)
+    _admission: Admission = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._drives = Drives(
+            service=self.registration_service,
+            ledger=self.repository,
+            audit_logger=self.audit_logger,
+            clock=self.clock,
+            settings=self.settings,
+        )
+        self._admission = Admission(
+            ledger=self.repository, clock=self.clock, access_policy=self.access_policy, settings=self.settings
+        )
+
+    async def submit_bulk_registration(
+        self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
+    ) -> BulkSubmissionResult:
+        """
+        Accept a batch durably, drive it to its end, and return every mentor's outcome.
+
+        The same idempotency key with the same entries joins the batch that
+        exists, or returns it as it is.
+
+        Args:
+            request: one activity per mentor.
+            actor: who submits; every record is attributed to this person.
+            drive: false to return once accepted; `drive_batch`,
+                `resume_interrupted` or `serve`, here or elsewhere, drives it.
+
+        Raises:
+            NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
+            BatchTooLargeError, IdempotencyKeyReusedError: nothing was stored.
+        """
+        batch_id, run = await self._admission.accept(request, actor)
+        return await self._finish(batch_id, run, drive=drive)
+
+    @asynccontextmanager
+    async def stream_bulk_registration(
+        self, request: BulkRegistrationRequest, *, actor: Actor
+    ) -> AsyncIterator[BatchRun]:
+        """
+        Accept a batch and drive it while its progress is iterated.
+
+        Leaving the block before the end stops driving here and leaves the
+        batch resumable. Raises what `submit_bulk_registration` raises.
+        """
+        batch_id, _ = await self._admission.accept(request, actor)
+        record = await self._record(batch_id)
+        async with self._watching(record, after=0) as batch_run, open_crew() as crew:
+            crew.start_soon(self._drives.see_through, batch_id, record.run)
+            yield batch_run
+            if not batch_run.ended:
+                crew.cancel_scope.cancel()
+
+    async def get_bulk_submission_status(self, batch_id: str, *, actor: Actor) -> BulkSubmissionResult:
+        """
+        Return the batch with every mentor's state, as of one moment.
+
+        Raises:
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        await self._admission.visible(batch_id, actor, Action.READ)
+        return await self._result(batch_id)
+
+    async def retry_failed_items(
+        self,
+        batch_id: str,
+        *,
+        actor: Actor,
+        mentor_ids: Collection[str] | None = None,
+        expected_run: int | None = None,
+        drive: bool = True,
+    ) -> BulkSubmissionResult:
+        """
+        Open a new run over the FAILED and UNKNOWN items and drive it; nothing else is touched.
+
+        Args:
+            batch_id: a settled batch.
+            actor: who retries, with the roles held now.
+            mentor_ids: only these; CANCELLED ones too when named. `None`: all failed.
+            expected_run: the run the caller saw; makes a redelivered retry harmless.
+            drive: false to return once the run is stored.
+
+        Raises:
+            BatchStateError: not settled, nothing to retry, or a named item is
+                in another state.
+            StaleRunError: another run is current; nothing was done.
+            EmptySelectionError, UnknownMentorError, NotAuthorizedError,
+            BatchNotFoundError.
+        """
+        run = await self._admission.retry(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
+        return await self._finish(batch_id, run, drive=drive)
+
+    async def cancel_batch(self, batch_id: str, *, actor: Actor, reason: str | None = None) -> CancelReport:
+        """
+        Stop a batch: cancel what was not begun, and wait for the calls in flight.
+
+        Waits `cancel_grace` at most, and reports what is true then. Repeating
+        it changes nothing and reports anew.
+
+        Raises:
+            BatchStateError: the batch settled without a cancel.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        await self._admission.visible(batch_id, actor, Action.CANCEL)
+        mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
+        self._drives.wishes.announce(batch_id)
+        self._drives.progress.announce(batch_id)
+        await wait_at_most(
+            self.clock,
+            self.settings.cancel_grace,
+            lambda: self._drives.see_through(batch_id, mark.run),
+        )
+        return await report_on(mark, await self._record(batch_id), self.repository)
+
+    @asynccontextmanager
+    async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:
+        """
+        Drive the batch here and now while its progress is iterated; for hosts.
+
+        A settled batch yields nothing and has its result. Leaving the block
+        before the end stops driving and leaves the batch resumable.
+
+        Raises:
+            BatchLeasedError: somebody else drives it.
+            BatchNotFoundError.
+        """
+        record = await self._record(batch_id)
+        acquisition = await self._drives.acquire(batch_id, record.run)
+        if isinstance(acquisition, LeaseHeld):
+            raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
+        after = record.base if isinstance(acquisition, Lease) else record.tail
+        async with self._watching(record, after=after) as batch_run, open_crew() as crew:
+            if isinstance(acquisition, Lease):
+                crew.start_soon(self._drives.drive_while_leased, acquisition)
+            yield batch_run
+            if not batch_run.ended:
+                crew.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def watch_batch(self, batch_id: str, *, actor: Actor, after: int = 0) -> AsyncIterator[BatchRun]:
+        """
+        Look on, from the update that follows `after`, until the current run is settled.
+
+        Drives nothing. Raises `NotAuthorizedError` and `BatchNotFoundError`.
+        """
+        record = await self._admission.visible(batch_id, actor, Action.READ)
+        async with self._watching(record, after=after) as batch_run:
+            yield batch_run
+
+    async def list_batches(
+        self,
+        *,
+        actor: Actor,
+        page: int = 1,
+        limit: int = 20,
+        statuses: Collection[BulkStatus] | None = None,
+    ) -> BatchPage:
+        """
+        Return one page of the batches that the actor may know of, newest first.
+
+        Args:
+            actor: who asks.
+            page: from 1.
+            limit: batches per page, 1 to 100.
+            statuses: only these; `None` for all.
+
+        Raises:
+            ValueError: `page` or `limit` is out of range.
+            NotAuthorizedError.
+        """
+        return await self._admission.list_batches(actor, page=page, limit=limit, statuses=statuses)
+
+    async def relabel_batch(self, batch_id: str, label: str | None, *, actor: Actor) -> BulkSubmissionResult:
+        """
+        Change what people call the batch; up to 200 characters, `None` for no label.
+
+        Raises:
+            ValueError: the label is too long.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        check_label(label)
+        await self._admission.visible(batch_id, actor, Action.RELABEL)
+        await self.repository.relabel(batch_id, label)
+        return await self._result(batch_id)
+
+    async def delete_batch(self, batch_id: str, *, actor: Actor) -> None:
+        """
+        Remove a settled batch; its audit events and its key's tombstone stay.
+
+        Raises:
+            BatchStateError: it is not settled; cancel it first.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        await self._admission.visible(batch_id, actor, Action.DELETE)
+        await self.repository.delete(batch_id)
+
+    async def resume_interrupted(self) -> Sequence[str]:
+        """
+        Drive every batch that is not settled and that nobody drives, and deliver pending audit events.
+
+        Waits for the lease of a driver that may be dead, `lease_ttl` at most;
+        stops waiting when that driver turns out to live.
+
+        Returns:
+            the ids of the batches driven to the end here.
+        """
+        return await Resumption(drives=self._drives).resume()
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Drive accepted and stalled batches and deliver audit events, until cancelled.
+        """
+        await Server(drives=self._drives).serve(task_status=task_status)
+
+    async def purge(self, *, settled_before: datetime) -> int:
+        """
+        Delete the batches that settled before that moment, notes and all; return how many.
+
+        Raises:
+            ValueError: the moment is naive.
+        """
+        if settled_before.tzinfo is None:
+            msg = "settled_before must be an aware datetime: give it a time zone"
+            raise ValueError(msg)
+        return await self.repository.purge(settled_before=settled_before)
+
+    async def _finish(self, batch_id: str, run: int, *, drive: bool) -> BulkSubmissionResult:
+        self._drives.work.announce("")
+        if drive:
+            await self._drives.see_through(batch_id, run)
+        return await self._result(batch_id)
+
+    @asynccontextmanager
+    async def _watching(self, record: BatchRecord, *, after: int) -> AsyncIterator[BatchRun]:
+        batch_run = BatchRun(
+            batch_id=record.batch_id,
+            run=record.run,
+            total=record.total,
+            after=after,
+            ledger=self.repository,
+            hints=self._drives.progress,
+            clock=self.clock,
+            poll_interval=self.settings.poll_interval,
+        )
+        yield batch_run
+        await batch_run.close()
+
+    async def _record(self, batch_id: str) -> BatchRecord:
+        record = await self.repository.get(batch_id)
+        if record is None:
+            raise BatchNotFoundError(batch_id)
+        return record
+
+    async def _result(self, batch_id: str) -> BulkSubmissionResult:
+        result = await self.repository.read_result(batch_id)
+        if result is None:
+            raise BatchNotFoundError(batch_id)
+        return result

@@ -1,0 +1,346 @@
+"""
+What a host implements for registration. The docstrings are law.
+
+Every port speaks this library's values only and may raise
+`RepositoryUnavailableError` where it stands on a store. Unless a method says
+otherwise, any number of tasks and processes may call it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.activities import (
+    ActivityRecord,
+    ProxyRegistration,
+    RegistrationFailure,
+    RegistrationReceipt,
+)
+from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.conflicts import Conflict
+from proxy_orchestration.registration.runs import (
+    Acceptance,
+    Acquisition,
+    BatchRecord,
+    CancelMark,
+    Commit,
+    Committed,
+    DrivableRun,
+    Lease,
+    NewBatch,
+    NewRun,
+)
+from proxy_orchestration.registration.states import BulkStatus
+
+
+class ProxyRegistrationService(Protocol):
+    """
+    Registers one activity for one mentor.
+    """
+
+    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
+        """
+        Write the record, or find that it is written, and return its receipt.
+
+        Called twice with one `idempotency_key` it creates one record, and it
+        never creates a second record for one `registration_id`: look for the
+        registration's own record first, before any other check.
+
+        Raises:
+            RegistrationRejected: refused, definitely; nothing written.
+            DuplicateActivityError: another registration's record stands in
+                the way, definitely; nothing written.
+            RegistrationUnavailable: definitely not executed; try again.
+            TimeoutError, OSError, OutcomeUnknownError: not known; the call is
+                looked up, or repeated under the same key. A call that exceeds
+                `BulkSettings.call_timeout` is cancelled and not known either.
+
+        Any other exception settles the item as FAILED with code `unexpected`;
+        since it may hide a lost reply, the key is kept and looked up first on
+        a retry.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLookup(Protocol):
+    """
+    A registration service that can say whether a record exists.
+    """
+
+    async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
+        """
+        Return the receipt of the registration's record, or `None` if not seen.
+
+        `None` is no proof: a call still under way may yet write. The driver
+        repeats the call under the same key. An exception leaves the doubt.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsBulk(Protocol):
+    """
+    A registration service that writes many records in one round trip.
+    """
+
+    async def register_many(
+        self, registrations: Sequence[ProxyRegistration], /, *, atomic: bool
+    ) -> Sequence[RegistrationReceipt | RegistrationFailure]:
+        """
+        Register every one, and answer each in the order asked.
+
+        With `atomic=True` either all records exist afterwards or none of
+        them. With `atomic=False` an exception means that nothing was written.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsConflictCheck(Protocol):
+    """
+    A registration service that finds existing records beforehand.
+    """
+
+    async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
+        """
+        Return the conflicts of these registrations, in one round trip.
+
+        A registration's own earlier record is no conflict.
+        """
+        ...
+
+
+class BatchCatalogue(Protocol):
+    """
+    The batches: accepting, reading, naming and removing them.
+    """
+
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        """
+        Store the batch, its items, its run 1 and its refused items' outcomes, all or nothing.
+
+        Refused items enter the log in request order, from sequence 1. The
+        pair of coordinator and organization owns the idempotency key, for
+        ever, also after the batch is deleted. Of two calls at once with one
+        key, one creates and the other returns the created batch.
+
+        Raises:
+            IdempotencyKeyReusedError: the key came with another fingerprint
+                before, or its batch was deleted.
+        """
+        ...
+
+    async def get(self, batch_id: str, /) -> BatchRecord | None:
+        """
+        Return the batch's header and current run, or `None`.
+        """
+        ...
+
+    async def read_result(self, batch_id: str, /) -> BulkSubmissionResult | None:
+        """
+        Return the batch with all outcomes in request order, as of one moment, or `None`.
+
+        An item that the current run has to settle is RUNNING when claimed and
+        PENDING when not; every other item shows its newest outcome.
+        """
+        ...
+
+    async def read_updates(self, batch_id: str, /, *, after: int, limit: int) -> Sequence[BulkProgressUpdate]:
+        """
+        Return at most `limit` entries of the batch's log that follow `after`, in order.
+
+        Sequences are gapless from 1. An unknown batch has no entries.
+        """
+        ...
+
+    async def list_batches(
+        self,
+        visibility: Visibility,
+        /,
+        *,
+        page: int,
+        limit: int,
+        statuses: Collection[BulkStatus] | None,
+    ) -> BatchPage:
+        """
+        Return one page of the visible batches, newest first, of these statuses or of all.
+        """
+        ...
+
+    async def relabel(self, batch_id: str, label: str | None, /) -> bool:
+        """
+        Change the label; return whether the batch exists.
+        """
+        ...
+
+    async def delete(self, batch_id: str, /) -> bool:
+        """
+        Remove the batch, its items and its log; return whether it existed.
+
+        Audit events stay, and so does the idempotency key as a tombstone.
+
+        Raises:
+            BatchStateError: its current run is not settled; nothing changed.
+        """
+        ...
+
+    async def purge(self, *, settled_before: datetime) -> int:
+        """
+        Delete every batch whose current run settled before that moment; return how many.
+        """
+        ...
+
+
+class RunLedger(Protocol):
+    """
+    The runs: who drives them, what they claim, how their items end.
+
+    Leases live on the store's own clock. A driver's writes carry its fence;
+    under an old fence they change nothing and raise `LeaseLostError`. One
+    driver calls `commit` from one task at a time.
+    """
+
+    async def open_run(self, run: NewRun, /) -> int:
+        """
+        Open the next run over these items, in request order, and return its number.
+
+        Each item's key follows `next_key` from its newest outcome. Refused
+        items get their outcome at once. All or nothing.
+
+        Raises:
+            StaleRunError: another run than the expected one is current.
+            BatchStateError: the expected run is not settled.
+        """
+        ...
+
+    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+        """
+        Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
+
+        Free is: not settled, and no lease that the store's clock has not
+        passed. Every success raises the fence by one.
+        """
+        ...
+
+    async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
+        """
+        Append the outcomes to the log, claim further items and renew the lease, all or nothing.
+
+        Claimed are the run's next items in request order, among them only
+        those without an outcome in this run; fewer than asked for when no
+        more are left. When it returns, all of it survives a crash.
+
+        Raises:
+            LeaseLostError: the fence is old, or the run is settled.
+        """
+        ...
+
+    async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+        """
+        Close the run: store its counts and its audit event, and give up the lease, all or nothing.
+
+        The event counts as held by the caller for `audit_hold` seconds.
+
+        Raises:
+            LeaseLostError: the fence is old, or the run is settled already.
+            BatchStateError: an item of the run has no outcome yet.
+        """
+        ...
+
+    async def release(self, lease: Lease, /) -> None:
+        """
+        Give up the lease so that another driver may acquire at once; no-op under an old fence.
+        """
+        ...
+
+    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+        """
+        Store the wish to cancel the current run and cancel what was not claimed, all or nothing.
+
+        Unclaimed items that are not in doubt become CANCELLED with code
+        `cancelled`, in request order; unclaimed ones in doubt stay for the
+        driver. A second wish changes nothing and returns the first one's mark.
+
+        Raises:
+            BatchStateError: the run settled without a wish to cancel it, or
+                the batch is gone.
+        """
+        ...
+
+    async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
+        """
+        Return at most `limit` runs that are not settled, the free ones first, then by lease end.
+
+        Among the free ones the batch that was accepted first comes first.
+        """
+        ...
+
+
+class AuditOutbox(Protocol):
+    """
+    Audit events that are stored and not known to be taken.
+    """
+
+    async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+        """
+        Return undelivered events that nobody holds, and hold them for `hold` seconds.
+
+        Of two callers at once only one gets an event.
+        """
+        ...
+
+    async def audit_wait(self) -> float | None:
+        """
+        Return the seconds until the next undelivered event is free; 0 if one is, `None` without any.
+        """
+        ...
+
+    async def mark_audited(self, event_id: str, /) -> None:
+        """
+        Note that the logger took the event; it is never claimed again. Idempotent.
+        """
+        ...
+
+
+class BatchLedger(BatchCatalogue, RunLedger, AuditOutbox, Protocol):
+    """
+    All that the orchestrator stores.
+    """
+
+
+class ActivityRecords(Protocol):
+    """
+    The activities that the standard service registers.
+    """
+
+    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
+        """
+        Store the record unless its registration has one, and return the stored one.
+
+        The registration id decides, atomically: of two calls at once both
+        return the same record.
+        """
+        ...
+
+    async def find_activity(self, registration_id: str, /) -> ActivityRecord | None:
+        """
+        Return the registration's record, or `None`.
+        """
+        ...
+
+    async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
+        """
+        Return every record that the batch wrote, ordered by mentor id.
+        """
+        ...
+
+
+class ActivityRepository(BatchLedger, ActivityRecords, Protocol):
+    """
+    The store: the orchestrator's ledger and the standard service's records in one.
+    """

@@ -1,0 +1,112 @@
+"""
+What a coordinator asks for, and how a request that comes twice is recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+
+import attrs
+
+from proxy_orchestration._validators import is_identifier
+from proxy_orchestration.errors import BatchTooLargeError, DuplicateSelectionError, EmptySelectionError
+from proxy_orchestration.registration.activities import ProxyActivity, encode_activities
+
+_LONGEST_LABEL = 200
+
+
+def check_label(label: str | None) -> None:
+    """
+    Accept no label, or up to 200 characters.
+
+    Raises:
+        ValueError: the label is longer.
+    """
+    if label is not None and len(label) > _LONGEST_LABEL:
+        msg = f"a label has at most {_LONGEST_LABEL} characters, not {len(label)}"
+        raise ValueError(msg)
+
+
+@attrs.frozen
+class RegistrationEntry:
+    """
+    One mentor and the activity to register for that mentor.
+    """
+
+    mentor_id: str = attrs.field(validator=is_identifier)
+    activity: ProxyActivity = attrs.field(validator=attrs.validators.instance_of(ProxyActivity))
+
+
+def _entries(entries: Iterable[RegistrationEntry]) -> tuple[RegistrationEntry, ...]:
+    return tuple(entries)
+
+
+@attrs.frozen(kw_only=True)
+class BulkRegistrationRequest:
+    """
+    One activity per mentor, to be registered as one batch.
+
+    Attributes:
+        entries: in the order in which outcomes are reported; each mentor once.
+        idempotency_key: the submitter's own key; the same key and entries are the
+            same batch, for ever. `None`: every submission is a batch of its own.
+        label: what people call the batch; up to 200 characters, no part of its identity.
+    """
+
+    entries: tuple[RegistrationEntry, ...] = attrs.field(converter=_entries)
+    idempotency_key: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_identifier)
+    )
+    label: str | None = attrs.field(default=None, validator=lambda _i, _a, value: check_label(value))
+
+    @classmethod
+    def for_mentors(
+        cls,
+        mentor_ids: Iterable[str],
+        activity: ProxyActivity,
+        *,
+        idempotency_key: str | None = None,
+        label: str | None = None,
+    ) -> BulkRegistrationRequest:
+        """
+        Return a request that registers one shared activity for every mentor.
+        """
+        return cls(
+            entries=tuple(RegistrationEntry(mentor_id, activity) for mentor_id in mentor_ids),
+            idempotency_key=idempotency_key,
+            label=label,
+        )
+
+
+def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
+    """
+    Accept a request with 1 to `limit` mentors, each once.
+
+    Raises:
+        EmptySelectionError: no mentor is in it.
+        BatchTooLargeError: more than `limit` are.
+        DuplicateSelectionError: a mentor stands in it more than once.
+    """
+    size = len(request.entries)
+    if size == 0:
+        raise EmptySelectionError
+    if size > limit:
+        raise BatchTooLargeError(size, limit)
+    if len({entry.mentor_id for entry in request.entries}) < size:
+        seen = Counter(entry.mentor_id for entry in request.entries)
+        raise DuplicateSelectionError([mentor_id for mentor_id, times in seen.items() if times > 1])
+
+
+def fingerprint_of(request: BulkRegistrationRequest) -> str:
+    """
+    Return the SHA-256 of all that will be registered, as 64 hexadecimal digits.
+
+    The label is left out: it is a name for people and registers nothing.
+    """
+    digest = hashlib.sha256()
+    texts = encode_activities(entry.activity for entry in request.entries)
+    for entry, text in zip(request.entries, texts, strict=True):
+        digest.update(f"{len(entry.mentor_id)}:{entry.mentor_id}{len(text)}:{text}".encode())
+    return digest.hexdigest()

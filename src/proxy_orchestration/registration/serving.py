@@ -1,0 +1,152 @@
+"""
+Driving what others left: once, at start-up, or for as long as a process lives.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup, TaskStatus
+
+from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.registration.drives import Drives
+from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld, RunSettled
+
+_PAGE = 100
+_RENEWED = 0.1
+"""Seconds by which a lease must end later than it did to count as renewed."""
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Resumption:
+    """
+    One pass over everything that is not settled.
+    """
+
+    drives: Drives
+    _driven: list[str] = attrs.field(factory=list, init=False)
+    _slots: anyio.CapacityLimiter = attrs.field(init=False)
+
+    @_slots.default
+    def _runs_at_once(self) -> anyio.CapacityLimiter:
+        return anyio.CapacityLimiter(self.drives.settings.max_calls_in_flight)
+
+    async def resume(self) -> Sequence[str]:
+        """
+        Drive every run that is free or whose driver is dead, then deliver pending audit events.
+
+        Returns:
+            the batches driven to the end here, each once, in that order.
+        """
+        seen: set[tuple[str, int]] = set()
+        while runs := await self._unseen(seen):
+            async with open_crew() as crew:
+                for run in runs:
+                    seen.add((run.batch_id, run.run))
+                    crew.start_soon(self._take_up, run)
+        await self.drives.deliver_pending(wait=True)
+        return tuple(self._driven)
+
+    async def _unseen(self, seen: set[tuple[str, int]]) -> list[DrivableRun]:
+        found = await self.drives.ledger.find_drivable(limit=_PAGE + len(seen))
+        return [run for run in found if (run.batch_id, run.run) not in seen]
+
+    async def _take_up(self, found: DrivableRun) -> None:
+        async with self._slots:
+            lease = await self._await_lease(found)
+            if lease is not None and await self.drives.drive_while_leased(lease):
+                self._driven.append(found.batch_id)
+
+    async def _await_lease(self, found: DrivableRun) -> Lease | None:
+        """
+        Acquire the run, waiting for a dead driver's lease; `None` when it is driven or settled.
+        """
+        clock = self.drives.clock
+        ends = clock.monotonic() + found.lease_remaining
+        if found.lease_remaining > 0:
+            _log.warning(
+                "batch %s is held by a driver that may be dead; waiting %.1f s for its lease",
+                found.batch_id,
+                found.lease_remaining,
+                extra={"batch_id": found.batch_id, "run": found.run},
+            )
+        with self.drives.progress.listen(found.batch_id) as listener:
+            while True:
+                match await self.drives.acquire(found.batch_id, found.run):
+                    case Lease() as lease:
+                        return lease
+                    case RunSettled():
+                        return None
+                    case LeaseHeld(fence=fence, remaining=remaining):
+                        renewed = clock.monotonic() + remaining > ends + _RENEWED
+                        if renewed or fence != found.fence:
+                            return None
+                        await listener.wait(clock, min(remaining, self.drives.settings.poll_interval))
+
+
+@attrs.define(eq=False, kw_only=True)
+class Server:
+    """
+    Drives whatever is accepted or stalled, until cancelled.
+    """
+
+    drives: Drives
+    _driving: set[tuple[str, int]] = attrs.field(factory=set, init=False)
+
+    async def serve(self, *, task_status: TaskStatus[None]) -> None:
+        """
+        Look for work at every hint and every poll interval; signal readiness after the first look.
+        """
+        async with open_crew() as crew:
+            await self._start_free_runs(crew)
+            task_status.started()
+            crew.start_soon(self._keep_delivering)
+            with self.drives.work.listen("") as listener:
+                while True:
+                    await listener.wait(self.drives.clock, self.drives.settings.poll_interval)
+                    await self._start_free_runs(crew)
+
+    async def _start_free_runs(self, crew: TaskGroup) -> None:
+        room = self.drives.settings.max_calls_in_flight - len(self._driving)
+        try:
+            found = await self.drives.ledger.find_drivable(limit=_PAGE + len(self._driving))
+        except OrchestrationError as error:
+            _log_failure("could not look for work", error)
+            return
+        free = [
+            run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in self._driving
+        ]
+        for run in free[:room]:
+            self._driving.add((run.batch_id, run.run))
+            crew.start_soon(self._drive, run)
+
+    async def _drive(self, found: DrivableRun) -> None:
+        try:
+            lease = await self.drives.acquire(found.batch_id, found.run)
+            if isinstance(lease, Lease):
+                await self.drives.drive_while_leased(lease)
+        except Exception as error:  # noqa: BLE001 - one batch's trouble must not stop the others
+            _log_failure(f"stopped driving batch {found.batch_id}", error)
+            await self.drives.clock.sleep(self.drives.settings.poll_interval)
+        finally:
+            self._driving.discard((found.batch_id, found.run))
+            self.drives.work.announce("")
+
+    async def _keep_delivering(self) -> None:
+        while True:
+            try:
+                await self.drives.deliver_pending()
+            except OrchestrationError as error:
+                _log_failure("could not deliver audit events", error)
+            await self.drives.clock.sleep(self.drives.settings.poll_interval)
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    reason = str(error) if isinstance(error, OrchestrationError) else type(error).__name__
+    _log.error("%s: %s", what, reason)

@@ -1,0 +1,49 @@
+"""
+How a host tunes bulk registration.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from proxy_orchestration._validators import is_not_negative, is_positive, is_positive_count
+from proxy_orchestration.registration.retries import RetryPolicy
+
+
+@attrs.frozen(kw_only=True)
+class BulkSettings:
+    """
+    Limits and times of bulk registration; all times in seconds.
+
+    Attributes:
+        max_concurrency: calls in flight per batch.
+        max_calls_in_flight: calls in flight over all batches of one orchestrator.
+        call_timeout: after this long a call is cut and in doubt.
+        time_budget: driving time of a run from its first call on; `None` for no limit.
+        cancel_grace: how long calls in flight may finish after a cancel.
+        retry: how refused calls are repeated.
+        max_undurable: items claimed and not durable, beyond the calls in flight.
+        lease_ttl: after this long without a sign of life another driver may take over.
+        poll_interval: how often a wish or a log written elsewhere is looked for.
+        audit_timeout: how long the audit logger may take.
+        max_batch_size: mentors per request.
+    """
+
+    max_concurrency: int = attrs.field(default=5, validator=is_positive_count)
+    max_calls_in_flight: int = attrs.field(default=50, validator=is_positive_count)
+    call_timeout: float = attrs.field(default=30.0, validator=is_positive)
+    time_budget: float | None = attrs.field(default=None, validator=attrs.validators.optional(is_positive))
+    cancel_grace: float = attrs.field(default=10.0, validator=is_not_negative)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    max_undurable: int = attrs.field(default=200, validator=is_positive_count)
+    lease_ttl: float = attrs.field(default=30.0, validator=is_positive)
+    poll_interval: float = attrs.field(default=0.5, validator=is_positive)
+    audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
+    max_batch_size: int = attrs.field(default=10_000, validator=is_positive_count)
+
+    @property
+    def window(self) -> int:
+        """
+        Return how many items may be claimed and not yet durable.
+        """
+        return self.max_undurable + self.max_concurrency

@@ -1,0 +1,117 @@
+"""
+The states of an item and of a batch, and every way from one to the next, as data.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+
+class ItemState(enum.Enum):
+    """
+    Where one mentor's registration stands.
+    """
+
+    PENDING = "pending"  # not begun in the current run
+    RUNNING = "running"  # claimed by a driver: begun, or about to be
+    SUCCEEDED = "succeeded"  # the record exists; final for ever
+    FAILED = "failed"  # refused, with a reason
+    UNKNOWN = "unknown"  # in doubt, and attempts or grace ran out
+    NEEDS_REVIEW = "needs_review"  # an existing record stands in the way; a person decides
+    SKIPPED = "skipped"  # left out by decision
+    CANCELLED = "cancelled"  # provably never begun
+
+
+class BulkStatus(enum.Enum):
+    """
+    Where a batch stands, derived from its items and its current run.
+    """
+
+    PENDING = "pending"  # accepted, and nobody drove the current run yet
+    RUNNING = "running"  # not settled
+    CANCELLING = "cancelling"  # cancel is wished and the run is not settled
+    SUCCESS = "success"  # every item succeeded or was skipped
+    PARTIAL_SUCCESS = "partial_success"  # some succeeded
+    TOTAL_FAILURE = "total_failure"  # none succeeded
+    CANCELLED = "cancelled"  # at least one item was cancelled
+    NEEDS_REVIEW = "needs_review"  # nothing failed or succeeded, some wait for a decision
+
+
+OPEN_STATES: Final = frozenset({ItemState.PENDING, ItemState.RUNNING})
+"""States of an item that the current run has yet to settle."""
+
+OUTCOME_STATES: Final = frozenset(ItemState) - OPEN_STATES
+"""States that an outcome can have."""
+
+RETRYABLE_STATES: Final = frozenset({ItemState.FAILED, ItemState.UNKNOWN})
+"""States that a retry takes up by itself."""
+
+RETRYABLE_BY_NAME: Final = RETRYABLE_STATES | {ItemState.CANCELLED}
+"""States that a retry takes up when it names the mentor."""
+
+TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
+    {
+        ItemState.PENDING: frozenset(
+            {
+                ItemState.RUNNING,
+                ItemState.SKIPPED,
+                ItemState.NEEDS_REVIEW,
+                ItemState.FAILED,
+                ItemState.CANCELLED,
+            }
+        ),
+        ItemState.RUNNING: frozenset(
+            {
+                ItemState.SUCCEEDED,
+                ItemState.FAILED,
+                ItemState.UNKNOWN,
+                ItemState.NEEDS_REVIEW,
+                ItemState.CANCELLED,
+            }
+        ),
+        ItemState.SUCCEEDED: frozenset(),
+        ItemState.FAILED: frozenset({ItemState.PENDING}),
+        ItemState.UNKNOWN: frozenset({ItemState.PENDING}),
+        ItemState.NEEDS_REVIEW: frozenset({ItemState.PENDING, ItemState.SKIPPED}),
+        ItemState.SKIPPED: frozenset(),
+        ItemState.CANCELLED: frozenset({ItemState.PENDING}),
+    }
+)
+"""
+From each state, the states that may follow. A run settles an item; only a new
+run takes a settled one back to PENDING. RUNNING to CANCELLED is a claimed item
+that the driver who claimed it never called.
+"""
+
+
+def settled_status(counts: Mapping[ItemState, int]) -> BulkStatus:
+    """
+    Return the status of a batch whose items are all settled, from their counts.
+
+    The first rule that matches wins; a one-mentor batch is never partial.
+    """
+
+    def has(*states: ItemState) -> bool:
+        return any(counts.get(state, 0) for state in states)
+
+    if has(ItemState.CANCELLED):
+        return BulkStatus.CANCELLED
+    if not has(*OUTCOME_STATES - {ItemState.SUCCEEDED, ItemState.SKIPPED}):
+        return BulkStatus.SUCCESS
+    if not has(ItemState.SUCCEEDED, ItemState.FAILED, ItemState.UNKNOWN):
+        return BulkStatus.NEEDS_REVIEW
+    if not has(ItemState.SUCCEEDED):
+        return BulkStatus.TOTAL_FAILURE
+    return BulkStatus.PARTIAL_SUCCESS
+
+
+def open_status(*, driven: bool, cancel_wished: bool) -> BulkStatus:
+    """
+    Return the status of a batch whose current run is not settled.
+    """
+    if not driven:
+        return BulkStatus.PENDING
+    return BulkStatus.CANCELLING if cancel_wished else BulkStatus.RUNNING

@@ -1,0 +1,3 @@
+"""
+Where batches, runs and records are kept: one room per kind of store.
+"""

@@ -1,0 +1,290 @@
+"""
+The memory store's side of the ports.
+
+Every method is atomic because it does not await once it has begun to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import attrs
+from anyio.lowlevel import checkpoint
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.errors import BatchStateError, IdempotencyKeyReusedError, LeaseLostError
+from proxy_orchestration.registration.batches import (
+    BatchPage,
+    BulkProgressUpdate,
+    BulkSubmissionResult,
+)
+from proxy_orchestration.registration.runs import (
+    Acceptance,
+    Acquisition,
+    BatchRecord,
+    CancelMark,
+    Commit,
+    Committed,
+    DrivableRun,
+    Lease,
+    LeaseHeld,
+    NewBatch,
+    NewRun,
+    RunSettled,
+)
+from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.storage.memory._outbox import MemoryAuditOutbox
+from proxy_orchestration.storage.memory._records import MemoryActivityRecords
+from proxy_orchestration.storage.memory._stored import StoredBatch
+from proxy_orchestration.storage.memory._views import (
+    audit_event_of,
+    counts_of,
+    record_of,
+    result_of,
+    status_of,
+    summary_of,
+    updates_of,
+)
+
+
+@attrs.define(eq=False, slots=False)
+class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
+    """
+    An `ActivityRepository` that lives as long as this object, for one event loop.
+
+    Attributes:
+        clock: leases and holds end by its `monotonic`.
+    """
+
+    clock: Clock = attrs.field(factory=SystemClock)
+    _batches: dict[str, StoredBatch] = attrs.field(init=False, repr=False, factory=dict)
+    _unsettled: dict[str, StoredBatch] = attrs.field(init=False, repr=False, factory=dict)
+    _keys: dict[tuple[str, str, str], tuple[str, str]] = attrs.field(init=False, repr=False, factory=dict)
+    _accepted: int = attrs.field(init=False, repr=False, default=0)
+
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        """
+        Store the batch under an id of its own, or find it by its key.
+        """
+        await checkpoint()
+        actor, key = batch.actor, batch.idempotency_key
+        batch_id = uuid.uuid4().hex
+        if key is not None:
+            owned = (actor.organization_id, actor.user_id, key)
+            known_id, fingerprint = self._keys.setdefault(owned, (batch_id, batch.fingerprint))
+            if known_id != batch_id:
+                self._check_joins(known_id, same=fingerprint == batch.fingerprint)
+                return Acceptance(batch_id=known_id, created=False)
+        self._accepted += 1
+        stored = StoredBatch(batch_id, self._accepted, actor, batch.entries, batch.label, batch.submitted_at)
+        stored.start_run(1, actor, range(len(batch.entries)), batch.submitted_at, batch.refused)
+        self._batches[batch_id] = self._unsettled[batch_id] = stored
+        return Acceptance(batch_id=batch_id, created=True)
+
+    async def get(self, batch_id: str, /) -> BatchRecord | None:
+        """
+        Return the batch's header and current run, or `None`.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        return None if batch is None else record_of(batch)
+
+    async def read_result(self, batch_id: str, /) -> BulkSubmissionResult | None:
+        """
+        Return the batch with all outcomes in request order, or `None`.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        return None if batch is None else result_of(batch)
+
+    async def read_updates(self, batch_id: str, /, *, after: int, limit: int) -> Sequence[BulkProgressUpdate]:
+        """
+        Return at most `limit` entries of the log that follow `after`.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        return () if batch is None else updates_of(batch, after=after, limit=limit)
+
+    async def list_batches(
+        self,
+        visibility: Visibility,
+        /,
+        *,
+        page: int,
+        limit: int,
+        statuses: Collection[BulkStatus] | None,
+    ) -> BatchPage:
+        """
+        Return one page of the visible batches, the last accepted first.
+        """
+        await checkpoint()
+        found = [
+            batch
+            for batch in reversed(self._batches.values())
+            if visibility.covers(
+                organization_id=batch.actor.organization_id, coordinator_id=batch.actor.user_id
+            )
+            and (statuses is None or status_of(batch) in statuses)
+        ]
+        first = (page - 1) * limit
+        shown = tuple(summary_of(batch) for batch in found[first : first + limit])
+        return BatchPage(batches=shown, page=page, limit=limit, total=len(found))
+
+    async def relabel(self, batch_id: str, label: str | None, /) -> bool:
+        """
+        Change the label; return whether the batch exists.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        if batch is not None:
+            batch.label = label
+        return batch is not None
+
+    async def delete(self, batch_id: str, /) -> bool:
+        """
+        Remove the batch and its log; its key, records and audit events stay.
+        """
+        await checkpoint()
+        if batch_id in self._unsettled:
+            raise BatchStateError(batch_id, "its current run is not settled. Cancel it, and let it settle.")
+        return self._batches.pop(batch_id, None) is not None
+
+    async def purge(self, *, settled_before: datetime) -> int:
+        """
+        Delete every batch whose current run settled before that moment.
+        """
+        await checkpoint()
+        old = [
+            batch_id
+            for batch_id, batch in self._batches.items()
+            if batch.run.settled_at is not None and batch.run.settled_at < settled_before
+        ]
+        for batch_id in old:
+            del self._batches[batch_id]
+        return len(old)
+
+    async def open_run(self, run: NewRun, /) -> int:
+        """
+        Open the next run over these items, in request order.
+        """
+        await checkpoint()
+        batch = self._known(run.batch_id)
+        number = batch.open_run(run)
+        self._unsettled[run.batch_id] = batch
+        return number
+
+    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+        """
+        Take the run's lease if it is free.
+        """
+        await checkpoint()
+        batch = self._unsettled.get(batch_id)
+        if batch is None or batch.run.number != run:
+            return RunSettled()
+        current, now = batch.run, self.clock.monotonic()
+        if current.lease_until > now:
+            return LeaseHeld(fence=current.fence, remaining=current.lease_until - now)
+        current.fence += 1
+        current.lease_until = now + ttl
+        return Lease(
+            batch_id=batch_id,
+            run=run,
+            fence=current.fence,
+            actor=current.actor,
+            run_items=current.size,
+            base=current.base,
+            tail=len(batch.log),
+            begun=batch.work_items(batch.begun()),
+            cancel_wished=current.cancel_mark is not None,
+            driven_for=current.driven_for,
+        )
+
+    async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
+        """
+        Append the outcomes, claim further items and renew the lease.
+        """
+        await checkpoint()
+        batch = self._driven(lease)
+        batch.check_open(commit.outcomes)
+        batch.append(commit.outcomes)
+        run = batch.run
+        run.driven_for += commit.driven_for
+        run.lease_until = self.clock.monotonic() + commit.ttl
+        return Committed(
+            tail=len(batch.log),
+            claimed=batch.claim(commit.claim),
+            cancel_wished=run.cancel_mark is not None,
+        )
+
+    async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+        """
+        Close the run and put its audit event, held, into the outbox.
+        """
+        await checkpoint()
+        batch = self._driven(lease)
+        run = batch.run
+        if len(batch.log) - run.base < run.size:
+            raise BatchStateError(batch.batch_id, "an item has no outcome yet. Settle every item first.")
+        batch.settle(settled_at, counts_of(batch))
+        del self._unsettled[batch.batch_id]
+        event = audit_event_of(batch, settled_at)
+        self._hold(event, audit_hold)
+        return event
+
+    async def release(self, lease: Lease, /) -> None:
+        """
+        Give up the lease; no-op under an old fence.
+        """
+        await checkpoint()
+        with contextlib.suppress(LeaseLostError):  # then there is nothing to give up
+            self._driven(lease).run.lease_until = -math.inf
+
+    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+        """
+        Store the wish to cancel and cancel what was not claimed.
+        """
+        await checkpoint()
+        return self._known(batch_id).cancel(reason=reason, wished_at=wished_at)
+
+    async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
+        """
+        Return runs that are not settled, the free ones first.
+        """
+        await checkpoint()
+        now = self.clock.monotonic()
+        found = sorted(
+            self._unsettled.values(), key=lambda batch: (max(now, batch.run.lease_until), batch.number)
+        )
+        return [
+            DrivableRun(
+                batch_id=batch.batch_id,
+                run=batch.run.number,
+                fence=batch.run.fence,
+                lease_remaining=max(0.0, batch.run.lease_until - now),
+            )
+            for batch in found[:limit]
+        ]
+
+    def _known(self, batch_id: str) -> StoredBatch:
+        if batch_id not in self._batches:
+            raise BatchStateError(
+                batch_id, "it is gone: deleted, purged or never accepted. List your batches."
+            )
+        return self._batches[batch_id]
+
+    def _driven(self, lease: Lease) -> StoredBatch:
+        batch = self._unsettled.get(lease.batch_id)
+        if batch is None or (lease.run, lease.fence) != (batch.run.number, batch.run.fence):
+            raise LeaseLostError(lease.batch_id, lease.run)
+        return batch
+
+    def _check_joins(self, batch_id: str, *, same: bool) -> None:
+        deleted = batch_id not in self._batches
+        if deleted or not same:
+            raise IdempotencyKeyReusedError(batch_id, deleted=deleted)

@@ -1,0 +1,241 @@
+"""
+A batch as the memory store keeps it: plain lists, changed without awaiting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, cast
+
+import attrs
+
+from proxy_orchestration.access import Actor
+from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMentorError
+from proxy_orchestration.registration.batches import Failure, MentorOutcome
+from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.runs import CancelMark, ItemOutcome, NewRun, WorkItem, next_key
+from proxy_orchestration.registration.states import ItemState
+
+_CANCELLED: Final = Failure(code="cancelled", message="Cancelled before its call began.", retryable=True)
+_FRESH_KEY: Final = (0, False)
+
+
+@attrs.define(eq=False, kw_only=True)
+class StoredRun:
+    """
+    The current run of a batch.
+
+    Attributes:
+        number: from 1.
+        actor: who opened it.
+        base: the log's length when it was opened.
+        size: items it settles, the refused ones included.
+        work: the positions of those not refused, in request order.
+        claimed: how many of `work` were claimed: the watermark.
+        fence: raised by every acquisition; 0 when nobody drove it.
+        lease_until: on the store's clock.
+        driven_for: seconds of driving, as the drivers told.
+        cancel_mark, cancel_reason, cancel_wished_at: the first wish to cancel.
+        settled_at, counts: how it ended.
+    """
+
+    number: int
+    actor: Actor
+    base: int
+    size: int
+    work: Sequence[int]
+    claimed: int = 0
+    fence: int = 0
+    lease_until: float = -math.inf
+    driven_for: float = 0.0
+    cancel_mark: CancelMark | None = None
+    cancel_reason: str | None = None
+    cancel_wished_at: datetime | None = None
+    settled_at: datetime | None = None
+    counts: Mapping[ItemState, int] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class StoredBatch:
+    """
+    A batch, its items, its log and its current run.
+
+    Attributes:
+        batch_id: the store's id for it.
+        number: batches accepted before it, plus one.
+        actor: who submitted it.
+        entries: the request.
+        label: what people call it now.
+        submitted_at: when it was accepted.
+        run: the current run.
+        log: every outcome of every run; index 0 has sequence 1.
+        newest: each item's outcome; `None` while the current run has to settle it.
+        keys: epoch and doubt of each item's key, where they are not (0, False).
+        spans: per run its base, and what to add to a sequence for `settled`.
+    """
+
+    batch_id: str
+    number: int
+    actor: Actor
+    entries: tuple[RegistrationEntry, ...]
+    label: str | None
+    submitted_at: datetime
+    run: StoredRun = attrs.field(init=False)
+    log: list[MentorOutcome] = attrs.field(init=False, factory=list)
+    newest: list[MentorOutcome | None] = attrs.field(init=False)
+    keys: dict[int, tuple[int, bool]] = attrs.field(init=False, factory=dict)
+    spans: list[tuple[int, int]] = attrs.field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.newest = [None] * len(self.entries)
+
+    @property
+    def settled_items(self) -> int:
+        """
+        Return how many items of the whole batch have an outcome now.
+        """
+        return len(self.entries) - self.run.size + len(self.log) - self.run.base
+
+    def start_run(
+        self,
+        number: int,
+        actor: Actor,
+        items: Sequence[int],
+        opened_at: datetime,
+        refused: Mapping[str, Failure],
+    ) -> None:
+        """
+        Make the run over these items the current one, and fail the refused items in it.
+        """
+        base = len(self.log)
+        self.spans.append((base, len(self.entries) - len(items) - base))
+        turned_away = [item for item in items if self.entries[item].mentor_id in refused] if refused else []
+        work = [item for item in items if self.entries[item].mentor_id not in refused] if refused else items
+        self.run = StoredRun(number=number, actor=actor, base=base, size=len(items), work=work)
+        for item in turned_away:
+            failure = refused[self.entries[item].mentor_id]
+            self._close(item, ItemState.FAILED, failure, opened_at)
+
+    def open_run(self, run: NewRun) -> int:
+        """
+        Take the items up under the keys that follow, or change nothing.
+        """
+        if run.expected_run != self.run.number:
+            raise StaleRunError(self.batch_id, expected_run=run.expected_run, current_run=self.run.number)
+        if self.run.settled_at is None:
+            raise BatchStateError(self.batch_id, "its current run is not settled. Wait for it, or cancel it.")
+        wanted = set(run.mentor_ids)
+        items = [item for item, entry in enumerate(self.entries) if entry.mentor_id in wanted]
+        if len(items) < len(wanted):
+            known = {entry.mentor_id for entry in self.entries}
+            raise UnknownMentorError([mentor_id for mentor_id in run.mentor_ids if mentor_id not in known])
+        for item in items:
+            epoch, in_doubt = self.keys.get(item, _FRESH_KEY)
+            state = cast("MentorOutcome", self.newest[item]).state  # its run is settled, so it has one
+            self.keys[item] = next_key(state, epoch=epoch, in_doubt=in_doubt)
+            self.newest[item] = None
+        self.start_run(self.run.number + 1, run.actor, items, run.opened_at, run.refused)
+        return self.run.number
+
+    def begun(self) -> list[int]:
+        """
+        Return the items that were claimed and have no outcome.
+        """
+        newest = self.newest
+        return [item for item in self.run.work[: self.run.claimed] if newest[item] is None]
+
+    def work_items(self, items: Iterable[int]) -> tuple[WorkItem, ...]:
+        """
+        Return the items with their keys as the current run took them up.
+        """
+        entries, keys = self.entries, self.keys
+        work = []
+        for item in items:
+            entry = entries[item]
+            epoch, in_doubt = keys.get(item, _FRESH_KEY)
+            work.append(
+                WorkItem(
+                    item=item,
+                    mentor_id=entry.mentor_id,
+                    activity=entry.activity,
+                    epoch=epoch,
+                    in_doubt=in_doubt,
+                )
+            )
+        return tuple(work)
+
+    def claim(self, wanted: int) -> tuple[WorkItem, ...]:
+        """
+        Move the watermark over the next open items and return them.
+        """
+        run, newest = self.run, self.newest
+        claimed: list[int] = []
+        while len(claimed) < wanted and run.claimed < len(run.work):
+            page = run.work[run.claimed : run.claimed + wanted - len(claimed)]
+            run.claimed += len(page)
+            claimed += [item for item in page if newest[item] is None]
+        return self.work_items(claimed)
+
+    def check_open(self, outcomes: Iterable[ItemOutcome]) -> None:
+        """
+        Refuse outcomes for items that this run does not have to settle.
+        """
+        newest = self.newest
+        if any(newest[outcome.work.item] is not None for outcome in outcomes):
+            raise BatchStateError(
+                self.batch_id, "an item has an outcome in this run already. Drop the second."
+            )
+
+    def append(self, outcomes: Iterable[ItemOutcome]) -> None:
+        """
+        Write the outcomes to the log, in this order.
+        """
+        log, newest, keys = self.log, self.newest, self.keys
+        for outcome in outcomes:
+            work = outcome.work
+            entry = MentorOutcome(
+                mentor_id=work.mentor_id,
+                state=outcome.state,
+                activity_id=outcome.activity_id,
+                failure=outcome.failure,
+                conflicting_activity_id=outcome.conflicting_activity_id,
+                attempts=outcome.attempts,
+                sequence=len(log) + 1,
+                settled_at=outcome.settled_at,
+            )
+            log.append(entry)
+            newest[work.item] = entry
+            if outcome.in_doubt or work.item in keys:
+                keys[work.item] = (work.epoch, outcome.in_doubt)
+
+    def cancel(self, *, reason: str | None, wished_at: datetime) -> CancelMark:
+        """
+        Mark the wish and cancel what was not claimed and is not in doubt.
+        """
+        run = self.run
+        if run.cancel_mark is not None:
+            return run.cancel_mark
+        if run.settled_at is not None:
+            raise BatchStateError(self.batch_id, "its current run is settled, so nothing is left to cancel.")
+        run.cancel_mark = CancelMark(
+            run=run.number, tail_before=len(self.log), settled_before=self.settled_items
+        )
+        run.cancel_reason, run.cancel_wished_at = reason, wished_at
+        for item in run.work[run.claimed :]:
+            _, in_doubt = self.keys.get(item, _FRESH_KEY)
+            if not in_doubt:
+                self._close(item, ItemState.CANCELLED, _CANCELLED, wished_at)
+        return run.cancel_mark
+
+    def settle(self, settled_at: datetime, counts: Mapping[ItemState, int]) -> None:
+        """
+        Close the current run, all of whose items have an outcome.
+        """
+        self.run.settled_at, self.run.counts = settled_at, counts
+        self.run.lease_until = -math.inf
+
+    def _close(self, item: int, state: ItemState, failure: Failure, settled_at: datetime) -> None:
+        (work,) = self.work_items((item,))
+        self.append((ItemOutcome(work, state, settled_at, failure=failure, in_doubt=work.in_doubt),))

@@ -1,0 +1,159 @@
+"""
+What the memory store tells about a batch. Reads only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
+
+from proxy_orchestration.audit import AuditEvent, audit_event_id
+from proxy_orchestration.registration.batches import (
+    BatchSummary,
+    BulkProgressUpdate,
+    BulkSubmissionResult,
+    MentorOutcome,
+)
+from proxy_orchestration.registration.runs import BatchRecord
+from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
+from proxy_orchestration.storage.memory._stored import StoredBatch
+
+
+class _Summary(TypedDict):
+    batch_id: str
+    coordinator_id: str
+    status: BulkStatus
+    run: int
+    total: int
+    counts: Mapping[ItemState, int]
+    label: str | None
+    submitted_at: datetime
+    settled_at: datetime | None
+
+
+def status_of(batch: StoredBatch) -> BulkStatus:
+    """
+    Return the status, derived from the run and its items.
+    """
+    run = batch.run
+    if run.settled_at is not None:
+        return settled_status(run.counts)
+    return open_status(driven=run.fence > 0, cancel_wished=run.cancel_mark is not None)
+
+
+def counts_of(batch: StoredBatch) -> Mapping[ItemState, int]:
+    """
+    Return the items by state; of a settled run, as they were stored.
+    """
+    if batch.run.settled_at is not None:
+        return batch.run.counts
+    counts = Counter(outcome.state for outcome in batch.newest if outcome is not None)
+    counts[ItemState.RUNNING] = len(batch.begun())
+    counts[ItemState.PENDING] = len(batch.entries) - counts.total()
+    return {state: count for state, count in counts.items() if count}
+
+
+def record_of(batch: StoredBatch) -> BatchRecord:
+    """
+    Return the header and the current run.
+    """
+    run = batch.run
+    return BatchRecord(
+        batch_id=batch.batch_id,
+        organization_id=batch.actor.organization_id,
+        coordinator_id=batch.actor.user_id,
+        label=batch.label,
+        total=len(batch.entries),
+        submitted_at=batch.submitted_at,
+        run=run.number,
+        run_items=run.size,
+        base=run.base,
+        tail=len(batch.log),
+        driven=run.fence > 0,
+        cancel_wished_at=run.cancel_wished_at,
+        settled_at=run.settled_at,
+    )
+
+
+def summary_of(batch: StoredBatch) -> BatchSummary:
+    """
+    Return the batch without its outcomes.
+    """
+    return BatchSummary(**_summary(batch))
+
+
+def result_of(batch: StoredBatch) -> BulkSubmissionResult:
+    """
+    Return the batch with where every item stands, in request order.
+    """
+    begun = set(batch.begun())
+    outcomes = tuple(
+        MentorOutcome(
+            mentor_id=batch.entries[item].mentor_id,
+            state=ItemState.RUNNING if item in begun else ItemState.PENDING,
+        )
+        if outcome is None
+        else outcome
+        for item, outcome in enumerate(batch.newest)
+    )
+    return BulkSubmissionResult(**_summary(batch), outcomes=outcomes)
+
+
+def updates_of(batch: StoredBatch, *, after: int, limit: int) -> list[BulkProgressUpdate]:
+    """
+    Return at most `limit` entries of the log that follow `after`.
+    """
+    updates: list[BulkProgressUpdate] = []
+    batch_id, total = batch.batch_id, len(batch.entries)
+    stop = min(after + limit, len(batch.log))
+    ends = [base for base, _ in batch.spans[1:]] + [stop]
+    for run, ((base, offset), end) in enumerate(zip(batch.spans, ends, strict=True), start=1):
+        first = max(after, base)
+        updates += [
+            BulkProgressUpdate(
+                batch_id=batch_id,
+                run=run,
+                sequence=sequence,
+                outcome=outcome,
+                settled=sequence + offset,
+                total=total,
+            )
+            for sequence, outcome in enumerate(batch.log[first : min(end, stop)], start=first + 1)
+        ]
+    return updates
+
+
+def audit_event_of(batch: StoredBatch, settled_at: datetime) -> AuditEvent:
+    """
+    Return the event that says the current run has settled.
+    """
+    run = batch.run
+    return AuditEvent(
+        event_id=audit_event_id(batch.batch_id, run.number),
+        batch_id=batch.batch_id,
+        run=run.number,
+        coordinator_id=batch.actor.user_id,
+        actor_id=run.actor.user_id,
+        organization_id=batch.actor.organization_id,
+        status=status_of(batch).value,
+        total=len(batch.entries),
+        counts={state.value: count for state, count in run.counts.items()},
+        settled_at=settled_at,
+    )
+
+
+def _summary(batch: StoredBatch) -> _Summary:
+    run = batch.run
+    return {
+        "batch_id": batch.batch_id,
+        "coordinator_id": batch.actor.user_id,
+        "status": status_of(batch),
+        "run": run.number,
+        "total": len(batch.entries),
+        "counts": counts_of(batch),
+        "label": batch.label,
+        "submitted_at": batch.submitted_at,
+        "settled_at": run.settled_at,
+    }

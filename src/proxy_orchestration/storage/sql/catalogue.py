@@ -1,0 +1,182 @@
+"""
+Batches, read and put in order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, delete, func, select, update
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.errors import BatchStateError
+from proxy_orchestration.registration.batches import BatchPage, BatchSummary, BulkSubmissionResult
+from proxy_orchestration.registration.runs import BatchRecord
+from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.storage.sql.log import count_states, newest_outcomes
+from proxy_orchestration.storage.sql.rows import STATES
+from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+
+_STATUS = case(
+    (runs.c.settled_at.is_not(None), runs.c.status),
+    (runs.c.fence == 0, BulkStatus.PENDING.value),
+    (runs.c.cancel_wished_at.is_not(None), BulkStatus.CANCELLING.value),
+    else_=BulkStatus.RUNNING.value,
+)
+_RECORDS = select(
+    batches,
+    runs.c.run_items,
+    runs.c.base,
+    runs.c.tail,
+    runs.c.claimed,
+    runs.c.fence,
+    runs.c.cancel_wished_at,
+    runs.c.settled_at,
+    runs.c.counts,
+    _STATUS.label("status"),
+).join(runs, and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run))
+_RECORD = _RECORDS.where(batches.c.batch_id == bindparam("wanted"))
+_RELABEL = (
+    update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
+)
+_SETTLED_BEFORE = (
+    select(batches.c.id)
+    .join(runs, and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run))
+    .where(runs.c.settled_at < bindparam("moment"))
+)
+_DELETES = (
+    *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
+    delete(batches).where(batches.c.id == bindparam("b")),
+)
+
+
+def get(connection: Connection, batch_id: str) -> BatchRecord | None:
+    """
+    Return the batch's header and current run, or `None`.
+    """
+    row = connection.execute(_RECORD, {"wanted": batch_id}).one_or_none()
+    if row is None:
+        return None
+    return BatchRecord(
+        batch_id=row.batch_id,
+        organization_id=row.organization_id,
+        coordinator_id=row.coordinator_id,
+        label=row.label,
+        total=row.total,
+        submitted_at=row.submitted_at,
+        run=row.run,
+        run_items=row.run_items,
+        base=row.base,
+        tail=row.tail,
+        driven=row.fence > 0,
+        cancel_wished_at=row.cancel_wished_at,
+        settled_at=row.settled_at,
+    )
+
+
+def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult | None:
+    """
+    Return the batch with every outcome, or `None`.
+    """
+    row = connection.execute(_RECORD, {"wanted": batch_id}).one_or_none()
+    if row is None:
+        return None
+    found = newest_outcomes(connection, batch=row.id, run=row.run, claimed=row.claimed)
+    counts: dict[ItemState, int] = {}
+    for outcome in found:
+        counts[outcome.state] = counts.get(outcome.state, 0) + 1
+    return BulkSubmissionResult(**_summary_fields(row), counts=counts, outcomes=found)
+
+
+def list_batches(
+    connection: Connection,
+    visibility: Visibility,
+    *,
+    page: int,
+    limit: int,
+    statuses: Collection[BulkStatus] | None,
+) -> BatchPage:
+    """
+    Return one page of the visible batches, newest first.
+    """
+    visible = _visible(_RECORDS, visibility, statuses)
+    total = connection.execute(select(func.count()).select_from(visible.subquery())).scalar_one()
+    rows = connection.execute(
+        visible.order_by(batches.c.submitted_at.desc(), batches.c.id.desc())
+        .limit(limit)
+        .offset((page - 1) * limit)
+    ).all()
+    return BatchPage(
+        batches=tuple(BatchSummary(**_summary_fields(row), counts=_counts(connection, row)) for row in rows),
+        page=page,
+        limit=limit,
+        total=total,
+    )
+
+
+def _visible(
+    query: Select[Any], visibility: Visibility, statuses: Collection[BulkStatus] | None
+) -> Select[Any]:
+    query = query.where(batches.c.organization_id == visibility.organization_id)
+    if visibility.coordinator_id is not None:
+        query = query.where(batches.c.coordinator_id == visibility.coordinator_id)
+    if statuses is not None:
+        query = query.where(_STATUS.in_([status.value for status in statuses]))
+    return query
+
+
+def _counts(connection: Connection, row: Row[Any]) -> dict[ItemState, int]:
+    if row.counts is not None:
+        return {STATES[state]: count for state, count in json.loads(row.counts).items()}
+    return count_states(connection, batch=row.id, run=row.run, claimed=row.claimed)
+
+
+def _summary_fields(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "batch_id": row.batch_id,
+        "coordinator_id": row.coordinator_id,
+        "status": BulkStatus(row.status),
+        "run": row.run,
+        "total": row.total,
+        "label": row.label,
+        "submitted_at": row.submitted_at,
+        "settled_at": row.settled_at,
+    }
+
+
+def relabel(connection: Connection, batch_id: str, label: str | None) -> bool:
+    """
+    Change the label; return whether the batch exists.
+    """
+    return connection.execute(_RELABEL, {"wanted": batch_id, "new_label": label}).rowcount == 1
+
+
+def remove(connection: Connection, batch_id: str) -> bool:
+    """
+    Remove a settled batch; return whether it existed.
+    """
+    row = connection.execute(_RECORD, {"wanted": batch_id}).one_or_none()
+    if row is None:
+        return False
+    if row.settled_at is None:
+        raise BatchStateError(batch_id, "it is not settled. Cancel it or wait for its end, then delete it.")
+    _remove_rows(connection, row.id)
+    return True
+
+
+def purge(connection: Connection, *, settled_before: datetime) -> int:
+    """
+    Remove every batch that settled before that moment; return how many.
+    """
+    found = connection.execute(_SETTLED_BEFORE, {"moment": settled_before}).scalars().all()
+    for batch in found:
+        _remove_rows(connection, batch)
+    return len(found)
+
+
+def _remove_rows(connection: Connection, batch: int) -> None:
+    for statement in _DELETES:
+        connection.execute(statement, {"b": batch})

@@ -1,0 +1,232 @@
+"""
+What a driver does to its run: acquire, commit, settle, release.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, bindparam, case, exists, select, update
+
+from proxy_orchestration.audit import AuditEvent, audit_event_id
+from proxy_orchestration.errors import BatchStateError, LeaseLostError
+from proxy_orchestration.registration.runs import (
+    Acquisition,
+    Commit,
+    Committed,
+    DrivableRun,
+    Lease,
+    LeaseHeld,
+    RunSettled,
+    WorkItem,
+)
+from proxy_orchestration.registration.states import settled_status
+from proxy_orchestration.storage.sql.audit import store_event
+from proxy_orchestration.storage.sql.dialects import store_now
+from proxy_orchestration.storage.sql.log import append, count_states
+from proxy_orchestration.storage.sql.rows import actor_of, work_item
+from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+
+_BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
+_OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
+_FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
+
+_ACQUIRE = (
+    update(runs)
+    .where(_OPEN_RUN, runs.c.lease_until <= store_now())
+    .values(fence=runs.c.fence + 1, lease_until=store_now() + bindparam("ttl"))
+    .returning(runs)
+)
+_HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
+_COMMIT = (
+    update(runs)
+    .where(_FENCED)
+    .values(
+        tail=runs.c.tail + bindparam("settled"),
+        claimed=runs.c.claimed + bindparam("claim"),
+        driven_for=runs.c.driven_for + bindparam("driven"),
+        lease_until=store_now() + bindparam("ttl"),
+    )
+    .returning(runs.c.batch, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
+)
+_MOVE_WATERMARK = (
+    update(runs)
+    .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
+    .values(claimed=runs.c.claimed + bindparam("further"))
+)
+_RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
+_UNSETTLED_WORK = (
+    select(work.c.item, items.c.mentor_id, items.c.activity, work.c.epoch, work.c.in_doubt, work.c.position)
+    .join(items, and_(items.c.batch == work.c.batch, items.c.position == work.c.item))
+    .where(
+        work.c.batch == bindparam("b"),
+        work.c.run == bindparam("r"),
+        work.c.position > bindparam("low"),
+        work.c.position <= bindparam("high"),
+        ~exists().where(
+            outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
+        ),
+    )
+    .order_by(work.c.position)
+    .limit(bindparam("most"))
+)
+_WORK_WIDTH: Final = 5
+_NO_LIMIT: Final = 2**31 - 1
+_SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
+_OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
+    batches.c.id == bindparam("b")
+)
+_STORE_COUNTS = (
+    update(runs)
+    .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
+    .values(status=bindparam("reached"), counts=bindparam("by_state"))
+)
+_REMAINING = case((runs.c.lease_until > store_now(), runs.c.lease_until - store_now()), else_=0.0)
+_DRIVABLE = (
+    select(batches.c.batch_id, runs.c.run, runs.c.fence, _REMAINING.label("remaining"))
+    .join(batches, batches.c.id == runs.c.batch)
+    .where(runs.c.settled_at.is_(None))
+    .order_by("remaining", batches.c.submitted_at, batches.c.id)
+    .limit(bindparam("most"))
+)
+
+
+def _key(lease: Lease) -> dict[str, Any]:
+    return {"wanted": lease.batch_id, "r": lease.run, "held": lease.fence}
+
+
+def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> Acquisition:
+    """
+    Take the run's lease if it is free, or say who holds it.
+    """
+    key = {"wanted": batch_id, "r": run}
+    taken = connection.execute(_ACQUIRE, {**key, "ttl": float(ttl)}).one_or_none()
+    if taken is not None:
+        return _lease(connection, batch_id, taken)
+    holder = connection.execute(_HOLDER, key).one_or_none()
+    if holder is None:
+        return RunSettled()
+    return LeaseHeld(fence=holder[0], remaining=max(holder[1], 0.001))
+
+
+def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
+    begun = _work(connection, batch=run.batch, run=run.run, low=0, high=run.claimed, most=_NO_LIMIT)
+    return Lease(
+        batch_id=batch_id,
+        run=run.run,
+        fence=run.fence,
+        actor=actor_of(run.actor),
+        run_items=run.run_items,
+        base=run.base,
+        tail=run.tail,
+        begun=tuple(item for item, _ in begun),
+        cancel_wished=run.cancel_wished_at is not None,
+        driven_for=run.driven_for,
+    )
+
+
+def commit(connection: Connection, lease: Lease, write: Commit) -> Committed:
+    """
+    Append outcomes, claim items, renew the lease; the fenced update comes first and locks the run.
+    """
+    run = connection.execute(
+        _COMMIT,
+        {
+            **_key(lease),
+            "settled": len(write.outcomes),
+            "claim": write.claim,
+            "driven": float(write.driven_for),
+            "ttl": float(write.ttl),
+        },
+    ).one_or_none()
+    if run is None:
+        raise LeaseLostError(lease.batch_id, lease.run)
+    append(
+        connection,
+        write.outcomes,
+        batch=run.batch,
+        run=lease.run,
+        after=run.tail - len(write.outcomes),
+    )
+    cancel_wished = run.cancel_wished_at is not None
+    claimed = _claim(connection, run, lease.run, write.claim, fill_up=cancel_wished)
+    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
+
+
+def _claim(
+    connection: Connection, run: Row[Any], number: int, claim: int, *, fill_up: bool
+) -> tuple[WorkItem, ...]:
+    """
+    Read what the watermark has just passed; after a cancel, pass on over what was settled by it.
+    """
+    if not claim:
+        return ()
+    key = {"batch": run.batch, "run": number}
+    rows = _work(connection, **key, low=run.claimed - claim, high=run.claimed, most=claim)
+    if fill_up and len(rows) < claim:
+        more = _work(connection, **key, low=run.claimed, high=_NO_LIMIT, most=claim - len(rows))
+        if more:
+            further = more[-1][1] - run.claimed
+            connection.execute(_MOVE_WATERMARK, {"b": run.batch, "r": number, "further": further})
+        rows = [*rows, *more]
+    return tuple(item for item, _ in rows)
+
+
+def _work(  # noqa: PLR0913 - a range of one run's work
+    connection: Connection, *, batch: int, run: int, low: int, high: int, most: int
+) -> list[tuple[WorkItem, int]]:
+    rows = connection.execute(_UNSETTLED_WORK, {"b": batch, "r": run, "low": low, "high": high, "most": most})
+    return [(work_item(row[:_WORK_WIDTH]), row[_WORK_WIDTH]) for row in rows]
+
+
+def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) -> AuditEvent:  # noqa: ANN401 - a moment
+    """
+    Close the run and store its counts and its audit event.
+    """
+    run = connection.execute(_SETTLE, {**_key(lease), "at": at}).one_or_none()
+    if run is None:
+        raise LeaseLostError(lease.batch_id, lease.run)
+    if run.tail - run.base < run.run_items:
+        raise BatchStateError(
+            lease.batch_id, "not every item of the run has an outcome. Drive it to its end."
+        )
+    owner = connection.execute(_OWNER, {"b": run.batch}).one()
+    counts = count_states(connection, batch=run.batch, run=run.run, claimed=run.claimed)
+    by_state = {state.value: count for state, count in counts.items()}
+    status = settled_status(counts)
+    connection.execute(
+        _STORE_COUNTS,
+        {"b": run.batch, "r": run.run, "reached": status.value, "by_state": json.dumps(by_state)},
+    )
+    event = AuditEvent(
+        event_id=audit_event_id(lease.batch_id, lease.run),
+        batch_id=lease.batch_id,
+        run=lease.run,
+        coordinator_id=owner.coordinator_id,
+        actor_id=lease.actor.user_id,
+        organization_id=owner.organization_id,
+        status=status.value,
+        total=owner.total,
+        counts=by_state,
+        settled_at=at,
+    )
+    store_event(connection, event, hold=audit_hold)
+    return event
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """
+    Give up the lease; nothing happens under an old fence.
+    """
+    connection.execute(_RELEASE, _key(lease))
+
+
+def find_drivable(connection: Connection, *, limit: int) -> list[DrivableRun]:
+    """
+    Return runs that are not settled, the free ones first.
+    """
+    return [
+        DrivableRun(batch_id=row.batch_id, run=row.run, fence=row.fence, lease_remaining=row.remaining)
+        for row in connection.execute(_DRIVABLE, {"most": limit})
+    ]

@@ -1,0 +1,217 @@
+"""
+The append-only log of outcomes: written in order, read by cursor, counted by newest entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+)
+
+from proxy_orchestration.registration.batches import BulkProgressUpdate, Failure, MentorOutcome
+from proxy_orchestration.registration.runs import ItemOutcome
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.rows import STATES, mentor_outcome, outcome_row
+from proxy_orchestration.storage.sql.schema import Instant, batches, items, outcomes, runs, work
+
+LOG_COLUMNS: Final = (
+    outcomes.c.sequence,
+    outcomes.c.state,
+    outcomes.c.activity_id,
+    outcomes.c.code,
+    outcomes.c.message,
+    outcomes.c.retryable,
+    outcomes.c.conflicting_activity_id,
+    outcomes.c.attempts,
+    outcomes.c.settled_at,
+)
+_LOG_WIDTH: Final = len(LOG_COLUMNS)
+
+CANCELLED: Final = Failure(
+    code="cancelled", message="The batch was cancelled before this one began.", retryable=True
+)
+
+APPEND: Final = insert(outcomes)
+
+_UPDATES = (
+    select(*LOG_COLUMNS, items.c.mentor_id, outcomes.c.run, runs.c.run_items, runs.c.base, batches.c.total)
+    .join_from(batches, outcomes, outcomes.c.batch == batches.c.id)
+    .join(items, and_(items.c.batch == outcomes.c.batch, items.c.position == outcomes.c.item))
+    .join(runs, and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run))
+    .where(batches.c.batch_id == bindparam("wanted"), outcomes.c.sequence > bindparam("after"))
+    .order_by(outcomes.c.sequence)
+    .limit(bindparam("most"))
+)
+
+_ITEMS = select(items.c.position, items.c.mentor_id).where(items.c.batch == bindparam("b"))
+_LOG = (
+    select(*LOG_COLUMNS, outcomes.c.item)
+    .where(outcomes.c.batch == bindparam("b"))
+    .order_by(outcomes.c.sequence)
+)
+_OUTCOME_IN_RUN = and_(
+    outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
+)
+_OPEN = select(work.c.item, work.c.position).where(
+    work.c.batch == bindparam("b"),
+    work.c.run == bindparam("r"),
+    ~exists().where(_OUTCOME_IN_RUN),
+)
+
+_newer = outcomes.alias("newer")
+_IN_RUN = select(work.c.item).where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"))
+_COUNT_SETTLED = (
+    select(outcomes.c.state, func.count())
+    .where(
+        outcomes.c.batch == bindparam("b"),
+        ~exists().where(
+            _newer.c.batch == outcomes.c.batch,
+            _newer.c.item == outcomes.c.item,
+            _newer.c.run > outcomes.c.run,
+        ),
+        or_(outcomes.c.run == bindparam("r"), outcomes.c.item.not_in(_IN_RUN)),
+    )
+    .group_by(outcomes.c.state)
+)
+_COUNT_OPEN = (
+    select(
+        case(
+            (work.c.position <= bindparam("claimed"), ItemState.RUNNING.value),
+            else_=ItemState.PENDING.value,
+        ).label("state"),
+        func.count(),
+    )
+    .where(
+        work.c.batch == bindparam("b"),
+        work.c.run == bindparam("r"),
+        ~exists().where(_OUTCOME_IN_RUN),
+    )
+    .group_by("state")
+)
+
+_UNCLAIMED = and_(
+    work.c.batch == bindparam("b"),
+    work.c.run == bindparam("r"),
+    work.c.position > bindparam("claimed"),
+    work.c.in_doubt.is_(False),
+    ~exists().where(_OUTCOME_IN_RUN),
+)
+_CANCEL_UNCLAIMED = insert(outcomes).from_select(
+    [
+        "batch",
+        "sequence",
+        "run",
+        "item",
+        "state",
+        "code",
+        "message",
+        "retryable",
+        "attempts",
+        "settled_at",
+        "epoch",
+        "in_doubt",
+    ],
+    select(
+        work.c.batch,
+        bindparam("tail") + func.row_number().over(order_by=work.c.position),
+        work.c.run,
+        work.c.item,
+        literal(ItemState.CANCELLED.value),
+        literal(CANCELLED.code),
+        literal(CANCELLED.message),
+        true(),
+        literal(0),
+        bindparam("at", type_=Instant()),
+        work.c.epoch,
+        work.c.in_doubt,
+    ).where(_UNCLAIMED),
+)
+
+
+def append(
+    connection: Connection, settled: Sequence[ItemOutcome], *, batch: int, run: int, after: int
+) -> None:
+    """
+    Append the outcomes to the log, from the sequence that follows `after`.
+    """
+    if settled:
+        connection.execute(
+            APPEND,
+            [
+                outcome_row(outcome, batch=batch, run=run, sequence=sequence)
+                for sequence, outcome in enumerate(settled, start=after + 1)
+            ],
+        )
+
+
+def cancel_unclaimed(connection: Connection, values: Mapping[str, Any]) -> int:
+    """
+    Cancel what lies above the watermark and is not in doubt; return how many items.
+    """
+    return connection.execute(_CANCEL_UNCLAIMED, values).rowcount
+
+
+def read_updates(
+    connection: Connection, batch_id: str, *, after: int, limit: int
+) -> Sequence[BulkProgressUpdate]:
+    """
+    Return the log's entries that follow `after`.
+    """
+    rows = connection.execute(_UPDATES, {"wanted": batch_id, "after": after, "most": limit})
+    return [_update(batch_id, row) for row in rows]
+
+
+def _update(batch_id: str, row: Any) -> BulkProgressUpdate:  # noqa: ANN401 - SQLAlchemy's row
+    mentor_id, run, run_items, base, total = row[_LOG_WIDTH:]
+    outcome = mentor_outcome(mentor_id, row[:_LOG_WIDTH])
+    return BulkProgressUpdate(
+        batch_id=batch_id,
+        run=run,
+        sequence=row[0],
+        outcome=outcome,
+        settled=total - run_items + row[0] - base,
+        total=total,
+    )
+
+
+def newest_outcomes(
+    connection: Connection, *, batch: int, run: int, claimed: int
+) -> tuple[MentorOutcome, ...]:
+    """
+    Return every item's newest outcome, or that it is open, in request order.
+    """
+    key = {"b": batch, "r": run}
+    mentors: dict[int, str] = {row[0]: row[1] for row in connection.execute(_ITEMS, key)}
+    newest: dict[int, MentorOutcome] = {}
+    for row in connection.execute(_LOG, key):
+        item = row[_LOG_WIDTH]
+        newest[item] = mentor_outcome(mentors[item], row[:_LOG_WIDTH])
+    for item, position in connection.execute(_OPEN, key):
+        state = ItemState.RUNNING if position <= claimed else ItemState.PENDING
+        newest[item] = MentorOutcome(mentor_id=mentors[item], state=state)
+    return tuple(newest[item] for item in sorted(mentors))
+
+
+def count_states(connection: Connection, *, batch: int, run: int, claimed: int) -> dict[ItemState, int]:
+    """
+    Return the items of the whole batch by state.
+    """
+    key = {"b": batch, "r": run, "claimed": claimed}
+    rows: Iterable[Any] = [
+        *connection.execute(_COUNT_SETTLED, key),
+        *connection.execute(_COUNT_OPEN, key),
+    ]
+    return {STATES[state]: count for state, count in rows}

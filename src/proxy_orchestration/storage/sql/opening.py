@@ -1,0 +1,254 @@
+"""
+Batches and runs come into being, and are cancelled.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal, select, update
+
+from proxy_orchestration.errors import (
+    BatchStateError,
+    IdempotencyKeyReusedError,
+    StaleRunError,
+    UnknownMentorError,
+)
+from proxy_orchestration.registration.activities import encode_activities
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.runs import Acceptance, CancelMark, NewBatch, NewRun, next_key
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialects import insert_or_ignore
+from proxy_orchestration.storage.sql.log import APPEND, cancel_unclaimed
+from proxy_orchestration.storage.sql.rows import STATES, actor_text
+from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
+
+T = TypeVar("T")
+
+_SLICE: Final = 2000
+_FIRST_RUN: Final = 1
+
+_KEY_HOLDER = select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id).select_from(
+    batch_keys.outerjoin(batches, batches.c.batch_id == batch_keys.c.batch_id)
+)
+_INSERT_BATCH = insert(batches).returning(batches.c.id)
+_FIRST_WORK = insert(work).from_select(
+    ["batch", "run", "position", "item", "epoch", "in_doubt"],
+    select(
+        items.c.batch,
+        literal(_FIRST_RUN),
+        func.row_number().over(order_by=items.c.position),
+        items.c.position,
+        literal(0),
+        literal(value=False),
+    ).where(
+        items.c.batch == bindparam("b"),
+        ~exists().where(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
+    ),
+)
+_CURRENT_RUN = (
+    select(runs, batches.c.total)
+    .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
+    .where(batches.c.batch_id == bindparam("wanted"))
+    .with_for_update()
+)
+_ITEMS = select(items.c.mentor_id, items.c.position).where(items.c.batch == bindparam("b"))
+_LOG = (
+    select(outcomes.c.item, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
+    .where(outcomes.c.batch == bindparam("b"))
+    .order_by(outcomes.c.sequence)
+)
+_WISH = (
+    update(runs)
+    .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
+    .values(
+        cancel_wished_at=bindparam("at"),
+        cancel_reason=bindparam("reason"),
+        cancel_tail=runs.c.tail,
+        tail=runs.c.tail + bindparam("cancelled"),
+    )
+)
+
+
+def accept(connection: Connection, new: NewBatch) -> Acceptance:
+    """
+    Store the batch and its first run, or find the batch that its key already is.
+    """
+    batch_id = uuid.uuid4().hex
+    if new.idempotency_key is not None:
+        key = {
+            "organization_id": new.actor.organization_id,
+            "coordinator_id": new.actor.user_id,
+            "idempotency_key": new.idempotency_key,
+        }
+        row = {**key, "fingerprint": new.fingerprint, "batch_id": batch_id}
+        if not insert_or_ignore(connection, batch_keys, row):
+            return _accepted_before(connection, key, new.fingerprint)
+    _store(connection, new, batch_id)
+    return Acceptance(batch_id=batch_id, created=True)
+
+
+def _accepted_before(connection: Connection, key: dict[str, str], fingerprint: str) -> Acceptance:
+    known = connection.execute(
+        _KEY_HOLDER.where(*(batch_keys.c[name] == value for name, value in key.items()))
+    ).one()
+    if known.id is None:
+        raise IdempotencyKeyReusedError(known.batch_id, deleted=True)
+    if known.fingerprint != fingerprint:
+        raise IdempotencyKeyReusedError(known.batch_id)
+    return Acceptance(batch_id=known.batch_id, created=False)
+
+
+def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
+    batch = connection.execute(
+        _INSERT_BATCH,
+        {
+            "batch_id": batch_id,
+            "organization_id": new.actor.organization_id,
+            "coordinator_id": new.actor.user_id,
+            "label": new.label,
+            "total": len(new.entries),
+            "submitted_at": new.submitted_at,
+            "run": _FIRST_RUN,
+        },
+    ).scalar_one()
+    for rows in _sliced(_item_rows(new, batch)):
+        connection.execute(insert(items), rows)
+    refused = [
+        _refused_row(batch, _FIRST_RUN, position, new.refused[entry.mentor_id], new.submitted_at)
+        for position, entry in enumerate(new.entries)
+        if entry.mentor_id in new.refused
+    ]
+    _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, refused=refused)
+    connection.execute(_FIRST_WORK, {"b": batch})
+
+
+def _item_rows(new: NewBatch, batch: int) -> Iterator[dict[str, Any]]:
+    texts = encode_activities(entry.activity for entry in new.entries)
+    for position, (entry, text) in enumerate(zip(new.entries, texts, strict=True)):
+        yield {"batch": batch, "position": position, "mentor_id": entry.mentor_id, "activity": text}
+
+
+def _sliced(rows: Iterator[T]) -> Iterator[list[T]]:
+    while part := list(islice(rows, _SLICE)):
+        yield part
+
+
+def _refused_row(  # noqa: PLR0913 - one row's columns
+    batch: int, run: int, item: int, failure: Failure, at: datetime, *, epoch: int = 0, in_doubt: bool = False
+) -> dict[str, Any]:
+    return {
+        "batch": batch,
+        "run": run,
+        "item": item,
+        "state": (ItemState.UNKNOWN if in_doubt else ItemState.FAILED).value,
+        "activity_id": None,
+        "code": failure.code,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "conflicting_activity_id": None,
+        "attempts": 0,
+        "settled_at": at,
+        "epoch": epoch,
+        "in_doubt": in_doubt,
+    }
+
+
+def _insert_run(  # noqa: PLR0913 - one row's columns
+    connection: Connection,
+    batch: int,
+    run: int,
+    new: NewBatch | NewRun,
+    *,
+    items: int,
+    base: int,
+    refused: Sequence[dict[str, Any]],
+) -> None:
+    connection.execute(
+        insert(runs),
+        {
+            "batch": batch,
+            "run": run,
+            "actor": actor_text(new.actor),
+            "opened_at": new.submitted_at if isinstance(new, NewBatch) else new.opened_at,
+            "run_items": items,
+            "base": base,
+            "tail": base + len(refused),
+        },
+    )
+    if refused:
+        connection.execute(
+            APPEND, [{**row, "sequence": base + number} for number, row in enumerate(refused, start=1)]
+        )
+
+
+def open_run(connection: Connection, new: NewRun) -> int:
+    """
+    Open the next run over these items.
+    """
+    current = _current_run(connection, new)
+    batch: int = current.batch
+    run: int = current.run + 1
+    refused: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for mentor_id, item, epoch, in_doubt in _keys(connection, batch, new):
+        if mentor_id in new.refused:
+            failure = new.refused[mentor_id]
+            refused.append(
+                _refused_row(batch, run, item, failure, new.opened_at, epoch=epoch, in_doubt=in_doubt)
+            )
+        else:
+            rows.append({"batch": batch, "run": run, "item": item, "epoch": epoch, "in_doubt": in_doubt})
+    _insert_run(connection, batch, run, new, items=len(new.mentor_ids), base=current.tail, refused=refused)
+    if rows:
+        connection.execute(
+            insert(work), [{**row, "position": position} for position, row in enumerate(rows, start=1)]
+        )
+    connection.execute(update(batches).where(batches.c.id == batch).values(run=run))
+    return run
+
+
+def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
+    current = connection.execute(_CURRENT_RUN, {"wanted": new.batch_id}).one_or_none()
+    if current is None:
+        raise BatchStateError(new.batch_id, "it is gone. List your batches.")
+    if current.run != new.expected_run:
+        raise StaleRunError(new.batch_id, expected_run=new.expected_run, current_run=current.run)
+    if current.settled_at is None:
+        raise BatchStateError(new.batch_id, "its run is not settled yet. Wait for its end.")
+    return current
+
+
+def _keys(connection: Connection, batch: int, new: NewRun) -> Iterator[tuple[str, int, int, bool]]:
+    positions: dict[str, int] = {row[0]: row[1] for row in connection.execute(_ITEMS, {"b": batch})}
+    if strangers := [mentor_id for mentor_id in new.mentor_ids if mentor_id not in positions]:
+        raise UnknownMentorError(strangers)
+    newest = {row.item: row for row in connection.execute(_LOG, {"b": batch})}
+    for mentor_id in sorted(new.mentor_ids, key=positions.__getitem__):
+        item = positions[mentor_id]
+        last = newest[item]
+        epoch, in_doubt = next_key(STATES[last.state], epoch=last.epoch, in_doubt=last.in_doubt)
+        yield mentor_id, item, epoch, in_doubt
+
+
+def cancel_run(connection: Connection, batch_id: str, *, reason: str | None, at: datetime) -> CancelMark:
+    """
+    Store the wish, once, and cancel what nobody claimed.
+    """
+    run = connection.execute(_CURRENT_RUN, {"wanted": batch_id}).one_or_none()
+    if run is None:
+        raise BatchStateError(batch_id, "it is gone. List your batches.")
+    if run.cancel_wished_at is None:
+        if run.settled_at is not None:
+            raise BatchStateError(batch_id, "it is settled already; there is nothing left to cancel.")
+        key = {"b": run.batch, "r": run.run, "at": at}
+        cancelled = cancel_unclaimed(connection, {**key, "claimed": run.claimed, "tail": run.tail})
+        connection.execute(_WISH, {**key, "reason": reason, "cancelled": cancelled})
+    before = run.tail if run.cancel_tail is None else run.cancel_tail
+    return CancelMark(
+        run=run.run, tail_before=before, settled_before=run.total - run.run_items + before - run.base
+    )

@@ -1,0 +1,237 @@
+"""
+The store in SQL: each method is one transaction in a worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import attrs
+from anyio import to_thread
+from sqlalchemy import URL, Engine, make_url
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.activities import ActivityRecord
+from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.runs import (
+    Acceptance,
+    Acquisition,
+    BatchRecord,
+    CancelMark,
+    Commit,
+    Committed,
+    DrivableRun,
+    Lease,
+    NewBatch,
+    NewRun,
+)
+from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.storage.sql import activities, audit, catalogue, driving, log, opening
+from proxy_orchestration.storage.sql.engines import open_engine
+from proxy_orchestration.storage.sql.migrating import create_schema
+from proxy_orchestration.storage.sql.transactions import Transactions
+
+
+@attrs.define(eq=False)
+class SqlActivityRepository:
+    """
+    An `ActivityRepository` over a database that SQLAlchemy reaches.
+
+    Any number of processes may share one database. The schema has to be
+    there: see `create_schema`, or use `open`.
+
+    Args:
+        engine: a synchronous engine; on SQLite its connections are set up
+            for durability, and the database must be a file.
+
+    Raises:
+        ValueError: the engine is an in-memory SQLite, where every thread
+            would see another database.
+    """
+
+    engine: Engine
+    _transactions: Transactions = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.engine.dialect.name == "sqlite" and self.engine.url.database in {None, "", ":memory:"}:
+            msg = "SQLite in memory is not shared by threads: use a file, or MemoryActivityRepository"
+            raise ValueError(msg)
+        self._transactions = Transactions(self.engine)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str | URL) -> AsyncIterator[SqlActivityRepository]:
+        """
+        Open a database, bring its schema up to date, and close it at the end.
+
+        Args:
+            url: for example `sqlite:///registrations.db`.
+
+        Raises:
+            SchemaVersionError: the schema is newer than this library.
+            RepositoryUnavailableError: the database cannot be opened or written.
+        """
+        engine = open_engine(make_url(url))
+        try:
+            repository = cls(engine)
+            await to_thread.run_sync(create_schema, engine)
+            yield repository
+        finally:
+            engine.dispose()
+
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        """
+        Store the batch, or find the one it already is.
+        """
+        return await self._transactions.write(lambda connection: opening.accept(connection, batch))
+
+    async def get(self, batch_id: str, /) -> BatchRecord | None:
+        """
+        Return the batch's header and current run, or `None`.
+        """
+        return await self._transactions.read(lambda connection: catalogue.get(connection, batch_id))
+
+    async def read_result(self, batch_id: str, /) -> BulkSubmissionResult | None:
+        """
+        Return the batch with all outcomes as of one moment, or `None`.
+        """
+        return await self._transactions.read(lambda connection: catalogue.read_result(connection, batch_id))
+
+    async def read_updates(self, batch_id: str, /, *, after: int, limit: int) -> Sequence[BulkProgressUpdate]:
+        """
+        Return the entries of the batch's log that follow `after`.
+        """
+        return await self._transactions.read(
+            lambda connection: log.read_updates(connection, batch_id, after=after, limit=limit)
+        )
+
+    async def list_batches(
+        self,
+        visibility: Visibility,
+        /,
+        *,
+        page: int,
+        limit: int,
+        statuses: Collection[BulkStatus] | None,
+    ) -> BatchPage:
+        """
+        Return one page of the visible batches, newest first.
+        """
+        return await self._transactions.read(
+            lambda connection: catalogue.list_batches(
+                connection, visibility, page=page, limit=limit, statuses=statuses
+            )
+        )
+
+    async def relabel(self, batch_id: str, label: str | None, /) -> bool:
+        """
+        Change the label; return whether the batch exists.
+        """
+        return await self._transactions.write(
+            lambda connection: catalogue.relabel(connection, batch_id, label)
+        )
+
+    async def delete(self, batch_id: str, /) -> bool:
+        """
+        Remove a settled batch; return whether it existed.
+        """
+        return await self._transactions.write(lambda connection: catalogue.remove(connection, batch_id))
+
+    async def purge(self, *, settled_before: datetime) -> int:
+        """
+        Remove every batch that settled before that moment; return how many.
+        """
+        return await self._transactions.write(
+            lambda connection: catalogue.purge(connection, settled_before=settled_before)
+        )
+
+    async def open_run(self, run: NewRun, /) -> int:
+        """
+        Open the next run and return its number.
+        """
+        return await self._transactions.write(lambda connection: opening.open_run(connection, run))
+
+    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+        """
+        Take the run's lease if it is free.
+        """
+        return await self._transactions.write(
+            lambda connection: driving.acquire(connection, batch_id, run, ttl=ttl)
+        )
+
+    async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
+        """
+        Append outcomes, claim items and renew the lease, all or nothing.
+        """
+        return await self._transactions.write(lambda connection: driving.commit(connection, lease, commit))
+
+    async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+        """
+        Close the run with its counts and its audit event.
+        """
+        return await self._transactions.write(
+            lambda connection: driving.settle(connection, lease, at=settled_at, audit_hold=audit_hold)
+        )
+
+    async def release(self, lease: Lease, /) -> None:
+        """
+        Give up the lease.
+        """
+        await self._transactions.write(lambda connection: driving.release(connection, lease))
+
+    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+        """
+        Store the wish to cancel and cancel what was not claimed.
+        """
+        return await self._transactions.write(
+            lambda connection: opening.cancel_run(connection, batch_id, reason=reason, at=wished_at)
+        )
+
+    async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
+        """
+        Return runs that are not settled, the free ones first.
+        """
+        return await self._transactions.read(
+            lambda connection: driving.find_drivable(connection, limit=limit)
+        )
+
+    async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+        """
+        Return undelivered events that nobody holds, and hold them.
+        """
+        return await self._transactions.write(
+            lambda connection: audit.claim_events(connection, limit=limit, hold=hold)
+        )
+
+    async def audit_wait(self) -> float | None:
+        """
+        Return the seconds until an undelivered event is free, or `None` without any.
+        """
+        return await self._transactions.read(audit.seconds_to_wait)
+
+    async def mark_audited(self, event_id: str, /) -> None:
+        """
+        Note that the logger took the event.
+        """
+        await self._transactions.write(lambda connection: audit.mark_delivered(connection, event_id))
+
+    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
+        """
+        Store the record unless its registration has one; return the stored one.
+        """
+        return await self._transactions.write(lambda connection: activities.add(connection, record))
+
+    async def find_activity(self, registration_id: str, /) -> ActivityRecord | None:
+        """
+        Return the registration's record, or `None`.
+        """
+        return await self._transactions.read(lambda connection: activities.find(connection, registration_id))
+
+    async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
+        """
+        Return every record that the batch wrote, ordered by mentor id.
+        """
+        return await self._transactions.read(lambda connection: activities.of_batch(connection, batch_id))

@@ -1,0 +1,116 @@
+"""
+Between rows and the library's values.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.activities import decode_activity
+from proxy_orchestration.registration.batches import Failure, MentorOutcome
+from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
+from proxy_orchestration.registration.states import ItemState
+
+STATES = {state.value: state for state in ItemState}
+
+
+def actor_text(actor: Actor) -> str:
+    """
+    Return the actor as JSON.
+    """
+    return json.dumps(
+        {
+            "user_id": actor.user_id,
+            "roles": sorted(role.value for role in actor.roles),
+            "organization_id": actor.organization_id,
+        }
+    )
+
+
+def actor_of(text: str) -> Actor:
+    """
+    Return the actor that `actor_text` wrote.
+    """
+    fields = json.loads(text)
+    return Actor(
+        user_id=fields["user_id"],
+        roles=frozenset(Role(role) for role in fields["roles"]),
+        organization_id=fields["organization_id"],
+    )
+
+
+def work_item(row: tuple[Any, ...]) -> WorkItem:
+    """
+    Return the work item of a row (item, mentor id, activity, epoch, in doubt).
+    """
+    item, mentor_id, activity, epoch, in_doubt = row
+    return WorkItem(
+        item=item,
+        mentor_id=mentor_id,
+        activity=decode_activity(activity),
+        epoch=epoch,
+        in_doubt=in_doubt,
+    )
+
+
+def outcome_row(outcome: ItemOutcome, *, batch: int, run: int, sequence: int) -> dict[str, Any]:
+    """
+    Return the log's row for an outcome.
+    """
+    failure = outcome.failure
+    return {
+        "batch": batch,
+        "sequence": sequence,
+        "run": run,
+        "item": outcome.work.item,
+        "state": outcome.state.value,
+        "activity_id": outcome.activity_id,
+        "code": failure and failure.code,
+        "message": failure and failure.message,
+        "retryable": failure and failure.retryable,
+        "conflicting_activity_id": outcome.conflicting_activity_id,
+        "attempts": outcome.attempts,
+        "settled_at": outcome.settled_at,
+        "epoch": outcome.work.epoch,
+        "in_doubt": outcome.in_doubt,
+    }
+
+
+def mentor_outcome(mentor_id: str, row: tuple[Any, ...]) -> MentorOutcome:
+    """
+    Return the outcome of a row of the log, its columns in the order of `log.LOG_COLUMNS`.
+    """
+    sequence, state, activity_id, code, message, retryable, conflicting, attempts, settled_at = row
+    return MentorOutcome(
+        mentor_id=mentor_id,
+        state=STATES[state],
+        activity_id=activity_id,
+        failure=None if code is None else Failure(code=code, message=message, retryable=retryable),
+        conflicting_activity_id=conflicting,
+        attempts=attempts,
+        sequence=sequence,
+        settled_at=settled_at,
+    )
+
+
+def event_text(event: AuditEvent) -> str:
+    """
+    Return the event as JSON.
+    """
+    return json.dumps(
+        {
+            "event_id": event.event_id,
+            "batch_id": event.batch_id,
+            "run": event.run,
+            "coordinator_id": event.coordinator_id,
+            "actor_id": event.actor_id,
+            "organization_id": event.organization_id,
+            "status": event.status,
+            "total": event.total,
+            "counts": dict(event.counts),
+            "settled_at": event.settled_at.isoformat(),
+        }
+    )

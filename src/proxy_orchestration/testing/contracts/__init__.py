@@ -1,0 +1,74 @@
+"""
+Contract kits: every promise of a port as a check that any adapter can be put to.
+
+A kit is a tuple of checks. A check is called with a function that opens a
+fresh subject as an asynchronous context manager::
+
+    @pytest.mark.parametrize("check", run_ledger, ids=str)
+    async def test_my_store_keeps_the_contract(check):
+        await check(open_my_empty_store)
+
+A broken promise is an `AssertionError` that names it. Nothing here needs
+pytest, and nothing waits for time to pass: leases and holds of 0 seconds are
+over at once, those that must last are given ten minutes.
+"""
+
+from typing import Final
+
+from proxy_orchestration.access import AccessPolicy
+from proxy_orchestration.audit import ProxyAuditLogger
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.registration.ports import ActivityRecords, BatchLedger, ProxyRegistrationService
+from proxy_orchestration.testing.contracts._accepting import accepting
+from proxy_orchestration.testing.contracts._acquiring import acquiring
+from proxy_orchestration.testing.contracts._cancelling import cancelling
+from proxy_orchestration.testing.contracts._checks import Check, Opener
+from proxy_orchestration.testing.contracts._committing import committing
+from proxy_orchestration.testing.contracts._listing import listing
+from proxy_orchestration.testing.contracts._neighbours import allowing, logging, timing
+from proxy_orchestration.testing.contracts._outbox import outbox
+from proxy_orchestration.testing.contracts._reading import reading
+from proxy_orchestration.testing.contracts._records import records
+from proxy_orchestration.testing.contracts._reopening import reopening
+from proxy_orchestration.testing.contracts._services import looking_up, registering
+
+batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
+"""Accepting, reading, listing, naming and removing batches. The subject is a whole `BatchLedger`."""
+
+run_ledger: Final[tuple[Check[BatchLedger], ...]] = (*acquiring, *committing, *cancelling, *reopening)
+"""Leases, claims, outcomes, cancelling and further runs. The subject is a whole `BatchLedger`."""
+
+audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
+"""Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""
+
+activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(records)
+"""The standard service's records."""
+
+registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(registering)
+"""One record per registration. The subject accepts an activity of yesterday by a coordinator of `org-1`."""
+
+registration_lookup: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(looking_up)
+"""The same for services that are `SupportsLookup` too."""
+
+audit_logger: Final[tuple[Check[ProxyAuditLogger], ...]] = tuple(logging)
+"""Taking events, again and at once."""
+
+access_policy: Final[tuple[Check[AccessPolicy], ...]] = tuple(allowing)
+"""Roles, organizations and scope."""
+
+clock: Final[tuple[Check[Clock], ...]] = tuple(timing)
+"""Moments, seconds and sleeping. A clock that stands still needs somebody who moves it meanwhile."""
+
+__all__ = [
+    "Check",
+    "Opener",
+    "access_policy",
+    "activity_records",
+    "audit_logger",
+    "audit_outbox",
+    "batch_catalogue",
+    "clock",
+    "registration_lookup",
+    "registration_service",
+    "run_ledger",
+]

@@ -1,0 +1,241 @@
+"""
+What accepting a batch promises.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.errors import IdempotencyKeyReusedError
+from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.runs import BatchRecord
+from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.testing.contracts._checks import Check, at_once, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts._samples import (
+    ACTIVITY,
+    COORDINATOR,
+    NOON,
+    REFUSAL,
+    accepted,
+    batch_of,
+    claim,
+    later,
+    lease_of,
+    log_of,
+    mentors,
+    record_of,
+    result_of,
+    settled_batch,
+)
+
+accepting: list[Check[BatchLedger]] = []
+
+
+@rule_of(accepting)
+async def an_accepted_batch_has_the_header_it_was_given(ledger: BatchLedger) -> None:
+    answer = await ledger.accept(batch_of(3, label="Spring «øvelse»"))
+    expected = BatchRecord(
+        batch_id=answer.batch_id,
+        organization_id="org-1",
+        coordinator_id="coordinator-1",
+        label="Spring «øvelse»",
+        total=3,
+        submitted_at=NOON,
+        run=1,
+        run_items=3,
+        base=0,
+        tail=0,
+        driven=False,
+        cancel_wished_at=None,
+        settled_at=None,
+    )
+
+    expect("a first acceptance creates", expected=True, actual=answer.created)
+    expect("the header is as accepted", expected=expected, actual=await ledger.get(answer.batch_id))
+
+
+@rule_of(accepting)
+async def an_accepted_batch_is_pending_in_request_order(ledger: BatchLedger) -> None:
+    result = await result_of(ledger, await accepted(ledger, batch_of(4, label="Spring")))
+
+    expect(
+        "outcomes are in request order",
+        expected=mentors(4),
+        actual=tuple(o.mentor_id for o in result.outcomes),
+    )
+    expect("no item has begun", expected={ItemState.PENDING}, actual={o.state for o in result.outcomes})
+    expect("counts are by state", expected={ItemState.PENDING: 4}, actual=dict(result.counts))
+    expect("nobody drove it", expected=BulkStatus.PENDING, actual=result.status)
+    expect(
+        "the summary is as accepted",
+        expected=(1, 4, "Spring", "coordinator-1", NOON, None),
+        actual=(
+            result.run,
+            result.total,
+            result.label,
+            result.coordinator_id,
+            result.submitted_at,
+            result.settled_at,
+        ),
+    )
+
+
+@rule_of(accepting)
+async def an_unknown_batch_has_nothing(ledger: BatchLedger) -> None:
+    expect("no header", expected=None, actual=await ledger.get("no-such-batch"))
+    expect("no result", expected=None, actual=await ledger.read_result("no-such-batch"))
+    expect("no entries", expected=[], actual=await log_of(ledger, "no-such-batch"))
+
+
+@rule_of(accepting)
+async def every_field_of_an_activity_comes_back(ledger: BatchLedger) -> None:
+    activity = ProxyActivity(
+        activity_type="visit",
+        activity_date=ACTIVITY.activity_date,
+        duration_minutes=1,
+        notes="Two lines,\n«one» of them with 'quotes' — and 日本語",
+        details={"nested": {"list": [1, 2.5, None, True]}, "empty": {}},
+    )
+    entries = (RegistrationEntry("mentor-ø", activity), RegistrationEntry("mentor'; --", ACTIVITY))
+    batch_id = await accepted(ledger, batch_of(2, entries=entries))
+    claimed = await claim(ledger, await lease_of(ledger, batch_id), 2)
+
+    expect(
+        "claimed items are the request's",
+        expected=[(0, "mentor-ø", activity), (1, "mentor'; --", ACTIVITY)],
+        actual=[(work.item, work.mentor_id, work.activity) for work in claimed],
+    )
+
+
+@rule_of(accepting)
+async def batches_without_a_key_are_never_joined(ledger: BatchLedger) -> None:
+    first, second = await ledger.accept(batch_of(1)), await ledger.accept(batch_of(1))
+
+    expect("both are created", expected=(True, True), actual=(first.created, second.created))
+    expect("they are two", expected=True, actual=first.batch_id != second.batch_id)
+
+
+@rule_of(accepting)
+async def a_redelivered_request_is_the_batch_it_became(ledger: BatchLedger) -> None:
+    batch = batch_of(2, idempotency_key="key-1", label="First")
+    first = await ledger.accept(batch)
+    again = await ledger.accept(attrs.evolve(batch, label="Second", submitted_at=later(60)))
+
+    expect(
+        "the same key and content is one batch",
+        expected=(first.batch_id, False),
+        actual=(again.batch_id, again.created),
+    )
+    record = await record_of(ledger, first.batch_id)
+    expect("it stays as it was", expected=("First", NOON), actual=(record.label, record.submitted_at))
+
+
+@rule_of(accepting)
+async def a_redelivered_request_joins_its_settled_batch(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, ItemState.SUCCEEDED, idempotency_key="key-1")
+    again = await ledger.accept(batch_of(1, idempotency_key="key-1"))
+
+    expect("the settled batch answers", expected=(batch_id, False), actual=(again.batch_id, again.created))
+
+
+@rule_of(accepting)
+async def a_key_with_other_content_is_refused(ledger: BatchLedger) -> None:
+    first = await ledger.accept(batch_of(2, idempotency_key="key-1"))
+    error = await error_of(
+        IdempotencyKeyReusedError,
+        "a key stands for one content",
+        ledger.accept(batch_of(3, idempotency_key="key-1")),
+    )
+
+    expect(
+        "the error names the batch", expected=(first.batch_id, False), actual=(error.batch_id, error.deleted)
+    )
+    expect("the batch stays", expected=2, actual=(await record_of(ledger, first.batch_id)).total)
+
+
+@rule_of(accepting)
+async def a_key_belongs_to_coordinator_and_organization(ledger: BatchLedger) -> None:
+    owners = [
+        COORDINATOR,
+        attrs.evolve(COORDINATOR, user_id="coordinator-2"),
+        attrs.evolve(COORDINATOR, organization_id="org-2"),
+        Actor(user_id="org-1", roles={Role.COORDINATOR}, organization_id="coordinator-1"),
+    ]
+    answers = [await ledger.accept(batch_of(1, actor=owner, idempotency_key="key-1")) for owner in owners]
+
+    expect("each owner's key is another", expected=4, actual=len({answer.batch_id for answer in answers}))
+
+
+@rule_of(accepting)
+async def a_deleted_batch_keeps_its_key(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, ItemState.SUCCEEDED, idempotency_key="key-1")
+    await ledger.delete(batch_id)
+
+    for count in (1, 2):
+        error = await error_of(
+            IdempotencyKeyReusedError,
+            "a deleted batch leaves a tombstone",
+            ledger.accept(batch_of(count, idempotency_key="key-1")),
+        )
+        expect("the error says so", expected=(batch_id, True), actual=(error.batch_id, error.deleted))
+
+
+@rule_of(accepting)
+async def a_purged_batch_keeps_its_key(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, ItemState.SUCCEEDED, idempotency_key="key-1")
+    await ledger.purge(settled_before=later(1))
+    error = await error_of(
+        IdempotencyKeyReusedError,
+        "a purged batch leaves a tombstone",
+        ledger.accept(batch_of(1, idempotency_key="key-1")),
+    )
+
+    expect("the error says so", expected=(batch_id, True), actual=(error.batch_id, error.deleted))
+
+
+@rule_of(accepting)
+async def one_key_at_once_creates_one_batch(ledger: BatchLedger) -> None:
+    batch = batch_of(3, idempotency_key="key-1")
+    answers = await at_once(*[lambda: ledger.accept(batch)] * 5)
+
+    expect("one call creates", expected=1, actual=sum(answer.created for answer in answers))
+    expect("all get its batch", expected=1, actual=len({answer.batch_id for answer in answers}))
+
+
+@rule_of(accepting)
+async def refused_items_enter_the_log_first(ledger: BatchLedger) -> None:
+    first, second, third, fourth = mentors(4)
+    batch_id = await accepted(ledger, batch_of(4, refused={fourth: REFUSAL, second: REFUSAL}))
+    outcomes = [update.outcome for update in await log_of(ledger, batch_id)]
+
+    expect(
+        "refused items are in request order, from sequence 1",
+        expected=[(second, 1), (fourth, 2)],
+        actual=[(outcome.mentor_id, outcome.sequence) for outcome in outcomes],
+    )
+    expect(
+        "they failed before any call",
+        expected={(ItemState.FAILED, REFUSAL, 0, NOON)},
+        actual={(o.state, o.failure, o.attempts, o.settled_at) for o in outcomes},
+    )
+    record = await record_of(ledger, batch_id)
+    expect(
+        "they count as items of the run",
+        expected=(4, 0, 2),
+        actual=(record.run_items, record.base, record.tail),
+    )
+    claimed = await claim(ledger, await lease_of(ledger, batch_id), 2)
+    expect("they are never claimed", expected=[first, third], actual=[work.mentor_id for work in claimed])
+
+
+@rule_of(accepting)
+async def a_batch_of_refused_items_still_has_a_run_to_settle(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(1, refused={mentors(1)[0]: REFUSAL}))
+
+    expect("it is not settled", expected=None, actual=(await record_of(ledger, batch_id)).settled_at)
+    lease = await lease_of(ledger, batch_id)
+    await ledger.settle(lease, settled_at=later(1), audit_hold=0)
+    expect("it can be", expected=BulkStatus.TOTAL_FAILURE, actual=(await result_of(ledger, batch_id)).status)

@@ -1,0 +1,110 @@
+"""
+What a contract kit is made of, and how its checks complain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Generic, NoReturn, TypeAlias, TypeVar
+
+import anyio
+import attrs
+
+T = TypeVar("T")
+_Error = TypeVar("_Error", bound=Exception)
+
+Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
+"""Opens a fresh subject: `async with open_subject() as subject`; an empty store, an unused service."""
+
+_DEADLINE: Final = 30.0
+
+
+@attrs.frozen
+class Check(Generic[T]):
+    """
+    One rule of a port, for any adapter.
+
+    Attributes:
+        name: the rule, in snake_case; also the check's `str`, for test ids.
+        body: looks at one fresh subject.
+    """
+
+    name: str
+    body: Callable[[T], Awaitable[None]]
+
+    async def __call__(self, open_subject: Opener[T]) -> None:
+        """
+        Check a fresh subject.
+
+        Raises:
+            AssertionError: it breaks the rule; the message says how.
+            TimeoutError: it did not answer within 30 seconds.
+        """
+        with anyio.fail_after(_DEADLINE):
+            async with open_subject() as subject:
+                await self.body(subject)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def rule_of(kit: list[Check[T]]) -> Callable[[Callable[[T], Awaitable[None]]], Check[T]]:
+    """
+    Return a decorator that adds the function to the kit, as a check of its own name.
+    """
+
+    def add(body: Callable[[T], Awaitable[None]]) -> Check[T]:
+        kit.append(Check(getattr(body, "__name__", repr(body)), body))
+        return kit[-1]
+
+    return add
+
+
+def broken(rule: str) -> NoReturn:
+    """
+    Complain, also where `assert` is switched off.
+    """
+    raise AssertionError(rule)
+
+
+def expect(rule: str, *, expected: object, actual: object) -> None:
+    """
+    Complain unless both are equal.
+    """
+    if expected != actual:
+        broken(f"{rule}: expected {expected!r}, got {actual!r}")
+
+
+def expect_seconds(rule: str, *, at_most: float, actual: float | None) -> None:
+    """
+    Complain unless the seconds are above 0 and no more than that.
+    """
+    if actual is None or not 0 < actual <= at_most:
+        broken(f"{rule}: expected more than 0 and at most {at_most} seconds, got {actual!r}")
+
+
+async def error_of(error: type[_Error], rule: str, call: Awaitable[object]) -> _Error:
+    """
+    Return the error of this type that the call raises, or complain.
+    """
+    try:
+        answer = await call
+    except error as raised:
+        return raised
+    broken(f"{rule}: expected {error.__name__}, got the answer {answer!r}")
+
+
+async def at_once(*calls: Callable[[], Awaitable[T]]) -> list[T]:
+    """
+    Return the answers of calls that run side by side, in the order given.
+    """
+    answers: dict[int, T] = {}
+
+    async def keep(place: int, call: Callable[[], Awaitable[T]]) -> None:
+        answers[place] = await call()
+
+    async with anyio.create_task_group() as crew:
+        for place, call in enumerate(calls):
+            crew.start_soon(keep, place, call)
+    return [answers[place] for place in range(len(calls))]

@@ -1,0 +1,213 @@
+"""
+What reading a batch promises: its result, and its log.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from proxy_orchestration.registration.batches import BulkProgressUpdate
+from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.states import OUTCOME_STATES, BulkStatus, ItemState, settled_status
+from proxy_orchestration.testing.contracts._checks import Check, expect, rule_of
+from proxy_orchestration.testing.contracts._samples import (
+    accepted,
+    batch_of,
+    claim,
+    ended,
+    later,
+    lease_of,
+    log_of,
+    mentors,
+    rerun,
+    result_of,
+    settle,
+    settled_batch,
+    states_of,
+    store,
+)
+
+reading: list[Check[BatchLedger]] = []
+
+_DONE, _FAILED = ItemState.SUCCEEDED, ItemState.FAILED
+
+
+@rule_of(reading)
+async def an_item_is_running_once_claimed(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(4))
+    lease = await lease_of(ledger, batch_id)
+    _, second, _ = await claim(ledger, lease, 3)
+    await store(ledger, lease, ended(second))
+    result = await result_of(ledger, batch_id)
+
+    expect(
+        "claimed is RUNNING, settled has its outcome, the rest is PENDING",
+        expected=[ItemState.RUNNING, ItemState.SUCCEEDED, ItemState.RUNNING, ItemState.PENDING],
+        actual=[outcome.state for outcome in result.outcomes],
+    )
+    expect(
+        "counts are of the same moment",
+        expected={ItemState.RUNNING: 2, ItemState.SUCCEEDED: 1, ItemState.PENDING: 1},
+        actual=dict(result.counts),
+    )
+    expect("a driven run is RUNNING", expected=BulkStatus.RUNNING, actual=result.status)
+    open_item = result.outcomes[0]
+    expect(
+        "an open item has no outcome yet",
+        expected=(mentors(4)[0], None, None, 0, None, None),
+        actual=(
+            open_item.mentor_id,
+            open_item.activity_id,
+            open_item.failure,
+            open_item.attempts,
+            open_item.sequence,
+            open_item.settled_at,
+        ),
+    )
+
+
+@rule_of(reading)
+async def every_field_of_an_outcome_comes_back(ledger: BatchLedger) -> None:
+    states = sorted(OUTCOME_STATES, key=lambda state: state.value)
+    batch_id = await accepted(ledger, batch_of(len(states)))
+    lease = await lease_of(ledger, batch_id)
+    work = await claim(ledger, lease, len(states))
+    handed_over = [ended(item, state, attempts=item.item) for item, state in zip(work, states, strict=True)]
+    await store(ledger, lease, *reversed(handed_over))
+    result = await result_of(ledger, batch_id)
+
+    for given, found in zip(handed_over, result.outcomes, strict=True):
+        expect(
+            f"a {given.state.name} outcome is as handed over",
+            expected=(
+                given.work.mentor_id,
+                given.state,
+                given.activity_id,
+                given.failure,
+                given.conflicting_activity_id,
+                given.attempts,
+                len(states) - given.work.item,
+                given.settled_at,
+            ),
+            actual=(
+                found.mentor_id,
+                found.state,
+                found.activity_id,
+                found.failure,
+                found.conflicting_activity_id,
+                found.attempts,
+                found.sequence,
+                found.settled_at,
+            ),
+        )
+
+
+@rule_of(reading)
+async def a_settled_batch_has_the_status_of_its_items(ledger: BatchLedger) -> None:
+    for states in combinations(sorted(OUTCOME_STATES, key=lambda state: state.value), 2):
+        result = await result_of(ledger, await settled_batch(ledger, *states, at=later(30)))
+
+        expect(f"the counts of {states}", expected=dict.fromkeys(states, 1), actual=dict(result.counts))
+        expect(f"the status of {states}", expected=settled_status(result.counts), actual=result.status)
+        expect("the moment it settled", expected=later(30), actual=result.settled_at)
+
+
+@rule_of(reading)
+async def a_wish_to_cancel_shows_until_the_run_settles(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(2))
+    lease = await lease_of(ledger, batch_id)
+    (work,) = await claim(ledger, lease, 1)
+    await ledger.cancel_run(batch_id, reason=None, wished_at=later(1))
+
+    expect(
+        "it is CANCELLING", expected=BulkStatus.CANCELLING, actual=(await result_of(ledger, batch_id)).status
+    )
+    await store(ledger, lease, ended(work))
+    await ledger.settle(lease, settled_at=later(2), audit_hold=0)
+    expect(
+        "it is CANCELLED", expected=BulkStatus.CANCELLED, actual=(await result_of(ledger, batch_id)).status
+    )
+
+
+@rule_of(reading)
+async def a_result_shows_each_item_newest_outcome(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, _DONE, _FAILED, _FAILED)
+    first, second, _ = mentors(3)
+    await ledger.open_run(rerun(batch_id, [second]))
+
+    expect(
+        "an item taken up is open again",
+        expected=[_DONE, ItemState.PENDING, _FAILED],
+        actual=await states_of(ledger, batch_id),
+    )
+    expect(
+        "nobody drove run 2", expected=BulkStatus.PENDING, actual=(await result_of(ledger, batch_id)).status
+    )
+    await settle(ledger, batch_id, [_DONE], run=2, at=later(90))
+    result = await result_of(ledger, batch_id)
+    expect(
+        "the newest outcome of each item counts",
+        expected=[(first, 1), (second, 4), (mentors(3)[2], 3)],
+        actual=[(outcome.mentor_id, outcome.sequence) for outcome in result.outcomes],
+    )
+    expect(
+        "so do the counts, the run and its end",
+        expected=({_DONE: 2, _FAILED: 1}, 2, BulkStatus.PARTIAL_SUCCESS, later(90)),
+        actual=(dict(result.counts), result.run, result.status, result.settled_at),
+    )
+
+
+@rule_of(reading)
+async def an_update_tells_how_an_item_settled(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, _DONE, _FAILED)
+    outcomes = (await result_of(ledger, batch_id)).outcomes
+    expected = [
+        BulkProgressUpdate(batch_id=batch_id, run=1, sequence=place, outcome=outcome, settled=place, total=2)
+        for place, outcome in enumerate(outcomes, start=1)
+    ]
+
+    expect(
+        "the log is the outcomes, in their order", expected=expected, actual=await log_of(ledger, batch_id)
+    )
+
+
+@rule_of(reading)
+async def a_log_is_read_by_cursor(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, *[_DONE] * 5)
+    log = await log_of(ledger, batch_id)
+
+    for after in range(7):
+        for limit in (1, 2, 5, 9):
+            page = await ledger.read_updates(batch_id, after=after, limit=limit)
+            expect(
+                f"at most {limit} entries after {after}",
+                expected=log[after : after + limit],
+                actual=list(page),
+            )
+
+
+@rule_of(reading)
+async def sequences_and_settled_numbers_go_on_across_runs(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, _FAILED, _DONE, _FAILED)
+    first, _, third = mentors(3)
+    await ledger.open_run(rerun(batch_id, [first, third]))
+    await settle(ledger, batch_id, [_FAILED, _DONE], run=2)
+    await ledger.open_run(rerun(batch_id, [first], expected_run=2))
+    await settle(ledger, batch_id, [_DONE], run=3)
+    log = await log_of(ledger, batch_id)
+
+    expect(
+        "run, sequence, mentor and settled items of the whole batch",
+        expected=[
+            (1, 1, first, 1),
+            (1, 2, mentors(3)[1], 2),
+            (1, 3, third, 3),
+            (2, 4, first, 2),
+            (2, 5, third, 3),
+            (3, 6, first, 3),
+        ],
+        actual=[(u.run, u.sequence, u.outcome.mentor_id, u.settled) for u in log],
+    )
+    for after in range(6):
+        page = await ledger.read_updates(batch_id, after=after, limit=2)
+        expect(f"a page after {after} crosses runs", expected=log[after : after + 2], actual=list(page))

@@ -1,0 +1,288 @@
+from datetime import date
+
+import anyio
+import pytest
+
+from proxy_orchestration import (
+    BatchTooLargeError,
+    BulkRegistrationRequest,
+    BulkSettings,
+    BulkStatus,
+    DuplicateSelectionError,
+    EmptySelectionError,
+    IdempotencyKeyReusedError,
+    ItemState,
+    ProxyActivity,
+    RegistrationEntry,
+)
+from proxy_orchestration.testing import duplicate, fail, lose_reply, reject, slow, succeed
+
+
+async def test_all_mentors_succeed_and_stand_in_request_order(scene):
+    """
+    Ten of ten is a success, one record each, in the order asked.
+    """
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(10), actor=scene.actor)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert [f"mentor-{number}" for number in range(10)] == [o.mentor_id for o in result.outcomes]
+    assert {ItemState.SUCCEEDED: 10} == dict(result.counts)
+    assert 10 == len(scene.service.records)
+    assert all(o.activity_id and o.failure is None for o in result.succeeded)
+
+
+async def test_a_failure_leaves_every_other_mentor_alone(scene):
+    """
+    Three of ten fail, each with its own reason; seven records stand.
+    """
+    refused = {"mentor-2", "mentor-5", "mentor-9"}
+    scene.service.script = lambda registration, _: (
+        reject("too_old", f"{registration.mentor_id} is late.")
+        if registration.mentor_id in refused
+        else succeed()
+    )
+
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(10), actor=scene.actor)
+
+    assert BulkStatus.PARTIAL_SUCCESS is result.status
+    assert refused == {outcome.mentor_id for outcome in result.failed}
+    assert {f"{name} is late." for name in refused} == {o.failure.message for o in result.failed}
+    assert {("too_old", False)} == {(o.failure.code, o.failure.retryable) for o in result.failed}
+    assert 7 == len(scene.service.records)
+
+
+async def test_all_failing_is_a_total_failure(scene):
+    """
+    Nothing succeeded: total failure, and still one audit event.
+    """
+    scene.service.script = lambda *_: reject()
+
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(4), actor=scene.actor)
+
+    assert BulkStatus.TOTAL_FAILURE is result.status
+    assert 1 == len(scene.audit.events)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("y"), ExceptionGroup("z", [OSError()])])
+async def test_whatever_a_service_raises_becomes_an_outcome_without_its_text(scene, error):
+    """
+    The type's name is told, the text is not: it may hold personal data.
+    """
+    scene.service.script = lambda *_: fail(error)
+
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
+
+    assert ("unexpected", type(error).__name__, True) == (
+        result.outcomes[0].failure.code,
+        result.outcomes[0].failure.message,
+        result.outcomes[0].failure.retryable,
+    )
+
+
+async def test_an_existing_record_waits_for_a_decision(scene):
+    """
+    A duplicate is neither a failure nor a success; the record in the way is named.
+    """
+    scene.service.script = lambda *_: duplicate("activity-99")
+
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
+
+    assert BulkStatus.NEEDS_REVIEW is result.status
+    assert ["activity-99"] == [outcome.conflicting_activity_id for outcome in result.needs_review]
+
+
+async def test_an_empty_selection_stores_and_calls_nothing(scene):
+    """
+    No mentor, no batch.
+    """
+    orchestrator = scene.orchestrator()
+
+    with pytest.raises(EmptySelectionError):
+        await orchestrator.submit_bulk_registration(scene.request(0), actor=scene.actor)
+
+    assert [] == scene.service.calls
+    assert 0 == (await orchestrator.list_batches(actor=scene.actor)).total
+
+
+async def test_a_mentor_twice_is_named(scene):
+    """
+    The error names each doubled mentor once.
+    """
+    with pytest.raises(DuplicateSelectionError, match="b") as caught:
+        await scene.orchestrator().submit_bulk_registration(
+            scene.request(["a", "b", "c", "b"]), actor=scene.actor
+        )
+
+    assert ("b",) == caught.value.mentor_ids
+    assert [] == scene.service.calls
+
+
+async def test_too_many_mentors_are_refused(scene):
+    """
+    The limit is the host's, and the error tells it.
+    """
+    scene.settings = BulkSettings(max_batch_size=2)
+
+    with pytest.raises(BatchTooLargeError) as caught:
+        await scene.orchestrator().submit_bulk_registration(scene.request(3), actor=scene.actor)
+
+    assert (3, 2) == (caught.value.size, caught.value.limit)
+
+
+async def test_every_mentor_may_have_an_activity_of_its_own(scene):
+    """
+    Entries carry their own activities to the service.
+    """
+    entries = [
+        RegistrationEntry(
+            f"mentor-{day}",
+            ProxyActivity(activity_type="visit", activity_date=date(2025, 12, day), duration_minutes=day),
+        )
+        for day in (1, 2, 3)
+    ]
+
+    await scene.orchestrator().submit_bulk_registration(
+        BulkRegistrationRequest(entries=entries), actor=scene.actor
+    )
+
+    assert {1, 2, 3} == {call.activity.duration_minutes for call in scene.service.calls}
+    assert {scene.actor} == {call.registered_by for call in scene.service.calls}
+
+
+async def test_acceptance_without_driving_calls_nothing(scene):
+    """
+    `drive=False` stores the batch and returns it pending; any process drives it.
+    """
+    accepted = await scene.orchestrator().submit_bulk_registration(
+        scene.request(3), actor=scene.actor, drive=False
+    )
+    assert (BulkStatus.PENDING, {ItemState.PENDING: 3}) == (accepted.status, dict(accepted.counts))
+    assert [] == scene.service.calls
+
+    driven = await scene.orchestrator().resume_interrupted()
+
+    assert [accepted.batch_id] == list(driven)
+    assert 3 == len(scene.service.records)
+
+
+async def test_the_same_request_twice_is_one_batch(scene):
+    """
+    A redelivered submission returns the batch as it is and calls nothing again.
+    """
+    first = await scene.orchestrator().submit_bulk_registration(scene.request(3, "key"), actor=scene.actor)
+    second = await scene.orchestrator().submit_bulk_registration(scene.request(3, "key"), actor=scene.actor)
+
+    assert first == second
+    assert 3 == len(scene.service.calls)
+
+
+async def test_two_submissions_at_once_under_one_key_join(scene):
+    """
+    Whoever comes second waits for the first one's driver and sees its result.
+    """
+    results = []
+
+    async def submit() -> None:
+        results.append(
+            await scene.orchestrator().submit_bulk_registration(scene.request(8, "key"), actor=scene.actor)
+        )
+
+    async def both() -> None:
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(submit)
+            crew.start_soon(submit)
+
+    await scene.while_time_passes(both)
+
+    assert results[0] == results[1]
+    assert 8 == len(scene.service.calls)
+    assert 1 == len(scene.audit.events)
+
+
+async def test_a_key_with_other_content_is_refused(scene):
+    """
+    The key belongs to what it came with first.
+    """
+    orchestrator = scene.orchestrator()
+    first = await orchestrator.submit_bulk_registration(scene.request(3, "key"), actor=scene.actor)
+
+    with pytest.raises(IdempotencyKeyReusedError) as caught:
+        await orchestrator.submit_bulk_registration(scene.request(4, "key"), actor=scene.actor)
+
+    assert (first.batch_id, False) == (caught.value.batch_id, caught.value.deleted)
+
+
+async def test_a_redelivery_drives_a_batch_that_nobody_finished(scene):
+    """
+    At-least-once delivery is resumption: the second submission finishes the first.
+    """
+    event = anyio.Event()
+    scene.service.script = lambda *_: slow(event)
+    request = scene.request(3, "key")
+    await scene.interrupt(lambda: scene.orchestrator().submit_bulk_registration(request, actor=scene.actor))
+    scene.service.script = lambda *_: succeed()
+
+    result = await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert 3 == len(scene.service.records)
+
+
+async def test_calls_in_flight_never_exceed_the_cap(scene):
+    """
+    With slow calls the cap is reached, and never passed.
+    """
+    scene.settings = BulkSettings(max_concurrency=4)
+    scene.service.script = lambda *_: slow(0.1)
+
+    await scene.while_time_passes(
+        lambda: scene.orchestrator().submit_bulk_registration(scene.request(20), actor=scene.actor)
+    )
+
+    assert 4 == scene.service.most_in_flight
+
+
+async def test_calls_in_flight_never_exceed_the_cap_over_all_batches(scene):
+    """
+    Five batches of four calls each share three places.
+    """
+    scene.settings = BulkSettings(max_concurrency=4, max_calls_in_flight=3)
+    scene.service.script = lambda *_: slow(0.1)
+    orchestrator = scene.orchestrator()
+
+    async def submit_five() -> None:
+        async with anyio.create_task_group() as crew:
+            for number in range(5):
+                request = scene.request([f"{number}-{item}" for item in range(6)])
+                crew.start_soon(
+                    lambda r: orchestrator.submit_bulk_registration(r, actor=scene.actor), request
+                )
+
+    await scene.while_time_passes(submit_five)
+
+    assert 3 == scene.service.most_in_flight
+    assert 30 == len(scene.service.records)
+
+
+async def test_claimed_and_not_durable_stays_within_the_window(scene):
+    """
+    With a store that takes its time, the driver claims no more than it may lose.
+    """
+    scene.settings = BulkSettings(max_concurrency=3, max_undurable=7)
+    claimed = []
+    commit = scene.repository.commit
+    open_items = 0
+
+    async def counting(lease, write):
+        nonlocal open_items
+        committed = await commit(lease, write)
+        open_items += len(committed.claimed) - len(write.outcomes)
+        claimed.append(open_items)
+        return committed
+
+    scene.repository.commit = counting
+    scene.service.script = lambda r, _: lose_reply(RuntimeError()) if r.mentor_id.endswith("3") else succeed()
+
+    await scene.orchestrator().submit_bulk_registration(scene.request(100), actor=scene.actor)
+
+    assert 10 == max(claimed)

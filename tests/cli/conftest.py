@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.requests import BulkRegistrationRequest, fingerprint_of
+from proxy_orchestration.registration.runs import Commit, ItemOutcome, NewBatch, WorkItem
+from proxy_orchestration.registration.states import ItemState
+
+ANNA = Actor(user_id="anna", roles=frozenset({Role.COORDINATOR}), organization_id="oslo")
+
+
+@attrs.frozen(kw_only=True)
+class Ended:
+    """
+    How a command ended.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """
+        Return what standard output holds, which has to be one JSON document.
+        """
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """
+        Return what standard output holds, which has to be JSON lines.
+        """
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """
+    A SQLite file that is not there yet.
+    """
+    return tmp_path / "batches.db"
+
+
+@pytest.fixture
+def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """
+    Runs the command line in this process over the store, as anna of oslo unless told otherwise.
+    """
+    testing = pytest.importorskip("typer.testing")
+    from proxy_orchestration.cli.app import app  # noqa: PLC0415 - skipped without the extra
+
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("PROXY_ORCHESTRATION_DB", str(store))
+    monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
+
+    def run(*args: object) -> Ended:
+        result = testing.CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+        return Ended(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start(store: Path) -> Callable[..., subprocess.Popen[str]]:
+    """
+    Starts the command line as a process of its own over the store, as anna of oslo.
+    """
+    environment = {
+        **os.environ,
+        "PROXY_ORCHESTRATION_DB": str(store),
+        "PROXY_ORCHESTRATION_ACTOR": "anna@oslo",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+    def start(*args: object, **rest: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "proxy_orchestration", *(str(arg) for arg in args)]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **rest}
+        return subprocess.Popen(command, env=environment, text=True, **streams)  # noqa: S603 - our own program
+
+    return start
+
+
+@pytest.fixture
+def mentors_csv(tmp_path: Path) -> Callable[..., Path]:
+    """
+    Writes a file with a visit of an hour for each mentor on the date given for that mentor.
+    """
+
+    def write(*, name: str = "mentors.csv", **dates: str) -> Path:
+        rows = [f"{mentor_id},home_visit,{day},60,at home" for mentor_id, day in dates.items()]
+        path = tmp_path / name
+        path.write_text(
+            "\n".join(("mentor_id,activity_type,activity_date,duration_minutes,notes", *rows, ""))
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def in_store(store: Path) -> Callable[[Callable[[Any], Awaitable[Any]]], Any]:
+    """
+    Does something with the open repository and returns what comes of it.
+    """
+    sql = pytest.importorskip("proxy_orchestration.storage.sql")
+
+    def do(work: Callable[[Any], Awaitable[Any]]) -> Any:
+        async def opened() -> Any:
+            async with sql.SqlActivityRepository.open(f"sqlite:///{store}") as repository:
+                return await work(repository)
+
+        return anyio.run(opened)
+
+    return do
+
+
+@pytest.fixture
+def accepted(in_store: Callable[..., Any]) -> Callable[..., str]:
+    """
+    Stores a batch of anna's that nobody drove, or that somebody holds for a while; returns its id.
+    """
+
+    def accept(*mentor_ids: str, held_for: float | None = None, refused: str = "") -> str:
+        async def work(repository: Any) -> str:
+            batch_id = await _accept(repository, mentor_ids, refused=refused)
+            if held_for is not None:
+                lease = await repository.acquire(batch_id, 1, ttl=held_for)
+                await repository.commit(lease, Commit(claim=1, ttl=held_for))
+            return batch_id
+
+        batch_id: str = in_store(work)
+        return batch_id
+
+    return accept
+
+
+@pytest.fixture
+def settled(in_store: Callable[..., Any]) -> Callable[..., str]:
+    """
+    Stores a batch of anna's whose mentors ended in the states given for them; returns its id.
+    """
+
+    def settle(**states: ItemState) -> str:
+        async def work(repository: Any) -> str:
+            return await _settle(repository, states)
+
+        batch_id: str = in_store(work)
+        return batch_id
+
+    return settle
+
+
+async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = "") -> str:
+    activity = ProxyActivity(
+        activity_type="home_visit", activity_date=datetime.now(UTC).date(), duration_minutes=60
+    )
+    request = BulkRegistrationRequest.for_mentors(mentor_ids, activity)
+    batch = NewBatch(
+        actor=ANNA,
+        entries=request.entries,
+        idempotency_key=None,
+        fingerprint=fingerprint_of(request),
+        label=None,
+        submitted_at=datetime.now(UTC),
+        refused={refused: Failure(code="refused", message="It was so.", retryable=False)} if refused else {},
+    )
+    acceptance = await repository.accept(batch)
+    batch_id: str = acceptance.batch_id
+    return batch_id
+
+
+async def _settle(repository: Any, states: Mapping[str, ItemState]) -> str:
+    batch_id = await _accept(repository, list(states))
+    lease = await repository.acquire(batch_id, 1, ttl=60.0)
+    claimed = (await repository.commit(lease, Commit(claim=len(states), ttl=60.0))).claimed
+    outcomes = tuple(_outcome(work, states[work.mentor_id]) for work in claimed)
+    await repository.commit(lease, Commit(outcomes=outcomes, ttl=60.0))
+    event = await repository.settle(lease, settled_at=datetime.now(UTC), audit_hold=0.0)
+    await repository.mark_audited(event.event_id)
+    return batch_id
+
+
+def _outcome(work: WorkItem, state: ItemState) -> ItemOutcome:
+    succeeded = state is ItemState.SUCCEEDED
+    return ItemOutcome(
+        work,
+        state,
+        datetime.now(UTC),
+        attempts=1,
+        activity_id=f"activity-{work.mentor_id}" if succeeded else None,
+        failure=None if succeeded else Failure(code=state.value, message="It was so.", retryable=True),
+        conflicting_activity_id="activity-before" if state is ItemState.NEEDS_REVIEW else None,
+        in_doubt=state is ItemState.UNKNOWN,
+    )

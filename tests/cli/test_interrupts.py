@@ -1,0 +1,145 @@
+"""
+Interrupting and killing the program in the middle of a run, and carrying on.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("sqlalchemy")
+
+from proxy_orchestration.cli.exits import ExitCode
+
+pytestmark = pytest.mark.crash
+
+MENTORS = 40
+
+
+@pytest.fixture
+def file(mentors_csv: Any) -> Any:
+    """
+    A file of forty mentors, all good.
+    """
+    return mentors_csv(**{f"m{number:02}": "today" for number in range(MENTORS)})
+
+
+def _begun(process: subprocess.Popen[str]) -> None:
+    """
+    Return when the first tenth of the mentors is settled.
+    """
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert f" of {MENTORS} settled (" in line, line
+
+
+def _mentors(in_store: Any, batch_id: str) -> list[str]:
+    records = in_store(lambda repository: repository.activities_of_batch(batch_id))
+    return [record.registration.mentor_id for record in records]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_released_and_resumed(
+    start: Any, run: Any, in_store: Any, file: Any, number: signal.Signals
+) -> None:
+    """
+    The program says how to carry on and ends with 130; the resume waits for nobody and finishes.
+    """
+    process = start("register", file, "--pace", 0.1, "--concurrency", 2, "--json")
+    _begun(process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+
+    assert ExitCode.INTERRUPTED == process.returncode
+    assert "Carry on:  proxy-orchestration resume --db " in err
+    assert "Traceback" not in err
+    assert "interrupted" == json.loads(out)["error"]["code"]
+
+    ended = run("resume", "--json")
+    (batch,) = ended.document["batches"]
+    assert ExitCode.SUCCESS == ended.code
+    assert "is still held" not in ended.err
+    assert {"succeeded": MENTORS} == batch["counts"]
+    assert {f"m{number:02}": 1 for number in range(MENTORS)} == Counter(_mentors(in_store, batch["batch_id"]))
+
+
+def test_a_killed_run_is_resumed_after_its_lease(start: Any, run: Any, in_store: Any, file: Any) -> None:
+    """
+    After SIGKILL nobody released the lease: the resume says that it waits, then every mentor has one record.
+    """
+    process = start("register", file, "--pace", 0.05)
+    _begun(process)
+    process.kill()
+    process.communicate(timeout=30)
+
+    ended = run("resume", "--json")
+
+    (batch,) = ended.document["batches"]
+    assert ExitCode.SUCCESS == ended.code
+    assert "waiting up to" in ended.err
+    assert MENTORS == sum(batch["counts"].values())
+    assert {f"m{number:02}": 1 for number in range(MENTORS)} == Counter(_mentors(in_store, batch["batch_id"]))
+
+
+def test_submitting_an_interrupted_file_again_carries_on(start: Any, run: Any, file: Any) -> None:
+    """
+    The same command joins its batch and drives what is left.
+    """
+    process = start("register", file, "--pace", 0.1)
+    _begun(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+    ended = run("register", file)
+
+    assert ExitCode.SUCCESS == ended.code
+    assert "This was submitted before" in ended.err
+    assert f"{MENTORS} mentors: {MENTORS} succeeded." in ended.out
+
+
+def test_a_run_that_is_alive_is_watched_left_alone_and_cancelled(start: Any, run: Any, file: Any) -> None:
+    """
+    Others look on, find nothing to resume, and cancel; the driver ends with the batch's code.
+    """
+    process = start("register", file, "--pace", 0.4, "--concurrency", 2, "--json")
+    _begun(process)
+    batch_id = run("list", "--json").document["batches"][0]["batch_id"]
+
+    resumed = run("resume", "--json")
+    assert ExitCode.WRONG_STATE == resumed.code
+    assert "running" == resumed.document["batches"][0]["status"]
+
+    watcher = start("watch", batch_id, "--json")
+    assert watcher.stdout is not None
+    assert "progress" == json.loads(watcher.stdout.readline())["kind"]
+
+    cancelled = run("cancel", batch_id, "--json")
+    assert ExitCode.SUCCESS == cancelled.code
+    assert MENTORS == sum(
+        cancelled.document[name] for name in ("never_started", "finished", "in_doubt", "already_settled")
+    )
+    for each in (process, watcher):
+        each.communicate(timeout=30)
+        assert ExitCode.CANCELLED == each.returncode
+
+
+def test_a_watcher_that_leaves_changes_nothing(start: Any, run: Any, accepted: Any) -> None:
+    """
+    Ctrl-C while looking on ends the looking on only.
+    """
+    batch_id = accepted("m1", "m2", refused="m1")
+    process = start("watch", batch_id)
+    assert process.stderr is not None
+    assert "Watching: 1 of 2 settled (1 failed)\n" == process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+
+    assert ExitCode.INTERRUPTED == process.returncode
+    assert "Traceback" not in err
+    assert "2 mentors: 1 pending, 1 failed." in run("status", batch_id).out

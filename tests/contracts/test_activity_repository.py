@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import FaultyActivityRepository
+from proxy_orchestration.testing.contracts import (
+    Check,
+    Opener,
+    activity_records,
+    audit_outbox,
+    batch_catalogue,
+    run_ledger,
+)
+
+Store: TypeAlias = Opener[ActivityRepository]
+
+_HAS_SQL = all(
+    importlib.util.find_spec(name) for name in ("sqlalchemy", "alembic", "proxy_orchestration.storage.sql")
+)
+
+
+@asynccontextmanager
+async def _open_memory() -> AsyncIterator[ActivityRepository]:
+    yield MemoryActivityRepository()
+
+
+@asynccontextmanager
+async def _open_faultless() -> AsyncIterator[ActivityRepository]:
+    yield FaultyActivityRepository(MemoryActivityRepository())
+
+
+def _open_sql(file: Path) -> AbstractAsyncContextManager[ActivityRepository]:
+    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
+    return SqlActivityRepository.open(f"sqlite:///{file}")
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "faultless",
+        pytest.param(
+            "sqlite", marks=pytest.mark.skipif(not _HAS_SQL, reason="the extra sql is not installed")
+        ),
+    ]
+)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """
+    Every store of activities that the core and its extras have.
+    """
+    openers: dict[str, Store] = {
+        "memory": _open_memory,
+        "faultless": _open_faultless,
+        "sqlite": lambda: _open_sql(tmp_path / "store.db"),
+    }
+    return openers[request.param]
+
+
+@pytest.mark.parametrize("check", [*batch_catalogue, *run_ledger, *audit_outbox, *activity_records], ids=str)
+async def test_a_store_keeps_its_contract(check: Check[Any], open_store: Store) -> None:
+    """
+    Every promise of the four ports holds for every store.
+    """
+    await check(open_store)

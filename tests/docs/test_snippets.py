@@ -1,0 +1,52 @@
+"""
+Every Python snippet of the README and the documentation runs, page by page, from top to bottom.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.myst import PythonCodeBlockParser
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+NEEDS = {"guide-storage.md": "sqlalchemy"}
+
+
+def _run(page: Path) -> int:
+    """
+    Run the page's snippets in one namespace and return how many there are.
+    """
+    document = Sybil(parsers=[PythonCodeBlockParser()]).parse(page)
+    examples = list(document.examples())
+    for example in examples:
+        example.evaluate()
+    return len(examples)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What a snippet writes lands in a folder of its own.
+    """
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_snippets_of_the_page_run(name: str) -> None:
+    """
+    A reader may paste them, in order, and nothing fails.
+    """
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+
+    _run(ROOT / "docs" / name)
+
+
+def test_the_readme_has_a_snippet_and_it_runs() -> None:
+    """
+    The screen of code in the README is complete as it stands.
+    """
+    assert _run(ROOT / "README.md") >= 1

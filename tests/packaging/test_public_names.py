@@ -1,0 +1,76 @@
+"""
+The public names are those in `__all__`, sorted, and each of them can be introspected.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+
+import pytest
+
+MODULES = ["proxy_orchestration", "proxy_orchestration.testing"]
+NAMES = [(name, public) for name in MODULES for public in importlib.import_module(name).__all__]
+
+
+def _is_public(name: str, value: object) -> bool:
+    """
+    Tell whether a module attribute is offered to users; submodules and future imports are not.
+    """
+    hidden = name.startswith("_") or isinstance(value, types.ModuleType)
+    return not hidden and name != "annotations"
+
+
+def _annotated(value: object) -> Iterator[object]:
+    """
+    Yield what carries annotations: the object itself and the public methods of a class.
+    """
+    if inspect.isclass(value):
+        yield value
+        for name, member in inspect.getmembers(value):
+            function = member.fget if isinstance(member, property) else member
+            if not name.startswith("_") and inspect.isroutine(function):
+                yield inspect.unwrap(getattr(function, "__func__", function))
+    elif inspect.isroutine(value):
+        yield inspect.unwrap(value)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_is_sorted_and_names_exactly_what_the_module_offers(name: str) -> None:
+    """
+    Nothing is public by accident, nothing is promised and missing.
+    """
+    module = importlib.import_module(name)
+    offered = sorted(key for key, value in vars(module).items() if _is_public(key, value))
+
+    assert offered == list(module.__all__)
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_type_hints_of_every_public_name_resolve(module: str, name: str) -> None:
+    """
+    Dependency injectors and serialisers call `typing.get_type_hints` on public classes.
+    """
+    value = getattr(importlib.import_module(module), name)
+
+    for part in _annotated(value):
+        if getattr(part, "__module__", "").startswith("proxy_orchestration"):
+            typing.get_type_hints(part)
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_every_public_class_and_function_says_what_it_does(module: str, name: str) -> None:
+    """
+    The first line of a docstring is there, and attrs did not invent it.
+    """
+    value = getattr(importlib.import_module(module), name)
+    undocumented = [
+        getattr(part, "__qualname__", name)
+        for part in _annotated(value)
+        if getattr(part, "__module__", "").startswith("proxy_orchestration") and not inspect.getdoc(part)
+    ]
+
+    assert [] == undocumented

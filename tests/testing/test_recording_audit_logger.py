@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.testing import RecordingAuditLogger, fail, hang, lose_reply, succeed
+
+
+def event(run: int = 1) -> AuditEvent:
+    """
+    Return the invented batch's event of that run.
+    """
+    return AuditEvent(
+        event_id=f"batch-1:run-{run}",
+        batch_id="batch-1",
+        run=run,
+        coordinator_id="c-1",
+        actor_id="c-1",
+        organization_id="org-1",
+        status="success",
+        total=1,
+        counts={"succeeded": 1},
+        settled_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+async def test_events_are_kept_in_order() -> None:
+    """
+    What was taken can be looked at.
+    """
+    logger = RecordingAuditLogger()
+    for run in (1, 2):
+        await logger.log_bulk_submission(event(run))
+
+    assert [event(1), event(2)] == logger.events
+
+
+async def test_a_script_decides_each_delivery() -> None:
+    """
+    An event may be refused, taken with the answer lost, and taken; the attempts count per event.
+    """
+    replies = [fail(OSError("full")), lose_reply(), succeed()]
+    logger = RecordingAuditLogger(lambda _event, attempt: replies[attempt - 1])
+
+    with pytest.raises(OSError, match="full"):
+        await logger.log_bulk_submission(event())
+    assert [] == logger.events
+    with pytest.raises(TimeoutError):
+        await logger.log_bulk_submission(event())
+    await logger.log_bulk_submission(event())
+    assert ([event()] * 2, [event()] * 3) == (logger.events, logger.deliveries)
+
+
+async def test_a_logger_can_hang() -> None:
+    """
+    Only cancelling ends the delivery.
+    """
+    logger = RecordingAuditLogger(lambda _event, _attempt: hang(written=True))
+    with anyio.move_on_after(0.01) as scope:
+        await logger.log_bulk_submission(event())
+
+    assert scope.cancelled_caught
+    assert [event()] == logger.events
