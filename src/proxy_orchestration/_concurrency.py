@@ -20,6 +20,9 @@ R = TypeVar("R")
 _FAIR_BACKLOG: Final = 64
 """Results after which a worker lets others run, should its handler never yield."""
 
+_MOST_NEWS: Final = 16
+"""Announcements that a listener keeps; older ones are dropped."""
+
 
 @asynccontextmanager
 async def open_crew() -> AsyncIterator[TaskGroup]:
@@ -138,27 +141,27 @@ class WorkPool(Generic[T, R]):
             self._done.popleft()
 
 
-class Hints:
+class Hints(Generic[T]):
     """
-    Wake-ups by key within one process; who waits in another one has to poll.
+    Wake-ups by key within one process, with or without news; who waits in another one has to poll.
     """
 
     def __init__(self) -> None:
-        self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._listeners: defaultdict[str, set[Listener[T]]] = defaultdict(set)
 
-    def announce(self, key: str) -> None:
+    def announce(self, key: str, news: T | None = None) -> None:
         """
         Wake everybody who listens to the key.
         """
         for listener in self._listeners.get(key, ()):
-            listener.hear()
+            listener.hear(news)
 
     @contextmanager
-    def listen(self, key: str) -> Iterator[Listener]:
+    def listen(self, key: str) -> Iterator[Listener[T]]:
         """
         Listen to a key from here on; announcements are remembered until the next wait.
         """
-        listener = Listener()
+        listener: Listener[T] = Listener()
         self._listeners[key].add(listener)
         try:
             yield listener
@@ -168,19 +171,36 @@ class Hints:
                 del self._listeners[key]
 
 
-class Listener:
+class Listener(Generic[T]):
     """
-    One place where a hint arrives.
+    One place where hints arrive. Keeps little news: who reads slowly has to look it up.
     """
 
     def __init__(self) -> None:
         self._heard = anyio.Event()
+        self._news: deque[T] = deque(maxlen=_MOST_NEWS)
 
-    def hear(self) -> None:
+    def hear(self, news: T | None = None) -> None:
         """
-        Take the hint.
+        Take the hint, and its news if it has any.
         """
+        if news is not None:
+            self._news.append(news)
         self._heard.set()
+
+    @property
+    def has_news(self) -> bool:
+        """
+        Return whether there is news to take.
+        """
+        return bool(self._news)
+
+    def take_news(self) -> Iterator[T]:
+        """
+        Yield the news that is left, oldest first, each once.
+        """
+        while self._news:
+            yield self._news.popleft()
 
     async def wait(self, clock: Clock, seconds: float) -> bool:
         """

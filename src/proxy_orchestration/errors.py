@@ -65,7 +65,7 @@ class DuplicateSelectionError(OrchestrationError):
     """
 
     def __init__(self, mentor_ids: Sequence[str]) -> None:
-        self.mentor_ids = tuple(mentor_ids)
+        self.mentor_ids: tuple[str, ...] = tuple(mentor_ids)
         super().__init__(
             f"Selected more than once: {_few(self.mentor_ids)}. "
             "Leave each mentor in the request once and submit again."
@@ -81,7 +81,7 @@ class UnknownMentorError(OrchestrationError):
     """
 
     def __init__(self, mentor_ids: Sequence[str]) -> None:
-        self.mentor_ids = tuple(mentor_ids)
+        self.mentor_ids: tuple[str, ...] = tuple(mentor_ids)
         super().__init__(
             f"Not part of this batch: {_few(self.mentor_ids)}. "
             "Name only mentors that the batch was submitted with."

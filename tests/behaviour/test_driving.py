@@ -190,7 +190,7 @@ async def test_resuming_stops_waiting_when_the_run_settles(scene):
     """
     The other driver got to the end: nothing is left to do here.
     """
-    batch_id = await accept(scene)
+    await accept(scene)
     other = scene.orchestrator()
     scene.service.script = lambda *_: slow(2.0)
     driven = []

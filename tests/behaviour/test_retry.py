@@ -12,7 +12,7 @@ from proxy_orchestration import (
     StaleRunError,
     UnknownMentorError,
 )
-from proxy_orchestration.testing import reject, slow, succeed
+from proxy_orchestration.testing import lose_reply, reject, slow, succeed
 
 
 async def two_failed(scene, mentors=5):
@@ -194,3 +194,32 @@ async def test_a_retry_interrupted_in_the_middle_is_resumed_as_that_run(scene):
     result = await scene.orchestrator().get_bulk_submission_status(first.batch_id, actor=scene.actor)
     assert (BulkStatus.SUCCESS, 2) == (result.status, result.run)
     assert 5 == len(scene.service.records)
+
+
+async def test_a_mentor_in_doubt_who_left_the_scope_stays_unknown(scene):
+    """
+    Refusing cannot tell what became of the earlier call; the key keeps its doubt.
+    """
+
+    class Closing(CoordinatorAccess):
+        closed = False
+
+        async def out_of_scope(self, actor, mentor_ids, /):
+            return mentor_ids if self.closed else ()
+
+    scene.access = Closing()
+    scene.service.script = lambda *_: lose_reply(RuntimeError())
+    orchestrator = scene.orchestrator()
+    first = await orchestrator.submit_bulk_registration(scene.request(1), actor=scene.actor)
+    scene.access.closed = True
+
+    second = await orchestrator.retry_failed_items(first.batch_id, actor=scene.actor)
+
+    assert (ItemState.UNKNOWN, "out_of_scope") == (
+        second.outcomes[0].state,
+        second.outcomes[0].failure.code,
+    )
+    scene.access.closed = False
+    third = await orchestrator.retry_failed_items(first.batch_id, actor=scene.actor)
+    assert [0, 0] == [int(call.idempotency_key[-1]) for call in scene.service.calls]
+    assert 3 == third.run

@@ -225,6 +225,16 @@ def test_an_unknown_or_nameless_column_is_refused() -> None:
     assert "column 7 has no name" in second.message
 
 
+def test_a_file_without_a_header_is_told_what_one_is() -> None:
+    """
+    A first line that names no column at all is one problem, not ten.
+    """
+    (problem,) = _problems("\n" + ROW)
+
+    assert 2 == problem.line
+    assert "this is no header. The first line names the columns: mentor_id, " in problem.message
+
+
 def test_a_column_twice_is_refused() -> None:
     """
     Two columns of one name would contradict each other.

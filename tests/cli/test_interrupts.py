@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_submitting_an_interrupted_file_again_carries_on(start: Any, run: Any, f
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
 
-    ended = run("register", file)
+    ended = run("register", file, "--pace", 0.01)
 
     assert ExitCode.SUCCESS == ended.code
     assert "This was submitted before" in ended.err
@@ -127,6 +128,20 @@ def test_a_run_that_is_alive_is_watched_left_alone_and_cancelled(start: Any, run
     for each in (process, watcher):
         each.communicate(timeout=30)
         assert ExitCode.CANCELLED == each.returncode
+
+
+def test_a_store_that_vanishes_under_a_run_is_told(start: Any, store: Path, file: Any) -> None:
+    """
+    A file deleted in the middle is one message and a code, not a traceback and not a success.
+    """
+    process = start("register", file, "--pace", 0.1)
+    _begun(process)
+    for path in store.parent.glob(f"{store.name}*"):
+        path.unlink()
+    _, err = process.communicate(timeout=30)
+
+    assert ExitCode.STORE_UNAVAILABLE == process.returncode
+    assert "Traceback" not in err
 
 
 def test_a_watcher_that_leaves_changes_nothing(start: Any, run: Any, accepted: Any) -> None:

@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
+import typer
 from rich.console import Console
 
 from proxy_orchestration.cli import driving, session
@@ -25,6 +26,7 @@ from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
 from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, MentorOutcome
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.service import StandardRegistrationService
@@ -98,6 +100,35 @@ def test_the_librarys_errors_are_lines_of_the_program() -> None:
     assert "the audit logger did not take event b:run-1\n" == _text(output.err)
 
 
+def _together(*errors: Exception) -> ExceptionGroup[Exception]:
+    return ExceptionGroup("together", errors)
+
+
+def test_errors_that_come_together_are_one_message() -> None:
+    """
+    Driver and onlooker meet the same trouble at once; a person reads of it once.
+    """
+    output = Output(as_json=False, err=Console(file=io.StringIO(), width=100))
+    gone = RepositoryUnavailableError("The store is gone.", advice="Put it back.")
+
+    with pytest.raises(typer.Exit) as caught, session.ending_on_errors(output):
+        raise _together(_together(gone), gone)
+
+    assert ExitCode.STORE_UNAVAILABLE == caught.value.exit_code
+    assert "The store is gone. Put it back.\n" == _text(output.err)
+
+
+def test_an_unforeseen_error_among_others_is_not_hidden() -> None:
+    """
+    A fault of this program stays visible whole.
+    """
+    output = Output(as_json=False, err=Console(file=io.StringIO()))
+    gone = RepositoryUnavailableError("The store is gone.", advice="Put it back.")
+
+    with pytest.raises(ExceptionGroup), session.ending_on_errors(output):
+        raise _together(gone, RuntimeError())
+
+
 def test_a_batch_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
     """
     A resume tells of the batches that are there when it ends.
@@ -144,6 +175,46 @@ def test_python_can_run_the_package(start: Any) -> None:
     assert "Usage: proxy-orchestration " in out
 
 
+def test_a_host_may_replace_the_standard_streams() -> None:
+    """
+    A stream that cannot be reconfigured is written to as it is.
+    """
+    program = """
+import io, sys
+from proxy_orchestration.cli import main
+sys.argv, sys.stdout = ["proxy-orchestration", "--help"], io.StringIO()
+try:
+    main()
+finally:
+    sys.stderr.write(sys.stdout.getvalue())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+
+    assert ExitCode.SUCCESS == ended.returncode
+    assert "Usage: proxy-orchestration " in ended.stderr
+
+
+def test_an_interrupt_outside_the_event_loop_is_told_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Ctrl-C before the loop listens to signals ends like one after.
+    """
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anyio.run", interrupted)
+
+    with pytest.raises(typer.Exit) as caught:
+        session.run_command(
+            Common(store=tmp_path / "batches.db", as_json=False), driving.resume, if_interrupted="Carry on."
+        )
+
+    assert ExitCode.INTERRUPTED == caught.value.exit_code
+    assert "Interrupted. Carry on.\n" == capsys.readouterr().err
+
+
 def test_an_interrupt_while_starting_is_quiet() -> None:
     """
     Ctrl-C before the program has begun ends it with the same code and no traceback.
@@ -163,8 +234,10 @@ main()
     assert (ExitCode.INTERRUPTED, "") == (ended.returncode, ended.stderr)
 
 
-@pytest.mark.parametrize("part", ["typer", "rich", "sqlalchemy", "alembic"])
-def test_a_missing_part_is_told_with_the_line_that_installs_it(part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "extra"), [("typer", "cli"), ("rich", "cli"), ("sqlalchemy", "cli"), ("alembic", "sql")]
+)
+def test_a_missing_part_is_told_with_the_line_that_installs_it(part: str, extra: str) -> None:
     """
     Without the extra the program prints one line, not a traceback.
     """
@@ -172,7 +245,7 @@ def test_a_missing_part_is_told_with_the_line_that_installs_it(part: str) -> Non
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
 
     assert ExitCode.UNFORESEEN == ended.returncode
-    assert "pip install 'proxy-orchestration[cli]'" in ended.stderr
+    assert f"pip install 'proxy-orchestration[{extra}]'\n" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import sys
 
-from proxy_orchestration._extras import required_by
+from proxy_orchestration._extras import needs_extra
 from proxy_orchestration.errors import MissingExtraError
 
 __all__ = ["main"]
@@ -18,9 +18,8 @@ def main() -> None:
     Run the command line and leave the interpreter with its exit code.
     """
     try:
-        with required_by("The command line", extra="cli"):
-            import alembic, rich, sqlalchemy, typer  # noqa: E401, F401, I001, PLC0415 - said in one line if missing
-        from proxy_orchestration.cli.app import app  # noqa: PLC0415 - only after the line above
+        with needs_extra("cli", "typer", "rich", "sqlalchemy", needed_by="The command line"):
+            from proxy_orchestration.cli.app import app  # noqa: PLC0415 - a missing extra is told in one line
     except MissingExtraError as error:
         print(error, file=sys.stderr)  # noqa: T201 - Rich itself may be what is missing
         sys.exit(1)

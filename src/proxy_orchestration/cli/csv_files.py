@@ -169,6 +169,9 @@ def _rows(text: str, *, name: str) -> Iterator[Row]:
 
 def _header(row: Row, *, name: str) -> tuple[str, ...]:
     header = tuple(cell.strip() for cell in row.cells)
+    if not set(_COLUMNS) & set(header):
+        message = f"this is no header. The first line names the columns: {', '.join(_COLUMNS)}."
+        raise CsvFileError(name, [CsvProblem(message=message, line=row.line)])
     problems = [
         CsvProblem(message=_unknown(column, place), line=row.line)
         for place, column in enumerate(header, 1)

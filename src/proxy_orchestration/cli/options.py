@@ -130,11 +130,11 @@ class Common:
     concurrency: int = 5
     pace: float = 0.0
     creates: bool = False
-    output: Output = attrs.field(init=False, eq=False)
-
-    @output.default
-    def _streams(self) -> Output:
-        return Output(as_json=self.as_json)
+    output: Output = attrs.field(
+        init=False,
+        eq=False,
+        default=attrs.Factory(lambda self: Output(as_json=self.as_json), takes_self=True),
+    )
 
     @property
     def resume_command(self) -> str:

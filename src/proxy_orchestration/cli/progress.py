@@ -49,10 +49,14 @@ class RunView:
 class Board:
     """
     Where views of runs are put up.
+
+    Attributes:
+        output: where lines are said.
+        bars: where bars are drawn; `None` for lines.
     """
 
-    _output: Output
-    _bars: Progress | None
+    output: Output
+    bars: Progress | None
 
     def view(self, title: str, *, total: int, settled: int = 0) -> RunView:
         """
@@ -63,9 +67,9 @@ class Board:
             total: mentors of the whole batch.
             settled: how many of them are settled already.
         """
-        if self._bars is None:
+        if self.bars is None:
             return RunView(show=self._lines(title, total=total, settled=settled))
-        bars, task = self._bars, self._bars.add_task(title, total=total, completed=settled, tally="")
+        bars, task = self.bars, self.bars.add_task(title, total=total, completed=settled, tally="")
         return RunView(show=lambda done, words: bars.update(task, completed=done, tally=words))
 
     def _lines(self, title: str, *, total: int, settled: int) -> Callable[[int, str], None]:
@@ -76,7 +80,7 @@ class Board:
             step = done * _STEPS // total
             if step > said:
                 said = step
-                self._output.say(f"{title}: {done} of {total} settled ({words})")
+                self.output.say(f"{title}: {done} of {total} settled ({words})")
 
         return show
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, NoReturn
@@ -75,11 +76,18 @@ def run_command(common: Common, work: Work, *, if_interrupted: str) -> NoReturn:
         work: the command.
         if_interrupted: what to do then, told after an interrupt.
     """
-    with ending_on_errors(common.output), _log_to(common.output):
-        code = anyio.run(_run, common, work)
-        if code is ExitCode.INTERRUPTED:
-            common.output.end(code, f"Interrupted. {if_interrupted}")
-        raise typer.Exit(code)
+    try:
+        with ending_on_errors(common.output), _log_to(common.output):
+            code = anyio.run(_run, common, work)
+    except KeyboardInterrupt:  # before signals are received here, or where they cannot be
+        code = ExitCode.INTERRUPTED
+    _leave(common.output, code, if_interrupted=if_interrupted)
+
+
+def _leave(output: Output, code: ExitCode, *, if_interrupted: str) -> NoReturn:
+    if code is ExitCode.INTERRUPTED:
+        output.end(code, f"Interrupted. {if_interrupted}")
+    raise typer.Exit(code)
 
 
 @contextmanager
@@ -91,6 +99,17 @@ def ending_on_errors(output: Output) -> Iterator[None]:
         yield
     except (OrchestrationError, CsvFileError) as error:
         raise typer.Exit(output.fail(error)) from None
+    except ExceptionGroup as group:
+        # driver and onlooker both meet a store that is gone: one message is enough
+        if group.split(OrchestrationError)[1] is not None:
+            raise
+        raise typer.Exit(output.fail(_first_of(group))) from None
+
+
+def _first_of(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _run(common: Common, work: Work) -> ExitCode:
@@ -106,6 +125,9 @@ async def _run(common: Common, work: Work) -> ExitCode:
 async def _cancel_at_signal(
     scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
+    if sys.platform == "win32":  # pragma: no cover - no signals there: Ctrl-C is a KeyboardInterrupt
+        task_status.started()
+        return
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async for _ in signals:

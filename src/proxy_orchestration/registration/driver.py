@@ -23,7 +23,7 @@ from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableErro
 from proxy_orchestration.registration.attempts import Attempt, StopReason, never_begun
 from proxy_orchestration.registration.attendant import Attendant
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
-from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, Lease, WorkItem
+from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, Lease, LogPage, WorkItem
 from proxy_orchestration.registration.settings import BulkSettings
 
 _MOST_PER_COMMIT = 500
@@ -47,8 +47,8 @@ class RunDriver:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
-    progress: Hints
-    wishes: Hints
+    progress: Hints[LogPage]
+    wishes: Hints[None]
     _pool: WorkPool[WorkItem, ItemOutcome] = attrs.field(factory=WorkPool, init=False)
     _attendants: tuple[Attendant, ...] = attrs.field(default=(), init=False)
     _tail: int = attrs.field(default=0, init=False)
@@ -59,7 +59,7 @@ class RunDriver:
     _reported: float = attrs.field(default=0.0, init=False)
     _written_at: float = attrs.field(default=0.0, init=False)
     _over: bool = attrs.field(default=False, init=False)
-    _alarm: Listener = attrs.field(factory=Listener, init=False)
+    _alarm: Listener[None] = attrs.field(factory=Listener, init=False)
 
     @property
     def _end(self) -> int:
@@ -177,8 +177,12 @@ class RunDriver:
         self._pool.forget_finished(len(outcomes))
         self._held -= len(outcomes)
         self._tail = committed.tail
-        self.progress.announce(self.lease.batch_id)
+        self._publish(outcomes)
         return committed
+
+    def _publish(self, outcomes: tuple[ItemOutcome, ...]) -> None:
+        page = LogPage(run=self.lease.run, first=self._tail - len(outcomes) + 1, outcomes=outcomes)
+        self.progress.announce(self.lease.batch_id, page if outcomes else None)
 
     async def _settle(self) -> AuditEvent:
         event = await self.ledger.settle(

@@ -15,7 +15,7 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError
 from proxy_orchestration.registration.driver import RunDriver
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
-from proxy_orchestration.registration.runs import Lease, LeaseHeld, RunSettled
+from proxy_orchestration.registration.runs import Lease, LeaseHeld, LogPage, RunSettled
 from proxy_orchestration.registration.settings import BulkSettings
 
 _log = logging.getLogger(__name__)
@@ -37,14 +37,13 @@ class Drives:
     audit_logger: ProxyAuditLogger
     clock: Clock
     settings: BulkSettings
-    progress: Hints = attrs.field(factory=Hints, init=False)
-    wishes: Hints = attrs.field(factory=Hints, init=False)
-    work: Hints = attrs.field(factory=Hints, init=False)
+    progress: Hints[LogPage] = attrs.field(factory=Hints, init=False)
+    wishes: Hints[None] = attrs.field(factory=Hints, init=False)
+    work: Hints[None] = attrs.field(factory=Hints, init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
 
-    @_limiter.default
-    def _calls_in_flight(self) -> anyio.CapacityLimiter:
-        return anyio.CapacityLimiter(self.settings.max_calls_in_flight)
+    def __attrs_post_init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(self.settings.max_calls_in_flight)
 
     async def acquire(self, batch_id: str, run: int) -> Lease | LeaseHeld | RunSettled:
         """

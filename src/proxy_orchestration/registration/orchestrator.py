@@ -292,17 +292,19 @@ class BulkRegistrationOrchestrator:
 
     @asynccontextmanager
     async def _watching(self, record: BatchRecord, *, after: int) -> AsyncIterator[BatchRun]:
-        batch_run = BatchRun(
-            batch_id=record.batch_id,
-            run=record.run,
-            total=record.total,
-            after=after,
-            ledger=self.repository,
-            hints=self._drives.progress,
-            clock=self.clock,
-            poll_interval=self.settings.poll_interval,
-        )
-        yield batch_run
+        with self._drives.progress.listen(record.batch_id) as listener:
+            batch_run = BatchRun(
+                batch_id=record.batch_id,
+                run=record.run,
+                total=record.total,
+                record=record,
+                after=after,
+                ledger=self.repository,
+                listener=listener,
+                clock=self.clock,
+                poll_interval=self.settings.poll_interval,
+            )
+            yield batch_run
         await batch_run.close()
 
     async def _record(self, batch_id: str) -> BatchRecord:

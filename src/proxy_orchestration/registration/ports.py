@@ -210,11 +210,13 @@ class RunLedger(Protocol):
         Open the next run over these items, in request order, and return its number.
 
         Each item's key follows `next_key` from its newest outcome. Refused
-        items get their outcome at once. All or nothing.
+        items get their outcome at once: FAILED, or UNKNOWN where their key is
+        in doubt, and the key stays as it is then. All or nothing.
 
         Raises:
             StaleRunError: another run than the expected one is current.
-            BatchStateError: the expected run is not settled.
+            BatchStateError: the expected run is not settled, or the batch is gone.
+            UnknownMentorError: a mentor is not in the batch.
         """
         ...
 
@@ -223,7 +225,9 @@ class RunLedger(Protocol):
         Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
 
         Free is: not settled, and no lease that the store's clock has not
-        passed. Every success raises the fence by one.
+        passed; a lease of 0 seconds is over at once. Every success raises the
+        run's fence by one, from 0 before the first. A run that is not current
+        counts as settled.
         """
         ...
 
@@ -231,12 +235,12 @@ class RunLedger(Protocol):
         """
         Append the outcomes to the log, claim further items and renew the lease, all or nothing.
 
-        Claimed are the run's next items in request order, among them only
-        those without an outcome in this run; fewer than asked for when no
-        more are left. When it returns, all of it survives a crash.
+        Claimed are the run's next items in request order that have no outcome
+        in this run; fewer than asked for only when no more are left. When it
+        returns, all of it survives a crash.
 
         Raises:
-            LeaseLostError: the fence is old, or the run is settled.
+            LeaseLostError: the fence is old, the run is settled, or the batch gone.
         """
         ...
 
@@ -290,7 +294,7 @@ class AuditOutbox(Protocol):
         """
         Return undelivered events that nobody holds, and hold them for `hold` seconds.
 
-        Of two callers at once only one gets an event.
+        A hold of 0 seconds is over at once. Of two callers at once only one gets an event.
         """
         ...
 

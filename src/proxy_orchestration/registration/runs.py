@@ -12,7 +12,7 @@ import attrs
 
 from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
-from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.batches import Failure, MentorOutcome
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import ItemState
 
@@ -66,7 +66,8 @@ class NewRun:
         actor: who opens the run, with the roles held now.
         opened_at: aware, UTC.
         mentor_ids: the items to take up, each once.
-        refused: those of them that are FAILED at once and never sent, by mentor id.
+        refused: those of them that are not sent, by mentor id: FAILED at once, or
+            UNKNOWN where their key is in doubt, since doubt is never refused away.
     """
 
     batch_id: str
@@ -152,6 +153,37 @@ class ItemOutcome:
     failure: Failure | None = None
     conflicting_activity_id: str | None = None
     in_doubt: bool = False
+
+    def told(self, sequence: int) -> MentorOutcome:
+        """
+        Return the outcome as it is reported, at its place in the log.
+        """
+        return MentorOutcome(
+            mentor_id=self.work.mentor_id,
+            state=self.state,
+            activity_id=self.activity_id,
+            failure=self.failure,
+            conflicting_activity_id=self.conflicting_activity_id,
+            attempts=self.attempts,
+            sequence=sequence,
+            settled_at=self.settled_at,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class LogPage:
+    """
+    A part of a batch's log that has just become durable.
+
+    Attributes:
+        run: the run that settled the items.
+        first: the sequence of the first outcome; the others follow without a gap.
+        outcomes: in the order of the log.
+    """
+
+    run: int
+    first: int
+    outcomes: tuple[ItemOutcome, ...]
 
 
 @attrs.frozen(kw_only=True)

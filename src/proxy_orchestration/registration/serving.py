@@ -33,9 +33,8 @@ class Resumption:
     _driven: list[str] = attrs.field(factory=list, init=False)
     _slots: anyio.CapacityLimiter = attrs.field(init=False)
 
-    @_slots.default
-    def _runs_at_once(self) -> anyio.CapacityLimiter:
-        return anyio.CapacityLimiter(self.drives.settings.max_calls_in_flight)
+    def __attrs_post_init__(self) -> None:
+        self._slots = anyio.CapacityLimiter(self.drives.settings.max_calls_in_flight)
 
     async def resume(self) -> Sequence[str]:
         """

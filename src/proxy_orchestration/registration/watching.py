@@ -1,5 +1,8 @@
 """
 Looking on while a run is driven, here or anywhere: the log, read by cursor.
+
+What a driver of this process has just made durable is handed over without
+reading it again; whoever is too slow for that reads the log.
 """
 
 from __future__ import annotations
@@ -8,11 +11,12 @@ from collections import deque
 
 import attrs
 
-from proxy_orchestration._concurrency import Hints
+from proxy_orchestration._concurrency import Listener
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult
 from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.runs import BatchRecord, ItemOutcome, LogPage
 
 _PAGE = 500
 
@@ -34,12 +38,14 @@ class BatchRun:
     batch_id: str
     run: int
     total: int
-    _after: int
-    _ledger: BatchLedger
-    _hints: Hints
-    _clock: Clock
-    _poll_interval: float
+    _record: BatchRecord = attrs.field(alias="record")
+    _after: int = attrs.field(alias="after")
+    _ledger: BatchLedger = attrs.field(alias="ledger")
+    _listener: Listener[LogPage] = attrs.field(alias="listener")
+    _clock: Clock = attrs.field(alias="clock")
+    _poll_interval: float = attrs.field(alias="poll_interval")
     _buffer: deque[BulkProgressUpdate] = attrs.field(factory=deque, init=False)
+    _must_look: bool = attrs.field(default=True, init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _result: BulkSubmissionResult | None = attrs.field(default=None, init=False)
 
@@ -75,17 +81,50 @@ class BatchRun:
         return update
 
     async def _fill(self) -> None:
-        with self._hints.listen(self.batch_id) as listener:
-            while not await self._read():
-                if await self.is_settled():
-                    self._ended = not await self._read()
-                    return
-                await listener.wait(self._clock, self._poll_interval)
+        while not self._take_news():
+            if self._must_look and await self._look():
+                return
+            heard = await self._listener.wait(self._clock, self._poll_interval)
+            self._must_look = not (heard and self._listener.has_news)
+
+    async def _look(self) -> bool:
+        """
+        Look into the store; return whether there is something to tell, be it the end.
+        """
+        if not await self._read() and await self.is_settled():
+            self._ended = not await self._read()
+        return self._ended or bool(self._buffer)
+
+    def _take_news(self) -> bool:
+        """
+        Take over what a driver in this process has just published, as far as it follows on.
+        """
+        for page in self._listener.take_news():
+            start = self._after + len(self._buffer) + 1 - page.first
+            if page.run != self.run or start < 0:
+                self._must_look = True
+                break
+            self._buffer.extend(
+                self._update(page.first + index, page.outcomes[index])
+                for index in range(start, len(page.outcomes))
+            )
+        return bool(self._buffer)
+
+    def _update(self, sequence: int, settled: ItemOutcome) -> BulkProgressUpdate:
+        return BulkProgressUpdate(
+            batch_id=self.batch_id,
+            run=self.run,
+            sequence=sequence,
+            outcome=settled.told(sequence),
+            settled=self.total - self._record.run_items + sequence - self._record.base,
+            total=self.total,
+        )
 
     async def _read(self) -> bool:
         page = await self._ledger.read_updates(self.batch_id, after=self._after, limit=_PAGE)
         self._buffer.extend(update for update in page if update.run <= self.run)
-        return bool(self._buffer)
+        self._must_look = bool(self._buffer)
+        return self._must_look
 
     async def is_settled(self) -> bool:
         """

@@ -107,7 +107,7 @@ class StoredBatch:
         refused: Mapping[str, Failure],
     ) -> None:
         """
-        Make the run over these items the current one, and fail the refused items in it.
+        Make the run over these items the current one, and settle the refused items in it.
         """
         base = len(self.log)
         self.spans.append((base, len(self.entries) - len(items) - base))
@@ -116,7 +116,9 @@ class StoredBatch:
         self.run = StoredRun(number=number, actor=actor, base=base, size=len(items), work=work)
         for item in turned_away:
             failure = refused[self.entries[item].mentor_id]
-            self._close(item, ItemState.FAILED, failure, opened_at)
+            _, in_doubt = self.keys.get(item, _FRESH_KEY)
+            state = ItemState.UNKNOWN if in_doubt else ItemState.FAILED
+            self._close(item, state, failure, opened_at)
 
     def open_run(self, run: NewRun) -> int:
         """

@@ -8,19 +8,19 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, false, func, insert, select, update
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.storage.sql.dialects import store_now
 from proxy_orchestration.storage.sql.rows import event_text
 from proxy_orchestration.storage.sql.schema import audit_events
 
-_PENDING = audit_events.c.delivered.is_(False)
+_PENDING = audit_events.c.delivered == false()  # in the partial index's own words
 
 _CLAIM = (
     select(audit_events.c.id, audit_events.c.payload)
     .where(_PENDING, audit_events.c.held_until <= store_now())
-    .order_by(audit_events.c.id)
+    .order_by(audit_events.c.held_until, audit_events.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )

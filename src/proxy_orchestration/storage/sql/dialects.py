@@ -1,25 +1,23 @@
 """
-What databases say differently, all of it in one place.
+The few places where SQLite and PostgreSQL need different words.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Double, Table
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Dialect, Double, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
-
-from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersionError
+from sqlalchemy.sql.functions import FunctionElement
 
 
-class store_now(GenericFunction[float]):  # noqa: N801 - named like the SQL function it is
+class store_now(FunctionElement[float]):  # noqa: N801 - reads like the SQL function it is
     """
-    The store's clock: seconds since 1970, with a resolution of at least a millisecond.
+    The store's own clock, in seconds since 1970 with fractions.
     """
 
     type = Double()
@@ -27,90 +25,36 @@ class store_now(GenericFunction[float]):  # noqa: N801 - named like the SQL func
 
 
 @compiles(store_now, "sqlite")
-def _sqlite_now(_element: store_now, _compiler: SQLCompiler, **_options: object) -> str:
-    # `unixepoch` has no decimals before SQLite 3.42.
+def _sqlite_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401 - the hook's signature
+    # SQLite 3.40 has no sub-second unixepoch; a julian day is good for 0.05 ms.
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 @compiles(store_now, "postgresql")
-def _postgresql_now(_element: store_now, _compiler: SQLCompiler, **_options: object) -> str:
-    return "extract(epoch FROM clock_timestamp())::double precision"
+def _postgresql_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401 - the hook's signature
+    # now() would stand still within a transaction.
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
 
 
-def insert_new(table: Table, *key: str) -> sqlite.Insert:
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """
-    Return an insert that leaves out each row whose key exists; `rowcount` tells how many went in.
+    Insert many rows, each a tuple in the order of the table's columns, by the driver's own executemany.
+
+    SQLAlchemy would look at every value of every row; for the rows that are
+    written per item that is most of the cost.
     """
-    return sqlite.insert(table).on_conflict_do_nothing(index_elements=key)
+    if rows:
+        connection.exec_driver_sql(_insert_text(table, connection.dialect), list(rows))
 
 
-_Told = tuple[type[RepositoryUnavailableError], str, str]
-
-_SAFE: Final = "What was acknowledged is stored, and the batch can be resumed."
-_BROKEN: Final[_Told] = (
-    RepositoryUnavailableError,
-    "The database answered with an error.",
-    f"{_SAFE} The error's cause has the details.",
-)
-_NO_SCHEMA: Final[_Told] = (
-    SchemaVersionError,
-    "The database has no schema of this library, or an older one.",
-    "Call create_schema(engine) once, or open it with SqlActivityRepository.open(url).",
-)
-_BY_CODE: Final[Mapping[int, _Told]] = {
-    sqlite3.SQLITE_BUSY: (
-        RepositoryUnavailableError,
-        "The database is locked by another connection.",
-        f"{_SAFE} End what holds it for so long, and try again.",
-    ),
-    sqlite3.SQLITE_FULL: (
-        RepositoryUnavailableError,
-        "The disk or the database is full.",
-        f"{_SAFE} Free some space, and try again.",
-    ),
-    sqlite3.SQLITE_READONLY: (
-        RepositoryUnavailableError,
-        "The database is read-only.",
-        f"{_SAFE} Make the file and its folder writable, and try again.",
-    ),
-    sqlite3.SQLITE_CANTOPEN: (
-        RepositoryUnavailableError,
-        "The database cannot be opened.",
-        "Check that its folder exists and may be read and written, and try again.",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        RepositoryUnavailableError,
-        "The database's disk failed to read or write.",
-        f"{_SAFE} Check the disk and that the file is still there, and try again.",
-    ),
-    sqlite3.SQLITE_CORRUPT: (
-        RepositoryUnavailableError,
-        "The database is malformed.",
-        "Keep a copy of the file, and restore it from a backup.",
-    ),
-    sqlite3.SQLITE_NOTADB: (
-        RepositoryUnavailableError,
-        "The file is no database.",
-        "Name the right file. Nothing was changed in this one.",
-    ),
-    sqlite3.SQLITE_CONSTRAINT: (
-        RepositoryUnavailableError,
-        "The database refused a row that breaks a rule of the schema; nothing was stored.",
-        "The error's cause names the rule. Attribute no activity to the person who registers it.",
-    ),
-}
-_PRIMARY_CODE: Final = 0xFF
+@lru_cache(maxsize=32)
+def _insert_text(table: Table, dialect: Dialect) -> str:
+    return str(insert(table).compile(dialect=dialect))
 
 
-def told(error: BaseException) -> RepositoryUnavailableError:
+def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
     """
-    Return what the driver's error means for a user, without the driver's own words.
+    Insert the row unless a unique constraint already holds one; return whether it was inserted.
     """
-    code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_ERROR and "no such" in str(error):
-        kind, reason, advice = _NO_SCHEMA
-    else:
-        kind, reason, advice = _BY_CODE.get((code or 0) & _PRIMARY_CODE, _BROKEN)
-    return kind(reason, advice=advice)
-
-
+    upsert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return connection.execute(upsert(table).values(row).on_conflict_do_nothing()).rowcount == 1

@@ -27,6 +27,7 @@ from proxy_orchestration.storage.sql.dialects import store_now
 from proxy_orchestration.storage.sql.log import append, count_states
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.transactions import refused_as
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
@@ -142,20 +143,28 @@ def commit(connection: Connection, lease: Lease, write: Commit) -> Committed:
     ).one_or_none()
     if run is None:
         raise LeaseLostError(lease.batch_id, lease.run)
-    append(
-        connection,
-        write.outcomes,
-        batch=run.batch,
-        run=lease.run,
-        after=run.tail - len(write.outcomes),
-    )
+    with refused_as(
+        BatchStateError(lease.batch_id, "an item has an outcome in this run already. Drop the second.")
+    ):
+        append(
+            connection,
+            write.outcomes,
+            batch=run.batch,
+            run=lease.run,
+            after=run.tail - len(write.outcomes),
+        )
     cancel_wished = run.cancel_wished_at is not None
     claimed = _claim(connection, run, lease.run, write.claim, fill_up=cancel_wished)
     return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
 
 
 def _claim(
-    connection: Connection, run: Row[Any], number: int, claim: int, *, fill_up: bool
+    connection: Connection,
+    run: Any,  # noqa: ANN401 - a row
+    number: int,
+    claim: int,
+    *,
+    fill_up: bool,
 ) -> tuple[WorkItem, ...]:
     """
     Read what the watermark has just passed; after a cancel, pass on over what was settled by it.
@@ -176,7 +185,9 @@ def _claim(
 def _work(  # noqa: PLR0913 - a range of one run's work
     connection: Connection, *, batch: int, run: int, low: int, high: int, most: int
 ) -> list[tuple[WorkItem, int]]:
-    rows = connection.execute(_UNSETTLED_WORK, {"b": batch, "r": run, "low": low, "high": high, "most": most})
+    rows = connection.execute(
+        _UNSETTLED_WORK, {"b": batch, "r": run, "low": low, "high": high, "most": most}
+    ).all()
     return [(work_item(row[:_WORK_WIDTH]), row[_WORK_WIDTH]) for row in rows]
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from proxy_orchestration.registration.batches import BulkProgressUpdate, Failure, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialects import insert_rows
 from proxy_orchestration.storage.sql.rows import STATES, mentor_outcome, outcome_row
 from proxy_orchestration.storage.sql.schema import Instant, batches, items, outcomes, runs, work
 
@@ -43,8 +44,6 @@ _LOG_WIDTH: Final = len(LOG_COLUMNS)
 CANCELLED: Final = Failure(
     code="cancelled", message="The batch was cancelled before this one began.", retryable=True
 )
-
-APPEND: Final = insert(outcomes)
 
 _UPDATES = (
     select(*LOG_COLUMNS, items.c.mentor_id, outcomes.c.run, runs.c.run_items, runs.c.base, batches.c.total)
@@ -147,14 +146,14 @@ def append(
     """
     Append the outcomes to the log, from the sequence that follows `after`.
     """
-    if settled:
-        connection.execute(
-            APPEND,
-            [
-                outcome_row(outcome, batch=batch, run=run, sequence=sequence)
-                for sequence, outcome in enumerate(settled, start=after + 1)
-            ],
-        )
+    insert_rows(
+        connection,
+        outcomes,
+        [
+            outcome_row(outcome, batch=batch, run=run, sequence=sequence, dialect=connection.dialect)
+            for sequence, outcome in enumerate(settled, start=after + 1)
+        ],
+    )
 
 
 def cancel_unclaimed(connection: Connection, values: Mapping[str, Any]) -> int:
@@ -170,7 +169,7 @@ def read_updates(
     """
     Return the log's entries that follow `after`.
     """
-    rows = connection.execute(_UPDATES, {"wanted": batch_id, "after": after, "most": limit})
+    rows = connection.execute(_UPDATES, {"wanted": batch_id, "after": after, "most": limit}).all()
     return [_update(batch_id, row) for row in rows]
 
 
@@ -194,12 +193,12 @@ def newest_outcomes(
     Return every item's newest outcome, or that it is open, in request order.
     """
     key = {"b": batch, "r": run}
-    mentors: dict[int, str] = {row[0]: row[1] for row in connection.execute(_ITEMS, key)}
+    mentors: dict[int, str] = {row[0]: row[1] for row in connection.execute(_ITEMS, key).all()}
     newest: dict[int, MentorOutcome] = {}
-    for row in connection.execute(_LOG, key):
+    for row in connection.execute(_LOG, key).all():
         item = row[_LOG_WIDTH]
         newest[item] = mentor_outcome(mentors[item], row[:_LOG_WIDTH])
-    for item, position in connection.execute(_OPEN, key):
+    for item, position in connection.execute(_OPEN, key).all():
         state = ItemState.RUNNING if position <= claimed else ItemState.PENDING
         newest[item] = MentorOutcome(mentor_id=mentors[item], state=state)
     return tuple(newest[item] for item in sorted(mentors))

@@ -12,15 +12,12 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from proxy_orchestration.errors import SchemaVersionError
 from proxy_orchestration.storage.sql.engines import prepare, writing
 from proxy_orchestration.storage.sql.transactions import translated_errors
+from proxy_orchestration.storage.sql.versions import REVISIONS, VERSION_TABLE, revision_of
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 """Where the Alembic revisions are, for a host's own `version_locations`."""
-
-VERSION_TABLE: Final = "proxy_orchestration_version"
-"""The table that holds the revision; named so that it never meets a host's own."""
 
 
 def create_schema(engine: Engine) -> None:
@@ -35,17 +32,17 @@ def create_schema(engine: Engine) -> None:
         SchemaVersionError: the schema is newer than this library.
         RepositoryUnavailableError: the database cannot be opened or written.
     """
-    with translated_errors(), writing(prepare(engine)).begin() as connection:
+    prepare(engine)
+    with translated_errors(), engine.begin() as connection:
+        if revision_of(connection) == REVISIONS[-1]:
+            return  # a look first: whoever only opens the store waits for no writer
+    with translated_errors(), writing(engine).begin() as connection:
         _upgrade(connection)
 
 
 def _upgrade(connection: Connection) -> None:
+    revision_of(connection)  # raises for one that a newer library made
     script = ScriptDirectory(str(MIGRATIONS))
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    known = {revision.revision for revision in script.walk_revisions()}
-    if unknown := set(context.get_current_heads()) - known:
-        reason = f"The database's schema ({', '.join(sorted(unknown))}) is newer than this library."
-        raise SchemaVersionError(reason, advice="Upgrade proxy-orchestration, or open another database.")
 
     def to_head(revision: str, _context: MigrationContext) -> object:
         return script._upgrade_revs("head", revision)  # noqa: SLF001 - what alembic.command.upgrade does

@@ -22,8 +22,8 @@ from proxy_orchestration.registration.activities import encode_activities
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.runs import Acceptance, CancelMark, NewBatch, NewRun, next_key
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import insert_or_ignore
-from proxy_orchestration.storage.sql.log import APPEND, cancel_unclaimed
+from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows
+from proxy_orchestration.storage.sql.log import cancel_unclaimed
 from proxy_orchestration.storage.sql.rows import STATES, actor_text
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 
@@ -117,7 +117,7 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
         },
     ).scalar_one()
     for rows in _sliced(_item_rows(new, batch)):
-        connection.execute(insert(items), rows)
+        insert_rows(connection, items, rows)
     refused = [
         _refused_row(batch, _FIRST_RUN, position, new.refused[entry.mentor_id], new.submitted_at)
         for position, entry in enumerate(new.entries)
@@ -127,10 +127,10 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
     connection.execute(_FIRST_WORK, {"b": batch})
 
 
-def _item_rows(new: NewBatch, batch: int) -> Iterator[dict[str, Any]]:
+def _item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
     texts = encode_activities(entry.activity for entry in new.entries)
     for position, (entry, text) in enumerate(zip(new.entries, texts, strict=True)):
-        yield {"batch": batch, "position": position, "mentor_id": entry.mentor_id, "activity": text}
+        yield batch, position, entry.mentor_id, text
 
 
 def _sliced(rows: Iterator[T]) -> Iterator[list[T]]:
@@ -182,7 +182,8 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
     )
     if refused:
         connection.execute(
-            APPEND, [{**row, "sequence": base + number} for number, row in enumerate(refused, start=1)]
+            insert(outcomes),
+            [{**row, "sequence": base + number} for number, row in enumerate(refused, start=1)],
         )
 
 

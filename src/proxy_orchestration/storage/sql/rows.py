@@ -7,12 +7,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sqlalchemy import Dialect
+
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.batches import Failure, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.schema import stored_instant
 
 STATES = {state.value: state for state in ItemState}
 
@@ -56,27 +59,29 @@ def work_item(row: tuple[Any, ...]) -> WorkItem:
     )
 
 
-def outcome_row(outcome: ItemOutcome, *, batch: int, run: int, sequence: int) -> dict[str, Any]:
+def outcome_row(
+    outcome: ItemOutcome, *, batch: int, run: int, sequence: int, dialect: Dialect
+) -> tuple[Any, ...]:
     """
-    Return the log's row for an outcome.
+    Return the log's row for an outcome, in the order of the table's columns.
     """
     failure = outcome.failure
-    return {
-        "batch": batch,
-        "sequence": sequence,
-        "run": run,
-        "item": outcome.work.item,
-        "state": outcome.state.value,
-        "activity_id": outcome.activity_id,
-        "code": failure and failure.code,
-        "message": failure and failure.message,
-        "retryable": failure and failure.retryable,
-        "conflicting_activity_id": outcome.conflicting_activity_id,
-        "attempts": outcome.attempts,
-        "settled_at": outcome.settled_at,
-        "epoch": outcome.work.epoch,
-        "in_doubt": outcome.in_doubt,
-    }
+    return (
+        batch,
+        sequence,
+        run,
+        outcome.work.item,
+        outcome.state.value,
+        outcome.activity_id,
+        failure and failure.code,
+        failure and failure.message,
+        failure and failure.retryable,
+        outcome.conflicting_activity_id,
+        outcome.attempts,
+        stored_instant(outcome.settled_at, dialect),
+        outcome.work.epoch,
+        outcome.in_doubt,
+    )
 
 
 def mentor_outcome(mentor_id: str, row: tuple[Any, ...]) -> MentorOutcome:

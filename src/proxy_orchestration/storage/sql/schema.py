@@ -1,44 +1,97 @@
 """
-The tables. One schema for every database that is served.
+The tables, once for both databases.
 
-Moments that the ports speak of are text: ISO 8601 in UTC with six decimals,
-`2026-03-04T12:00:00.250000+00:00`, so that they read and sort well. What runs
-on the store's own clock, leases and holds, is a number: seconds since 1970.
-Flags are 0 and 1. Rows of large tables refer to a batch by its number.
+Child tables refer to a batch by its integer key: narrower rows and indexes
+than the public id would give. Instants are UTC; on SQLite they are ISO 8601
+texts that people can read and that sort by time. Leases and holds live on
+the store's own clock, as seconds since 1970.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
+    Date,
+    DateTime,
+    Dialect,
     Double,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
-    PrimaryKeyConstraint,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
-metadata: Final = MetaData(
+metadata = MetaData(
     naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(column_0_N_label)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
         "pk": "pk_%(table_name)s",
     }
 )
-"""Every table of the store, for a host that runs migrations of its own."""
 
-batches: Final = Table(
+
+class Instant(TypeDecorator[datetime]):
+    """
+    An aware moment: `timestamptz` where the database has it, ISO 8601 text in UTC on SQLite.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """
+        Return the database's own type.
+        """
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401 - text or moment
+        """
+        Return what the database takes.
+        """
+        return None if value is None else stored_instant(value, dialect)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - text or moment
+        """
+        Return the moment in UTC.
+        """
+        if value is None:
+            return None
+        return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - text or moment
+    """
+    Return the moment as the database stores it.
+    """
+    return value.astimezone(UTC).isoformat() if dialect.name == "sqlite" else value
+
+
+batch_keys = Table(
+    "batch_keys",
+    metadata,
+    Column("organization_id", Text, primary_key=True),
+    Column("coordinator_id", Text, primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+batches = Table(
     "batches",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -47,122 +100,102 @@ batches: Final = Table(
     Column("coordinator_id", Text, nullable=False),
     Column("label", Text),
     Column("total", Integer, nullable=False),
-    Column("submitted_at", Text, nullable=False),
-    Column("run", Integer, nullable=False, comment="the current run"),
-    Index(None, "organization_id", "submitted_at", "id"),
-    Index(None, "organization_id", "coordinator_id", "submitted_at", "id"),
+    Column("submitted_at", Instant, nullable=False),
+    Column("run", Integer, nullable=False),
+    Index("ix_batches_of_organization", "organization_id", "submitted_at", "id"),
+    Index("ix_batches_of_coordinator", "organization_id", "coordinator_id", "submitted_at", "id"),
 )
 
-batch_keys: Final = Table(
-    "batch_keys",
-    metadata,
-    Column("organization_id", Text, nullable=False),
-    Column("coordinator_id", Text, nullable=False),
-    Column("idempotency_key", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
-    Column("batch_id", Text, nullable=False, comment="outlives the batch: a tombstone"),
-    PrimaryKeyConstraint("organization_id", "coordinator_id", "idempotency_key"),
-    sqlite_with_rowid=False,
-)
-
-items: Final = Table(
+items = Table(
     "items",
     metadata,
-    Column("batch", Integer, ForeignKey("batches.id"), nullable=False),
-    Column("position", Integer, nullable=False, comment="in the request, from 0"),
+    Column("batch", Integer, ForeignKey("batches.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
     Column("mentor_id", Text, nullable=False),
-    Column("activity", Text, nullable=False, comment="canonical JSON"),
-    PrimaryKeyConstraint("batch", "position"),
+    Column("activity", Text, nullable=False),
     UniqueConstraint("batch", "mentor_id"),
     sqlite_with_rowid=False,
 )
 
-runs: Final = Table(
+runs = Table(
     "runs",
     metadata,
-    Column("batch", Integer, ForeignKey("batches.id"), nullable=False),
-    Column("run", Integer, nullable=False, comment="from 1"),
-    Column("actor", Text, nullable=False, comment="JSON"),
-    Column("opened_at", Text, nullable=False),
-    Column("items", Integer, nullable=False, comment="items to settle, the refused ones included"),
-    Column("work", Integer, nullable=False, comment="items with a work row"),
-    Column("base", Integer, nullable=False, comment="the log's length at opening"),
-    Column("tail", Integer, nullable=False, comment="the log's length"),
-    Column("claimed", Integer, nullable=False, comment="work rows up to here are begun"),
-    Column("fence", Integer, nullable=False, comment="grows with every take-over"),
-    Column("lease_until", Double, nullable=False),
-    Column("driven_for", Double, nullable=False, comment="seconds"),
-    Column("cancel_wished_at", Text),
+    Column("batch", Integer, ForeignKey("batches.id"), primary_key=True),
+    Column("run", Integer, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("run_items", Integer, nullable=False),
+    Column("base", Integer, nullable=False),
+    Column("tail", Integer, nullable=False),
+    Column("claimed", Integer, nullable=False, server_default="0"),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("lease_until", Double, nullable=False, server_default="0"),
+    Column("driven_for", Double, nullable=False, server_default="0"),
+    Column("cancel_wished_at", Instant),
     Column("cancel_reason", Text),
-    Column("cancel_tail", Integer, comment="the log's length at the wish"),
-    Column("settled_at", Text),
-    Column("status", Text, comment="stored when the run settles"),
-    Column("counts", Text, comment="JSON, stored when the run settles"),
-    PrimaryKeyConstraint("batch", "run"),
-    Index(
-        "ix_runs_open",
-        "batch",
-        sqlite_where=text("settled_at IS NULL"),
-        postgresql_where=text("settled_at IS NULL"),
-    ),
-    Index(None, "settled_at"),
+    Column("cancel_tail", Integer),
+    Column("settled_at", Instant),
+    Column("status", Text),
+    Column("counts", Text),
     sqlite_with_rowid=False,
 )
+Index(
+    "ix_runs_open",
+    runs.c.lease_until,
+    sqlite_where=runs.c.settled_at.is_(None),
+    postgresql_where=runs.c.settled_at.is_(None),
+)
 
-work: Final = Table(
+work = Table(
     "work",
     metadata,
-    Column("batch", Integer, nullable=False),
-    Column("run", Integer, nullable=False),
-    Column("position", Integer, nullable=False, comment="dense, from 1, in request order"),
+    Column("batch", Integer, primary_key=True),
+    Column("run", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
     Column("item", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("in_doubt", Integer, nullable=False),
-    PrimaryKeyConstraint("batch", "run", "position"),
-    ForeignKeyConstraint(["batch", "run"], ["runs.batch", "runs.run"]),
+    Column("in_doubt", Boolean, nullable=False, server_default=false()),
     sqlite_with_rowid=False,
 )
 
-outcomes: Final = Table(
+outcomes = Table(
     "outcomes",
     metadata,
-    Column("batch", Integer, nullable=False),
-    Column("sequence", Integer, nullable=False, comment="gapless, from 1"),
+    Column("batch", Integer, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
     Column("run", Integer, nullable=False),
     Column("item", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("settled_at", Text, nullable=False),
     Column("activity_id", Text),
-    Column("failure_code", Text),
-    Column("failure_message", Text),
-    Column("failure_retryable", Integer),
+    Column("code", Text),
+    Column("message", Text),
+    Column("retryable", Boolean),
     Column("conflicting_activity_id", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("settled_at", Instant, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("in_doubt", Integer, nullable=False),
-    PrimaryKeyConstraint("batch", "sequence"),
+    Column("in_doubt", Boolean, nullable=False),
     UniqueConstraint("batch", "item", "run"),
-    ForeignKeyConstraint(["batch", "run"], ["runs.batch", "runs.run"]),
     sqlite_with_rowid=False,
 )
 
-audit_events: Final = Table(
+audit_events = Table(
     "audit_events",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("event_id", Text, nullable=False, unique=True),
-    Column("payload", Text, nullable=False, comment="JSON"),
+    Column("payload", Text, nullable=False),
     Column("held_until", Double, nullable=False),
-    Column("delivered_at", Double),
-    Index(
-        "ix_audit_events_open",
-        "held_until",
-        sqlite_where=text("delivered_at IS NULL"),
-        postgresql_where=text("delivered_at IS NULL"),
-    ),
+    Column("delivered", Boolean, nullable=False),
+)
+Index(
+    "ix_audit_events_pending",
+    audit_events.c.held_until,
+    sqlite_where=text("delivered = 0"),
+    postgresql_where=text("delivered = false"),
 )
 
-activities: Final = Table(
+activities = Table(
     "activities",
     metadata,
     Column("activity_id", Text, primary_key=True),
@@ -171,15 +204,16 @@ activities: Final = Table(
     Column("batch_id", Text, nullable=False),
     Column("organization_id", Text, nullable=False),
     Column("registered_by", Text, nullable=False),
-    Column("registered_as", Text, nullable=False, comment="JSON: the roles held then"),
+    Column("registered_by_roles", Text, nullable=False),
     Column("attributed_to", Text, nullable=False),
     Column("activity_type", Text, nullable=False),
-    Column("activity_date", Text, nullable=False),
+    Column("activity_date", Date, nullable=False),
     Column("duration_minutes", Integer, nullable=False),
     Column("notes", Text, nullable=False),
-    Column("details", Text, nullable=False, comment="canonical JSON"),
-    Column("recorded_at", Text, nullable=False),
+    Column("details", Text, nullable=False),
     Column("override_of", Text),
-    CheckConstraint("registered_by <> attributed_to", name="never_oneself"),
-    Index(None, "batch_id", "attributed_to"),
+    Column("recorded_at", Instant, nullable=False),
+    CheckConstraint("registered_by <> attributed_to", name="two_people"),
+    CheckConstraint("duration_minutes > 0", name="some_time"),
+    Index("ix_activities_of_batch", "batch_id", "attributed_to"),
 )

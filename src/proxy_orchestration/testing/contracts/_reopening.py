@@ -147,9 +147,11 @@ async def doubt_outlives_a_refusal(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _UNKNOWN)
     await ledger.open_run(rerun(batch_id, mentors(1), refused={mentors(1)[0]: REFUSAL}))
     await ledger.settle(await lease_of(ledger, batch_id, 2), settled_at=later(70), audit_hold=OVER)
+    (update,) = await ledger.read_updates(batch_id, after=1, limit=9)
     await ledger.open_run(rerun(batch_id, mentors(1), expected_run=2))
     (work,) = await claim(ledger, await lease_of(ledger, batch_id, 3), 1)
 
+    expect("doubt is not refused away", expected=ItemState.UNKNOWN, actual=update.outcome.state)
     expect("the key is as it was", expected=(0, True), actual=(work.epoch, work.in_doubt))
 
 

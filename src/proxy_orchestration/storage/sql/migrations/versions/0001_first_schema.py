@@ -142,7 +142,7 @@ def _create_work() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("item", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("in_doubt", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("in_doubt", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("batch", "run", "position", name=("pk_work")),
         sqlite_with_rowid=False,
     )

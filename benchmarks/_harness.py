@@ -1,0 +1,121 @@
+"""
+Measures in interleaved rounds, prints tables, and compares with what was promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import attrs
+
+Case: TypeAlias = Callable[[], float]
+"""Does a piece of work once and returns a figure of it, mostly seconds."""
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """
+    A figure that was promised; exactly one of the limits is given.
+
+    Attributes:
+        what: in words.
+        figure: as measured.
+        at_most, at_least: the limit.
+        digits: behind the point, for print.
+    """
+
+    what: str
+    figure: float
+    at_most: float | None = None
+    at_least: float | None = None
+    digits: int = 2
+
+    @property
+    def met(self) -> bool:
+        """
+        Return whether the figure keeps the promise.
+        """
+        if self.at_most is not None:
+            return self.figure <= self.at_most
+        return self.at_least is None or self.figure >= self.at_least
+
+    def cells(self) -> tuple[str, ...]:
+        """
+        Return the target as a row of the table of targets.
+        """
+        limit = f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
+        return self.what, f"{self.figure:.{self.digits}f}", limit, "yes" if self.met else "**no**"
+
+
+@attrs.frozen(kw_only=True)
+class Table:
+    """
+    Rows of text under a heading.
+    """
+
+    heading: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.heading, *self.rows, strict=True)]
+        lines = [self.heading, ["-" * width for width in widths], *self.rows]
+        return "\n".join(_line(cells, widths) for cells in lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+
+@attrs.frozen(kw_only=True)
+class Story:
+    """
+    What one benchmark found.
+
+    Attributes:
+        title: in a few words.
+        tables: the figures.
+        targets: what was promised about them.
+    """
+
+    title: str
+    tables: Sequence[Table]
+    targets: Sequence[Target] = ()
+
+    def __str__(self) -> str:
+        parts = [f"**{self.title}**", *map(str, self.tables)]
+        if self.targets:
+            rows = [target.cells() for target in self.targets]
+            parts.append(str(Table(heading=("Promise", "Measured", "Asked", "Kept"), rows=rows)))
+        return "\n\n".join(parts)
+
+
+def medians(cases: Mapping[str, Case], *, rounds: int) -> dict[str, float]:
+    """
+    Run every case once per round, the cases taking turns, and return each one's median.
+
+    Turns rather than blocks: whatever else the machine does hits all cases alike.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, case in cases.items():
+            gc.collect()
+            figures[name].append(case())
+    return {name: statistics.median(values) for name, values in figures.items()}
+
+
+def tell(measure: Callable[[], Story]) -> None:
+    """
+    Measure and print; with `--check`, exit with status 1 where a promise is not kept.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
+    options = parser.parse_args()
+    story = measure()
+    print(story)
+    if options.check and not all(target.met for target in story.targets):
+        sys.exit(1)

@@ -1,0 +1,75 @@
+"""
+Runs every benchmark and writes what they print into the documentation.
+
+`python benchmarks/run.py` for all, with names (`durable memory`) for some;
+`--check` to exit with 1 where a promise is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
+STORIES: Final = ("fan_out", "whole", "latency", "durable", "memory", "answers", "doubt")
+LIBRARIES: Final = ("anyio", "attrs", "sqlalchemy", "aiometer", "aiostream", "trio")
+
+
+def write_into_page(name: str, text: str) -> None:
+    """
+    Put the text between the page's markers of that name.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page = PAGE.read_text(encoding="utf-8")
+    between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    assert between.search(page), f"{PAGE.name} has no markers for {name}"
+    PAGE.write_text(between.sub(lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", page), encoding="utf-8")
+
+
+def surroundings() -> str:
+    """
+    Return what the figures depend on.
+    """
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return (
+        f"Measured on {datetime.now(UTC).date().isoformat()}: {platform.system()} on {platform.machine()},"
+        f" {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()},"
+        f" SQLite {sqlite3.sqlite_version}, {libraries}. Load average when it began: {os.getloadavg()[0]:.1f}."
+    )
+
+
+def main() -> None:
+    """
+    Run the stories one after the other, never beside each other.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stories", nargs="*", metavar="STORY", help=f"of {', '.join(STORIES)}")
+    parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
+    options = parser.parse_args()
+    if unknown := set(options.stories) - set(STORIES):
+        parser.error(f"no such story: {', '.join(sorted(unknown))}")
+    write_into_page("machine", surroundings())
+    missed = False
+    for name in options.stories or STORIES:
+        command = [sys.executable, str(HERE / f"bench_{name}.py"), *(["--check"] if options.check else [])]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        print(done.stdout, flush=True)
+        if not done.stdout:
+            sys.exit(done.returncode)
+        missed |= done.returncode != 0
+        write_into_page(name, done.stdout)
+    sys.exit(missed)
+
+
+if __name__ == "__main__":
+    main()

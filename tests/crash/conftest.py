@@ -1,0 +1,285 @@
+"""
+A database file, processes that die on it, and what must be true of it afterwards.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+import attrs
+import pytest
+
+from proxy_orchestration import (
+    BatchSummary,
+    BulkProgressUpdate,
+    BulkRegistrationOrchestrator,
+    BulkSubmissionResult,
+    ItemState,
+)
+
+_VICTIM = Path(__file__).with_name("victim.py")
+_AT_ONCE = 3
+_NEVER: dict[str, Any] = {"signal": int(signal.SIGKILL)}
+
+
+@cache
+def _victim() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("crash_victim", _VICTIM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@attrs.define(eq=False)
+class Helper:
+    """
+    The process from which victims are forked.
+    """
+
+    orders: IO[str]
+    answers: IO[str]
+    alive: set[int] = attrs.field(factory=set)
+
+    def start(self, order: dict[str, Any]) -> int:
+        """
+        Fork a process for the order and return its id.
+        """
+        pid = self._ask(order)
+        self.alive.add(pid)
+        return pid
+
+    def wait(self, pid: int) -> int:
+        """
+        Return the process's exit status once it ended or stopped; a signal is negative.
+        """
+        status = self._ask({"wait": pid})
+        if status != -signal.SIGSTOP:
+            self.alive.discard(pid)
+        return status
+
+    def _ask(self, order: dict[str, Any]) -> int:
+        self.orders.write(json.dumps(order) + "\n")
+        self.orders.flush()
+        return int(self.answers.readline())
+
+
+@attrs.define(eq=False)
+class Scene:
+    """
+    One database file and all that happens on it.
+
+    Attributes:
+        day: the day of every activity; fixed, since midnight may pass.
+    """
+
+    folder: Path
+    backend: str
+    helper: Helper
+    day: str = attrs.field(factory=lambda: datetime.now(UTC).date().isoformat())
+    victim: ModuleType = attrs.field(factory=_victim)
+
+    @property
+    def url(self) -> str:
+        """
+        Return where the database is.
+        """
+        return f"sqlite:///{self.folder / 'registrations.db'}"
+
+    @property
+    def audit_file(self) -> Path:
+        """
+        Return where every process's logger writes.
+        """
+        return self.folder / "audit.txt"
+
+    def order(  # noqa: PLR0913 - one order's fields
+        self,
+        key: str,
+        *,
+        verb: str = "submit",
+        service: str = "look-up",
+        strike: dict[str, Any] | None = None,
+        statements: bool = False,
+        lease_ttl: float = 0.4,
+        batches: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """
+        Return an order for one process; `key` names its batch and its trace.
+        """
+        return {
+            "url": self.url,
+            "audit": str(self.audit_file),
+            "trace": str(self.folder / f"trace-{key}.txt"),
+            "backend": self.backend,
+            "key": key,
+            "day": self.day,
+            "verb": verb,
+            "service": service,
+            "strike": {**_NEVER, **(strike or {})},
+            "statements": statements,
+            "lease_ttl": lease_ttl,
+            "batches": list(batches),
+        }
+
+    def run(self, orders: Iterable[dict[str, Any]]) -> list[int]:
+        """
+        Let each process live until it ends, a few at once; return their exit statuses.
+        """
+        statuses: list[int] = []
+        living: list[int] = []
+        for order in orders:
+            if len(living) == _AT_ONCE:
+                statuses.append(self.helper.wait(living.pop(0)))
+            living.append(self.helper.start(order))
+        return statuses + [self.helper.wait(pid) for pid in living]
+
+    def trace(self, key: str) -> list[str]:
+        """
+        Return every moment that the process reached, in order.
+        """
+        file = self.folder / f"trace-{key}.txt"
+        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+    def called(self, key: str) -> Counter[str]:
+        """
+        Return how often the process called the service for each mentor.
+        """
+        begins = "call begins "
+        return Counter(line.removeprefix(begins) for line in self.trace(key) if line.startswith(begins))
+
+    def deliveries(self, batch_id: str) -> list[str]:
+        """
+        Return the ids of the batch's events that a logger took, repeats included.
+        """
+        taken = self.audit_file.read_text(encoding="utf-8") if self.audit_file.exists() else ""
+        return [event_id for event_id in taken.splitlines() if event_id.startswith(batch_id)]
+
+    @asynccontextmanager
+    async def survivor(self, service: str = "look-up") -> AsyncIterator[BulkRegistrationOrchestrator]:
+        """
+        Open the file in this process, as the host does that starts again.
+        """
+        from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
+        async with SqlActivityRepository.open(self.url) as store:
+            orchestrator: BulkRegistrationOrchestrator = self.victim.orchestrator_over(
+                store,
+                service=service,
+                audit_file=self.audit_file,
+                moments=self.victim.Moments(self.folder / "trace-survivor.txt", _NEVER),
+                settings=self.victim.settings_with(10.0),
+            )
+            yield orchestrator
+
+    async def submit(
+        self, orchestrator: BulkRegistrationOrchestrator, key: str, *, drive: bool = True
+    ) -> BulkSubmissionResult:
+        """
+        Submit the key's request, as a host does that cannot know how far it came.
+        """
+        request = self.victim.request_for(key, self.day)
+        return await orchestrator.submit_bulk_registration(
+            request, actor=self.victim.COORDINATOR, drive=drive
+        )
+
+    async def batches(self, orchestrator: BulkRegistrationOrchestrator) -> dict[str, BatchSummary]:
+        """
+        Return every batch by its key, which is its label too.
+        """
+        page = await orchestrator.list_batches(actor=self.victim.COORDINATOR, limit=100)
+        return {str(batch.label): batch for batch in page.batches}
+
+    async def updates(
+        self, orchestrator: BulkRegistrationOrchestrator, batch_id: str
+    ) -> Sequence[BulkProgressUpdate]:
+        """
+        Return the batch's whole log.
+        """
+        return await orchestrator.repository.read_updates(batch_id, after=0, limit=1000)
+
+    async def check_doubt(self, orchestrator: BulkRegistrationOrchestrator, key: str) -> None:
+        """
+        Check a batch that a killed process left: doubt is bounded, and whatever was called is in doubt.
+        """
+        batch = (await self.batches(orchestrator)).get(key)
+        if batch is None:
+            assert not self.called(key), f"{key}: called without a batch"
+            return
+        seen = await orchestrator.get_bulk_submission_status(batch.batch_id, actor=self.victim.COORDINATOR)
+        states = {outcome.mentor_id: outcome.state for outcome in seen.outcomes}
+        in_doubt = [mentor_id for mentor_id, state in states.items() if state is ItemState.RUNNING]
+
+        assert len(in_doubt) <= self.victim.MAX_UNDURABLE + self.victim.MAX_CONCURRENCY, key
+        assert [] == [name for name in self.called(key) if states[name] is ItemState.PENDING], key
+
+    async def check_end(
+        self, orchestrator: BulkRegistrationOrchestrator, result: BulkSubmissionResult, *, runs: int = 1
+    ) -> None:
+        """
+        Check a batch that came to its end: one record each, one outcome each and run, a gapless log.
+        """
+        key, batch_id = result.label, result.batch_id
+        records = await orchestrator.repository.activities_of_batch(batch_id)
+        log = await self.updates(orchestrator, batch_id)
+        expected = dict.fromkeys(self.victim.ACCEPTED, ItemState.SUCCEEDED)
+        expected |= dict.fromkeys(self.victim.REFUSED, ItemState.FAILED)
+
+        assert expected == {outcome.mentor_id: outcome.state for outcome in result.outcomes}, key
+        assert len(expected) == result.total == sum(result.counts.values()), key
+        assert list(self.victim.ACCEPTED) == [record.registration.mentor_id for record in records], key
+        assert list(range(1, len(log) + 1)) == [update.sequence for update in log], key
+        assert {1} == set(Counter((update.run, update.outcome.mentor_id) for update in log).values()), key
+        assert sorted(expected) == sorted(update.outcome.mentor_id for update in log if update.run == 1), key
+        assert {f"{batch_id}:run-{run}" for run in range(1, runs + 1)} == set(self.deliveries(batch_id)), key
+        assert await orchestrator.repository.audit_wait() is None, key
+
+
+@pytest.fixture(scope="session")
+def helper() -> Iterator[Helper]:
+    """
+    Start the helper once, and leave no process behind.
+    """
+    pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
+    with subprocess.Popen(
+        [sys.executable, str(_VICTIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        helper = Helper(process.stdin, process.stdout)
+        yield helper
+        for pid in tuple(helper.alive):
+            os.kill(pid, signal.SIGKILL)
+            helper.wait(pid)
+        process.stdin.close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, anyio_backend: str, helper: Helper) -> Scene:
+    """
+    An empty database, and processes that use this test's event loop.
+    """
+    from sqlalchemy import create_engine  # noqa: PLC0415 - an extra
+
+    from proxy_orchestration.storage.sql import create_schema  # noqa: PLC0415 - an extra
+
+    scene = Scene(folder=tmp_path, backend=anyio_backend, helper=helper)
+    engine = create_engine(scene.url)
+    create_schema(engine)
+    engine.dispose()
+    return scene

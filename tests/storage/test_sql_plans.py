@@ -1,0 +1,153 @@
+"""
+By which way the SQL store's statements reach their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.registration.runs import Commit
+from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
+from proxy_orchestration.testing.contracts._samples import (
+    LONG,
+    NOON,
+    OVER,
+    accepted,
+    batch_of,
+    claim,
+    ended,
+    lease_of,
+    mentors,
+    rerun,
+    settled_batch,
+)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """
+    A host's own engine over a file with the schema.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
+    create_schema(engine)
+    yield engine
+    engine.dispose()
+
+
+def _plan_of(connection: Connection, statement: str, parameters: Any) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    return "; ".join(row[3] for row in rows)
+
+
+async def _recorded_plans(engine: Engine, repository: SqlActivityRepository) -> dict[str, str]:
+    """
+    Run every kind of statement and return the plan of each that reads or changes rows.
+    """
+    seen: dict[str, Any] = {}
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_connection: Connection, _cursor: object, statement: str, values: Any, *rest: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            seen[statement] = values[0] if rest[-1] else values
+
+    await _use_everything(repository)
+    event.remove(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        return {statement: _plan_of(connection, statement, values) for statement, values in seen.items()}
+
+
+async def _use_everything(repository: SqlActivityRepository) -> None:
+    batch_id = await settled_batch(
+        repository, ItemState.FAILED, ItemState.SUCCEEDED, ItemState.FAILED, hold=OVER, idempotency_key="k"
+    )
+    await accepted(repository, batch_of(3, idempotency_key="k"))
+    await repository.open_run(rerun(batch_id, mentors(3)[2:]))
+    lease = await lease_of(repository, batch_id, 2)
+    (work,) = await claim(repository, lease, 1)
+    await repository.commit(lease, Commit(outcomes=(ended(work),), ttl=LONG))
+    await repository.acquire(batch_id, 2, ttl=LONG)
+    await repository.cancel_run(batch_id, reason=None, wished_at=NOON)
+    await repository.read_result(batch_id)
+    await repository.read_updates(batch_id, after=0, limit=9)
+    await repository.find_drivable(limit=9)
+    for visibility in (
+        Visibility(organization_id="org-1"),
+        Visibility(organization_id="org-1", coordinator_id="coordinator-1"),
+    ):
+        await repository.list_batches(visibility, page=1, limit=9, statuses=[BulkStatus.RUNNING])
+    await repository.claim_audit_events(limit=9, hold=LONG)
+    await repository.audit_wait()
+    await repository.mark_audited("no-such-event")
+    await repository.release(lease)
+    await repository.relabel(batch_id, None)
+    await repository.find_activity("no-such-registration")
+    await repository.activities_of_batch(batch_id)
+    await repository.delete("no-such-batch")
+
+
+def _walks(plan: str, table: str = "") -> bool:
+    """
+    Tell whether a plan reads a whole table; that of what is open only, by its partial index, is no walk.
+    """
+    return any(
+        step.startswith((f"SCAN {table}", f"SEARCH {table}"))
+        and not step.startswith("SCAN runs USING INDEX ix_runs_open")
+        and (step.startswith("SCAN") or "USING" not in step)
+        for step in plan.split("; ")
+    )
+
+
+async def test_no_statement_walks_through_a_table_that_grows(engine: Engine) -> None:
+    """
+    Every search goes by an index.
+    """
+    plans = await _recorded_plans(engine, SqlActivityRepository(engine))
+    walks = [statement for statement, plan in plans.items() if _walks(plan)]
+
+    small = ("audit_events", "proxy_orchestration_version")  # told by its own test; one row
+
+    assert [] == [statement for statement in walks if not any(name in statement for name in small)]
+
+
+async def test_the_outbox_reads_only_what_is_not_delivered(engine: Engine) -> None:
+    """
+    Events that were taken stay for ever, and every poll would walk through them.
+    """
+    plans = await _recorded_plans(engine, SqlActivityRepository(engine))
+
+    assert not any(_walks(plan, "audit_events") for plan in plans.values())
+
+
+@pytest.mark.parametrize(
+    ("fragment", "step"),
+    [
+        ("FROM work JOIN items", "SEARCH work USING PRIMARY KEY (batch=? AND run=? AND position>?"),
+        ("FROM work JOIN items", "SEARCH items USING PRIMARY KEY (batch=? AND position=?)"),
+        ("FROM work JOIN items", "SEARCH outcomes USING INDEX sqlite_autoindex_outcomes_2"),
+        ("FROM batches JOIN outcomes", "SEARCH outcomes USING PRIMARY KEY (batch=? AND sequence>?)"),
+        ("FROM batches JOIN outcomes", "SEARCH runs USING PRIMARY KEY (batch=? AND run=?)"),
+        ("UPDATE runs SET tail", "SEARCH runs USING PRIMARY KEY (batch=? AND run=?)"),
+        ("FROM activities", "SEARCH activities USING INDEX"),
+    ],
+)
+async def test_the_hot_statements_use_their_keys(engine: Engine, fragment: str, step: str) -> None:
+    """
+    Claims, the log and the fenced update read as many rows as they return.
+    """
+    plans = await _recorded_plans(engine, SqlActivityRepository(engine))
+    found = [plan for statement, plan in plans.items() if fragment in " ".join(statement.split())]
+
+    assert found
+    assert all(step in plan for plan in found)
+    assert not any("TEMP B-TREE" in plan for plan in found)
