@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -122,6 +123,21 @@ async def _fill(file: Path, batches: int, size: int) -> None:
 async def _accept_into(file: Path, size: int) -> None:
     async with SqlActivityRepository.open(url_of(file)) as repository:
         await accept_batch(repository, size)
+
+
+@asynccontextmanager
+async def warm_store(file: Path) -> AsyncIterator[SqlActivityRepository]:
+    """
+    Open a database as a process that has driven a batch before: every statement is compiled once.
+    """
+    async with SqlActivityRepository.open(url_of(file)) as repository:
+        orchestrator = orchestrator_over(repository)
+        warm_up = await accept_batch(repository, 2)
+        async with orchestrator.drive_batch(warm_up) as run:
+            async for _update in run:
+                pass
+        await orchestrator.get_bulk_submission_status(warm_up, actor=COORDINATOR)
+        yield repository
 
 
 def new_database(

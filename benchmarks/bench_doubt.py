@@ -31,7 +31,7 @@ async def drive(file: str, pause: str) -> None:
     """
     Drive what waits in the database, and say when the first outcome is durable.
     """
-    async with SqlActivityRepository.open(f"sqlite:///{file}") as repository:
+    async with SqlActivityRepository.open(url_of(Path(file))) as repository:
         orchestrator = orchestrator_over(repository, pause=PAUSES[pause], concurrency=CONCURRENCY)
         (found,) = await repository.find_drivable(limit=1)
         async with orchestrator.drive_batch(found.batch_id) as run:

@@ -16,10 +16,16 @@ from typing import Final
 
 import anyio
 from _harness import Case, Story, Table, Target, medians, tell
-from _scene import COORDINATOR, SilentAuditLogger, new_database, orchestrator_over, request_for, url_of
+from _scene import (
+    COORDINATOR,
+    SETTLED_BATCHES,
+    SilentAuditLogger,
+    new_database,
+    orchestrator_over,
+    request_for,
+    warm_store,
+)
 from anyio import to_thread
-
-from proxy_orchestration.storage.sql import SqlActivityRepository
 
 ITEMS: Final = 20_000
 ONE_BY_ONE: Final = 4000
@@ -114,7 +120,7 @@ def ours(copy: Callable[[], Path], *, with_result: bool) -> float:
     """
 
     async def timed() -> float:
-        async with SqlActivityRepository.open(url_of(copy())) as repository:
+        async with warm_store(copy()) as repository:
             orchestrator = orchestrator_over(repository, concurrency=WORKERS)
             request = request_for(ITEMS)
             begin = time.perf_counter()
@@ -138,7 +144,7 @@ def _cases(folder: Path) -> dict[str, Case]:
         return folder / f"raw-{next(numbers)}.db"
 
     empty = new_database(folder, "empty")
-    filled = new_database(folder, "filled", settled=100)
+    filled = new_database(folder, "filled", settled=SETTLED_BATCHES)
     return {
         "raw limit: bulk UPDATE, 500 rows per commit": partial(
             raw, new_file, size=ITEMS, per_commit=PER_COMMIT

@@ -17,12 +17,12 @@ from typing import Final
 
 import anyio
 from _harness import Story, Table, Target, tell
-from _scene import new_database, orchestrator_over, url_of
+from _scene import SETTLED_BATCHES, new_database, orchestrator_over, url_of
 
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
 SIZES: Final = (20_000, 200_000)
-SETTLED: Final = (0, 100)
+SETTLED: Final = (0, SETTLED_BATCHES)
 ROUNDS: Final = 3
 MEBI: Final = 1024
 
@@ -42,7 +42,7 @@ async def resume(file: str) -> None:
     """
     Drive what waits in the database and print memory before, peak, and seconds.
     """
-    async with SqlActivityRepository.open(f"sqlite:///{file}") as repository:
+    async with SqlActivityRepository.open(url_of(Path(file))) as repository:
         before = memory("VmRSS")
         begin = time.perf_counter()
         driven = await orchestrator_over(repository, pause=0).resume_interrupted()
@@ -66,9 +66,7 @@ def measure() -> Story:
     found: dict[tuple[int, int], list[tuple[float, float, float]]] = {case: [] for case in cases}
     with tempfile.TemporaryDirectory() as folder:
         copies = {
-            (settled, size): new_database(
-                Path(folder), f"{settled}-{size}", settled=settled, accepted=size
-            )
+            (settled, size): new_database(Path(folder), f"{settled}-{size}", settled=settled, accepted=size)
             for settled, size in cases
         }
         for _ in range(ROUNDS):
@@ -76,7 +74,9 @@ def measure() -> Story:
                 file = copy()
                 found[case].append(_drive_elsewhere(file))
                 file.unlink()
-    medians = {case: [statistics.median(values) for values in zip(*found[case], strict=True)] for case in cases}
+    medians = {
+        case: [statistics.median(values) for values in zip(*found[case], strict=True)] for case in cases
+    }
     rows = [
         (f"{size:,}", f"{settled}", f"{before:.1f}", f"{peak:.1f}", f"{seconds / size * 1e6:.1f}")
         for (settled, size), (before, peak, seconds) in medians.items()

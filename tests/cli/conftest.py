@@ -95,7 +95,7 @@ def start(store: Path) -> Callable[..., subprocess.Popen[str]]:
     def start(*args: object, **rest: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "proxy_orchestration", *(str(arg) for arg in args)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **rest}
-        return subprocess.Popen(command, env=environment, text=True, **streams)  # noqa: S603 - our own program
+        return subprocess.Popen(command, env=environment, text=True, **streams)
 
     return start
 

@@ -188,7 +188,7 @@ try:
 finally:
     sys.stderr.write(sys.stdout.getvalue())
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert ExitCode.SUCCESS == ended.returncode
     assert "Usage: proxy-orchestration " in ended.stderr
@@ -229,7 +229,7 @@ sys.meta_path.insert(0, Interrupting())
 from proxy_orchestration.cli import main
 main()
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert (ExitCode.INTERRUPTED, "") == (ended.returncode, ended.stderr)
 
@@ -242,7 +242,7 @@ def test_a_missing_part_is_told_with_the_line_that_installs_it(part: str, extra:
     Without the extra the program prints one line, not a traceback.
     """
     program = f"import sys; sys.modules[{part!r}] = None; from proxy_orchestration.cli import main; main()"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert ExitCode.UNFORESEEN == ended.returncode
     assert f"pip install 'proxy-orchestration[{extra}]'\n" in ended.stderr
@@ -255,6 +255,6 @@ def test_an_import_error_of_our_own_is_not_hidden() -> None:
     """
     part = "proxy_orchestration.cli.session"
     program = f"import sys; sys.modules[{part!r}] = None; from proxy_orchestration.cli import main; main()"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert "import of proxy_orchestration.cli.session halted" in ended.stderr

@@ -36,7 +36,7 @@ _POINTS = [
 _ANSWER_HIDDEN = {"audit ends", "before mark_audited"}
 
 
-@pytest.mark.parametrize(("name", "nth"), _POINTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "nth"), _POINTS, ids=str)
 async def test_a_kill_at_a_write_point_loses_nothing_and_doubles_nothing(
     scene: Any, name: str, nth: int
 ) -> None:

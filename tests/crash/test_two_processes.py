@@ -56,7 +56,7 @@ async def test_a_request_submitted_by_two_processes_at_once_is_one_batch(scene: 
 @pytest.mark.parametrize(
     ("name", "nth"),
     [("after commit", 1), ("call ends", 2), ("before commit", 2), ("before commit", 3), ("before settle", 1)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 async def test_a_process_that_slept_beyond_its_lease_changes_nothing(scene: Any, name: str, nth: int) -> None:
     """

@@ -34,7 +34,7 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
     Run the command line in a process of its own, as the README's commands do.
     """
     program = "from proxy_orchestration.cli import main; main()"
-    return subprocess.run(  # noqa: S603 - this interpreter, the README's own words
+    return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=folder,
         capture_output=True,

@@ -28,7 +28,7 @@ def test_the_example_runs_and_ends_as_promised(name: str, tmp_path: Path) -> Non
     """
     A newcomer runs the file and sees the story end well.
     """
-    done = subprocess.run(  # noqa: S603 - this interpreter, the repository's own files
+    done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)],
         cwd=tmp_path,
         capture_output=True,

@@ -20,7 +20,7 @@ def _loaded_by(statement: str) -> set[str]:
     """
     Return the top-level modules of a fresh interpreter after this statement, its standard library left out.
     """
-    done = subprocess.run(  # noqa: S603 - this interpreter, fixed statements
+    done = subprocess.run(
         [sys.executable, "-c", f"{statement}\n{LOADED}"], capture_output=True, text=True, check=True
     )
     return set(json.loads(done.stdout)) - sys.stdlib_module_names
@@ -69,7 +69,7 @@ def test_a_part_whose_extra_is_missing_says_how_to_install_it(module: str, hidde
     use = f"import {module} as part; getattr(part, 'main', str)()"
     statement = f"import sys; sys.modules[{hidden!r}] = None\n{use}"
 
-    done = subprocess.run(  # noqa: S603 - this interpreter, fixed statements
+    done = subprocess.run(
         [sys.executable, "-c", statement], capture_output=True, text=True, check=False
     )
 

@@ -1,0 +1,31 @@
+"""
+Hypothesis draws the same examples everywhere, so that a red run is red for everybody.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("everywhere", derandomize=True, deadline=None, database=None)
+settings.load_profile("everywhere")
+
+
+@pytest.fixture(scope="session")
+def worlds() -> ModuleType:
+    """
+    Load what the state machine plays with; skipped without the extra `sql`.
+    """
+    pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
+    spec = importlib.util.spec_from_file_location("property_worlds", Path(__file__).with_name("worlds.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_orchestration import BulkStatus, ItemState
+from proxy_orchestration.registration.runs import next_key
+from proxy_orchestration.registration.states import (
+    OPEN_STATES,
+    OUTCOME_STATES,
+    RETRYABLE_BY_NAME,
+    RETRYABLE_STATES,
+    TRANSITIONS,
+    open_status,
+    settled_status,
+)
+
+_counts = st.dictionaries(st.sampled_from(sorted(OUTCOME_STATES, key=str)), st.integers(0, 5)).filter(
+    lambda counts: sum(counts.values()) > 0
+)
+
+
+def test_every_state_has_its_transitions() -> None:
+    """
+    The table is total, and open and settled states share all states between them.
+    """
+    assert set(ItemState) == TRANSITIONS.keys()
+    assert set(ItemState) == OPEN_STATES | OUTCOME_STATES
+    assert frozenset() == OPEN_STATES & OUTCOME_STATES
+
+
+def test_only_a_final_state_has_no_way_out() -> None:
+    """
+    SUCCEEDED never leaves, and what was left out by decision stays out.
+    """
+    final = {state for state, following in TRANSITIONS.items() if not following}
+
+    assert {ItemState.SUCCEEDED, ItemState.SKIPPED} == final
+
+
+def test_every_state_can_be_reached_and_every_open_one_can_settle() -> None:
+    """
+    From PENDING every other state is some steps away.
+    """
+    reached = {ItemState.PENDING}
+    while (further := reached.union(*(TRANSITIONS[state] for state in reached))) != reached:
+        reached = further
+
+    assert set(ItemState) == reached
+    assert all(TRANSITIONS[state] & OUTCOME_STATES for state in OPEN_STATES)
+
+
+def test_what_a_retry_takes_up_may_become_pending() -> None:
+    """
+    The two lists of retryable states agree with the table.
+    """
+    takes_up = {state for state in OUTCOME_STATES if ItemState.PENDING in TRANSITIONS[state]}
+
+    assert RETRYABLE_STATES < RETRYABLE_BY_NAME
+    assert takes_up - {ItemState.NEEDS_REVIEW} == RETRYABLE_BY_NAME
+
+
+@given(_counts)
+def test_the_status_of_settled_items_follows_its_rules(counts: Mapping[ItemState, int]) -> None:
+    """
+    Each status holds for exactly the counts that its rule describes.
+    """
+    present = {state for state, number in counts.items() if number}
+    succeeded, failed = ItemState.SUCCEEDED in present, bool(present & RETRYABLE_STATES)
+    calm = ItemState.CANCELLED not in present
+    waits = ItemState.NEEDS_REVIEW in present
+    rules = {
+        BulkStatus.CANCELLED: not calm,
+        BulkStatus.SUCCESS: calm and not failed and not waits,
+        BulkStatus.NEEDS_REVIEW: calm and not failed and not succeeded and waits,
+        BulkStatus.TOTAL_FAILURE: calm and failed and not succeeded,
+        BulkStatus.PARTIAL_SUCCESS: calm and succeeded and (failed or waits),
+    }
+
+    assert [settled_status(counts)] == [status for status, holds in rules.items() if holds]
+
+
+@given(st.sampled_from(sorted(OUTCOME_STATES, key=str)))
+def test_a_batch_of_one_mentor_is_never_partial(state: ItemState) -> None:
+    """
+    One item has one fate.
+    """
+    assert settled_status({state: 1}) is not BulkStatus.PARTIAL_SUCCESS
+
+
+@given(_counts)
+def test_states_without_items_change_no_status(counts: Mapping[ItemState, int]) -> None:
+    """
+    A zero says as much as an absent state.
+    """
+    padded = dict.fromkeys(OUTCOME_STATES, 0) | dict(counts)
+
+    assert settled_status(padded) is settled_status(counts)
+
+
+@given(driven=st.booleans(), cancel_wished=st.booleans())
+def test_a_batch_that_is_not_settled_has_an_open_status(*, driven: bool, cancel_wished: bool) -> None:
+    """
+    No status of an open batch can be taken for the status of a settled one.
+    """
+    status = open_status(driven=driven, cancel_wished=cancel_wished)
+
+    assert status in {BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING}
+    assert (status is BulkStatus.PENDING) == (not driven)
+
+
+@given(st.sampled_from(sorted(OUTCOME_STATES, key=str)), st.integers(0, 9), st.booleans())
+def test_a_key_in_doubt_stays_and_only_a_definite_failure_makes_a_new_one(
+    state: ItemState,
+    epoch: int,
+    in_doubt: bool,
+) -> None:
+    """
+    The doubt belongs to the key, so that both go together into the next run.
+    """
+    changed = state is ItemState.FAILED and not in_doubt
+
+    assert (epoch + changed, in_doubt) == next_key(state, epoch=epoch, in_doubt=in_doubt)

@@ -1,0 +1,316 @@
+"""
+Stores whose time passes at a word, a service of many characters, and processes that die.
+
+Loaded by `conftest.py`, since test folders are no packages.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import anyio
+import attrs
+from sqlalchemy import Engine, create_engine
+
+from proxy_orchestration import (
+    Actor,
+    BulkRegistrationOrchestrator,
+    BulkRegistrationRequest,
+    BulkSettings,
+    ItemState,
+    ProxyActivity,
+    ProxyRegistration,
+    RepositoryUnavailableError,
+    RetryPolicy,
+    Role,
+)
+from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
+from proxy_orchestration.testing import (
+    FakeClock,
+    FaultyActivityRepository,
+    LookupRegistrationService,
+    RecordingAuditLogger,
+    Reply,
+    ScriptedRegistrationService,
+    WritePoint,
+    duplicate,
+    fail,
+    lose_reply,
+    reject,
+    succeed,
+    unavailable,
+)
+
+T = TypeVar("T")
+
+COORDINATOR: Final = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
+VISIT: Final = ProxyActivity(
+    activity_type="visit", activity_date=date(2025, 12, 30), duration_minutes=45
+)
+PHONE_CALL: Final = attrs.evolve(VISIT, activity_type="call")
+
+_SETTINGS: Final = BulkSettings(max_concurrency=2, max_undurable=1, retry=RetryPolicy(initial=0.0))
+_A_LONG_TIME: Final = 1000.0
+_LONGEST_COMMAND: Final = 20.0
+
+
+@attrs.frozen
+class Character:
+    """
+    How the service answers for a mentor: the first call, every later one, and how that may end.
+    """
+
+    first: Callable[[], Reply]
+    later: Callable[[], Reply]
+    ends: frozenset[ItemState] = attrs.field(converter=frozenset)
+
+
+CHARACTERS: Final[Mapping[str, Character]] = {
+    "calm": Character(succeed, succeed, {ItemState.SUCCEEDED}),
+    "poor": Character(reject, reject, {ItemState.FAILED}),
+    "busy": Character(unavailable, succeed, {ItemState.SUCCEEDED}),
+    "dull": Character(unavailable, unavailable, {ItemState.FAILED}),
+    "lost": Character(lose_reply, succeed, {ItemState.SUCCEEDED}),
+    "torn": Character(
+        lambda: lose_reply(RuntimeError()), succeed, {ItemState.FAILED, ItemState.SUCCEEDED}
+    ),
+    "odd": Character(lambda: fail(ValueError()), succeed, {ItemState.FAILED, ItemState.SUCCEEDED}),
+    "dark": Character(lambda: fail(TimeoutError()), lambda: fail(TimeoutError()), {ItemState.UNKNOWN}),
+    "twin": Character(lambda: duplicate("other"), lambda: duplicate("other"), {ItemState.NEEDS_REVIEW}),
+}
+
+
+def character_of(mentor_id: str) -> str:
+    """
+    Return the name of the mentor's character.
+    """
+    return mentor_id.partition("-")[0]
+
+
+def answer(registration: ProxyRegistration, attempt: int) -> Reply:
+    """
+    Answer as the mentor's character does.
+    """
+    character = CHARACTERS[character_of(registration.mentor_id)]
+    return character.first() if attempt == 1 else character.later()
+
+
+def request_for(
+    key: str, mentors: tuple[str, ...], activity: ProxyActivity = VISIT
+) -> BulkRegistrationRequest:
+    """
+    Return the request of these mentors under that key.
+    """
+    return BulkRegistrationRequest.for_mentors(mentors, activity, idempotency_key=key)
+
+
+@attrs.define(eq=False)
+class Death:
+    """
+    A process that ends at its n-th write: `before` it, `after` it, or `cancelled` there.
+    """
+
+    number: int
+    kind: str
+    came: bool = False
+    scope: anyio.CancelScope | None = None
+
+    def before(self, point: WritePoint) -> None:
+        """
+        Strike at the write, and refuse whatever a dead process would still write.
+        """
+        if self.kind == "cancelled":
+            if point.number == self.number and self.scope is not None:
+                self.came = True
+                self.scope.cancel()
+        elif point.number > self.number or (self.kind == "before" and point.number == self.number):
+            self._die()
+
+    def after(self, point: WritePoint) -> None:
+        """
+        Lose the answer of the write.
+        """
+        if self.kind == "after" and point.number == self.number:
+            self._die()
+
+    def _die(self) -> None:
+        self.came = True
+        reason = "The process is dead."
+        raise RepositoryUnavailableError(reason, advice="Start another.")
+
+
+class World(Protocol):
+    """
+    A store that outlives its processes.
+    """
+
+    clock: FakeClock
+
+    def repository(self) -> ActivityRepository:
+        """
+        Return the store, for the event loop that is about to start.
+        """
+        ...
+
+    def let_time_pass(self) -> None:
+        """
+        Let every lease and every hold end.
+        """
+        ...
+
+    def close(self) -> None:
+        """
+        Leave nothing behind.
+        """
+        ...
+
+
+@attrs.define(eq=False)
+class MemoryWorld:
+    """
+    A store in memory.
+    """
+
+    clock: FakeClock = attrs.field(factory=FakeClock)
+    _store: MemoryActivityRepository = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._store = MemoryActivityRepository(self.clock)
+
+    def repository(self) -> ActivityRepository:
+        """
+        Return the one store.
+        """
+        return self._store
+
+    def let_time_pass(self) -> None:
+        """
+        Move the clock, by which leases and holds end.
+        """
+        self.clock.advance(_A_LONG_TIME)
+
+    def close(self) -> None:
+        """
+        Do nothing: memory is forgotten by itself.
+        """
+
+
+@attrs.define(eq=False)
+class SqliteWorld:
+    """
+    A store in a file.
+    """
+
+    clock: FakeClock = attrs.field(factory=FakeClock)
+    _folder: tempfile.TemporaryDirectory[str] = attrs.field(
+        init=False, factory=tempfile.TemporaryDirectory
+    )
+    _engine: Engine = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._engine = create_engine(f"sqlite:///{Path(self._folder.name) / 'store.db'}")
+        create_schema(self._engine)
+
+    def repository(self) -> ActivityRepository:
+        """
+        Return a new repository over the file, as a new process opens one.
+        """
+        return SqlActivityRepository(self._engine)
+
+    def let_time_pass(self) -> None:
+        """
+        End leases and holds in the file, since they live on the database's own clock.
+        """
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE runs SET lease_until = 0 WHERE settled_at IS NULL")
+            connection.exec_driver_sql("UPDATE audit_events SET held_until = 0")
+
+    def close(self) -> None:
+        """
+        Remove the file.
+        """
+        self._engine.dispose()
+        self._folder.cleanup()
+
+
+@attrs.define(eq=False)
+class Host:
+    """
+    Starts a process for each command: a new event loop, a new orchestrator, the same store.
+    """
+
+    world: World
+    backend: str
+    look_up: bool
+    audit: RecordingAuditLogger = attrs.field(init=False)
+    service: ScriptedRegistrationService = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        kind = LookupRegistrationService if self.look_up else ScriptedRegistrationService
+        self.service = kind(script=answer, clock=self.world.clock)
+        self.audit = RecordingAuditLogger(clock=self.world.clock)
+
+    def ask(self, question: Callable[[ActivityRepository], Awaitable[T]]) -> T:
+        """
+        Read from the store.
+        """
+
+        async def ask() -> T:
+            return await question(self.world.repository())
+
+        return anyio.run(ask, backend=self.backend)
+
+    def run(
+        self, verb: Callable[[BulkRegistrationOrchestrator], Awaitable[T]], death: Death | None = None
+    ) -> T | None:
+        """
+        Do what one process does, from its start to its end or death; return `None` when it died.
+        """
+        result: T | None = None
+
+        async def live() -> None:
+            nonlocal result
+            with anyio.fail_after(_LONGEST_COMMAND), anyio.CancelScope() as scope:
+                result = await verb(self._orchestrator(self._mortal(death, scope)))
+
+        try:
+            anyio.run(live, backend=self.backend)
+        except* RepositoryUnavailableError:
+            # A group where several batches were driven at once.
+            if death is None or not death.came:
+                raise
+        finally:
+            if death is not None and death.came:
+                self.world.let_time_pass()
+        return result
+
+    def _mortal(self, death: Death | None, scope: anyio.CancelScope) -> ActivityRepository:
+        if death is None:
+            return self.world.repository()
+        death.scope = scope
+        return FaultyActivityRepository(
+            self.world.repository(), before=death.before, after=death.after
+        )
+
+    def _orchestrator(self, repository: ActivityRepository) -> BulkRegistrationOrchestrator:
+        return BulkRegistrationOrchestrator(
+            registration_service=self.service,
+            repository=repository,
+            audit_logger=self.audit,
+            clock=self.world.clock,
+            settings=_SETTINGS,
+        )
+
+
+async def updates_of(opened: Any) -> list[Any]:
+    """
+    Return every update until the end.
+    """
+    async with opened as run:
+        return [update async for update in run]
