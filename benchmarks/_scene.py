@@ -166,7 +166,7 @@ def items_in_doubt(file: Path) -> tuple[int, int]:
     try:
         (open_items,) = connection.execute(
             "SELECT count(*) FROM work JOIN runs USING (batch, run) WHERE position <= claimed AND NOT EXISTS"
-            " (SELECT 1 FROM outcomes o WHERE o.batch = work.batch AND o.item = work.item AND o.run = work.run)"
+            " (SELECT 1 FROM outcomes AS o WHERE (o.batch, o.item, o.run) = (work.batch, work.item, work.run))"
         ).fetchone()
         (settled,) = connection.execute("SELECT count(*) FROM outcomes").fetchone()
     finally:

@@ -176,7 +176,7 @@ def measure() -> Story:
     ]
     heading = ("", "items/s", "to one commit per item", "to one row per commit, raw", "to the raw limit")
     return Story(
-        title=f"Durable on SQLite FULL, {ITEMS} items, no-op service; ours with acceptance, claims, updates, audit",
+        title=f"Durable on SQLite FULL, {ITEMS:,} items, no-op service, cap {WORKERS}",
         tables=[Table(heading=heading, rows=rows)],
         targets=[
             target

@@ -58,7 +58,7 @@ async def bare_pool(handler: Handler, size: int, cap: int) -> None:
 
     async def work() -> None:
         for item in items:
-            results.append(await handler(item))
+            results.append(await handler(item))  # noqa: PERF401 - other workers append meanwhile
 
     async with anyio.create_task_group() as crew:
         for _ in range(cap):
@@ -162,9 +162,12 @@ async def with_aiostream(handler: Handler, size: int, cap: int) -> None:
     Iterate over aiostream's results.
     """
     seen = 0
-    results = aiostream.stream.map(
-        aiostream.stream.iterate(range(size)), handler, ordered=False, task_limit=cap
-    )
+
+    async def handle(item: int, /, *_: int) -> int:
+        return await handler(item)
+
+    numbers: aiostream.core.Stream[int] = aiostream.stream.iterate(range(size))
+    results: aiostream.core.Stream[int] = aiostream.stream.map(numbers, handle, ordered=False, task_limit=cap)
     async with results.stream() as streamer:
         async for _ in streamer:
             seen += 1

@@ -94,7 +94,7 @@ def measure() -> Story:
     ]
     whole = next(iter(WAYS))
     return Story(
-        title=f"The whole orchestrator on memory storage, sleep(0) service, {ITEMS} items: µs per item",
+        title=f"The whole orchestrator on memory storage, sleep(0) service, {ITEMS:,} items: µs per item",
         tables=[Table(heading=("", *(f"{backend}, cap {cap}" for backend, cap in columns)), rows=rows)],
         targets=[
             Target(

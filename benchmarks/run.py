@@ -44,7 +44,8 @@ def surroundings() -> str:
     return (
         f"Measured on {datetime.now(UTC).date().isoformat()}: {platform.system()} on {platform.machine()},"
         f" {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()},"
-        f" SQLite {sqlite3.sqlite_version}, {libraries}. Load average when it began: {os.getloadavg()[0]:.1f}."
+        f" SQLite {sqlite3.sqlite_version}, {libraries}."
+        f" Load average when it began: {os.getloadavg()[0]:.1f}."
     )
 
 

@@ -69,9 +69,7 @@ def test_a_part_whose_extra_is_missing_says_how_to_install_it(module: str, hidde
     use = f"import {module} as part; getattr(part, 'main', str)()"
     statement = f"import sys; sys.modules[{hidden!r}] = None\n{use}"
 
-    done = subprocess.run(
-        [sys.executable, "-c", statement], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=False)
 
     assert done.returncode != 0
     assert f"pip install 'proxy-orchestration[{extra}]'" in done.stderr

@@ -19,9 +19,8 @@ settings.load_profile("everywhere")
 @pytest.fixture(scope="session")
 def worlds() -> ModuleType:
     """
-    Load what the state machine plays with; skipped without the extra `sql`.
+    Load what the state machine plays with.
     """
-    pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
     spec = importlib.util.spec_from_file_location("property_worlds", Path(__file__).with_name("worlds.py"))
     assert spec is not None
     assert spec.loader is not None

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import attrs
-from sqlalchemy import Engine, create_engine
 
 from proxy_orchestration import (
     Actor,
@@ -30,7 +29,6 @@ from proxy_orchestration import (
 )
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
-from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.testing import (
     FakeClock,
     FaultyActivityRepository,
@@ -50,9 +48,7 @@ from proxy_orchestration.testing import (
 T = TypeVar("T")
 
 COORDINATOR: Final = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
-VISIT: Final = ProxyActivity(
-    activity_type="visit", activity_date=date(2025, 12, 30), duration_minutes=45
-)
+VISIT: Final = ProxyActivity(activity_type="visit", activity_date=date(2025, 12, 30), duration_minutes=45)
 PHONE_CALL: Final = attrs.evolve(VISIT, activity_type="call")
 
 _SETTINGS: Final = BulkSettings(max_concurrency=2, max_undurable=1, retry=RetryPolicy(initial=0.0))
@@ -77,9 +73,7 @@ CHARACTERS: Final[Mapping[str, Character]] = {
     "busy": Character(unavailable, succeed, {ItemState.SUCCEEDED}),
     "dull": Character(unavailable, unavailable, {ItemState.FAILED}),
     "lost": Character(lose_reply, succeed, {ItemState.SUCCEEDED}),
-    "torn": Character(
-        lambda: lose_reply(RuntimeError()), succeed, {ItemState.FAILED, ItemState.SUCCEEDED}
-    ),
+    "torn": Character(lambda: lose_reply(RuntimeError()), succeed, {ItemState.FAILED, ItemState.SUCCEEDED}),
     "odd": Character(lambda: fail(ValueError()), succeed, {ItemState.FAILED, ItemState.SUCCEEDED}),
     "dark": Character(lambda: fail(TimeoutError()), lambda: fail(TimeoutError()), {ItemState.UNKNOWN}),
     "twin": Character(lambda: duplicate("other"), lambda: duplicate("other"), {ItemState.NEEDS_REVIEW}),
@@ -145,32 +139,6 @@ class Death:
         raise RepositoryUnavailableError(reason, advice="Start another.")
 
 
-class World(Protocol):
-    """
-    A store that outlives its processes.
-    """
-
-    clock: FakeClock
-
-    def repository(self) -> ActivityRepository:
-        """
-        Return the store, for the event loop that is about to start.
-        """
-        ...
-
-    def let_time_pass(self) -> None:
-        """
-        Let every lease and every hold end.
-        """
-        ...
-
-    def close(self) -> None:
-        """
-        Leave nothing behind.
-        """
-        ...
-
-
 @attrs.define(eq=False)
 class MemoryWorld:
     """
@@ -204,16 +172,18 @@ class MemoryWorld:
 @attrs.define(eq=False)
 class SqliteWorld:
     """
-    A store in a file.
+    A store in a file. Needs the extra `sql`.
     """
 
     clock: FakeClock = attrs.field(factory=FakeClock)
-    _folder: tempfile.TemporaryDirectory[str] = attrs.field(
-        init=False, factory=tempfile.TemporaryDirectory
-    )
-    _engine: Engine = attrs.field(init=False)
+    _folder: tempfile.TemporaryDirectory[str] = attrs.field(init=False, factory=tempfile.TemporaryDirectory)
+    _engine: Any = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        from sqlalchemy import create_engine  # noqa: PLC0415 - an extra
+
+        from proxy_orchestration.storage.sql import create_schema  # noqa: PLC0415 - an extra
+
         self._engine = create_engine(f"sqlite:///{Path(self._folder.name) / 'store.db'}")
         create_schema(self._engine)
 
@@ -221,6 +191,8 @@ class SqliteWorld:
         """
         Return a new repository over the file, as a new process opens one.
         """
+        from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
         return SqlActivityRepository(self._engine)
 
     def let_time_pass(self) -> None:
@@ -245,7 +217,7 @@ class Host:
     Starts a process for each command: a new event loop, a new orchestrator, the same store.
     """
 
-    world: World
+    world: MemoryWorld | SqliteWorld
     backend: str
     look_up: bool
     audit: RecordingAuditLogger = attrs.field(init=False)
@@ -294,9 +266,7 @@ class Host:
         if death is None:
             return self.world.repository()
         death.scope = scope
-        return FaultyActivityRepository(
-            self.world.repository(), before=death.before, after=death.after
-        )
+        return FaultyActivityRepository(self.world.repository(), before=death.before, after=death.after)
 
     def _orchestrator(self, repository: ActivityRepository) -> BulkRegistrationOrchestrator:
         return BulkRegistrationOrchestrator(

@@ -47,7 +47,7 @@ _EPILOG: Final = "\n".join(
     ("\b", "Exit codes:", *(f"{int(code):>5}  {code.meaning}" for code in ExitCode))  # \b keeps the lines
 )
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name=PROGRAM,
     help=_HELP,
     epilog=_EPILOG,

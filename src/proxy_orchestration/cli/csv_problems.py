@@ -51,7 +51,7 @@ class CsvFileError(Exception):
 
     def __init__(self, name: str, problems: Sequence[CsvProblem]) -> None:
         self.name = name
-        self.problems = tuple(problems)
+        self.problems: tuple[CsvProblem, ...] = tuple(problems)
         super().__init__(self._told())
 
     def _told(self) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 
 class store_now(FunctionElement[float]):  # noqa: N801 - reads like the SQL function it is
@@ -20,8 +21,8 @@ class store_now(FunctionElement[float]):  # noqa: N801 - reads like the SQL func
     The store's own clock, in seconds since 1970 with fractions.
     """
 
-    type = Double()
-    inherit_cache = True
+    type: TypeEngine[float] = Double()
+    inherit_cache: bool | None = True
 
 
 @compiles(store_now, "sqlite")

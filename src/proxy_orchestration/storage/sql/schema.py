@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-metadata = MetaData(
+metadata: MetaData = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_N_label)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -49,8 +49,8 @@ class Instant(TypeDecorator[datetime]):
     An aware moment: `timestamptz` where the database has it, ISO 8601 text in UTC on SQLite.
     """
 
-    impl = Text
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = Text
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """
@@ -80,7 +80,7 @@ def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - 
     return value.astimezone(UTC).isoformat() if dialect.name == "sqlite" else value
 
 
-batch_keys = Table(
+batch_keys: Table = Table(
     "batch_keys",
     metadata,
     Column("organization_id", Text, primary_key=True),
@@ -91,7 +91,7 @@ batch_keys = Table(
     sqlite_with_rowid=False,
 )
 
-batches = Table(
+batches: Table = Table(
     "batches",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -106,7 +106,7 @@ batches = Table(
     Index("ix_batches_of_coordinator", "organization_id", "coordinator_id", "submitted_at", "id"),
 )
 
-items = Table(
+items: Table = Table(
     "items",
     metadata,
     Column("batch", Integer, ForeignKey("batches.id"), primary_key=True),
@@ -117,7 +117,7 @@ items = Table(
     sqlite_with_rowid=False,
 )
 
-runs = Table(
+runs: Table = Table(
     "runs",
     metadata,
     Column("batch", Integer, ForeignKey("batches.id"), primary_key=True),
@@ -146,7 +146,7 @@ Index(
     postgresql_where=runs.c.settled_at.is_(None),
 )
 
-work = Table(
+work: Table = Table(
     "work",
     metadata,
     Column("batch", Integer, primary_key=True),
@@ -158,7 +158,7 @@ work = Table(
     sqlite_with_rowid=False,
 )
 
-outcomes = Table(
+outcomes: Table = Table(
     "outcomes",
     metadata,
     Column("batch", Integer, primary_key=True),
@@ -179,7 +179,7 @@ outcomes = Table(
     sqlite_with_rowid=False,
 )
 
-audit_events = Table(
+audit_events: Table = Table(
     "audit_events",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -195,7 +195,7 @@ Index(
     postgresql_where=text("delivered = false"),
 )
 
-activities = Table(
+activities: Table = Table(
     "activities",
     metadata,
     Column("activity_id", Text, primary_key=True),
