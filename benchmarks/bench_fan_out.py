@@ -58,7 +58,7 @@ async def bare_pool(handler: Handler, size: int, cap: int) -> None:
 
     async def work() -> None:
         for item in items:
-            results.append(await handler(item))  # noqa: PERF401 - other workers append meanwhile
+            results.append(await handler(item))
 
     async with anyio.create_task_group() as crew:
         for _ in range(cap):

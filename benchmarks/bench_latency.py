@@ -31,7 +31,7 @@ from proxy_orchestration.storage.sql import SqlActivityRepository
 CAP: Final = 20
 SLOW, SLOW_ITEMS = 0.05, 400
 QUICK, QUICK_ITEMS = 0.001, 4000
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 MEMORY, EMPTY, FILLED = "memory", "SQLite, empty", "SQLite, 100 settled batches"
 
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[ActivityRepository]]

@@ -21,7 +21,7 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
-STORIES: Final = ("fan_out", "whole", "latency", "durable", "memory", "answers", "doubt")
+STORIES: Final = ("fan_out", "whole", "latency", "durable", "memory", "answers", "doubt", "profile")
 LIBRARIES: Final = ("anyio", "attrs", "sqlalchemy", "aiometer", "aiostream", "trio")
 
 
@@ -29,7 +29,7 @@ def write_into_page(name: str, text: str) -> None:
     """
     Put the text between the page's markers of that name.
     """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    begin, end = f"<!-- {name} begins -->", f"<!-- {name} ends -->"
     page = PAGE.read_text(encoding="utf-8")
     between = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     assert between.search(page), f"{PAGE.name} has no markers for {name}"
