@@ -4,6 +4,7 @@ import pytest
 from proxy_orchestration import (
     BatchLeasedError,
     BatchNotFoundError,
+    BatchStateError,
     BulkSettings,
     BulkStatus,
     ItemState,
@@ -420,3 +421,22 @@ async def test_serve_survives_a_store_that_fails_for_a_while(scene, caplog):
 
     assert BulkStatus.SUCCESS is result.status
     assert "Free space." in caplog.text
+
+
+async def test_a_store_that_fails_while_leaving_does_not_hide_why(scene, caplog):
+    """
+    The first error is the host's; what fails after it is logged.
+    """
+    scene.settings = BulkSettings(max_concurrency=1, max_undurable=1)
+    gone = RepositoryUnavailableError("The file was deleted.", advice="Put it back.")
+
+    def after(point):
+        if point.number > 2:
+            raise gone if point.number == 3 else BatchStateError("batch", "twice.")
+
+    scene.repository = FaultyActivityRepository(scene.repository, after=after)
+
+    with pytest.raises(RepositoryUnavailableError, match="deleted"):
+        await scene.orchestrator().submit_bulk_registration(scene.request(6), actor=scene.actor)
+
+    assert "could not release run 1" in caplog.text

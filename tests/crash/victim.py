@@ -96,7 +96,7 @@ class Moments:
         """
         Return whether the strike stops the process and does not kill it.
         """
-        return self.strike["signal"] == signal.SIGSTOP
+        return bool(self.strike["signal"] == signal.SIGSTOP)
 
 
 @attrs.define(eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -138,13 +138,7 @@ class Registrations(RuleBasedStateMachine):
         death=_deaths,
     )
     def retry(
-        self,
-        *,
-        batch_id: str,
-        chosen: set[int] | None,
-        seen: str,
-        drive: bool,
-        death: tuple[int, str] | None,
+        self, *, batch_id: str, chosen: set[int] | None, seen: str, drive: bool, death: tuple[int, str] | None
     ) -> None:
         """
         Retry what failed, or what is named, if the batch is in a state for it.
@@ -386,18 +380,24 @@ def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set
     return {BulkStatus.TOTAL_FAILURE}
 
 
-@pytest.mark.parametrize(("world_type", "examples"), [("MemoryWorld", 80), ("SqliteWorld", 30)])
-def test_random_commands_keep_every_promise(worlds: ModuleType, world_type: str, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("world_type", "examples", "phases"),
+    # Threads make a file's commits differ from run to run, so that shrinking would lead nowhere.
+    [("MemoryWorld", 80, [Phase.generate, Phase.shrink]), ("SqliteWorld", 30, [Phase.generate])],
+)
+def test_random_commands_keep_every_promise(
+    worlds: ModuleType, world_type: str, examples: int, phases: list[Phase]
+) -> None:
     """
     Whatever is asked in whatever order, whoever dies: nothing is lost, doubled or undone.
     """
     if world_type == "SqliteWorld":
         pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
+
+    class Chosen(Registrations):
+        def __init__(self) -> None:
+            super().__init__(worlds, world_type)
+
     run_state_machine_as_test(
-        lambda: Registrations(worlds, world_type),
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=25,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        ),
+        Chosen, settings=settings(max_examples=examples, stateful_step_count=25, phases=phases)
     )

@@ -7,7 +7,7 @@ Loaded by `conftest.py`, since test folders are no packages.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -64,7 +64,7 @@ class Character:
 
     first: Callable[[], Reply]
     later: Callable[[], Reply]
-    ends: frozenset[ItemState] = attrs.field(converter=frozenset)
+    ends: Collection[ItemState]
 
 
 CHARACTERS: Final[Mapping[str, Character]] = {

@@ -19,7 +19,7 @@ import attrs
 from proxy_orchestration._concurrency import Hints, Listener, WorkPool, open_crew
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.attempts import Attempt, StopReason, never_begun
 from proxy_orchestration.registration.attendant import Attendant
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
@@ -204,7 +204,7 @@ class RunDriver:
     async def _leave_quietly(self) -> None:
         try:
             await self._bounded(self._leave)
-        except (RepositoryUnavailableError, LeaseLostError) as error:
+        except OrchestrationError as error:
             _log.warning(
                 "could not release run %d of batch %s: %s",
                 self.lease.run,
