@@ -10,7 +10,7 @@ from proxy_orchestration import (
     RetryPolicy,
 )
 from proxy_orchestration.registration.runs import Commit
-from proxy_orchestration.testing import hang, lose_reply, slow, succeed, unavailable
+from proxy_orchestration.testing import hang, lose_reply, not_seen, slow, succeed, unavailable
 
 
 async def cancel_in_flight(scene, mentors=10, *, settings=None, script=None):
@@ -214,3 +214,15 @@ async def test_a_cancelling_batch_whose_driver_died_is_finished_by_another(scene
     assert CancelReport(never_started=3, finished=0, in_doubt=2, already_settled=0) == report
     assert 0 == len(scene.service.calls)
     assert scene.clock.monotonic() >= 30.0
+
+
+async def test_a_last_look_up_that_sees_nothing_leaves_the_item_unknown(lookup_scene):
+    """
+    "Not seen" is no proof, and after a cancel nothing is repeated.
+    """
+    lookup_scene.service.lookup_script = lambda *_: not_seen()
+
+    _, result = await cancel_in_flight(lookup_scene, script=lambda *_: hang())
+
+    assert {ItemState.UNKNOWN: 2, ItemState.CANCELLED: 8} == dict(result.counts)
+    assert (2, 2) == (len(lookup_scene.service.calls), len(lookup_scene.service.lookups))

@@ -383,7 +383,7 @@ def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set
 @pytest.mark.parametrize(
     ("world_type", "examples", "phases"),
     # Threads make a file's commits differ from run to run, so that shrinking would lead nowhere.
-    [("MemoryWorld", 80, [Phase.generate, Phase.shrink]), ("SqliteWorld", 30, [Phase.generate])],
+    [("MemoryWorld", 80, [Phase.generate, Phase.shrink]), ("SqliteWorld", 20, [Phase.generate])],
 )
 def test_random_commands_keep_every_promise(
     worlds: ModuleType, world_type: str, examples: int, phases: list[Phase]
@@ -399,5 +399,5 @@ def test_random_commands_keep_every_promise(
             super().__init__(worlds, world_type)
 
     run_state_machine_as_test(
-        Chosen, settings=settings(max_examples=examples, stateful_step_count=25, phases=phases)
+        Chosen, settings=settings(max_examples=examples, stateful_step_count=40, phases=phases)
     )

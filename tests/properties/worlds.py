@@ -53,7 +53,7 @@ PHONE_CALL: Final = attrs.evolve(VISIT, activity_type="call")
 
 _SETTINGS: Final = BulkSettings(max_concurrency=2, max_undurable=1, retry=RetryPolicy(initial=0.0))
 _A_LONG_TIME: Final = 1000.0
-_LONGEST_COMMAND: Final = 20.0
+_LONGEST_COMMAND: Final = 5.0
 
 
 @attrs.frozen

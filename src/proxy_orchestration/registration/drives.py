@@ -93,13 +93,12 @@ class Drives:
         """
         with self.progress.listen(batch_id) as listener:
             while True:
-                acquisition = await self.acquire(batch_id, run)
-                match acquisition:
-                    case Lease():
-                        await self.drive_while_leased(acquisition)
+                match await self.acquire(batch_id, run):
+                    case Lease() as lease:
+                        await self.drive_while_leased(lease)
                     case LeaseHeld(remaining=remaining):
                         await listener.wait(self.clock, min(remaining, self.settings.poll_interval))
-                    case RunSettled():
+                    case _:
                         return
 
     async def deliver(self, event: AuditEvent) -> bool:

@@ -294,7 +294,9 @@ class AuditOutbox(Protocol):
         """
         Return undelivered events that nobody holds, and hold them for `hold` seconds.
 
-        A hold of 0 seconds is over at once. Of two callers at once only one gets an event.
+        Those whose hold ended first come first, so that one that is never
+        taken keeps no other waiting. A hold of 0 seconds is over at once. Of
+        two callers at once only one gets an event.
         """
         ...
 

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.registration.drives import Drives
-from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld, RunSettled
+from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
 
 _PAGE = 100
 _RENEWED = 0.1
@@ -80,13 +80,13 @@ class Resumption:
                 match await self.drives.acquire(found.batch_id, found.run):
                     case Lease() as lease:
                         return lease
-                    case RunSettled():
-                        return None
                     case LeaseHeld(fence=fence, remaining=remaining):
                         renewed = clock.monotonic() + remaining > ends + _RENEWED
                         if renewed or fence != found.fence:
                             return None
                         await listener.wait(clock, min(remaining, self.drives.settings.poll_interval))
+                    case _:
+                        return None
 
 
 @attrs.define(eq=False, kw_only=True)

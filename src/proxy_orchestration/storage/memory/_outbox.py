@@ -33,14 +33,15 @@ class MemoryAuditOutbox:
 
     async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
         """
-        Return free events, the oldest first, and hold them.
+        Return free events, those that were free first, and hold them.
         """
         await checkpoint()
         now = self.clock.monotonic()
-        free = [held for held in self._outbox.values() if held.held_until <= now][:limit]
-        for held in free:
+        free = [held for held in self._outbox.values() if held.held_until <= now]
+        claimed = sorted(free, key=lambda held: held.held_until)[:limit]
+        for held in claimed:
             held.held_until = now + hold
-        return [held.event for held in free]
+        return [held.event for held in claimed]
 
     async def audit_wait(self) -> float | None:
         """

@@ -1,0 +1,143 @@
+import pickle
+from datetime import UTC, date, datetime
+
+import pytest
+
+from proxy_orchestration import (
+    Actor,
+    BulkRegistrationRequest,
+    BulkSettings,
+    ProxyActivity,
+    RegistrationEntry,
+    RegistrationReceipt,
+    RetryPolicy,
+    Role,
+)
+from proxy_orchestration._frozen_json import FrozenMapping, freeze
+
+DAY = date(2026, 1, 1)
+
+
+def activity(**changes):
+    """
+    Return an activity with these fields changed.
+    """
+    fields = {"activity_type": "visit", "activity_date": DAY, "duration_minutes": 30, **changes}
+    return ProxyActivity(**fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "told"),
+    [
+        ({"activity_type": ""}, ValueError, "activity_type"),
+        ({"activity_type": " visit"}, ValueError, "blanks"),
+        ({"activity_type": "x" * 201}, ValueError, "200"),
+        ({"activity_type": 7}, TypeError, "string"),
+        ({"activity_date": datetime(2026, 1, 1, tzinfo=UTC)}, TypeError, "a date, not a datetime"),
+        ({"activity_date": "2026-01-01"}, TypeError, "not a str"),
+        ({"duration_minutes": 0}, ValueError, "from 1 on"),
+        ({"duration_minutes": True}, ValueError, "from 1 on"),
+        ({"duration_minutes": 1.5}, ValueError, "from 1 on"),
+        ({"notes": None}, TypeError, "notes must be a string"),
+        ({"details": {"when": DAY}}, TypeError, "no JSON value"),
+        ({"details": {1: "x"}}, TypeError, "keys must be strings"),
+        ({"details": {"share": float("nan")}}, ValueError, "NaN"),
+        ({"details": {"share": [float("inf")]}}, ValueError, "infinity"),
+    ],
+)
+def test_an_activity_refuses_what_makes_no_sense(changes, error, told):
+    """
+    The error names the field and what it must be.
+    """
+    with pytest.raises(error, match=told):
+        activity(**changes)
+
+
+def test_notes_and_details_never_show_in_a_repr():
+    """
+    They are personal data.
+    """
+    shown = repr(activity(notes="Kari's notes", details={"phone": "555"}))
+
+    assert "Kari" not in shown
+    assert "555" not in shown
+
+
+def test_details_are_kept_immutable():
+    """
+    Lists become tuples, mappings frozen ones; changing the source changes nothing.
+    """
+    source = {"places": ["a", {"b": 1}], "none": None, "half": 0.5}
+    kept = activity(details=source).details
+    source["places"].append("c")
+
+    assert ("a", {"b": 1}) == kept["places"]
+    assert 3 == len(kept)
+    assert pickle.loads(pickle.dumps(kept)) == kept  # noqa: S301 - our own bytes
+    assert hash(freeze({"a": 1})) == hash(FrozenMapping({"a": 1}))
+    assert "FrozenMapping(half" in repr(FrozenMapping({"half": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"call_timeout": 0}, "above 0"),
+        ({"call_timeout": float("inf")}, "finite"),
+        ({"cancel_grace": -1}, "0 or more"),
+        ({"time_budget": 0}, "above 0"),
+        ({"lease_ttl": True}, "finite number"),
+    ],
+)
+def test_settings_refuse_what_cannot_work(settings, told):
+    """
+    Before anything is started.
+    """
+    with pytest.raises(ValueError, match=told):
+        BulkSettings(**settings)
+
+
+@pytest.mark.parametrize("policy", [{"jitter": 1.5}, {"max_attempts": 0}, {"initial": -1}, {"multiplier": 0}])
+def test_a_retry_policy_refuses_what_cannot_work(policy):
+    """
+    Each field has its bound.
+    """
+    with pytest.raises(ValueError, match=r"must be|<="):
+        RetryPolicy(**policy)
+
+
+def test_a_delay_never_exceeds_its_maximum_however_many_attempts():
+    """
+    Also where the power is beyond any number.
+    """
+    policy = RetryPolicy(max_attempts=10_000, multiplier=1e300, jitter=0.0)
+
+    assert 30.0 == policy.delay_before(9_999, key="k")
+    assert 99.0 == policy.delay_before(2, key="k", retry_after=99.0)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Actor(user_id="", roles=[Role.COORDINATOR], organization_id="o"),
+        lambda: Actor(user_id="u", roles=["emperor"], organization_id="o"),
+        lambda: RegistrationEntry(" ", activity()),
+        lambda: RegistrationReceipt(registration_id="r", activity_id=""),
+        lambda: BulkRegistrationRequest(entries=[], label="x" * 201),
+        lambda: BulkRegistrationRequest(entries=[], idempotency_key=""),
+    ],
+)
+def test_identifiers_are_checked_at_the_door(build):
+    """
+    An empty id would be written for ever.
+    """
+    with pytest.raises(ValueError, match=r"\w"):
+        build()
+
+
+def test_an_entry_needs_an_activity():
+    """
+    Not a dictionary that looks like one.
+    """
+    with pytest.raises(TypeError):
+        RegistrationEntry("mentor-1", {"activity_type": "visit"})
