@@ -112,7 +112,10 @@ async def our_pool(
 
     async def attend() -> None:
         while True:
-            if pool.put(await handler(await pool.take())):
+            item = pool.take_nowait()
+            if item is None:
+                item = await pool.take()
+            if pool.put(await handler(item)):
                 await checkpoint()
 
     seen = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 import anyio
@@ -27,7 +28,7 @@ _MOST_NEWS: Final = 16
 @asynccontextmanager
 async def open_crew() -> AsyncIterator[TaskGroup]:
     """
-    Open a task group from which a lone failure leaves as itself.
+    Open a task group from which a lone failure leaves as itself, and of several alike the first.
     """
     try:
         async with anyio.create_task_group() as crew:
@@ -36,10 +37,17 @@ async def open_crew() -> AsyncIterator[TaskGroup]:
         raise _lone(group) from None
 
 
-def _lone(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _lone(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaves = list(_leaves(group))
+    return leaves[0] if len({type(leaf) for leaf in leaves}) == 1 else group
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
 
 
 async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> bool:
@@ -64,15 +72,17 @@ class WorkPool(Generic[T, R]):
     """
     A queue for a fixed number of workers, and the mailbox of what they finish.
 
-    Workers loop over `take` and `put`; one collector loops over `finished`.
-    No task, lock or buffer is made per item. For one event loop.
+    Workers loop over `take_nowait`, or `take` when there is nothing, and
+    `put`; one collector loops over `news` and `first_finished`. No task, lock
+    or buffer is made per item. For one event loop.
     """
 
     def __init__(self) -> None:
         self._todo: deque[T] = deque()
         self._done: deque[R] = deque()
         self._more = anyio.Event()
-        self._news = anyio.Event()
+        self._is_news = False
+        self._collector: anyio.Event | None = None
 
     @property
     def waiting(self) -> int:
@@ -96,6 +106,12 @@ class WorkPool(Generic[T, R]):
         self._todo.clear()
         return items
 
+    def take_nowait(self) -> T | None:
+        """
+        Return the next item, or `None` if there is none now.
+        """
+        return self._todo.popleft() if self._todo else None
+
     async def take(self) -> T:
         """
         Return the next item, waiting for one.
@@ -111,27 +127,32 @@ class WorkPool(Generic[T, R]):
         Deliver a result; return whether the worker should let others run now.
         """
         self._done.append(result)
-        self._news.set()
+        self.nudge()
         return len(self._done) % _FAIR_BACKLOG == 0
 
     def nudge(self) -> None:
         """
-        Wake the collector although nothing is finished.
+        Wake the collector, be something finished or not.
         """
-        self._news.set()
+        self._is_news = True
+        if self._collector is not None:
+            self._collector.set()
+            self._collector = None
 
     async def news(self) -> None:
         """
         Return when something was put or a nudge came since the last return.
         """
-        await self._news.wait()
-        self._news = anyio.Event()
+        if not self._is_news:
+            self._collector = anyio.Event()
+            await self._collector.wait()
+        self._is_news = False
 
     def first_finished(self, limit: int) -> tuple[R, ...]:
         """
         Return the oldest results, at most `limit`, and leave them in the mailbox.
         """
-        return tuple(self._done[index] for index in range(min(limit, len(self._done))))
+        return tuple(islice(self._done, limit))
 
     def forget_finished(self, count: int) -> None:
         """
@@ -179,21 +200,24 @@ class Listener(Generic[T]):
     def __init__(self) -> None:
         self._heard = anyio.Event()
         self._news: deque[T] = deque(maxlen=_MOST_NEWS)
+        self._bare_hint = False
 
     def hear(self, news: T | None = None) -> None:
         """
         Take the hint, and its news if it has any.
         """
-        if news is not None:
+        if news is None:
+            self._bare_hint = True
+        else:
             self._news.append(news)
         self._heard.set()
 
-    @property
-    def has_news(self) -> bool:
+    def take_bare_hint(self) -> bool:
         """
-        Return whether there is news to take.
+        Return whether a hint without news came since the last time this was asked.
         """
-        return bool(self._news)
+        bare, self._bare_hint = self._bare_hint, False
+        return bare
 
     def take_news(self) -> Iterator[T]:
         """

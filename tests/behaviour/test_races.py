@@ -7,9 +7,11 @@ from proxy_orchestration import (
     BulkStatus,
     ItemState,
     RegistrationReceipt,
+    RepositoryUnavailableError,
 )
+from proxy_orchestration._concurrency import Hints, open_crew
 from proxy_orchestration.storage.memory import MemoryActivityRepository
-from proxy_orchestration.testing import hang
+from proxy_orchestration.testing import FaultyActivityRepository, hang
 
 
 async def nothing(*_args, **_kwargs):
@@ -162,3 +164,58 @@ async def test_resuming_passes_over_a_run_that_has_just_settled(scene):
     assert () == await scene.orchestrator().resume_interrupted()
     assert 2 == len(scene.service.calls)
     assert accepted.batch_id == found[0].batch_id
+
+
+async def test_a_store_that_fails_two_batches_at_once_is_one_error(scene):
+    """
+    The host catches the error it knows, not a group of them.
+    """
+    for number in range(2):
+        await scene.orchestrator().submit_bulk_registration(
+            scene.request(2, f"k{number}"), actor=scene.actor, drive=False
+        )
+    gone = RepositoryUnavailableError("The disk is full.", advice="Free space.")
+
+    def before(point):
+        if point.method == "commit":
+            raise gone
+
+    scene.repository = FaultyActivityRepository(scene.repository, before=before)
+
+    with pytest.raises(RepositoryUnavailableError, match="full"):
+        await scene.orchestrator().resume_interrupted()
+
+
+async def test_failures_of_different_kinds_stay_a_group():
+    """
+    None of them may hide another.
+    """
+
+    async def fail(error):
+        raise error
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with open_crew() as crew:
+            crew.start_soon(fail, KeyError("a"))
+            crew.start_soon(fail, ValueError("b"))
+
+    assert {KeyError, ValueError} == {type(error) for error in caught.value.exceptions}
+
+
+async def test_the_last_page_and_the_end_may_come_in_one_wait(scene):
+    """
+    The watcher does not wait for a poll to learn that the run has settled.
+    """
+    with Hints().listen("batch") as listener:
+        listener.hear("the last page")
+        listener.hear()
+        assert await listener.wait(scene.clock, 1.0)
+        assert ["the last page"] == list(listener.take_news())
+        assert listener.take_bare_hint()
+        assert not listener.take_bare_hint()
+
+    async with scene.orchestrator().stream_bulk_registration(scene.request(1), actor=scene.actor) as run:
+        updates = [update async for update in run]
+
+    assert 1 == len(updates)
+    assert 0.0 == scene.clock.monotonic()

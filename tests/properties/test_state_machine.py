@@ -33,7 +33,6 @@ from proxy_orchestration import (
     StaleRunError,
 )
 
-_EVERYTHING = 1000
 _RETRYABLE = {ItemState.FAILED, ItemState.UNKNOWN}
 _FAIL_FIRST = {"torn", "odd"}
 _MAY_CHANGE_KEY = {"poor", "busy", "dull"}
@@ -329,9 +328,7 @@ class Registrations(RuleBasedStateMachine):
         return self.host.ask(lambda store: store.read_result(batch.batch_id))
 
     def _log(self, batch: Batch) -> list[BulkProgressUpdate]:
-        return list(
-            self.host.ask(lambda store: store.read_updates(batch.batch_id, after=0, limit=_EVERYTHING))
-        )
+        return list(self.host.ask(lambda store: store.read_updates(batch.batch_id, after=0, limit=1000)))
 
     @contextmanager
     def _refused(self, reasons: Mapping[type[OrchestrationError], bool]) -> Iterator[None]:
@@ -375,9 +372,8 @@ def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set
         return {BulkStatus.SUCCESS}
     if not present & (_RETRYABLE | {ItemState.SUCCEEDED}):
         return {BulkStatus.NEEDS_REVIEW}
-    if ItemState.SUCCEEDED in present:
-        return {BulkStatus.PARTIAL_SUCCESS}
-    return {BulkStatus.TOTAL_FAILURE}
+    partial = ItemState.SUCCEEDED in present
+    return {BulkStatus.PARTIAL_SUCCESS if partial else BulkStatus.TOTAL_FAILURE}
 
 
 @pytest.mark.parametrize(

@@ -253,8 +253,7 @@ class Host:
 
         try:
             anyio.run(live, backend=self.backend)
-        except* RepositoryUnavailableError:
-            # A group where several batches were driven at once.
+        except RepositoryUnavailableError:
             if death is None or not death.came:
                 raise
         finally:

@@ -86,7 +86,10 @@ class Attendant:
     async def _attend_until_cut(self, pool: WorkPool[WorkItem, ItemOutcome]) -> None:
         while not self._scope.cancel_called:
             if self._attempt is None:
-                self._attempt = Attempt.at(await pool.take(), batch_id=self.batch_id)
+                work = pool.take_nowait()
+                if work is None:
+                    work = await pool.take()
+                self._attempt = Attempt.at(work, batch_id=self.batch_id)
             outcome = await self._pursue(self._attempt)
             self._attempt = None
             if pool.put(outcome):

@@ -85,7 +85,7 @@ class BatchRun:
             if self._must_look and await self._look():
                 return
             heard = await self._listener.wait(self._clock, self._poll_interval)
-            self._must_look = not (heard and self._listener.has_news)
+            self._must_look = self._listener.take_bare_hint() or not heard
 
     async def _look(self) -> bool:
         """

@@ -5,6 +5,7 @@ Engines as this store needs them: SQLite durable, and with transactions that beg
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 BUSY_SECONDS: Final = 10
 """How long a SQLite connection waits for another process's write."""
+
+_BUSY_PAUSE: Final = 0.01
 
 _BEGIN: Final = "proxy_orchestration_begin"
 
@@ -57,13 +60,23 @@ def database_file(engine: Engine) -> Path | None:
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
     connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
+    for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+    _keep_a_write_ahead_log(connection)
+
+
+def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
+    # Changing the mode of a new file needs it alone, and does not heed the busy timeout.
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= give_up:
+                raise
+            time.sleep(_BUSY_PAUSE)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
