@@ -194,10 +194,13 @@ async def test_failures_of_different_kinds_stay_a_group():
     async def fail(error):
         raise error
 
-    with pytest.raises(BaseExceptionGroup) as caught:
+    async def fail_twice():
         async with open_crew() as crew:
             crew.start_soon(fail, KeyError("a"))
             crew.start_soon(fail, ValueError("b"))
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await fail_twice()
 
     assert {KeyError, ValueError} == {type(error) for error in caught.value.exceptions}
 
