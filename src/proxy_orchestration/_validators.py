@@ -17,13 +17,14 @@ def is_identifier(instance: object, attribute: attrs.Attribute[Any], value: obje
     """
     Accept a string of 1 to 200 characters that is not blank at either end.
     """
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_IDENTIFIER and value == value.strip():
+        return
     name = f"{type(instance).__name__}.{attribute.name}"
     if not isinstance(value, str):
         msg = f"{name} must be a string, not {type(value).__name__}"
         raise TypeError(msg)
-    if not value or value != value.strip() or len(value) > _LONGEST_IDENTIFIER:
-        msg = f"{name} must have 1 to {_LONGEST_IDENTIFIER} characters and no blanks at its ends"
-        raise ValueError(msg)
+    msg = f"{name} must have 1 to {_LONGEST_IDENTIFIER} characters and no blanks at its ends"
+    raise ValueError(msg)
 
 
 def is_positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - any number

@@ -109,7 +109,8 @@ class Attendant:
                 return await self._conclude(attempt, stop)
             if attempt.rounds >= self.settings.retry.max_attempts:
                 return given_up(attempt, now=self.clock.now())
-            await self._back_off(attempt)
+            if attempt.delay:
+                await self._back_off(attempt)
             step = await self._ask(attempt, self._next_question(attempt))
             if isinstance(step, ItemOutcome):
                 return step
@@ -134,7 +135,8 @@ class Attendant:
         Ask the service; return the item's outcome, or the seconds to wait before asking further.
         """
         step: ItemOutcome | float
-        await self._enter_calls()
+        if not self._enters_calls_at_once():
+            await self._wait_for_a_call()
         try:
             self._stage = _Stage.ASKING
             self.deadline = self.clock.monotonic() + self.settings.call_timeout
@@ -152,12 +154,16 @@ class Attendant:
         self.deadline = math.inf
         return step
 
-    async def _enter_calls(self) -> None:
+    def _enters_calls_at_once(self) -> bool:
         try:
             self.limiter.acquire_on_behalf_of_nowait(self)
         except anyio.WouldBlock:
-            self._stage = _Stage.WAITING
-            await self.limiter.acquire_on_behalf_of(self)
+            return False
+        return True
+
+    async def _wait_for_a_call(self) -> None:
+        self._stage = _Stage.WAITING
+        await self.limiter.acquire_on_behalf_of(self)
 
     async def _call(self, attempt: Attempt) -> RegistrationReceipt:
         attempt.calls += 1
@@ -196,10 +202,9 @@ class Attendant:
 
     async def _back_off(self, attempt: Attempt) -> None:
         delay, attempt.delay = attempt.delay, 0.0
-        if delay > 0:
-            self._stage = _Stage.WAITING
-            await self.clock.sleep(delay)
-            self._stage = _Stage.FREE
+        self._stage = _Stage.WAITING
+        await self.clock.sleep(delay)
+        self._stage = _Stage.FREE
 
 
 def _checked(receipt: object, attempt: Attempt) -> RegistrationReceipt:

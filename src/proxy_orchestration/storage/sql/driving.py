@@ -57,7 +57,7 @@ _MOVE_WATERMARK = (
     .values(claimed=runs.c.claimed + bindparam("further"))
 )
 _RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
-_UNSETTLED_WORK = (
+_WORK = (
     select(work.c.item, items.c.mentor_id, items.c.activity, work.c.epoch, work.c.in_doubt, work.c.position)
     .join(items, and_(items.c.batch == work.c.batch, items.c.position == work.c.item))
     .where(
@@ -65,14 +65,14 @@ _UNSETTLED_WORK = (
         work.c.run == bindparam("r"),
         work.c.position > bindparam("low"),
         work.c.position <= bindparam("high"),
-        ~exists().where(
-            outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
-        ),
     )
     .order_by(work.c.position)
-    .limit(bindparam("most"))
 )
-_WORK_WIDTH: Final = 5
+_UNSETTLED_WORK = _WORK.where(
+    ~exists().where(
+        outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
+    )
+).limit(bindparam("most"))
 _NO_LIMIT: Final = 2**31 - 1
 _SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
 _OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
@@ -112,7 +112,9 @@ def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> A
 
 
 def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
-    begun = _work(connection, batch=run.batch, run=run.run, low=0, high=run.claimed, most=_NO_LIMIT)
+    begun = connection.execute(
+        _UNSETTLED_WORK, {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": _NO_LIMIT}
+    ).all()
     return Lease(
         batch_id=batch_id,
         run=run.run,
@@ -121,7 +123,7 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         run_items=run.run_items,
         base=run.base,
         tail=run.tail,
-        begun=tuple(item for item, _ in begun),
+        begun=tuple(map(work_item, begun)),
         cancel_wished=run.cancel_wished_at is not None,
         driven_for=run.driven_for,
     )
@@ -154,7 +156,7 @@ def commit(connection: Connection, lease: Lease, write: Commit) -> Committed:
             after=run.tail - len(write.outcomes),
         )
     cancel_wished = run.cancel_wished_at is not None
-    claimed = _claim(connection, run, lease.run, write.claim, fill_up=cancel_wished)
+    claimed = _claim(connection, run, lease.run, write.claim, cancel_wished=cancel_wished)
     return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
 
 
@@ -164,31 +166,25 @@ def _claim(
     number: int,
     claim: int,
     *,
-    fill_up: bool,
+    cancel_wished: bool,
 ) -> tuple[WorkItem, ...]:
     """
-    Read what the watermark has just passed; after a cancel, pass on over what was settled by it.
+    Read what the watermark has just passed.
+
+    Nothing above it has an outcome, unless a cancel came: then what the
+    cancel settled is passed over, and the watermark moves on for that.
     """
     if not claim:
         return ()
-    key = {"batch": run.batch, "run": number}
-    rows = _work(connection, **key, low=run.claimed - claim, high=run.claimed, most=claim)
-    if fill_up and len(rows) < claim:
-        more = _work(connection, **key, low=run.claimed, high=_NO_LIMIT, most=claim - len(rows))
-        if more:
-            further = more[-1][1] - run.claimed
-            connection.execute(_MOVE_WATERMARK, {"b": run.batch, "r": number, "further": further})
-        rows = [*rows, *more]
-    return tuple(item for item, _ in rows)
-
-
-def _work(  # noqa: PLR0913 - a range of one run's work
-    connection: Connection, *, batch: int, run: int, low: int, high: int, most: int
-) -> list[tuple[WorkItem, int]]:
-    rows = connection.execute(
-        _UNSETTLED_WORK, {"b": batch, "r": run, "low": low, "high": high, "most": most}
-    ).all()
-    return [(work_item(row[:_WORK_WIDTH]), row[_WORK_WIDTH]) for row in rows]
+    key = {"b": run.batch, "r": number, "low": run.claimed - claim}
+    if not cancel_wished:
+        rows = connection.execute(_WORK, {**key, "high": run.claimed}).all()
+        return tuple(map(work_item, rows))
+    rows = connection.execute(_UNSETTLED_WORK, {**key, "high": _NO_LIMIT, "most": claim}).all()
+    if rows and rows[-1].position > run.claimed:
+        further = rows[-1].position - run.claimed
+        connection.execute(_MOVE_WATERMARK, {"b": run.batch, "r": number, "further": further})
+    return tuple(map(work_item, rows))
 
 
 def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) -> AuditEvent:  # noqa: ANN401 - a moment

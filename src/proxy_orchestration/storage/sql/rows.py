@@ -5,6 +5,7 @@ Between rows and the library's values.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Dialect
@@ -45,11 +46,11 @@ def actor_of(text: str) -> Actor:
     )
 
 
-def work_item(row: tuple[Any, ...]) -> WorkItem:
+def work_item(row: Sequence[Any]) -> WorkItem:
     """
-    Return the work item of a row (item, mentor id, activity, epoch, in doubt).
+    Return the work item of a row (item, mentor id, activity, epoch, in doubt, position).
     """
-    item, mentor_id, activity, epoch, in_doubt = row
+    item, mentor_id, activity, epoch, in_doubt, _position = row
     return WorkItem(
         item=item,
         mentor_id=mentor_id,
