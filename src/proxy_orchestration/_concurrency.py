@@ -4,6 +4,7 @@ Task groups, worker pools and wake-ups that several rooms share.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from proxy_orchestration.clock import Clock
+from proxy_orchestration.errors import LeaseLostError, OrchestrationError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,26 +30,78 @@ _MOST_NEWS: Final = 16
 @asynccontextmanager
 async def open_crew() -> AsyncIterator[TaskGroup]:
     """
-    Open a task group from which a lone failure leaves as itself, and of several alike the first.
+    Open a task group from which a lone failure leaves as itself.
+
+    Of several of this library's errors the one leaves that a caller can act
+    on; failures of other kinds stay a group, since none may hide another.
     """
+    foremost: BaseException
     try:
         async with anyio.create_task_group() as crew:
             yield crew
     except BaseExceptionGroup as group:
-        raise _lone(group) from None
-
-
-def _lone(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    leaves = list(_leaves(group))
-    return leaves[0] if len({type(leaf) for leaf in leaves}) == 1 else group
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
+        foremost = _foremost(group)
     else:
-        yield error
+        return
+    raise foremost  # outside the handler, so that its own cause stays
+
+
+def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    cancelled = anyio.get_cancelled_exc_class()
+    errors = [error for error in group.exceptions if not isinstance(error, cancelled)]
+    if len(errors) == 1:
+        return errors[0]
+    if errors and all(isinstance(error, OrchestrationError) for error in errors):
+        return next((error for error in errors if isinstance(error, LeaseLostError)), errors[0])
+    return group
+
+
+def is_being_cancelled() -> bool:
+    """
+    Tell whether the present task is cancelled, by a scope of ours or by the host.
+    """
+    return anyio.current_effective_deadline() == -math.inf
+
+
+def comes_from_callee(error: BaseException) -> bool:
+    """
+    Tell whatever called code may raise from the cancellation of this task, and from an exit.
+
+    A callee may make up a cancellation of its own, and its task groups may
+    mix ours with its errors.
+    """
+    cancelled = anyio.get_cancelled_exc_class()
+    if isinstance(error, cancelled):
+        return not is_being_cancelled()
+    if isinstance(error, BaseExceptionGroup):
+        return error.split((Exception, cancelled))[1] is None
+    return isinstance(error, Exception)
+
+
+async def complete(write: Callable[[], Awaitable[T]], *, clock: Clock, seconds: float) -> T:
+    """
+    Do a write to its end although this task is cancelled, but not for ever.
+
+    The write has a task of its own, since asyncio's own way to cancel a task
+    does not heed a shield.
+
+    Raises:
+        TimeoutError: it did not end within that time.
+    """
+    answers: list[T] = []
+
+    async def do() -> None:
+        answers.append(await write())
+
+    async def do_shielded() -> None:
+        with anyio.CancelScope(shield=True):
+            await wait_at_most(clock, seconds, do)
+
+    async with open_crew() as crew:
+        crew.start_soon(do_shielded)
+    if not answers:
+        raise TimeoutError
+    return answers[0]
 
 
 async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> bool:

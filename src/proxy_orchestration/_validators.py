@@ -15,15 +15,20 @@ _LONGEST_IDENTIFIER = 200
 
 def is_identifier(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """
-    Accept a string of 1 to 200 characters that is not blank at either end.
+    Accept a string of 1 to 200 printable characters that is not blank at either end.
     """
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST_IDENTIFIER and value == value.strip():
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_IDENTIFIER
+        and value == value.strip()
+        and value.isprintable()
+    ):
         return
     name = f"{type(instance).__name__}.{attribute.name}"
     if not isinstance(value, str):
         msg = f"{name} must be a string, not {type(value).__name__}"
         raise TypeError(msg)
-    msg = f"{name} must have 1 to {_LONGEST_IDENTIFIER} characters and no blanks at its ends"
+    msg = f"{name} must have 1 to {_LONGEST_IDENTIFIER} printable characters and no blanks at its ends"
     raise ValueError(msg)
 
 

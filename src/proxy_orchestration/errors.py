@@ -30,9 +30,18 @@ a table's name or a vendor's own text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 _SHOWN = 5
+_LONGEST_TEXT = 1000
+
+
+def _plain(text: object) -> str:
+    """
+    Return what any store can keep: a string of a bounded length, without what UTF-8 cannot say.
+    """
+    return str(text).encode(errors="replace").decode().replace("\0", "")[:_LONGEST_TEXT]
 
 
 def _few(mentor_ids: Sequence[str]) -> str:
@@ -218,9 +227,9 @@ class RegistrationRejected(RegistrationError):  # noqa: N818 - the contract's pu
     """
 
     def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.message = message
-        super().__init__(f"{code}: {message}")
+        self.code = _plain(code)
+        self.message = _plain(message)
+        super().__init__(f"{self.code}: {self.message}")
 
 
 class DuplicateActivityError(RegistrationError):
@@ -232,8 +241,8 @@ class DuplicateActivityError(RegistrationError):
     """
 
     def __init__(self, existing_activity_id: str) -> None:
-        self.existing_activity_id = existing_activity_id
-        super().__init__(f"Activity {existing_activity_id} already covers this mentor, type and day.")
+        self.existing_activity_id = _plain(existing_activity_id)
+        super().__init__(f"Activity {self.existing_activity_id} already covers this mentor, type and day.")
 
 
 class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's public name
@@ -241,11 +250,13 @@ class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's
     The call was definitely not executed and is worth another attempt.
 
     Attributes:
-        retry_after: seconds to wait before that, or `None` for the policy's own delay.
+        retry_after: seconds to wait before that, or `None` for the policy's own delay;
+            what is no finite number from 0 on counts as `None`.
     """
 
     def __init__(self, retry_after: float | None = None) -> None:
-        self.retry_after = retry_after
+        usable = isinstance(retry_after, int | float) and 0 <= retry_after < math.inf
+        self.retry_after: float | None = retry_after if usable else None
         super().__init__("The registration service is unavailable; the call was not executed.")
 
 

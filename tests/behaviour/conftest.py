@@ -22,6 +22,7 @@ from proxy_orchestration import (
     ProxyActivity,
     Role,
 )
+from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
@@ -92,7 +93,7 @@ class Scene:
         Do the work, moving the clock to the next alarm whenever nothing else is left to do.
         """
         results: list[T] = []
-        async with anyio.create_task_group() as crew:
+        async with open_crew() as crew:
 
             async def run() -> None:
                 results.append(await work())

@@ -120,7 +120,7 @@ async def test_a_watch_ends_when_its_batch_is_deleted(scene):
         updates = [update async for update in run]
 
     assert [] == updates
-    with pytest.raises(BatchStateError):
+    with pytest.raises(BatchNotFoundError):
         _ = run.result
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,7 +94,8 @@ async def test_a_full_database_undoes_the_whole_commit(file: Path) -> None:
         batch_id = await accepted(repository, batch_of(2_000))
         lease = await lease_of(repository, batch_id)
         work = await claim(repository, lease, 2_000)
-    pages = sqlite3.connect(file).execute("PRAGMA page_count").fetchone()[0]
+    with closing(sqlite3.connect(file)) as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
     with _engine_with(file, f"max_page_count = {pages}") as engine:
         repository = SqlActivityRepository(engine)
         with pytest.raises(RepositoryUnavailableError, match="full"):

@@ -106,6 +106,13 @@ _DUPLICATE = Failure(
 )
 
 
+def is_definite(error: BaseException) -> bool:
+    """
+    Tell whether an error is one of the three that say for certain how a call ended.
+    """
+    return isinstance(error, RegistrationRejected | DuplicateActivityError | RegistrationUnavailable)
+
+
 def after_error(
     attempt: Attempt, error: BaseException, *, policy: RetryPolicy, now: datetime
 ) -> ItemOutcome | float:

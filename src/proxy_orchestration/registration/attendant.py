@@ -13,7 +13,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import WorkPool
+from proxy_orchestration._concurrency import WorkPool, comes_from_callee, is_being_cancelled
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import OutcomeUnknownError
@@ -28,6 +28,7 @@ from proxy_orchestration.registration.attempts import (
     after_doubt,
     after_error,
     given_up,
+    is_definite,
     never_begun,
 )
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsLookup
@@ -75,6 +76,13 @@ class Attendant:
                 await self._attend_until_cut(pool)
             self._note_cut()
 
+    @property
+    def concluding(self) -> bool:
+        """
+        Return whether the last look-up of an item is under way.
+        """
+        return self._attempt is not None and self._attempt.concluding
+
     def cut(self, *, calls: bool) -> None:
         """
         End a wait at once, and with `calls` a call as well, which then is in doubt.
@@ -104,6 +112,7 @@ class Attendant:
 
     async def _pursue(self, attempt: Attempt) -> ItemOutcome:
         while True:
+            await self._leave_if_cut()
             stop = self.stop()
             if stop is not None:
                 return await self._conclude(attempt, stop)
@@ -138,21 +147,30 @@ class Attendant:
         if not self._enters_calls_at_once():
             await self._wait_for_a_call()
         try:
+            await self._leave_if_cut()
             self._stage = _Stage.ASKING
             self.deadline = self.clock.monotonic() + self.settings.call_timeout
             receipt = await question(attempt)
             step = self._succeeded(attempt, receipt) if receipt else 0.0
-        except anyio.get_cancelled_exc_class():
-            if anyio.current_effective_deadline() == -math.inf:
+        except BaseException as error:
+            if not comes_from_callee(error):
                 raise
-            step = after_doubt(attempt, policy=self.settings.retry, now=self.clock.now())
-        except Exception as error:  # noqa: BLE001 - whatever a service raises is an outcome
-            step = after_error(attempt, error, policy=self.settings.retry, now=self.clock.now())
+            if not is_definite(error):
+                await self._leave_if_cut()  # the call was cut, whatever the service made of that
+            answer = error if isinstance(error, Exception) else OutcomeUnknownError()
+            step = after_error(attempt, answer, policy=self.settings.retry, now=self.clock.now())
         finally:
             self.limiter.release_on_behalf_of(self)
         self._stage = _Stage.FREE
         self.deadline = math.inf
         return step
+
+    async def _leave_if_cut(self) -> None:
+        """
+        Let a cut that came too late for the last wait end the scope, and not the next question.
+        """
+        if self._scope.cancel_called or is_being_cancelled():
+            await checkpoint()
 
     def _enters_calls_at_once(self) -> bool:
         try:

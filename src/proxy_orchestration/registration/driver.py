@@ -16,7 +16,7 @@ from typing import TypeVar
 import anyio
 import attrs
 
-from proxy_orchestration._concurrency import Hints, Listener, WorkPool, open_crew
+from proxy_orchestration._concurrency import Hints, Listener, WorkPool, complete, open_crew
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
@@ -163,6 +163,7 @@ class RunDriver:
 
     async def _commit(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> Committed:
         driven = self._driven()
+        sent_at = self.clock.monotonic()
         committed = await self.ledger.commit(
             self.lease,
             Commit(
@@ -173,7 +174,7 @@ class RunDriver:
             ),
         )
         self._reported = driven
-        self._written_at = self.clock.monotonic()
+        self._written_at = sent_at
         self._pool.forget_finished(len(outcomes))
         self._held -= len(outcomes)
         self._tail = committed.tail
@@ -193,13 +194,20 @@ class RunDriver:
         return event
 
     async def _leave(self) -> None:
+        try:
+            await self._store_what_finished()
+        finally:
+            if self._tail < self._end:
+                await self.ledger.release(self.lease)
+                self.progress.announce(self.lease.batch_id)
+        if self._tail == self._end:
+            await self._settle()
+
+    async def _store_what_finished(self) -> None:
+        # Once in any case, for the time driven.
+        await self._commit(self._pool.first_finished(_MOST_PER_COMMIT), 0)
         while outcomes := self._pool.first_finished(_MOST_PER_COMMIT):
             await self._commit(outcomes, 0)
-        if self._tail < self._end:
-            await self.ledger.release(self.lease)
-        else:
-            await self._settle()
-        self.progress.announce(self.lease.batch_id)
 
     async def _leave_quietly(self) -> None:
         try:
@@ -217,10 +225,15 @@ class RunDriver:
         """
         Let a write that records the truth finish although the host shuts down, but not for ever.
         """
-        with anyio.move_on_after(self.settings.lease_ttl, shield=True):
-            return await write()
-        reason = "The store did not answer within the lease."
-        raise RepositoryUnavailableError(reason, advice="Check the store, then resume the batch.")
+        now = self.clock.monotonic()
+        left = max(self._heartbeat_period, self._written_at + self.settings.lease_ttl - now)
+        try:
+            return await complete(write, clock=self.clock, seconds=left)
+        except TimeoutError as error:
+            reason = "The store did not answer within the lease."
+            raise RepositoryUnavailableError(
+                reason, advice="Check the store, then resume the batch."
+            ) from error
 
     def _heed(self, stop: StopReason) -> None:
         if self._stop is not None:
@@ -239,7 +252,8 @@ class RunDriver:
             if self._stop is None and self._budget_left() <= _CLOSE_ENOUGH:
                 self._heed(StopReason.TIME_BUDGET_SPENT)
             for attendant in self._attendants:
-                if now >= min(attendant.deadline, self._grace_ends):
+                over = now >= self._grace_ends and not attendant.concluding
+                if over or now >= attendant.deadline:
                     attendant.cut(calls=True)
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
@@ -277,6 +291,10 @@ class RunDriver:
                     await self._read_wish()
 
     async def _read_wish(self) -> None:
-        record = await self.ledger.get(self.lease.batch_id)
+        try:
+            record = await self.ledger.get(self.lease.batch_id)
+        except RepositoryUnavailableError as error:
+            _log.warning("could not look for a wish to cancel batch %s: %s", self.lease.batch_id, error)
+            return
         if record is not None and record.run == self.lease.run and record.cancel_wished_at is not None:
             self._heed(StopReason.CANCEL_WISHED)

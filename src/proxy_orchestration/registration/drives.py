@@ -5,17 +5,25 @@ Gets runs driven to their end: here, or by whoever holds the lease.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import attrs
 
-from proxy_orchestration._concurrency import Hints, wait_at_most
+from proxy_orchestration._concurrency import (
+    Hints,
+    comes_from_callee,
+    complete,
+    is_being_cancelled,
+    wait_at_most,
+)
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import LeaseLostError
+from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
 from proxy_orchestration.registration.driver import RunDriver
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
-from proxy_orchestration.registration.runs import Lease, LeaseHeld, LogPage, RunSettled
+from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.settings import BulkSettings
 
 _log = logging.getLogger(__name__)
@@ -45,11 +53,30 @@ class Drives:
     def __attrs_post_init__(self) -> None:
         self._limiter = anyio.CapacityLimiter(self.settings.max_calls_in_flight)
 
-    async def acquire(self, batch_id: str, run: int) -> Lease | LeaseHeld | RunSettled:
+    async def acquire(self, batch_id: str, run: int) -> Acquisition:
         """
-        Try to become the run's driver.
+        Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
         """
-        return await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl)
+        taken: list[Acquisition] = []
+
+        async def take() -> None:
+            taken.append(await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl))
+
+        try:
+            await self._complete(take)
+        except BaseException:
+            for acquisition in taken:
+                if isinstance(acquisition, Lease):
+                    await self._complete(partial(self.ledger.release, acquisition))
+            raise
+        return taken[0]
+
+    async def _complete(self, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await complete(write, clock=self.clock, seconds=self.settings.lease_ttl)
+        except TimeoutError as error:
+            reason = "The store did not answer in time."
+            raise RepositoryUnavailableError(reason, advice="Check the store, and try again.") from error
 
     async def drive(self, lease: Lease) -> None:
         """
@@ -111,15 +138,23 @@ class Drives:
             nonlocal taken
             try:
                 await self.audit_logger.log_bulk_submission(event)
-                taken = True
-            except Exception as error:  # noqa: BLE001 - whatever a logger raises must not reach the caller
+            except BaseException as error:
+                if not comes_from_callee(error) or is_being_cancelled():
+                    raise
                 _log_untaken(event, type(error).__name__)
+            else:
+                taken = True
+                await self._note_taken(event)
 
         if not await wait_at_most(self.clock, self.settings.audit_timeout, tell):
             _log_untaken(event, "no answer in time")
-        if taken:
-            await self.ledger.mark_audited(event.event_id)
         return taken
+
+    async def _note_taken(self, event: AuditEvent) -> None:
+        try:
+            await self._complete(partial(self.ledger.mark_audited, event.event_id))
+        except RepositoryUnavailableError as error:
+            _log_untaken(event, str(error))
 
     async def deliver_pending(self, *, wait: bool = False) -> None:
         """

@@ -252,7 +252,8 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, BatchNotFoundError.
         """
         await self._admission.visible(batch_id, actor, Action.DELETE)
-        await self.repository.delete(batch_id)
+        if not await self.repository.delete(batch_id):
+            raise BatchNotFoundError(batch_id)
 
     async def resume_interrupted(self) -> Sequence[str]:
         """

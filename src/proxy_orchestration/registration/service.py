@@ -12,7 +12,12 @@ import attrs
 from proxy_orchestration._validators import is_not_negative
 from proxy_orchestration.access import Role
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.errors import RegistrationRejected
+from proxy_orchestration.errors import (
+    OutcomeUnknownError,
+    RegistrationRejected,
+    RegistrationUnavailable,
+    RepositoryUnavailableError,
+)
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.ports import ActivityRecords
 
@@ -59,21 +64,27 @@ class StandardRegistrationService:
         Raises:
             RegistrationRejected: with code `not_a_coordinator`,
                 `self_attribution`, `date_in_future` or `date_too_old`.
+            RegistrationUnavailable: the store could not be read; nothing was written.
+            OutcomeUnknownError: the store failed while it wrote.
         """
-        standing = await self.find_registration(registration.registration_id)
+        try:
+            standing = await self.find_registration(registration.registration_id)
+        except RepositoryUnavailableError as error:
+            raise RegistrationUnavailable from error
         if standing is not None:
             return standing
         if failing := self._failing_checks(registration):
             code = failing[0][0]
             raise RegistrationRejected(code, " ".join(message for _, message in failing))
-        record = await self.repository.add_activity(
-            ActivityRecord(
-                activity_id=str(uuid.uuid5(_NAMESPACE, registration.registration_id)),
-                registration=registration,
-                recorded_at=self.clock.now(),
-            )
+        record = ActivityRecord(
+            activity_id=str(uuid.uuid5(_NAMESPACE, registration.registration_id)),
+            registration=registration,
+            recorded_at=self.clock.now(),
         )
-        return _receipt(record)
+        try:
+            return _receipt(await self.repository.add_activity(record))
+        except RepositoryUnavailableError as error:
+            raise OutcomeUnknownError from error
 
     async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
         """

@@ -31,6 +31,7 @@ class Resumption:
 
     drives: Drives
     _driven: list[str] = attrs.field(factory=list, init=False)
+    _failures: list[OrchestrationError] = attrs.field(factory=list, init=False)
     _slots: anyio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -42,6 +43,10 @@ class Resumption:
 
         Returns:
             the batches driven to the end here, each once, in that order.
+
+        Raises:
+            RepositoryUnavailableError: the store failed for a batch; the
+                others were driven all the same.
         """
         seen: set[tuple[str, int]] = set()
         while runs := await self._unseen(seen):
@@ -50,7 +55,9 @@ class Resumption:
                     seen.add((run.batch_id, run.run))
                     crew.start_soon(self._take_up, run)
         await self.drives.deliver_pending(wait=True)
-        return tuple(self._driven)
+        if self._failures:
+            raise self._failures[0]
+        return tuple(dict.fromkeys(self._driven))
 
     async def _unseen(self, seen: set[tuple[str, int]]) -> list[DrivableRun]:
         found = await self.drives.ledger.find_drivable(limit=_PAGE + len(seen))
@@ -58,9 +65,13 @@ class Resumption:
 
     async def _take_up(self, found: DrivableRun) -> None:
         async with self._slots:
-            lease = await self._await_lease(found)
-            if lease is not None and await self.drives.drive_while_leased(lease):
-                self._driven.append(found.batch_id)
+            try:
+                lease = await self._await_lease(found)
+                if lease is not None and await self.drives.drive_while_leased(lease):
+                    self._driven.append(found.batch_id)
+            except OrchestrationError as error:
+                _log_failure(f"stopped driving batch {found.batch_id}", error)
+                self._failures.append(error)
 
     async def _await_lease(self, found: DrivableRun) -> Lease | None:
         """
@@ -77,11 +88,12 @@ class Resumption:
             )
         with self.drives.progress.listen(found.batch_id) as listener:
             while True:
+                asked_at = clock.monotonic()
                 match await self.drives.acquire(found.batch_id, found.run):
                     case Lease() as lease:
                         return lease
                     case LeaseHeld(fence=fence, remaining=remaining):
-                        renewed = clock.monotonic() + remaining > ends + _RENEWED
+                        renewed = asked_at + remaining > ends + _RENEWED
                         if renewed or fence != found.fence:
                             return None
                         await listener.wait(clock, min(remaining, self.drives.settings.poll_interval))

@@ -13,7 +13,7 @@ import attrs
 
 from proxy_orchestration._concurrency import Listener
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import BatchStateError
+from proxy_orchestration.errors import BatchNotFoundError, BatchStateError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import BatchRecord, ItemOutcome, LogPage
@@ -47,6 +47,7 @@ class BatchRun:
     _buffer: deque[BulkProgressUpdate] = attrs.field(factory=deque, init=False)
     _must_look: bool = attrs.field(default=True, init=False)
     _ended: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
     _result: BulkSubmissionResult | None = attrs.field(default=None, init=False)
 
     @property
@@ -63,7 +64,10 @@ class BatchRun:
 
         Raises:
             BatchStateError: the block was not left yet.
+            BatchNotFoundError: the batch was deleted meanwhile.
         """
+        if self._closed and self._result is None:
+            raise BatchNotFoundError(self.batch_id)
         if self._result is None:
             raise BatchStateError(self.batch_id, "its result is there once the `async with` block is left.")
         return self._result
@@ -138,3 +142,4 @@ class BatchRun:
         Read the result; called when the `async with` block is left.
         """
         self._result = await self._ledger.read_result(self.batch_id)
+        self._closed = True
