@@ -195,19 +195,14 @@ class RunDriver:
 
     async def _leave(self) -> None:
         try:
-            await self._store_what_finished()
+            # In any case, for the time driven; all at once, for what finished.
+            await self._commit(self._pool.first_finished(self.settings.window), 0)
         finally:
             if self._tail < self._end:
                 await self.ledger.release(self.lease)
                 self.progress.announce(self.lease.batch_id)
         if self._tail == self._end:
             await self._settle()
-
-    async def _store_what_finished(self) -> None:
-        # Once in any case, for the time driven.
-        await self._commit(self._pool.first_finished(_MOST_PER_COMMIT), 0)
-        while outcomes := self._pool.first_finished(_MOST_PER_COMMIT):
-            await self._commit(outcomes, 0)
 
     async def _leave_quietly(self) -> None:
         try:
