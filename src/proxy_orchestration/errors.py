@@ -227,8 +227,8 @@ class RegistrationRejected(RegistrationError):  # noqa: N818 - the contract's pu
     """
 
     def __init__(self, code: str, message: str) -> None:
-        self.code = _plain(code)
-        self.message = _plain(message)
+        self.code: str = _plain(code)
+        self.message: str = _plain(message)
         super().__init__(f"{self.code}: {self.message}")
 
 
@@ -241,7 +241,7 @@ class DuplicateActivityError(RegistrationError):
     """
 
     def __init__(self, existing_activity_id: str) -> None:
-        self.existing_activity_id = _plain(existing_activity_id)
+        self.existing_activity_id: str = _plain(existing_activity_id)
         super().__init__(f"Activity {self.existing_activity_id} already covers this mentor, type and day.")
 
 

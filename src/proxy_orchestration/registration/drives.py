@@ -122,7 +122,8 @@ class Drives:
             while True:
                 match await self.acquire(batch_id, run):
                     case Lease() as lease:
-                        await self.drive_while_leased(lease)
+                        if await self.drive_while_leased(lease):
+                            return
                     case LeaseHeld(remaining=remaining):
                         await listener.wait(self.clock, min(remaining, self.settings.poll_interval))
                     case _:

@@ -105,7 +105,8 @@ class BulkRegistrationOrchestrator:
         """
         batch_id, _ = await self._admission.accept(request, actor)
         record = await self._record(batch_id)
-        async with self._watching(record, after=0) as batch_run, open_crew() as crew:
+        fresh = record.tail == 0
+        async with self._watching(record, after=0, must_look=not fresh) as batch_run, open_crew() as crew:
             crew.start_soon(self._drives.see_through, batch_id, record.run)
             yield batch_run
             if not batch_run.ended:
@@ -189,7 +190,8 @@ class BulkRegistrationOrchestrator:
         if isinstance(acquisition, LeaseHeld):
             raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
         after = record.base if isinstance(acquisition, Lease) else record.tail
-        async with self._watching(record, after=after) as batch_run, open_crew() as crew:
+        must_look = after < record.tail or not isinstance(acquisition, Lease)
+        async with self._watching(record, after=after, must_look=must_look) as batch_run, open_crew() as crew:
             if isinstance(acquisition, Lease):
                 crew.start_soon(self._drives.drive_while_leased, acquisition)
             yield batch_run
@@ -292,7 +294,9 @@ class BulkRegistrationOrchestrator:
         return await self._result(batch_id)
 
     @asynccontextmanager
-    async def _watching(self, record: BatchRecord, *, after: int) -> AsyncIterator[BatchRun]:
+    async def _watching(
+        self, record: BatchRecord, *, after: int, must_look: bool = True
+    ) -> AsyncIterator[BatchRun]:
         with self._drives.progress.listen(record.batch_id) as listener:
             batch_run = BatchRun(
                 batch_id=record.batch_id,
@@ -304,6 +308,7 @@ class BulkRegistrationOrchestrator:
                 listener=listener,
                 clock=self.clock,
                 poll_interval=self.settings.poll_interval,
+                must_look=must_look,
             )
             yield batch_run
         await batch_run.close()

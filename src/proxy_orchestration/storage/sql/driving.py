@@ -24,7 +24,7 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import settled_status
 from proxy_orchestration.storage.sql.audit import store_event
 from proxy_orchestration.storage.sql.dialects import store_now
-from proxy_orchestration.storage.sql.log import append, count_states
+from proxy_orchestration.storage.sql.log import append, count_settled_states
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.transactions import refused_as
@@ -199,7 +199,7 @@ def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) 
             lease.batch_id, "not every item of the run has an outcome. Drive it to its end."
         )
     owner = connection.execute(_OWNER, {"b": run.batch}).one()
-    counts = count_states(connection, batch=run.batch, run=run.run, claimed=run.claimed)
+    counts = count_settled_states(connection, batch=run.batch, run=run.run)
     by_state = {state.value: count for state, count in counts.items()}
     status = settled_status(counts)
     connection.execute(

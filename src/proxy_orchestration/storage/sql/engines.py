@@ -15,6 +15,8 @@ BUSY_SECONDS: Final = 10
 """How long a SQLite connection waits for another process's write."""
 
 _BUSY_PAUSE: Final = 0.01
+_CACHE_KIB: Final = 16_000
+_WAL_PAGES: Final = 4_000
 
 _BEGIN: Final = "proxy_orchestration_begin"
 
@@ -60,7 +62,13 @@ def database_file(engine: Engine) -> Path | None:
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
     connection.isolation_level = None
-    for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (
+        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"cache_size = -{_CACHE_KIB}",
+        f"wal_autocheckpoint = {_WAL_PAGES}",
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
     _keep_a_write_ahead_log(connection)
 

@@ -85,6 +85,11 @@ _COUNT_SETTLED = (
     )
     .group_by(outcomes.c.state)
 )
+_COUNT_FIRST_RUN = (
+    select(outcomes.c.state, func.count())
+    .where(outcomes.c.batch == bindparam("b"))
+    .group_by(outcomes.c.state)
+)
 _COUNT_OPEN = (
     select(
         case(
@@ -202,6 +207,14 @@ def newest_outcomes(
         state = ItemState.RUNNING if position <= claimed else ItemState.PENDING
         newest[item] = MentorOutcome(mentor_id=mentors[item], state=state)
     return tuple(newest[item] for item in sorted(mentors))
+
+
+def count_settled_states(connection: Connection, *, batch: int, run: int) -> dict[ItemState, int]:
+    """
+    Return the items of the whole batch by state, in a run without an open item.
+    """
+    statement = _COUNT_FIRST_RUN if run == 1 else _COUNT_SETTLED
+    return {STATES[row[0]]: row[1] for row in connection.execute(statement, {"b": batch, "r": run}).all()}
 
 
 def count_states(connection: Connection, *, batch: int, run: int, claimed: int) -> dict[ItemState, int]:

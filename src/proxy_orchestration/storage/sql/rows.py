@@ -19,6 +19,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.schema import stored_instant
 
 STATES = {state.value: state for state in ItemState}
+_TEXTS = {state: text for text, state in STATES.items()}
 
 
 def actor_text(actor: Actor) -> str:
@@ -72,7 +73,7 @@ def outcome_row(
         sequence,
         run,
         outcome.work.item,
-        outcome.state.value,
+        _TEXTS[outcome.state],
         outcome.activity_id,
         failure and failure.code,
         failure and failure.message,

@@ -77,7 +77,9 @@ def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - 
     """
     Return the moment as the database stores it.
     """
-    return value.astimezone(UTC).isoformat() if dialect.name == "sqlite" else value
+    if dialect.name != "sqlite":
+        return value
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
 
 
 batch_keys: Table = Table(
