@@ -116,7 +116,7 @@ async def _drive_in_view(session: Session, batch_ids: Sequence[str]) -> Sequence
             _Follower(
                 repository=session.repository,
                 batch_id=record.batch_id,
-                after=record.tail,
+                after=record.base,
                 view=board.view(f"Resuming {record.batch_id}", total=record.total, settled=_settled(record)),
             )
             for batch_id in batch_ids
