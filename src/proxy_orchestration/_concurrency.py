@@ -89,16 +89,23 @@ async def complete(write: Callable[[], Awaitable[T]], *, clock: Clock, seconds: 
         TimeoutError: it did not end within that time.
     """
     answers: list[T] = []
+    work, alarm = anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)
 
     async def do() -> None:
-        answers.append(await write())
+        try:
+            with work:
+                answers.append(await write())
+        finally:
+            alarm.cancel()
 
-    async def do_shielded() -> None:
-        with anyio.CancelScope(shield=True):
-            await wait_at_most(clock, seconds, do)
+    async def ring() -> None:
+        with alarm:
+            await clock.sleep(seconds)
+            work.cancel()
 
     async with open_crew() as crew:
-        crew.start_soon(do_shielded)
+        crew.start_soon(do)
+        crew.start_soon(ring)
     if not answers:
         raise TimeoutError
     return answers[0]

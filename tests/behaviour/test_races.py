@@ -22,6 +22,8 @@ from proxy_orchestration import (
 )
 from proxy_orchestration._concurrency import Hints, open_crew
 from proxy_orchestration.registration.activities import registration_id_of
+from proxy_orchestration.registration.attempts import StopReason
+from proxy_orchestration.registration.driver import RunDriver
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, hang, slow, stubborn, succeed, unavailable
@@ -668,3 +670,63 @@ async def test_the_standard_service_tells_how_a_failing_store_left_the_call(scen
 
     with pytest.raises(expected):
         await service.register(registration)
+
+
+async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(scene):
+    """
+    The other call ends in the very turn in which the cancel is heard: no call begins after it.
+    """
+    scene.settings = BulkSettings(max_concurrency=2, max_calls_in_flight=1, cancel_grace=1.0)
+    gate = anyio.Event()
+    scene.service.script = lambda *_: slow(gate)
+    accepted = await scene.orchestrator().submit_bulk_registration(
+        scene.request(2), actor=scene.actor, drive=False
+    )
+    limiter = anyio.CapacityLimiter(1)
+    driver = RunDriver(
+        lease=await scene.repository.acquire(accepted.batch_id, 1, ttl=30.0),
+        service=scene.service,
+        ledger=scene.repository,
+        clock=scene.clock,
+        settings=scene.settings,
+        limiter=limiter,
+        progress=Hints(),
+        wishes=Hints(),
+    )
+
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(driver.drive)
+        await scene.quiet()
+        await scene.repository.cancel_run(accepted.batch_id, reason=None, wished_at=scene.clock.now())
+        gate.set()
+        while limiter.statistics().tasks_waiting:
+            await checkpoint()
+        driver._heed(StopReason.CANCEL_WISHED)
+
+    assert 1 == len(scene.service.calls)
+    result = await scene.repository.read_result(accepted.batch_id)
+    assert {ItemState.SUCCEEDED: 1, ItemState.CANCELLED: 1} == dict(result.counts)
+
+
+async def test_a_submission_whose_lease_was_taken_over_sees_the_batch_through(scene):
+    """
+    Another driver took the run and gave it back; the submitter drives it to the end.
+    """
+
+    class Overtaken(MemoryActivityRepository):
+        overtaken = False
+
+        async def commit(self, lease, commit, /):
+            if commit.outcomes and not Overtaken.overtaken:
+                Overtaken.overtaken = True
+                await super().release(lease)
+                other = await super().acquire(lease.batch_id, lease.run, ttl=30.0)
+                await super().release(other)
+            return await super().commit(lease, commit)
+
+    scene.repository = Overtaken(scene.clock)
+
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(4), actor=scene.actor)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert 4 == len(scene.service.records)

@@ -112,7 +112,8 @@ class Attendant:
 
     async def _pursue(self, attempt: Attempt) -> ItemOutcome:
         while True:
-            await self._leave_if_cut()
+            if self._scope.cancel_called:
+                await checkpoint()  # a cut that came too late for the last question ends no other one
             stop = self.stop()
             if stop is not None:
                 return await self._conclude(attempt, stop)
@@ -147,7 +148,8 @@ class Attendant:
         if not self._enters_calls_at_once():
             await self._wait_for_a_call()
         try:
-            await self._leave_if_cut()
+            if self._scope.cancel_called:
+                await checkpoint()  # the place among the calls came together with the cut
             self._stage = _Stage.ASKING
             self.deadline = self.clock.monotonic() + self.settings.call_timeout
             receipt = await question(attempt)
@@ -155,8 +157,8 @@ class Attendant:
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
-            if not is_definite(error):
-                await self._leave_if_cut()  # the call was cut, whatever the service made of that
+            if not is_definite(error) and is_being_cancelled():
+                await checkpoint()  # the call was cut, whatever the service made of that
             answer = error if isinstance(error, Exception) else OutcomeUnknownError()
             step = after_error(attempt, answer, policy=self.settings.retry, now=self.clock.now())
         finally:
@@ -164,13 +166,6 @@ class Attendant:
         self._stage = _Stage.FREE
         self.deadline = math.inf
         return step
-
-    async def _leave_if_cut(self) -> None:
-        """
-        Let a cut that came too late for the last wait end the scope, and not the next question.
-        """
-        if self._scope.cancel_called or is_being_cancelled():
-            await checkpoint()
 
     def _enters_calls_at_once(self) -> bool:
         try:
