@@ -672,6 +672,7 @@ async def test_the_standard_service_tells_how_a_failing_store_left_the_call(scen
         await service.register(registration)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio shuffles who runs first
 async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(scene):
     """
     The other call ends in the very turn in which the cancel is heard: no call begins after it.
