@@ -3,9 +3,17 @@ Register on behalf of others, in bulk: durable, resumable, never twice.
 """
 
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess, Role, Visibility
-from proxy_orchestration.audit import AuditEvent, LoggingAuditLogger, ProxyAuditLogger
+from proxy_orchestration.audit import (
+    AuditedOverride,
+    AuditEvent,
+    LoggingAuditLogger,
+    ProxyAuditLogger,
+    RegistrationAuditEvent,
+    RegistrationAuditLogger,
+)
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
+    AtomicModeError,
     BatchLeasedError,
     BatchNotFoundError,
     BatchStateError,
@@ -19,6 +27,7 @@ from proxy_orchestration.errors import (
     NotAuthorizedError,
     OrchestrationError,
     OutcomeUnknownError,
+    RecordRefusedError,
     RegistrationError,
     RegistrationRejected,
     RegistrationUnavailable,
@@ -43,7 +52,13 @@ from proxy_orchestration.registration.batches import (
     Failure,
     MentorOutcome,
 )
-from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
+from proxy_orchestration.registration.conflicts import (
+    Conflict,
+    ConflictDecision,
+    ConflictKind,
+    ConflictPolicy,
+    ConflictReport,
+)
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import (
     ActivityRecords,
@@ -57,7 +72,11 @@ from proxy_orchestration.registration.ports import (
     SupportsConflictCheck,
     SupportsLookup,
 )
-from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
+from proxy_orchestration.registration.requests import (
+    BulkRegistrationRequest,
+    RegistrationEntry,
+    SubmissionMode,
+)
 from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.service import RegistrationRules, StandardRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
@@ -71,8 +90,10 @@ __all__ = [
     "ActivityRecords",
     "ActivityRepository",
     "Actor",
+    "AtomicModeError",
     "AuditEvent",
     "AuditOutbox",
+    "AuditedOverride",
     "BatchCatalogue",
     "BatchLeasedError",
     "BatchLedger",
@@ -91,7 +112,10 @@ __all__ = [
     "CancelReport",
     "Clock",
     "Conflict",
+    "ConflictDecision",
     "ConflictKind",
+    "ConflictPolicy",
+    "ConflictReport",
     "CoordinatorAccess",
     "DuplicateActivityError",
     "DuplicateSelectionError",
@@ -110,6 +134,9 @@ __all__ = [
     "ProxyAuditLogger",
     "ProxyRegistration",
     "ProxyRegistrationService",
+    "RecordRefusedError",
+    "RegistrationAuditEvent",
+    "RegistrationAuditLogger",
     "RegistrationEntry",
     "RegistrationError",
     "RegistrationFailure",
@@ -124,6 +151,7 @@ __all__ = [
     "SchemaVersionError",
     "StaleRunError",
     "StandardRegistrationService",
+    "SubmissionMode",
     "SupportsBulk",
     "SupportsConflictCheck",
     "SupportsLookup",

@@ -33,6 +33,8 @@ class Action(enum.Enum):
     SUBMIT = "submit registrations"
     READ = "read batches"
     RETRY = "retry a batch"
+    REVIEW = "decide about conflicts"
+    OVERRIDE = "register over an existing record"
     CANCEL = "cancel a batch"
     RELABEL = "relabel a batch"
     DELETE = "delete a batch"
@@ -99,7 +101,7 @@ class AccessPolicy(Protocol):
         """
         Return those of the mentors that the actor may not register for.
 
-        Asked once per request and once per retry. An exception means that it
+        Asked once per request, retry and review. An exception means that it
         is not known: the verb fails with it, and nothing is stored.
         """
         ...

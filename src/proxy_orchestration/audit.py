@@ -13,6 +13,50 @@ import attrs
 
 
 @attrs.frozen(kw_only=True)
+class AuditedOverride:
+    """
+    One mentor was registered, or was to be, although a record stood in the way.
+
+    Attributes:
+        mentor_id: the mentor.
+        activity_id: the record that was overridden; `None` where none was known.
+        decided_by: who decided.
+        decided_at: when; aware, UTC.
+    """
+
+    mentor_id: str
+    activity_id: str | None
+    decided_by: str
+    decided_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class RegistrationAuditEvent:
+    """
+    One activity was registered by itself, not in a batch. Holds ids and codes; no personal data.
+
+    Attributes:
+        event_id: the same whenever this event is delivered.
+        activity_id: the new record.
+        mentor_id: on whose behalf.
+        actor_id: who registered.
+        organization_id: the organization both belong to.
+        activity_type: the host's code.
+        override_of: the record that was overridden, or `None`.
+        recorded_at: when; aware, UTC.
+    """
+
+    event_id: str
+    activity_id: str
+    mentor_id: str
+    actor_id: str
+    organization_id: str
+    activity_type: str
+    override_of: str | None
+    recorded_at: datetime
+
+
+@attrs.frozen(kw_only=True)
 class AuditEvent:
     """
     One run of a batch has settled. Holds ids, codes and counts; no personal data.
@@ -28,6 +72,7 @@ class AuditEvent:
         total: items of the whole batch.
         counts: items of the whole batch by state, as `ItemState` values; sums to `total`.
         settled_at: when the run settled; aware, UTC.
+        overrides: every decision to override that this run carried out, in request order.
     """
 
     event_id: str
@@ -40,6 +85,7 @@ class AuditEvent:
     total: int
     counts: Mapping[str, int]
     settled_at: datetime
+    overrides: tuple[AuditedOverride, ...] = ()
 
 
 def audit_event_id(batch_id: str, run: int) -> str:
@@ -64,6 +110,21 @@ class ProxyAuditLogger(Protocol):
 
         An exception, or no answer within `BulkSettings.audit_timeout`, is
         logged, never reaches the submitter, and leads to another delivery.
+        """
+        ...
+
+
+class RegistrationAuditLogger(Protocol):
+    """
+    Takes note of single registrations. May be called by several tasks at once.
+    """
+
+    async def log_proxy_registration(self, event: RegistrationAuditEvent, /) -> None:
+        """
+        Take the event and return.
+
+        An exception, or no answer within the service's time for it, is logged
+        and never reaches the coordinator; the activity stays registered.
         """
         ...
 
@@ -95,5 +156,12 @@ class LoggingAuditLogger:
                 "actor_id": event.actor_id,
                 "status": event.status,
                 "counts": dict(event.counts),
+                "overrides": [attrs.asdict(override) for override in event.overrides],
             },
         )
+
+    async def log_proxy_registration(self, event: RegistrationAuditEvent, /) -> None:
+        """
+        Log the event's ids, as the message and as `extra` fields.
+        """
+        self.logger.info("activity %s registered", event.activity_id, extra=attrs.asdict(event))

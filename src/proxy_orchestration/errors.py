@@ -8,6 +8,7 @@ Every error this library raises, in one tree.
     ├── DuplicateSelectionError
     ├── UnknownMentorError
     ├── BatchTooLargeError
+    ├── AtomicModeError
     ├── BatchNotFoundError
     ├── BatchStateError
     │   ├── StaleRunError
@@ -19,6 +20,7 @@ Every error this library raises, in one tree.
     │   ├── DuplicateActivityError
     │   ├── RegistrationUnavailable
     │   └── OutcomeUnknownError
+    ├── RecordRefusedError             raised by a repository
     ├── RepositoryUnavailableError
     │   └── SchemaVersionError
     ├── LeaseLostError                 raised by a repository to a stale driver
@@ -112,6 +114,18 @@ class BatchTooLargeError(OrchestrationError):
         super().__init__(
             f"{size} mentors are selected and at most {limit} are allowed in one batch. "
             "Split the request, or raise BulkSettings.max_batch_size."
+        )
+
+
+class AtomicModeError(OrchestrationError):
+    """
+    All or nothing was asked for, and the registration service cannot do that; nothing was called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The registration service registers one at a time, so it cannot promise all or nothing. "
+            "Submit in independent mode, or give the service a register_many method."
         )
 
 
@@ -267,6 +281,18 @@ class OutcomeUnknownError(RegistrationError):
 
     def __init__(self, message: str = "The answer to the call was lost.") -> None:
         super().__init__(message)
+
+
+class RecordRefusedError(OrchestrationError):
+    """
+    The store is well and refuses a record: nothing of the call was written, and repeating will not help.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store refuses a record: a value breaks one of its rules, or cannot be kept as text. "
+            "Nothing of this call was stored. Mend the record and repeat."
+        )
 
 
 class RepositoryUnavailableError(OrchestrationError):

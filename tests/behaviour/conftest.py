@@ -137,3 +137,11 @@ def lookup_scene() -> Scene:
     Return a scene whose service can be asked whether a record exists.
     """
     return Scene(service=LookupRegistrationService())
+
+
+@pytest.fixture
+def scene_with() -> Callable[[ScriptedRegistrationService], Scene]:
+    """
+    Return a function that makes a scene with a service of one's own.
+    """
+    return lambda service: Scene(service=service)

@@ -54,7 +54,7 @@ async def test_a_batch_deleted_between_two_reads_is_not_found(scene, verb):
     """
     orchestrator = scene.orchestrator()
     done = await orchestrator.submit_bulk_registration(scene.request(1), actor=scene.actor)
-    scene.repository.read_result = nothing
+    scene.repository.read_result = scene.repository.read_items = nothing
 
     with pytest.raises(BatchNotFoundError):
         await getattr(orchestrator, verb)(done.batch_id, actor=scene.actor)
@@ -644,12 +644,15 @@ def test_what_a_refusal_says_can_be_stored():
 
 
 @pytest.mark.parametrize(
-    ("method", "expected"),
-    [("find_activity", RegistrationUnavailable), ("add_activity", OutcomeUnknownError)],
+    ("method", "mentor", "expected"),
+    [
+        ("find_activities", "coord-1", RegistrationUnavailable),
+        ("add_activities", "mentor-1", OutcomeUnknownError),
+    ],
 )
-async def test_the_standard_service_tells_how_a_failing_store_left_the_call(scene, method, expected):
+async def test_the_standard_service_tells_how_a_failing_store_left_the_call(scene, method, mentor, expected):
     """
-    Not executed when it could not read, not known when it could not write.
+    Not executed when it could not look for the record of one that it would refuse, else not known.
     """
 
     async def fail(*_args, **_kwargs):
@@ -658,12 +661,12 @@ async def test_the_standard_service_tells_how_a_failing_store_left_the_call(scen
 
     setattr(scene.repository, method, fail)
     service = StandardRegistrationService(repository=scene.repository, clock=scene.clock)
-    key = registration_id_of("batch", "mentor-1")
+    key = registration_id_of("batch", mentor)
     registration = ProxyRegistration(
         registration_id=key,
         idempotency_key=f"{key}:0",
         batch_id="batch",
-        mentor_id="mentor-1",
+        mentor_id=mentor,
         activity=scene.activity,
         registered_by=scene.actor,
     )

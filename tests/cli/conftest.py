@@ -16,8 +16,10 @@ import pytest
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.openings import NewBatch, Verdict
+from proxy_orchestration.registration.reasons import DUPLICATE
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, fingerprint_of
-from proxy_orchestration.registration.runs import Commit, ItemOutcome, NewBatch, WorkItem
+from proxy_orchestration.registration.runs import Commit, ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
 
 ANNA = Actor(user_id="anna", roles=frozenset({Role.COORDINATOR}), organization_id="oslo")
@@ -63,9 +65,12 @@ def store(tmp_path: Path) -> Path:
 def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """
     Runs the command line in this process over the store, as anna of oslo unless told otherwise.
+
+    With `typed` somebody is at a terminal and types that.
     """
     testing = pytest.importorskip("typer.testing")
-    from proxy_orchestration.cli.app import app  # noqa: PLC0415 - skipped without the extra
+    from proxy_orchestration.cli import reviewing  # noqa: PLC0415 - skipped without the extra
+    from proxy_orchestration.cli.app import app  # noqa: PLC0415 - the same
 
     for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
         monkeypatch.delenv(name, raising=False)
@@ -73,8 +78,11 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PROXY_ORCHESTRATION_DB", str(store))
     monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
 
-    def run(*args: object) -> Ended:
-        result = testing.CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+    def run(*args: object, typed: str | None = None) -> Ended:
+        monkeypatch.setattr(reviewing, "at_terminal", lambda: typed is not None)
+        result = testing.CliRunner().invoke(
+            app, [str(arg) for arg in args], input=typed, catch_exceptions=False
+        )
         return Ended(code=result.exit_code, out=result.stdout, err=result.stderr)
 
     return run
@@ -175,6 +183,7 @@ async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = 
         activity_type="home_visit", activity_date=datetime.now(UTC).date(), duration_minutes=60
     )
     request = BulkRegistrationRequest.for_mentors(mentor_ids, activity)
+    failure = Failure(code="refused", message="It was so.", retryable=False)
     batch = NewBatch(
         actor=ANNA,
         entries=request.entries,
@@ -182,7 +191,7 @@ async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = 
         fingerprint=fingerprint_of(request),
         label=None,
         submitted_at=datetime.now(UTC),
-        refused={refused: Failure(code="refused", message="It was so.", retryable=False)} if refused else {},
+        verdicts={refused: Verdict(state=ItemState.FAILED, failure=failure)} if refused else {},
     )
     acceptance = await repository.accept(batch)
     batch_id: str = acceptance.batch_id
@@ -202,13 +211,16 @@ async def _settle(repository: Any, states: Mapping[str, ItemState]) -> str:
 
 def _outcome(work: WorkItem, state: ItemState) -> ItemOutcome:
     succeeded = state is ItemState.SUCCEEDED
+    failure = Failure(code=state.value, message="It was so.", retryable=True)
+    if state is ItemState.NEEDS_REVIEW:
+        failure = DUPLICATE
     return ItemOutcome(
         work,
         state,
         datetime.now(UTC),
         attempts=1,
         activity_id=f"activity-{work.mentor_id}" if succeeded else None,
-        failure=None if succeeded else Failure(code=state.value, message="It was so.", retryable=True),
+        failure=None if succeeded else failure,
         conflicting_activity_id="activity-before" if state is ItemState.NEEDS_REVIEW else None,
         in_doubt=state is ItemState.UNKNOWN,
     )

@@ -211,7 +211,7 @@ def test_status_ends_with_the_code_of_the_batch(
 
 def test_status_says_what_to_do_about_each_kind(run: Any, settled: Any) -> None:
     """
-    Failed ones are retried, cancelled ones by name, conflicts are decided elsewhere.
+    Failed ones are retried, cancelled ones by name, conflicts are reviewed.
     """
     batch_id = settled(m1=ItemState.FAILED, m2=ItemState.CANCELLED, m3=ItemState.NEEDS_REVIEW)
 
@@ -219,8 +219,8 @@ def test_status_says_what_to_do_about_each_kind(run: Any, settled: Any) -> None:
 
     assert f"Retry what failed:  proxy-orchestration retry {batch_id} " in told
     assert f"Take up a cancelled one:  proxy-orchestration retry {batch_id} --mentor m2 " in told
-    assert "It was so. (record activity-before)" in told
-    assert "What needs review" in told
+    assert "is already registered for that day. (record activity-before)" in told
+    assert f"Decide one by one:  proxy-orchestration review {batch_id} " in told
 
 
 def test_status_of_an_open_batch_says_how_to_carry_on(run: Any, accepted: Any) -> None:
@@ -237,7 +237,7 @@ def test_status_of_an_open_batch_says_how_to_carry_on(run: Any, accepted: Any) -
     assert "3 mentors: 2 pending, 1 running." in ended.out
 
 
-@pytest.mark.parametrize("command", ["status", "retry", "cancel", "watch"])
+@pytest.mark.parametrize("command", ["status", "retry", "review", "cancel", "watch"])
 def test_a_batch_that_is_not_the_actors_is_not_found(run: Any, settled: Any, command: str) -> None:
     """
     Unknown, another coordinator's and another organization's batch answer alike.
@@ -245,19 +245,28 @@ def test_a_batch_that_is_not_the_actors_is_not_found(run: Any, settled: Any, com
     batch_id = settled(m1=ItemState.FAILED)
 
     for args in (("nothing",), (batch_id, "--actor", "bo@oslo"), (batch_id, "--actor", "anna@bergen")):
-        ended = run(command, *args)
+        ended = run(command, *args, typed="")
         assert ExitCode.NOT_FOUND == ended.code
         assert f"There is no batch '{args[0]}' for you." in ended.err
 
 
 @pytest.mark.parametrize(
-    "args", [("status", "b"), ("retry", "b"), ("cancel", "b"), ("watch", "b"), ("list",), ("resume",)]
+    "args",
+    [
+        ("status", "b"),
+        ("retry", "b"),
+        ("review", "b"),
+        ("cancel", "b"),
+        ("watch", "b"),
+        ("list",),
+        ("resume",),
+    ],
 )
 def test_a_store_that_is_not_there_is_said_and_not_made(run: Any, store: Path, args: tuple[str, ...]) -> None:
     """
     A mistyped --db makes no empty file.
     """
-    ended = run(*args)
+    ended = run(*args, typed="")
 
     assert ExitCode.STORE_UNAVAILABLE == ended.code
     assert f"There is no store at {store}." in ended.err

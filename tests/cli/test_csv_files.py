@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.cli import csv_files
+from proxy_orchestration.cli import csv_tables
 from proxy_orchestration.cli.csv_files import MentorFile, parse_mentors, read_mentor_file
 from proxy_orchestration.cli.csv_problems import CsvFileError, CsvProblem
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.requests import SubmissionMode
 
 TODAY: Final = date(2026, 11, 3)
 HEADER: Final = "mentor_id,activity_type,activity_date,duration_minutes,notes\n"
@@ -318,7 +320,7 @@ def test_a_file_beyond_all_bounds_is_not_even_parsed(monkeypatch: pytest.MonkeyP
     """
     The size of the file is bounded before its content is looked at.
     """
-    monkeypatch.setattr(csv_files, "LONGEST_FILE", 10)
+    monkeypatch.setattr(csv_tables, "LONGEST_FILE", 10)
 
     (problem,) = _problems(HEADER)
 
@@ -392,6 +394,23 @@ def test_the_key_belongs_to_the_actor_and_the_bytes() -> None:
 
     assert 4 == len(keys)
     assert _key(HEADER + ROW) in keys
+
+
+def test_the_key_belongs_to_the_way_of_submitting_too() -> None:
+    """
+    The usual way adds nothing, so that keys of before stay; every other way is a batch of its own.
+    """
+    actor = Actor(user_id="anna", roles={Role.COORDINATOR}, organization_id="oslo")
+    file = _parse(HEADER + ROW)
+    ways = {
+        file.key_for(actor, mode=mode, on_conflict=policy)
+        for mode in SubmissionMode
+        for policy in ConflictPolicy
+    }
+
+    assert 6 == len(ways)
+    assert _key(HEADER + ROW) in ways
+    assert "file-af871464b3c42a44e75d0db02f2e57a6c98a33c41cd76cf2adc3a6c8370d584f" == _key(HEADER + ROW)
 
 
 def test_the_key_of_a_file_with_relative_dates_belongs_to_the_day() -> None:

@@ -1,36 +1,134 @@
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.registration.activities import ProxyRegistration
+from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService
 from proxy_orchestration.registration.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
-from proxy_orchestration.testing import LookupRegistrationService, ScriptedRegistrationService
-from proxy_orchestration.testing.contracts import Check, Opener, registration_lookup, registration_service
+from proxy_orchestration.testing import (
+    BulkLookupRegistrationService,
+    BulkRegistrationService,
+    CheckingBulkRegistrationService,
+    CheckingRegistrationService,
+    LookupRegistrationService,
+    Reply,
+    ScriptedRegistrationService,
+    reject,
+    succeed,
+)
+from proxy_orchestration.testing.contracts import (
+    Check,
+    Opener,
+    bulk_registration,
+    conflict_check,
+    registration_lookup,
+    registration_service,
+)
+
+Service: TypeAlias = Opener[ProxyRegistrationService]
+
+_ALL = [
+    "scripted",
+    "lookup",
+    "bulk",
+    "bulk and lookup",
+    "checking",
+    "checking and bulk",
+    "standard on memory",
+    "standard on sqlite",
+]
+_LOOKING_UP = [name for name in _ALL if "lookup" in name or "and bulk" in name or "standard" in name]
+_WRITING_MANY = [name for name in _ALL if "bulk" in name or "standard" in name]
+_CHECKING = [name for name in _ALL if "checking" in name or "standard" in name]
+
+
+def _reject_ancient(registration: ProxyRegistration, _attempt: int) -> Reply:
+    oldest = SystemClock().now().date() - timedelta(days=90)
+    return succeed() if registration.activity.activity_date >= oldest else reject("date_too_old", "Too old.")
+
+
+def _look_at_its_records(service: CheckingRegistrationService) -> CheckingRegistrationService:
+    """
+    Make the double find in its own records what the conflict kit takes for a duplicate.
+    """
+
+    def conflict(asked: ProxyRegistration) -> Conflict | None:
+        for record in service.records.values():
+            stored = record.registration
+            same = (stored.mentor_id, stored.activity) == (asked.mentor_id, asked.activity)
+            if same and asked.override_of is None and stored.registration_id != asked.registration_id:
+                return Conflict(
+                    mentor_id=asked.mentor_id,
+                    kind=ConflictKind.DUPLICATE,
+                    existing_activity_id=record.activity_id,
+                )
+        return None
+
+    service.conflict_script = conflict
+    return service
+
+
+def _double(name: str) -> ProxyRegistrationService:
+    match name:
+        case "scripted":
+            return ScriptedRegistrationService(_reject_ancient)
+        case "lookup":
+            return LookupRegistrationService(_reject_ancient)
+        case "bulk":
+            return BulkRegistrationService(_reject_ancient)
+        case "bulk and lookup":
+            return BulkLookupRegistrationService(_reject_ancient)
+        case "checking":
+            return _look_at_its_records(CheckingRegistrationService(_reject_ancient))
+        case _:
+            return _look_at_its_records(CheckingBulkRegistrationService(_reject_ancient))
 
 
 @asynccontextmanager
-async def _open_scripted() -> AsyncIterator[ProxyRegistrationService]:
-    yield ScriptedRegistrationService()
+async def _open_standard_on_sqlite(file: Path) -> AsyncIterator[ProxyRegistrationService]:
+    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
+    async with SqlActivityRepository.open(f"sqlite:///{file}") as repository:
+        yield StandardRegistrationService(repository=repository)
 
 
 @asynccontextmanager
-async def _open_lookup() -> AsyncIterator[ProxyRegistrationService]:
-    yield LookupRegistrationService()
+async def _open(service: ProxyRegistrationService) -> AsyncIterator[ProxyRegistrationService]:
+    yield service
 
 
-@asynccontextmanager
-async def _open_standard() -> AsyncIterator[ProxyRegistrationService]:
-    yield StandardRegistrationService(repository=MemoryActivityRepository())
+@pytest.fixture
+def open_service(name: str, tmp_path: Path) -> Service:
+    """
+    Open the service of that name, unused.
+    """
+    if name == "standard on sqlite" and importlib.util.find_spec("sqlalchemy") is None:
+        pytest.skip("the extra sql is not installed")
+
+    def opened() -> AbstractAsyncContextManager[ProxyRegistrationService]:
+        if name == "standard on sqlite":
+            return _open_standard_on_sqlite(tmp_path / "store.db")
+        if name == "standard on memory":
+            return _open(StandardRegistrationService(repository=MemoryActivityRepository()))
+        return _open(_double(name))
+
+    return opened
 
 
-@pytest.mark.parametrize("open_service", [_open_scripted, _open_lookup, _open_standard])
+@pytest.mark.parametrize("name", _ALL)
 @pytest.mark.parametrize("check", registration_service, ids=str)
 async def test_a_service_keeps_its_contract(
-    check: Check[ProxyRegistrationService], open_service: Opener[ProxyRegistrationService]
+    check: Check[ProxyRegistrationService], open_service: Service
 ) -> None:
     """
     Every promise of the port holds for every service.
@@ -38,12 +136,34 @@ async def test_a_service_keeps_its_contract(
     await check(open_service)
 
 
-@pytest.mark.parametrize("open_service", [_open_lookup, _open_standard])
+@pytest.mark.parametrize("name", _LOOKING_UP)
 @pytest.mark.parametrize("check", registration_lookup, ids=str)
 async def test_a_service_that_looks_up_keeps_its_contract(
-    check: Check[ProxyRegistrationService], open_service: Opener[ProxyRegistrationService]
+    check: Check[ProxyRegistrationService], open_service: Service
 ) -> None:
     """
     Every promise of the optional ability holds for the services that have it.
+    """
+    await check(open_service)
+
+
+@pytest.mark.parametrize("name", _WRITING_MANY)
+@pytest.mark.parametrize("check", bulk_registration, ids=str)
+async def test_a_service_that_writes_many_keeps_its_contract(
+    check: Check[ProxyRegistrationService], open_service: Service
+) -> None:
+    """
+    Every promise about many at once holds for the services that offer it.
+    """
+    await check(open_service)
+
+
+@pytest.mark.parametrize("name", _CHECKING)
+@pytest.mark.parametrize("check", conflict_check, ids=str)
+async def test_a_service_that_finds_conflicts_keeps_its_contract(
+    check: Check[ProxyRegistrationService], open_service: Service
+) -> None:
+    """
+    Every promise about conflicts holds for the services that look for them.
     """
     await check(open_service)

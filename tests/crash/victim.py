@@ -213,7 +213,10 @@ def orchestrator_over(
     Return an orchestrator whose service writes into the repository itself.
     """
     return BulkRegistrationOrchestrator(
-        registration_service=SERVICES[service](StandardRegistrationService(repository=repository), moments),
+        registration_service=SERVICES[service](
+            StandardRegistrationService(repository=repository, duplicate_rule=lambda _registration: None),
+            moments,
+        ),
         repository=repository,
         audit_logger=FileAuditLogger(audit_file, moments),
         settings=settings,

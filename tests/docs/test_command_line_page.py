@@ -4,6 +4,8 @@ The command line does what its pages say.
 
 from __future__ import annotations
 
+import enum
+import json
 import re
 import shlex
 import shutil
@@ -18,6 +20,7 @@ pytest.importorskip("sqlalchemy", reason="needs the extra sql")
 
 from proxy_orchestration.cli.app import app
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictKind, ConflictPolicy
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,18 +49,34 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
 
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
     """
-    Register ends with partial success, resume finds nothing to do, list shows the batch.
+    The first story ends with partial success, the second leaves nobody waiting.
     """
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
 
-    done = {arguments[0]: _run(arguments, tmp_path) for arguments in COMMANDS}
+    done = [(arguments[0], _run(_with_batch(arguments, tmp_path), tmp_path)) for arguments in COMMANDS]
 
-    codes = {name: (result.returncode, result.stderr) for name, result in done.items()}
-    assert ["register", "resume", "list"] == list(done)
-    assert ExitCode.PARTIAL_SUCCESS == done["register"].returncode, codes
-    assert ExitCode.SUCCESS == done["resume"].returncode, codes
-    assert ExitCode.SUCCESS == done["list"].returncode, codes
-    assert "47" in done["register"].stdout
+    expected = [
+        ("register", ExitCode.PARTIAL_SUCCESS),
+        ("resume", ExitCode.SUCCESS),
+        ("list", ExitCode.SUCCESS),
+        ("register", ExitCode.SUCCESS),
+        ("preview", ExitCode.NEEDS_REVIEW),
+        ("register", ExitCode.NEEDS_REVIEW),
+        ("review", ExitCode.SUCCESS),
+    ]
+    assert expected == [(name, result.returncode) for name, result in done], done
+    assert "47" in done[0][1].stdout
+
+
+def _with_batch(arguments: list[str], folder: Path) -> list[str]:
+    """
+    Put the newest batch's id where the README says BATCH.
+    """
+    if "BATCH" not in arguments:
+        return arguments
+    listed = _run(["list", *arguments[arguments.index("--db") :], "--json"], folder)
+    batch_id = json.loads(listed.stdout)["batches"][0]["batch_id"]
+    return [batch_id if argument == "BATCH" else argument for argument in arguments]
 
 
 def test_every_exit_code_is_on_the_page_and_no_other() -> None:
@@ -80,3 +99,25 @@ def test_every_command_is_on_the_page_and_no_other() -> None:
     table = PAGE.partition("| Command |")[2].partition("\n\n")[0]
 
     assert sorted(names) == sorted(re.findall(r"^\| `(\w+)(?: [A-Z]+)?` \|", table, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("heading", "values"), [("Kind", ConflictKind), ("Policy", ConflictPolicy)])
+def test_every_kind_and_policy_of_conflicts_is_on_the_page_and_no_other(
+    heading: str, values: type[enum.Enum]
+) -> None:
+    """
+    What a file's conflicts may be called, and what may become of them.
+    """
+    table = PAGE.partition(f"| {heading} | Meaning |")[2].partition("\n\n")[0]
+
+    assert [value.value for value in values] == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+
+
+def test_every_column_of_a_decisions_file_is_on_the_page() -> None:
+    """
+    The page's table is the file's header, and the decisions are the library's.
+    """
+    table = PAGE.partition("`review BATCH --decisions FILE`")[2].partition("\n## ")[0]
+
+    assert ["mentor_id", "decision"] == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert all(f"`{decision.value}`" in table for decision in ConflictDecision)

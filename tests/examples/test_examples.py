@@ -12,6 +12,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LAST_LINES = {
+    "conflict_review.py": "success: 13 registered, 2 skipped",
     "register_in_memory.py": "partial_success: 7 registered, 1 failed",
 }
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration import BulkStatus, ItemState
-from proxy_orchestration.registration.runs import next_key
+from proxy_orchestration.registration.openings import next_key
 from proxy_orchestration.registration.states import (
     OPEN_STATES,
     OUTCOME_STATES,
@@ -112,7 +112,7 @@ def test_a_batch_that_is_not_settled_has_an_open_status(*, driven: bool, cancel_
 
 
 @given(st.sampled_from(sorted(OUTCOME_STATES, key=str)), st.integers(0, 9), st.booleans())
-def test_a_key_in_doubt_stays_and_only_a_definite_failure_makes_a_new_one(
+def test_a_key_in_doubt_stays_and_only_a_definite_refusal_makes_a_new_one(
     state: ItemState,
     epoch: int,
     in_doubt: bool,
@@ -120,6 +120,6 @@ def test_a_key_in_doubt_stays_and_only_a_definite_failure_makes_a_new_one(
     """
     The doubt belongs to the key, so that both go together into the next run.
     """
-    changed = state is ItemState.FAILED and not in_doubt
+    changed = state in {ItemState.FAILED, ItemState.NEEDS_REVIEW} and not in_doubt
 
     assert (epoch + changed, in_doubt) == next_key(state, epoch=epoch, in_doubt=in_doubt)

@@ -4,6 +4,7 @@ The shipped migrations make the schema that the code speaks to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect
 
-from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyRegistration
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
-from proxy_orchestration.storage.sql.migrating import MIGRATIONS, VERSION_TABLE
+from proxy_orchestration.storage.sql.migrating import MIGRATIONS
+from proxy_orchestration.storage.sql.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts._samples import ACTIVITY, COORDINATOR, NOON, accepted, batch_of
+
+_BETWEEN_PARTS = re.compile(r",(?![^()]*\))|(?<=[a-z]) \(|\)(?= WITHOUT|$)")  # not the commas in brackets
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def _definitions(engine: Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
     return {
-        name: sorted(part.strip(" ,\t") for part in sql.replace(", \n", "\n").splitlines() if part.strip())
+        name: sorted(part.strip() for part in _BETWEEN_PARTS.split(" ".join(sql.split())))
         for name, sql in rows
         if name != VERSION_TABLE
     }
@@ -140,6 +144,6 @@ async def test_nobody_is_registered_by_oneself(migrated: Engine) -> None:
     record = ActivityRecord(activity_id="activity-1", registration=registration, recorded_at=NOON)
     repository = SqlActivityRepository(migrated)
 
-    with pytest.raises(RepositoryUnavailableError):
-        await repository.add_activity(record)
-    assert await repository.find_activity(registration.registration_id) is None
+    with pytest.raises(RecordRefusedError):
+        await repository.add_activities([record], atomic=False)
+    assert [] == await repository.find_activities([registration.registration_id])

@@ -23,6 +23,7 @@ from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
+from proxy_orchestration.storage.sql.versions import REVISIONS
 from proxy_orchestration.testing.contracts._samples import (
     LONG,
     accepted,
@@ -204,4 +205,4 @@ def test_processes_may_create_the_schema_at_once(url: str) -> None:
     engine.dispose()
 
     assert [0, 0, 0] == [racer.returncode for racer in racers]
-    assert [("0001",)] == stamps
+    assert [(REVISIONS[-1],)] == stamps

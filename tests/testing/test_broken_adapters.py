@@ -6,27 +6,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import attrs
 import pytest
+from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.access import Actor, CoordinatorAccess, Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import StaleRunError
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.registration.batches import BulkProgressUpdate
-from proxy_orchestration.registration.runs import (
-    Acceptance,
-    Acquisition,
-    CancelMark,
-    Commit,
-    Committed,
-    Lease,
-    LeaseHeld,
-    NewBatch,
-    NewRun,
-)
+from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, StoredItem
+from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.runs import Acquisition, CancelMark, Commit, Committed, Lease, LeaseHeld
+from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing.contracts import (
     Check,
@@ -110,9 +105,115 @@ class _HoldingNothing(MemoryActivityRepository):
 
 
 class _KeepingTheLastRecord(MemoryActivityRepository):
-    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
-        self._records.pop(record.registration.registration_id, None)
-        return await super().add_activity(record)
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
+        for record in records:
+            self._records.pop(record.registration.registration_id, None)
+        return await super().add_activities(records, atomic=atomic)
+
+
+class _GivingIdsOfItsOwn(MemoryActivityRepository):
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        return await super().accept(attrs.evolve(batch, batch_id=None))
+
+
+class _FailingWhateverIsJudged(MemoryActivityRepository):
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        failed = {
+            mentor_id: attrs.evolve(verdict, state=ItemState.FAILED)
+            for mentor_id, verdict in batch.verdicts.items()
+        }
+        return await super().accept(attrs.evolve(batch, verdicts=failed))
+
+
+class _WithoutModes(MemoryActivityRepository):
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        return await super().accept(attrs.evolve(batch, mode=SubmissionMode.INDEPENDENT))
+
+
+class _DroppingOverrides(MemoryActivityRepository):
+    async def open_run(self, run: NewRun, /) -> int:
+        return await super().open_run(attrs.evolve(run, overrides={}))
+
+
+class _RememberingNoOverride(MemoryActivityRepository):
+    async def open_run(self, run: NewRun, /) -> int:
+        if run.batch_id in self._batches:
+            self._batches[run.batch_id].overridden.clear()
+        return await super().open_run(run)
+
+
+class _KeepingTheKeysOfReviewed(MemoryActivityRepository):
+    async def open_run(self, run: NewRun, /) -> int:
+        if run.batch_id in self._batches:
+            newest = self._batches[run.batch_id].newest
+            for item, outcome in enumerate(newest):
+                if outcome is not None and outcome.state is ItemState.NEEDS_REVIEW:
+                    newest[item] = attrs.evolve(outcome, state=ItemState.CANCELLED)
+        return await super().open_run(run)
+
+
+class _NamingOverridesBackwards(MemoryActivityRepository):
+    async def settle(self, lease: Lease, /, **ending: Any) -> AuditEvent:
+        event = await super().settle(lease, **ending)
+        return attrs.evolve(event, overrides=event.overrides[::-1])
+
+
+class _SureOfEveryItem(MemoryActivityRepository):
+    async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
+        return [attrs.evolve(item, in_doubt=False) for item in await super().read_items(batch_id)]
+
+
+class _StoringHalf(MemoryActivityRepository):
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
+        return await super().add_activities(records, atomic=False)
+
+
+class _LookingBeforeItWaits(MemoryActivityRepository):
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
+        standing = [self._standing_for(record) for record in records]
+        await checkpoint()
+        for record, found in zip(records, standing, strict=True):
+            if found is None:
+                self._store(record)
+        return [found or record for record, found in zip(records, standing, strict=True)]
+
+
+class _LookingForDuplicatesFirst(MemoryActivityRepository):
+    def _standing_for(self, record: ActivityRecord) -> ActivityRecord | None:
+        organization_id = record.registration.registered_by.organization_id
+        return self._in_the_way(organization_id, record.duplicate_key or "") or super()._standing_for(record)
+
+
+class _BlindToOverrides(MemoryActivityRepository):
+    def _in_the_way(self, organization_id: str, key: str) -> ActivityRecord | None:
+        found = super()._in_the_way(organization_id, key)
+        return found if found is not None and found.registration.override_of is None else None
+
+
+class _BlindToOrganizations(MemoryActivityRepository):
+    def _in_the_way(self, organization_id: str, key: str) -> ActivityRecord | None:
+        found = (
+            super(_BlindToOrganizations, self)._in_the_way(*alike) for alike in self._alike if alike[1] == key
+        )
+        return next(found, None)
+
+
+class _MovingTheMoment(MemoryActivityRepository):
+    async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
+        for name, record in self._records.items():
+            self._records[name] = attrs.evolve(record, voided_at=None)
+        return await super().void_activity(activity_id, voided_at=voided_at)
+
+
+class _NeverVoiding(MemoryActivityRepository):
+    async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
+        return True
 
 
 class _PolicyWithoutVisibility(CoordinatorAccess):
@@ -141,6 +242,25 @@ class _PolicyAcrossOrganizations(CoordinatorAccess):
         (_StaleWhenUnsettled, run_ledger, "an_unsettled_run_is_not_followed"),
         (_HoldingNothing, audit_outbox, "of_claims_at_once_one_gets_an_event"),
         (_KeepingTheLastRecord, activity_records, "a_registration_has_one_record_for_ever"),
+        (_GivingIdsOfItsOwn, batch_catalogue, "a_batch_has_the_id_it_was_given"),
+        (_FailingWhateverIsJudged, run_ledger, "a_verdict_is_an_outcome_at_acceptance"),
+        (_ForgettingDoubt, run_ledger, "doubt_is_never_decided_away"),
+        (_KeepingTheKeysOfReviewed, run_ledger, "a_reviewed_item_gets_a_new_key"),
+        (_WithoutModes, run_ledger, "mode_and_policy_are_told_for_ever"),
+        (_DroppingOverrides, run_ledger, "an_override_holds_for_its_run"),
+        (_DroppingOverrides, run_ledger, "an_event_names_the_overrides_of_its_run"),
+        (_NamingOverridesBackwards, run_ledger, "an_event_names_the_overrides_of_its_run"),
+        (_RememberingNoOverride, run_ledger, "an_override_is_the_newest_that_there_was"),
+        (_SureOfEveryItem, run_ledger, "doubt_of_an_item_follows_its_newest_outcome"),
+        (_StoringHalf, activity_records, "all_or_nothing_is_nothing_with_one_in_the_way"),
+        (_StoringHalf, activity_records, "all_or_nothing_is_nothing_with_two_alike"),
+        (_LookingBeforeItWaits, activity_records, "of_two_in_one_call_the_first_is_stored"),
+        (_LookingBeforeItWaits, activity_records, "of_calls_at_once_one_stores_and_all_get_it"),
+        (_LookingForDuplicatesFirst, activity_records, "a_record_stays_its_registration_s_answer"),
+        (_BlindToOverrides, activity_records, "an_override_passes_and_is_in_the_way_later"),
+        (_BlindToOrganizations, activity_records, "another_organization_is_in_nobody_s_way"),
+        (_MovingTheMoment, activity_records, "a_record_is_void_from_its_first_moment"),
+        (_NeverVoiding, activity_records, "a_void_record_is_in_nobody_s_way"),
         (_PolicyWithoutVisibility, access_policy, "an_actor_sees_only_the_own_organization"),
         (_PolicyAcrossOrganizations, access_policy, "an_actor_sees_only_the_own_organization"),
     ],

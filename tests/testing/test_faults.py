@@ -7,10 +7,11 @@ import pytest
 from proxy_orchestration.access import Actor, Role, Visibility
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.openings import NewBatch
 from proxy_orchestration.registration.requests import RegistrationEntry
-from proxy_orchestration.registration.runs import NewBatch
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint, fail_at
+from proxy_orchestration.testing.contracts._samples import activity_record
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BATCH = NewBatch(
@@ -73,3 +74,18 @@ async def test_writes_are_numbered_and_reads_are_not() -> None:
 
     assert [WritePoint(1, "accept"), WritePoint(2, "relabel")] == repository.writes
     assert [point for point in repository.writes for _ in range(2)] == seen
+
+
+async def test_writes_of_records_are_numbered_too() -> None:
+    """
+    Adding and voiding are writes; looking for records and duplicates is not.
+    """
+    repository = FaultyActivityRepository(MemoryActivityRepository(), before=fail_at(2, LOST))
+    record = activity_record(1, key="a day")
+    await repository.add_activities([record], atomic=True)
+    await repository.find_duplicates("org-1", ["a day"])
+    with pytest.raises(RepositoryUnavailableError):
+        await repository.void_activity("activity-1", voided_at=NOON)
+
+    assert [WritePoint(1, "add_activities"), WritePoint(2, "void_activity")] == repository.writes
+    assert [record] == await repository.find_activities([record.registration.registration_id])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.audit import AuditEvent, RegistrationAuditEvent
 from proxy_orchestration.testing import RecordingAuditLogger, fail, hang, lose_reply, succeed
 
 
@@ -24,6 +24,22 @@ def event(run: int = 1) -> AuditEvent:
         total=1,
         counts={"succeeded": 1},
         settled_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def registration_event(number: int = 1) -> RegistrationAuditEvent:
+    """
+    Return the event of an invented single registration.
+    """
+    return RegistrationAuditEvent(
+        event_id=f"single-{number}:registered",
+        activity_id=f"activity-{number}",
+        mentor_id="m-1",
+        actor_id="c-1",
+        organization_id="org-1",
+        activity_type="visit",
+        override_of=None,
+        recorded_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
@@ -64,3 +80,31 @@ async def test_a_logger_can_hang() -> None:
 
     assert scope.cancelled_caught
     assert [event()] == logger.events
+
+
+async def test_single_registrations_are_kept_apart() -> None:
+    """
+    They are no runs, and each kind keeps its own order.
+    """
+    logger = RecordingAuditLogger()
+    await logger.log_proxy_registration(registration_event(1))
+    await logger.log_bulk_submission(event())
+    await logger.log_proxy_registration(registration_event(2))
+
+    assert [registration_event(1), registration_event(2)] == logger.registrations
+    assert [event()] == logger.events == logger.deliveries
+
+
+async def test_a_script_decides_each_delivery_of_a_single_registration() -> None:
+    """
+    The attempts count per event, and what fails is not kept.
+    """
+    replies = [fail(OSError("full")), lose_reply()]
+    logger = RecordingAuditLogger(registration_script=lambda _event, attempt: replies[attempt - 1])
+
+    with pytest.raises(OSError, match="full"):
+        await logger.log_proxy_registration(registration_event())
+    assert [] == logger.registrations
+    with pytest.raises(TimeoutError):
+        await logger.log_proxy_registration(registration_event())
+    assert [registration_event()] == logger.registrations

@@ -9,18 +9,21 @@ from typing import Final
 
 import typer
 
-from proxy_orchestration.cli import driving, looking
+from proxy_orchestration.cli import driving, looking, reviewing
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     PROGRAM,
     ActorOption,
     AfterOption,
+    AtomicOption,
     BatchArgument,
     Common,
     ConcurrencyOption,
+    DecisionsOption,
     ExpectedRunOption,
     FileArgument,
+    IfAbsent,
     JsonOption,
     KeyOption,
     LabelOption,
@@ -28,12 +31,14 @@ from proxy_orchestration.cli.options import (
     MentorsOption,
     PaceOption,
     PageOption,
+    PolicyOption,
     ReasonOption,
     StatusesOption,
     StoreOption,
 )
 from proxy_orchestration.cli.session import run_command
 from proxy_orchestration.cli.submissions import read_request
+from proxy_orchestration.registration.conflicts import ConflictPolicy
 
 _NOTHING_CHANGED: Final = "Nothing was changed by this."
 
@@ -59,6 +64,23 @@ app: typer.Typer = typer.Typer(
 
 
 @app.command()
+def preview(
+    file: FileArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show which mentors of a CSV file have such an activity already; stores nothing.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND)
+    request = read_request(common, file, actor=actor)
+    work = partial(looking.preview, request=request, actor=actor, file=file)
+    run_command(common, work, if_interrupted=_NOTHING_CHANGED)
+
+
+@app.command()
 def register(  # noqa: PLR0913 - a command's parameters are its options
     file: FileArgument,
     *,
@@ -66,6 +88,8 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
     store: StoreOption = DEFAULT_STORE,
     label: LabelOption = None,
     key: KeyOption = None,
+    on_conflict: PolicyOption = ConflictPolicy.REVIEW,
+    atomic: AtomicOption = False,
     concurrency: ConcurrencyOption = 5,
     pace: PaceOption = 0.0,
     as_json: JsonOption = False,
@@ -74,12 +98,17 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
     Register every mentor of a CSV file as one batch.
     """
     common = Common(
-        store=store, as_json=as_json, actor=actor, concurrency=concurrency, pace=pace, creates=True
+        store=store,
+        as_json=as_json,
+        actor=actor,
+        concurrency=concurrency,
+        pace=pace,
+        atomic=atomic,
+        if_absent=IfAbsent.CREATE,
     )
-    request = read_request(common, file, actor=actor, label=label, key=key)
-    run_command(
-        common, partial(driving.register, request=request, actor=actor), if_interrupted=_carry_on(common)
-    )
+    request = read_request(common, file, actor=actor, label=label, key=key, on_conflict=on_conflict)
+    work = partial(driving.register, request=request, actor=actor, own_key=key is not None)
+    run_command(common, work, if_interrupted=_carry_on(common))
 
 
 @app.command()
@@ -114,6 +143,32 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
     work = partial(
         driving.retry, batch_id=batch, actor=actor, mentor_ids=mentors or None, expected_run=expected_run
+    )
+    run_command(common, work, if_interrupted=_carry_on(common))
+
+
+@app.command()
+def review(  # noqa: PLR0913 - a command's parameters are its options
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    decisions: DecisionsOption = None,
+    expected_run: ExpectedRunOption = None,
+    concurrency: ConcurrencyOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Decide, mentor by mentor, about those who wait since they have such an activity already.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+    decided = reviewing.decide(common, batch, actor=actor, file=decisions, expected_run=expected_run)
+    work = partial(
+        driving.review,
+        batch_id=batch,
+        actor=actor,
+        decisions=decided.decisions,
+        expected_run=decided.expected_run,
     )
     run_command(common, work, if_interrupted=_carry_on(common))
 

@@ -1,34 +1,35 @@
 """
 Reads a file of mentors and activities; refuses a bad one whole, naming every place.
 
-A file is CSV in UTF-8, with or without a byte order mark, separated by commas
-or semicolons. Its first line names the columns `mentor_id`, `activity_type`,
-`activity_date`, `duration_minutes` and, if wanted, `notes`, in any order. A
-date is `YYYY-MM-DD`, `today`, `today-3` or `today+5`.
+Its columns are `mentor_id`, `activity_type`, `activity_date`,
+`duration_minutes` and, if wanted, `notes`. A date is `YYYY-MM-DD`, `today`,
+`today-3` or `today+5`. What else a file may look like: see `csv_tables`.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Iterator
-from datetime import date
+import re
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.csv_cells import LINE_END, OPTIONAL, REQUIRED, Row, RowReader
+from proxy_orchestration.cli.csv_cells import CellError, CellReader, Row, identifier
 from proxy_orchestration.cli.csv_problems import CsvFileError, CsvProblem, quoted
-from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.cli.csv_tables import Columns, parse_table, read_bytes, refused
+from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 
-LONGEST_FILE: Final = 32 * 1024 * 1024
-"""Bytes; a file beyond this is not even read to its end."""
-
-_COLUMNS: Final = (*REQUIRED, *OPTIONAL)
-_BOM: Final = b"\xef\xbb\xbf"
+_COLUMNS: Final = Columns(
+    required=("mentor_id", "activity_type", "activity_date", "duration_minutes"), optional=("notes",)
+)
+_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_RELATIVE_DATE: Final = re.compile(r"today(?: *(?P<sign>[+-]) *(?P<days>[0-9]{1,5}))?", re.IGNORECASE)
+_MINUTES: Final = re.compile(r"[0-9]{1,6}")
 
 
 @attrs.frozen(kw_only=True)
@@ -46,16 +47,27 @@ class MentorFile:
     content: str
     resolved_on: date | None
 
-    def key_for(self, actor: Actor) -> str:
+    def key_for(
+        self,
+        actor: Actor,
+        *,
+        mode: SubmissionMode = SubmissionMode.INDEPENDENT,
+        on_conflict: ConflictPolicy = ConflictPolicy.REVIEW,
+    ) -> str:
         """
-        Return the idempotency key under which this actor submits this file.
+        Return the idempotency key under which this actor submits this file in this way.
 
         It is drawn from the actor and the file's raw bytes, so that the same
         file submitted twice joins its batch. Where the file has a relative
         date, the day that `today` stood for is part of the key too: on
         another day the same bytes mean other activities, hence another batch.
+        Mode and policy count where they are not the usual ones.
         """
-        parts = (actor.organization_id, actor.user_id, self.content, str(self.resolved_on))
+        parts = [actor.organization_id, actor.user_id, self.content, str(self.resolved_on)]
+        if mode is not SubmissionMode.INDEPENDENT:
+            parts.append(f"mode={mode.value}")
+        if on_conflict is not ConflictPolicy.REVIEW:
+            parts.append(f"on_conflict={on_conflict.value}")
         digest = hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode())
         return f"file-{digest.hexdigest()}"
 
@@ -72,18 +84,7 @@ def read_mentor_file(path: Path, *, today: date, limit: int) -> MentorFile:
     Raises:
         CsvFileError: it cannot be read, or something in it is wrong.
     """
-    name = str(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(LONGEST_FILE + 1)
-    except FileNotFoundError:
-        raise _refused(name, "there is no such file. Check the name and the folder.") from None
-    except IsADirectoryError:
-        raise _refused(name, "this is a folder. Name a CSV file in it.") from None
-    except (OSError, ValueError) as error:
-        why = type(error).__name__
-        raise _refused(name, f"the file cannot be read ({why}). Check its name and permissions.") from None
-    return parse_mentors(data, name=name, today=today, limit=limit)
+    return parse_mentors(read_bytes(path), name=str(path), today=today, limit=limit)
 
 
 def parse_mentors(data: bytes, *, name: str, today: date, limit: int) -> MentorFile:
@@ -93,113 +94,88 @@ def parse_mentors(data: bytes, *, name: str, today: date, limit: int) -> MentorF
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.
     """
-    if len(data) > LONGEST_FILE:
-        raise _refused(name, f"the file is longer than {LONGEST_FILE // 1024**2} MiB. Split it.")
-    rows = _rows(_text(data, name=name), name=name)
-    header = next(rows, None)
-    if header is None:
-        raise _refused(name, f"the file is empty. Its first line names the columns: {', '.join(_COLUMNS)}.")
-    reader = RowReader(header=_header(header, name=name), today=today)
+    table = parse_table(data, name=name, columns=_COLUMNS)
+    reader = _EntryReader(cells=CellReader(header=table.header), today=today)
     count = 0
-    for row in rows:
+    for row in table.rows:
         count += 1
         reader.read(row)
     return _finished(reader, name=name, size=count, limit=limit, data=data)
 
 
-def _finished(reader: RowReader, *, name: str, size: int, limit: int, data: bytes) -> MentorFile:
+@attrs.define(eq=False, kw_only=True)
+class _EntryReader:
+    """
+    Collects entries, row by row.
+
+    Attributes:
+        cells: reads the cells and collects the problems.
+        today: what `today` stands for.
+        entries: what was read.
+        is_relative: whether a date was said relative to today.
+    """
+
+    cells: CellReader
+    today: date
+    entries: list[RegistrationEntry] = attrs.field(factory=list)
+    is_relative: bool = False
+
+    def read(self, row: Row) -> None:
+        """
+        Take one row in: an entry, or a problem for each cell that is wrong.
+        """
+        if not self.cells.fits(row):
+            return
+        mentor_id = self.cells.mentor(row)
+        activity_type = self.cells.value(row, "activity_type", identifier)
+        activity_date = self.cells.value(row, "activity_date", self._date)
+        minutes = self.cells.value(row, "duration_minutes", _minutes)
+        if mentor_id is None or activity_type is None or activity_date is None or minutes is None:
+            return
+        activity = ProxyActivity(
+            activity_type=activity_type,
+            activity_date=activity_date,
+            duration_minutes=minutes,
+            notes=self.cells.text(row, "notes"),
+        )
+        self.entries.append(RegistrationEntry(mentor_id, activity))
+
+    def _date(self, text: str) -> date:
+        relative = _RELATIVE_DATE.fullmatch(text)
+        try:
+            if relative is None:
+                return _iso_date(text)
+            self.is_relative = True
+            return self.today + timedelta(days=int(f"{relative['sign'] or ''}{relative['days'] or 0}"))
+        except (ValueError, OverflowError):
+            msg = f"{quoted(text)} is no date. Write YYYY-MM-DD, today, today-3 or today+5."
+            raise CellError(msg) from None
+
+
+def _iso_date(text: str) -> date:
+    if _ISO_DATE.fullmatch(text) is None:
+        raise ValueError(text)
+    return date.fromisoformat(text)
+
+
+def _minutes(text: str) -> int:
+    if _MINUTES.fullmatch(text) is None or int(text) == 0:
+        msg = f"{quoted(text)} is no number of minutes. Write a whole number from 1 to 999999."
+        raise CellError(msg)
+    return int(text)
+
+
+def _finished(reader: _EntryReader, *, name: str, size: int, limit: int, data: bytes) -> MentorFile:
+    problems = reader.cells.problems
     if size == 0:
-        raise _refused(name, "the file has a header and no mentors. Add a line for each mentor.")
+        raise refused(name, "the file has a header and no mentors. Add a line for each mentor.")
     if size > limit:
         message = f"{size} mentors are in the file and a batch holds at most {limit}. Split the file."
-        raise CsvFileError(name, [CsvProblem(message=message), *reader.problems])
-    if reader.problems:
-        raise CsvFileError(name, reader.problems)
+        raise CsvFileError(name, [CsvProblem(message=message), *problems])
+    if problems:
+        raise CsvFileError(name, problems)
     return MentorFile(
         entries=tuple(reader.entries),
         content=hashlib.sha256(data).hexdigest(),
         resolved_on=reader.today if reader.is_relative else None,
     )
-
-
-def _text(data: bytes, *, name: str) -> str:
-    try:
-        text = data.removeprefix(_BOM).decode()
-    except UnicodeDecodeError as error:
-        position = error.start + (len(_BOM) if data.startswith(_BOM) else 0)
-        message = (
-            f"byte {position + 1} of the file (0x{data[position]:02x}) is no UTF-8. "
-            "Save the file as CSV in UTF-8 and submit it again."
-        )
-        line = _lines_in(data[:position].decode("latin-1"))
-        raise CsvFileError(name, [CsvProblem(message=message, line=line)]) from None
-    before, nul, _ = text.partition("\0")
-    if nul:
-        message = "there is a zero byte, so this is no text file. Save it as CSV in UTF-8."
-        raise CsvFileError(name, [CsvProblem(message=message, line=_lines_in(before))])
-    return text
-
-
-def _lines_in(text: str) -> int:
-    return len(LINE_END.findall(text)) + 1
-
-
-def _rows(text: str, *, name: str) -> Iterator[Row]:
-    """
-    Yield each row that is not blank with the file's line it begins on.
-    """
-    first_line = LINE_END.split(text.lstrip("\r\n"), 1)[0]
-    delimiter = ";" if first_line.count(";") > first_line.count(",") else ","
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = lines.line_num + 1
-        try:
-            cells = next(lines)
-        except StopIteration:
-            return
-        except csv.Error:
-            message = (
-                "the quotes do not match, or a cell is too long. Close each quoted cell with a quote "
-                "and write a quote inside it twice."
-            )
-            raise CsvFileError(name, [CsvProblem(message=message, line=line)]) from None
-        if any(cell.strip() for cell in cells):
-            yield Row(line=line, cells=tuple(cells))
-
-
-def _header(row: Row, *, name: str) -> tuple[str, ...]:
-    header = tuple(cell.strip() for cell in row.cells)
-    if not set(_COLUMNS) & set(header):
-        message = f"this is no header. The first line names the columns: {', '.join(_COLUMNS)}."
-        raise CsvFileError(name, [CsvProblem(message=message, line=row.line)])
-    problems = [
-        CsvProblem(message=_unknown(column, place), line=row.line)
-        for place, column in enumerate(header, 1)
-        if column not in _COLUMNS
-    ]
-    problems += [
-        CsvProblem(
-            message="the column is missing. Add it to the header and to each line.",
-            line=row.line,
-            column=column,
-        )
-        for column in REQUIRED
-        if column not in header
-    ]
-    problems += [
-        CsvProblem(message="the column is there more than once. Leave it once.", line=row.line, column=column)
-        for column in _COLUMNS
-        if header.count(column) > 1
-    ]
-    if problems:
-        raise CsvFileError(name, problems)
-    return header
-
-
-def _unknown(column: str, place: int) -> str:
-    what = f"the column {quoted(column)} is not known" if column else f"column {place} has no name"
-    return f"{what}. Leave it out; the columns are {', '.join(_COLUMNS)}."
-
-
-def _refused(name: str, message: str) -> CsvFileError:
-    return CsvFileError(name, [CsvProblem(message=message)])

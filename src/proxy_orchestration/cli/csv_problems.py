@@ -1,5 +1,5 @@
 """
-What is wrong with a file of mentors, told all at once.
+What is wrong with a CSV file, told all at once.
 """
 
 from __future__ import annotations
@@ -42,16 +42,24 @@ class CsvProblem:
 
 class CsvFileError(Exception):
     """
-    A file cannot become a request; nothing was stored.
+    A file cannot become a request or decisions; nothing was stored.
 
     Attributes:
         name: the file, as the person named it.
         problems: all that was found, in file order; at least one.
+        verdict: what comes of it, to follow the name.
     """
 
-    def __init__(self, name: str, problems: Sequence[CsvProblem]) -> None:
+    def __init__(
+        self,
+        name: str,
+        problems: Sequence[CsvProblem],
+        *,
+        verdict: str = "cannot be registered; nothing was stored",
+    ) -> None:
         self.name = name
         self.problems: tuple[CsvProblem, ...] = tuple(problems)
+        self.verdict = verdict
         super().__init__(self._told())
 
     def _told(self) -> str:
@@ -59,7 +67,7 @@ class CsvFileError(Exception):
         rest = len(self.problems) - _SHOWN
         if rest > 0:
             lines.append(f"  and {rest} more")
-        return "\n".join((f"{printable(self.name)} cannot be registered; nothing was stored.", *lines))
+        return "\n".join((f"{printable(self.name)} {self.verdict}.", *lines))
 
 
 def printable(text: str) -> str:

@@ -1,24 +1,28 @@
 """
-The commands that drive a batch: register, retry, resume.
+The commands that drive a batch: register, retry, review, resume.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.cli.exits import ExitCode, code_of_status, worst
+from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.json_output import results_document
+from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.progress import RunView, show_progress
 from proxy_orchestration.cli.rendering import conclude, show_outcomes, show_result
+from proxy_orchestration.cli.repeats import submitted_otherwise
 from proxy_orchestration.cli.session import Session
+from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictPolicy
+from proxy_orchestration.registration.openings import BatchRecord
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
-from proxy_orchestration.registration.runs import BatchRecord, DrivableRun
+from proxy_orchestration.registration.runs import DrivableRun
 from proxy_orchestration.registration.watching import BatchRun
 
 _MOST_RESUMED: Final = 1000
@@ -26,10 +30,20 @@ _PAGE: Final = 500
 _POLL_INTERVAL: Final = 0.2
 
 
-async def register(session: Session, request: BulkRegistrationRequest, *, actor: Actor) -> ExitCode:
+async def register(
+    session: Session, request: BulkRegistrationRequest, *, actor: Actor, own_key: bool
+) -> ExitCode:
     """
     Submit the request, or join its batch, and show it to the end.
+
+    An override of what the same file registered before counts everybody twice.
+    It is refused, unless the actor gave the submission a key of its own.
     """
+    if request.on_conflict is ConflictPolicy.OVERRIDE and not own_key:
+        other = await submitted_otherwise(session, request, actor)
+        if other is not None:
+            session.output.end(ExitCode.BAD_INPUT, _twice(other, session.common))
+            return ExitCode.BAD_INPUT
     began = session.clock.now()
     async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
         record = await session.repository.get(run.batch_id)
@@ -38,7 +52,16 @@ async def register(session: Session, request: BulkRegistrationRequest, *, actor:
             session.output.say(f"This was submitted before, on {when}; joining its batch.")
         await _show_run(session, run, title="Registering")
     show_result(session.output, run.result, session.common)
-    return code_of_status(run.result.status)
+    return code_of_batch(run.result)
+
+
+def _twice(other: BatchRecord, common: Common) -> str:
+    return (
+        f"This file was registered before as batch {other.batch_id}; to override would register its mentors "
+        f"a second time. Nothing was stored.\n"
+        f"Decide about those of the batch who wait:  {common.command('review', other.batch_id)}\n"
+        "If everybody is to be registered a second time, say so with a --key."
+    )
 
 
 async def retry(
@@ -58,7 +81,30 @@ async def retry(
     async with session.orchestrator.drive_batch(batch_id) as run:
         await _show_run(session, run, title="Retrying")
     show_result(session.output, run.result, session.common)
-    return code_of_status(run.result.status)
+    return code_of_batch(run.result)
+
+
+async def review(
+    session: Session,
+    batch_id: str,
+    *,
+    actor: Actor,
+    decisions: Mapping[str, ConflictDecision],
+    expected_run: int | None,
+) -> ExitCode:
+    """
+    Carry out what was decided about conflicts and show it to the end.
+    """
+    before = await session.repository.get(batch_id)
+    after = await session.orchestrator.resolve_conflicts(
+        batch_id, decisions, actor=actor, expected_run=expected_run, drive=False
+    )
+    if before is not None and before.run == after.run:
+        session.output.say("These decisions are in force already; nothing was changed.")
+    async with session.orchestrator.drive_batch(batch_id) as run:
+        await _show_run(session, run, title="Carrying out")
+    show_result(session.output, run.result, session.common)
+    return code_of_batch(run.result)
 
 
 async def resume(session: Session) -> ExitCode:
@@ -157,7 +203,7 @@ async def _show_resumed(session: Session, batch_ids: Sequence[str]) -> ExitCode:
         session.output.conclude("Nothing was interrupted; there is nothing to resume.")
     if session.output.as_json:
         session.output.document(results_document(results))
-    return worst(result.status for result in results)
+    return worst(results)
 
 
 def _owner(record: BatchRecord) -> Actor:

@@ -17,7 +17,9 @@ from proxy_orchestration.errors import (
     OrchestrationError,
     RepositoryUnavailableError,
 )
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.batches import BatchSummary
+from proxy_orchestration.registration.conflicts import ConflictReport
+from proxy_orchestration.registration.states import RETRYABLE_STATES, BulkStatus
 
 
 class ExitCode(enum.IntEnum):
@@ -30,11 +32,11 @@ class ExitCode(enum.IntEnum):
 
     SUCCESS = 0, "all mentors are registered, or the command did what it was asked"
     UNFORESEEN = 1, "an error in this program, or a part of it is not installed"
-    BAD_INPUT = 2, "bad input: the command line or the file is wrong, nothing was stored"
-    PARTIAL_SUCCESS = 3, "partial success: some mentors are not registered"
+    BAD_INPUT = 2, "bad input: the command line or a file is wrong, nothing was stored"
+    PARTIAL_SUCCESS = 3, "partial success: some mentors are registered, some failed"
     TOTAL_FAILURE = 4, "total failure: no mentor is registered"
     CANCELLED = 5, "the batch was cancelled"
-    NEEDS_REVIEW = 6, "what is left waits for a person's decision"
+    NEEDS_REVIEW = 6, "nothing failed, and what is left waits for a person's decision"
     STORE_UNAVAILABLE = 7, "the store could not be read or written"
     NOT_FOUND = 8, "no such batch for this actor, or not allowed"
     WRONG_STATE = 9, "wrong state: not settled yet, held elsewhere, or a stale run"
@@ -84,11 +86,27 @@ _WORST_LAST: Final = (
 )
 
 
-def code_of_status(status: BulkStatus) -> ExitCode:
+def code_of_batch(batch: BatchSummary) -> ExitCode:
     """
     Return how a command that is about one batch ends.
+
+    It is the status' code, save that a partial success in which nothing failed
+    ends like a batch that waits: a script tells "retry" from "review" by it.
     """
-    return _OF_STATUS[status]
+    if batch.status is BulkStatus.PARTIAL_SUCCESS and not any(map(batch.counts.get, RETRYABLE_STATES)):
+        return ExitCode.NEEDS_REVIEW
+    return _OF_STATUS[batch.status]
+
+
+def code_of_report(report: ConflictReport) -> ExitCode:
+    """
+    Return how a preview ends: conflicts first, then mentors who would be refused.
+    """
+    if report.conflicts:
+        return ExitCode.NEEDS_REVIEW
+    if not report.refused:
+        return ExitCode.SUCCESS
+    return ExitCode.PARTIAL_SUCCESS if report.clean else ExitCode.TOTAL_FAILURE
 
 
 def code_of_error(error: Exception) -> ExitCode:
@@ -98,8 +116,8 @@ def code_of_error(error: Exception) -> ExitCode:
     return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), ExitCode.UNFORESEEN)
 
 
-def worst(statuses: Iterable[BulkStatus]) -> ExitCode:
+def worst(batches: Iterable[BatchSummary]) -> ExitCode:
     """
     Return how a command that is about many batches ends; success without any.
     """
-    return max(map(code_of_status, statuses), key=_WORST_LAST.index, default=ExitCode.SUCCESS)
+    return max(map(code_of_batch, batches), key=_WORST_LAST.index, default=ExitCode.SUCCESS)

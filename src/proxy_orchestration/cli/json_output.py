@@ -21,6 +21,7 @@ from proxy_orchestration.registration.batches import (
     BulkSubmissionResult,
     CancelReport,
 )
+from proxy_orchestration.registration.conflicts import ConflictReport
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 """What `json.dumps` takes."""
@@ -52,6 +53,13 @@ def cancel_document(report: CancelReport, batch: BatchSummary) -> dict[str, Plai
     Return what a cancel did, with the batch and the status it has now.
     """
     return {"batch_id": batch.batch_id, "status": batch.status.value, **_record(report)}
+
+
+def report_document(report: ConflictReport) -> dict[str, Plain]:
+    """
+    Return what a preview found, with the number of mentors of the file.
+    """
+    return {**_record(report), "total": report.total}
 
 
 def progress_line(update: BulkProgressUpdate) -> dict[str, Plain]:

@@ -1,13 +1,15 @@
 """
-The commands that drive nothing: status, watch, cancel, list.
+The commands that drive nothing: preview, status, watch, cancel, list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.exits import ExitCode, code_of_status
+from proxy_orchestration.cli.conflicts import show_report
+from proxy_orchestration.cli.exits import ExitCode, code_of_batch, code_of_report
 from proxy_orchestration.cli.json_output import cancel_document, progress_line, result_line
 from proxy_orchestration.cli.progress import show_progress
 from proxy_orchestration.cli.rendering import (
@@ -20,7 +22,19 @@ from proxy_orchestration.cli.rendering import (
     summary_of,
 )
 from proxy_orchestration.cli.session import Session
+from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.states import BulkStatus
+
+
+async def preview(
+    session: Session, request: BulkRegistrationRequest, *, actor: Actor, file: Path
+) -> ExitCode:
+    """
+    Show which mentors of the request conflict with what is registered.
+    """
+    report = await session.orchestrator.preview(request, actor=actor)
+    show_report(session.output, report, file, session.common)
+    return code_of_report(report)
 
 
 async def status(session: Session, batch_id: str, *, actor: Actor) -> ExitCode:
@@ -29,7 +43,7 @@ async def status(session: Session, batch_id: str, *, actor: Actor) -> ExitCode:
     """
     result = await session.orchestrator.get_bulk_submission_status(batch_id, actor=actor)
     show_result(session.output, result, session.common)
-    return code_of_status(result.status)
+    return code_of_batch(result)
 
 
 async def watch(session: Session, batch_id: str, *, actor: Actor, after: int) -> ExitCode:
@@ -49,7 +63,7 @@ async def watch(session: Session, batch_id: str, *, actor: Actor, after: int) ->
     else:
         show_outcomes(output, run.result)
     conclude(output, run.result, session.common)
-    return code_of_status(run.result.status)
+    return code_of_batch(run.result)
 
 
 async def cancel(session: Session, batch_id: str, *, actor: Actor, reason: str | None) -> ExitCode:

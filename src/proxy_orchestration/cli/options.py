@@ -4,6 +4,7 @@ The options that commands share, and what people write in them.
 
 from __future__ import annotations
 
+import enum
 import shlex
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,6 +14,7 @@ import typer
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.states import BulkStatus
 
 PROGRAM: Final = "proxy-orchestration"
@@ -81,7 +83,28 @@ KeyOption = Annotated[
     str | None,
     typer.Option(
         "--key",
-        help="Idempotency key. Default: drawn from actor and file, so that the same file joins its batch.",
+        help="Idempotency key. Default: drawn from actor, file, --on-conflict and --atomic, so that the same "
+        "file joins its batch.",
+    ),
+]
+PolicyOption = Annotated[
+    ConflictPolicy,
+    typer.Option(
+        "--on-conflict",
+        help="Mentors who have such an activity on that day already: review lets them wait for a decision, "
+        "skip leaves them out, override registers them all the same.",
+    ),
+]
+AtomicOption = Annotated[
+    bool,
+    typer.Option("--atomic", help="All or nothing: every mentor is registered, or none is."),
+]
+DecisionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--decisions",
+        metavar="FILE",
+        help="CSV in UTF-8 with the columns mentor_id and decision (override or skip), instead of questions.",
     ),
 ]
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.", show_default=False)]
@@ -94,7 +117,7 @@ ExpectedRunOption = Annotated[
     typer.Option(
         "--expected-run",
         min=1,
-        help="Refuse unless this run is current, so that a repeated command retries once.",
+        help="Refuse unless this run is current, so that a repeated command acts once.",
     ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
@@ -109,6 +132,16 @@ StatusesOption = Annotated[
 ]
 
 
+class IfAbsent(enum.Enum):
+    """
+    What a command does when the store is not there.
+    """
+
+    REFUSE = enum.auto()  # it is about something that would be in it
+    CREATE = enum.auto()  # it is the first to write
+    PRETEND = enum.auto()  # it writes nothing, and reads as from an empty one
+
+
 @attrs.frozen(kw_only=True)
 class Common:
     """
@@ -120,7 +153,8 @@ class Common:
         actor: who acts; `None` for a command that acts as the host.
         concurrency: calls in flight at once.
         pace: seconds to pause before each call.
-        creates: whether a store that is not there is made.
+        atomic: whether all mentors share one fate.
+        if_absent: what to do when the store is not there.
         output: where the command's text goes.
     """
 
@@ -129,7 +163,8 @@ class Common:
     actor: Actor | None = None
     concurrency: int = 5
     pace: float = 0.0
-    creates: bool = False
+    atomic: bool = False
+    if_absent: IfAbsent = IfAbsent.REFUSE
     output: Output = attrs.field(
         init=False,
         eq=False,

@@ -64,6 +64,15 @@ class Output:
         """
         (self.err if self.as_json else self.out).print(Text(text), soft_wrap=True)
 
+    def ask(self, question: str) -> str:
+        """
+        Put a question to the person on standard error; return the line typed.
+
+        Raises:
+            EOFError: there is no further line.
+        """
+        return self.err.input(Text(question)).strip()
+
     def document(self, document: Mapping[str, Plain]) -> None:
         """
         Write the one JSON document to standard output.

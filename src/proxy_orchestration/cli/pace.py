@@ -4,17 +4,24 @@ Slows a registration service down, so that a person can watch or interrupt a run
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.registration.activities import ProxyRegistration, RegistrationReceipt
+from proxy_orchestration.registration.activities import (
+    ProxyRegistration,
+    RegistrationFailure,
+    RegistrationReceipt,
+)
+from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.registration.service import StandardRegistrationService
 
 
 @attrs.define(eq=False, kw_only=True)
 class PacedRegistrationService:
     """
-    The standard service, after a pause before each call.
+    The standard service, one registration at a time, after a pause before each.
 
     Attributes:
         service: who registers.
@@ -38,3 +45,24 @@ class PacedRegistrationService:
         Look the registration up, without a pause.
         """
         return await self.service.find_registration(registration_id)
+
+    async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
+        """
+        Find the conflicts, without a pause.
+        """
+        return await self.service.find_conflicts(registrations)
+
+
+class PacedBulkService(PacedRegistrationService):
+    """
+    The standard service, after a pause before each call, which may be for many.
+    """
+
+    async def register_many(
+        self, registrations: Sequence[ProxyRegistration], /, *, atomic: bool
+    ) -> Sequence[RegistrationReceipt | RegistrationFailure]:
+        """
+        Pause, then register them all.
+        """
+        await self.clock.sleep(self.seconds)
+        return await self.service.register_many(registrations, atomic=atomic)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from proxy_orchestration.cli.conflicts import show_waiting
 from proxy_orchestration.cli.json_output import page_document, result_document
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
@@ -45,11 +46,12 @@ def show_result(output: Output, result: BulkSubmissionResult, common: Common) ->
 
 def show_outcomes(output: Output, result: BulkSubmissionResult) -> None:
     """
-    Write a line per mentor, in request order.
+    Write a line per mentor, in request order, and below them who waits for a decision.
     """
     output.table(
         ("MENTOR", "STATE", "ACTIVITY OR REASON"), [_outcome_row(outcome) for outcome in result.outcomes]
     )
+    show_waiting(output, result)
 
 
 def conclude(output: Output, result: BulkSubmissionResult, common: Common) -> None:
@@ -92,7 +94,13 @@ def tally(counts: Mapping[ItemState, int]) -> str:
     """
     Return the counts in words, states without items left out.
     """
-    return ", ".join(f"{counts[state]} {words(state)}" for state in ItemState if counts.get(state))
+    return ", ".join(
+        f"{number} {_counted(state, number)}" for state in ItemState if (number := counts.get(state))
+    )
+
+
+def _counted(state: ItemState, number: int) -> str:
+    return "need review" if state is ItemState.NEEDS_REVIEW and number > 1 else words(state)
 
 
 def words(value: ItemState | BulkStatus) -> str:
@@ -131,7 +139,9 @@ def next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     ]:
         yield f"Take up a cancelled one:  {common.command('retry', batch_id, '--mentor', cancelled[0])}"
     if counts.get(ItemState.NEEDS_REVIEW):
-        yield "What needs review has a record already; decide on it in the application that holds it."
+        yield f"Decide one by one:  {common.command('review', batch_id)}"
+        with_file = common.command("review", batch_id, "--decisions", "decisions.csv")
+        yield f"Decide with a file (columns mentor_id,decision: override or skip):  {with_file}"
 
 
 def _outcome_row(outcome: MentorOutcome) -> tuple[Cell, Cell, Cell]:

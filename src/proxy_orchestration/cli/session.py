@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import anyio
 import attrs
@@ -20,16 +20,19 @@ from sqlalchemy import URL
 from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.cli.csv_problems import CsvFileError
 from proxy_orchestration.cli.exits import ExitCode
-from proxy_orchestration.cli.options import Common
+from proxy_orchestration.cli.options import Common, IfAbsent
 from proxy_orchestration.cli.output import Output
-from proxy_orchestration.cli.pace import PacedRegistrationService
+from proxy_orchestration.cli.pace import PacedBulkService, PacedRegistrationService
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
-from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.service import StandardRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.sql import SqlActivityRepository
+
+T = TypeVar("T")
 
 LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
@@ -68,26 +71,39 @@ def run_command(common: Common, work: Work, *, if_interrupted: str) -> NoReturn:
     """
     Open the store, do the work and leave the program with the work's exit code.
 
-    On Ctrl-C or a request to terminate the work is cancelled, which releases
-    what it drives; then the program ends with `ExitCode.INTERRUPTED`.
-
     Args:
         common: what the command was told.
         work: the command.
         if_interrupted: what to do then, told after an interrupt.
     """
-    try:
+    raise typer.Exit(do_in_session(common, work, if_interrupted=if_interrupted))
+
+
+def do_in_session(common: Common, work: Callable[[Session], Awaitable[T]], *, if_interrupted: str) -> T:
+    """
+    Open the store, do the work and return what comes of it.
+
+    On Ctrl-C or a request to terminate the work is cancelled, which releases
+    what it drives; then the program ends with `ExitCode.INTERRUPTED`.
+    """
+    with ending_on_interrupt(common.output, if_interrupted):
         with ending_on_errors(common.output), _log_to(common.output):
-            code = anyio.run(_run, common, work)
-    except KeyboardInterrupt:  # before signals are received here, or where they cannot be
-        code = ExitCode.INTERRUPTED
-    _leave(common.output, code, if_interrupted=if_interrupted)
+            done = anyio.run(_run, common, work)
+        if not done:
+            raise KeyboardInterrupt
+        return done[0]
 
 
-def _leave(output: Output, code: ExitCode, *, if_interrupted: str) -> NoReturn:
-    if code is ExitCode.INTERRUPTED:
-        output.end(code, f"Interrupted. {if_interrupted}")
-    raise typer.Exit(code)
+@contextmanager
+def ending_on_interrupt(output: Output, if_interrupted: str) -> Iterator[None]:
+    """
+    End the program with what to do then, not a traceback, at Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.end(ExitCode.INTERRUPTED, f"Interrupted. {if_interrupted}")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 @contextmanager
@@ -112,14 +128,17 @@ def _first_of(error: Exception) -> Exception:
     return error
 
 
-async def _run(common: Common, work: Work) -> ExitCode:
-    code = ExitCode.INTERRUPTED
+async def _run(common: Common, work: Callable[[Session], Awaitable[T]]) -> list[T]:
+    """
+    Return what comes of the work, alone in a list; an empty one after an interrupt.
+    """
+    done: list[T] = []
     async with open_crew() as crew:
         await crew.start(_cancel_at_signal, crew.cancel_scope)
         async with _open_session(common) as session:
-            code = await work(session)
+            done.append(await work(session))
         crew.cancel_scope.cancel()
-    return code
+    return done
 
 
 async def _cancel_at_signal(
@@ -136,26 +155,41 @@ async def _cancel_at_signal(
 
 @asynccontextmanager
 async def _open_session(common: Common) -> AsyncIterator[Session]:
-    if not common.creates and not common.store.exists():
-        reason = f"There is no store at {common.store}."
-        advice = "Name the file that the batch was registered into with --db."
-        raise RepositoryUnavailableError(reason, advice=advice)
     clock = SystemClock()
-    url = URL.create("sqlite", database=str(common.store))
-    async with SqlActivityRepository.open(url) as repository:
-        standard = StandardRegistrationService(repository=repository, clock=clock)
-        service = PacedRegistrationService(service=standard, clock=clock, seconds=common.pace)
+    async with _open_repository(common, clock) as repository:
         yield Session(
             common=common,
             repository=repository,
             clock=clock,
             orchestrator=BulkRegistrationOrchestrator(
-                registration_service=service if common.pace else standard,
+                registration_service=_service(common, repository, clock),
                 repository=repository,
                 clock=clock,
                 settings=settings_for(common),
             ),
         )
+
+
+@asynccontextmanager
+async def _open_repository(common: Common, clock: Clock) -> AsyncIterator[ActivityRepository]:
+    if common.store.exists() or common.if_absent is IfAbsent.CREATE:
+        async with SqlActivityRepository.open(URL.create("sqlite", database=str(common.store))) as repository:
+            yield repository
+    elif common.if_absent is IfAbsent.PRETEND:
+        common.output.say(f"There is no store at {common.store} yet, so there is nothing to conflict with.")
+        yield MemoryActivityRepository(clock=clock)
+    else:
+        reason = f"There is no store at {common.store}."
+        advice = "Name the file that the batch was registered into with --db."
+        raise RepositoryUnavailableError(reason, advice=advice)
+
+
+def _service(common: Common, repository: ActivityRepository, clock: Clock) -> ProxyRegistrationService:
+    standard = StandardRegistrationService(repository=repository, clock=clock)
+    if not common.pace:
+        return standard
+    paced = PacedBulkService if common.atomic else PacedRegistrationService
+    return paced(service=standard, clock=clock, seconds=common.pace)
 
 
 def settings_for(common: Common) -> BulkSettings:

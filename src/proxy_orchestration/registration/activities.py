@@ -120,11 +120,16 @@ class ActivityRecord:
         activity_id: the record's own id.
         registration: what was asked for, with both ids in it.
         recorded_at: when, by the service's clock; aware, UTC.
+        duplicate_key: two records of one organization with one key register the same;
+            `None` for a record that is never a duplicate.
+        voided_at: when it was declared void; a void record is in nobody's way.
     """
 
     activity_id: str = attrs.field(validator=is_identifier)
     registration: ProxyRegistration
     recorded_at: datetime
+    duplicate_key: str | None = None
+    voided_at: datetime | None = None
 
 
 def registration_id_of(batch_id: str, mentor_id: str) -> str:

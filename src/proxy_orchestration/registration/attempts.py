@@ -9,14 +9,29 @@ from datetime import datetime
 
 import attrs
 
+from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import (
     DuplicateActivityError,
     OutcomeUnknownError,
     RegistrationRejected,
     RegistrationUnavailable,
 )
-from proxy_orchestration.registration.activities import registration_id_of
-from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.activities import (
+    ProxyRegistration,
+    RegistrationFailure,
+    RegistrationReceipt,
+    idempotency_key_of,
+    registration_id_of,
+)
+from proxy_orchestration.registration.batches import CANCELLED, Failure
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.reasons import (
+    DUPLICATE,
+    OUT_OF_TIME,
+    ROLLED_BACK,
+    UNAVAILABLE,
+    UNKNOWN,
+)
 from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
@@ -64,6 +79,40 @@ class Attempt:
         key = registration_id_of(batch_id, work.mentor_id)
         return cls(work=work, key=key, in_doubt=work.in_doubt)
 
+    @property
+    def begun(self) -> bool:
+        """
+        Return whether a call for the item was made, or may have been.
+        """
+        return self.in_doubt or self.calls > 0
+
+    def registration(self, *, batch_id: str, actor: Actor) -> ProxyRegistration:
+        """
+        Return what the service is asked to register.
+        """
+        work = self.work
+        return ProxyRegistration(
+            registration_id=self.key,
+            idempotency_key=idempotency_key_of(self.key, work.epoch),
+            batch_id=batch_id,
+            mentor_id=work.mentor_id,
+            activity=work.activity,
+            registered_by=actor,
+            override_of=work.override_of,
+        )
+
+    def succeeded(self, receipt: RegistrationReceipt, *, now: datetime) -> ItemOutcome:
+        """
+        Return the outcome of an item whose record exists.
+        """
+        return ItemOutcome(
+            work=self.work,
+            state=ItemState.SUCCEEDED,
+            settled_at=now,
+            attempts=self.calls,
+            activity_id=receipt.activity_id,
+        )
+
     def outcome(
         self,
         state: ItemState,
@@ -87,25 +136,6 @@ class Attempt:
         )
 
 
-_UNKNOWN = Failure(
-    code="outcome_unknown",
-    message="The service's answer never arrived; a retry finds out without registering twice.",
-    retryable=True,
-)
-_UNAVAILABLE = Failure(
-    code="unavailable", message="The service refused the call for now; nothing was written.", retryable=True
-)
-_CANCELLED = Failure(
-    code="cancelled", message="The batch was cancelled before this one began.", retryable=True
-)
-_OUT_OF_TIME = Failure(
-    code="time_budget_exceeded", message="The batch ran out of time before this one began.", retryable=True
-)
-_DUPLICATE = Failure(
-    code="duplicate", message="An activity of this kind is already registered for that day.", retryable=False
-)
-
-
 def is_definite(error: BaseException) -> bool:
     """
     Tell whether an error is one of the three that say for certain how a call ended.
@@ -114,7 +144,7 @@ def is_definite(error: BaseException) -> bool:
 
 
 def after_error(
-    attempt: Attempt, error: BaseException, *, policy: RetryPolicy, now: datetime
+    attempt: Attempt, error: BaseException, *, policy: RetryPolicy, on_conflict: ConflictPolicy, now: datetime
 ) -> ItemOutcome | float:
     """
     Return the outcome that an error settles the item with, or the seconds to the next attempt.
@@ -127,21 +157,56 @@ def after_error(
             failure = Failure(code=error.code, message=error.message, retryable=False)
             return attempt.outcome(ItemState.FAILED, failure, now=now)
         case DuplicateActivityError():
-            return attempt.outcome(
-                ItemState.NEEDS_REVIEW,
-                _DUPLICATE,
-                now=now,
-                conflicting_activity_id=error.existing_activity_id,
-            )
+            return duplicate(attempt, error.existing_activity_id, on_conflict=on_conflict, now=now)
         case RegistrationUnavailable():
-            return _again(attempt, policy=policy, now=now, retry_after=error.retry_after)
+            return again(attempt, policy=policy, now=now, retry_after=error.retry_after)
         case OSError() | OutcomeUnknownError():
             return after_doubt(attempt, policy=policy, now=now)
         case _ if attempt.in_doubt:
             return after_doubt(attempt, policy=policy, now=now)
         case _:
-            failure = Failure(code="unexpected", message=type(error).__name__, retryable=True)
-            return attempt.outcome(ItemState.FAILED, failure, now=now, in_doubt=True)
+            return unexpected(attempt, error, now=now)
+
+
+def duplicate(
+    attempt: Attempt, existing_activity_id: str, *, on_conflict: ConflictPolicy, now: datetime
+) -> ItemOutcome:
+    """
+    Return the outcome of an item that the service found to be a duplicate.
+
+    Nobody saw that record before, so even under OVERRIDE a person decides.
+    """
+    skip = on_conflict is ConflictPolicy.SKIP
+    state = ItemState.SKIPPED if skip else ItemState.NEEDS_REVIEW
+    return attempt.outcome(state, DUPLICATE, now=now, conflicting_activity_id=existing_activity_id)
+
+
+def refused(
+    attempt: Attempt, answer: RegistrationFailure, *, on_conflict: ConflictPolicy, now: datetime
+) -> ItemOutcome:
+    """
+    Return the outcome of an item that a service refused among many.
+    """
+    if answer.existing_activity_id is not None:
+        existing = DuplicateActivityError(answer.existing_activity_id).existing_activity_id
+        return duplicate(attempt, existing, on_conflict=on_conflict, now=now)
+    return attempt.outcome(ItemState.FAILED, failure_of(answer), now=now)
+
+
+def failure_of(answer: RegistrationFailure) -> Failure:
+    """
+    Return the reason that a service's answer gives, in lengths that any store keeps.
+    """
+    plain = RegistrationRejected(answer.code, answer.message)
+    return Failure(code=plain.code, message=plain.message, retryable=answer.code == ROLLED_BACK.code)
+
+
+def unexpected(attempt: Attempt, error: BaseException, *, now: datetime) -> ItemOutcome:
+    """
+    Return the outcome after an error that says nothing; its key is kept, since it may hide a lost reply.
+    """
+    failure = Failure(code="unexpected", message=type(error).__name__, retryable=True)
+    return attempt.outcome(ItemState.FAILED, failure, now=now, in_doubt=True)
 
 
 def after_doubt(attempt: Attempt, *, policy: RetryPolicy, now: datetime) -> ItemOutcome | float:
@@ -149,12 +214,15 @@ def after_doubt(attempt: Attempt, *, policy: RetryPolicy, now: datetime) -> Item
     Return what follows a call or a look-up whose answer is not known.
     """
     attempt.in_doubt = True
-    return _again(attempt, policy=policy, now=now, retry_after=None)
+    return again(attempt, policy=policy, now=now, retry_after=None)
 
 
-def _again(
+def again(
     attempt: Attempt, *, policy: RetryPolicy, now: datetime, retry_after: float | None
 ) -> ItemOutcome | float:
+    """
+    Return the seconds to the next attempt, or the outcome where there is none.
+    """
     attempt.rounds += 1
     if attempt.rounds >= policy.max_attempts:
         return given_up(attempt, now=now)
@@ -166,8 +234,8 @@ def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     Return the outcome of an item that was begun and gets no further attempt.
     """
     if attempt.in_doubt:
-        return attempt.outcome(ItemState.UNKNOWN, _UNKNOWN, now=now, in_doubt=True)
-    return attempt.outcome(ItemState.FAILED, _UNAVAILABLE, now=now)
+        return attempt.outcome(ItemState.UNKNOWN, UNKNOWN, now=now, in_doubt=True)
+    return attempt.outcome(ItemState.FAILED, UNAVAILABLE, now=now)
 
 
 def never_begun(attempt: Attempt, stop: StopReason, *, now: datetime) -> ItemOutcome:
@@ -175,5 +243,5 @@ def never_begun(attempt: Attempt, stop: StopReason, *, now: datetime) -> ItemOut
     Return the outcome of an item that was claimed, never called, and not in doubt.
     """
     if stop is StopReason.CANCEL_WISHED:
-        return attempt.outcome(ItemState.CANCELLED, _CANCELLED, now=now)
-    return attempt.outcome(ItemState.FAILED, _OUT_OF_TIME, now=now)
+        return attempt.outcome(ItemState.CANCELLED, CANCELLED, now=now)
+    return attempt.outcome(ItemState.FAILED, OUT_OF_TIME, now=now)

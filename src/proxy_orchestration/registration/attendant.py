@@ -17,11 +17,7 @@ from proxy_orchestration._concurrency import WorkPool, comes_from_callee, is_bei
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import OutcomeUnknownError
-from proxy_orchestration.registration.activities import (
-    ProxyRegistration,
-    RegistrationReceipt,
-    idempotency_key_of,
-)
+from proxy_orchestration.registration.activities import RegistrationReceipt
 from proxy_orchestration.registration.attempts import (
     Attempt,
     StopReason,
@@ -31,10 +27,10 @@ from proxy_orchestration.registration.attempts import (
     is_definite,
     never_begun,
 )
+from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsLookup
-from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
+from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.settings import BulkSettings
-from proxy_orchestration.registration.states import ItemState
 
 _Question: TypeAlias = Callable[[Attempt], Awaitable[RegistrationReceipt | None]]
 
@@ -60,6 +56,7 @@ class Attendant:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
+    on_conflict: ConflictPolicy
     stop: Callable[[], StopReason | None]
     on_call: Callable[[], None]
     deadline: float = attrs.field(default=math.inf, init=False)
@@ -67,7 +64,7 @@ class Attendant:
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
 
-    async def run(self, pool: WorkPool[WorkItem, ItemOutcome]) -> None:
+    async def run(self, pool: WorkPool[Attempt, ItemOutcome]) -> None:
         """
         Attend to the pool's items until cancelled.
         """
@@ -91,13 +88,12 @@ class Attendant:
             self.deadline = math.inf
             self._scope.cancel()
 
-    async def _attend_until_cut(self, pool: WorkPool[WorkItem, ItemOutcome]) -> None:
+    async def _attend_until_cut(self, pool: WorkPool[Attempt, ItemOutcome]) -> None:
         while not self._scope.cancel_called:
             if self._attempt is None:
-                work = pool.take_nowait()
-                if work is None:
-                    work = await pool.take()
-                self._attempt = Attempt.at(work, batch_id=self.batch_id)
+                self._attempt = pool.take_nowait()
+            if self._attempt is None:
+                self._attempt = await pool.take()
             outcome = await self._pursue(self._attempt)
             self._attempt = None
             if pool.put(outcome):
@@ -153,14 +149,20 @@ class Attendant:
             self._stage = _Stage.ASKING
             self.deadline = self.clock.monotonic() + self.settings.call_timeout
             receipt = await question(attempt)
-            step = self._succeeded(attempt, receipt) if receipt else 0.0
+            step = attempt.succeeded(receipt, now=self.clock.now()) if receipt else 0.0
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
             if not is_definite(error) and is_being_cancelled():
                 await checkpoint()  # the call was cut, whatever the service made of that
             answer = error if isinstance(error, Exception) else OutcomeUnknownError()
-            step = after_error(attempt, answer, policy=self.settings.retry, now=self.clock.now())
+            step = after_error(
+                attempt,
+                answer,
+                policy=self.settings.retry,
+                on_conflict=self.on_conflict,
+                now=self.clock.now(),
+            )
         finally:
             self.limiter.release_on_behalf_of(self)
         self._stage = _Stage.FREE
@@ -182,17 +184,7 @@ class Attendant:
         attempt.calls += 1
         attempt.not_seen = False
         self.on_call()
-        work = attempt.work
-        receipt = await self.service.register(
-            ProxyRegistration(
-                registration_id=attempt.key,
-                idempotency_key=idempotency_key_of(attempt.key, work.epoch),
-                batch_id=self.batch_id,
-                mentor_id=work.mentor_id,
-                activity=work.activity,
-                registered_by=self.actor,
-            )
-        )
+        receipt = await self.service.register(attempt.registration(batch_id=self.batch_id, actor=self.actor))
         return _checked(receipt, attempt)
 
     async def _look_up(self, attempt: Attempt) -> RegistrationReceipt | None:
@@ -203,15 +195,6 @@ class Attendant:
             raise OutcomeUnknownError from error
         attempt.not_seen = receipt is None
         return None if receipt is None else _checked(receipt, attempt)
-
-    def _succeeded(self, attempt: Attempt, receipt: RegistrationReceipt) -> ItemOutcome:
-        return ItemOutcome(
-            work=attempt.work,
-            state=ItemState.SUCCEEDED,
-            settled_at=self.clock.now(),
-            attempts=attempt.calls,
-            activity_id=receipt.activity_id,
-        )
 
     async def _back_off(self, attempt: Attempt) -> None:
         delay, attempt.delay = attempt.delay, 0.0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -28,6 +29,12 @@ class Failure:
     retryable: bool
 
 
+CANCELLED: Final = Failure(
+    code="cancelled", message="The batch was cancelled before this one began.", retryable=True
+)
+"""The reason of every item that a cancel reached before its call."""
+
+
 @attrs.frozen(kw_only=True)
 class MentorOutcome:
     """
@@ -38,7 +45,7 @@ class MentorOutcome:
         state: PENDING and RUNNING are not settled; every other state is.
         activity_id: the record, for SUCCEEDED.
         failure: the reason, for every settled state but SUCCEEDED.
-        conflicting_activity_id: the existing record, for NEEDS_REVIEW.
+        conflicting_activity_id: the existing record, where that is the reason.
         attempts: calls made in the run that settled the item.
         sequence: the outcome's place in the batch's log, from 1; `None` until settled.
         settled_at: when, aware and in UTC; `None` until settled.

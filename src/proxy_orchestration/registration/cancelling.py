@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections import Counter
 
 from proxy_orchestration.registration.batches import CancelReport
+from proxy_orchestration.registration.openings import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
-from proxy_orchestration.registration.runs import BatchRecord, CancelMark
+from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import ItemState
 
 _PAGE = 500

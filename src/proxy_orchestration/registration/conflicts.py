@@ -1,10 +1,11 @@
 """
-An existing record that stands in the way of a registration.
+Existing records that stand in the way of registrations, and what people decide about them.
 """
 
 from __future__ import annotations
 
 import enum
+from datetime import datetime
 
 import attrs
 
@@ -15,7 +16,30 @@ class ConflictKind(enum.Enum):
     """
 
     DUPLICATE = "duplicate"  # a record of the same mentor, type and day exists
+    IN_BATCH = "in_batch"  # an earlier entry of the same request registers the same
     CHECK_FAILED = "check_failed"  # whether one exists could not be found out
+
+
+class ConflictPolicy(enum.Enum):
+    """
+    What a submission does with mentors whose registration conflicts.
+
+    A check that failed is covered by none of them: such a mentor waits for a
+    person under each.
+    """
+
+    REVIEW = "review"  # they wait for a decision; the others go ahead
+    SKIP = "skip"  # they are left out; the others go ahead
+    OVERRIDE = "override"  # they are registered all the same; for coordinators
+
+
+class ConflictDecision(enum.Enum):
+    """
+    What a person decides about one mentor whose registration conflicts.
+    """
+
+    OVERRIDE = "override"  # register all the same
+    SKIP = "skip"  # leave this mentor out, for good
 
 
 @attrs.frozen(kw_only=True)
@@ -26,9 +50,53 @@ class Conflict:
     Attributes:
         mentor_id: the mentor of the registration.
         kind: why it conflicts.
-        existing_activity_id: the record in the way; `None` when the check failed.
+        existing_activity_id: the record in the way, for IN_BATCH the one that the
+            earlier entry will have; `None` when the check failed.
     """
 
     mentor_id: str
     kind: ConflictKind
     existing_activity_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ConflictReport:
+    """
+    How a request stands towards what is registered already; nothing was written for it.
+
+    Conflicts, clean and refused mentors together are the request's, each once.
+
+    Attributes:
+        conflicts: in request order.
+        clean: mentors whose registration would go ahead, in request order.
+        refused: mentors who would be refused: out of the actor's scope, or the actor;
+            not asked about, so that nothing is told about them.
+    """
+
+    conflicts: tuple[Conflict, ...]
+    clean: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """
+        Return how many mentors the request has.
+        """
+        return len(self.conflicts) + len(self.clean) + len(self.refused)
+
+
+@attrs.frozen(kw_only=True)
+class Override:
+    """
+    A stored decision to register although a record stands in the way.
+
+    Attributes:
+        activity_id: the record that is overridden; `None` where none was known,
+            and the service has the last word.
+        decided_by: the coordinator who decided.
+        decided_at: when; aware, UTC.
+    """
+
+    activity_id: str | None
+    decided_by: str
+    decided_at: datetime

@@ -21,12 +21,11 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.attempts import Attempt, StopReason, never_begun
-from proxy_orchestration.registration.attendant import Attendant
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, Lease, LogPage, WorkItem
 from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.registration.workforce import Workforce
 
-_MOST_PER_COMMIT = 500
 _HEARTBEATS_PER_LEASE = 3
 _CLOSE_ENOUGH = 1e-6
 
@@ -49,8 +48,7 @@ class RunDriver:
     limiter: anyio.CapacityLimiter
     progress: Hints[LogPage]
     wishes: Hints[None]
-    _pool: WorkPool[WorkItem, ItemOutcome] = attrs.field(factory=WorkPool, init=False)
-    _attendants: tuple[Attendant, ...] = attrs.field(default=(), init=False)
+    _workforce: Workforce = attrs.field(init=False)
     _tail: int = attrs.field(default=0, init=False)
     _held: int = attrs.field(default=0, init=False)
     _stop: StopReason | None = attrs.field(default=None, init=False)
@@ -60,6 +58,25 @@ class RunDriver:
     _written_at: float = attrs.field(default=0.0, init=False)
     _over: bool = attrs.field(default=False, init=False)
     _alarm: Listener[None] = attrs.field(factory=Listener, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._workforce = Workforce(
+            lease=self.lease,
+            service=self.service,
+            clock=self.clock,
+            settings=self.settings,
+            limiter=self.limiter,
+            stop=lambda: self._stop,
+            on_call=self._note_call,
+        )
+
+    @property
+    def _pool(self) -> WorkPool[Attempt, ItemOutcome]:
+        return self._workforce.pool
+
+    @property
+    def _unclaimed(self) -> int:
+        return self._end - self._tail - self._held
 
     @property
     def _end(self) -> int:
@@ -74,6 +91,7 @@ class RunDriver:
 
         Raises:
             LeaseLostError: another driver took over; nothing more was written.
+            AtomicModeError: all or nothing, and the service cannot; nothing was claimed.
             RepositoryUnavailableError: the store failed; the batch is resumable.
         """
         try:
@@ -89,35 +107,26 @@ class RunDriver:
     async def _attend_to_all(self) -> None:
         self._begin()
         async with open_crew() as crew:
-            for attendant in self._attendants:
-                crew.start_soon(attendant.run, self._pool)
+            self._workforce.start(crew)
             crew.start_soon(self._keep_time)
             crew.start_soon(self._look_for_wish)
             await self._record()
             crew.cancel_scope.cancel()
 
     def _begin(self) -> None:
-        self._attendants = tuple(self._attendant() for _ in range(self.settings.max_concurrency))
         self._tail = self.lease.tail
         self._written_at = self.clock.monotonic()
-        self._pool.feed(attrs.evolve(work, in_doubt=True) for work in self.lease.begun)
-        self._held = len(self.lease.begun)
+        self._workforce.recruit()
+        begun = self._attempts(attrs.evolve(work, in_doubt=True) for work in self.lease.begun)
+        self._held = len(begun)
+        self._assign(begun)
         if self.lease.cancel_wished:
             self._heed(StopReason.CANCEL_WISHED)
         elif self._budget_left() <= 0:
             self._heed(StopReason.TIME_BUDGET_SPENT)
 
-    def _attendant(self) -> Attendant:
-        return Attendant(
-            batch_id=self.lease.batch_id,
-            actor=self.lease.actor,
-            service=self.service,
-            clock=self.clock,
-            settings=self.settings,
-            limiter=self.limiter,
-            stop=lambda: self._stop,
-            on_call=self._note_call,
-        )
+    def _attempts(self, claimed: Iterable[WorkItem]) -> list[Attempt]:
+        return [Attempt.at(work, batch_id=self.lease.batch_id) for work in claimed]
 
     def _note_call(self) -> None:
         if self._first_call is None:
@@ -125,7 +134,7 @@ class RunDriver:
 
     async def _record(self) -> None:
         while self._tail < self._end:
-            outcomes = self._pool.first_finished(_MOST_PER_COMMIT)
+            outcomes = self._pool.first_finished(self._workforce.most_per_commit)
             claim = self._claim_size(len(outcomes))
             if outcomes or claim or self._heartbeat_is_due():
                 await self._write(outcomes, claim)
@@ -133,33 +142,33 @@ class RunDriver:
                 await self._pool.news()
 
     def _claim_size(self, finishing: int) -> int:
-        unclaimed = self._end - self._tail - self._held
-        room = self.settings.window - self._held + finishing
-        plenty = self._pool.waiting >= self.settings.max_concurrency
-        if plenty and room < self.settings.window // 2:
+        window = self._workforce.window
+        room = window - self._held + finishing
+        if room < window // 2 and self._workforce.is_busy(self._held - finishing):
             return 0
-        return max(0, min(unclaimed, room))
+        return max(0, min(self._unclaimed, room))
 
     async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> None:
         committed = await self._bounded(lambda: self._commit(outcomes, claim))
-        self._assign(committed.claimed)
         self._held += len(committed.claimed)
+        self._assign(self._attempts(committed.claimed))
         if committed.cancel_wished:
             self._heed(StopReason.CANCEL_WISHED)
 
-    def _assign(self, claimed: Iterable[WorkItem]) -> None:
+    def _assign(self, attempts: Iterable[Attempt]) -> None:
         """
-        Queue items for the attendants; after a stop only those in doubt, the others are settled here.
+        Queue items for the workers; after a stop only those begun, the others are settled here.
         """
         if self._stop is None:
-            self._pool.feed(claimed)
+            self._workforce.assign(attempts, unclaimed=self._unclaimed)
             return
-        for work in claimed:
-            if work.in_doubt:
-                self._pool.feed([work])
+        begun: list[Attempt] = []
+        for attempt in attempts:
+            if attempt.begun:
+                begun.append(attempt)
             else:
-                attempt = Attempt.at(work, batch_id=self.lease.batch_id)
                 self._pool.put(never_begun(attempt, self._stop, now=self.clock.now()))
+        self._workforce.assign(begun, unclaimed=self._unclaimed)
 
     async def _commit(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> Committed:
         driven = self._driven()
@@ -196,7 +205,7 @@ class RunDriver:
     async def _leave(self) -> None:
         try:
             # In any case, for the time driven; all at once, for what finished.
-            await self._commit(self._pool.first_finished(self.settings.window), 0)
+            await self._commit(self._pool.first_finished(self._workforce.most_per_commit), 0)
         finally:
             if self._tail < self._end:
                 await self.ledger.release(self.lease)
@@ -236,9 +245,9 @@ class RunDriver:
         self._stop = stop
         grace = self.settings.cancel_grace if stop is StopReason.CANCEL_WISHED else 0.0
         self._grace_ends = self.clock.monotonic() + grace
-        for attendant in self._attendants:
-            attendant.cut(calls=False)
-        self._assign(self._pool.withdraw())
+        for member in self._workforce.members:
+            member.cut(calls=False)
+        self._assign(self._workforce.withdraw())
         self._alarm.hear()
 
     async def _keep_time(self) -> None:
@@ -246,10 +255,10 @@ class RunDriver:
             now = self.clock.monotonic() + _CLOSE_ENOUGH
             if self._stop is None and self._budget_left() <= _CLOSE_ENOUGH:
                 self._heed(StopReason.TIME_BUDGET_SPENT)
-            for attendant in self._attendants:
-                over = now >= self._grace_ends and not attendant.concluding
-                if over or now >= attendant.deadline:
-                    attendant.cut(calls=True)
+            for member in self._workforce.members:
+                over = now >= self._grace_ends and not member.concluding
+                if over or now >= member.deadline:
+                    member.cut(calls=True)
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
             if self._heartbeat_is_due():
@@ -258,7 +267,7 @@ class RunDriver:
 
     def _until_next_alarm(self) -> float:
         now = self.clock.monotonic()
-        alarms = [attendant.deadline for attendant in self._attendants]
+        alarms = [member.deadline for member in self._workforce.members]
         first = min(*alarms, self._grace_ends) - now
         budget = math.inf if self._stop else self._budget_left()
         return max(0.0, min(first, budget, self.settings.call_timeout, self._heartbeat_period))

@@ -4,7 +4,7 @@ The verbs of bulk registration.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -20,10 +20,15 @@ from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
 from proxy_orchestration.registration.admission import Admission
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.cancelling import report_on
+from proxy_orchestration.registration.conflict_checks import ConflictChecks
+from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.drives import Drives
+from proxy_orchestration.registration.gate import Gate
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
+from proxy_orchestration.registration.reading import Reader
+from proxy_orchestration.registration.reopening import Reopening
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
-from proxy_orchestration.registration.runs import BatchRecord, Lease, LeaseHeld
+from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.serving import Resumption, Server
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.states import BulkStatus
@@ -42,7 +47,9 @@ class BulkRegistrationOrchestrator:
     `RepositoryUnavailableError`; what was acknowledged before it is safe.
 
     Args:
-        registration_service: registers one activity; `SupportsLookup` settles doubt.
+        registration_service: registers one activity; `SupportsLookup` settles doubt,
+            `SupportsBulk` writes many at once, `SupportsConflictCheck` finds
+            existing records beforehand.
         repository: where batches live.
         audit_logger: told of every settled run, once.
         clock: where time comes from.
@@ -57,7 +64,10 @@ class BulkRegistrationOrchestrator:
     access_policy: AccessPolicy = attrs.field(factory=CoordinatorAccess)
     settings: BulkSettings = attrs.field(factory=BulkSettings)
     _drives: Drives = attrs.field(init=False)
+    _gate: Gate = attrs.field(init=False)
+    _reader: Reader = attrs.field(init=False)
     _admission: Admission = attrs.field(init=False)
+    _reopening: Reopening = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._drives = Drives(
@@ -67,9 +77,26 @@ class BulkRegistrationOrchestrator:
             clock=self.clock,
             settings=self.settings,
         )
-        self._admission = Admission(
-            ledger=self.repository, clock=self.clock, access_policy=self.access_policy, settings=self.settings
+        self._gate = Gate(ledger=self.repository, access_policy=self.access_policy)
+        self._reader = Reader(
+            ledger=self.repository,
+            gate=self._gate,
+            clock=self.clock,
+            progress=self._drives.progress,
+            poll_interval=self.settings.poll_interval,
         )
+        checks = ConflictChecks(
+            service=self.registration_service, clock=self.clock, timeout=self.settings.call_timeout
+        )
+        self._admission = Admission(
+            ledger=self.repository,
+            service=self.registration_service,
+            clock=self.clock,
+            gate=self._gate,
+            checks=checks,
+            settings=self.settings,
+        )
+        self._reopening = Reopening(ledger=self.repository, clock=self.clock, gate=self._gate, checks=checks)
 
     async def submit_bulk_registration(
         self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
@@ -78,7 +105,8 @@ class BulkRegistrationOrchestrator:
         Accept a batch durably, drive it to its end, and return every mentor's outcome.
 
         The same idempotency key with the same entries joins the batch that
-        exists, or returns it as it is.
+        exists, or returns it as it is. Mentors whose registration conflicts
+        are dealt with as `request.on_conflict` says.
 
         Args:
             request: one activity per mentor.
@@ -88,10 +116,24 @@ class BulkRegistrationOrchestrator:
 
         Raises:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
-            BatchTooLargeError, IdempotencyKeyReusedError: nothing was stored.
+            BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
+                nothing was stored.
         """
         batch_id, run = await self._admission.accept(request, actor)
         return await self._finish(batch_id, run, drive=drive)
+
+    async def preview(self, request: BulkRegistrationRequest, *, actor: Actor) -> ConflictReport:
+        """
+        Return which mentors of a request conflict with what is registered; stores nothing.
+
+        A service that cannot check finds no conflict. What is found may have
+        changed when the request is submitted; then it is checked again.
+
+        Raises:
+            NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
+            BatchTooLargeError, AtomicModeError: as a submission would.
+        """
+        return await self._admission.preview(request, actor)
 
     @asynccontextmanager
     async def stream_bulk_registration(
@@ -104,9 +146,12 @@ class BulkRegistrationOrchestrator:
         batch resumable. Raises what `submit_bulk_registration` raises.
         """
         batch_id, _ = await self._admission.accept(request, actor)
-        record = await self._record(batch_id)
+        record = await self._reader.record(batch_id)
         fresh = record.tail == 0
-        async with self._watching(record, after=0, must_look=not fresh) as batch_run, open_crew() as crew:
+        async with (
+            self._reader.watching(record, after=0, must_look=not fresh) as batch_run,
+            open_crew() as crew,
+        ):
             crew.start_soon(self._drives.see_through, batch_id, record.run)
             yield batch_run
             if not batch_run.ended:
@@ -119,8 +164,8 @@ class BulkRegistrationOrchestrator:
         Raises:
             NotAuthorizedError, BatchNotFoundError.
         """
-        await self._admission.visible(batch_id, actor, Action.READ)
-        return await self._result(batch_id)
+        await self._gate.visible(batch_id, actor, Action.READ)
+        return await self._reader.result(batch_id)
 
     async def retry_failed_items(
         self,
@@ -148,7 +193,41 @@ class BulkRegistrationOrchestrator:
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
             BatchNotFoundError.
         """
-        run = await self._admission.retry(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
+        run = await self._reopening.retry(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
+        return await self._finish(batch_id, run, drive=drive)
+
+    async def resolve_conflicts(
+        self,
+        batch_id: str,
+        decisions: Mapping[str, ConflictDecision],
+        *,
+        actor: Actor,
+        expected_run: int | None = None,
+        drive: bool = True,
+    ) -> BulkSubmissionResult:
+        """
+        Decide mentor by mentor what becomes of those that need a review, and drive it.
+
+        Who is skipped stays out for good; who is overridden is registered over
+        the record that the review named, and audited so. Who has no decision
+        goes on waiting; an all-or-nothing batch takes all its decisions at
+        once. Decisions that are in force already change nothing.
+
+        Args:
+            batch_id: a settled batch.
+            decisions: by mentor id.
+            actor: who decides, with the roles held now.
+            expected_run: the run the caller saw; makes a redelivered decision
+                harmless even where its mentor needs another review.
+            drive: false to return once the run is stored.
+
+        Raises:
+            UnknownMentorError: a mentor is not in the batch.
+            BatchStateError: not settled, or a mentor needs no review.
+            StaleRunError: another run is current; nothing was done.
+            EmptySelectionError, NotAuthorizedError, BatchNotFoundError.
+        """
+        run = await self._reopening.resolve(batch_id, decisions, actor, expected_run=expected_run)
         return await self._finish(batch_id, run, drive=drive)
 
     async def cancel_batch(self, batch_id: str, *, actor: Actor, reason: str | None = None) -> CancelReport:
@@ -162,7 +241,7 @@ class BulkRegistrationOrchestrator:
             BatchStateError: the batch settled without a cancel.
             NotAuthorizedError, BatchNotFoundError.
         """
-        await self._admission.visible(batch_id, actor, Action.CANCEL)
+        await self._gate.visible(batch_id, actor, Action.CANCEL)
         mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
         self._drives.wishes.announce(batch_id)
         self._drives.progress.announce(batch_id)
@@ -171,7 +250,7 @@ class BulkRegistrationOrchestrator:
             self.settings.cancel_grace,
             lambda: self._drives.see_through(batch_id, mark.run),
         )
-        return await report_on(mark, await self._record(batch_id), self.repository)
+        return await report_on(mark, await self._reader.record(batch_id), self.repository)
 
     @asynccontextmanager
     async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:
@@ -185,13 +264,16 @@ class BulkRegistrationOrchestrator:
             BatchLeasedError: somebody else drives it.
             BatchNotFoundError.
         """
-        record = await self._record(batch_id)
+        record = await self._reader.record(batch_id)
         acquisition = await self._drives.acquire(batch_id, record.run)
         if isinstance(acquisition, LeaseHeld):
             raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
         after = record.base if isinstance(acquisition, Lease) else record.tail
         must_look = after < record.tail or not isinstance(acquisition, Lease)
-        async with self._watching(record, after=after, must_look=must_look) as batch_run, open_crew() as crew:
+        async with (
+            self._reader.watching(record, after=after, must_look=must_look) as batch_run,
+            open_crew() as crew,
+        ):
             if isinstance(acquisition, Lease):
                 crew.start_soon(self._drives.drive_while_leased, acquisition)
             yield batch_run
@@ -205,8 +287,8 @@ class BulkRegistrationOrchestrator:
 
         Drives nothing. Raises `NotAuthorizedError` and `BatchNotFoundError`.
         """
-        record = await self._admission.visible(batch_id, actor, Action.READ)
-        async with self._watching(record, after=after) as batch_run:
+        record = await self._gate.visible(batch_id, actor, Action.READ)
+        async with self._reader.watching(record, after=after) as batch_run:
             yield batch_run
 
     async def list_batches(
@@ -230,7 +312,7 @@ class BulkRegistrationOrchestrator:
             ValueError: `page` or `limit` is out of range.
             NotAuthorizedError.
         """
-        return await self._admission.list_batches(actor, page=page, limit=limit, statuses=statuses)
+        return await self._reader.list_batches(actor, page=page, limit=limit, statuses=statuses)
 
     async def relabel_batch(self, batch_id: str, label: str | None, *, actor: Actor) -> BulkSubmissionResult:
         """
@@ -241,9 +323,9 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, BatchNotFoundError.
         """
         check_label(label)
-        await self._admission.visible(batch_id, actor, Action.RELABEL)
+        await self._gate.visible(batch_id, actor, Action.RELABEL)
         await self.repository.relabel(batch_id, label)
-        return await self._result(batch_id)
+        return await self._reader.result(batch_id)
 
     async def delete_batch(self, batch_id: str, *, actor: Actor) -> None:
         """
@@ -253,7 +335,7 @@ class BulkRegistrationOrchestrator:
             BatchStateError: it is not settled; cancel it first.
             NotAuthorizedError, BatchNotFoundError.
         """
-        await self._admission.visible(batch_id, actor, Action.DELETE)
+        await self._gate.visible(batch_id, actor, Action.DELETE)
         if not await self.repository.delete(batch_id):
             raise BatchNotFoundError(batch_id)
 
@@ -291,36 +373,4 @@ class BulkRegistrationOrchestrator:
         self._drives.work.announce("")
         if drive:
             await self._drives.see_through(batch_id, run)
-        return await self._result(batch_id)
-
-    @asynccontextmanager
-    async def _watching(
-        self, record: BatchRecord, *, after: int, must_look: bool = True
-    ) -> AsyncIterator[BatchRun]:
-        with self._drives.progress.listen(record.batch_id) as listener:
-            batch_run = BatchRun(
-                batch_id=record.batch_id,
-                run=record.run,
-                total=record.total,
-                record=record,
-                after=after,
-                ledger=self.repository,
-                listener=listener,
-                clock=self.clock,
-                poll_interval=self.settings.poll_interval,
-                must_look=must_look,
-            )
-            yield batch_run
-        await batch_run.close()
-
-    async def _record(self, batch_id: str) -> BatchRecord:
-        record = await self.repository.get(batch_id)
-        if record is None:
-            raise BatchNotFoundError(batch_id)
-        return record
-
-    async def _result(self, batch_id: str) -> BulkSubmissionResult:
-        result = await self.repository.read_result(batch_id)
-        if result is None:
-            raise BatchNotFoundError(batch_id)
-        return result
+        return await self._reader.result(batch_id)

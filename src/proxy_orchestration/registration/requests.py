@@ -4,6 +4,7 @@ What a coordinator asks for, and how a request that comes twice is recognised.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
@@ -13,8 +14,18 @@ import attrs
 from proxy_orchestration._validators import is_identifier
 from proxy_orchestration.errors import BatchTooLargeError, DuplicateSelectionError, EmptySelectionError
 from proxy_orchestration.registration.activities import ProxyActivity, encode_activities
+from proxy_orchestration.registration.conflicts import ConflictPolicy
 
 _LONGEST_LABEL = 200
+
+
+class SubmissionMode(enum.Enum):
+    """
+    Whether one mentor's failure concerns the others.
+    """
+
+    INDEPENDENT = "independent"  # each mentor ends as it may
+    ATOMIC = "atomic"  # all records exist, or none; needs a service that is `SupportsBulk`
 
 
 def check_label(label: str | None) -> None:
@@ -53,6 +64,8 @@ class BulkRegistrationRequest:
         idempotency_key: the submitter's own key; the same key and entries are the
             same batch, for ever. `None`: every submission is a batch of its own.
         label: what people call the batch; up to 200 characters, no part of its identity.
+        mode: whether one mentor's failure concerns the others.
+        on_conflict: what becomes of mentors whose registration conflicts.
     """
 
     entries: tuple[RegistrationEntry, ...] = attrs.field(converter=_entries)
@@ -60,15 +73,19 @@ class BulkRegistrationRequest:
         default=None, validator=attrs.validators.optional(is_identifier)
     )
     label: str | None = attrs.field(default=None, validator=lambda _i, _a, value: check_label(value))
+    mode: SubmissionMode = attrs.field(default=SubmissionMode.INDEPENDENT, converter=SubmissionMode)
+    on_conflict: ConflictPolicy = attrs.field(default=ConflictPolicy.REVIEW, converter=ConflictPolicy)
 
     @classmethod
-    def for_mentors(
+    def for_mentors(  # noqa: PLR0913 - a request's own fields
         cls,
         mentor_ids: Iterable[str],
         activity: ProxyActivity,
         *,
         idempotency_key: str | None = None,
         label: str | None = None,
+        mode: SubmissionMode = SubmissionMode.INDEPENDENT,
+        on_conflict: ConflictPolicy = ConflictPolicy.REVIEW,
     ) -> BulkRegistrationRequest:
         """
         Return a request that registers one shared activity for every mentor.
@@ -77,6 +94,8 @@ class BulkRegistrationRequest:
             entries=tuple(RegistrationEntry(mentor_id, activity) for mentor_id in mentor_ids),
             idempotency_key=idempotency_key,
             label=label,
+            mode=mode,
+            on_conflict=on_conflict,
         )
 
 
@@ -103,9 +122,14 @@ def fingerprint_of(request: BulkRegistrationRequest) -> str:
     """
     Return the SHA-256 of all that will be registered, as 64 hexadecimal digits.
 
-    The label is left out: it is a name for people and registers nothing.
+    The label is left out: it is a name for people and registers nothing. Mode
+    and policy count where they are not the usual ones.
     """
     digest = hashlib.sha256()
+    if request.mode is not SubmissionMode.INDEPENDENT:
+        digest.update(f"mode={request.mode.value};".encode())
+    if request.on_conflict is not ConflictPolicy.REVIEW:
+        digest.update(f"on_conflict={request.on_conflict.value};".encode())
     texts = encode_activities(entry.activity for entry in request.entries)
     for entry, text in zip(request.entries, texts, strict=True):
         digest.update(f"{len(entry.mentor_id)}:{entry.mentor_id}{len(text)}:{text}".encode())

@@ -4,7 +4,6 @@ What a driver and a ledger say to each other about one run. Immutable, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeAlias
 
@@ -13,100 +12,9 @@ import attrs
 from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure, MentorOutcome
-from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import ItemState
-
-
-@attrs.frozen(kw_only=True)
-class NewBatch:
-    """
-    An accepted request, as it is stored.
-
-    Attributes:
-        actor: who submits; owner of the batch and of run 1.
-        entries: the items, in request order; position 0 is the first.
-        idempotency_key: the submitter's key, or `None`.
-        fingerprint: SHA-256 of the entries, 64 hexadecimal digits.
-        label: what people call it.
-        submitted_at: aware, UTC.
-        refused: items that are FAILED from the start and never sent, by mentor id.
-    """
-
-    actor: Actor
-    entries: tuple[RegistrationEntry, ...]
-    idempotency_key: str | None
-    fingerprint: str
-    label: str | None
-    submitted_at: datetime
-    refused: Mapping[str, Failure] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
-class Acceptance:
-    """
-    The batch that a request became, or already was.
-
-    Attributes:
-        batch_id: the batch.
-        created: false when the same key and fingerprint were accepted before.
-    """
-
-    batch_id: str
-    created: bool
-
-
-@attrs.frozen(kw_only=True)
-class NewRun:
-    """
-    A further run over some items of a settled batch.
-
-    Attributes:
-        batch_id: the batch.
-        expected_run: the run that must be current and settled.
-        actor: who opens the run, with the roles held now.
-        opened_at: aware, UTC.
-        mentor_ids: the items to take up, each once.
-        refused: those of them that are not sent, by mentor id: FAILED at once, or
-            UNKNOWN where their key is in doubt, since doubt is never refused away.
-    """
-
-    batch_id: str
-    expected_run: int
-    actor: Actor
-    opened_at: datetime
-    mentor_ids: tuple[str, ...]
-    refused: Mapping[str, Failure] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
-class BatchRecord:
-    """
-    A batch's header and its current run.
-
-    Attributes:
-        batch_id, organization_id, coordinator_id, label, total, submitted_at: as accepted.
-        run: the current run, from 1.
-        run_items: items this run settles, the refused ones included.
-        base: the log's length when the run was opened.
-        tail: the log's length now; `tail - base` items of the run are settled.
-        driven: whether anybody ever drove this run.
-        cancel_wished_at: when cancel was first wished in this run, or `None`.
-        settled_at: when the run settled, or `None`.
-    """
-
-    batch_id: str
-    organization_id: str
-    coordinator_id: str
-    label: str | None
-    total: int
-    submitted_at: datetime
-    run: int
-    run_items: int
-    base: int
-    tail: int
-    driven: bool
-    cancel_wished_at: datetime | None
-    settled_at: datetime | None
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +28,7 @@ class WorkItem:
         activity: what to register.
         epoch: counts definite failures; part of the idempotency key.
         in_doubt: a call under this key may have been executed.
+        override_of: the record that a coordinator decided to override.
     """
 
     item: int
@@ -127,6 +36,7 @@ class WorkItem:
     activity: ProxyActivity
     epoch: int
     in_doubt: bool
+    override_of: str | None = None
 
 
 @attrs.frozen
@@ -141,7 +51,7 @@ class ItemOutcome:
         attempts: calls made in this run.
         activity_id: the record, for SUCCEEDED.
         failure: the reason, for every other state.
-        conflicting_activity_id: the existing record, for NEEDS_REVIEW.
+        conflicting_activity_id: the existing record, where that is the reason.
         in_doubt: whether the key is in doubt now; the next run starts from there.
     """
 
@@ -200,6 +110,7 @@ class Lease:
             every one of them is in doubt, whatever its own flag says.
         cancel_wished: whether cancel was wished already.
         driven_for: seconds this run was driven before.
+        mode, on_conflict: as the batch was accepted.
     """
 
     batch_id: str
@@ -212,6 +123,8 @@ class Lease:
     begun: tuple[WorkItem, ...] = ()
     cancel_wished: bool = False
     driven_for: float = 0.0
+    mode: SubmissionMode = SubmissionMode.INDEPENDENT
+    on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
 
 
 @attrs.frozen(kw_only=True)
@@ -304,15 +217,3 @@ class DrivableRun:
     run: int
     fence: int
     lease_remaining: float
-
-
-def next_key(outcome_state: ItemState, *, epoch: int, in_doubt: bool) -> tuple[int, bool]:
-    """
-    Return the epoch and the doubt with which a further run takes an item up.
-
-    A key in doubt stays, and stays in doubt; a definite failure gets a new
-    key; an item that was never begun keeps its unused key.
-    """
-    if in_doubt:
-        return epoch, True
-    return (epoch + 1 if outcome_state is ItemState.FAILED else epoch), False

@@ -27,6 +27,8 @@ class BulkSettings:
         poll_interval: how often a wish or a log written elsewhere is looked for.
         audit_timeout: how long the audit logger may take.
         max_batch_size: mentors per request.
+        max_per_call: registrations per call of a service that is `SupportsBulk`, in
+            independent mode; atomic batches always go in one call.
     """
 
     max_concurrency: int = attrs.field(default=5, validator=is_positive_count)
@@ -40,6 +42,7 @@ class BulkSettings:
     poll_interval: float = attrs.field(default=0.5, validator=is_positive)
     audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
     max_batch_size: int = attrs.field(default=10_000, validator=is_positive_count)
+    max_per_call: int = attrs.field(default=200, validator=is_positive_count)
 
     @property
     def window(self) -> int:

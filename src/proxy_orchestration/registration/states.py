@@ -69,6 +69,7 @@ TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
                 ItemState.FAILED,
                 ItemState.UNKNOWN,
                 ItemState.NEEDS_REVIEW,
+                ItemState.SKIPPED,
                 ItemState.CANCELLED,
             }
         ),
@@ -83,7 +84,8 @@ TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
 """
 From each state, the states that may follow. A run settles an item; only a new
 run takes a settled one back to PENDING. RUNNING to CANCELLED is a claimed item
-that the driver who claimed it never called.
+that the driver who claimed it never called; RUNNING to SKIPPED one whose
+service found a duplicate under `ConflictPolicy.SKIP`.
 """
 
 

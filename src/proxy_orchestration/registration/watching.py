@@ -15,8 +15,9 @@ from proxy_orchestration._concurrency import Listener
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError, BatchStateError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.openings import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
-from proxy_orchestration.registration.runs import BatchRecord, ItemOutcome, LogPage
+from proxy_orchestration.registration.runs import ItemOutcome, LogPage
 
 _PAGE = 500
 
@@ -35,9 +36,9 @@ class BatchRun:
         total: items of the whole batch.
     """
 
-    batch_id: str
-    run: int
-    total: int
+    batch_id: str = attrs.field(init=False)
+    run: int = attrs.field(init=False)
+    total: int = attrs.field(init=False)
     _record: BatchRecord = attrs.field(alias="record")
     _after: int = attrs.field(alias="after")
     _ledger: BatchLedger = attrs.field(alias="ledger")
@@ -49,6 +50,11 @@ class BatchRun:
     _ended: bool = attrs.field(default=False, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _result: BulkSubmissionResult | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.batch_id = self._record.batch_id
+        self.run = self._record.run
+        self.total = self._record.total
 
     @property
     def ended(self) -> bool:

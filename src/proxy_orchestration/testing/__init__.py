@@ -2,7 +2,16 @@
 What a test of this library's users needs: a clock, doubles, faults and contract kits.
 """
 
-from proxy_orchestration.testing.audit import AuditScript, RecordingAuditLogger
+from proxy_orchestration.testing.audit import AuditScript, RecordingAuditLogger, RegistrationAuditScript
+from proxy_orchestration.testing.bulk_services import (
+    BulkLookupRegistrationService,
+    BulkRegistrationService,
+    CheckingBulkRegistrationService,
+    CheckingRegistrationService,
+    ChunkScript,
+    ConflictScript,
+    Garble,
+)
 from proxy_orchestration.testing.clock import FakeClock
 from proxy_orchestration.testing.faults import FaultHook, FaultyActivityRepository, WritePoint, fail_at
 from proxy_orchestration.testing.replies import (
@@ -27,12 +36,20 @@ from proxy_orchestration.testing.services import (
 
 __all__ = [
     "AuditScript",
+    "BulkLookupRegistrationService",
+    "BulkRegistrationService",
+    "CheckingBulkRegistrationService",
+    "CheckingRegistrationService",
+    "ChunkScript",
+    "ConflictScript",
     "FakeClock",
     "FaultHook",
     "FaultyActivityRepository",
+    "Garble",
     "LookupRegistrationService",
     "LookupScript",
     "RecordingAuditLogger",
+    "RegistrationAuditScript",
     "RegistrationScript",
     "Reply",
     "ScriptedRegistrationService",

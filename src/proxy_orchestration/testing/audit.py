@@ -4,6 +4,7 @@ An audit logger that remembers, and fails where a test wants it to.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -11,45 +12,68 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.audit import AuditEvent, RegistrationAuditEvent
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.testing.replies import Reply, succeed
 
 AuditScript: TypeAlias = Callable[[AuditEvent, int], Reply]
 """Decides one delivery: the event, and which delivery of it this is, from 1."""
 
+RegistrationAuditScript: TypeAlias = Callable[[RegistrationAuditEvent, int], Reply]
+"""Decides one delivery about a single registration: the event, and which delivery of it this is, from 1."""
 
-def _always_take(_event: AuditEvent, _attempt: int) -> Reply:
+
+def _always_take(_event: object, _attempt: int) -> Reply:
     return succeed()
 
 
 @attrs.define(eq=False)
 class RecordingAuditLogger:
     """
-    A `ProxyAuditLogger` that keeps what it takes.
+    A `ProxyAuditLogger` and `RegistrationAuditLogger` that keeps what it takes.
 
     Attributes:
-        script: decides each delivery; by default every event is taken.
+        script: decides each delivery of a settled run; by default every event is taken.
         clock: times `slow` replies.
-        deliveries: every event handed over, repeats included, in order.
+        registration_script: decides each delivery of a single registration, in the same way.
+        deliveries: every event of a settled run handed over, repeats included, in order.
         events: those taken, repeats included; a delivery that failed is not.
+        registrations: events of single registrations taken, repeats included, in order.
     """
 
     script: AuditScript = _always_take
     clock: Clock = attrs.field(factory=SystemClock)
+    registration_script: RegistrationAuditScript = attrs.field(default=_always_take, kw_only=True)
     deliveries: list[AuditEvent] = attrs.field(init=False, factory=list)
     events: list[AuditEvent] = attrs.field(init=False, factory=list)
+    registrations: list[RegistrationAuditEvent] = attrs.field(init=False, factory=list)
+    _attempts: Counter[str] = attrs.field(init=False, repr=False, factory=Counter)
 
     async def log_bulk_submission(self, event: AuditEvent, /) -> None:
         """
         Do what the script says for this delivery.
         """
         self.deliveries.append(event)
-        attempt = sum(delivered.event_id == event.event_id for delivered in self.deliveries)
-        reply = self.script(event, attempt)
+        reply = self.script(event, self._count(event.event_id))
         with anyio.CancelScope(shield=reply.stubborn):
             await checkpoint()
             await reply.wait(self.clock)
             if reply.writes:
                 self.events.append(event)
             await reply.finish()
+
+    async def log_proxy_registration(self, event: RegistrationAuditEvent, /) -> None:
+        """
+        Do what the script for single registrations says for this delivery.
+        """
+        reply = self.registration_script(event, self._count(event.event_id))
+        with anyio.CancelScope(shield=reply.stubborn):
+            await checkpoint()
+            await reply.wait(self.clock)
+            if reply.writes:
+                self.registrations.append(event)
+            await reply.finish()
+
+    def _count(self, event_id: str) -> int:
+        self._attempts[event_id] += 1
+        return self._attempts[event_id]

@@ -4,7 +4,7 @@ A store that fails, or lets the process die, at a chosen durable write.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import ParamSpec, TypeAlias, TypeVar
 
@@ -14,18 +14,15 @@ from proxy_orchestration.access import Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.openings import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.runs import (
-    Acceptance,
     Acquisition,
-    BatchRecord,
     CancelMark,
     Commit,
     Committed,
     DrivableRun,
     Lease,
-    NewBatch,
-    NewRun,
 )
 from proxy_orchestration.registration.states import BulkStatus
 
@@ -87,6 +84,12 @@ class FaultyActivityRepository:
     before: FaultHook = _pass
     after: FaultHook = _pass
     writes: list[WritePoint] = attrs.field(init=False, factory=list)
+
+    async def new_batch_id(self) -> str:
+        """
+        Hand the question on.
+        """
+        return await self.inner.new_batch_id()
 
     async def accept(self, batch: NewBatch, /) -> Acceptance:
         """
@@ -150,6 +153,12 @@ class FaultyActivityRepository:
         """
         return await self._write("open_run", self.inner.open_run, run)
 
+    async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
+        """
+        Hand the question on.
+        """
+        return await self.inner.read_items(batch_id)
+
     async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
         """
         Hand the attempt on.
@@ -208,17 +217,33 @@ class FaultyActivityRepository:
         """
         await self._write("mark_audited", self.inner.mark_audited, event_id)
 
-    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
         """
         Hand the write on, with its hooks.
         """
-        return await self._write("add_activity", self.inner.add_activity, record)
+        return await self._write("add_activities", self.inner.add_activities, records, atomic=atomic)
 
-    async def find_activity(self, registration_id: str, /) -> ActivityRecord | None:
+    async def find_activities(self, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
         """
         Hand the question on.
         """
-        return await self.inner.find_activity(registration_id)
+        return await self.inner.find_activities(registration_ids)
+
+    async def find_duplicates(
+        self, organization_id: str, duplicate_keys: Collection[str], /
+    ) -> Mapping[str, ActivityRecord]:
+        """
+        Hand the question on.
+        """
+        return await self.inner.find_duplicates(organization_id, duplicate_keys)
+
+    async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
+        """
+        Hand the write on, with its hooks.
+        """
+        return await self._write("void_activity", self.inner.void_activity, activity_id, voided_at=voided_at)
 
     async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
         """

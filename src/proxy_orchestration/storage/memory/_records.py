@@ -4,7 +4,8 @@ The memory store's activity records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -19,29 +20,97 @@ class MemoryActivityRecords:
     """
 
     _records: dict[str, ActivityRecord] = attrs.field(init=False, repr=False, factory=dict)
-    _records_of: dict[str, list[ActivityRecord]] = attrs.field(init=False, repr=False, factory=dict)
+    _records_of: dict[str, list[str]] = attrs.field(init=False, repr=False, factory=dict)
+    _alike: dict[tuple[str, str], list[str]] = attrs.field(init=False, repr=False, factory=dict)
 
-    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
         """
-        Store the record unless its registration has one, and return the stored one.
+        Store each record, and answer each with the record that stands for it, in order.
         """
         await checkpoint()
-        registration = record.registration
-        stored = self._records.setdefault(registration.registration_id, record)
-        if stored is record:
-            self._records_of.setdefault(registration.batch_id, []).append(record)
-        return stored
+        added: list[ActivityRecord] = []
+        answers: list[ActivityRecord] = []
+        for record in records:
+            standing = self._standing_for(record)
+            if standing is None:
+                self._store(record)
+                added.append(record)
+            answers.append(standing or record)
+        if atomic and any(_belongs_to_another(*pair) for pair in zip(records, answers, strict=True)):
+            for record in added:
+                self._forget(record)
+        return answers
 
-    async def find_activity(self, registration_id: str, /) -> ActivityRecord | None:
+    async def find_activities(self, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
         """
-        Return the registration's record, or `None`.
+        Return the records of these registrations.
         """
         await checkpoint()
-        return self._records.get(registration_id)
+        return [self._records[name] for name in set(registration_ids) if name in self._records]
+
+    async def find_duplicates(
+        self, organization_id: str, duplicate_keys: Collection[str], /
+    ) -> Mapping[str, ActivityRecord]:
+        """
+        Return for each of the keys the organization's record that is in the way, where there is one.
+        """
+        await checkpoint()
+        found = {key: self._in_the_way(organization_id, key) for key in duplicate_keys}
+        return {key: record for key, record in found.items() if record is not None}
 
     async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
         """
         Return the batch's records, ordered by mentor id.
         """
         await checkpoint()
-        return sorted(self._records_of.get(batch_id, ()), key=lambda record: record.registration.mentor_id)
+        records = [self._records[name] for name in self._records_of.get(batch_id, ())]
+        return sorted(records, key=lambda record: record.registration.mentor_id)
+
+    async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
+        """
+        Declare a record void; return whether there is such a record.
+        """
+        await checkpoint()
+        for name, record in self._records.items():
+            if record.activity_id == activity_id:
+                self._records[name] = attrs.evolve(record, voided_at=record.voided_at or voided_at)
+                return True
+        return False
+
+    def _standing_for(self, record: ActivityRecord) -> ActivityRecord | None:
+        registration = record.registration
+        own = self._records.get(registration.registration_id)
+        if own is not None or registration.override_of is not None or record.duplicate_key is None:
+            return own
+        return self._in_the_way(registration.registered_by.organization_id, record.duplicate_key)
+
+    def _in_the_way(self, organization_id: str, key: str) -> ActivityRecord | None:
+        alike = [self._records[name] for name in self._alike.get((organization_id, key), ())]
+        standing = [record for record in alike if record.voided_at is None]
+        return min(standing, key=lambda record: record.registration.override_of is not None, default=None)
+
+    def _store(self, record: ActivityRecord) -> None:
+        registration = record.registration
+        name = registration.registration_id
+        self._records[name] = record
+        self._records_of.setdefault(registration.batch_id, []).append(name)
+        if record.duplicate_key is not None:
+            self._alike.setdefault(_likeness(record), []).append(name)
+
+    def _forget(self, record: ActivityRecord) -> None:
+        registration = record.registration
+        name = registration.registration_id
+        del self._records[name]
+        self._records_of[registration.batch_id].remove(name)
+        if record.duplicate_key is not None:
+            self._alike[_likeness(record)].remove(name)
+
+
+def _likeness(record: ActivityRecord) -> tuple[str, str]:
+    return record.registration.registered_by.organization_id, record.duplicate_key or ""
+
+
+def _belongs_to_another(asked: ActivityRecord, answer: ActivityRecord) -> bool:
+    return asked.registration.registration_id != answer.registration.registration_id

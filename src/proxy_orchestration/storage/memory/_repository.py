@@ -24,18 +24,15 @@ from proxy_orchestration.registration.batches import (
     BulkProgressUpdate,
     BulkSubmissionResult,
 )
+from proxy_orchestration.registration.openings import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
-    Acceptance,
     Acquisition,
-    BatchRecord,
     CancelMark,
     Commit,
     Committed,
     DrivableRun,
     Lease,
     LeaseHeld,
-    NewBatch,
-    NewRun,
     RunSettled,
 )
 from proxy_orchestration.registration.states import BulkStatus
@@ -45,6 +42,7 @@ from proxy_orchestration.storage.memory._stored import StoredBatch
 from proxy_orchestration.storage.memory._views import (
     audit_event_of,
     counts_of,
+    items_of,
     record_of,
     result_of,
     status_of,
@@ -68,13 +66,20 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
     _keys: dict[tuple[str, str, str], tuple[str, str]] = attrs.field(init=False, repr=False, factory=dict)
     _accepted: int = attrs.field(init=False, repr=False, default=0)
 
+    async def new_batch_id(self) -> str:
+        """
+        Return an id that no batch has.
+        """
+        await checkpoint()
+        return uuid.uuid4().hex
+
     async def accept(self, batch: NewBatch, /) -> Acceptance:
         """
         Store the batch under an id of its own, or find it by its key.
         """
         await checkpoint()
         actor, key = batch.actor, batch.idempotency_key
-        batch_id = uuid.uuid4().hex
+        batch_id = batch.batch_id or uuid.uuid4().hex
         if key is not None:
             owned = (actor.organization_id, actor.user_id, key)
             known_id, fingerprint = self._keys.setdefault(owned, (batch_id, batch.fingerprint))
@@ -82,8 +87,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
                 self._check_joins(known_id, same=fingerprint == batch.fingerprint)
                 return Acceptance(batch_id=known_id, created=False)
         self._accepted += 1
-        stored = StoredBatch(batch_id, self._accepted, actor, batch.entries, batch.label, batch.submitted_at)
-        stored.start_run(1, actor, range(len(batch.entries)), batch.submitted_at, batch.refused)
+        stored = StoredBatch.of(batch, batch_id=batch_id, number=self._accepted)
         self._batches[batch_id] = self._unsettled[batch_id] = stored
         return Acceptance(batch_id=batch_id, created=True)
 
@@ -179,6 +183,14 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         self._unsettled[run.batch_id] = batch
         return number
 
+    async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
+        """
+        Return every item of the batch in request order.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        return () if batch is None else items_of(batch)
+
     async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
         """
         Take the run's lease if it is free.
@@ -203,6 +215,8 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             begun=batch.work_items(batch.begun()),
             cancel_wished=current.cancel_mark is not None,
             driven_for=current.driven_for,
+            mode=batch.mode,
+            on_conflict=batch.on_conflict,
         )
 
     async def commit(self, lease: Lease, commit: Commit, /) -> Committed:

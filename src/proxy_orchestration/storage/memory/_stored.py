@@ -13,12 +13,13 @@ import attrs
 
 from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMentorError
-from proxy_orchestration.registration.batches import Failure, MentorOutcome
-from proxy_orchestration.registration.requests import RegistrationEntry
-from proxy_orchestration.registration.runs import CancelMark, ItemOutcome, NewRun, WorkItem, next_key
+from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
+from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
+from proxy_orchestration.registration.openings import NewBatch, NewRun, Verdict, next_key
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
+from proxy_orchestration.registration.runs import CancelMark, ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
 
-_CANCELLED: Final = Failure(code="cancelled", message="Cancelled before its call began.", retryable=True)
 _FRESH_KEY: Final = (0, False)
 
 
@@ -31,8 +32,9 @@ class StoredRun:
         number: from 1.
         actor: who opened it.
         base: the log's length when it was opened.
-        size: items it settles, the refused ones included.
-        work: the positions of those not refused, in request order.
+        size: items it settles, those with a verdict included.
+        work: the positions of the others, in request order.
+        overrides: the decisions to override that it carries out, by position.
         claimed: how many of `work` were claimed: the watermark.
         fence: raised by every acquisition; 0 when nobody drove it.
         lease_until: on the store's clock.
@@ -46,6 +48,7 @@ class StoredRun:
     base: int
     size: int
     work: Sequence[int]
+    overrides: Mapping[int, Override] = attrs.field(factory=dict)
     claimed: int = 0
     fence: int = 0
     lease_until: float = -math.inf
@@ -69,6 +72,8 @@ class StoredBatch:
         entries: the request.
         label: what people call it now.
         submitted_at: when it was accepted.
+        mode, on_conflict: as it was accepted.
+        overridden: the newest decision to override for each item that ever had one.
         run: the current run.
         log: every outcome of every run; index 0 has sequence 1.
         newest: each item's outcome; `None` while the current run has to settle it.
@@ -82,11 +87,32 @@ class StoredBatch:
     entries: tuple[RegistrationEntry, ...]
     label: str | None
     submitted_at: datetime
+    mode: SubmissionMode
+    on_conflict: ConflictPolicy
     run: StoredRun = attrs.field(init=False)
     log: list[MentorOutcome] = attrs.field(init=False, factory=list)
     newest: list[MentorOutcome | None] = attrs.field(init=False)
     keys: dict[int, tuple[int, bool]] = attrs.field(init=False, factory=dict)
     spans: list[tuple[int, int]] = attrs.field(init=False, factory=list)
+    overridden: dict[int, Override] = attrs.field(init=False, factory=dict)
+
+    @classmethod
+    def of(cls, new: NewBatch, *, batch_id: str, number: int) -> StoredBatch:
+        """
+        Return the accepted batch in its first run.
+        """
+        batch = cls(
+            batch_id,
+            number,
+            new.actor,
+            new.entries,
+            new.label,
+            new.submitted_at,
+            new.mode,
+            new.on_conflict,
+        )
+        batch.start_run(1, new, range(len(new.entries)), new.submitted_at)
+        return batch
 
     def __attrs_post_init__(self) -> None:
         self.newest = [None] * len(self.entries)
@@ -101,24 +127,29 @@ class StoredBatch:
     def start_run(
         self,
         number: int,
-        actor: Actor,
+        opening: NewBatch | NewRun,
         items: Sequence[int],
         opened_at: datetime,
-        refused: Mapping[str, Failure],
     ) -> None:
         """
-        Make the run over these items the current one, and settle the refused items in it.
+        Make the run over these items the current one, and settle those with a verdict in it.
         """
+        entries, verdicts, overrides = self.entries, opening.verdicts, opening.overrides
         base = len(self.log)
         self.spans.append((base, len(self.entries) - len(items) - base))
-        turned_away = [item for item in items if self.entries[item].mentor_id in refused] if refused else []
-        work = [item for item in items if self.entries[item].mentor_id not in refused] if refused else items
-        self.run = StoredRun(number=number, actor=actor, base=base, size=len(items), work=work)
-        for item in turned_away:
-            failure = refused[self.entries[item].mentor_id]
-            _, in_doubt = self.keys.get(item, _FRESH_KEY)
-            state = ItemState.UNKNOWN if in_doubt else ItemState.FAILED
-            self._close(item, state, failure, opened_at)
+        judged = [item for item in items if entries[item].mentor_id in verdicts] if verdicts else []
+        work = [item for item in items if entries[item].mentor_id not in verdicts] if verdicts else items
+        overridden = {
+            item: overrides[entries[item].mentor_id]
+            for item in (work if overrides else ())
+            if entries[item].mentor_id in overrides
+        }
+        self.overridden.update(overridden)
+        self.run = StoredRun(
+            number=number, actor=opening.actor, base=base, size=len(items), work=work, overrides=overridden
+        )
+        for item in judged:
+            self._close(item, verdicts[entries[item].mentor_id], opened_at)
 
     def open_run(self, run: NewRun) -> int:
         """
@@ -138,7 +169,7 @@ class StoredBatch:
             state = cast("MentorOutcome", self.newest[item]).state  # its run is settled, so it has one
             self.keys[item] = next_key(state, epoch=epoch, in_doubt=in_doubt)
             self.newest[item] = None
-        self.start_run(self.run.number + 1, run.actor, items, run.opened_at, run.refused)
+        self.start_run(self.run.number + 1, run, items, run.opened_at)
         return self.run.number
 
     def begun(self) -> list[int]:
@@ -152,7 +183,7 @@ class StoredBatch:
         """
         Return the items with their keys as the current run took them up.
         """
-        entries, keys = self.entries, self.keys
+        entries, keys, overrides = self.entries, self.keys, self.run.overrides
         work = []
         for item in items:
             entry = entries[item]
@@ -164,6 +195,7 @@ class StoredBatch:
                     activity=entry.activity,
                     epoch=epoch,
                     in_doubt=in_doubt,
+                    override_of=overrides[item].activity_id if item in overrides else None,
                 )
             )
         return tuple(work)
@@ -228,7 +260,7 @@ class StoredBatch:
         for item in run.work[run.claimed :]:
             _, in_doubt = self.keys.get(item, _FRESH_KEY)
             if not in_doubt:
-                self._close(item, ItemState.CANCELLED, _CANCELLED, wished_at)
+                self._close(item, Verdict(state=ItemState.CANCELLED, failure=CANCELLED), wished_at)
         return run.cancel_mark
 
     def settle(self, settled_at: datetime, counts: Mapping[ItemState, int]) -> None:
@@ -238,6 +270,14 @@ class StoredBatch:
         self.run.settled_at, self.run.counts = settled_at, counts
         self.run.lease_until = -math.inf
 
-    def _close(self, item: int, state: ItemState, failure: Failure, settled_at: datetime) -> None:
+    def _close(self, item: int, verdict: Verdict, settled_at: datetime) -> None:
         (work,) = self.work_items((item,))
-        self.append((ItemOutcome(work, state, settled_at, failure=failure, in_doubt=work.in_doubt),))
+        outcome = ItemOutcome(
+            work,
+            ItemState.UNKNOWN if work.in_doubt else verdict.state,
+            settled_at,
+            failure=verdict.failure,
+            conflicting_activity_id=verdict.conflicting_activity_id,
+            in_doubt=work.in_doubt,
+        )
+        self.append((outcome,))

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict
 
-from proxy_orchestration.audit import AuditEvent, audit_event_id
+from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.registration.batches import (
     BatchSummary,
     BulkProgressUpdate,
     BulkSubmissionResult,
     MentorOutcome,
 )
-from proxy_orchestration.registration.runs import BatchRecord
+from proxy_orchestration.registration.openings import BatchRecord, StoredItem
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 from proxy_orchestration.storage.memory._stored import StoredBatch
 
@@ -74,7 +74,31 @@ def record_of(batch: StoredBatch) -> BatchRecord:
         driven=run.fence > 0,
         cancel_wished_at=run.cancel_wished_at,
         settled_at=run.settled_at,
+        mode=batch.mode,
+        on_conflict=batch.on_conflict,
     )
+
+
+def items_of(batch: StoredBatch) -> tuple[StoredItem, ...]:
+    """
+    Return every item in request order, as a further run would find it.
+    """
+    begun = set(batch.begun())
+    items = []
+    for item, (entry, outcome) in enumerate(zip(batch.entries, batch.newest, strict=True)):
+        open_state = ItemState.RUNNING if item in begun else ItemState.PENDING
+        items.append(
+            StoredItem(
+                mentor_id=entry.mentor_id,
+                activity=entry.activity,
+                state=open_state if outcome is None else outcome.state,
+                in_doubt=item in batch.keys and batch.keys[item][1],
+                code=outcome.failure.code if outcome and outcome.failure else None,
+                conflicting_activity_id=outcome.conflicting_activity_id if outcome else None,
+                override=batch.overridden.get(item),
+            )
+        )
+    return tuple(items)
 
 
 def summary_of(batch: StoredBatch) -> BatchSummary:
@@ -141,6 +165,15 @@ def audit_event_of(batch: StoredBatch, settled_at: datetime) -> AuditEvent:
         total=len(batch.entries),
         counts={state.value: count for state, count in run.counts.items()},
         settled_at=settled_at,
+        overrides=tuple(
+            AuditedOverride(
+                mentor_id=batch.entries[item].mentor_id,
+                activity_id=override.activity_id,
+                decided_by=override.decided_by,
+                decided_at=override.decided_at,
+            )
+            for item, override in sorted(run.overrides.items())
+        ),
     )
 
 

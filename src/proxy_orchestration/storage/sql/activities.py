@@ -5,42 +5,158 @@ The activities that the standard service writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Dialect, Row, Select, bindparam, func, select, update
+from sqlalchemy.exc import DataError, IntegrityError
 
 from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
-from proxy_orchestration.storage.sql.dialects import insert_or_ignore
-from proxy_orchestration.storage.sql.schema import activities
+from proxy_orchestration.storage.sql.dialects import insert_rows_or_ignore, is_any_of, listed
+from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities, stored_instant
 
-_BY_REGISTRATION = select(activities).where(activities.c.registration_id == bindparam("wanted"))
 _OF_BATCH = (
     select(activities)
     .where(activities.c.batch_id == bindparam("wanted"))
     .order_by(activities.c.attributed_to)
 )
-
-
-def add(connection: Connection, record: ActivityRecord) -> ActivityRecord:
-    """
-    Store the record unless its registration has one; return the stored one.
-    """
-    if insert_or_ignore(connection, activities, _row(record)):
-        return record
-    return _record(
-        connection.execute(_BY_REGISTRATION, {"wanted": record.registration.registration_id}).one()
+_VOID = (
+    update(activities)
+    .where(activities.c.activity_id == bindparam("wanted"))
+    .values(
+        voided_at=func.coalesce(activities.c.voided_at, bindparam("at", type_=activities.c.voided_at.type))
     )
+)
 
 
-def find(connection: Connection, registration_id: str) -> ActivityRecord | None:
+@lru_cache(maxsize=8)
+def _by_registration(dialect: Dialect) -> Select[Any]:
+    return select(activities).where(is_any_of(activities.c.registration_id, "wanted", dialect))
+
+
+@lru_cache(maxsize=8)
+def _in_the_way(dialect: Dialect) -> tuple[Select[Any], Select[Any]]:
+    alike = select(activities).where(
+        activities.c.organization_id == bindparam("organization"),
+        is_any_of(activities.c.duplicate_key, "wanted", dialect),
+    )
+    return alike.where(STANDING_OVERRIDE), alike.where(ORIGINAL)
+
+
+def add_many(
+    connection: Connection, records: Sequence[ActivityRecord], *, atomic: bool
+) -> list[ActivityRecord]:
     """
-    Return the registration's record, or `None`.
+    Store the records that nothing stands in the way of; return what stands for each.
+
+    Overrides are looked for, everything else the unique indexes say: they have
+    the last word, and as a rule nothing to say.
     """
-    row = connection.execute(_BY_REGISTRATION, {"wanted": registration_id}).one_or_none()
-    return None if row is None else _record(row)
+    blocked = _blocked_by_overrides(connection, records)
+    savepoint = connection.begin_nested() if atomic else None
+    fresh = [record for record in records if _name(record) not in blocked]
+    if _insert(connection, fresh) == len(records):
+        return list(records)
+    standing = blocked | _standing(connection, records)
+    if any(_name(record) not in standing for record in records):
+        raise RecordRefusedError  # neither stored nor in another's way: its id is another record's
+    answers = [standing[_name(record)] for record in records]
+    if savepoint is not None and any(
+        _name(record) != _name(answer) for record, answer in zip(records, answers, strict=True)
+    ):
+        savepoint.rollback()
+    return answers
+
+
+def _blocked_by_overrides(
+    connection: Connection, records: Sequence[ActivityRecord]
+) -> dict[str, ActivityRecord]:
+    overrides, _ = _in_the_way(connection.dialect)
+    blocked: dict[str, ActivityRecord] = {}
+    for organization_id, asked in _keyed(records).items():
+        standing = _look_up(connection, organization_id, _keys(asked), [overrides])
+        blocked |= {_name(one): standing[one.duplicate_key] for one in asked if one.duplicate_key in standing}
+    return blocked
+
+
+def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
+    if not records:
+        return 0
+    rows = [_row(record, connection.dialect) for record in records]
+    try:
+        return insert_rows_or_ignore(connection, activities, rows)
+    except (IntegrityError, DataError, ValueError, OverflowError) as refusal:  # the last two are drivers' own
+        raise RecordRefusedError from refusal
+
+
+def _standing(connection: Connection, records: Sequence[ActivityRecord]) -> dict[str, ActivityRecord]:
+    """
+    Return by registration what stands for it: its own record, or else the one in its way.
+    """
+    found: dict[str, ActivityRecord] = {}
+    for organization_id, asked in _keyed(records).items():
+        duplicates = find_duplicates(connection, organization_id, _keys(asked))
+        for record in asked:
+            if record.duplicate_key in duplicates:
+                found[_name(record)] = duplicates[record.duplicate_key]
+    own = find_many(connection, [_name(record) for record in records])
+    return found | {_name(record): record for record in own}
+
+
+def _keyed(records: Sequence[ActivityRecord]) -> dict[str, list[ActivityRecord]]:
+    """
+    Return by organization the records that another one may stand in the way of.
+    """
+    keyed: dict[str, list[ActivityRecord]] = {}
+    for record in records:
+        if record.duplicate_key is not None and record.registration.override_of is None:
+            keyed.setdefault(record.registration.registered_by.organization_id, []).append(record)
+    return keyed
+
+
+def _keys(records: Sequence[ActivityRecord]) -> list[str]:
+    return [record.duplicate_key for record in records if record.duplicate_key is not None]
+
+
+def _name(record: ActivityRecord) -> str:
+    return record.registration.registration_id
+
+
+def find_many(connection: Connection, registration_ids: Collection[str]) -> list[ActivityRecord]:
+    """
+    Return the records of these registrations.
+    """
+    dialect = connection.dialect
+    rows = connection.execute(_by_registration(dialect), {"wanted": listed(registration_ids, dialect)})
+    return [_record(row) for row in rows]
+
+
+def find_duplicates(
+    connection: Connection, organization_id: str, duplicate_keys: Collection[str]
+) -> dict[str, ActivityRecord]:
+    """
+    Return what is in the way of each key; the record that is no override wins.
+    """
+    return _look_up(connection, organization_id, duplicate_keys, _in_the_way(connection.dialect))
+
+
+def _look_up(
+    connection: Connection,
+    organization_id: str,
+    duplicate_keys: Collection[str],
+    statements: Sequence[Select[Any]],
+) -> dict[str, ActivityRecord]:
+    values = {"organization": organization_id, "wanted": listed(duplicate_keys, connection.dialect)}
+    return {
+        row.duplicate_key: _record(row)
+        for statement in statements
+        for row in connection.execute(statement, values)
+    }
 
 
 def of_batch(connection: Connection, batch_id: str) -> Sequence[ActivityRecord]:
@@ -50,32 +166,48 @@ def of_batch(connection: Connection, batch_id: str) -> Sequence[ActivityRecord]:
     return [_record(row) for row in connection.execute(_OF_BATCH, {"wanted": batch_id})]
 
 
-def _row(record: ActivityRecord) -> dict[str, object]:
+def void(connection: Connection, activity_id: str, *, at: datetime) -> bool:
+    """
+    Declare a record void; return whether there is one.
+    """
+    return connection.execute(_VOID, {"wanted": activity_id, "at": at}).rowcount == 1
+
+
+def _row(record: ActivityRecord, dialect: Dialect) -> tuple[Any, ...]:
     registration = record.registration
     activity = registration.activity
-    return {
-        "activity_id": record.activity_id,
-        "registration_id": registration.registration_id,
-        "idempotency_key": registration.idempotency_key,
-        "batch_id": registration.batch_id,
-        "organization_id": registration.registered_by.organization_id,
-        "registered_by": registration.registered_by.user_id,
-        "registered_by_roles": ",".join(sorted(role.value for role in registration.registered_by.roles)),
-        "attributed_to": registration.mentor_id,
-        "activity_type": activity.activity_type,
-        "activity_date": activity.activity_date,
-        "duration_minutes": activity.duration_minutes,
-        "notes": activity.notes,
-        "details": canonical_json(activity.details),
-        "override_of": registration.override_of,
-        "recorded_at": record.recorded_at,
-    }
+    return (
+        record.activity_id,
+        registration.registration_id,
+        registration.idempotency_key,
+        registration.batch_id,
+        registration.registered_by.organization_id,
+        registration.registered_by.user_id,
+        _roles_text(registration.registered_by),
+        registration.mentor_id,
+        activity.activity_type,
+        activity.activity_date.isoformat() if dialect.name == "sqlite" else activity.activity_date,
+        activity.duration_minutes,
+        activity.notes,
+        canonical_json(activity.details),
+        registration.override_of,
+        stored_instant(record.recorded_at, dialect),
+        record.duplicate_key,
+        None if record.voided_at is None else stored_instant(record.voided_at, dialect),
+    )
+
+
+@lru_cache(maxsize=64)
+def _roles_text(actor: Actor) -> str:
+    return ",".join(sorted(role.value for role in actor.roles))
 
 
 def _record(row: Row[Any]) -> ActivityRecord:
     return ActivityRecord(
         activity_id=row.activity_id,
         recorded_at=row.recorded_at,
+        duplicate_key=row.duplicate_key,
+        voided_at=row.voided_at,
         registration=ProxyRegistration(
             registration_id=row.registration_id,
             idempotency_key=row.idempotency_key,

@@ -4,15 +4,13 @@ Audit events that wait to be delivered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, false, func, insert, select, update
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.storage.sql.dialects import store_now
-from proxy_orchestration.storage.sql.rows import event_text
+from proxy_orchestration.storage.sql.rows import event_of, event_text
 from proxy_orchestration.storage.sql.schema import audit_events
 
 _PENDING = audit_events.c.delivered == false()  # in the partial index's own words
@@ -55,7 +53,7 @@ def claim_events(connection: Connection, *, limit: int, hold: float) -> Sequence
     rows = connection.execute(_CLAIM, {"most": limit}).all()
     if rows:
         connection.execute(_HOLD, [{"event": row.id, "hold": float(hold)} for row in rows])
-    return [_event(row.payload) for row in rows]
+    return [event_of(row.payload) for row in rows]
 
 
 def seconds_to_wait(connection: Connection) -> float | None:
@@ -71,8 +69,3 @@ def mark_delivered(connection: Connection, event_id: str) -> None:
     Note that the event was taken.
     """
     connection.execute(_DELIVERED, {"taken": event_id})
-
-
-def _event(text: str) -> AuditEvent:
-    fields = json.loads(text)
-    return AuditEvent(**{**fields, "settled_at": datetime.fromisoformat(fields["settled_at"])})

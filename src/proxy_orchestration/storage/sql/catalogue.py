@@ -14,7 +14,9 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, case, delete, f
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.batches import BatchPage, BatchSummary, BulkSubmissionResult
-from proxy_orchestration.registration.runs import BatchRecord
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.openings import BatchRecord
+from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.sql.log import count_states, newest_outcomes
 from proxy_orchestration.storage.sql.rows import STATES
@@ -74,6 +76,8 @@ def get(connection: Connection, batch_id: str) -> BatchRecord | None:
         driven=row.fence > 0,
         cancel_wished_at=row.cancel_wished_at,
         settled_at=row.settled_at,
+        mode=SubmissionMode(row.mode),
+        on_conflict=ConflictPolicy(row.on_conflict),
     )
 
 

@@ -4,11 +4,27 @@ The few places where SQLite and PostgreSQL need different words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Double, Table, insert
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Double,
+    Insert,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -49,8 +65,39 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 
 
 @lru_cache(maxsize=32)
-def _insert_text(table: Table, dialect: Dialect) -> str:
-    return str(insert(table).compile(dialect=dialect))
+def _insert_text(table: Table, dialect: Dialect, *, ignore: bool = False) -> str:
+    statement: Insert = insert(table)
+    if ignore:
+        upsert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        statement = upsert(table).on_conflict_do_nothing()
+    return str(statement.compile(dialect=dialect))
+
+
+def insert_rows_or_ignore(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
+    """
+    Insert those rows that no unique constraint holds already; return how many.
+    """
+    return connection.exec_driver_sql(
+        _insert_text(table, connection.dialect, ignore=True), list(rows)
+    ).rowcount
+
+
+def is_any_of(column: Column[str], name: str, dialect: Dialect) -> ColumnElement[bool]:
+    """
+    Return the condition that a column's value is in the list bound to that name, whatever its length.
+
+    One statement and one parameter for any number of values; see `listed`.
+    """
+    if dialect.name == "sqlite":
+        return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+    return column == any_(cast(bindparam(name), postgresql.ARRAY(Text)))
+
+
+def listed(values: Iterable[str], dialect: Dialect) -> Any:  # noqa: ANN401 - text or list
+    """
+    Return the values as `is_any_of` takes them.
+    """
+    return json.dumps(list(values)) if dialect.name == "sqlite" else list(values)
 
 
 def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:

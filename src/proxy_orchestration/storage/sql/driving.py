@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, exists, select, update
 
-from proxy_orchestration.audit import AuditEvent, audit_event_id
+from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import (
     Acquisition,
     Commit,
@@ -39,6 +41,7 @@ _ACQUIRE = (
     .values(fence=runs.c.fence + 1, lease_until=store_now() + bindparam("ttl"))
     .returning(runs)
 )
+_MODE = select(batches.c.mode, batches.c.on_conflict).where(batches.c.id == bindparam("b"))
 _HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
 _COMMIT = (
     update(runs)
@@ -58,7 +61,15 @@ _MOVE_WATERMARK = (
 )
 _RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
 _WORK = (
-    select(work.c.item, items.c.mentor_id, items.c.activity, work.c.epoch, work.c.in_doubt, work.c.position)
+    select(
+        work.c.item,
+        items.c.mentor_id,
+        items.c.activity,
+        work.c.epoch,
+        work.c.in_doubt,
+        work.c.override_of,
+        work.c.position,
+    )
     .join(items, and_(items.c.batch == work.c.batch, items.c.position == work.c.item))
     .where(
         work.c.batch == bindparam("b"),
@@ -77,6 +88,12 @@ _NO_LIMIT: Final = 2**31 - 1
 _SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
 _OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
     batches.c.id == bindparam("b")
+)
+_OVERRIDES = (
+    select(items.c.mentor_id, work.c.override_of, work.c.override_by, work.c.override_at)
+    .join(items, and_(items.c.batch == work.c.batch, items.c.position == work.c.item))
+    .where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"), work.c.override_by.is_not(None))
+    .order_by(work.c.position)
 )
 _STORE_COUNTS = (
     update(runs)
@@ -115,6 +132,7 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
     begun = connection.execute(
         _UNSETTLED_WORK, {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": _NO_LIMIT}
     ).all()
+    mode, on_conflict = connection.execute(_MODE, {"b": run.batch}).one()
     return Lease(
         batch_id=batch_id,
         run=run.run,
@@ -126,6 +144,8 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         begun=tuple(map(work_item, begun)),
         cancel_wished=run.cancel_wished_at is not None,
         driven_for=run.driven_for,
+        mode=SubmissionMode(mode),
+        on_conflict=ConflictPolicy(on_conflict),
     )
 
 
@@ -217,9 +237,19 @@ def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) 
         total=owner.total,
         counts=by_state,
         settled_at=at,
+        overrides=_overrides(connection, run),
     )
     store_event(connection, event, hold=audit_hold)
     return event
+
+
+def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, ...]:
+    return tuple(
+        AuditedOverride(mentor_id=mentor_id, activity_id=activity_id, decided_by=by, decided_at=decided_at)
+        for mentor_id, activity_id, by, decided_at in connection.execute(
+            _OVERRIDES, {"b": run.batch, "r": run.run}
+        )
+    )
 
 
 def release(connection: Connection, lease: Lease) -> None:

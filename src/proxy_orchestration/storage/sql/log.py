@@ -21,7 +21,7 @@ from sqlalchemy import (
     true,
 )
 
-from proxy_orchestration.registration.batches import BulkProgressUpdate, Failure, MentorOutcome
+from proxy_orchestration.registration.batches import CANCELLED, BulkProgressUpdate, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialects import insert_rows
@@ -40,10 +40,6 @@ LOG_COLUMNS: Final = (
     outcomes.c.settled_at,
 )
 _LOG_WIDTH: Final = len(LOG_COLUMNS)
-
-CANCELLED: Final = Failure(
-    code="cancelled", message="The batch was cancelled before this one began.", retryable=True
-)
 
 _UPDATES = (
     select(*LOG_COLUMNS, items.c.mentor_id, outcomes.c.run, runs.c.run_items, runs.c.base, batches.c.total)
@@ -222,8 +218,6 @@ def count_states(connection: Connection, *, batch: int, run: int, claimed: int) 
     Return the items of the whole batch by state.
     """
     key = {"b": batch, "r": run, "claimed": claimed}
-    rows: Iterable[Any] = [
-        *connection.execute(_COUNT_SETTLED, key),
-        *connection.execute(_COUNT_OPEN, key),
-    ]
-    return {STATES[state]: count for state, count in rows}
+    rows: Iterable[Any] = connection.execute(_COUNT_OPEN, key)
+    settled = count_settled_states(connection, batch=batch, run=run)
+    return settled | {STATES[state]: count for state, count in rows}

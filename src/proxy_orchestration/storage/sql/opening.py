@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+import attrs
 from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal, select, update
 
 from proxy_orchestration.errors import (
@@ -19,8 +20,9 @@ from proxy_orchestration.errors import (
     UnknownMentorError,
 )
 from proxy_orchestration.registration.activities import encode_activities
-from proxy_orchestration.registration.batches import Failure
-from proxy_orchestration.registration.runs import Acceptance, CancelMark, NewBatch, NewRun, next_key
+from proxy_orchestration.registration.conflicts import Override
+from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, Verdict, next_key
+from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows
 from proxy_orchestration.storage.sql.log import cancel_unclaimed
@@ -50,6 +52,15 @@ _FIRST_WORK = insert(work).from_select(
         ~exists().where(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
     ),
 )
+_FIRST_OVERRIDES = (
+    update(work)
+    .where(work.c.batch == bindparam("b"), work.c.run == _FIRST_RUN, work.c.position == bindparam("place"))
+    .values(
+        override_of=bindparam("activity_id"),
+        override_by=bindparam("decided_by"),
+        override_at=bindparam("decided_at"),
+    )
+)
 _CURRENT_RUN = (
     select(runs, batches.c.total)
     .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
@@ -78,7 +89,7 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
     """
     Store the batch and its first run, or find the batch that its key already is.
     """
-    batch_id = uuid.uuid4().hex
+    batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
         key = {
             "organization_id": new.actor.organization_id,
@@ -114,17 +125,33 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
             "total": len(new.entries),
             "submitted_at": new.submitted_at,
             "run": _FIRST_RUN,
+            "mode": new.mode.value,
+            "on_conflict": new.on_conflict.value,
         },
     ).scalar_one()
     for rows in _sliced(_item_rows(new, batch)):
         insert_rows(connection, items, rows)
-    refused = [
-        _refused_row(batch, _FIRST_RUN, position, new.refused[entry.mentor_id], new.submitted_at)
+    judged = [
+        _verdict_row(batch, _FIRST_RUN, position, new.verdicts[entry.mentor_id], new.submitted_at)
         for position, entry in enumerate(new.entries)
-        if entry.mentor_id in new.refused
+        if entry.mentor_id in new.verdicts
     ]
-    _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, refused=refused)
+    _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged)
     connection.execute(_FIRST_WORK, {"b": batch})
+    if overridden := _first_overrides(new, batch):
+        connection.execute(_FIRST_OVERRIDES, overridden)
+
+
+def _first_overrides(new: NewBatch, batch: int) -> list[dict[str, Any]]:
+    """
+    Return the overrides by their place in run 1, which is the key of its work.
+    """
+    sent = (entry.mentor_id for entry in new.entries if entry.mentor_id not in new.verdicts)
+    return [
+        {"b": batch, "place": place, **attrs.asdict(new.overrides[mentor_id])}
+        for place, mentor_id in enumerate(sent, start=1)
+        if mentor_id in new.overrides
+    ]
 
 
 def _item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
@@ -138,19 +165,20 @@ def _sliced(rows: Iterator[T]) -> Iterator[list[T]]:
         yield part
 
 
-def _refused_row(  # noqa: PLR0913 - one row's columns
-    batch: int, run: int, item: int, failure: Failure, at: datetime, *, epoch: int = 0, in_doubt: bool = False
+def _verdict_row(  # noqa: PLR0913 - one row's columns
+    batch: int, run: int, item: int, verdict: Verdict, at: datetime, *, epoch: int = 0, in_doubt: bool = False
 ) -> dict[str, Any]:
+    failure = verdict.failure
     return {
         "batch": batch,
         "run": run,
         "item": item,
-        "state": (ItemState.UNKNOWN if in_doubt else ItemState.FAILED).value,
+        "state": (ItemState.UNKNOWN if in_doubt else verdict.state).value,
         "activity_id": None,
         "code": failure.code,
         "message": failure.message,
         "retryable": failure.retryable,
-        "conflicting_activity_id": None,
+        "conflicting_activity_id": verdict.conflicting_activity_id,
         "attempts": 0,
         "settled_at": at,
         "epoch": epoch,
@@ -166,7 +194,7 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
     *,
     items: int,
     base: int,
-    refused: Sequence[dict[str, Any]],
+    judged: Sequence[dict[str, Any]],
 ) -> None:
     connection.execute(
         insert(runs),
@@ -177,13 +205,13 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
             "opened_at": new.submitted_at if isinstance(new, NewBatch) else new.opened_at,
             "run_items": items,
             "base": base,
-            "tail": base + len(refused),
+            "tail": base + len(judged),
         },
     )
-    if refused:
+    if judged:
         connection.execute(
             insert(outcomes),
-            [{**row, "sequence": base + number} for number, row in enumerate(refused, start=1)],
+            [{**row, "sequence": base + number} for number, row in enumerate(judged, start=1)],
         )
 
 
@@ -194,23 +222,32 @@ def open_run(connection: Connection, new: NewRun) -> int:
     current = _current_run(connection, new)
     batch: int = current.batch
     run: int = current.run + 1
-    refused: list[dict[str, Any]] = []
+    judged: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for mentor_id, item, epoch, in_doubt in _keys(connection, batch, new):
-        if mentor_id in new.refused:
-            failure = new.refused[mentor_id]
-            refused.append(
-                _refused_row(batch, run, item, failure, new.opened_at, epoch=epoch, in_doubt=in_doubt)
+        if mentor_id in new.verdicts:
+            verdict = new.verdicts[mentor_id]
+            judged.append(
+                _verdict_row(batch, run, item, verdict, new.opened_at, epoch=epoch, in_doubt=in_doubt)
             )
         else:
-            rows.append({"batch": batch, "run": run, "item": item, "epoch": epoch, "in_doubt": in_doubt})
-    _insert_run(connection, batch, run, new, items=len(new.mentor_ids), base=current.tail, refused=refused)
+            row = {"batch": batch, "run": run, "item": item, "epoch": epoch, "in_doubt": in_doubt}
+            rows.append(row | _override_columns(new.overrides.get(mentor_id)))
+    _insert_run(connection, batch, run, new, items=len(new.mentor_ids), base=current.tail, judged=judged)
     if rows:
         connection.execute(
             insert(work), [{**row, "position": position} for position, row in enumerate(rows, start=1)]
         )
     connection.execute(update(batches).where(batches.c.id == batch).values(run=run))
     return run
+
+
+def _override_columns(override: Override | None) -> dict[str, Any]:
+    return {
+        "override_of": override and override.activity_id,
+        "override_by": override and override.decided_by,
+        "override_at": override and override.decided_at,
+    }
 
 
 def _current_run(connection: Connection, new: NewRun) -> Row[Any]:

@@ -4,7 +4,8 @@ The store in SQL: each method is one transaction in a worker thread.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import uuid
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -16,20 +17,17 @@ from proxy_orchestration.access import Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.openings import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
-    Acceptance,
     Acquisition,
-    BatchRecord,
     CancelMark,
     Commit,
     Committed,
     DrivableRun,
     Lease,
-    NewBatch,
-    NewRun,
 )
 from proxy_orchestration.registration.states import BulkStatus
-from proxy_orchestration.storage.sql import activities, audit, catalogue, driving, log, opening
+from proxy_orchestration.storage.sql import activities, audit, catalogue, driving, items, log, opening
 from proxy_orchestration.storage.sql.engines import open_engine
 from proxy_orchestration.storage.sql.migrating import create_schema
 from proxy_orchestration.storage.sql.transactions import Transactions
@@ -81,6 +79,12 @@ class SqlActivityRepository:
             yield repository
         finally:
             engine.dispose()
+
+    async def new_batch_id(self) -> str:
+        """
+        Return an id that no batch has.
+        """
+        return uuid.uuid4().hex
 
     async def accept(self, batch: NewBatch, /) -> Acceptance:
         """
@@ -154,6 +158,12 @@ class SqlActivityRepository:
         """
         return await self._transactions.write(lambda connection: opening.open_run(connection, run))
 
+    async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
+        """
+        Return every item of the batch in request order.
+        """
+        return await self._transactions.read(lambda connection: items.read_items(connection, batch_id))
+
     async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
         """
         Take the run's lease if it is free.
@@ -218,17 +228,41 @@ class SqlActivityRepository:
         """
         await self._transactions.write(lambda connection: audit.mark_delivered(connection, event_id))
 
-    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
         """
-        Store the record unless its registration has one; return the stored one.
+        Store each record, and answer each with the record that stands for it, in order.
         """
-        return await self._transactions.write(lambda connection: activities.add(connection, record))
+        return await self._transactions.write(
+            lambda connection: activities.add_many(connection, records, atomic=atomic)
+        )
 
-    async def find_activity(self, registration_id: str, /) -> ActivityRecord | None:
+    async def find_activities(self, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
         """
-        Return the registration's record, or `None`.
+        Return the records of these registrations.
         """
-        return await self._transactions.read(lambda connection: activities.find(connection, registration_id))
+        return await self._transactions.read(
+            lambda connection: activities.find_many(connection, registration_ids)
+        )
+
+    async def find_duplicates(
+        self, organization_id: str, duplicate_keys: Collection[str], /
+    ) -> Mapping[str, ActivityRecord]:
+        """
+        Return for each of the keys the organization's record that is in the way, where there is one.
+        """
+        return await self._transactions.read(
+            lambda connection: activities.find_duplicates(connection, organization_id, duplicate_keys)
+        )
+
+    async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
+        """
+        Declare a record void; return whether there is such a record.
+        """
+        return await self._transactions.write(
+            lambda connection: activities.void(connection, activity_id, at=voided_at)
+        )
 
     async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
         """

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+import attrs
 from sqlalchemy import Dialect
 
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.audit import AuditedOverride, AuditEvent
 from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.batches import Failure, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
@@ -49,15 +51,16 @@ def actor_of(text: str) -> Actor:
 
 def work_item(row: Sequence[Any]) -> WorkItem:
     """
-    Return the work item of a row (item, mentor id, activity, epoch, in doubt, position).
+    Return the work item of a row (item, mentor id, activity, epoch, in doubt, override, position).
     """
-    item, mentor_id, activity, epoch, in_doubt, _position = row
+    item, mentor_id, activity, epoch, in_doubt, override_of, _position = row
     return WorkItem(
         item=item,
         mentor_id=mentor_id,
         activity=decode_activity(activity),
         epoch=epoch,
         in_doubt=in_doubt,
+        override_of=override_of,
     )
 
 
@@ -119,5 +122,22 @@ def event_text(event: AuditEvent) -> str:
             "total": event.total,
             "counts": dict(event.counts),
             "settled_at": event.settled_at.isoformat(),
+            "overrides": [
+                attrs.asdict(override) | {"decided_at": override.decided_at.isoformat()}
+                for override in event.overrides
+            ],
         }
     )
+
+
+def event_of(text: str) -> AuditEvent:
+    """
+    Return the event that `event_text` wrote, or that an earlier version did.
+    """
+    fields = json.loads(text)
+    overrides = tuple(
+        AuditedOverride(**{**override, "decided_at": datetime.fromisoformat(override["decided_at"])})
+        for override in fields.pop("overrides", ())
+    )
+    settled_at = datetime.fromisoformat(fields.pop("settled_at"))
+    return AuditEvent(**fields, settled_at=settled_at, overrides=overrides)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     false,
     text,
 )
@@ -104,6 +106,8 @@ batches: Table = Table(
     Column("total", Integer, nullable=False),
     Column("submitted_at", Instant, nullable=False),
     Column("run", Integer, nullable=False),
+    Column("mode", Text, nullable=False, server_default="independent"),
+    Column("on_conflict", Text, nullable=False, server_default="review"),
     Index("ix_batches_of_organization", "organization_id", "submitted_at", "id"),
     Index("ix_batches_of_coordinator", "organization_id", "coordinator_id", "submitted_at", "id"),
 )
@@ -157,6 +161,9 @@ work: Table = Table(
     Column("item", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("in_doubt", Boolean, nullable=False, server_default=false()),
+    Column("override_of", Text),
+    Column("override_by", Text),
+    Column("override_at", Instant),
     sqlite_with_rowid=False,
 )
 
@@ -215,7 +222,32 @@ activities: Table = Table(
     Column("details", Text, nullable=False),
     Column("override_of", Text),
     Column("recorded_at", Instant, nullable=False),
+    Column("duplicate_key", Text),
+    Column("voided_at", Instant),
     CheckConstraint("registered_by <> attributed_to", name="two_people"),
     CheckConstraint("duration_minutes > 0", name="some_time"),
     Index("ix_activities_of_batch", "batch_id", "attributed_to"),
+)
+ORIGINAL: ColumnElement[bool] = and_(activities.c.voided_at.is_(None), activities.c.override_of.is_(None))
+"""Records that have the last word on duplicates: neither void nor an override."""
+
+STANDING_OVERRIDE: ColumnElement[bool] = and_(
+    activities.c.voided_at.is_(None), activities.c.override_of.is_not(None)
+)
+"""Overrides that are not void: in the way too, but found by looking only."""
+
+Index(
+    "uq_activities_original",
+    activities.c.organization_id,
+    activities.c.duplicate_key,
+    unique=True,
+    sqlite_where=ORIGINAL,
+    postgresql_where=ORIGINAL,
+)
+Index(
+    "ix_activities_override",
+    activities.c.organization_id,
+    activities.c.duplicate_key,
+    sqlite_where=STANDING_OVERRIDE,
+    postgresql_where=STANDING_OVERRIDE,
 )

@@ -21,9 +21,11 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.ports import ActivityRecords, BatchLedger, ProxyRegistrationService
 from proxy_orchestration.testing.contracts._accepting import accepting
 from proxy_orchestration.testing.contracts._acquiring import acquiring
+from proxy_orchestration.testing.contracts._bulk_services import writing_many
 from proxy_orchestration.testing.contracts._cancelling import cancelling
 from proxy_orchestration.testing.contracts._checks import Check, Opener
 from proxy_orchestration.testing.contracts._committing import committing
+from proxy_orchestration.testing.contracts._conflict_checks import finding_conflicts
 from proxy_orchestration.testing.contracts._listing import listing
 from proxy_orchestration.testing.contracts._neighbours import allowing, logging, timing
 from proxy_orchestration.testing.contracts._outbox import outbox
@@ -50,6 +52,22 @@ registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple
 registration_lookup: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(looking_up)
 """The same for services that are `SupportsLookup` too."""
 
+bulk_registration: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(writing_many)
+"""
+Many at once, for services that are `SupportsBulk` too: order, one record per registration, all or nothing.
+
+The subject accepts activities of yesterday by a coordinator of `org-1` for three
+mentors, and refuses one of 40 000 days earlier, unless its registration has a record.
+"""
+
+conflict_check: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(finding_conflicts)
+"""
+Existing records told beforehand, for services that are `SupportsConflictCheck` too.
+
+The subject accepts activities of yesterday by a coordinator of `org-1`, and takes
+the same mentor, type and day of two registrations for one activity.
+"""
+
 audit_logger: Final[tuple[Check[ProxyAuditLogger], ...]] = tuple(logging)
 """Taking events, again and at once."""
 
@@ -67,7 +85,9 @@ __all__ = [
     "audit_logger",
     "audit_outbox",
     "batch_catalogue",
+    "bulk_registration",
     "clock",
+    "conflict_check",
     "registration_lookup",
     "registration_service",
     "run_ledger",

@@ -9,9 +9,9 @@ import attrs
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import IdempotencyKeyReusedError
 from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.openings import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import RegistrationEntry
-from proxy_orchestration.registration.runs import BatchRecord
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.testing.contracts._checks import Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts._samples import (
@@ -19,6 +19,7 @@ from proxy_orchestration.testing.contracts._samples import (
     COORDINATOR,
     NOON,
     REFUSAL,
+    REFUSED,
     accepted,
     batch_of,
     claim,
@@ -208,7 +209,7 @@ async def one_key_at_once_creates_one_batch(ledger: BatchLedger) -> None:
 @rule_of(accepting)
 async def refused_items_enter_the_log_first(ledger: BatchLedger) -> None:
     first, second, third, fourth = mentors(4)
-    batch_id = await accepted(ledger, batch_of(4, refused={fourth: REFUSAL, second: REFUSAL}))
+    batch_id = await accepted(ledger, batch_of(4, verdicts={fourth: REFUSED, second: REFUSED}))
     outcomes = [update.outcome for update in await log_of(ledger, batch_id)]
 
     expect(
@@ -233,9 +234,25 @@ async def refused_items_enter_the_log_first(ledger: BatchLedger) -> None:
 
 @rule_of(accepting)
 async def a_batch_of_refused_items_still_has_a_run_to_settle(ledger: BatchLedger) -> None:
-    batch_id = await accepted(ledger, batch_of(1, refused={mentors(1)[0]: REFUSAL}))
+    batch_id = await accepted(ledger, batch_of(1, verdicts={mentors(1)[0]: REFUSED}))
 
     expect("it is not settled", expected=None, actual=(await record_of(ledger, batch_id)).settled_at)
     lease = await lease_of(ledger, batch_id)
     await ledger.settle(lease, settled_at=later(1), audit_hold=0)
     expect("it can be", expected=BulkStatus.TOTAL_FAILURE, actual=(await result_of(ledger, batch_id)).status)
+
+
+@rule_of(accepting)
+async def a_batch_has_the_id_it_was_given(ledger: BatchLedger) -> None:
+    first, second = await ledger.new_batch_id(), await ledger.new_batch_id()
+    expect("two ids differ", expected=True, actual=first != second)
+    expect("asking for one stores nothing", expected=None, actual=await ledger.get(first))
+    batch = batch_of(2, batch_id=second, idempotency_key="key-1")
+    answer = await ledger.accept(batch)
+
+    expect("it is used", expected=(second, True), actual=(answer.batch_id, answer.created))
+    expect("and found", expected=second, actual=(await record_of(ledger, second)).batch_id)
+    again = await ledger.accept(attrs.evolve(batch, batch_id=first))
+    expect("its key answers", expected=(second, False), actual=(again.batch_id, again.created))
+    expect("the other id is unused", expected=None, actual=await ledger.get(first))
+    expect("ids go on", expected=False, actual=await ledger.new_batch_id() in {first, second})

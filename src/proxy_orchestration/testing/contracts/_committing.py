@@ -16,7 +16,7 @@ from proxy_orchestration.testing.contracts._samples import (
     LONG,
     NOON,
     OVER,
-    REFUSAL,
+    REFUSED,
     accepted,
     batch_of,
     claim,
@@ -56,8 +56,8 @@ async def a_fresh_item_has_an_unused_key(ledger: BatchLedger) -> None:
 
 @rule_of(committing)
 async def a_claim_is_filled_up_past_refused_items(ledger: BatchLedger) -> None:
-    refused = dict.fromkeys(mentors(6)[:3], REFUSAL)
-    lease = await lease_of(ledger, await accepted(ledger, batch_of(6, refused=refused)))
+    verdicts = dict.fromkeys(mentors(6)[:3], REFUSED)
+    lease = await lease_of(ledger, await accepted(ledger, batch_of(6, verdicts=verdicts)))
     pages = [[work.item for work in await claim(ledger, lease, 2)] for _ in range(3)]
 
     expect("fewer than asked for only at the end", expected=[[3, 4], [5], []], actual=pages)

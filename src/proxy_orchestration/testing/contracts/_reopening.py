@@ -1,5 +1,5 @@
 """
-What a further run promises.
+What a further run promises, with the decisions in it and what it is told before.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.testing.contracts._checks import Check, at_once, broken, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts._deciding import deciding
+from proxy_orchestration.testing.contracts._items import items
 from proxy_orchestration.testing.contracts._samples import (
     LONG,
     OVER,
     REFUSAL,
+    REFUSED,
     accepted,
     batch_of,
     claim,
@@ -29,7 +32,7 @@ from proxy_orchestration.testing.contracts._samples import (
     store,
 )
 
-reopening: list[Check[BatchLedger]] = []
+reopening: list[Check[BatchLedger]] = [*deciding, *items]
 
 _DONE, _FAILED, _UNKNOWN = ItemState.SUCCEEDED, ItemState.FAILED, ItemState.UNKNOWN
 
@@ -61,18 +64,24 @@ async def a_further_run_takes_its_items_in_request_order(ledger: BatchLedger) ->
 
 @rule_of(reopening)
 async def keys_follow_from_the_newest_outcome(ledger: BatchLedger) -> None:
-    batch_id = await accepted(ledger, batch_of(4))
+    batch_id = await accepted(ledger, batch_of(5))
     lease = await lease_of(ledger, batch_id)
-    work = await claim(ledger, lease, 4)
-    endings = ((_FAILED, False), (_UNKNOWN, True), (_FAILED, True), (ItemState.CANCELLED, False))
+    work = await claim(ledger, lease, 5)
+    endings = (
+        (_FAILED, False),
+        (_UNKNOWN, True),
+        (_FAILED, True),
+        (ItemState.CANCELLED, False),
+        (ItemState.NEEDS_REVIEW, False),
+    )
     await store(ledger, lease, *(ended(w, s, in_doubt=d) for w, (s, d) in zip(work, endings, strict=True)))
     await ledger.settle(lease, settled_at=later(1), audit_hold=OVER)
-    await ledger.open_run(rerun(batch_id, mentors(4)))
-    claimed = await claim(ledger, await lease_of(ledger, batch_id, 2), 4)
+    await ledger.open_run(rerun(batch_id, mentors(5)))
+    claimed = await claim(ledger, await lease_of(ledger, batch_id, 2), 5)
 
     expect(
-        "a definite failure gets a new key, a key in doubt stays in doubt, an unused one stays",
-        expected=[(1, False), (0, True), (0, True), (0, False)],
+        "a definite refusal gets a new key, a key in doubt stays in doubt, an unused one stays",
+        expected=[(1, False), (0, True), (0, True), (0, False), (1, False)],
         actual=[(item.epoch, item.in_doubt) for item in claimed],
     )
 
@@ -120,8 +129,8 @@ async def begun_items_of_a_further_run_keep_their_keys(ledger: BatchLedger) -> N
 async def refused_items_of_a_further_run_fail_at_once(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED, _DONE, _FAILED, _FAILED)
     first, _, third, fourth = mentors(4)
-    refused = {fourth: REFUSAL, first: REFUSAL}
-    await ledger.open_run(rerun(batch_id, [first, third, fourth], refused=refused))
+    verdicts = {fourth: REFUSED, first: REFUSED}
+    await ledger.open_run(rerun(batch_id, [first, third, fourth], verdicts=verdicts))
     log = (await log_of(ledger, batch_id))[4:]
 
     expect(
@@ -145,7 +154,7 @@ async def refused_items_of_a_further_run_fail_at_once(ledger: BatchLedger) -> No
 @rule_of(reopening)
 async def doubt_outlives_a_refusal(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _UNKNOWN)
-    await ledger.open_run(rerun(batch_id, mentors(1), refused={mentors(1)[0]: REFUSAL}))
+    await ledger.open_run(rerun(batch_id, mentors(1), verdicts={mentors(1)[0]: REFUSED}))
     await ledger.settle(await lease_of(ledger, batch_id, 2), settled_at=later(70), audit_hold=OVER)
     (update,) = await ledger.read_updates(batch_id, after=1, limit=9)
     await ledger.open_run(rerun(batch_id, mentors(1), expected_run=2))
@@ -158,7 +167,7 @@ async def doubt_outlives_a_refusal(ledger: BatchLedger) -> None:
 @rule_of(reopening)
 async def a_refused_item_was_never_sent_under_its_new_key(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED)
-    await ledger.open_run(rerun(batch_id, mentors(1), refused={mentors(1)[0]: REFUSAL}))
+    await ledger.open_run(rerun(batch_id, mentors(1), verdicts={mentors(1)[0]: REFUSED}))
     await ledger.settle(await lease_of(ledger, batch_id, 2), settled_at=later(70), audit_hold=OVER)
     await ledger.open_run(rerun(batch_id, mentors(1), expected_run=2))
     (work,) = await claim(ledger, await lease_of(ledger, batch_id, 3), 1)

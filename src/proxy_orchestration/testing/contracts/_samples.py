@@ -10,23 +10,23 @@ from typing import Any, Final
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditEvent
-from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.activities import (
+    ActivityRecord,
+    ProxyActivity,
+    ProxyRegistration,
+    idempotency_key_of,
+    registration_id_of,
+)
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult, Failure
+from proxy_orchestration.registration.conflicts import Override
+from proxy_orchestration.registration.openings import BatchRecord, NewBatch, NewRun, StoredItem, Verdict
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
     fingerprint_of,
 )
-from proxy_orchestration.registration.runs import (
-    BatchRecord,
-    Commit,
-    ItemOutcome,
-    Lease,
-    NewBatch,
-    NewRun,
-    WorkItem,
-)
+from proxy_orchestration.registration.runs import Commit, ItemOutcome, Lease, WorkItem
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.testing.contracts._checks import broken
 
@@ -34,6 +34,7 @@ NOON: Final = datetime(2026, 3, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 ACTIVITY: Final = ProxyActivity(activity_type="visit", activity_date=date(2026, 3, 3), duration_minutes=45)
 COORDINATOR: Final = Actor(user_id="coordinator-1", roles={Role.COORDINATOR}, organization_id="org-1")
 REFUSAL: Final = Failure(code="out_of_scope", message="Not one of yours.", retryable=False)
+REFUSED: Final = Verdict(state=ItemState.FAILED, failure=REFUSAL)
 LONG: Final = 600.0  # seconds that no check lasts
 OVER: Final = 0.0  # a lease or hold of no seconds is over at once
 
@@ -44,6 +45,18 @@ _FAILURES: Final = {
     ItemState.SKIPPED: Failure(code="skipped", message="Left out by decision.", retryable=False),
     ItemState.CANCELLED: Failure(code="cancelled", message="Never called.", retryable=True),
 }
+
+
+IN_THE_WAY: Final = Verdict(
+    state=ItemState.NEEDS_REVIEW,
+    failure=_FAILURES[ItemState.NEEDS_REVIEW],
+    conflicting_activity_id="activity-in-the-way",
+)
+LEFT_OUT: Final = Verdict(
+    state=ItemState.SKIPPED,
+    failure=_FAILURES[ItemState.SKIPPED],
+    conflicting_activity_id="activity-in-the-way",
+)
 
 
 def later(seconds: float) -> datetime:
@@ -75,6 +88,40 @@ def batch_of(count: int, **changes: Any) -> NewBatch:  # noqa: ANN401 - fields o
     request = BulkRegistrationRequest(entries=fields["entries"])
     fields.setdefault("fingerprint", fingerprint_of(request))
     return NewBatch(**fields)
+
+
+def override(activity_id: str | None, *, by: str = "coordinator-1", seconds: float = 30) -> Override:
+    """
+    Return a decision to override that record.
+    """
+    return Override(activity_id=activity_id, decided_by=by, decided_at=later(seconds))
+
+
+def activity_record(  # noqa: PLR0913 - every field of a sample may vary
+    name: object,
+    mentor_id: str = "mentor-1",
+    batch_id: str = "batch-1",
+    *,
+    key: str | None = None,
+    actor: Actor = COORDINATOR,
+    override_of: str | None = None,
+) -> ActivityRecord:
+    """
+    Return the record `activity-{name}` of that mentor in that batch, with that duplicate key.
+    """
+    registration_id = registration_id_of(batch_id, mentor_id)
+    registration = ProxyRegistration(
+        registration_id=registration_id,
+        idempotency_key=idempotency_key_of(registration_id, 0),
+        batch_id=batch_id,
+        mentor_id=mentor_id,
+        activity=ACTIVITY,
+        registered_by=actor,
+        override_of=override_of,
+    )
+    return ActivityRecord(
+        activity_id=f"activity-{name}", registration=registration, recorded_at=NOON, duplicate_key=key
+    )
 
 
 def rerun(batch_id: str, mentor_ids: Iterable[str], *, expected_run: int = 1, **changes: Any) -> NewRun:  # noqa: ANN401 - fields of NewRun
@@ -193,6 +240,13 @@ async def states_of(ledger: BatchLedger, batch_id: str) -> list[ItemState]:
     Return every item's state, in request order.
     """
     return [outcome.state for outcome in (await result_of(ledger, batch_id)).outcomes]
+
+
+async def items_of(ledger: BatchLedger, batch_id: str) -> list[StoredItem]:
+    """
+    Return every item as a further run would find it.
+    """
+    return list(await ledger.read_items(batch_id))
 
 
 async def log_of(ledger: BatchLedger, batch_id: str) -> list[BulkProgressUpdate]:

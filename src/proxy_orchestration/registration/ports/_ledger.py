@@ -1,118 +1,26 @@
 """
-What a host implements for registration. The docstrings are law.
-
-Every port speaks this library's values only and may raise
-`RepositoryUnavailableError` where it stands on a store. Unless a method says
-otherwise, any number of tasks and processes may call it at once.
+What the orchestrator stores: batches, runs and audit events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.audit import AuditEvent
-from proxy_orchestration.registration.activities import (
-    ActivityRecord,
-    ProxyRegistration,
-    RegistrationFailure,
-    RegistrationReceipt,
-)
 from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
-from proxy_orchestration.registration.conflicts import Conflict
+from proxy_orchestration.registration.openings import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
-    Acceptance,
     Acquisition,
-    BatchRecord,
     CancelMark,
     Commit,
     Committed,
     DrivableRun,
     Lease,
-    NewBatch,
-    NewRun,
 )
 from proxy_orchestration.registration.states import BulkStatus
-
-
-class ProxyRegistrationService(Protocol):
-    """
-    Registers one activity for one mentor.
-    """
-
-    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
-        """
-        Write the record, or find that it is written, and return its receipt.
-
-        Called twice with one `idempotency_key` it creates one record, and it
-        never creates a second record for one `registration_id`: look for the
-        registration's own record first, before any other check.
-
-        Raises:
-            RegistrationRejected: refused, definitely; nothing written.
-            DuplicateActivityError: another registration's record stands in
-                the way, definitely; nothing written.
-            RegistrationUnavailable: definitely not executed; try again.
-            TimeoutError, OSError, OutcomeUnknownError: not known; the call is
-                looked up, or repeated under the same key. A call that exceeds
-                `BulkSettings.call_timeout` is cancelled and not known either.
-
-        Any other exception settles the item as FAILED with code `unexpected`;
-        since it may hide a lost reply, the key is kept and looked up first on
-        a retry.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsLookup(Protocol):
-    """
-    A registration service that can say whether a record exists.
-    """
-
-    async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
-        """
-        Return the receipt of the registration's record, or `None` if not seen.
-
-        `None` is no proof: a call still under way may yet write. The driver
-        repeats the call under the same key. An exception leaves the doubt.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsBulk(Protocol):
-    """
-    A registration service that writes many records in one round trip.
-    """
-
-    async def register_many(
-        self, registrations: Sequence[ProxyRegistration], /, *, atomic: bool
-    ) -> Sequence[RegistrationReceipt | RegistrationFailure]:
-        """
-        Register every one, and answer each in the order asked.
-
-        With `atomic=True` either all records exist afterwards or none of
-        them. With `atomic=False` an exception means that nothing was written.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsConflictCheck(Protocol):
-    """
-    A registration service that finds existing records beforehand.
-    """
-
-    async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
-        """
-        Return the conflicts of these registrations, in one round trip.
-
-        A registration's own earlier record is no conflict.
-        """
-        ...
 
 
 class BatchCatalogue(Protocol):
@@ -120,11 +28,17 @@ class BatchCatalogue(Protocol):
     The batches: accepting, reading, naming and removing them.
     """
 
+    async def new_batch_id(self) -> str:
+        """
+        Return an id that no batch has or ever gets otherwise; stores nothing.
+        """
+        ...
+
     async def accept(self, batch: NewBatch, /) -> Acceptance:
         """
-        Store the batch, its items, its run 1 and its refused items' outcomes, all or nothing.
+        Store the batch, its items, its run 1 and the outcomes of items with a verdict, all or nothing.
 
-        Refused items enter the log in request order, from sequence 1. The
+        Those enter the log in request order, from sequence 1. The
         pair of coordinator and organization owns the idempotency key, for
         ever, also after the batch is deleted. Of two calls at once with one
         key, one creates and the other returns the created batch.
@@ -209,14 +123,20 @@ class RunLedger(Protocol):
         """
         Open the next run over these items, in request order, and return its number.
 
-        Each item's key follows `next_key` from its newest outcome. Refused
-        items get their outcome at once: FAILED, or UNKNOWN where their key is
-        in doubt, and the key stays as it is then. All or nothing.
+        Each item's key follows `next_key` from its newest outcome. Items with
+        a verdict get their outcome at once: as it says, or UNKNOWN where their
+        key is in doubt, and the key stays as it is then. All or nothing.
 
         Raises:
             StaleRunError: another run than the expected one is current.
             BatchStateError: the expected run is not settled, or the batch is gone.
             UnknownMentorError: a mentor is not in the batch.
+        """
+        ...
+
+    async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
+        """
+        Return every item of the batch in request order, as of one moment; none of an unknown batch.
         """
         ...
 
@@ -248,7 +168,8 @@ class RunLedger(Protocol):
         """
         Close the run: store its counts and its audit event, and give up the lease, all or nothing.
 
-        The event counts as held by the caller for `audit_hold` seconds.
+        The event names every override that this run was told to send. It
+        counts as held by the caller for `audit_hold` seconds.
 
         Raises:
             LeaseLostError: the fence is old, or the run is settled already.
@@ -316,37 +237,4 @@ class AuditOutbox(Protocol):
 class BatchLedger(BatchCatalogue, RunLedger, AuditOutbox, Protocol):
     """
     All that the orchestrator stores.
-    """
-
-
-class ActivityRecords(Protocol):
-    """
-    The activities that the standard service registers.
-    """
-
-    async def add_activity(self, record: ActivityRecord, /) -> ActivityRecord:
-        """
-        Store the record unless its registration has one, and return the stored one.
-
-        The registration id decides, atomically: of two calls at once both
-        return the same record.
-        """
-        ...
-
-    async def find_activity(self, registration_id: str, /) -> ActivityRecord | None:
-        """
-        Return the registration's record, or `None`.
-        """
-        ...
-
-    async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
-        """
-        Return every record that the batch wrote, ordered by mentor id.
-        """
-        ...
-
-
-class ActivityRepository(BatchLedger, ActivityRecords, Protocol):
-    """
-    The store: the orchestrator's ledger and the standard service's records in one.
     """

@@ -1,0 +1,38 @@
+"""
+What a host implements for registration. The docstrings are law.
+
+Every port speaks this library's values only and may raise
+`RepositoryUnavailableError` where it stands on a store. Unless a method says
+otherwise, any number of tasks and processes may call it at once.
+"""
+
+from typing import Protocol
+
+from proxy_orchestration.registration.ports._ledger import AuditOutbox, BatchCatalogue, BatchLedger, RunLedger
+from proxy_orchestration.registration.ports._records import ActivityRecords
+from proxy_orchestration.registration.ports._services import (
+    ProxyRegistrationService,
+    SupportsBulk,
+    SupportsConflictCheck,
+    SupportsLookup,
+)
+
+
+class ActivityRepository(BatchLedger, ActivityRecords, Protocol):
+    """
+    The store: the orchestrator's ledger and the standard service's records in one.
+    """
+
+
+__all__ = [
+    "ActivityRecords",
+    "ActivityRepository",
+    "AuditOutbox",
+    "BatchCatalogue",
+    "BatchLedger",
+    "ProxyRegistrationService",
+    "RunLedger",
+    "SupportsBulk",
+    "SupportsConflictCheck",
+    "SupportsLookup",
+]

@@ -1,0 +1,76 @@
+"""
+What the standard registration service stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from proxy_orchestration.registration.activities import ActivityRecord
+
+
+class ActivityRecords(Protocol):
+    """
+    The activities that the standard service registers.
+
+    A record stands in the way of another one of its organization with the
+    same `duplicate_key`, unless it is void. The other may be stored all the
+    same when it is an override: when its registration has `override_of`.
+    """
+
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
+        """
+        Store each record, and answer each with the record that stands for it, in order.
+
+        That is the record itself; or the one that its registration has
+        already; or, where that one belongs to another registration, the record
+        that stands in its way, which then is not stored. Of two in one call
+        that stand in each other's way the first is stored. With `atomic` none
+        is stored as soon as one is in another's way. It is one transaction:
+        after an error none is stored.
+
+        Of two calls at once with one registration, or with two that stand in
+        each other's way, one stores its record and the other gets that one.
+
+        Raises:
+            RecordRefusedError: the store is well and refuses one of them; none is stored.
+        """
+        ...
+
+    async def find_activities(self, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
+        """
+        Return the records of these registrations, in no order; fewer where some have none.
+        """
+        ...
+
+    async def find_duplicates(
+        self, organization_id: str, duplicate_keys: Collection[str], /
+    ) -> Mapping[str, ActivityRecord]:
+        """
+        Return for each of the keys the organization's record that is in the way, where there is one.
+
+        In one round trip. Overrides count too: of several records the one that
+        is no override.
+        """
+        ...
+
+    async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
+        """
+        Return every record that the batch wrote, void ones too, ordered by mentor id.
+
+        `registered_by` stands on each: what one submission wrote can be found
+        and voided after an incident.
+        """
+        ...
+
+    async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
+        """
+        Declare a record void; it stays and is in nobody's way. Return whether there is such a record.
+
+        The first moment stays when it is void already.
+        """
+        ...

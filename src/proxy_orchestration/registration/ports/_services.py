@@ -1,0 +1,114 @@
+"""
+What a host's registration service implements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from proxy_orchestration.registration.activities import (
+    ProxyRegistration,
+    RegistrationFailure,
+    RegistrationReceipt,
+)
+from proxy_orchestration.registration.conflicts import Conflict
+
+
+class ProxyRegistrationService(Protocol):
+    """
+    Registers one activity for one mentor.
+    """
+
+    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
+        """
+        Write the record, or find that it is written, and return its receipt.
+
+        Called twice with one `idempotency_key` it creates one record, and it
+        never creates a second record for one `registration_id`: look for the
+        registration's own record first, before any other check.
+
+        Raises:
+            RegistrationRejected: refused, definitely; nothing written.
+            DuplicateActivityError: another registration's record stands in
+                the way, definitely; nothing written.
+            RegistrationUnavailable: definitely not executed; try again.
+            TimeoutError, OSError, OutcomeUnknownError: not known; the call is
+                looked up, or repeated under the same key. A call that exceeds
+                `BulkSettings.call_timeout` is cancelled and not known either.
+
+        Any other exception settles the item as FAILED with code `unexpected`;
+        since it may hide a lost reply, the key is kept and looked up first on
+        a retry.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLookup(Protocol):
+    """
+    A registration service that can say whether a record exists.
+    """
+
+    async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
+        """
+        Return the receipt of the registration's record, or `None` if not seen.
+
+        `None` is no proof: a call still under way may yet write. The driver
+        repeats the call under the same key. An exception leaves the doubt.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsBulk(Protocol):
+    """
+    A registration service that writes many records in one round trip.
+
+    The driver hands it at most `BulkSettings.max_per_call` registrations at
+    once, or the whole batch in atomic mode.
+    """
+
+    async def register_many(
+        self, registrations: Sequence[ProxyRegistration], /, *, atomic: bool
+    ) -> Sequence[RegistrationReceipt | RegistrationFailure]:
+        """
+        Register every one, and answer each in the order asked.
+
+        The law of `register` holds for each: one record per registration for
+        ever, its own record is looked for first. An answer that has too few
+        or too many entries, or names other registrations, is no answer: all
+        of them are in doubt.
+
+        With `atomic=False` an exception means that nothing was written. One
+        that says nothing about time or connection is taken as the refusal of
+        some row: the driver asks again with the halves, down to the single
+        one, which it registers alone.
+
+        With `atomic=True` either all records exist afterwards or none of
+        them: the answers are all receipts, or all failures, those of the rows
+        that would have been written with code `rolled_back`.
+
+        Raises:
+            RegistrationUnavailable: definitely not executed; all are tried again.
+            TimeoutError, OSError, OutcomeUnknownError: not known for any of them.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsConflictCheck(Protocol):
+    """
+    A registration service that finds existing records beforehand.
+    """
+
+    async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
+        """
+        Return the conflicts of these registrations, in one round trip.
+
+        At most one for each mentor, for mentors of the registrations only. A
+        registration's own earlier record is no conflict, nor is a record that
+        it is an override of. An exception counts as a conflict of kind
+        CHECK_FAILED for every one of them. Writes nothing.
+        """
+        ...

@@ -1,0 +1,51 @@
+"""
+Why items end without success, where the reason is this library's own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy_orchestration.registration.batches import Failure
+
+SELF_ATTRIBUTION: Final = Failure(
+    code="self_attribution",
+    message="Coordinators cannot register an activity for themselves.",
+    retryable=False,
+)
+OUT_OF_SCOPE: Final = Failure(
+    code="out_of_scope", message="This mentor is not among those you may register for.", retryable=False
+)
+DUPLICATE: Final = Failure(
+    code="duplicate", message="An activity of this kind is already registered for that day.", retryable=False
+)
+IN_BATCH: Final = Failure(
+    code="in_batch", message="An earlier entry of this batch registers the same activity.", retryable=False
+)
+CHECK_FAILED: Final = Failure(
+    code="check_failed",
+    message="Whether this activity is registered already could not be found out.",
+    retryable=True,
+)
+SKIPPED: Final = Failure(code="skipped", message="Left out by the coordinator's decision.", retryable=False)
+AWAITING_DECISIONS: Final = Failure(
+    code="awaiting_decisions",
+    message="All or nothing: waits until every conflict of the batch has a decision.",
+    retryable=False,
+)
+ROLLED_BACK: Final = Failure(
+    code="rolled_back",
+    message="All or nothing: not registered, because another mentor of the batch was refused.",
+    retryable=True,
+)
+UNKNOWN: Final = Failure(
+    code="outcome_unknown",
+    message="The service's answer never arrived; a retry finds out without registering twice.",
+    retryable=True,
+)
+UNAVAILABLE: Final = Failure(
+    code="unavailable", message="The service refused the call for now; nothing was written.", retryable=True
+)
+OUT_OF_TIME: Final = Failure(
+    code="time_budget_exceeded", message="The batch ran out of time before this one began.", retryable=True
+)
