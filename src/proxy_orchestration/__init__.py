@@ -58,6 +58,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictKind,
     ConflictPolicy,
     ConflictReport,
+    Override,
 )
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import (
@@ -80,6 +81,12 @@ from proxy_orchestration.registration.requests import (
 from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.service import RegistrationRules, StandardRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.registration.single import (
+    ActivityRegistered,
+    DuplicateWarning,
+    ProxyActivityResult,
+    RegistrationRefused,
+)
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.registration.watching import BatchRun
 
@@ -88,6 +95,7 @@ __all__ = [
     "Action",
     "ActivityRecord",
     "ActivityRecords",
+    "ActivityRegistered",
     "ActivityRepository",
     "Actor",
     "AtomicModeError",
@@ -119,6 +127,7 @@ __all__ = [
     "CoordinatorAccess",
     "DuplicateActivityError",
     "DuplicateSelectionError",
+    "DuplicateWarning",
     "EmptySelectionError",
     "Failure",
     "IdempotencyKeyReusedError",
@@ -130,7 +139,9 @@ __all__ = [
     "NotAuthorizedError",
     "OrchestrationError",
     "OutcomeUnknownError",
+    "Override",
     "ProxyActivity",
+    "ProxyActivityResult",
     "ProxyAuditLogger",
     "ProxyRegistration",
     "ProxyRegistrationService",
@@ -141,6 +152,7 @@ __all__ = [
     "RegistrationError",
     "RegistrationFailure",
     "RegistrationReceipt",
+    "RegistrationRefused",
     "RegistrationRejected",
     "RegistrationRules",
     "RegistrationUnavailable",

@@ -4,12 +4,11 @@ The one worker of an all-or-nothing run: asks for all at once, and gives all one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
 from proxy_orchestration._concurrency import WorkPool
-from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import DuplicateActivityError, RegistrationRejected
 from proxy_orchestration.registration.activities import RegistrationFailure
 from proxy_orchestration.registration.attempts import (
@@ -26,7 +25,7 @@ from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.bulk_calls import (
     Answered,
     BulkAnswer,
-    BulkCaller,
+    BulkAttendant,
     Doubtful,
     NotAsked,
     Refused,
@@ -35,7 +34,6 @@ from proxy_orchestration.registration.bulk_calls import (
 )
 from proxy_orchestration.registration.paging import Page
 from proxy_orchestration.registration.reasons import DUPLICATE
-from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
 
@@ -43,38 +41,14 @@ _Steps = Sequence[ItemOutcome | float]
 
 
 @attrs.define(eq=False, kw_only=True)
-class AtomicAttendant:
+class AtomicAttendant(BulkAttendant):
     """
     Attends to the whole of a batch, in calls that write all of it or nothing.
 
     No item is settled before all are: their outcomes are put at one moment.
     """
 
-    caller: BulkCaller
-    clock: Clock
-    retry: RetryPolicy
-    stop: Callable[[], StopReason | None]
     outcomes: WorkPool[Attempt, ItemOutcome]
-
-    @property
-    def deadline(self) -> float:
-        """
-        Return when the call under way has taken too long.
-        """
-        return self.caller.deadline
-
-    @property
-    def concluding(self) -> bool:
-        """
-        Return whether a last look-up is under way: never here.
-        """
-        return False
-
-    def cut(self, *, calls: bool) -> None:
-        """
-        End a wait at once, and with `calls` a call as well.
-        """
-        self.caller.cut(calls=calls)
 
     async def run(self, pages: WorkPool[Page, None]) -> None:
         """

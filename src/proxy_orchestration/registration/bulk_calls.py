@@ -19,8 +19,9 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
-from proxy_orchestration.registration.attempts import Attempt, is_definite
+from proxy_orchestration.registration.attempts import Attempt, StopReason, is_definite
 from proxy_orchestration.registration.ports import SupportsBulk
+from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.settings import BulkSettings
 
 RowAnswer: TypeAlias = RegistrationReceipt | RegistrationFailure
@@ -151,6 +152,38 @@ class BulkCaller:
         finally:
             self._stage = _Stage.FREE
             self.deadline = math.inf
+
+
+@attrs.define(eq=False, kw_only=True)
+class BulkAttendant:
+    """
+    A worker that asks for many at once; the driver can cut its call like any other worker's.
+    """
+
+    caller: BulkCaller
+    clock: Clock
+    retry: RetryPolicy
+    stop: Callable[[], StopReason | None]
+
+    @property
+    def deadline(self) -> float:
+        """
+        Return when the call under way has taken too long.
+        """
+        return self.caller.deadline
+
+    @property
+    def concluding(self) -> bool:
+        """
+        Return whether a last look-up is under way: never here.
+        """
+        return False
+
+    def cut(self, *, calls: bool) -> None:
+        """
+        End a wait at once, and with `calls` a call as well.
+        """
+        self.caller.cut(calls=calls)
 
 
 async def _sense_of(

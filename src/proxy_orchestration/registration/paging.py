@@ -5,17 +5,16 @@ One worker of a run whose service writes many at once: takes pages, asks, hands 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from proxy_orchestration._concurrency import WorkPool
-from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import RegistrationFailure
-from proxy_orchestration.registration.attempts import Attempt, StopReason, again, refused
+from proxy_orchestration.registration.attempts import Attempt, again, refused
 from proxy_orchestration.registration.bulk_calls import (
     Answered,
-    BulkCaller,
+    BulkAttendant,
     Doubtful,
     NotAsked,
     Refused,
@@ -24,7 +23,6 @@ from proxy_orchestration.registration.bulk_calls import (
 )
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ports import SupportsLookup
-from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.runs import ItemOutcome
 
 Page = Sequence[Attempt]
@@ -32,7 +30,7 @@ Page = Sequence[Attempt]
 
 
 @attrs.define(eq=False, kw_only=True)
-class PageAttendant:
+class PageAttendant(BulkAttendant):
     """
     Attends to one page at a time.
 
@@ -41,32 +39,8 @@ class PageAttendant:
     up, goes to the workers that attend to single items.
     """
 
-    caller: BulkCaller
-    clock: Clock
-    retry: RetryPolicy
     on_conflict: ConflictPolicy
-    stop: Callable[[], StopReason | None]
     singles: WorkPool[Attempt, ItemOutcome]
-
-    @property
-    def deadline(self) -> float:
-        """
-        Return when the call under way has taken too long.
-        """
-        return self.caller.deadline
-
-    @property
-    def concluding(self) -> bool:
-        """
-        Return whether a last look-up is under way: never here.
-        """
-        return False
-
-    def cut(self, *, calls: bool) -> None:
-        """
-        End a wait at once, and with `calls` a call as well.
-        """
-        self.caller.cut(calls=calls)
 
     async def run(self, pages: WorkPool[Page, None]) -> None:
         """
