@@ -10,7 +10,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Row, Select, bindparam, func, select, update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Dialect,
+    Row,
+    Select,
+    bindparam,
+    func,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import DataError, IntegrityError
 
 from proxy_orchestration._frozen_json import canonical_json
@@ -40,12 +51,21 @@ def _by_registration(dialect: Dialect) -> Select[Any]:
 
 
 @lru_cache(maxsize=8)
-def _in_the_way(dialect: Dialect) -> tuple[Select[Any], Select[Any]]:
-    alike = select(activities).where(
+def _overrides_in_the_way(dialect: Dialect) -> Select[Any]:
+    return _alike(dialect).where(STANDING_OVERRIDE)
+
+
+@lru_cache(maxsize=8)
+def _in_the_way(dialect: Dialect) -> CompoundSelect[Any]:
+    # Each half in the words of its partial index: one condition for both would find neither.
+    return union_all(_alike(dialect).where(ORIGINAL), _overrides_in_the_way(dialect))
+
+
+def _alike(dialect: Dialect) -> Select[Any]:
+    return select(activities).where(
         activities.c.organization_id == bindparam("organization"),
         is_any_of(activities.c.duplicate_key, "wanted", dialect),
     )
-    return alike.where(STANDING_OVERRIDE), alike.where(ORIGINAL)
 
 
 def add_many(
@@ -76,10 +96,10 @@ def add_many(
 def _blocked_by_overrides(
     connection: Connection, records: Sequence[ActivityRecord]
 ) -> dict[str, ActivityRecord]:
-    overrides, _ = _in_the_way(connection.dialect)
+    overrides = _overrides_in_the_way(connection.dialect)
     blocked: dict[str, ActivityRecord] = {}
     for organization_id, asked in _keyed(records).items():
-        standing = _look_up(connection, organization_id, _keys(asked), [overrides])
+        standing = _look_up(connection, organization_id, _keys(asked), overrides)
         blocked |= {_name(one): standing[one.duplicate_key] for one in asked if one.duplicate_key in standing}
     return blocked
 
@@ -149,14 +169,14 @@ def _look_up(
     connection: Connection,
     organization_id: str,
     duplicate_keys: Collection[str],
-    statements: Sequence[Select[Any]],
+    statement: Select[Any] | CompoundSelect[Any],
 ) -> dict[str, ActivityRecord]:
     values = {"organization": organization_id, "wanted": listed(duplicate_keys, connection.dialect)}
-    return {
-        row.duplicate_key: _record(row)
-        for statement in statements
-        for row in connection.execute(statement, values)
-    }
+    found: dict[str, ActivityRecord] = {}
+    for row in connection.execute(statement, values):
+        if row.override_of is None or row.duplicate_key not in found:
+            found[row.duplicate_key] = _record(row)
+    return found
 
 
 def of_batch(connection: Connection, batch_id: str) -> Sequence[ActivityRecord]:

@@ -5,7 +5,7 @@ Batches, read and put in order.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +47,10 @@ _RELABEL = (
 _SETTLED_BEFORE = (
     select(batches.c.id)
     .join(runs, and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run))
-    .where(runs.c.settled_at < bindparam("moment"))
+    .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
+    .order_by(batches.c.id)
+    .limit(bindparam("most"))
+    .with_for_update()
 )
 _DELETES = (
     *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
@@ -171,14 +174,18 @@ def remove(connection: Connection, batch_id: str) -> bool:
     return True
 
 
-def purge(connection: Connection, *, settled_before: datetime) -> int:
+def purge(connection: Connection, *, settled_before: datetime, after: int, limit: int) -> Sequence[int]:
     """
-    Remove every batch that settled before that moment; return how many.
+    Remove at most `limit` batches that settled before that moment, from the row that follows `after`.
+
+    Returns:
+        their rows, in order; fewer than `limit` when none are left.
     """
-    found = connection.execute(_SETTLED_BEFORE, {"moment": settled_before}).scalars().all()
+    values = {"moment": settled_before, "after": after, "most": limit}
+    found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
     for batch in found:
         _remove_rows(connection, batch)
-    return len(found)
+    return found
 
 
 def _remove_rows(connection: Connection, batch: int) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from typing import cast as cast_type
 
 from sqlalchemy import (
     Column,
@@ -17,7 +18,6 @@ from sqlalchemy import (
     Double,
     Insert,
     Table,
-    Text,
     any_,
     bindparam,
     cast,
@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -70,7 +71,13 @@ def _insert_text(table: Table, dialect: Dialect, *, ignore: bool = False) -> str
     if ignore:
         upsert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
         statement = upsert(table).on_conflict_do_nothing()
-    return str(statement.compile(dialect=dialect))
+    # Rows are tuples, so a driver that takes parameters by name is given places instead.
+    placed = (
+        dialect
+        if dialect.positional
+        else cast_type("type[DefaultDialect]", type(dialect))(paramstyle="format")
+    )
+    return str(statement.compile(dialect=placed))
 
 
 def insert_rows_or_ignore(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -82,7 +89,7 @@ def insert_rows_or_ignore(connection: Connection, table: Table, rows: Sequence[t
     ).rowcount
 
 
-def is_any_of(column: Column[str], name: str, dialect: Dialect) -> ColumnElement[bool]:
+def is_any_of(column: Column[Any], name: str, dialect: Dialect) -> ColumnElement[bool]:
     """
     Return the condition that a column's value is in the list bound to that name, whatever its length.
 
@@ -90,10 +97,10 @@ def is_any_of(column: Column[str], name: str, dialect: Dialect) -> ColumnElement
     """
     if dialect.name == "sqlite":
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
-    return column == any_(cast(bindparam(name), postgresql.ARRAY(Text)))
+    return column == any_(cast(bindparam(name), postgresql.ARRAY(column.type)))
 
 
-def listed(values: Iterable[str], dialect: Dialect) -> Any:  # noqa: ANN401 - text or list
+def listed(values: Iterable[str | int], dialect: Dialect) -> Any:  # noqa: ANN401 - text or list
     """
     Return the values as `is_any_of` takes them.
     """
@@ -105,4 +112,5 @@ def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, obj
     Insert the row unless a unique constraint already holds one; return whether it was inserted.
     """
     upsert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(upsert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    statement = upsert(table).values(row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return connection.execute(statement).rowcount == 1

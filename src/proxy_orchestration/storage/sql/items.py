@@ -4,14 +4,18 @@ The items of a batch, as a further run would find them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, select
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, exists, select
 
+from proxy_orchestration.errors import UnknownMentorError
 from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.conflicts import Override
-from proxy_orchestration.registration.openings import StoredItem
+from proxy_orchestration.registration.openings import StoredItem, next_key
 from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialects import is_any_of, listed
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 
@@ -25,6 +29,7 @@ _ITEMS = (
     .where(items.c.batch == bindparam("b"))
     .order_by(items.c.position)
 )
+_POSITIONS = select(items.c.mentor_id, items.c.position).where(items.c.batch == bindparam("b"))
 _LOG = (
     select(
         outcomes.c.item,
@@ -48,6 +53,15 @@ _OVERRIDES = (
     .where(work.c.batch == bindparam("b"), work.c.override_by.is_not(None))
     .order_by(work.c.run)
 )
+
+
+@lru_cache(maxsize=8)
+def _outcomes_of(dialect: Dialect) -> Select[Any]:
+    return (
+        select(outcomes.c.item, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
+        .where(outcomes.c.batch == bindparam("b"), is_any_of(outcomes.c.item, "wanted", dialect))
+        .order_by(outcomes.c.item, outcomes.c.run)
+    )
 
 
 def read_items(connection: Connection, batch_id: str) -> Sequence[StoredItem]:
@@ -83,3 +97,22 @@ def read_items(connection: Connection, batch_id: str) -> Sequence[StoredItem]:
             )
         )
     return found
+
+
+def next_keys(
+    connection: Connection, batch: int, mentor_ids: Sequence[str]
+) -> Iterator[tuple[str, int, int, bool]]:
+    """
+    Yield in request order each named item of a settled batch, with the epoch and the doubt of its next key.
+
+    Raises:
+        UnknownMentorError: a mentor is not in the batch.
+    """
+    positions = {row.mentor_id: row.position for row in connection.execute(_POSITIONS, {"b": batch})}
+    if strangers := [mentor_id for mentor_id in mentor_ids if mentor_id not in positions]:
+        raise UnknownMentorError(strangers)
+    mentors = {positions[mentor_id]: mentor_id for mentor_id in mentor_ids}
+    asked = {"b": batch, "wanted": listed(mentors, connection.dialect)}
+    newest = {row[0]: row[1:] for row in connection.execute(_outcomes_of(connection.dialect), asked)}
+    for item, (state, epoch, in_doubt) in newest.items():
+        yield mentors[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)

@@ -109,35 +109,39 @@ _UNCLAIMED = and_(
     work.c.in_doubt.is_(False),
     ~exists().where(_OUTCOME_IN_RUN),
 )
-_CANCEL_UNCLAIMED = insert(outcomes).from_select(
-    [
-        "batch",
-        "sequence",
-        "run",
-        "item",
-        "state",
-        "code",
-        "message",
-        "retryable",
-        "attempts",
-        "settled_at",
-        "epoch",
-        "in_doubt",
-    ],
-    select(
-        work.c.batch,
-        bindparam("tail") + func.row_number().over(order_by=work.c.position),
-        work.c.run,
-        work.c.item,
-        literal(ItemState.CANCELLED.value),
-        literal(CANCELLED.code),
-        literal(CANCELLED.message),
-        true(),
-        literal(0),
-        bindparam("at", type_=Instant()),
-        work.c.epoch,
-        work.c.in_doubt,
-    ).where(_UNCLAIMED),
+_CANCEL_UNCLAIMED = (
+    insert(outcomes)
+    .from_select(
+        [
+            "batch",
+            "sequence",
+            "run",
+            "item",
+            "state",
+            "code",
+            "message",
+            "retryable",
+            "attempts",
+            "settled_at",
+            "epoch",
+            "in_doubt",
+        ],
+        select(
+            work.c.batch,
+            bindparam("tail") + func.row_number().over(order_by=work.c.position),
+            work.c.run,
+            work.c.item,
+            literal(ItemState.CANCELLED.value),
+            literal(CANCELLED.code),
+            literal(CANCELLED.message),
+            true(),
+            literal(0),
+            bindparam("at", type_=Instant()),
+            work.c.epoch,
+            work.c.in_doubt,
+        ).where(_UNCLAIMED),
+    )
+    .execution_options(preserve_rowcount=True)
 )
 
 

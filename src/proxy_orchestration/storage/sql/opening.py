@@ -11,22 +11,33 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 import attrs
-from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from proxy_orchestration.errors import (
     BatchStateError,
     IdempotencyKeyReusedError,
     StaleRunError,
-    UnknownMentorError,
 )
 from proxy_orchestration.registration.activities import encode_activities
 from proxy_orchestration.registration.conflicts import Override
-from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, Verdict, next_key
+from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, Verdict
 from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows
+from proxy_orchestration.storage.sql.items import next_keys
 from proxy_orchestration.storage.sql.log import cancel_unclaimed
-from proxy_orchestration.storage.sql.rows import STATES, actor_text
+from proxy_orchestration.storage.sql.rows import actor_text
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 
 T = TypeVar("T")
@@ -66,12 +77,6 @@ _CURRENT_RUN = (
     .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
     .where(batches.c.batch_id == bindparam("wanted"))
     .with_for_update()
-)
-_ITEMS = select(items.c.mentor_id, items.c.position).where(items.c.batch == bindparam("b"))
-_LOG = (
-    select(outcomes.c.item, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
-    .where(outcomes.c.batch == bindparam("b"))
-    .order_by(outcomes.c.sequence)
 )
 _WISH = (
     update(runs)
@@ -224,7 +229,7 @@ def open_run(connection: Connection, new: NewRun) -> int:
     run: int = current.run + 1
     judged: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
-    for mentor_id, item, epoch, in_doubt in _keys(connection, batch, new):
+    for mentor_id, item, epoch, in_doubt in next_keys(connection, batch, new.mentor_ids):
         if mentor_id in new.verdicts:
             verdict = new.verdicts[mentor_id]
             judged.append(
@@ -259,18 +264,6 @@ def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
     if current.settled_at is None:
         raise BatchStateError(new.batch_id, "its run is not settled yet. Wait for its end.")
     return current
-
-
-def _keys(connection: Connection, batch: int, new: NewRun) -> Iterator[tuple[str, int, int, bool]]:
-    positions: dict[str, int] = {row[0]: row[1] for row in connection.execute(_ITEMS, {"b": batch})}
-    if strangers := [mentor_id for mentor_id in new.mentor_ids if mentor_id not in positions]:
-        raise UnknownMentorError(strangers)
-    newest = {row.item: row for row in connection.execute(_LOG, {"b": batch})}
-    for mentor_id in sorted(new.mentor_ids, key=positions.__getitem__):
-        item = positions[mentor_id]
-        last = newest[item]
-        epoch, in_doubt = next_key(STATES[last.state], epoch=last.epoch, in_doubt=last.in_doubt)
-        yield mentor_id, item, epoch, in_doubt
 
 
 def cancel_run(connection: Connection, batch_id: str, *, reason: str | None, at: datetime) -> CancelMark:

@@ -8,6 +8,8 @@ import uuid
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 import attrs
 from anyio import to_thread
@@ -31,6 +33,8 @@ from proxy_orchestration.storage.sql import activities, audit, catalogue, drivin
 from proxy_orchestration.storage.sql.engines import open_engine
 from proxy_orchestration.storage.sql.migrating import create_schema
 from proxy_orchestration.storage.sql.transactions import Transactions
+
+_PURGED_AT_ONCE: Final = 50
 
 
 @attrs.define(eq=False)
@@ -147,10 +151,18 @@ class SqlActivityRepository:
     async def purge(self, *, settled_before: datetime) -> int:
         """
         Remove every batch that settled before that moment; return how many.
+
+        In many short transactions, so that drivers write in between.
         """
-        return await self._transactions.write(
-            lambda connection: catalogue.purge(connection, settled_before=settled_before)
-        )
+        purged, after = 0, 0
+        while True:
+            removed = await self._transactions.write(
+                partial(catalogue.purge, settled_before=settled_before, after=after, limit=_PURGED_AT_ONCE)
+            )
+            purged += len(removed)
+            if len(removed) < _PURGED_AT_ONCE:
+                return purged
+            after = removed[-1]
 
     async def open_run(self, run: NewRun, /) -> int:
         """
