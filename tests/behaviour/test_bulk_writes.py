@@ -7,6 +7,7 @@ import math
 import anyio
 import attrs
 import pytest
+from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import (
     BulkSettings,
@@ -18,6 +19,9 @@ from proxy_orchestration import (
     RegistrationReceipt,
     RetryPolicy,
 )
+from proxy_orchestration._concurrency import Hints
+from proxy_orchestration.registration.attempts import StopReason
+from proxy_orchestration.registration.driver import RunDriver
 from proxy_orchestration.testing import (
     BulkLookupRegistrationService,
     BulkRegistrationService,
@@ -479,3 +483,57 @@ async def test_one_mentor_is_registered_alone(bulk):
 
     assert BulkStatus.SUCCESS is result.status
     assert ([], 1) == (bulk.service.bulk_calls, len(bulk.service.calls))
+
+
+async def test_a_service_that_makes_an_error_of_its_cut_is_still_cut(blind):
+    """
+    What it says after that is no answer; the page is in doubt.
+    """
+    blind.settings = BulkSettings(cancel_grace=1.0)
+
+    async def register_many(_registrations, /, *, atomic):
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            raise ValueError from error
+
+    blind.service.register_many = register_many
+    _, result = await cancel_in_flight(blind, 3)
+
+    assert {ItemState.UNKNOWN: 3} == dict(result.counts)
+
+
+async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind):
+    """
+    The other page's call ends in the very turn in which the cancel is heard: no call begins after it.
+    """
+    blind.settings = BulkSettings(max_concurrency=2, max_calls_in_flight=1, max_per_call=2, cancel_grace=1.0)
+    gate = anyio.Event()
+    blind.service.chunk_script = lambda *_: slow(gate)
+    accepted = await blind.orchestrator().submit_bulk_registration(
+        blind.request(4), actor=blind.actor, drive=False
+    )
+    limiter = anyio.CapacityLimiter(1)
+    driver = RunDriver(
+        lease=await blind.repository.acquire(accepted.batch_id, 1, ttl=30.0),
+        service=blind.service,
+        ledger=blind.repository,
+        clock=blind.clock,
+        settings=blind.settings,
+        limiter=limiter,
+        progress=Hints(),
+        wishes=Hints(),
+    )
+
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(driver.drive)
+        await blind.quiet()
+        await blind.repository.cancel_run(accepted.batch_id, reason=None, wished_at=blind.clock.now())
+        gate.set()
+        while limiter.statistics().tasks_waiting:
+            await checkpoint()
+        driver._heed(StopReason.CANCEL_WISHED)
+
+    assert 1 == len(blind.service.bulk_calls)
+    result = await blind.repository.read_result(accepted.batch_id)
+    assert {ItemState.SUCCEEDED: 2, ItemState.CANCELLED: 2} == dict(result.counts)

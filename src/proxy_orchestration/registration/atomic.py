@@ -27,7 +27,6 @@ from proxy_orchestration.registration.bulk_calls import (
     BulkAnswer,
     BulkAttendant,
     Doubtful,
-    NotAsked,
     Refused,
     RowAnswer,
     Unavailable,
@@ -91,7 +90,7 @@ class AtomicAttendant(BulkAttendant):
                 ]
             case Doubtful():
                 return [after_doubt(attempt, policy=self.retry, now=now) for attempt in whole]
-            case NotAsked():
+            case _:  # not asked
                 return [0.0]
 
     def _told(self, attempt: Attempt, row: RowAnswer) -> ItemOutcome:

@@ -16,7 +16,6 @@ from proxy_orchestration.registration.bulk_calls import (
     Answered,
     BulkAttendant,
     Doubtful,
-    NotAsked,
     Refused,
     RowAnswer,
     Unavailable,
@@ -73,7 +72,7 @@ class PageAttendant(BulkAttendant):
                 return await self._again(chunk, retry_after)
             case Doubtful():
                 return await self._doubt(chunk)
-            case NotAsked():
+            case _:  # not asked
                 return [chunk]
 
     def _hand_over(self, chunk: Page, rows: Sequence[RowAnswer]) -> None:
