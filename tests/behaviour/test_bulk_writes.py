@@ -503,6 +503,7 @@ async def test_a_service_that_makes_an_error_of_its_cut_is_still_cut(blind):
     assert {ItemState.UNKNOWN: 3} == dict(result.counts)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio wakes tasks in an order of its own choice
 async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind):
     """
     The other page's call ends in the very turn in which the cancel is heard: no call begins after it.
