@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -30,18 +30,24 @@ from proxy_orchestration import (
     ItemState,
 )
 
-_VICTIM = Path(__file__).with_name("victim.py")
+_HERE = Path(__file__).parent
 _AT_ONCE = 3
 _NEVER: dict[str, Any] = {"signal": int(signal.SIGKILL)}
 
 
 @cache
 def _victim() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("crash_victim", _VICTIM)
+    for name in ("victim_services", "victim_bulk_services"):
+        _load(name)
+    return _load("victim")
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, _HERE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -86,6 +92,9 @@ class Scene:
 
     Attributes:
         day: the day of every activity; fixed, since midnight may pass.
+        requests: what is asked for under a key, where it is not the usual request.
+        settings: what differs from the usual settings.
+        duplicates: whether a mentor is registered once for a type and day, or once for a key.
     """
 
     folder: Path
@@ -93,6 +102,9 @@ class Scene:
     helper: Helper
     day: str = attrs.field(factory=lambda: datetime.now(UTC).date().isoformat())
     victim: ModuleType = attrs.field(factory=_victim)
+    requests: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    settings: dict[str, int] = attrs.field(factory=dict)
+    duplicates: bool = False
 
     @property
     def url(self) -> str:
@@ -118,6 +130,7 @@ class Scene:
         statements: bool = False,
         lease_ttl: float = 0.4,
         batches: Sequence[str] = (),
+        decisions: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """
         Return an order for one process; `key` names its batch and its trace.
@@ -135,6 +148,10 @@ class Scene:
             "statements": statements,
             "lease_ttl": lease_ttl,
             "batches": list(batches),
+            "decisions": dict(decisions or {}),
+            "request": self.requests.get(key, {}),
+            "settings": self.settings,
+            "duplicates": self.duplicates,
         }
 
     def run(self, orders: Iterable[dict[str, Any]]) -> list[int]:
@@ -158,17 +175,28 @@ class Scene:
 
     def called(self, key: str) -> Counter[str]:
         """
-        Return how often the process called the service for each mentor.
+        Return how often the process called the service for each mentor, alone or among others.
         """
-        begins = "call begins "
-        return Counter(line.removeprefix(begins) for line in self.trace(key) if line.startswith(begins))
+        begins = [line.partition(" begins ") for line in self.trace(key)]
+        return Counter(
+            mentor_id for what, _, names in begins if what in {"call", "chunk"} for mentor_id in names.split()
+        )
 
     def deliveries(self, batch_id: str) -> list[str]:
         """
         Return the ids of the batch's events that a logger took, repeats included.
         """
+        return [event_id for event_id, _ in self._taken() if event_id.startswith(batch_id)]
+
+    def overrides_told(self, event_id: str) -> list[list[list[str]]]:
+        """
+        Return the overrides, mentor and activity, that each delivery of the event named.
+        """
+        return [json.loads(overrides) for taken_id, overrides in self._taken() if taken_id == event_id]
+
+    def _taken(self) -> list[list[str]]:
         taken = self.audit_file.read_text(encoding="utf-8") if self.audit_file.exists() else ""
-        return [event_id for event_id in taken.splitlines() if event_id.startswith(batch_id)]
+        return [line.split("\t") for line in taken.splitlines()]
 
     @asynccontextmanager
     async def survivor(self, service: str = "look-up") -> AsyncIterator[BulkRegistrationOrchestrator]:
@@ -183,7 +211,8 @@ class Scene:
                 service=service,
                 audit_file=self.audit_file,
                 moments=self.victim.Moments(self.folder / "trace-survivor.txt", _NEVER),
-                settings=self.victim.settings_with(10.0),
+                settings=self.victim.settings_with(10.0, self.settings),
+                duplicates=self.duplicates,
             )
             yield orchestrator
 
@@ -193,7 +222,7 @@ class Scene:
         """
         Submit the key's request, as a host does that cannot know how far it came.
         """
-        request = self.victim.request_for(key, self.day)
+        request = self.victim.request_for(key, self.day, **self.requests.get(key, {}))
         return await orchestrator.submit_bulk_registration(
             request, actor=self.victim.COORDINATOR, drive=drive
         )
@@ -213,6 +242,16 @@ class Scene:
         """
         return await orchestrator.repository.read_updates(batch_id, after=0, limit=1000)
 
+    @property
+    def usual_ends(self) -> dict[str, ItemState]:
+        """
+        Return how each mentor of the usual request ends.
+        """
+        return {
+            **dict.fromkeys(self.victim.ACCEPTED, ItemState.SUCCEEDED),
+            **dict.fromkeys(self.victim.REFUSED, ItemState.FAILED),
+        }
+
     async def check_doubt(self, orchestrator: BulkRegistrationOrchestrator, key: str) -> None:
         """
         Check a batch that a killed process left: doubt is bounded, and whatever was called is in doubt.
@@ -225,11 +264,18 @@ class Scene:
         states = {outcome.mentor_id: outcome.state for outcome in seen.outcomes}
         in_doubt = [mentor_id for mentor_id, state in states.items() if state is ItemState.RUNNING]
 
-        assert len(in_doubt) <= self.victim.MAX_UNDURABLE + self.victim.MAX_CONCURRENCY, key
+        atomic = self.requests.get(key, {}).get("mode") == "atomic"
+        window = self.victim.settings_with(1.0, self.settings).window
+        assert len(in_doubt) <= (seen.total if atomic else window), key
         assert [] == [name for name in self.called(key) if states[name] is ItemState.PENDING], key
 
     async def check_end(
-        self, orchestrator: BulkRegistrationOrchestrator, result: BulkSubmissionResult, *, runs: int = 1
+        self,
+        orchestrator: BulkRegistrationOrchestrator,
+        result: BulkSubmissionResult,
+        *,
+        runs: int = 1,
+        ends: Mapping[str, ItemState] | None = None,
     ) -> None:
         """
         Check a batch that came to its end: one record each, one outcome each and run, a gapless log.
@@ -237,12 +283,12 @@ class Scene:
         key, batch_id = result.label, result.batch_id
         records = await orchestrator.repository.activities_of_batch(batch_id)
         log = await self.updates(orchestrator, batch_id)
-        expected = dict.fromkeys(self.victim.ACCEPTED, ItemState.SUCCEEDED)
-        expected |= dict.fromkeys(self.victim.REFUSED, ItemState.FAILED)
+        expected = ends or self.usual_ends
+        registered = sorted(name for name, state in expected.items() if state is ItemState.SUCCEEDED)
 
         assert expected == {outcome.mentor_id: outcome.state for outcome in result.outcomes}, key
         assert len(expected) == result.total == sum(result.counts.values()), key
-        assert list(self.victim.ACCEPTED) == [record.registration.mentor_id for record in records], key
+        assert registered == [record.registration.mentor_id for record in records], key
         assert list(range(1, len(log) + 1)) == [update.sequence for update in log], key
         assert {1} == set(Counter((update.run, update.outcome.mentor_id) for update in log).values()), key
         assert sorted(expected) == sorted(update.outcome.mentor_id for update in log if update.run == 1), key
@@ -257,7 +303,7 @@ def helper() -> Iterator[Helper]:
     """
     pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
     with subprocess.Popen(
-        [sys.executable, str(_VICTIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(_HERE / "victim.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -12,11 +12,8 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -26,28 +23,29 @@ import anyio
 import attrs
 import trio  # noqa: F401 - imported once, here, and not in every fork
 from sqlalchemy import event
+from victim_bulk_services import OF_TOMORROW, SERVICES
+from victim_services import FileAuditLogger, Moments
 
 from proxy_orchestration import (
     Actor,
-    AuditEvent,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
     BulkSettings,
     ProxyActivity,
-    ProxyRegistration,
-    RegistrationReceipt,
     RepositoryUnavailableError,
+    RetryPolicy,
     Role,
 )
-from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
-from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictPolicy
+from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint
 
 COORDINATOR: Final = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 ACCEPTED: Final = tuple(f"mentor-{number:02}" for number in range(10))
-REFUSED: Final = (COORDINATOR.user_id, "mentor-of-tomorrow")
+REFUSED: Final = (COORDINATOR.user_id, OF_TOMORROW)
 MAX_CONCURRENCY: Final = 3
 MAX_UNDURABLE: Final = 2
 UNAVAILABLE: Final = 3
@@ -56,184 +54,74 @@ UNAVAILABLE: Final = 3
 _FAR_AHEAD: Final = date(9999, 12, 31)
 
 
-class DriverError(Exception):
+def request_for(  # noqa: PLR0913 - one request's fields
+    key: str,
+    day: str,
+    *,
+    mentors: Sequence[str] = (REFUSED[1], *ACCEPTED, REFUSED[0]),
+    activity_type: str = "visit",
+    mode: str = "independent",
+    on_conflict: str = "review",
+) -> BulkRegistrationRequest:
     """
-    A database driver's own word for a lost connection: no `TimeoutError`, no `OSError`.
+    Return the same request for the same arguments, in whatever process.
     """
-
-
-@attrs.define(eq=False)
-class Moments:
-    """
-    Counts the moments of one process, writes each to a file, and strikes at the chosen one.
-
-    Attributes:
-        trace: the file; what is written outlives the process.
-        strike: `signal`, and either `number` among all moments or `name` and `nth` of that name.
-        database: held by whoever uses a connection, where the process is to be stopped: no
-            transaction may stay open meanwhile, or nobody else could write.
-    """
-
-    trace: Path
-    strike: Mapping[str, Any]
-    database: threading.Lock = attrs.field(init=False, factory=threading.Lock)
-    _seen: Counter[str] = attrs.field(init=False, factory=Counter)
-
-    def reach(self, name: str, detail: str = "") -> None:
-        """
-        Note the moment, and strike if it is the one.
-        """
-        self._seen[name] += 1
-        with self.trace.open("a", encoding="utf-8") as lines:
-            lines.write(f"{name} {detail}".strip() + "\n")
-        due = (name, self._seen[name]) == (self.strike.get("name"), self.strike.get("nth"))
-        if due or self._seen.total() == self.strike.get("number"):
-            with self.database if self.stops else nullcontext():
-                os.kill(os.getpid(), self.strike["signal"])
-
-    @property
-    def stops(self) -> bool:
-        """
-        Return whether the strike stops the process and does not kill it.
-        """
-        return bool(self.strike["signal"] == signal.SIGSTOP)
-
-
-@attrs.define(eq=False)
-class PlainService:
-    """
-    The standard service without its look-up; notes when a call begins and ends.
-    """
-
-    inner: StandardRegistrationService
-    moments: Moments
-
-    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
-        """
-        Hand the call on.
-        """
-        self.moments.reach("call begins", registration.mentor_id)
-        receipt = await self.inner.register(registration)
-        self.moments.reach("call ends", registration.mentor_id)
-        return receipt
-
-
-@attrs.define(eq=False)
-class LookupService(PlainService):
-    """
-    The standard service with its look-up.
-    """
-
-    async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
-        """
-        Hand the question on.
-        """
-        return await self.inner.find_registration(registration_id)
-
-
-@attrs.define(eq=False)
-class ForgetfulService(PlainService):
-    """
-    Loses the answer of every call that writes, by an error of its driver's own.
-    """
-
-    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
-        """
-        Write, and lose the reply; answer only where the record stood before.
-        """
-        standing = await self.inner.find_registration(registration.registration_id)
-        receipt = await super().register(registration)
-        if standing is None:
-            raise DriverError
-        return receipt
-
-
-@attrs.define(eq=False)
-class ForgetfulLookupService(ForgetfulService, LookupService):
-    """
-    Loses answers, and can be asked afterwards.
-    """
-
-
-SERVICES: Final[Mapping[str, Callable[..., ProxyRegistrationService]]] = {
-    "plain": PlainService,
-    "look-up": LookupService,
-    "forgetful": ForgetfulService,
-    "forgetful with look-up": ForgetfulLookupService,
-}
-
-
-@attrs.define(eq=False)
-class FileAuditLogger:
-    """
-    Appends each event's id to a file.
-    """
-
-    file: Path
-    moments: Moments
-
-    async def log_bulk_submission(self, taken: AuditEvent, /) -> None:
-        """
-        Take the event durably.
-        """
-        self.moments.reach("audit begins")
-        with self.file.open("a", encoding="utf-8") as lines:
-            lines.write(f"{taken.event_id}\n")
-            lines.flush()
-            os.fsync(lines.fileno())
-        self.moments.reach("audit ends")
-
-
-def request_for(key: str, day: str) -> BulkRegistrationRequest:
-    """
-    Return the same request for the same key and day, in whatever process.
-    """
-    today = ProxyActivity(activity_type="visit", activity_date=date.fromisoformat(day), duration_minutes=45)
+    today = ProxyActivity(
+        activity_type=activity_type, activity_date=date.fromisoformat(day), duration_minutes=45
+    )
     someday = attrs.evolve(today, activity_date=_FAR_AHEAD)
     return BulkRegistrationRequest(
-        entries=(
-            RegistrationEntry(REFUSED[1], someday),
-            *(RegistrationEntry(mentor_id, today) for mentor_id in ACCEPTED),
-            RegistrationEntry(REFUSED[0], today),
+        entries=tuple(
+            RegistrationEntry(mentor_id, someday if mentor_id == OF_TOMORROW else today)
+            for mentor_id in mentors
         ),
         idempotency_key=key,
         label=key,
+        mode=SubmissionMode(mode),
+        on_conflict=ConflictPolicy(on_conflict),
     )
 
 
-def orchestrator_over(
+def orchestrator_over(  # noqa: PLR0913 - one orchestrator's parts
     repository: ActivityRepository,
     *,
     service: str,
     audit_file: Path,
     moments: Moments,
     settings: BulkSettings,
+    duplicates: bool,
 ) -> BulkRegistrationOrchestrator:
     """
     Return an orchestrator whose service writes into the repository itself.
+
+    Without `duplicates` one mentor may be registered under many keys.
     """
+    standard = StandardRegistrationService(repository=repository)
+    if not duplicates:
+        standard = StandardRegistrationService(
+            repository=repository, duplicate_rule=lambda _registration: None
+        )
     return BulkRegistrationOrchestrator(
-        registration_service=SERVICES[service](
-            StandardRegistrationService(repository=repository, duplicate_rule=lambda _registration: None),
-            moments,
-        ),
+        registration_service=SERVICES[service](standard, moments),
         repository=repository,
         audit_logger=FileAuditLogger(audit_file, moments),
         settings=settings,
     )
 
 
-def settings_with(lease_ttl: float) -> BulkSettings:
+def settings_with(lease_ttl: float, changes: Mapping[str, Any]) -> BulkSettings:
     """
     Return settings with windows so small that a batch needs several claims.
     """
-    return BulkSettings(
+    settings = BulkSettings(
         max_concurrency=MAX_CONCURRENCY,
         max_undurable=MAX_UNDURABLE,
         lease_ttl=lease_ttl,
         poll_interval=0.05,
         audit_timeout=0.2,
+        retry=RetryPolicy(initial=0.01),
     )
+    return attrs.evolve(settings, **changes)
 
 
 async def live(order: Mapping[str, Any]) -> None:
@@ -259,13 +147,21 @@ async def live(order: Mapping[str, Any]) -> None:
             service=order["service"],
             audit_file=Path(order["audit"]),
             moments=moments,
-            settings=settings_with(order["lease_ttl"]),
+            settings=settings_with(order["lease_ttl"], order["settings"]),
+            duplicates=order["duplicates"],
         )
         await _VERBS[order["verb"]](orchestrator, order)
 
 
 async def _submit(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str, Any]) -> None:
-    await orchestrator.submit_bulk_registration(request_for(order["key"], order["day"]), actor=COORDINATOR)
+    request = request_for(order["key"], order["day"], **order["request"])
+    await orchestrator.submit_bulk_registration(request, actor=COORDINATOR)
+
+
+async def _review(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str, Any]) -> None:
+    decisions = {mentor_id: ConflictDecision(decision) for mentor_id, decision in order["decisions"].items()}
+    for batch_id in order["batches"]:
+        await orchestrator.resolve_conflicts(batch_id, decisions, actor=COORDINATOR, expected_run=1)
 
 
 async def _resume(orchestrator: BulkRegistrationOrchestrator, _order: Mapping[str, Any]) -> None:
@@ -289,6 +185,7 @@ async def _serve(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str,
 
 _VERBS: Final[Mapping[str, Callable[..., Awaitable[None]]]] = {
     "submit": _submit,
+    "review": _review,
     "resume": _resume,
     "serve": _serve,
 }
