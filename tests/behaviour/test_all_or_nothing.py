@@ -30,6 +30,7 @@ from proxy_orchestration.testing import (
     fail,
     hang,
     lose_reply,
+    not_seen,
     reject,
     slow,
     succeed,
@@ -561,3 +562,35 @@ async def test_somebody_faster_rolls_all_back_and_the_retry_asks(whole):
     ]
     assert [] == list(await whole.repository.activities_of_batch(result.batch_id))
     assert BulkStatus.NEEDS_REVIEW is (await retry(whole, result)).status
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [(succeed(), ItemState.SUCCEEDED), (not_seen(), ItemState.UNKNOWN), (fail(OSError()), ItemState.UNKNOWN)],
+)
+async def test_what_is_in_doubt_at_a_cancel_is_looked_up_and_shares_its_fate(checking, seen, state):
+    """
+    All records seen: all succeeded; one that is not seen leaves all unknown. Nothing is repeated.
+    """
+    checking.settings = BulkSettings(cancel_grace=1.0)
+    checking.service.chunk_script = lambda *_: hang(written=True)
+    checking.service.lookup_script = lambda name, _: seen if name.endswith("mentor-1") else succeed()
+
+    result = await cancel_in_flight(checking)
+
+    assert {state: 5} == dict(result.counts)
+    assert 1 == len(checking.service.bulk_calls)
+
+
+async def test_a_further_run_that_could_not_be_driven_is_not_opened(whole):
+    """
+    A process whose service cannot do all or nothing leaves the batch as it is.
+    """
+    whole.service.chunk_script = lambda *_: fail(ValueError())
+    result = await submit(whole, 3)
+    whole.service = ScriptedRegistrationService()
+
+    with pytest.raises(AtomicModeError):
+        await retry(whole, result)
+
+    assert result == await whole.orchestrator().get_bulk_submission_status(result.batch_id, actor=whole.actor)

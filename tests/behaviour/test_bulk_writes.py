@@ -538,3 +538,85 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind
     assert 1 == len(blind.service.bulk_calls)
     result = await blind.repository.read_result(accepted.batch_id)
     assert {ItemState.SUCCEEDED: 2, ItemState.CANCELLED: 2} == dict(result.counts)
+
+
+@pytest.mark.parametrize(
+    "reply", [hang(), attrs.evolve(slow(25.0, unavailable(3600.0)), stubborn=True)], ids=["cut", "stubborn"]
+)
+async def test_after_a_stop_nobody_waits_for_another_attempt(blind, reply):
+    """
+    The grace is over, and so is the run, whatever the service asked for.
+    """
+    blind.settings = BulkSettings(
+        cancel_grace=10.0, call_timeout=1000.0, lease_ttl=3000.0, retry=RetryPolicy(initial=300.0, jitter=0.0)
+    )
+    blind.service.chunk_script = lambda *_: reply
+
+    _, result = await cancel_in_flight(blind, 3)
+
+    assert result.settled_at is not None
+    assert blind.clock.monotonic() < 60.0
+
+
+async def test_pages_and_single_calls_share_the_cap(bulk):
+    """
+    Rows of refused pages are called alone while other pages are in flight.
+    """
+    bulk.settings = BulkSettings(max_concurrency=2, max_per_call=2)
+    bulk.service.script = lambda *_: slow(1.0)
+    bulk.service.chunk_script = lambda _, call: fail(ValueError()) if call <= 3 else slow(1.0)
+
+    result = await submit(bulk, 14)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert 2 == bulk.service.most_in_flight
+
+
+async def test_a_page_that_was_refused_and_stopped_keeps_its_keys(blind):
+    """
+    The error said nothing definite: it may hide a lost reply, and is told as what it was.
+    """
+    blind.service.chunk_script = lambda _, call: fail(ValueError()) if call == 1 else unavailable(1000.0)
+
+    _, result = await cancel_in_flight(blind, 4)
+
+    assert {"unexpected"} == {outcome.failure.code for outcome in result.outcomes}
+
+
+async def test_a_group_of_errors_leaves_the_page_in_doubt(blind):
+    """
+    Among them may be a lost reply.
+    """
+    blind.service.chunk_script = lambda _, call: (
+        lose_reply(ExceptionGroup("both", [TimeoutError(), ValueError()])) if call == 1 else succeed()
+    )
+
+    result = await submit(blind, 4)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert [4, 4] == [len(call) for call in blind.service.bulk_calls]
+
+
+async def test_leaving_early_stores_everything_that_had_finished(blind):
+    """
+    Also more than one commit's worth.
+    """
+    blind.settings = BulkSettings(max_undurable=1200, max_per_call=1200)
+    commit, gate = blind.repository.commit, anyio.Event()
+
+    async def slow_commit(lease, write, /):
+        if write.outcomes and not gate.is_set():
+            gate.set()
+            await checkpoint()
+        return await commit(lease, write)
+
+    blind.repository.commit = slow_commit
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(
+            lambda: blind.orchestrator().submit_bulk_registration(blind.request(1200), actor=blind.actor)
+        )
+        await gate.wait()
+        crew.cancel_scope.cancel()
+
+    (batch,) = (await blind.orchestrator().list_batches(actor=blind.actor)).batches
+    assert {ItemState.SUCCEEDED: 1200} == dict(batch.counts)

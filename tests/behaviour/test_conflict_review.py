@@ -722,3 +722,45 @@ def test_mode_and_policy_are_part_of_what_is_asked_for(scene):
     } | {fingerprint_of(attrs.evolve(usual, mode="atomic"))}
 
     assert 3 == len(others - {fingerprint_of(usual)})
+
+
+async def test_a_decision_about_a_record_that_is_gone_is_not_one_about_another(standard):
+    """
+    The record that was seen is void, and somebody registered anew since: a person decides anew.
+    """
+    await submit(standard, ["mentor-0"])
+    waiting = await submit(standard, 1)
+    await standard.repository.void_activity(
+        waiting.outcomes[0].conflicting_activity_id, voided_at=standard.clock.now()
+    )
+    await submit(standard, ["mentor-0"])
+
+    again = await resolve(standard, waiting, {"mentor-0": OVERRIDE})
+
+    assert BulkStatus.NEEDS_REVIEW is again.status
+    assert waiting.outcomes[0].conflicting_activity_id != again.outcomes[0].conflicting_activity_id
+    assert BulkStatus.SUCCESS is (await resolve(standard, again, {"mentor-0": OVERRIDE})).status
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kind": "of no kind"}, {"mentor_id": ["mentor-1"]}, {"mentor_id": None}], ids=str
+)
+async def test_a_conflict_that_cannot_be_made_is_a_failed_check(checking, wrong):
+    """
+    A host's slip is no error of the submission's.
+    """
+    right = {"mentor_id": "mentor-1", "kind": ConflictKind.DUPLICATE}
+    checking.service.conflict_script = lambda _: Conflict(**{**right, **wrong})
+
+    result = await submit(checking, 2)
+
+    assert {"check_failed"} == {outcome.failure.code for outcome in result.outcomes}
+
+
+def test_a_conflict_is_told_in_words_that_every_store_keeps():
+    """
+    Whatever a host's ids are made of.
+    """
+    conflict = Conflict(mentor_id="m", kind="duplicate", existing_activity_id="a\ud800\0")
+
+    assert (ConflictKind.DUPLICATE, "a?") == (conflict.kind, conflict.existing_activity_id)

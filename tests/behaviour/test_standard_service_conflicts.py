@@ -167,13 +167,13 @@ async def test_a_void_record_is_no_conflict(service, store, clock):
 
 async def test_an_override_has_no_conflict_left(service, store):
     """
-    A person has decided; the store is not asked about it.
+    A person has decided about that record; another one in its place nobody has decided about.
     """
     first = await service.register(registration(batch="batch-1"))
     over = attrs.evolve(registration(), override_of=first.activity_id)
 
     assert [] == await service.find_conflicts([over])
-    assert [] == store.questions
+    assert [duplicate_of(first)] == await service.find_conflicts([attrs.evolve(over, override_of="other")])
 
 
 async def test_an_override_in_the_store_is_in_the_way_of_a_third(service, store, clock):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,13 @@ from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.schema import activities
-from proxy_orchestration.testing.contracts._samples import ACTIVITY, COORDINATOR, activity_record, later
+from proxy_orchestration.testing.contracts._samples import (
+    ACTIVITY,
+    COORDINATOR,
+    activity_record,
+    batch_of,
+    later,
+)
 
 _MANY: Final = 100_000
 _ADD: Final = """
@@ -244,3 +251,34 @@ async def test_what_is_voided_elsewhere_is_in_nobody_s_way_here(tmp_path: Path) 
 
         assert [new] == await first.add_activities([new], atomic=False)
         assert {"a day": new} == await second.find_duplicates("org-1", ["a day"])
+
+
+async def test_nothing_of_a_refused_record_can_be_read_in_the_error(tmp_path: Path) -> None:
+    """
+    A database's own text shows the row, and a host's logger prints whatever hangs on an error.
+    """
+    url = f"sqlite:///{tmp_path / 'refusing.db'}"
+    async with SqlActivityRepository.open(url) as repository:
+        with repository.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "CREATE TRIGGER refuse BEFORE INSERT ON activities BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        record = activity_record(1, key="key")
+        activity = attrs.evolve(record.registration.activity, notes="CANARY")
+        record = attrs.evolve(record, registration=attrs.evolve(record.registration, activity=activity))
+
+        with pytest.raises(RecordRefusedError) as caught:
+            await repository.add_activities([record], atomic=False)
+
+    assert "CANARY" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_label_that_cannot_be_encoded_is_refused_without_its_text(tmp_path: Path) -> None:
+    """
+    And the batch is not stored.
+    """
+    async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'label.db'}") as repository:
+        with pytest.raises(RecordRefusedError):
+            await repository.accept(attrs.evolve(batch_of(1), label="\ud800"))
+
+        assert [] == list(await repository.find_drivable(limit=1))

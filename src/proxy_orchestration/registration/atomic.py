@@ -4,7 +4,7 @@ The one worker of an all-or-nothing run: asks for all at once, and gives all one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import attrs
 
@@ -62,17 +62,28 @@ class AtomicAttendant(BulkAttendant):
         while True:
             stop = self.stop()
             if stop is not None:
-                return list(self._stopped(whole, stop))
+                return await self._stopped(whole, stop)
             steps = self._steps(whole, await self.caller.ask(whole, atomic=True))
             outcomes = [step for step in steps if isinstance(step, ItemOutcome)]
             if outcomes:
                 return outcomes
-            await self.caller.back_off(max(step for step in steps if isinstance(step, float)))
+            if self.stop() is None:
+                await self.caller.back_off(max(step for step in steps if isinstance(step, float)))
 
-    def _stopped(self, whole: Page, stop: StopReason) -> Iterator[ItemOutcome]:
+    async def _stopped(self, whole: Page, stop: StopReason) -> list[ItemOutcome]:
+        """
+        Return how all of them end after a stop; what is in doubt is looked up once and not repeated.
+        """
+        doubtful = any(attempt.in_doubt for attempt in whole)
+        receipts = await self.caller.look_up(whole) if doubtful else None
         now = self.clock.now()
-        for attempt in whole:
-            yield given_up(attempt, now=now) if attempt.begun else never_begun(attempt, stop, now=now)
+        if receipts is not None:
+            pairs = zip(whole, receipts, strict=True)
+            return [attempt.succeeded(receipt, now=now) for attempt, receipt in pairs]
+        return [
+            given_up(attempt, now=now) if attempt.begun else never_begun(attempt, stop, now=now)
+            for attempt in whole
+        ]
 
     def _steps(self, whole: Page, answer: BulkAnswer) -> _Steps:
         """

@@ -60,6 +60,7 @@ class Attempt:
         delay: seconds to wait before the next round.
         not_seen: whether the newest look-up did not see a record, and no call followed.
         concluding: whether the last look-up, after a stop, was begun.
+        suspect: the error of a call for many that said nothing definite; its key is kept.
     """
 
     work: WorkItem
@@ -70,6 +71,7 @@ class Attempt:
     delay: float = 0.0
     not_seen: bool = False
     concluding: bool = False
+    suspect: BaseException | None = None
 
     @classmethod
     def at(cls, work: WorkItem, *, batch_id: str) -> Attempt:
@@ -78,6 +80,13 @@ class Attempt:
         """
         key = registration_id_of(batch_id, work.mentor_id)
         return cls(work=work, key=key, in_doubt=work.in_doubt)
+
+    def note_refusal(self, error: BaseException) -> None:
+        """
+        Keep in mind why a call for many failed, should the item get no answer of its own.
+        """
+        if not is_definite(error):
+            self.suspect = error
 
     @property
     def begun(self) -> bool:
@@ -235,6 +244,8 @@ def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     """
     if attempt.in_doubt:
         return attempt.outcome(ItemState.UNKNOWN, UNKNOWN, now=now, in_doubt=True)
+    if attempt.suspect is not None:
+        return unexpected(attempt, attempt.suspect, now=now)
     return attempt.outcome(ItemState.FAILED, UNAVAILABLE, now=now)
 
 

@@ -28,6 +28,7 @@ from proxy_orchestration.registration.attempts import (
     never_begun,
 )
 from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.places import Places
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsLookup
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.settings import BulkSettings
@@ -55,7 +56,7 @@ class Attendant:
     service: ProxyRegistrationService
     clock: Clock
     settings: BulkSettings
-    limiter: anyio.CapacityLimiter
+    limiter: Places
     on_conflict: ConflictPolicy
     stop: Callable[[], StopReason | None]
     on_call: Callable[[], None]

@@ -20,7 +20,8 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
 from proxy_orchestration.registration.attempts import Attempt, StopReason, is_definite
-from proxy_orchestration.registration.ports import SupportsBulk
+from proxy_orchestration.registration.places import Places
+from proxy_orchestration.registration.ports import SupportsBulk, SupportsLookup
 from proxy_orchestration.registration.retries import RetryPolicy
 from proxy_orchestration.registration.settings import BulkSettings
 
@@ -93,7 +94,7 @@ class BulkCaller:
     service: SupportsBulk
     clock: Clock
     settings: BulkSettings
-    limiter: anyio.CapacityLimiter
+    limiter: Places
     on_call: Callable[[], None]
     deadline: float = attrs.field(default=math.inf, init=False)
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
@@ -123,6 +124,23 @@ class BulkCaller:
             finally:
                 self.limiter.release_on_behalf_of(self)
         return answer
+
+    async def look_up(self, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
+        """
+        Return the receipts of all of them if every record is seen, else `None`.
+        """
+        if not isinstance(self.service, SupportsLookup):
+            return None
+        receipts: list[RegistrationReceipt] | None = None
+        with self._cuttable(_Stage.WAITING):
+            await self.limiter.acquire_on_behalf_of(self)
+            try:
+                self._stage = _Stage.ASKING
+                self.deadline = self.clock.monotonic() + self.settings.call_timeout
+                receipts = await _find_all(self.service, attempts)
+            finally:
+                self.limiter.release_on_behalf_of(self)
+        return receipts
 
     async def back_off(self, seconds: float) -> None:
         """
@@ -186,6 +204,21 @@ class BulkAttendant:
         self.caller.cut(calls=calls)
 
 
+async def _find_all(service: SupportsLookup, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
+    receipts: list[RegistrationReceipt] = []
+    for attempt in attempts:
+        try:
+            receipt = await service.find_registration(attempt.key)
+        except BaseException as error:
+            if not comes_from_callee(error) or is_being_cancelled():
+                raise
+            return None
+        if not isinstance(receipt, RegistrationReceipt) or receipt.registration_id != attempt.key:
+            return None
+        receipts.append(receipt)
+    return receipts
+
+
 async def _sense_of(
     call: Callable[[], Awaitable[object]], attempts: Sequence[Attempt], *, atomic: bool
 ) -> BulkAnswer:
@@ -198,7 +231,9 @@ async def _sense_of(
             await checkpoint()  # the call was cut, whatever the service made of that
         if isinstance(error, RegistrationUnavailable):
             return Unavailable(error.retry_after)
-        if isinstance(error, OSError | OutcomeUnknownError) or not isinstance(error, Exception):
+        if isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup):
+            return Doubtful()
+        if not isinstance(error, Exception):
             return Doubtful()
         return Refused(error)
 

@@ -9,6 +9,8 @@ from datetime import datetime
 
 import attrs
 
+from proxy_orchestration.errors import DuplicateActivityError
+
 
 class ConflictKind(enum.Enum):
     """
@@ -42,6 +44,10 @@ class ConflictDecision(enum.Enum):
     SKIP = "skip"  # leave this mentor out, for good
 
 
+def _plain_id(value: str | None) -> str | None:
+    return None if value is None else DuplicateActivityError(value).existing_activity_id
+
+
 @attrs.frozen(kw_only=True)
 class Conflict:
     """
@@ -54,9 +60,9 @@ class Conflict:
             earlier entry will have; `None` when the check failed.
     """
 
-    mentor_id: str
-    kind: ConflictKind
-    existing_activity_id: str | None = None
+    mentor_id: str = attrs.field(validator=attrs.validators.instance_of(str))
+    kind: ConflictKind = attrs.field(converter=ConflictKind)
+    existing_activity_id: str | None = attrs.field(default=None, converter=_plain_id)
 
 
 @attrs.frozen(kw_only=True)

@@ -204,14 +204,20 @@ class RunDriver:
 
     async def _leave(self) -> None:
         try:
-            # In any case, for the time driven; all at once, for what finished.
-            await self._commit(self._pool.first_finished(self._workforce.most_per_commit), 0)
+            # In any case once, for the time driven; then until all that finished is stored.
+            while await self._store_finished():
+                pass
         finally:
             if self._tail < self._end:
                 await self.ledger.release(self.lease)
                 self.progress.announce(self.lease.batch_id)
         if self._tail == self._end:
             await self._settle()
+
+    async def _store_finished(self) -> bool:
+        outcomes = self._pool.first_finished(self._workforce.most_per_commit)
+        await self._commit(outcomes, 0)
+        return len(outcomes) == self._workforce.most_per_commit
 
     async def _leave_quietly(self) -> None:
         try:

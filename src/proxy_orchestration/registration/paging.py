@@ -65,7 +65,9 @@ class PageAttendant(BulkAttendant):
             case Answered(rows):
                 self._hand_over(chunk, rows)
                 return []
-            case Refused():
+            case Refused(error):
+                for attempt in chunk:
+                    attempt.note_refusal(error)
                 middle = len(chunk) // 2
                 return [chunk[:middle], chunk[middle:]]
             case Unavailable(retry_after):
@@ -106,6 +108,6 @@ class PageAttendant(BulkAttendant):
             else:
                 left.append(attempt)
                 delay = max(delay, step)
-        if left:
+        if left and self.stop() is None:
             await self.caller.back_off(delay)
         return [left] if left else []

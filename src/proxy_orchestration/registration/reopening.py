@@ -11,6 +11,7 @@ import attrs
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import (
+    AtomicModeError,
     BatchNotFoundError,
     BatchStateError,
     EmptySelectionError,
@@ -20,9 +21,9 @@ from proxy_orchestration.registration.conflict_checks import ConflictChecks
 from proxy_orchestration.registration.conflicts import Conflict, ConflictDecision, ConflictPolicy, Override
 from proxy_orchestration.registration.gate import Gate
 from proxy_orchestration.registration.openings import BatchRecord, NewRun, StoredItem, Verdict
-from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.ports import BatchLedger, SupportsBulk
 from proxy_orchestration.registration.reasons import SKIPPED
-from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.selection import (
     check_members,
     is_conflict,
@@ -60,6 +61,7 @@ class Reopening:
         """
         record = await self.gate.visible(batch_id, actor, Action.RETRY)
         _check_current(record, expected_run)
+        self._check_mode(record)
         items = await self._items(batch_id)
         selected = select_for_retry(batch_id, items, mentor_ids, record.mode)
         return await self._open(record, actor, selected, {})
@@ -84,8 +86,13 @@ class Reopening:
         if not pending:
             return record.run
         _check_current(record, expected_run)
+        self._check_mode(record)
         selected = select_for_review(batch_id, items, pending, record.mode)
         return await self._open(record, actor, selected, pending)
+
+    def _check_mode(self, record: BatchRecord) -> None:
+        if record.mode is SubmissionMode.ATOMIC and not isinstance(self.checks.service, SupportsBulk):
+            raise AtomicModeError
 
     async def _items(self, batch_id: str) -> Sequence[StoredItem]:
         items = await self.ledger.read_items(batch_id)
@@ -98,10 +105,7 @@ class Reopening:
     ) -> int:
         verdicts = await self._verdicts(actor, items, decisions)
         overrides = self._overrides(actor, items, decisions)
-        decided = {mentor_id for mentor_id, override in overrides.items() if override.activity_id is not None}
-        to_check = [
-            item for item in items if not item.in_doubt and item.mentor_id not in {*verdicts, *decided}
-        ]
+        to_check = [item for item in items if not item.in_doubt and item.mentor_id not in verdicts]
         found = await self._conflicts(record, actor, to_check)
         late_verdicts, late_overrides = self._sort_late(record, actor, found, overrides)
         sorting = sort_out(
@@ -177,7 +181,7 @@ class Reopening:
         overrides: Mapping[str, Override],
     ) -> tuple[dict[str, Verdict], dict[str, Override]]:
         """
-        Sort conflicts that came up since; who decided to go ahead blindly sees what was found, once.
+        Sort conflicts that came up since; over a record that nobody saw somebody has to decide anew.
         """
         policy = record.on_conflict
         if policy is ConflictPolicy.OVERRIDE and not self.gate.allows(actor, Action.OVERRIDE):
@@ -186,7 +190,8 @@ class Reopening:
         by = Override(activity_id=None, decided_by=actor.user_id, decided_at=self.clock.now())
         verdicts, late = sort_conflicts(undecided, policy, by)
         for mentor_id, conflict in found.items():
-            if mentor_id in overrides and conflict.existing_activity_id is not None:
+            seen = overrides[mentor_id].activity_id if mentor_id in overrides else None
+            if mentor_id in overrides and conflict.existing_activity_id not in {None, seen}:
                 verdicts[mentor_id] = verdict_on(conflict, ConflictPolicy.REVIEW)
         return verdicts, late
 

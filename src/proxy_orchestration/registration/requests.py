@@ -132,5 +132,7 @@ def fingerprint_of(request: BulkRegistrationRequest) -> str:
         digest.update(f"on_conflict={request.on_conflict.value};".encode())
     texts = encode_activities(entry.activity for entry in request.entries)
     for entry, text in zip(request.entries, texts, strict=True):
-        digest.update(f"{len(entry.mentor_id)}:{entry.mentor_id}{len(text)}:{text}".encode())
+        digest.update(
+            f"{len(entry.mentor_id)}:{entry.mentor_id}{len(text)}:{text}".encode(errors="surrogatepass")
+        )
     return digest.hexdigest()

@@ -189,14 +189,10 @@ class StandardRegistrationService:
         """
         Return the registrations that would be duplicates, of a record or of an earlier one among them.
         """
-        keys = {
-            registration.registration_id: self.duplicate_rule(registration)
-            for registration in registrations
-            if registration.override_of is None
-        }
+        keys = {each.registration_id: self.duplicate_rule(each) for each in registrations}
         by_organization: defaultdict[str, list[str]] = defaultdict(list)
         for registration in registrations:
-            key = keys.get(registration.registration_id)
+            key = keys[registration.registration_id]
             if key is not None:
                 by_organization[registration.registered_by.organization_id].append(key)
         standing = {
@@ -204,7 +200,11 @@ class StandardRegistrationService:
             for organization_id, wanted in by_organization.items()
             for key, record in (await self.repository.find_duplicates(organization_id, wanted)).items()
         }
-        return list(_conflicts(registrations, keys, standing))
+        conflicts = dict(_conflicts(registrations, keys, standing))
+        own = await self._registrar.repository.find_activities(conflicts) if conflicts else ()
+        for record in own:
+            del conflicts[record.registration.registration_id]
+        return list(conflicts.values())
 
     async def _written(
         self, registrations: Sequence[ProxyRegistration], *, atomic: bool
@@ -285,21 +285,23 @@ def _conflicts(
     registrations: Sequence[ProxyRegistration],
     keys: Mapping[str, str | None],
     standing: Mapping[tuple[str, str], ActivityRecord],
-) -> Iterable[Conflict]:
+) -> Iterable[tuple[str, Conflict]]:
     first: dict[tuple[str, str], str] = {}
     for registration in registrations:
         name = registration.registration_id
-        key = keys.get(name)
+        key = keys[name]
         if key is None:
             continue
         likeness = (registration.registered_by.organization_id, key)
         record = standing.get(likeness)
-        if record is not None and record.registration.registration_id != name:
-            yield _conflict(registration, ConflictKind.DUPLICATE, record.activity_id)
-        elif record is None and likeness in first:
-            yield _conflict(registration, ConflictKind.IN_BATCH, first[likeness])
-        else:
-            first[likeness] = activity_id_of(name)
+        if record is not None:
+            if record.activity_id != registration.override_of:
+                yield name, _conflict(registration, ConflictKind.DUPLICATE, record.activity_id)
+        elif first.setdefault(likeness, activity_id_of(name)) not in {
+            activity_id_of(name),
+            registration.override_of,
+        }:
+            yield name, _conflict(registration, ConflictKind.IN_BATCH, first[likeness])
 
 
 def _conflict(registration: ProxyRegistration, kind: ConflictKind, existing: str) -> Conflict:

@@ -18,6 +18,7 @@ from proxy_orchestration.registration.attempts import Attempt, StopReason
 from proxy_orchestration.registration.attendant import Attendant
 from proxy_orchestration.registration.bulk_calls import BulkCaller
 from proxy_orchestration.registration.paging import Page, PageAttendant
+from proxy_orchestration.registration.places import Places, PlacesOfBoth
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import ItemOutcome, Lease
@@ -47,16 +48,20 @@ class Workforce:
     pages: WorkPool[Page, None] = attrs.field(factory=WorkPool, init=False)
     window: int = attrs.field(init=False)
     most_per_commit: int = attrs.field(default=500, init=False)
+    _places: Places = attrs.field(init=False)
     _singles: tuple[Attendant, ...] = attrs.field(default=(), init=False)
     _bulk: tuple[PageAttendant | AtomicAttendant, ...] = attrs.field(default=(), init=False)
     _whole: list[Attempt] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.window = self.settings.window
+        self._places = self.limiter
         if self.atomic:
             self.window = self.most_per_commit = self.lease.run_items
         elif isinstance(self.service, SupportsBulk):
             self.window = self.settings.max_undurable
+            own = anyio.CapacityLimiter(self.settings.max_concurrency)
+            self._places = PlacesOfBoth(own, self.limiter)
 
     def recruit(self) -> None:
         """
@@ -147,7 +152,7 @@ class Workforce:
             service=self.service,
             clock=self.clock,
             settings=self.settings,
-            limiter=self.limiter,
+            limiter=self._places,
             on_conflict=self.lease.on_conflict,
             stop=self.stop,
             on_call=self.on_call,
@@ -181,6 +186,6 @@ class Workforce:
             service=service,
             clock=self.clock,
             settings=self.settings,
-            limiter=self.limiter,
+            limiter=self._places,
             on_call=self.on_call,
         )

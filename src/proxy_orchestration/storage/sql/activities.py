@@ -101,6 +101,23 @@ def _blocked_by_overrides(
     for organization_id, asked in _keyed(records).items():
         standing = _look_up(connection, organization_id, _keys(asked), overrides)
         blocked |= {_name(one): standing[one.duplicate_key] for one in asked if one.duplicate_key in standing}
+    return _blocked_in_the_call(records) | blocked
+
+
+def _blocked_in_the_call(records: Sequence[ActivityRecord]) -> dict[str, ActivityRecord]:
+    """
+    Return what an override earlier in the same call stands in the way of.
+    """
+    overrides: dict[tuple[str, str], ActivityRecord] = {}
+    blocked: dict[str, ActivityRecord] = {}
+    for record in records:
+        if record.duplicate_key is None:
+            continue
+        likeness = (record.registration.registered_by.organization_id, record.duplicate_key)
+        if record.registration.override_of is not None:
+            overrides.setdefault(likeness, record)
+        elif likeness in overrides:
+            blocked[_name(record)] = overrides[likeness]
     return blocked
 
 
@@ -110,8 +127,8 @@ def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     rows = [_row(record, connection.dialect) for record in records]
     try:
         return insert_rows_or_ignore(connection, activities, rows)
-    except (IntegrityError, DataError, ValueError, OverflowError) as refusal:  # the last two are drivers' own
-        raise RecordRefusedError from refusal
+    except (IntegrityError, DataError, ValueError, OverflowError):  # the last two are drivers' own
+        raise RecordRefusedError from None  # their texts may show the row, and notes are personal data
 
 
 def _standing(connection: Connection, records: Sequence[ActivityRecord]) -> dict[str, ActivityRecord]:

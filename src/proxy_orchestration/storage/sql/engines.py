@@ -35,8 +35,10 @@ def prepare(engine: Engine) -> Engine:
     On SQLite every new connection gets WAL, `synchronous=FULL`, foreign keys
     and a busy timeout, and the driver's own transaction handling is turned
     off: a transaction that writes begins IMMEDIATE, since a read that
-    upgrades to a write fails at once, whatever the busy timeout.
+    upgrades to a write fails at once, whatever the busy timeout. Errors never
+    show values: notes are personal data.
     """
+    engine.hide_parameters = True
     if engine.dialect.name == "sqlite" and not event.contains(engine, "connect", _configure):
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)

@@ -56,7 +56,7 @@ _OVERRIDES = (
 
 
 @lru_cache(maxsize=8)
-def _outcomes_of(dialect: Dialect) -> Select[Any]:
+def _outcomes_of(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     return (
         select(outcomes.c.item, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
         .where(outcomes.c.batch == bindparam("b"), is_any_of(outcomes.c.item, "wanted", dialect))
@@ -113,6 +113,7 @@ def next_keys(
         raise UnknownMentorError(strangers)
     mentors = {positions[mentor_id]: mentor_id for mentor_id in mentor_ids}
     asked = {"b": batch, "wanted": listed(mentors, connection.dialect)}
-    newest = {row[0]: row[1:] for row in connection.execute(_outcomes_of(connection.dialect), asked)}
+    rows = connection.execute(_outcomes_of(connection.dialect), asked)
+    newest: dict[int, Any] = {row[0]: row[1:] for row in rows}
     for item, (state, epoch, in_doubt) in newest.items():
         yield mentors[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)

@@ -16,7 +16,12 @@ from anyio.lowlevel import RunVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError, SchemaVersionError
+from proxy_orchestration.errors import (
+    OrchestrationError,
+    RecordRefusedError,
+    RepositoryUnavailableError,
+    SchemaVersionError,
+)
 from proxy_orchestration.storage.sql.engines import database_file, prepare, writing
 from proxy_orchestration.storage.sql.versions import check_version
 
@@ -60,6 +65,8 @@ def translated_errors() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise _translated(error) from error
+    except UnicodeEncodeError:
+        raise RecordRefusedError from None  # the driver's error holds the whole text
 
 
 @contextmanager

@@ -113,6 +113,17 @@ async def an_override_passes_and_is_in_the_way_later(store: ActivityRecords) -> 
 
 
 @rule_of(duplicates)
+async def an_override_is_in_the_way_of_a_plain_one_in_the_same_call(store: ActivityRecords) -> None:
+    over = activity_record(1, key=_KEY, override_of="activity-0")
+    plain = activity_record(2, batch_id="batch-2", key=_KEY)
+
+    answers = await store.add_activities([over, plain], atomic=False)
+
+    expect("the first stands for both", expected=["activity-1", "activity-1"], actual=_ids(answers))
+    expect("which is not stored", expected=[], actual=await _stored(store, "batch-2"))
+
+
+@rule_of(duplicates)
 async def overrides_pass_one_another(store: ActivityRecords) -> None:
     overs = [
         activity_record(number, f"mentor-{number}", key=_KEY, override_of="activity-0") for number in (1, 2)

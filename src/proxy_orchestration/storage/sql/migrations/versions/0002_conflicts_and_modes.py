@@ -21,7 +21,7 @@ _STANDING_OVERRIDE = "voided_at IS NULL AND override_of IS NOT NULL"
 _KEYS = """
 UPDATE activities
 SET duplicate_key =
-    activity_date || ':' || length(attributed_to) || ':' || attributed_to || ':' || activity_type
+    {day} || ':' || length(attributed_to) || ':' || attributed_to || ':' || activity_type
 WHERE override_of IS NULL AND NOT EXISTS (
     SELECT 1 FROM activities AS earlier
     WHERE earlier.organization_id = activities.organization_id
@@ -49,7 +49,8 @@ def upgrade() -> None:
     op.add_column("activities", sa.Column("duplicate_key", sa.Text(), nullable=True))
     op.add_column("activities", sa.Column("voided_at", Instant(), nullable=True))
     op.create_index("ix_activities_for_upgrade", "activities", _LOOK_UP)
-    op.execute(_KEYS)
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    op.execute(_KEYS.format(day="activity_date" if sqlite else "to_char(activity_date, 'YYYY-MM-DD')"))
     op.drop_index("ix_activities_for_upgrade", "activities")
     op.create_index(
         "uq_activities_original",
