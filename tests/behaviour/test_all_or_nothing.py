@@ -566,7 +566,12 @@ async def test_somebody_faster_rolls_all_back_and_the_retry_asks(whole):
 
 @pytest.mark.parametrize(
     ("seen", "state"),
-    [(succeed(), ItemState.SUCCEEDED), (not_seen(), ItemState.UNKNOWN), (fail(OSError()), ItemState.UNKNOWN)],
+    [
+        (succeed(), ItemState.SUCCEEDED),
+        (not_seen(), ItemState.UNKNOWN),
+        (fail(OSError()), ItemState.UNKNOWN),
+        (hang(), ItemState.UNKNOWN),
+    ],
 )
 async def test_what_is_in_doubt_at_a_cancel_is_looked_up_and_shares_its_fate(checking, seen, state):
     """

@@ -2,6 +2,7 @@
 A service that writes many at once gets a page per call; whatever goes wrong, each mentor ends as alone.
 """
 
+import asyncio
 import math
 
 import anyio
@@ -620,3 +621,24 @@ async def test_leaving_early_stores_everything_that_had_finished(blind):
 
     (batch,) = (await blind.orchestrator().list_batches(actor=blind.actor)).batches
     assert {ItemState.SUCCEEDED: 1200} == dict(batch.counts)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio lets nobody make its cancellation
+async def test_a_cancellation_that_the_service_made_up_is_a_lost_reply(blind):
+    """
+    Nobody cancelled the driver; the page is repeated under its keys.
+    """
+    register_many, calls = blind.service.register_many, []
+
+    async def cancels(registrations, /, *, atomic):
+        calls.append(registrations)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        return await register_many(registrations, atomic=atomic)
+
+    blind.service.register_many = cancels
+
+    result = await submit(blind, 3)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert 2 == len(calls)

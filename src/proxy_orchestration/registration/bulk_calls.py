@@ -231,11 +231,8 @@ async def _sense_of(
             await checkpoint()  # the call was cut, whatever the service made of that
         if isinstance(error, RegistrationUnavailable):
             return Unavailable(error.retry_after)
-        if isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup):
-            return Doubtful()
-        if not isinstance(error, Exception):
-            return Doubtful()
-        return Refused(error)
+        lost = isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup)
+        return Doubtful() if lost or not isinstance(error, Exception) else Refused(error)
 
 
 def _read(rows: object, attempts: Sequence[Attempt], *, atomic: bool) -> BulkAnswer:
