@@ -18,7 +18,7 @@ import nox
 ROOT = Path(__file__).parent
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.py")
-FULLY_COVERED = "src/proxy_orchestration/registration/*"
+FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
 PROBE = (
     "import ssl, sqlite3, sys, sysconfig as s;"
@@ -83,11 +83,12 @@ def _pytest(session: nox.Session, *arguments: str, measured: bool = False) -> No
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run all tests with all extras: everything and measured on one interpreter, no crashes on the others."""
-    session.install(".[cli,tests]")
     if session.python == MAIN:
+        session.install(".[cli,fcm-reference,tests]")
         session.run("coverage", "erase", env=MEASURED)
         _pytest(session, measured=True)
     else:
+        session.install(".[cli,fcm,tests]")
         _pytest(session, "-m", "not crash")
 
 
@@ -120,7 +121,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def typing(session: nox.Session) -> None:
     """Check all types twice, and that users see a type for every public name."""
-    session.install(".[cli,typing]")
+    session.install(".[cli,fcm,typing]")
     session.run("mypy", "--strict", "src", "tests/typing")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "proxy_orchestration", "--ignoreexternal")
@@ -129,7 +130,7 @@ def typing(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".[cli,docs]")
+    session.install(".[cli,fcm,docs]")
     built = ROOT / ".nox" / "docs-html"
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-n", "-E", "-b", "html", "docs", str(built))
 

@@ -21,7 +21,18 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
-STORIES: Final = ("fan_out", "whole", "latency", "durable", "bulk", "memory", "answers", "doubt", "profile")
+STORIES: Final = (
+    "fan_out",
+    "whole",
+    "latency",
+    "durable",
+    "bulk",
+    "notices",
+    "memory",
+    "answers",
+    "doubt",
+    "profile",
+)
 LIBRARIES: Final = ("anyio", "attrs", "sqlalchemy", "aiometer", "aiostream", "trio")
 
 

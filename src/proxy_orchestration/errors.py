@@ -15,14 +15,15 @@ Every error this library raises, in one tree.
     │   └── BatchLeasedError
     ├── IdempotencyKeyReusedError
     ├── NotAuthorizedError
+    ├── NotificationNotFoundError
     ├── RegistrationError              raised by a registration service
     │   ├── RegistrationRejected
     │   ├── DuplicateActivityError
     │   ├── RegistrationUnavailable
     │   └── OutcomeUnknownError
-    ├── RecordRefusedError             raised by a repository
     ├── RepositoryUnavailableError
     │   └── SchemaVersionError
+    ├── RecordRefusedError             raised by a repository
     ├── LeaseLostError                 raised by a repository to a stale driver
     └── MissingExtraError              an ImportError too
 
@@ -225,6 +226,19 @@ class NotAuthorizedError(OrchestrationError):
         super().__init__(f"Your roles do not allow you to {action}. Ask a coordinator of the organization.")
 
 
+class NotificationNotFoundError(OrchestrationError):
+    """
+    There is no such notice, or none that this actor may know of.
+
+    Attributes:
+        notification_id: the id that was asked for.
+    """
+
+    def __init__(self, notification_id: str) -> None:
+        self.notification_id = notification_id
+        super().__init__(f"There is no notice {notification_id!r} for you. Check the id, or list your inbox.")
+
+
 class RegistrationError(OrchestrationError):
     """
     What a registration service raises to say how a call ended.
@@ -283,18 +297,6 @@ class OutcomeUnknownError(RegistrationError):
         super().__init__(message)
 
 
-class RecordRefusedError(OrchestrationError):
-    """
-    The store is well and refuses a record: nothing of the call was written, and repeating will not help.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The store refuses a record: a value breaks one of its rules, or cannot be kept as text. "
-            "Nothing of this call was stored. Mend the record and repeat."
-        )
-
-
 class RepositoryUnavailableError(OrchestrationError):
     """
     The store could not be read or written; what was acknowledged before is safe.
@@ -314,6 +316,18 @@ class SchemaVersionError(RepositoryUnavailableError):
     """
     The store's schema is missing, or older or newer than this library's.
     """
+
+
+class RecordRefusedError(OrchestrationError):
+    """
+    The store refuses a record; nothing of the call was stored.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store refuses a record: a value breaks one of its rules, or cannot be kept as text. "
+            "Nothing of this call was stored. Mend the record and repeat."
+        )
 
 
 class LeaseLostError(OrchestrationError):

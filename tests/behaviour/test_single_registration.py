@@ -645,3 +645,12 @@ async def test_a_form_without_a_mentor_is_a_mistake(service, store, mentor):
     """
     with pytest.raises((ValueError, TypeError)):
         await register(service, mentor=mentor)
+
+
+@pytest.mark.parametrize("key", ["", " ", "\0", "x" * 201], ids=["empty", "blank", "unprintable", "too long"])
+async def test_a_key_that_is_none_is_refused_before_anything_is_written(service, store, key):
+    """
+    By the rules of a batch's key; all forms of a coordinator would share one record otherwise.
+    """
+    with pytest.raises(ValueError, match="idempotency_key"):
+        await service.register_proxy_activity("mentor-1", VISIT, actor=COORDINATOR, idempotency_key=key)

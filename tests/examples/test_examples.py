@@ -14,7 +14,24 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 LAST_LINES = {
     "conflict_review.py": "success: 13 registered, 2 skipped",
     "register_in_memory.py": "partial_success: 7 registered, 1 failed",
+    "simulate_100_days.py": "100 days, 2 of them missed: 23 notices, 0 told twice",
 }
+
+
+def _run(name: str, folder: Path) -> list[str]:
+    """
+    Run an example in a process of its own; return what it printed.
+    """
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_every_example_is_expected_to_say_something() -> None:
@@ -29,14 +46,20 @@ def test_the_example_runs_and_ends_as_promised(name: str, tmp_path: Path) -> Non
     """
     A newcomer runs the file and sees the story end well.
     """
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    assert LAST_LINES[name] == _run(name, tmp_path)[-1]
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == LAST_LINES[name]
+
+def test_the_simulation_tells_each_tier_once_and_late_after_missed_nights(tmp_path: Path) -> None:
+    """
+    What was due in a missed night goes out in the next one, and nothing after a renewal.
+    """
+    lines = [line.split() for line in _run("simulate_100_days.py", tmp_path)[:-1]]
+
+    told = [(int(line[1]), *line[3:]) for line in lines]
+    tiers = [entry[1:] for entry in told if len(entry) == 3]
+    assert len(tiers) == len(set(tiers))
+    assert [43, 44, 45, 45] == [day for day, *_ in told if 42 < day < 49]
+    assert [50] == [day for day, *rest in told if rest[0] == "mentor-2024" and day > 49]
+    assert ["advance_60", "warning_30", "urgent_7", "lapsed"] == [
+        tier for mentor_id, tier in tiers if mentor_id == "mentor-2010"
+    ]

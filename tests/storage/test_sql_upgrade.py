@@ -283,9 +283,21 @@ async def test_an_upgrade_can_be_taken_back_with_its_rows(old: Engine) -> None:
     assert ["z-first"] == [record.activity_id for record in keyed.values()]
 
 
+_YOUNGER = {
+    "acknowledgements",
+    "expiry_guards",
+    "mentor_visibility",
+    "notification_runs",
+    "notifications",
+    "push_outbox",
+}
+"""Tables that came after the second version."""
+
+
 def _counts(connection: Connection) -> dict[str, int]:
     count = select(func.count())
     return {
         table.name: connection.execute(count.select_from(table)).scalar_one()
         for table in metadata.sorted_tables
+        if table.name not in _YOUNGER
     }

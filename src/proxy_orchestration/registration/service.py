@@ -159,6 +159,7 @@ class StandardRegistrationService:
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
+            ValueError: the mentor's id or the key is empty, too long or not printable.
             IdempotencyKeyReusedError: the key came with another mentor or activity before.
             RegistrationUnavailable: the scope could not be asked; nothing was written.
             RepositoryUnavailableError: the store failed; repeat with the same key.

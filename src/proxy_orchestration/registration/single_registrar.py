@@ -20,7 +20,7 @@ from proxy_orchestration.registration.activities import (
 )
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.registrar import RECORD_REFUSED, Registrar
-from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
 from proxy_orchestration.registration.single import (
     ActivityRegistered,
     DuplicateWarning,
@@ -50,6 +50,9 @@ class SingleRegistrar:
         """
         self._authorize(actor, Action.SUBMIT)
         entry = RegistrationEntry(mentor_id, activity)
+        BulkRegistrationRequest(
+            entries=(entry,), idempotency_key=idempotency_key
+        )  # the same rules for the key
         return await self._register(_registration(entry, actor, idempotency_key), idempotency_key)
 
     async def confirm(self, warning: DuplicateWarning, *, actor: Actor) -> ProxyActivityResult:

@@ -54,6 +54,7 @@ class BulkRegistrationService(ScriptedRegistrationService):
     `script` decides each row: `succeed` writes it, `reject` and `duplicate`
     refuse it, any other error is raised by the whole call, which then writes
     nothing. A row with a record is answered by its receipt.
+    Waits and hangs are the call's: give them to `chunk_script`; a row's own are not kept.
 
     Attributes:
         chunk_script: decides the call as a whole: `succeed` goes row by row,

@@ -6,7 +6,15 @@ from proxy_orchestration._extras import needs_extra
 
 with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.storage.sql"):
     from proxy_orchestration.storage.sql.migrating import create_schema
+    from proxy_orchestration.storage.sql.notification_repository import SqlNotificationRepository
     from proxy_orchestration.storage.sql.repository import SqlActivityRepository
     from proxy_orchestration.storage.sql.schema import metadata
+    from proxy_orchestration.storage.sql.visibility import SqlVisibilityRegistry
 
-__all__ = ["SqlActivityRepository", "create_schema", "metadata"]
+__all__ = [
+    "SqlActivityRepository",
+    "SqlNotificationRepository",
+    "SqlVisibilityRegistry",
+    "create_schema",
+    "metadata",
+]

@@ -16,13 +16,16 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Double,
+    FromClause,
     Insert,
     Table,
+    Text,
     any_,
     bindparam,
     cast,
     func,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -71,7 +74,14 @@ def _insert_text(table: Table, dialect: Dialect, *, ignore: bool = False) -> str
     if ignore:
         upsert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
         statement = upsert(table).on_conflict_do_nothing()
-    # Rows are tuples, so a driver that takes parameters by name is given places instead.
+    return driver_text(statement, dialect)
+
+
+def driver_text(statement: Insert, dialect: Dialect) -> str:
+    """
+    Return the insert as the driver takes it with rows that are tuples.
+    """
+    # A driver that takes parameters by name is given places instead.
     placed = (
         dialect
         if dialect.positional
@@ -114,3 +124,79 @@ def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, obj
     upsert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = upsert(table).values(row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     return connection.execute(statement).rowcount == 1
+
+
+class json_elements(FunctionElement[Any]):  # noqa: N801 - reads like the SQL function it is
+    """
+    The elements of a JSON array, one a row, in a column called `value`.
+    """
+
+    name: str = "json_elements"
+    inherit_cache: bool | None = True
+
+
+@compiles(json_elements, "sqlite")
+def _sqlite_elements(element: json_elements, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - the hook's signature
+    return f"json_each({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(json_elements, "postgresql")
+def _postgresql_elements(element: json_elements, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - the hook's signature
+    return f"jsonb_array_elements(CAST({compiler.process(element.clauses, **kw)} AS jsonb))"
+
+
+class json_text(FunctionElement[str]):  # noqa: N801 - reads like the SQL function it is
+    """
+    A text in a JSON array, by its index.
+    """
+
+    type: TypeEngine[Any] = Text()
+    inherit_cache: bool | None = True
+    postgresql_type: str = "text"
+
+
+class json_instant(json_text):  # noqa: N801 - reads like the SQL function it is
+    """
+    The same for a moment, in ISO 8601.
+    """
+
+    inherit_cache: bool | None = True
+    postgresql_type: str = "timestamptz"
+
+
+class json_date(json_text):  # noqa: N801 - reads like the SQL function it is
+    """
+    The same for a day.
+    """
+
+    inherit_cache: bool | None = True
+    postgresql_type: str = "date"
+
+
+@compiles(json_text, "sqlite")
+def _sqlite_item(element: json_text, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - the hook's signature
+    value, index = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"json_extract({value}, '$[{index}]')"
+
+
+@compiles(json_text, "postgresql")
+def _postgresql_item(element: json_text, compiler: SQLCompiler, **kw: Any) -> str:  # noqa: ANN401 - the hook's signature
+    value, index = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"CAST({value} ->> {index} AS {element.postgresql_type})"
+
+
+@lru_cache(maxsize=8)
+def json_rows(name: str, *kinds: type[json_text]) -> tuple[FromClause, tuple[json_text, ...]]:
+    """
+    Return a table of the JSON array of arrays bound to that name, and its columns.
+    """
+    table = json_elements(bindparam(name, type_=Text)).table_valued("value").alias(f"{name}_each")
+    columns = tuple(kind(table.c.value, literal_column(str(index))) for index, kind in enumerate(kinds))
+    return table, columns
+
+
+def upserting(table: Table, dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    """
+    Return an insert that can say what to do where a row is there already.
+    """
+    return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)

@@ -18,6 +18,7 @@ from typing import Final
 from proxy_orchestration.access import AccessPolicy
 from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
+from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
 from proxy_orchestration.registration.ports import ActivityRecords, BatchLedger, ProxyRegistrationService
 from proxy_orchestration.testing.contracts._accepting import accepting
 from proxy_orchestration.testing.contracts._acquiring import acquiring
@@ -26,13 +27,18 @@ from proxy_orchestration.testing.contracts._cancelling import cancelling
 from proxy_orchestration.testing.contracts._checks import Check, Opener
 from proxy_orchestration.testing.contracts._committing import committing
 from proxy_orchestration.testing.contracts._conflict_checks import finding_conflicts
+from proxy_orchestration.testing.contracts._digests import digesting
+from proxy_orchestration.testing.contracts._inboxes import keeping
 from proxy_orchestration.testing.contracts._listing import listing
 from proxy_orchestration.testing.contracts._neighbours import allowing, logging, timing
+from proxy_orchestration.testing.contracts._notices import recording
 from proxy_orchestration.testing.contracts._outbox import outbox
+from proxy_orchestration.testing.contracts._pushes import sending
 from proxy_orchestration.testing.contracts._reading import reading
 from proxy_orchestration.testing.contracts._records import records
 from proxy_orchestration.testing.contracts._reopening import reopening
 from proxy_orchestration.testing.contracts._services import looking_up, registering
+from proxy_orchestration.testing.contracts._visibility import hiding
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
 """Accepting, reading, listing, naming and removing batches. The subject is a whole `BatchLedger`."""
@@ -45,6 +51,15 @@ audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(records)
 """The standard service's records."""
+
+notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting)
+"""Recording, guarding, renewing and acknowledging notices, and digests. The subject is a whole repository."""
+
+push_outbox: Final[tuple[Check[NotificationRepository], ...]] = tuple(sending)
+"""Leasing, completing, cancelling and replaying messages. The subject is a whole repository."""
+
+visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = tuple(hiding)
+"""Hiding mentors whose certificates are lapsed, and showing them again."""
 
 registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(registering)
 """One record per registration. The subject accepts an activity of yesterday by a coordinator of `org-1`."""
@@ -88,7 +103,10 @@ __all__ = [
     "bulk_registration",
     "clock",
     "conflict_check",
+    "notice_book",
+    "push_outbox",
     "registration_lookup",
     "registration_service",
     "run_ledger",
+    "visibility_registry",
 ]

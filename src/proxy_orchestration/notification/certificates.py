@@ -1,0 +1,55 @@
+"""
+A certificate, as the host's register knows it.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TypeAlias
+
+import attrs
+
+Expiry: TypeAlias = date | datetime
+"""
+The end of a certificate: a `date` through which it is valid, or an aware
+`datetime` until which it is valid and from which on it is not.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class PeerMentorCertificate:
+    """
+    One certificate of one mentor.
+
+    Nothing is checked here: a record that is wrong fails by itself in a run,
+    with a code, and stops no other.
+
+    Attributes:
+        certificate_id: the host's id of the record; not empty.
+        mentor_id: whose it is; not empty.
+        certificate_type: the host's code for the kind of certificate; surrounding
+            space and case make no other type.
+        expires: when it ends.
+        revoked: whether it was taken away; such a record tells nobody anything.
+        holder_name: for the texts; personal data, never in a repr or a log.
+        organization_id: the mentor's organization, or `None`.
+        chapter_id: the mentor's chapter, or `None`.
+        locale: the mentor's language, for example `nb-NO`; `None` for the catalogue's own.
+    """
+
+    certificate_id: str
+    mentor_id: str
+    certificate_type: str
+    expires: Expiry
+    revoked: bool = False
+    holder_name: str = attrs.field(default="", repr=False)
+    organization_id: str | None = None
+    chapter_id: str | None = None
+    locale: str | None = None
+
+
+def type_code(certificate_type: str) -> str:
+    """
+    Return the spelling under which a type is compared and stored.
+    """
+    return certificate_type.strip().casefold()

@@ -1,0 +1,204 @@
+"""
+The outbox's other end: sends what is due, and stores what became of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+import attrs
+from anyio.abc import TaskStatus
+
+from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled, wait_at_most
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.notification.digests import DigestTexts, with_text
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
+from proxy_orchestration.notification.ports import NotificationRepository, PushEligibility, PushSender
+from proxy_orchestration.notification.records import Eligibility, LeasedPush, PushCompletion
+from proxy_orchestration.notification.results import DispatchResult
+from proxy_orchestration.notification.settings import DispatchSettings
+
+_FAITHFUL: Final = Eligibility()
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False, kw_only=True)
+class PushDispatcher:
+    """
+    Sends queued messages, each at least once and as a rule exactly once.
+
+    A message is leased before it is sent and completed afterwards. Who is
+    killed in between leaves a lease that ends: the message is sent again under
+    the same id and collapse key, so that a device shows it once.
+
+    Args:
+        repository: where the outbox is.
+        sender: delivers to devices.
+        clock: where time comes from.
+        settings: limits and times.
+        eligibility: who wants no pushes, asked just before sending; `None`: everybody does.
+        digests: words for a coordinator's digest.
+    """
+
+    repository: NotificationRepository
+    sender: PushSender
+    clock: Clock = attrs.field(factory=SystemClock)
+    settings: DispatchSettings = attrs.field(factory=DispatchSettings)
+    eligibility: PushEligibility | None = None
+    digests: DigestTexts = attrs.field(factory=DigestTexts)
+
+    async def drain(self) -> DispatchResult:
+        """
+        Send what is due now, and return what became of it.
+
+        Raises:
+            RepositoryUnavailableError: the store failed; what was claimed is sent again later.
+        """
+        totals: Counter[str] = Counter()
+        while leased := await self.repository.claim_pushes(
+            now=self.clock.now(), limit=self.settings.batch_size, hold=self.settings.hold
+        ):
+            totals.update(await self._dispatch(leased))
+        return DispatchResult(**totals)
+
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """
+        Send whatever becomes due, until cancelled; a store that fails is tried again.
+        """
+        task_status.started()
+        while True:
+            wait = self.settings.poll_interval
+            try:
+                await self.drain()
+                due = await self.repository.push_wait(now=self.clock.now())
+                wait = min(wait, wait if due is None else due)
+            except OrchestrationError as error:
+                _log.error("could not dispatch: %s", error)
+            await self.clock.sleep(wait)
+
+    async def replay_dead(self, message_ids: Sequence[str] | None = None) -> int:
+        """
+        Queue dead messages again, these or all; return how many.
+        """
+        return await self.repository.replay_dead(message_ids, now=self.clock.now())
+
+    async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:
+        standings = await self._standings(leased)
+        completions: list[PushCompletion] = []
+        ready: dict[str, tuple[LeasedPush, PushMessage]] = {}
+        for push in leased:
+            ending = self._without_sending(push, standings)
+            if ending is not None:
+                completions.append(ending)
+                continue
+            message = push.message if push.digest is None else with_text(push, self.digests)
+            ready[message.message_id] = (push, message)
+        answers = await self._send([message for _, message in ready.values()])
+        completions += [self._completion(push, answers.get(key)) for key, (push, _) in ready.items()]
+        await self.repository.complete_pushes(completions)
+        return Counter(_column(completion) for completion in completions)
+
+    async def _standings(self, leased: Sequence[LeasedPush]) -> Mapping[str, Eligibility] | None:
+        """
+        Return how the recipients want it; `None` where that could not be found out.
+        """
+        if self.eligibility is None:
+            return {}
+        try:
+            return await self.eligibility.check({push.message.recipient_id for push in leased})
+        except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
+            _log.error("could not ask who wants pushes: %s", type(error).__name__)
+            return None
+
+    def _without_sending(
+        self, push: LeasedPush, standings: Mapping[str, Eligibility] | None
+    ) -> PushCompletion | None:
+        """
+        Return how a message ends that is not sent now, or `None` for one that is.
+        """
+        now = self.clock.now()
+        if now >= push.message.expires_at:
+            return _ended(push, PushState.EXPIRED, "too_late")
+        if push.attempts > self.settings.retry.max_attempts:
+            return _ended(push, PushState.DEAD, "attempts_exhausted")
+        if push.digest is not None and not push.digest:
+            return _ended(push, PushState.CANCELLED, "nothing_left")
+        if standings is None:
+            return self._later(push, "eligibility_unknown", counted=False)
+        standing = standings.get(push.message.recipient_id, _FAITHFUL)
+        if standing.opted_out:
+            return _ended(push, PushState.CANCELLED, "opted_out")
+        quiet = self.settings.quiet_hours
+        over = quiet.over_at(now, standing.timezone) if quiet is not None else None
+        return None if over is None else _queued(push, over, "quiet_hours", counted=False)
+
+    async def _send(self, messages: Sequence[PushMessage]) -> Mapping[str, PushOutcome]:
+        """
+        Return the sender's answers by message id; a message without one is sent again later.
+        """
+        outcomes: list[object] = []
+
+        async def send() -> None:
+            try:
+                outcomes.extend(await self.sender.send(messages))
+            except BaseException as error:
+                if not comes_from_callee(error) or is_being_cancelled():
+                    raise
+                _log.error("the sender raised %s; its messages are sent again later", type(error).__name__)
+
+        if messages and not await wait_at_most(self.clock, self.settings.send_timeout, send):
+            _log.error("the sender did not answer in time; its messages are sent again later")
+        answers: dict[str, PushOutcome] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, PushOutcome):
+                answers.setdefault(outcome.message_id, outcome)
+        return answers
+
+    def _completion(self, push: LeasedPush, outcome: PushOutcome | None) -> PushCompletion:
+        if outcome is None:
+            return self._later(push, "no_answer")
+        match outcome.verdict:
+            case PushVerdict.DELIVERED:
+                return _ended(push, PushState.SENT, "")
+            case PushVerdict.RETRY:
+                return self._later(push, "retry", after=outcome.after, counted=outcome.counted)
+            case _:  # dead, or no device
+                return _ended(push, PushState.DEAD, outcome.code)
+
+    def _later(
+        self, push: LeasedPush, code: str, *, after: float | None = None, counted: bool = True
+    ) -> PushCompletion:
+        if counted and push.attempts >= self.settings.retry.max_attempts:
+            return _ended(push, PushState.DEAD, "attempts_exhausted")
+        delay = self.settings.retry.delay_before(
+            push.attempts + 1, key=push.message.message_id, retry_after=after
+        )
+        return _queued(push, self.clock.now() + timedelta(seconds=delay), code, counted=counted)
+
+
+def _ended(push: LeasedPush, state: PushState, code: str) -> PushCompletion:
+    if state is PushState.DEAD:
+        _log.error("a push is dead: %s", code, extra={"tier": push.message.tier.value, "code": code})
+    return PushCompletion(message_id=push.message.message_id, token=push.token, state=state, code=code)
+
+
+def _queued(push: LeasedPush, due_at: datetime, code: str, *, counted: bool) -> PushCompletion:
+    return PushCompletion(
+        message_id=push.message.message_id,
+        token=push.token,
+        state=PushState.QUEUED,
+        due_at=due_at,
+        code=code,
+        counted=counted,
+    )
+
+
+def _column(completion: PushCompletion) -> str:
+    return "retried" if completion.state is PushState.QUEUED else completion.state.value

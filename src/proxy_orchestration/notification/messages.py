@@ -1,0 +1,248 @@
+"""
+The words of a notice: a catalogue that hosts extend, correct, or replace. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+import attrs
+
+from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.notification.certificates import type_code
+from proxy_orchestration.notification.digests import DigestTexts
+from proxy_orchestration.notification.languages import LANGUAGES, Language, TextTemplate
+from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+
+_NEXT_BEST: Final[Mapping[str, tuple[str, ...]]] = {
+    "nb": ("no", "en"),
+    "nn": ("nb", "no", "en"),
+    "no": ("nb", "en"),
+}
+"""Whom a reader of a language understands too, best first."""
+
+_LONGEST_NAME: Final = 100
+"""A push has room for 4096 bytes in all."""
+
+
+class MissingMessageFieldError(OrchestrationError):
+    """
+    A text needs a field that this notice has not; only its record fails.
+
+    Attributes:
+        field: the field's name.
+    """
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        super().__init__(
+            f"The text needs {{{field}}}, which this notice has not. Complete the record, or reword the text."
+        )
+
+
+@attrs.frozen(kw_only=True)
+class NoticeContext:
+    """
+    What is known about a notice before it has words.
+
+    Attributes:
+        mentor_id: whose certificate.
+        holder_name: the mentor's name, or empty; personal data.
+        certificate_type: the type's code.
+        tier: how close the end is.
+        expires: the last valid day, in the policy's zone.
+        days_left: days from today to that day; 0 on that day, below 0 after it.
+        audience: in which capacity the reader is told.
+        locale: the reader's language, for example `nb-NO`; `None` for the catalogue's own.
+        link: where a tap leads, or `None`.
+    """
+
+    mentor_id: str
+    holder_name: str = attrs.field(default="", repr=False)
+    certificate_type: str
+    tier: NotificationThresholdTier
+    expires: date
+    days_left: int
+    audience: Audience = Audience.MENTOR
+    locale: str | None = None
+    link: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class NoticeText:
+    """
+    The words of a notice; may hold a name, so never in a repr or a log.
+
+    Attributes:
+        title: one line.
+        body: the text.
+    """
+
+    title: str = attrs.field(repr=False)
+    body: str = attrs.field(repr=False)
+
+
+class Messages(Protocol):
+    """
+    Finds the words for notices.
+    """
+
+    def render(self, notice: NoticeContext, /) -> NoticeText:
+        """
+        Return the notice's words, at once and without I/O.
+
+        An exception fails this notice's record and no other.
+        """
+        ...
+
+
+def _tag(locale: str) -> str:
+    """
+    Return a language tag in one spelling; `nb_NO.UTF-8` is `nb-no`.
+    """
+    return locale.partition(".")[0].partition("@")[0].strip().replace("_", "-").casefold()
+
+
+def _by_tag(languages: Mapping[str, Language]) -> Mapping[str, Language]:
+    return MappingProxyType({_tag(tag): language for tag, language in languages.items()})
+
+
+def _is_known(instance: MessageCatalogue, _attribute: attrs.Attribute[Any], value: str) -> None:
+    if value not in instance.languages:
+        msg = f"the default language {value!r} is not among the catalogue's: {_tags(instance.languages)}"
+        raise ValueError(msg)
+
+
+def _tags(languages: Mapping[str, Language]) -> str:
+    return ", ".join(languages)
+
+
+def _by_code(labels: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType({type_code(code): label for code, label in labels.items()})
+
+
+@lru_cache(maxsize=512)
+def _understood(locale: str) -> tuple[str, ...]:
+    """
+    Return the tags that a reader understands, the reader's own first.
+    """
+    tags: list[str] = []
+    tag = _tag(locale)
+    while tag:
+        tags += (tag, *_NEXT_BEST.get(tag, ()))
+        tag = tag.rpartition("-")[0]
+    return tuple(tags)
+
+
+def _plain(text: str) -> str:
+    """
+    Return a name as one short line that any store can keep.
+    """
+    line = " ".join(text.replace("\0", " ").split())[:_LONGEST_NAME]
+    return line if line.isascii() else line.encode(errors="replace").decode()
+
+
+@lru_cache(maxsize=4096)
+def _shared(language: Language, label: str, expires: date, days_left: int) -> Mapping[str, object]:
+    """
+    Return what notices of many mentors have in common, and nothing personal.
+    """
+    return {
+        "label": label,
+        "date": language.write_date(expires),
+        "when": language.when(days_left),
+        "days": abs(days_left),
+    }
+
+
+def _own(notice: NoticeContext, language: Language) -> dict[str, object]:
+    name = _plain(notice.holder_name)
+    own: dict[str, object] = {"mentor_id": notice.mentor_id, "holder": name or language.unnamed}
+    if name:
+        own["holder_name"] = name
+    if notice.link is not None:
+        own["link"] = notice.link
+    return own
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class MessageCatalogue:
+    """
+    Texts by language, tier and audience.
+
+    Attributes:
+        languages: by tag, such as `nb` or `en-gb`.
+        default: the tag of the language for whoever has none, or an unknown one.
+        labels: certificate types by code, in words; a type without any is told by its code.
+    """
+
+    languages: Mapping[str, Language] = attrs.field(default=LANGUAGES, converter=_by_tag, repr=_tags)
+    default: str = attrs.field(default="nb", converter=_tag, validator=_is_known)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_by_code)
+
+    def with_language(self, tag: str, language: Language) -> MessageCatalogue:
+        """
+        Return a catalogue with that language added, or put in the place of the one with its tag.
+        """
+        return attrs.evolve(self, languages={**self.languages, _tag(tag): language})
+
+    def with_text(
+        self, tag: str, tier: NotificationThresholdTier, audience: Audience, text: TextTemplate
+    ) -> MessageCatalogue:
+        """
+        Return a catalogue with that one text replaced.
+
+        Raises:
+            KeyError: the catalogue has no language with that very tag.
+        """
+        language = self.languages[_tag(tag)]
+        return self.with_language(
+            tag, attrs.evolve(language, texts={**language.texts, (tier, audience): text})
+        )
+
+    def language_for(self, locale: str | None) -> Language:
+        """
+        Return the closest language: `nb-NO`, then `nb`, `no`, `en`, then the default.
+        """
+        for tag in _understood(locale) if locale else ():
+            language = self.languages.get(tag)
+            if language is not None:
+                return language
+        return self.languages[self.default]
+
+    def render(self, notice: NoticeContext, /) -> NoticeText:
+        """
+        Return the notice's words.
+
+        Raises:
+            MissingMessageFieldError: the text needs a field that the notice has not.
+        """
+        language = self.language_for(notice.locale)
+        code = type_code(notice.certificate_type)
+        label = language.labels.get(code) or self.labels.get(code) or _plain(notice.certificate_type)
+        text = language.text(notice.tier, notice.audience)
+        try:
+            fields = {**_shared(language, label, notice.expires, notice.days_left), **_own(notice, language)}
+            return NoticeText(text.title.format_map(fields), text.body.format_map(fields))
+        except KeyError as error:
+            raise MissingMessageFieldError(str(error.args[0])) from error
+
+    def digest_texts(self, locale: str | None = None) -> DigestTexts:
+        """
+        Return the words of a digest in the closest language, for a dispatcher.
+        """
+        return self.language_for(locale).digest
+
+    def digest(
+        self, counts: Mapping[NotificationThresholdTier, int], /, *, locale: str | None = None
+    ) -> NoticeText:
+        """
+        Return the words of a digest with these numbers of certificates by tier.
+        """
+        texts = self.digest_texts(locale)
+        return NoticeText(texts.title, texts.body(counts))

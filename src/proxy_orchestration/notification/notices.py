@@ -1,0 +1,222 @@
+"""
+What is told, to whom, and what becomes of the pushes. Immutable, no I/O.
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import attrs
+
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+
+_NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
+
+
+class Audience(enum.Enum):
+    """
+    In which capacity somebody is told.
+    """
+
+    MENTOR = "mentor"  # the holder
+    COORDINATOR = "coordinator"  # who answers for the mentor
+    CHAPTER_ADMIN = "chapter_admin"  # who stands in where no coordinator is assigned
+
+
+class NoticeStatus(enum.Enum):
+    """
+    Where a notice in somebody's inbox stands.
+    """
+
+    PENDING = "pending"  # waits to be acknowledged
+    ACKNOWLEDGED = "acknowledged"  # somebody took note of it
+    CLEARED = "cleared"  # the certificate was renewed since
+
+
+class NoticeKey(NamedTuple):
+    """
+    What a notice is told by: for one key there is one notice, ever.
+    """
+
+    mentor_id: str
+    certificate_type: str
+    tier: NotificationThresholdTier
+    window_start: date
+    audience: Audience
+    recipient_id: str
+
+
+def notification_id_of(key: NoticeKey) -> str:
+    """
+    Return the one id of the notice with that key.
+    """
+    parts = (
+        key.mentor_id,
+        key.certificate_type,
+        key.tier.value,
+        key.window_start.isoformat(),
+        key.audience.value,
+        key.recipient_id,
+    )
+    return str(uuid.uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
+
+
+@attrs.frozen(kw_only=True)
+class CertificateExpiryNotification:
+    """
+    A notice in one recipient's inbox.
+
+    Attributes:
+        notification_id: derived from the key.
+        mentor_id: whose certificate it is about.
+        certificate_type: its kind, as `type_code` spells it.
+        tier: how close to its end it is.
+        window_start: the first day of the window that this notice fills.
+        audience: in which capacity the recipient is told.
+        recipient_id: who is told.
+        status: whether it waits, was acknowledged, or was cleared by a renewal.
+        title, body: the text; may hold a name, so never in a repr or a log.
+        deep_link: where a tap leads, or `None`.
+        created_at: the run's moment; aware, UTC.
+        acknowledged_at, acknowledged_by, note: when, by whom and with what words.
+        organization_id: the mentor's organization, or `None`.
+    """
+
+    notification_id: str
+    mentor_id: str
+    certificate_type: str
+    tier: NotificationThresholdTier
+    window_start: date
+    audience: Audience
+    recipient_id: str
+    status: NoticeStatus = NoticeStatus.PENDING
+    title: str = attrs.field(repr=False)
+    body: str = attrs.field(repr=False)
+    deep_link: str | None = attrs.field(default=None, repr=False)
+    created_at: datetime
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    note: str = attrs.field(default="", repr=False)
+    organization_id: str | None = None
+
+    @property
+    def key(self) -> NoticeKey:
+        """
+        Return what the notice is told by.
+        """
+        return NoticeKey(
+            self.mentor_id,
+            self.certificate_type,
+            self.tier,
+            self.window_start,
+            self.audience,
+            self.recipient_id,
+        )
+
+
+def _strings(values: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(values))
+
+
+@attrs.frozen(kw_only=True)
+class PushMessage:
+    """
+    One push to all devices of one recipient.
+
+    Attributes:
+        message_id: the same whenever it is sent.
+        notification_id: the notice it belongs to; a digest's own id for a digest.
+        recipient_id: whose devices.
+        tier: the notice's tier; of a digest the closest one in it.
+        title, body: the text; may hold a name, so never in a repr or a log.
+        data: what the app gets, strings only.
+        collapse_key: a later push with the same key replaces an earlier one on the device.
+        expires_at: aware, UTC; not sent from then on.
+    """
+
+    message_id: str
+    notification_id: str
+    recipient_id: str
+    tier: NotificationThresholdTier
+    title: str = attrs.field(repr=False)
+    body: str = attrs.field(repr=False)
+    data: Mapping[str, str] = attrs.field(factory=dict, converter=_strings, repr=False)
+    collapse_key: str
+    expires_at: datetime
+
+
+class PushState(enum.Enum):
+    """
+    Where a message in the outbox stands.
+    """
+
+    QUEUED = "queued"  # due, or due later
+    LEASED = "leased"  # a dispatcher holds it
+    SENT = "sent"  # the provider took it
+    DEAD = "dead"  # will not be sent unless it is replayed
+    CANCELLED = "cancelled"  # renewed, revoked or opted out since
+    EXPIRED = "expired"  # its time is over
+
+
+class PushVerdict(enum.Enum):
+    """
+    What a sender says about one message.
+    """
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    DEAD = "dead"
+    NO_TARGET = "no_target"
+
+
+@attrs.frozen
+class PushOutcome:
+    """
+    What became of one message; made by the four class methods.
+
+    Attributes:
+        message_id: the message.
+        verdict: what the sender says.
+        after: seconds to wait before the next attempt, where the provider named them.
+        code: why it is dead, `snake_case`; empty otherwise.
+        counted: whether the attempt counts towards the message's last one.
+    """
+
+    message_id: str
+    verdict: PushVerdict
+    after: float | None = None
+    code: str = ""
+    counted: bool = True
+
+    @classmethod
+    def delivered(cls, message: PushMessage) -> PushOutcome:
+        """
+        Say that the provider took the message for at least one device.
+        """
+        return cls(message.message_id, PushVerdict.DELIVERED)
+
+    @classmethod
+    def retry(cls, message: PushMessage, after: float | None = None, *, counted: bool = True) -> PushOutcome:
+        """
+        Say that the message is worth another attempt, after that many seconds if given.
+        """
+        return cls(message.message_id, PushVerdict.RETRY, after, counted=counted)
+
+    @classmethod
+    def dead(cls, message: PushMessage, code: str) -> PushOutcome:
+        """
+        Say that the message will never be taken, and why.
+        """
+        return cls(message.message_id, PushVerdict.DEAD, code=code)
+
+    @classmethod
+    def no_target(cls, message: PushMessage) -> PushOutcome:
+        """
+        Say that the recipient has no device.
+        """
+        return cls(message.message_id, PushVerdict.NO_TARGET, code="no_target")

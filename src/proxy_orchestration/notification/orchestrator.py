@@ -1,0 +1,270 @@
+"""
+The verbs of certificate-expiry notification.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+from typing import Final
+
+import attrs
+
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.errors import (
+    NotAuthorizedError,
+    NotificationNotFoundError,
+    OrchestrationError,
+    RepositoryUnavailableError,
+)
+from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.chunks import Certificates
+from proxy_orchestration.notification.drafting import Drafter, read_certificate
+from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.messages import MessageCatalogue, Messages
+from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
+from proxy_orchestration.notification.passes import Pass
+from proxy_orchestration.notification.ports import (
+    NotificationRepository,
+    RecipientDirectory,
+    VisibilityRegistry,
+)
+from proxy_orchestration.notification.readings import TierReader
+from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
+from proxy_orchestration.notification.results import (
+    NotificationPlan,
+    OrchestrationResult,
+    RecordOutcome,
+    RunRecord,
+)
+from proxy_orchestration.notification.settings import NotificationSettings
+from proxy_orchestration.notification.tiers import ExpiryPolicy, check_aware
+from proxy_orchestration.notification.visibility import latest_ends, track_ends
+
+_RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
+_LONGEST_NOTE: Final = 500
+
+_numbers = count()
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False, kw_only=True)
+class NotificationOrchestrator:
+    """
+    Tells mentors and coordinators that certificates run out, once per tier.
+
+    It may be run twice, late, or in parallel with itself: the store's unique
+    key and its guard decide, and a notice and its push are one transaction.
+    It holds no state between runs.
+
+    Args:
+        repository: where notices, pushes and the log of runs are.
+        recipients: who answers for a mentor; `None`: only mentors are told.
+        clock: where time comes from when no `as_of` is given.
+        policy: when a certificate's end is told, and how often.
+        messages: the words.
+        enrollment: links to a renewal course, for urgent and lapsed notices.
+        visibility: hides mentors whose certificate is lapsed; `None`: nobody is hidden.
+        settings: limits.
+    """
+
+    repository: NotificationRepository
+    recipients: RecipientDirectory | None = None
+    clock: Clock = attrs.field(factory=SystemClock)
+    policy: ExpiryPolicy = attrs.field(factory=ExpiryPolicy)
+    messages: Messages = attrs.field(factory=MessageCatalogue)
+    enrollment: EnrollmentLinks | None = None
+    visibility: VisibilityRegistry | None = None
+    settings: NotificationSettings = attrs.field(factory=NotificationSettings)
+
+    async def run(self, certificates: Certificates, *, as_of: datetime | None = None) -> OrchestrationResult:
+        """
+        Write what is due for these certificates, and queue its pushes.
+
+        No record's trouble stops another; what could not be done is in the
+        result, and the next run does it.
+
+        Args:
+            certificates: from anywhere, also asynchronously; read once, in chunks.
+            as_of: the moment to run for, aware; `None`: now.
+
+        Raises:
+            ValueError: `as_of` is naive; nothing was read.
+        """
+        work = self._pass(as_of, dry_run=False)
+        began, started_at = self.clock.monotonic(), self.clock.now()
+        try:
+            async with aclosing(work.outcomes(certificates)) as outcomes:
+                async for _outcome in outcomes:
+                    pass
+        finally:
+            await self._log(work, started_at, self.clock.monotonic() - began)
+        return work.tally.result()
+
+    async def plan(self, certificates: Certificates, *, as_of: datetime | None = None) -> NotificationPlan:
+        """
+        Return what `run` would do, by the same code, and write nothing.
+
+        Raises:
+            ValueError: `as_of` is naive.
+        """
+        work = self._pass(as_of, dry_run=True)
+        async with aclosing(work.outcomes(certificates)) as outcomes:
+            async for _outcome in outcomes:
+                pass
+        return NotificationPlan(result=work.tally.result(), notices=tuple(work.planned))
+
+    @asynccontextmanager
+    async def stream(
+        self, certificates: Certificates, *, as_of: datetime | None = None
+    ) -> AsyncIterator[AsyncIterator[RecordOutcome]]:
+        """
+        Run, and yield how each certificate ended, once its chunk is durable.
+
+        Leaving the block early stops after the chunk under way; a later run does the rest.
+
+        Raises:
+            ValueError: `as_of` is naive.
+        """
+        work = self._pass(as_of, dry_run=False)
+        began, started_at = self.clock.monotonic(), self.clock.now()
+        try:
+            async with aclosing(work.outcomes(certificates)) as outcomes:
+                yield outcomes
+        finally:
+            await self._log(work, started_at, self.clock.monotonic() - began)
+
+    async def record_renewals(self, certificates: Iterable[PeerMentorCertificate]) -> int:
+        """
+        Note renewed or revoked certificates at once, without waiting for the next run.
+
+        Queued pushes for the earlier end are cancelled, its pending notices
+        cleared, and mentors whom we hid for it shown again.
+
+        Returns:
+            how many pushes were cancelled.
+
+        Raises:
+            UnreadableRecordError: a certificate lacks an id or has no usable end; nothing was changed.
+            RepositoryUnavailableError: the store failed.
+        """
+        now = self.clock.now()
+        reader = TierReader(now, self.policy)
+        ends = latest_ends([read_certificate(each, reader).end for each in certificates])
+        if not ends:
+            return 0
+        cancelled = await self.repository.renew(ends, at=now)
+        problem = await track_ends(self.visibility, ends, at=now)
+        if problem is not None:
+            reason = "The renewals are stored, and who is shown could not be updated."
+            raise RepositoryUnavailableError(reason, advice="Check the registry; the next run updates it.")
+        return cancelled
+
+    async def acknowledge(self, notification_id: str, *, actor: Actor, note: str = "") -> Acknowledged:
+        """
+        Take note of a notice, with one audit row, whoever repeats it.
+
+        The coordinator or chapter admin who was told may; for a mentor's own
+        notice the one who answers for the mentor may.
+
+        Args:
+            notification_id: the notice.
+            actor: who takes note, with the roles held now.
+            note: up to 500 characters.
+
+        Raises:
+            NotAuthorizedError: neither a coordinator nor a chapter admin; nothing was read.
+            NotificationNotFoundError: no such notice, or none that is the actor's to acknowledge.
+            ValueError: the note is too long.
+        """
+        if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
+            action = "acknowledge notices"
+            raise NotAuthorizedError(action)
+        if len(note) > _LONGEST_NOTE:
+            msg = f"a note has at most {_LONGEST_NOTE} characters, not {len(note)}"
+            raise ValueError(msg)
+        notice = await self.repository.notification(notification_id)
+        if notice is None or not await self._answers_for(actor, notice):
+            raise NotificationNotFoundError(notification_id)
+        return await self.repository.acknowledge(
+            AcknowledgementEvent(
+                notification_id=notification_id,
+                mentor_id=notice.mentor_id,
+                certificate_type=notice.certificate_type,
+                tier=notice.tier,
+                acknowledged_by=actor.user_id,
+                acknowledged_at=self.clock.now(),
+                note=note,
+                organization_id=notice.organization_id,
+            )
+        )
+
+    async def _answers_for(self, actor: Actor, notice: CertificateExpiryNotification) -> bool:
+        if notice.organization_id not in {None, actor.organization_id}:
+            return False
+        if notice.audience is not Audience.MENTOR:
+            return notice.recipient_id == actor.user_id
+        if self.recipients is None or actor.user_id == notice.mentor_id:
+            return False
+        answer = await self.recipients.resolve([notice.mentor_id])
+        found = answer.get(notice.mentor_id)
+        return found is not None and actor.user_id in {found.coordinator_id, *found.chapter_admin_ids}
+
+    def _pass(self, as_of: datetime | None, *, dry_run: bool) -> Pass:
+        moment = as_of or self.clock.now()
+        check_aware(moment, name="as_of")
+        reader = TierReader(moment.astimezone(UTC), self.policy)
+        return Pass(
+            drafter=Drafter(reader=reader, messages=self.messages, enrollment=self.enrollment),
+            write=self.repository.weigh if dry_run else self.repository.record,
+            dry_run=dry_run,
+            recipients=self.recipients,
+            visibility=self.visibility,
+            clock=self.clock,
+            settings=self.settings,
+        )
+
+    async def _log(self, work: Pass, started_at: datetime, duration: float) -> None:
+        """
+        Add the run to the store's log, whatever came of it; its failure is logged and no more.
+        """
+        result = work.tally.result()
+        run = RunRecord(
+            run_id=_run_id(work.as_of, started_at),
+            as_of=work.as_of,
+            started_at=started_at,
+            duration=duration,
+            by_tier={tier.value: count for tier, count in result.by_tier.items()},
+            processed=result.processed,
+            created=result.created,
+            skipped=result.skipped,
+            failed=result.failed,
+            error_codes=dict(work.tally.error_codes),
+        )
+        try:
+            await self.repository.log_run(run)
+        except OrchestrationError as error:
+            _log.error("a run could not be logged: %s", error)
+        _log.info(
+            "a run is done",
+            extra={
+                "certificates": run.processed,
+                "notices_created": run.created,
+                "certificates_failed": run.failed,
+            },
+        )
+
+
+def _run_id(as_of: datetime, started_at: datetime) -> str:
+    """
+    Return an id that no other run has: of two at one moment the process or the number differs.
+    """
+    name = f"{as_of.isoformat()} {started_at.isoformat()} {os.getpid()} {next(_numbers)}"
+    return str(uuid.uuid5(_RUNS, name))

@@ -1,0 +1,252 @@
+"""
+What a host implements for notification. The docstrings are law.
+
+Every port speaks this library's values only and may raise
+`RepositoryUnavailableError` where it stands on a store. Any number of tasks
+and processes may call it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from proxy_orchestration.notification.notices import (
+    CertificateExpiryNotification,
+    PushMessage,
+    PushOutcome,
+    PushState,
+)
+from proxy_orchestration.notification.records import (
+    Acknowledged,
+    AcknowledgementEvent,
+    CertificateEnd,
+    DraftFate,
+    Eligibility,
+    LeasedPush,
+    MentorRecipients,
+    NoticeChunk,
+    PushCompletion,
+    PushTarget,
+)
+from proxy_orchestration.notification.results import RunRecord
+
+
+class NoticeBook(Protocol):
+    """
+    Notices, their guard, and the log of runs.
+    """
+
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        """
+        Write what the chunk's drafts tell, and answer each in order; all or nothing.
+
+        For each draft: where the store knows a later end of that mentor and
+        type, it is STALE. Where the mentor's notice of that key exists, it is
+        a DUPLICATE. Else the guard is taken, by one conditional upsert of a
+        row per mentor and type in `as_of` time: where less than `guard` went
+        by since its last notice, the draft is DEFERRED and nothing of it is
+        written; exactly `guard` passes. Else notice and push are inserted,
+        and it is CREATED. Of two calls at once with one key one creates.
+
+        The others' notices are inserted unless they exist, for CREATED and
+        DUPLICATE drafts, so that a later run completes what an earlier one
+        could not tell. Each new one of a coordinator or chapter admin makes
+        sure that the recipient's digest of `digest_date` is in the outbox,
+        once; it opens a digest of that day that was sent already no more.
+
+        Queued messages of a mentor and type for an earlier end than `ends`
+        says are cancelled, and so are all of a revoked one.
+
+        A constant number of statements, whatever the chunk's size. Rows are
+        written in the order of their keys, so that overlapping runs do not
+        block each other for ever.
+        """
+        ...
+
+    async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        """
+        Return what `record` would answer now, and write nothing.
+        """
+        ...
+
+    async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
+        """
+        Note that these certificates have new ends, or are revoked, all or nothing.
+
+        Queued messages for an earlier end are cancelled and pending notices
+        for one are CLEARED. Returns how many messages were cancelled.
+        """
+        ...
+
+    async def notifications_for(
+        self, recipient_id: str, /, *, unacknowledged_only: bool = False
+    ) -> Sequence[CertificateExpiryNotification]:
+        """
+        Return a recipient's notices, oldest first; unacknowledged ones are those that are PENDING.
+        """
+        ...
+
+    async def notification(self, notification_id: str, /) -> CertificateExpiryNotification | None:
+        """
+        Return a notice, or `None`.
+        """
+        ...
+
+    async def acknowledge(self, event: AcknowledgementEvent, /) -> Acknowledged:
+        """
+        Mark the notice and write its one audit row, all or nothing; a repetition changes nothing.
+
+        Of two calls at once one is NOW. A notice that is not there, or was
+        cleared, is BEFORE.
+        """
+        ...
+
+    async def acknowledgements(
+        self, organization_id: str | None, /, *, limit: int
+    ) -> Sequence[AcknowledgementEvent]:
+        """
+        Return the newest audit rows of an organization, newest first.
+        """
+        ...
+
+    async def log_run(self, run: RunRecord, /) -> None:
+        """
+        Add a run to the log. Once per `run_id`.
+        """
+        ...
+
+
+class PushOutbox(Protocol):
+    """
+    Messages that wait to be sent.
+
+    Due times and ends are in the caller's time; leases live on the store's
+    own clock, a lease of 0 seconds is over at once.
+    """
+
+    async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
+        """
+        Lease messages that are due, those due first first, and count the attempt.
+
+        Due is: QUEUED with a due time not after `now`, or LEASED under a lease
+        that is over. Of two callers at once only one gets a message. A dead
+        one keeps no other waiting.
+        """
+        ...
+
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        """
+        Store how the attempts ended, all or nothing; return how many leases still held.
+
+        A completion under an old token, or of a message that was cancelled
+        meanwhile and is to be sent again, changes nothing.
+        """
+        ...
+
+    async def push_wait(self, *, now: datetime) -> float | None:
+        """
+        Return the seconds until a message is due; 0 if one is, `None` without any.
+        """
+        ...
+
+    async def replay_dead(self, message_ids: Collection[str] | None, /, *, now: datetime) -> int:
+        """
+        Queue dead messages again, these or all, with no attempt counted; return how many.
+        """
+        ...
+
+    async def count_pushes(self) -> Mapping[PushState, int]:
+        """
+        Return the messages by state; states without any are absent.
+        """
+        ...
+
+
+class NotificationRepository(NoticeBook, PushOutbox, Protocol):
+    """
+    All that notification stores.
+    """
+
+
+class RecipientDirectory(Protocol):
+    """
+    Knows who answers for a mentor.
+    """
+
+    async def resolve(self, mentor_ids: Collection[str], /) -> Mapping[str, MentorRecipients]:
+        """
+        Return the recipients of these mentors; a mentor who is absent has none. Asked once per chunk.
+        """
+        ...
+
+
+class PushSender(Protocol):
+    """
+    Delivers messages to devices.
+    """
+
+    async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
+        """
+        Send each, and answer each, in any order, one outcome per message.
+
+        A message without an answer, and all of them after an exception, are
+        sent again later under the same message id and collapse key.
+        """
+        ...
+
+
+class PushTargetDirectory(Protocol):
+    """
+    Knows the devices of recipients.
+    """
+
+    async def targets_of(self, recipient_ids: Collection[str], /) -> Mapping[str, Sequence[PushTarget]]:
+        """
+        Return the devices of these recipients; who is absent has none.
+        """
+        ...
+
+    async def prune(self, recipient_id: str, target: PushTarget, /) -> None:
+        """
+        Forget a device that the provider does not know any more, unless it told its address since.
+        """
+        ...
+
+
+class PushEligibility(Protocol):
+    """
+    Knows who wants no pushes.
+    """
+
+    async def check(self, recipient_ids: Collection[str], /) -> Mapping[str, Eligibility]:
+        """
+        Return how these recipients want it; who is absent wants pushes at any hour.
+        """
+        ...
+
+
+class VisibilityRegistry(Protocol):
+    """
+    Hides mentors whose certificates are lapsed from lists of mentors.
+    """
+
+    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
+        """
+        Note these ends; suppress every mentor whose certificate has ended at that moment, all or nothing.
+
+        A suppressed mentor keeps the previous status, for the day of renewal.
+        What is suppressed already stays as it is. A later end than the one
+        that suppressed restores the mentor, where we suppressed and no other
+        type of that mentor has ended. Returns how many were newly suppressed.
+        """
+        ...
+
+    async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
+        """
+        Return those of the mentors who are not to be shown at that moment.
+
+        Compares the ends themselves with `at`, so that a late run hides nobody late.
+        """
+        ...

@@ -1,0 +1,147 @@
+"""
+Who is told besides the mentor: the coordinator, or the chapter admins where there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+import attrs
+
+from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
+from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.ports import RecipientDirectory
+from proxy_orchestration.notification.records import MentorRecipients
+from proxy_orchestration.notification.results import RecordProblem
+
+MISSING_COORDINATOR: Final[str] = "missing_coordinator_assignment"
+"""
+A mentor has no coordinator; chapter admins are told instead.
+"""
+
+RECIPIENTS_UNKNOWN: Final[str] = "recipients_unknown"
+"""
+The directory failed, or its answer about a mentor made no sense; only the mentor is told.
+"""
+
+EMPTY_RECIPIENT: Final[str] = "empty_recipient_id"
+"""
+The directory named somebody without an id; nobody can be told under it.
+"""
+
+_log = logging.getLogger(__name__)
+
+
+class Recipient(NamedTuple):
+    """
+    Somebody who is told, and in which capacity.
+    """
+
+    audience: Audience
+    recipient_id: str
+
+
+@attrs.frozen(kw_only=True)
+class Recipients:
+    """
+    Who is told about the mentors of a chunk, besides themselves.
+
+    Attributes:
+        others: by mentor, each recipient once, in an order that does not change;
+            mentors without any are absent.
+        problems: what somebody should mend, for the data-quality report.
+    """
+
+    others: Mapping[str, tuple[Recipient, ...]] = attrs.field(factory=dict)
+    problems: tuple[RecordProblem, ...] = ()
+
+    def of(self, mentor_id: str) -> tuple[Recipient, ...]:
+        """
+        Return who is told about that mentor.
+        """
+        return self.others.get(mentor_id, ())
+
+
+async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Collection[str]) -> Recipients:
+    """
+    Ask the directory once about these mentors, and return who is told.
+
+    A directory that fails stops nothing: the mentors are told, a later run
+    tells the others. Without a directory nobody else is told.
+    """
+    mentors = tuple(dict.fromkeys(mentor_ids))
+    if directory is None or not mentors:
+        return Recipients()
+    try:
+        answer = _checked(await directory.resolve(mentors))
+    except BaseException as error:
+        if not comes_from_callee(error) or is_being_cancelled():
+            raise
+        _log.error(
+            "%s: the directory failed; only the mentors are told",
+            RECIPIENTS_UNKNOWN,
+            extra={"error": type(error).__name__, "mentors": len(mentors)},
+        )
+        return Recipients(problems=tuple(RecordProblem(mentor, RECIPIENTS_UNKNOWN) for mentor in mentors))
+    return choose_recipients(mentors, answer)
+
+
+def choose_recipients(mentor_ids: Collection[str], answer: Mapping[str, object]) -> Recipients:
+    """
+    Return who is told by a directory's answer; its entries may be of any kind.
+    """
+    others: dict[str, tuple[Recipient, ...]] = {}
+    problems: list[RecordProblem] = []
+    for mentor_id in mentor_ids:
+        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()))
+        if told:
+            others[mentor_id] = told
+        for code in codes:
+            _report(mentor_id, code)
+            problems.append(RecordProblem(mentor_id, code))
+    return Recipients(others=others, problems=tuple(problems))
+
+
+def _checked(answer: object) -> Mapping[str, object]:
+    if not isinstance(answer, Mapping):
+        msg = "a RecipientDirectory answers with a mapping from mentor ids to MentorRecipients"
+        raise TypeError(msg)
+    return dict(answer)
+
+
+def _told(mentor_id: str, entry: object) -> tuple[tuple[Recipient, ...], tuple[str, ...]]:
+    """
+    Return who is told about one mentor, and what is wrong with the entry.
+    """
+    if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
+        return (), (RECIPIENTS_UNKNOWN,)
+    named = [entry.coordinator_id] if entry.coordinator_id is not None else []
+    coordinators = [each for each in named if each.strip()]
+    audience, candidates = Audience.COORDINATOR, coordinators
+    codes: tuple[str, ...] = ()
+    if not coordinators:
+        audience, candidates = Audience.CHAPTER_ADMIN, list(entry.chapter_admin_ids)
+        named += candidates
+        codes = (MISSING_COORDINATOR,)
+    if any(not each.strip() for each in named):
+        codes += (EMPTY_RECIPIENT,)
+    told = sorted({each for each in candidates if each.strip() and each != mentor_id})
+    return tuple(Recipient(audience, each) for each in told), codes
+
+
+def _has_ids(entry: MentorRecipients) -> bool:
+    """
+    Tell whether the entry's ids are texts, and its admins a collection of them.
+    """
+    coordinator: object = entry.coordinator_id
+    admins: object = entry.chapter_admin_ids
+    if isinstance(admins, str) or not isinstance(admins, Collection):
+        return False
+    return isinstance(coordinator, str | None) and all(isinstance(each, str) for each in admins)
+
+
+def _report(mentor_id: str, code: str) -> None:
+    level = logging.ERROR if code == RECIPIENTS_UNKNOWN else logging.WARNING
+    _log.log(level, code, extra={"mentor_id": mentor_id})

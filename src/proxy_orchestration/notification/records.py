@@ -1,0 +1,222 @@
+"""
+What an orchestrator, a dispatcher and a store say to each other. Immutable, no I/O.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+
+import attrs
+
+from proxy_orchestration.notification.notices import (
+    CertificateExpiryNotification,
+    NoticeKey,
+    PushMessage,
+    PushState,
+)
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+
+
+@attrs.frozen(kw_only=True)
+class CertificateEnd:
+    """
+    When a mentor's certificate of one type ends, as known now.
+
+    Attributes:
+        mentor_id: the mentor.
+        certificate_type: as `type_code` spells it.
+        ends_at: the moment from which on it is not valid, aware and in UTC; `None`
+            for a revoked one, which ends whatever was to be told about it.
+    """
+
+    mentor_id: str
+    certificate_type: str
+    ends_at: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class NoticeDraft:
+    """
+    What one certificate is to tell.
+
+    Attributes:
+        notice: the mentor's own.
+        push: its message, or `None` where none is to be sent.
+        others: the same for a coordinator or chapter admins.
+        ends_at: the moment from which on the certificate is not valid; aware, UTC.
+        earlier: the keys that the mentor's notices of earlier tiers would have.
+    """
+
+    notice: CertificateExpiryNotification
+    push: PushMessage | None
+    others: tuple[CertificateExpiryNotification, ...] = ()
+    ends_at: datetime
+    earlier: tuple[NoticeKey, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class NoticeChunk:
+    """
+    One write of a run, all or nothing.
+
+    Attributes:
+        as_of: the run's moment; aware, UTC.
+        guard: how long after a notice the same mentor and type get no other.
+        digest_date: the run's calendar day, which a coordinator's digest is for.
+        digest_expires_at: when a digest of that day is too late; aware, UTC.
+        drafts: at most one for each mentor and type.
+        ends: the latest end of each mentor and type that the chunk speaks of, drafts
+            included: what is queued for an earlier end is cancelled.
+    """
+
+    as_of: datetime
+    guard: timedelta
+    digest_date: date
+    digest_expires_at: datetime
+    drafts: tuple[NoticeDraft, ...]
+    ends: tuple[CertificateEnd, ...] = ()
+
+
+class DraftState(enum.Enum):
+    """
+    What a store made of one draft.
+    """
+
+    CREATED = "created"  # the mentor's notice is new
+    DUPLICATE = "duplicate"  # it exists
+    DEFERRED = "deferred"  # the guard does not let it pass; its key is not consumed
+    STALE = "stale"  # a later end of that mentor's certificate is known
+
+
+@attrs.frozen(kw_only=True)
+class DraftFate:
+    """
+    What a store made of one draft.
+
+    Attributes:
+        state: the mentor's notice.
+        missed: tiers of `earlier` without a notice, for a created one.
+        others: how many of the other recipients' notices are new.
+    """
+
+    state: DraftState
+    missed: tuple[NotificationThresholdTier, ...] = ()
+    others: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class LeasedPush:
+    """
+    A message that a dispatcher holds.
+
+    Attributes:
+        message: what to send; of a digest without a text, which is made of `digest`.
+        token: proves the lease; a completion under an older one changes nothing.
+        attempts: how often it was claimed, this time included.
+        digest: for a coordinator's digest, the day's notices of that recipient by
+            tier, as they are now; `None` for any other message.
+    """
+
+    message: PushMessage
+    token: int
+    attempts: int
+    digest: Mapping[NotificationThresholdTier, int] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PushCompletion:
+    """
+    How an attempt to send ended.
+
+    Attributes:
+        message_id, token: of the lease.
+        state: SENT, DEAD, CANCELLED, EXPIRED, or QUEUED for another attempt.
+        due_at: when that is; aware, UTC.
+        code: why, `snake_case`; empty where there is nothing to say.
+        counted: false gives the attempt back.
+    """
+
+    message_id: str
+    token: int
+    state: PushState
+    due_at: datetime | None = None
+    code: str = ""
+    counted: bool = True
+
+
+class Acknowledged(enum.Enum):
+    """
+    What an acknowledgement found.
+    """
+
+    NOW = "now"
+    BEFORE = "before"  # somebody had acknowledged it; nothing changed
+
+
+@attrs.frozen(kw_only=True)
+class AcknowledgementEvent:
+    """
+    The one audit row of an acknowledgement.
+
+    Attributes:
+        notification_id, mentor_id, certificate_type, tier: the notice.
+        acknowledged_by, acknowledged_at, note: who, when, and in what words.
+        organization_id: the mentor's organization, or `None`.
+    """
+
+    notification_id: str
+    mentor_id: str
+    certificate_type: str
+    tier: NotificationThresholdTier
+    acknowledged_by: str
+    acknowledged_at: datetime
+    note: str = attrs.field(default="", repr=False)
+    organization_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class MentorRecipients:
+    """
+    Who is told about a mentor besides the mentor.
+
+    Attributes:
+        coordinator_id: the one assigned coordinator, or `None`.
+        chapter_admin_ids: who stands in where no coordinator is assigned.
+    """
+
+    coordinator_id: str | None = None
+    chapter_admin_ids: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PushTarget:
+    """
+    One device of a recipient.
+
+    Attributes:
+        kind: `fid` (a Firebase installation) or `token` (a registration token).
+        value: the address itself; a secret, never in a repr or a log.
+        platform: for example `android` or `ios`; empty if not known.
+        updated_at: when the device last told its address, or `None`.
+    """
+
+    kind: str
+    value: str = attrs.field(repr=False)
+    platform: str = ""
+    updated_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Eligibility:
+    """
+    Whether and when a recipient wants pushes.
+
+    Attributes:
+        opted_out: wants none; what is queued is cancelled.
+        timezone: IANA name of the recipient's zone, for quiet hours; `None` for the policy's.
+    """
+
+    opted_out: bool = False
+    timezone: str | None = None

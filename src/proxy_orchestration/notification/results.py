@@ -1,0 +1,166 @@
+"""
+What a run, a plan and a dispatch report.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from proxy_orchestration.notification.notices import NoticeKey
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+
+
+class RecordState(enum.Enum):
+    """
+    How one certificate ended in a run.
+    """
+
+    CREATED = "created"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class SkipReason(enum.Enum):
+    """
+    Why a certificate led to no notice.
+    """
+
+    DUPLICATE = "duplicate"  # its notice of this window exists
+    DEFERRED = "deferred"  # another notice went out too short a time ago; a later run tells
+    NOT_DUE = "not_due"  # far from its end
+    SUPERSEDED = "superseded"  # the same mentor has a later one of the type
+    REVOKED = "revoked"  # taken away
+    STALE = "stale"  # a later run, or a later state of this certificate, went before
+
+
+@attrs.frozen(kw_only=True)
+class RecordOutcome:
+    """
+    What one certificate led to; holds no personal data.
+
+    Attributes:
+        certificate_id, mentor_id, certificate_type: which one.
+        tier: the tier it is in, `None` where it is in none or could not be read.
+        state: how it ended.
+        reason: why it was skipped.
+        code: why it failed, `snake_case`; empty otherwise.
+        queued: push messages queued for the mentor with it.
+    """
+
+    certificate_id: str
+    mentor_id: str
+    certificate_type: str
+    tier: NotificationThresholdTier | None
+    state: RecordState
+    reason: SkipReason | None = None
+    code: str = ""
+    queued: int = 0
+
+
+@attrs.frozen
+class RecordProblem:
+    """
+    A record that failed, or data that somebody should mend.
+
+    Attributes:
+        mentor_id: the mentor; empty where the record had none.
+        code: what is wrong, `snake_case`.
+    """
+
+    mentor_id: str
+    code: str
+
+
+@attrs.frozen(kw_only=True)
+class OrchestrationResult:
+    """
+    What a run did; `processed` is the sum of created, skipped and failed.
+
+    Attributes:
+        processed: certificates read.
+        created: those that led to a mentor's notice now.
+        skipped: those that rightly led to none.
+        queued: push messages of created mentor notices.
+        failed: those that could not be dealt with; a later run does.
+        by_tier: created by tier; tiers without any are absent.
+        skipped_by_reason: skipped by reason; reasons without any are absent.
+        missed_tiers: tiers that passed without a notice of theirs, among created ones.
+        failures: one for each failed certificate, at most `NotificationSettings.most_problems`.
+        data_quality: what somebody should mend, the same bound.
+    """
+
+    processed: int
+    created: int
+    skipped: int
+    queued: int
+    failed: int
+    by_tier: Mapping[NotificationThresholdTier, int]
+    skipped_by_reason: Mapping[SkipReason, int]
+    missed_tiers: Mapping[NotificationThresholdTier, int]
+    failures: tuple[RecordProblem, ...]
+    data_quality: tuple[RecordProblem, ...]
+
+
+@attrs.frozen(kw_only=True)
+class NotificationPlan:
+    """
+    What a run would do; nothing was written.
+
+    Attributes:
+        result: the counts as a run would report them.
+        notices: the keys of the notices that it would write, at most
+            `NotificationSettings.most_planned`.
+    """
+
+    result: OrchestrationResult
+    notices: tuple[NoticeKey, ...]
+
+
+@attrs.frozen(kw_only=True)
+class RunRecord:
+    """
+    One run in the store's log.
+
+    Attributes:
+        run_id: its id.
+        as_of: the moment it ran for.
+        started_at, duration: by the orchestrator's clock; seconds.
+        by_tier: created notices by tier value.
+        processed, created, skipped, failed: as in the result.
+        error_codes: failures by code.
+    """
+
+    run_id: str
+    as_of: datetime
+    started_at: datetime
+    duration: float
+    by_tier: Mapping[str, int]
+    processed: int
+    created: int
+    skipped: int
+    failed: int
+    error_codes: Mapping[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class DispatchResult:
+    """
+    What a dispatcher did with the outbox.
+
+    Attributes:
+        sent: taken by the provider.
+        retried: put back for another attempt.
+        dead: given up.
+        cancelled: renewed, revoked or opted out since.
+        expired: too late to be sent.
+    """
+
+    sent: int = 0
+    retried: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    expired: int = 0

@@ -1,0 +1,95 @@
+"""
+How a host tunes notification.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+import attrs
+
+from proxy_orchestration._backoff import RetryPolicy
+from proxy_orchestration._validators import is_positive, is_positive_count
+from proxy_orchestration.notification.tiers import zone
+
+
+@attrs.frozen(kw_only=True)
+class NotificationSettings:
+    """
+    Limits of a run.
+
+    Attributes:
+        chunk_size: certificates per write.
+        most_problems: failures and data-quality entries that a result lists.
+        most_planned: keys that a plan lists.
+        neighbour_timeout: seconds that the recipient directory and the visibility
+            registry may take for a chunk.
+    """
+
+    chunk_size: int = attrs.field(default=500, validator=is_positive_count)
+    most_problems: int = attrs.field(default=1000, validator=is_positive_count)
+    most_planned: int = attrs.field(default=10_000, validator=is_positive_count)
+    neighbour_timeout: float = attrs.field(default=30.0, validator=is_positive)
+
+
+@attrs.frozen(kw_only=True)
+class QuietHours:
+    """
+    Hours of a recipient's day in which nothing is pushed; they may pass midnight.
+
+    Attributes:
+        start: the first quiet minute.
+        end: the first minute that is not quiet any more.
+        timezone: IANA name of the zone of recipients whose own is not known.
+    """
+
+    start: time
+    end: time
+    timezone: str = "UTC"
+
+    def over_at(self, moment: datetime, timezone: str | None) -> datetime | None:
+        """
+        Return when the quiet is over, in UTC, if it is quiet at that moment in that zone; `None` if not.
+
+        An unknown zone counts as this policy's own.
+        """
+        local = moment.astimezone(_zone_or(timezone, self.timezone))
+        minute = local.time()
+        if self.start <= self.end:
+            if not self.start <= minute < self.end:
+                return None
+        elif self.end <= minute < self.start:
+            return None
+        end = datetime.combine(local.date(), self.end, tzinfo=local.tzinfo)
+        return (end if end > local else end + timedelta(days=1)).astimezone(UTC)
+
+
+def _zone_or(name: str | None, default: str) -> tzinfo:
+    try:
+        return zone(name or default)
+    except ValueError:
+        return zone(default)
+
+
+@attrs.frozen(kw_only=True)
+class DispatchSettings:
+    """
+    Limits and times of a dispatcher; all times in seconds.
+
+    Attributes:
+        batch_size: messages claimed and handed to the sender at once.
+        hold: for how long a claimed message is leased.
+        send_timeout: after this long a sender is cut, and its messages are sent again later.
+        retry: attempts that count, and the backoff between them.
+        poll_interval: how often `serve` looks for messages that another process queued.
+        quiet_hours: `None` for none.
+    """
+
+    batch_size: int = attrs.field(default=100, validator=is_positive_count)
+    hold: float = attrs.field(default=120.0, validator=is_positive)
+    send_timeout: float = attrs.field(default=60.0, validator=is_positive)
+    retry: RetryPolicy = attrs.field(
+        factory=lambda: RetryPolicy(max_attempts=8, initial=10.0, multiplier=2.0, max_delay=3600.0)
+    )
+    poll_interval: float = attrs.field(default=5.0, validator=is_positive)
+    quiet_hours: QuietHours | None = None

@@ -1,0 +1,256 @@
+"""
+How close a certificate is to its end, in calendar days of a zone. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from proxy_orchestration._validators import is_not_negative
+from proxy_orchestration.notification.certificates import Expiry
+
+_FIRST: Final = date.min.toordinal()
+_LAST: Final = date.max.toordinal()
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT: Final = timedelta(microseconds=1)
+
+
+class NotificationThresholdTier(enum.Enum):
+    """
+    How close to its end a certificate is; later members are closer.
+    """
+
+    ADVANCE_60 = "advance_60"  # 31 to 60 days left
+    WARNING_30 = "warning_30"  # 8 to 30 days left
+    URGENT_7 = "urgent_7"  # today or up to 7 days left
+    LAPSED = "lapsed"  # past its end
+
+
+class WindowPolicy(enum.Enum):
+    """
+    How often a tier's notice may be sent.
+    """
+
+    ONCE_PER_TIER = "once_per_tier"  # one window for the whole tier
+    DAILY = "daily"  # one window for each day of a run
+
+
+def zone(name: str) -> tzinfo:
+    """
+    Return the zone of that IANA name, for example `Europe/Oslo`.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        msg = f"{name!r} is no time zone; give an IANA name such as Europe/Oslo"
+        raise ValueError(msg) from error
+
+
+def _zone(value: tzinfo | str) -> tzinfo:
+    return zone(value) if isinstance(value, str) else value
+
+
+def _is_zone(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tzinfo):
+        msg = f"timezone must be an IANA name or a tzinfo, not {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def _thresholds(_instance: object, _attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+    whole = all(isinstance(days, int) and not isinstance(days, bool) for days in value)
+    if not whole or len(value) != 3 or not value[0] > value[1] > value[2] >= 0:  # noqa: PLR2004 - tiers before the end
+        msg = f"thresholds are three whole numbers of days, each smaller than the one before, not {value!r}"
+        raise ValueError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class ExpiryPolicy:
+    """
+    When a certificate's end is told, and how often.
+
+    Attributes:
+        thresholds: days left at which ADVANCE_60, WARNING_30 and URGENT_7 begin.
+        timezone: whose calendar days count; a name or a zone.
+        window: how often a tier's notice may be sent.
+        resend_guard: no second notice to one mentor about one type before that;
+            exactly that much later is allowed.
+        lapsed_push_days: days after the end during which lapsed notices are still pushed.
+    """
+
+    thresholds: tuple[int, int, int] = attrs.field(default=(60, 30, 7), validator=_thresholds)
+    timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_is_zone)
+    window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=WindowPolicy)
+    resend_guard: timedelta = timedelta(hours=20)
+    lapsed_push_days: int = attrs.field(default=30, validator=is_not_negative)
+
+
+def check_aware(moment: datetime, *, name: str) -> None:
+    """
+    Accept a moment that has a zone.
+
+    Raises:
+        ValueError: it is naive.
+    """
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        msg = f"{name} must be an aware datetime: give it a time zone"
+        raise ValueError(msg)
+
+
+def day_of(moment: datetime, timezone: tzinfo) -> date:
+    """
+    Return the zone's calendar day at that moment.
+
+    A moment at the very end of the calendar, as registers keep for "never",
+    has the calendar's own first or last day where the zone would pass it.
+
+    Raises:
+        ValueError: the moment is naive.
+    """
+    check_aware(moment, name="a moment")
+    try:
+        return moment.astimezone(timezone).date()
+    except OverflowError:
+        return moment.date()
+
+
+def _shifted(day: date, days: int) -> date:
+    ordinal = min(max(day.toordinal() + days, _FIRST), _LAST)
+    return date.fromordinal(ordinal)
+
+
+def last_valid_day(expires: Expiry, timezone: tzinfo) -> date:
+    """
+    Return the last calendar day of the zone on which the certificate is valid at some moment.
+
+    Raises:
+        ValueError: the expiry is a naive datetime.
+    """
+    if not isinstance(expires, datetime):
+        return expires
+    check_aware(expires, name="expires")
+    try:
+        before = expires.astimezone(UTC) - _INSTANT
+    except OverflowError:
+        return expires.date()
+    return day_of(before, timezone)
+
+
+def first_lapsed_day(expires: Expiry, timezone: tzinfo) -> date:
+    """
+    Return the first calendar day of the zone on which the certificate is lapsed at some moment.
+
+    Raises:
+        ValueError: the expiry is a naive datetime.
+    """
+    if isinstance(expires, datetime):
+        check_aware(expires, name="expires")
+        return day_of(expires, timezone)
+    return _shifted(expires, 1)
+
+
+def end_of(expires: Expiry, timezone: tzinfo) -> datetime:
+    """
+    Return the moment from which on the certificate is not valid, in UTC.
+
+    For a date it is the next midnight of the zone; where a clock change skips
+    midnight, the moment of the change.
+
+    Raises:
+        ValueError: the expiry is a naive datetime.
+    """
+    if isinstance(expires, datetime):
+        check_aware(expires, name="expires")
+        moment = expires
+    else:
+        moment = datetime.combine(_shifted(expires, 1), time(), tzinfo=timezone)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment.replace(tzinfo=UTC)
+
+
+def days_left(expires: Expiry, *, as_of: datetime, policy: ExpiryPolicy) -> int:
+    """
+    Return the calendar days from that moment's day to the last valid day; 0 on the last day.
+
+    Raises:
+        ValueError: `as_of` or `expires` is a naive datetime.
+    """
+    check_aware(as_of, name="as_of")
+    return (last_valid_day(expires, policy.timezone) - day_of(as_of, policy.timezone)).days
+
+
+def has_lapsed(expires: Expiry, *, as_of: datetime, policy: ExpiryPolicy) -> bool:
+    """
+    Tell whether the certificate is past its end at that moment.
+
+    Raises:
+        ValueError: `as_of` or `expires` is a naive datetime.
+    """
+    check_aware(as_of, name="as_of")
+    if isinstance(expires, datetime):
+        check_aware(expires, name="expires")
+        # Two moments of one zone object compare by the wall, which an autumn night shows twice.
+        return (as_of - _EPOCH) >= (expires - _EPOCH)
+    return day_of(as_of, policy.timezone) > expires
+
+
+def classify(
+    expires: Expiry, *, as_of: datetime, policy: ExpiryPolicy | None = None
+) -> NotificationThresholdTier | None:
+    """
+    Return the tier that a certificate is in at that moment; `None` while it is far from its end.
+
+    Raises:
+        ValueError: `as_of` or `expires` is a naive datetime.
+    """
+    policy = policy or ExpiryPolicy()
+    if has_lapsed(expires, as_of=as_of, policy=policy):
+        return NotificationThresholdTier.LAPSED
+    return tier_before_end(days_left(expires, as_of=as_of, policy=policy), policy)
+
+
+def tier_before_end(left: int, policy: ExpiryPolicy) -> NotificationThresholdTier | None:
+    """
+    Return the tier of a certificate that is valid for that many days after today.
+    """
+    advance, warning, urgent = policy.thresholds
+    if left > advance:
+        return None
+    if left > warning:
+        return NotificationThresholdTier.ADVANCE_60
+    return NotificationThresholdTier.WARNING_30 if left > urgent else NotificationThresholdTier.URGENT_7
+
+
+def tier_start(expires: Expiry, tier: NotificationThresholdTier, *, policy: ExpiryPolicy) -> date:
+    """
+    Return the day on which the certificate enters the tier, whatever day it is now.
+    """
+    if tier is NotificationThresholdTier.LAPSED:
+        return first_lapsed_day(expires, policy.timezone)
+    before = dict(zip(NotificationThresholdTier, policy.thresholds, strict=False))[tier]
+    return _shifted(last_valid_day(expires, policy.timezone), -before)
+
+
+def window_start(
+    expires: Expiry, tier: NotificationThresholdTier, *, as_of: datetime, policy: ExpiryPolicy | None = None
+) -> date:
+    """
+    Return the first day of the window in which the tier's notice is sent at most once.
+
+    Once per tier it is the day the certificate enters the tier, a pure
+    function of expiry and tier; daily it is the day of the run.
+    """
+    policy = policy or ExpiryPolicy()
+    if policy.window is WindowPolicy.DAILY:
+        check_aware(as_of, name="as_of")
+        return day_of(as_of, policy.timezone)
+    return tier_start(expires, tier, policy=policy)

@@ -1,0 +1,85 @@
+"""
+Hiding mentors whose certificates are lapsed, whatever became of their notices.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, tzinfo
+
+from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
+from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
+from proxy_orchestration.notification.ports import VisibilityRegistry
+from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.results import RecordProblem
+from proxy_orchestration.notification.tiers import end_of
+
+_log = logging.getLogger(__name__)
+
+
+def certificate_end(certificate: PeerMentorCertificate, timezone: tzinfo) -> CertificateEnd:
+    """
+    Return when that certificate ends; a date ends with its day in the zone.
+
+    Raises:
+        ValueError: its expiry is a naive datetime.
+    """
+    return CertificateEnd(
+        mentor_id=certificate.mentor_id,
+        certificate_type=type_code(certificate.certificate_type),
+        ends_at=None if certificate.revoked else end_of(certificate.expires, timezone),
+    )
+
+
+def latest_ends(ends: Iterable[CertificateEnd]) -> tuple[CertificateEnd, ...]:
+    """
+    Return one end for each mentor and type, the latest, in the order in which they first came.
+
+    A revoked one stands only where there is no other.
+    """
+    latest: dict[tuple[str, str], CertificateEnd] = {}
+    for end in ends:
+        known = latest.setdefault((end.mentor_id, end.certificate_type), end)
+        if end.ends_at is not None and (known.ends_at is None or end.ends_at > known.ends_at):
+            latest[end.mentor_id, end.certificate_type] = end
+    return tuple(latest.values())
+
+
+def is_hidden(ends: Iterable[CertificateEnd], *, at: datetime) -> bool:
+    """
+    Tell whether a mentor with these ends is not to be shown at that moment: one of them is over.
+
+    Compares the moments themselves, so that a late run hides nobody late. A
+    revocation has no moment and hides nobody.
+    """
+    return any(end.ends_at is not None and end.ends_at <= at for end in ends)
+
+
+async def track_ends(
+    registry: VisibilityRegistry | None,
+    ends: Sequence[CertificateEnd],
+    *,
+    at: datetime,
+    dry_run: bool = False,
+) -> RecordProblem | None:
+    """
+    Let the registry suppress and restore by these ends; return what went wrong, if anything.
+
+    A registry that fails stops nothing: the next run tracks the same ends. A
+    dry run asks it nothing. Revocations are not tracked.
+    """
+    known = tuple(end for end in ends if end.ends_at is not None)
+    if registry is None or dry_run or not known:
+        return None
+    try:
+        suppressed = await registry.track(known, at=at)
+    except BaseException as error:
+        if not comes_from_callee(error) or is_being_cancelled():
+            raise
+        _log.error(
+            "visibility could not be updated; the next run does", extra={"error": type(error).__name__}
+        )
+        return RecordProblem("", "visibility_unknown")
+    _log.info("visibility is up to date", extra={"tracked": len(known), "suppressed": suppressed})
+    return None

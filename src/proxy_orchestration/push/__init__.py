@@ -1,0 +1,3 @@
+"""
+Where pushes go: one adapter per provider.
+"""

@@ -1,0 +1,296 @@
+"""
+Pushes through Firebase Cloud Messaging, HTTP v1. Needs the extra `fcm`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from ssl import SSLContext
+from types import TracebackType
+from typing import Final, Self
+
+import attrs
+
+from proxy_orchestration._concurrency import open_crew, wait_at_most
+from proxy_orchestration._extras import needs_extra
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
+from proxy_orchestration.notification.ports import PushTargetDirectory
+from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.push.fcm_errors import SHORTEST_WAIT, Action, Answer
+from proxy_orchestration.push.fcm_messages import encode, is_usable, problem_of
+from proxy_orchestration.push.fcm_pacing import Pauses
+from proxy_orchestration.push.fcm_settings import FcmSettings
+from proxy_orchestration.push.fcm_targets import TargetKeeper, told_after
+
+with needs_extra("fcm", "httpx", "h2", "google", needed_by="proxy_orchestration.push.fcm"):
+    import h2 as _h2  # noqa: F401 - httpx looks for it only when a client is made
+    import httpx
+
+    from proxy_orchestration.push.fcm_calls import FcmCalls
+    from proxy_orchestration.push.fcm_credentials import FcmCredentials, FcmCredentialsError
+    from proxy_orchestration.push.fcm_tokens import AccessTokens
+
+__all__ = ["FcmCredentials", "FcmCredentialsError", "FcmPushSender", "FcmSettings"]
+
+_DEAD: Final = {Action.PAYLOAD_INVALID: "payload_invalid", Action.REFUSED: "refused"}
+_PAUSING: Final = frozenset(
+    {Action.QUOTA, Action.UNAUTHENTICATED, Action.CHANNEL_REFUSED, Action.PLATFORM_REFUSED}
+)
+
+_log = logging.getLogger("proxy_orchestration.push.fcm")
+
+
+@attrs.define(eq=False)
+class _Delivery:
+    """
+    One message on its way to one device.
+    """
+
+    message: PushMessage
+    target: PushTarget
+    outcome: PushOutcome | None = None
+
+
+@attrs.define(eq=False, kw_only=True)
+class FcmPushSender:
+    """
+    A `PushSender` for Android, Apple and web devices, for one event loop at a time.
+
+    FCM knows no idempotency: after a time-out, or a crash, a message is sent
+    again. It carries the same collapse key, tag and `apns-collapse-id`, so that
+    a device shows it once, and its id as the data value `push_id`.
+
+    `async with sender:` reads the credentials, so that a missing or malformed
+    key is told at once, and keeps connections from one `send` to the next.
+    Without it each `send` opens its own.
+
+    Args:
+        targets: knows the devices.
+        credentials: where the service account's key is.
+        clock: where time comes from.
+        settings: limits and times.
+    """
+
+    targets: PushTargetDirectory = attrs.field(repr=False)
+    credentials: FcmCredentials = attrs.field(factory=FcmCredentials)
+    clock: Clock = attrs.field(factory=SystemClock)
+    settings: FcmSettings = attrs.field(factory=FcmSettings)
+    _calls: FcmCalls = attrs.field(init=False, repr=False)
+    _pauses: Pauses = attrs.field(init=False, repr=False)
+    _keeper: TargetKeeper = attrs.field(init=False, repr=False)
+    _client: httpx.AsyncClient | None = attrs.field(init=False, default=None, repr=False)
+    _tls: SSLContext | None = attrs.field(init=False, default=None, repr=False)
+    _told: set[tuple[str, NotificationThresholdTier]] = attrs.field(init=False, factory=set, repr=False)
+    _stack: AsyncExitStack = attrs.field(init=False, factory=AsyncExitStack, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        tokens = AccessTokens(credentials=self.credentials, clock=self.clock)
+        self._calls = FcmCalls(tokens=tokens, clock=self.clock, settings=self.settings)
+        self._pauses = Pauses(clock=self.clock, settings=self.settings)
+        self._keeper = TargetKeeper(directory=self.targets, clock=self.clock, settings=self.settings)
+
+    async def __aenter__(self) -> Self:
+        """
+        Check the credentials and keep connections from here on.
+
+        Raises:
+            FcmCredentialsError: there are none, or they are malformed.
+        """
+        await self.credentials.load()
+        self._client = await self._stack.enter_async_context(self._new_client())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client = None
+        await self._stack.aclose()
+
+    async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
+        """
+        Send each to all devices of its recipient; answer each once, in order.
+
+        A message is delivered when at least one device took it. Trouble that no
+        message is to blame for leads to another attempt that does not count.
+        """
+        problems = [problem_of(message) for message in messages]
+        sound = [message for message, problem in zip(messages, problems, strict=True) if not problem]
+        devices = await self._devices_of(sound)
+        deliveries: dict[int, list[_Delivery]] = {}
+        for place, message in enumerate(messages):
+            targets = (devices or {}).get(message.recipient_id, ()) if not problems[place] else ()
+            deliveries[place] = [_Delivery(message, target) for target in dict.fromkeys(targets)]
+        await self._deliver([delivery for each in deliveries.values() for delivery in each])
+        outcomes = [
+            self._outcome(message, problems[place], deliveries[place], known=devices is not None)
+            for place, message in enumerate(messages)
+        ]
+        _report(outcomes)
+        return outcomes
+
+    def _outcome(
+        self, message: PushMessage, problem: str, deliveries: Sequence[_Delivery], *, known: bool
+    ) -> PushOutcome:
+        if problem:
+            return self._dead(message, problem)
+        if not known:
+            return PushOutcome.retry(message, counted=False)
+        return _combined(message, [each.outcome for each in deliveries if each.outcome is not None])
+
+    async def _devices_of(self, messages: Sequence[PushMessage]) -> Mapping[str, Sequence[PushTarget]] | None:
+        """
+        Return the devices by recipient; `None` where the directory does not answer.
+        """
+        answers: list[Mapping[str, Sequence[PushTarget]]] = []
+        recipients = {message.recipient_id for message in messages}
+
+        async def ask() -> None:
+            answers.append(await self.targets.targets_of(recipients))
+
+        code = "targets_timeout"
+        try:
+            if recipients:
+                await wait_at_most(self.clock, self.settings.call_timeout, ask)
+        except Exception as error:  # noqa: BLE001 - a host's directory; the messages are sent another time
+            code = type(error).__name__
+        if recipients and not answers:
+            _log.error("the devices could not be looked up: %s", code, extra={"code": code})
+            return None
+        return answers[0] if answers else {}
+
+    async def _deliver(self, deliveries: Sequence[_Delivery]) -> None:
+        """
+        Call FCM for each, some at a time; each has an outcome afterwards.
+        """
+        if not deliveries:
+            return
+        until = self.clock.monotonic() + self.settings.time_budget
+        queue = iter(deliveries)
+        async with self._connected() as client, open_crew() as crew:
+            if not self._pauses.remaining_for():
+                await self._authorize(client)
+            for _ in range(min(self.settings.max_concurrency, len(deliveries))):
+                crew.start_soon(self._work, client, queue, until)
+
+    async def _authorize(self, client: httpx.AsyncClient) -> None:
+        refusal = await self._calls.authorize(client)
+        if refusal is not None:
+            self._pauses.begin(refusal.action, None, refusal.retry_after)
+
+    async def _work(self, client: httpx.AsyncClient, queue: Iterator[_Delivery], until: float) -> None:
+        for delivery in queue:
+            try:
+                delivery.outcome = self._without_call(delivery, until) or await self._attempt(
+                    client, delivery
+                )
+            except Exception as error:  # noqa: BLE001 - no message's trouble may be another's
+                code = type(error).__name__
+                _log.error("a push could not be sent: %s", code, extra={"code": code})
+                delivery.outcome = PushOutcome.retry(delivery.message, SHORTEST_WAIT)
+
+    def _without_call(self, delivery: _Delivery, until: float) -> PushOutcome | None:
+        """
+        Return how a delivery ends that FCM is not called for, or `None`.
+        """
+        message, target = delivery.message, delivery.target
+        if not is_usable(target):
+            return self._dead(message, "target_invalid")
+        if self._keeper.is_quarantined(target):
+            return PushOutcome.dead(message, "sender_id_mismatch")
+        wait = self._pauses.remaining_for(target)
+        if wait:
+            return PushOutcome.retry(message, wait, counted=False)
+        if self.clock.monotonic() >= until:
+            return PushOutcome.retry(message, counted=False)
+        return None
+
+    async def _attempt(self, client: httpx.AsyncClient, delivery: _Delivery) -> PushOutcome:
+        sent_at = self.clock.now()
+        content = encode(delivery.message, delivery.target, now=sent_at)
+        answer = await self._calls.post(client, content)
+        return await self._settle(delivery, answer, sent_at)
+
+    async def _settle(self, delivery: _Delivery, answer: Answer, sent_at: datetime) -> PushOutcome:
+        message, target, action = delivery.message, delivery.target, answer.action
+        if action is Action.DELIVERED:
+            self._pauses.succeed(target)
+            self._keeper.delivered()
+            return PushOutcome.delivered(message)
+        if action in _DEAD:
+            return self._dead(message, _DEAD[action])
+        if action in _PAUSING:
+            wait = self._pauses.begin(action, target, answer.retry_after)
+            return PushOutcome.retry(message, wait, counted=action is Action.QUOTA)
+        if action is Action.TRANSIENT:
+            return PushOutcome.retry(message, answer.retry_after or SHORTEST_WAIT)
+        return await self._settle_target(delivery, action, sent_at)
+
+    async def _settle_target(self, delivery: _Delivery, action: Action, sent_at: datetime) -> PushOutcome:
+        message, target = delivery.message, delivery.target
+        if action is Action.SENDER_MISMATCH:
+            self._keeper.quarantine(target)
+            return self._dead(message, "sender_id_mismatch")
+        if action is Action.TARGET_INVALID:
+            await self._keeper.suspect(message, target, sent_at=sent_at)
+            return self._dead(message, "target_invalid")
+        if told_after(target, sent_at):
+            return PushOutcome.retry(message, SHORTEST_WAIT)
+        await self._keeper.gone(message, target)
+        return PushOutcome.no_target(message)
+
+    def _dead(self, message: PushMessage, code: str) -> PushOutcome:
+        """
+        Give a message up; said once for each tier, since one text that is wrong is wrong for all.
+        """
+        if (code, message.tier) not in self._told:
+            self._told.add((code, message.tier))
+            _log.error("a push is refused: %s", code, extra={"code": code, "tier": message.tier.value})
+        return PushOutcome.dead(message, code)
+
+    def _new_client(self) -> httpx.AsyncClient:
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context()  # reads the machine's certificates, which takes its time
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        return httpx.AsyncClient(
+            http2=True,
+            verify=self._tls,
+            limits=limits,
+            timeout=None,  # noqa: S113 - calls are cut by the clock, which a test holds in its hand
+        )
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[httpx.AsyncClient]:
+        if self._client is not None:
+            yield self._client
+            return
+        async with self._new_client() as client:
+            yield client
+
+
+def _combined(message: PushMessage, outcomes: Sequence[PushOutcome]) -> PushOutcome:
+    """
+    Return what the devices' outcomes come to: one that took it is enough, one worth an attempt comes next.
+    """
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if PushVerdict.DELIVERED in verdicts:
+        return PushOutcome.delivered(message)
+    again = [outcome for outcome in outcomes if outcome.verdict is PushVerdict.RETRY]
+    if again:
+        after = max((outcome.after or 0.0) for outcome in again) or None
+        return PushOutcome.retry(message, after, counted=any(outcome.counted for outcome in again))
+    dead = [outcome for outcome in outcomes if outcome.verdict is PushVerdict.DEAD]
+    dead.sort(key=lambda outcome: not outcome.code.startswith("payload_"))
+    return dead[0] if dead else PushOutcome.no_target(message)
+
+
+def _report(outcomes: Sequence[PushOutcome]) -> None:
+    if not outcomes:
+        return
+    counts = dict(Counter(outcome.verdict.value for outcome in outcomes))
+    _log.info("pushes sent: %s", counts, extra={"counts": counts})

@@ -1,0 +1,253 @@
+"""
+The memory store of notices.
+
+Every method is atomic because it does not await once it has begun to read.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import attrs
+from anyio.lowlevel import checkpoint
+
+from proxy_orchestration.notification.notices import (
+    Audience,
+    CertificateExpiryNotification,
+    NoticeStatus,
+    PushMessage,
+    notification_id_of,
+)
+from proxy_orchestration.notification.records import (
+    Acknowledged,
+    AcknowledgementEvent,
+    CertificateEnd,
+    DraftFate,
+    DraftState,
+    NoticeChunk,
+    NoticeDraft,
+)
+from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.storage.memory._pushes import (
+    Certificate,
+    MemoryPushOutbox,
+    StoredNotice,
+    StoredPush,
+)
+
+
+@attrs.define(eq=False, slots=False)
+class MemoryNotificationRepository(MemoryPushOutbox):
+    """
+    A `NotificationRepository` that lives as long as this object, for one event loop.
+
+    Attributes:
+        clock: leases end by its `monotonic`.
+    """
+
+    _notices: dict[str, StoredNotice] = attrs.field(init=False, repr=False, factory=dict)
+    _notices_about: dict[Certificate, list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
+    _inboxes: dict[str, list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
+    _ends: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
+    _notified: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
+    _acknowledgements: list[AcknowledgementEvent] = attrs.field(init=False, repr=False, factory=list)
+    _runs: dict[str, RunRecord] = attrs.field(init=False, repr=False, factory=dict)
+
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        """
+        Write what the chunk's drafts tell, and answer each in order.
+        """
+        await checkpoint()
+        fates = self._fates(chunk)
+        self._cancel(chunk.ends)
+        self._note(chunk.ends)
+        for draft, fate in zip(chunk.drafts, fates, strict=True):
+            self._write(draft, fate.state, chunk)
+        return fates
+
+    async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        """
+        Return what `record` would answer now, and write nothing.
+        """
+        await checkpoint()
+        return self._fates(chunk)
+
+    async def renew(
+        self,
+        ends: Sequence[CertificateEnd],
+        /,
+        *,
+        at: datetime,  # noqa: ARG002 - this store keeps no moment of a renewal
+    ) -> int:
+        """
+        Note these ends: cancel messages and clear pending notices for earlier ones.
+        """
+        await checkpoint()
+        cancelled = self._cancel(ends)
+        self._note(ends)
+        for end in ends:
+            self._clear(end)
+        return cancelled
+
+    async def notifications_for(
+        self, recipient_id: str, /, *, unacknowledged_only: bool = False
+    ) -> Sequence[CertificateExpiryNotification]:
+        """
+        Return a recipient's notices, oldest first.
+        """
+        await checkpoint()
+        found = [
+            stored.notice
+            for stored in self._inboxes.get(recipient_id, ())
+            if not unacknowledged_only or stored.notice.status is NoticeStatus.PENDING
+        ]
+        return sorted(found, key=lambda notice: (notice.created_at, notice.notification_id))
+
+    async def notification(self, notification_id: str, /) -> CertificateExpiryNotification | None:
+        """
+        Return a notice, or `None`.
+        """
+        await checkpoint()
+        stored = self._notices.get(notification_id)
+        return None if stored is None else stored.notice
+
+    async def acknowledge(self, event: AcknowledgementEvent, /) -> Acknowledged:
+        """
+        Mark the notice and keep the event, unless it is not pending.
+        """
+        await checkpoint()
+        stored = self._notices.get(event.notification_id)
+        if stored is None or stored.notice.status is not NoticeStatus.PENDING:
+            return Acknowledged.BEFORE
+        stored.notice = attrs.evolve(
+            stored.notice,
+            status=NoticeStatus.ACKNOWLEDGED,
+            acknowledged_at=event.acknowledged_at,
+            acknowledged_by=event.acknowledged_by,
+            note=event.note,
+        )
+        self._acknowledgements.append(event)
+        return Acknowledged.NOW
+
+    async def acknowledgements(
+        self, organization_id: str | None, /, *, limit: int
+    ) -> Sequence[AcknowledgementEvent]:
+        """
+        Return the newest audit rows of an organization, newest first.
+        """
+        await checkpoint()
+        rows = [
+            event for event in reversed(self._acknowledgements) if event.organization_id == organization_id
+        ]
+        return heapq.nlargest(limit, rows, key=lambda event: event.acknowledged_at)
+
+    async def log_run(self, run: RunRecord, /) -> None:
+        """
+        Add a run to the log. Once per `run_id`.
+        """
+        await checkpoint()
+        self._runs.setdefault(run.run_id, run)
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """
+        Return the log of runs, the first logged first.
+        """
+        return tuple(self._runs.values())
+
+    def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
+        return [self._fate(draft, chunk) for draft in chunk.drafts]
+
+    def _fate(self, draft: NoticeDraft, chunk: NoticeChunk) -> DraftFate:
+        state = self._state(draft, chunk)
+        if state in {DraftState.STALE, DraftState.DEFERRED}:
+            return DraftFate(state=state)
+        new = {other.notification_id for other in draft.others} - self._notices.keys()
+        created = state is DraftState.CREATED
+        missed = (key.tier for key in draft.earlier if notification_id_of(key) not in self._notices)
+        return DraftFate(state=state, missed=tuple(missed) if created else (), others=len(new))
+
+    def _state(self, draft: NoticeDraft, chunk: NoticeChunk) -> DraftState:
+        certificate = _certificate(draft.notice)
+        if self._ends.get(certificate, draft.ends_at) > draft.ends_at:
+            return DraftState.STALE
+        if draft.notice.notification_id in self._notices:
+            return DraftState.DUPLICATE
+        notified = self._notified.get(certificate)
+        if notified is not None and chunk.as_of - notified < chunk.guard:
+            return DraftState.DEFERRED
+        return DraftState.CREATED
+
+    def _write(self, draft: NoticeDraft, state: DraftState, chunk: NoticeChunk) -> None:
+        if state is DraftState.CREATED:
+            self._tell(draft, chunk)
+        if state in {DraftState.CREATED, DraftState.DUPLICATE}:
+            for other in draft.others:
+                self._tell_other(other, draft, chunk)
+
+    def _tell(self, draft: NoticeDraft, chunk: NoticeChunk) -> None:
+        certificate = _certificate(draft.notice)
+        self._notified[certificate] = chunk.as_of
+        self._keep(StoredNotice(draft.notice, draft.ends_at))
+        if draft.push is not None:
+            self._queue(
+                StoredPush(
+                    message=draft.push,
+                    due_at=chunk.as_of,
+                    certificate=certificate,
+                    ends_at=draft.ends_at,
+                )
+            )
+
+    def _tell_other(
+        self, notice: CertificateExpiryNotification, draft: NoticeDraft, chunk: NoticeChunk
+    ) -> None:
+        if notice.notification_id in self._notices:
+            return
+        stored = StoredNotice(notice, draft.ends_at)
+        self._keep(stored)
+        if notice.audience is not Audience.MENTOR:
+            self._of_digest.setdefault((notice.recipient_id, chunk.digest_date), []).append(stored)
+            self._queue(
+                StoredPush(
+                    message=_digest_of(notice, chunk), due_at=chunk.as_of, digest_date=chunk.digest_date
+                )
+            )
+
+    def _keep(self, stored: StoredNotice) -> None:
+        notice = stored.notice
+        self._notices[notice.notification_id] = stored
+        self._notices_about.setdefault(_certificate(notice), []).append(stored)
+        self._inboxes.setdefault(notice.recipient_id, []).append(stored)
+
+    def _note(self, ends: Iterable[CertificateEnd]) -> None:
+        for end in ends:
+            if end.ends_at is not None:
+                certificate = (end.mentor_id, end.certificate_type)
+                self._ends[certificate] = max(end.ends_at, self._ends.get(certificate, end.ends_at))
+
+    def _clear(self, end: CertificateEnd) -> None:
+        for stored in self._notices_about.get((end.mentor_id, end.certificate_type), ()):
+            needless = end.ends_at is None or stored.ends_at < end.ends_at
+            if needless and stored.notice.status is NoticeStatus.PENDING:
+                stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
+
+
+def _certificate(notice: CertificateExpiryNotification) -> Certificate:
+    return notice.mentor_id, notice.certificate_type
+
+
+def _digest_of(notice: CertificateExpiryNotification, chunk: NoticeChunk) -> PushMessage:
+    name = f"digest:{notice.recipient_id}:{chunk.digest_date}"
+    return PushMessage(
+        message_id=name,
+        notification_id=name,
+        recipient_id=notice.recipient_id,
+        tier=notice.tier,
+        title="",
+        body="",
+        collapse_key="certificate-expiry-digest",
+        expires_at=chunk.digest_expires_at,
+    )

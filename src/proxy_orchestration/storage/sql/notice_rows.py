@@ -1,0 +1,249 @@
+"""
+Between notices, messages and their rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Dialect, Row
+from sqlalchemy.exc import DataError, IntegrityError
+
+from proxy_orchestration.errors import RecordRefusedError
+from proxy_orchestration.notification.notices import (
+    Audience,
+    CertificateExpiryNotification,
+    NoticeKey,
+    NoticeStatus,
+    PushMessage,
+    PushState,
+)
+from proxy_orchestration.notification.records import NoticeChunk, NoticeDraft
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.storage.sql.schema import stored_instant
+
+TIERS: Final = {tier.value: tier for tier in NotificationThresholdTier}
+AUDIENCES: Final = {audience.value: audience for audience in Audience}
+STATUSES: Final = {status.value: status for status in NoticeStatus}
+
+DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
+
+# Texts stand as they are, so that the driver sees what it cannot keep.
+_encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """
+    Turn what only this call's values can be the cause of into the error that says so.
+
+    Raises:
+        RecordRefusedError: a rule of the schema is broken, or a text cannot be kept.
+    """
+    try:
+        yield
+    except (
+        IntegrityError,
+        DataError,
+        UnicodeEncodeError,
+        OverflowError,
+    ) as refusal:  # the last two are drivers' own
+        raise RecordRefusedError from refusal
+
+
+def check_texts(texts: Iterable[str | None]) -> None:
+    """
+    Accept what every database keeps as it is; half a surrogate pair is the drivers' to refuse.
+
+    Raises:
+        RecordRefusedError: a text holds NUL.
+    """
+    # SQLite would keep a NUL, and then cut the text there in its functions.
+    if "\0" in "".join(map(str, texts)):
+        raise RecordRefusedError
+
+
+def texts_of(draft: NoticeDraft) -> Iterator[str]:
+    """
+    Yield all that a draft would have the database keep as text.
+    """
+    for notice in (draft.notice, *draft.others):
+        yield (
+            f"{notice.notification_id}{notice.mentor_id}{notice.certificate_type}{notice.recipient_id}"
+            f"{notice.title}{notice.body}{notice.deep_link}{notice.note}{notice.organization_id}"
+            f"{notice.acknowledged_by}"
+        )
+    if draft.push is not None:
+        yield f"{draft.push.message_id}{draft.push.recipient_id}{draft.push.title}{draft.push.body}"
+
+
+def json_list(values: Iterable[object]) -> str:
+    """
+    Return the values as one JSON parameter.
+    """
+    return _encode(list(values))
+
+
+def stored_date(day: date, dialect: Dialect) -> Any:  # noqa: ANN401 - text or day
+    """
+    Return the day as the database stores it.
+    """
+    return day.isoformat() if dialect.name == "sqlite" else day
+
+
+def key_texts(key: NoticeKey) -> tuple[str, str, str, str, str, str]:
+    """
+    Return the key as texts, as JSON takes them.
+    """
+    return (
+        key.mentor_id,
+        key.certificate_type,
+        key.tier.value,
+        key.window_start.isoformat(),
+        key.audience.value,
+        key.recipient_id,
+    )
+
+
+def notice_row(
+    notice: CertificateExpiryNotification,
+    ends_at: Any,  # noqa: ANN401 - as stored
+    digest_date: Any,  # noqa: ANN401 - as stored
+    dialect: Dialect,
+) -> tuple[Any, ...]:
+    """
+    Return a new notice's row, in the order of the table's columns.
+    """
+    acknowledged_at = notice.acknowledged_at
+    return (
+        notice.notification_id,
+        notice.mentor_id,
+        notice.certificate_type,
+        notice.tier.value,
+        stored_date(notice.window_start, dialect),
+        notice.audience.value,
+        notice.recipient_id,
+        notice.status.value,
+        notice.title,
+        notice.body,
+        notice.deep_link,
+        ends_at,
+        stored_instant(notice.created_at, dialect),
+        None if acknowledged_at is None else stored_instant(acknowledged_at, dialect),
+        notice.acknowledged_by,
+        notice.note,
+        notice.organization_id,
+        None if notice.audience is Audience.MENTOR else digest_date,
+    )
+
+
+def notice_of(row: Row[Any]) -> CertificateExpiryNotification:
+    """
+    Return the notice of a row.
+    """
+    return CertificateExpiryNotification(
+        notification_id=row.notification_id,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        tier=TIERS[row.threshold_tier],
+        window_start=row.notification_window_start,
+        audience=AUDIENCES[row.audience],
+        recipient_id=row.recipient_id,
+        status=STATUSES[row.status],
+        title=row.title,
+        body=row.body,
+        deep_link=row.deep_link,
+        created_at=row.created_at,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        note=row.note,
+        organization_id=row.organization_id,
+    )
+
+
+def push_row(
+    push: PushMessage,
+    draft: NoticeDraft,
+    ends_at: Any,  # noqa: ANN401 - as stored
+    due_at: Any,  # noqa: ANN401 - as stored
+    dialect: Dialect,
+) -> tuple[Any, ...]:
+    """
+    Return a new message's row, in the order of the table's columns.
+    """
+    notice = draft.notice
+    about = (notice.mentor_id, notice.certificate_type, ends_at)
+    return _queued(push, about, due_at, None, dialect)
+
+
+def digest_row(
+    notice: CertificateExpiryNotification, chunk: NoticeChunk, dialect: Dialect
+) -> tuple[Any, ...]:
+    """
+    Return the row of the digest that tells of this notice; its words are found when it is sent.
+    """
+    digest_id = f"digest:{notice.recipient_id}:{chunk.digest_date.isoformat()}"
+    push = PushMessage(
+        message_id=digest_id,
+        notification_id=digest_id,
+        recipient_id=notice.recipient_id,
+        tier=notice.tier,
+        title="",
+        body="",
+        collapse_key=DIGEST_COLLAPSE_KEY,
+        expires_at=chunk.digest_expires_at,
+    )
+    due_at = stored_instant(chunk.as_of, dialect)
+    return _queued(push, (None, None, None), due_at, stored_date(chunk.digest_date, dialect), dialect)
+
+
+def _queued(
+    push: PushMessage,
+    about: tuple[Any, Any, Any],
+    due_at: Any,  # noqa: ANN401 - as stored
+    digest_date: Any,  # noqa: ANN401 - as stored
+    dialect: Dialect,
+) -> tuple[Any, ...]:
+    return (
+        push.message_id,
+        *about,
+        push.recipient_id,
+        PushState.QUEUED.value,
+        due_at,
+        None,
+        0,
+        0,
+        _payload(push),
+        stored_instant(push.expires_at, dialect),
+        "",
+        digest_date,
+    )
+
+
+def _payload(push: PushMessage) -> str:
+    words = (push.notification_id, push.tier.value, push.title, push.body, push.collapse_key, dict(push.data))
+    return _encode(words)
+
+
+def message_of(row: Row[Any], digest: Mapping[NotificationThresholdTier, int] | None) -> PushMessage:
+    """
+    Return the message of a row; a digest has the closest tier in it.
+    """
+    notification_id, tier, title, body, collapse_key, data = json.loads(row.payload)
+    closest = [found for found in NotificationThresholdTier if digest and found in digest]
+    expires_at: datetime = row.expires_at
+    return PushMessage(
+        message_id=row.message_id,
+        notification_id=notification_id,
+        recipient_id=row.recipient_id,
+        tier=closest[-1] if closest else TIERS[tier],
+        title=title,
+        body=body,
+        data=data,
+        collapse_key=collapse_key,
+        expires_at=expires_at,
+    )

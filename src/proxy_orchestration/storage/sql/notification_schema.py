@@ -1,0 +1,163 @@
+"""
+The tables of notices, pushes and visibility, once for both databases.
+
+The partial indexes hold what is still to be done only: messages that were
+sent stay for ever, and no poll walks through them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Date,
+    Double,
+    Index,
+    Integer,
+    Table,
+    Text,
+    TextClause,
+    UniqueConstraint,
+    text,
+)
+
+from proxy_orchestration.storage.sql.schema import Instant, metadata
+
+# SQLite takes a partial index only for a condition in the index's own words, without parameters.
+QUEUED: Final[TextClause] = text("state = 'queued'")
+LEASED: Final[TextClause] = text("state = 'leased'")
+OPEN: Final[TextClause] = text("state IN ('queued', 'leased')")
+OF_A_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL")
+
+notifications: Table = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", Text, primary_key=True),
+    Column("mentor_id", Text, nullable=False),
+    Column("certificate_type", Text, nullable=False),
+    Column("threshold_tier", Text, nullable=False),
+    Column("notification_window_start", Date, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("recipient_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("deep_link", Text),
+    Column("ends_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("acknowledged_at", Instant),
+    Column("acknowledged_by", Text),
+    Column("note", Text, nullable=False),
+    Column("organization_id", Text),
+    Column("digest_date", Date),
+    # A NULL in one of the six would never conflict, and the notice would be sent again.
+    UniqueConstraint(
+        "mentor_id",
+        "certificate_type",
+        "threshold_tier",
+        "notification_window_start",
+        "audience",
+        "recipient_id",
+        name="uq_notifications_key",
+    ),
+    CheckConstraint("mentor_id <> '' AND certificate_type <> '' AND recipient_id <> ''", name="named"),
+    Index("ix_notifications_inbox", "recipient_id", "created_at", "notification_id"),
+)
+Index(
+    "ix_notifications_digest",
+    notifications.c.recipient_id,
+    notifications.c.digest_date,
+    sqlite_where=OF_A_DIGEST,
+    postgresql_where=OF_A_DIGEST,
+)
+
+push_outbox: Table = Table(
+    "push_outbox",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("mentor_id", Text),
+    Column("certificate_type", Text),
+    Column("ends_at", Instant),
+    Column("recipient_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("lease_until", Double),
+    Column("token", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("digest_date", Date),
+    CheckConstraint("recipient_id <> ''", name="addressed"),
+)
+Index(
+    "uq_push_outbox_digest",
+    push_outbox.c.recipient_id,
+    push_outbox.c.digest_date,
+    unique=True,
+    sqlite_where=OF_A_DIGEST,
+    postgresql_where=OF_A_DIGEST,
+)
+Index("ix_push_outbox_due", push_outbox.c.due_at, sqlite_where=QUEUED, postgresql_where=QUEUED)
+Index("ix_push_outbox_leased", push_outbox.c.lease_until, sqlite_where=LEASED, postgresql_where=LEASED)
+Index(
+    "ix_push_outbox_of_certificate",
+    push_outbox.c.mentor_id,
+    push_outbox.c.certificate_type,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
+)
+
+expiry_guards: Table = Table(
+    "expiry_guards",
+    metadata,
+    Column("mentor_id", Text, primary_key=True),
+    Column("certificate_type", Text, primary_key=True),
+    Column("notified_at", Instant),
+    Column("ends_at", Instant),
+    sqlite_with_rowid=False,
+)
+
+acknowledgements: Table = Table(
+    "acknowledgements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("notification_id", Text, nullable=False, unique=True),
+    Column("mentor_id", Text, nullable=False),
+    Column("certificate_type", Text, nullable=False),
+    Column("threshold_tier", Text, nullable=False),
+    Column("acknowledged_by", Text, nullable=False),
+    Column("acknowledged_at", Instant, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("organization_id", Text),
+    Index("ix_acknowledgements_of_organization", "organization_id", "acknowledged_at", "id"),
+)
+
+notification_runs: Table = Table(
+    "notification_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("as_of", Instant, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("duration", Double, nullable=False),
+    Column("by_tier", Text, nullable=False),
+    Column("processed", Integer, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("error_codes", Text, nullable=False),
+)
+
+mentor_visibility: Table = Table(
+    "mentor_visibility",
+    metadata,
+    Column("mentor_id", Text, primary_key=True),
+    Column("certificate_type", Text, primary_key=True),
+    Column("ends_at", Instant, nullable=False),
+    Column("suppressed_at", Instant),
+    Column("previous_status", Text),
+    CheckConstraint("mentor_id <> '' AND certificate_type <> ''", name="named"),
+    sqlite_with_rowid=False,
+)

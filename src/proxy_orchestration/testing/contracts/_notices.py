@@ -1,0 +1,247 @@
+"""
+What a notice book promises about recording.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.ports import NotificationRepository
+from proxy_orchestration.notification.records import DraftFate, DraftState
+from proxy_orchestration.testing.contracts._checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts._notice_samples import (
+    ADVANCE,
+    ENDS,
+    GUARD,
+    INSTANT,
+    MORNING,
+    OTHER_TYPE,
+    RENEWED,
+    URGENT,
+    WARNING,
+    chunk_of,
+    coordinator,
+    draft_of,
+    end_of,
+    expect_counts,
+    inbox_of,
+    notice_of,
+    states_of,
+    the_push,
+)
+
+recording: list[Check[NotificationRepository]] = []
+
+_CREATED, _DUPLICATE = DraftState.CREATED, DraftState.DUPLICATE
+_DEFERRED, _STALE = DraftState.DEFERRED, DraftState.STALE
+
+
+@rule_of(recording)
+async def an_empty_chunk_writes_nothing(store: NotificationRepository) -> None:
+    expect("no fate", expected=[], actual=list(await store.record(chunk_of())))
+    await expect_counts("no message", store)
+
+
+@rule_of(recording)
+async def a_notice_and_its_push_are_kept_as_drafted(store: NotificationRepository) -> None:
+    draft = draft_of()
+    fates = await store.record(chunk_of(draft))
+
+    expect("created", expected=[DraftFate(state=_CREATED)], actual=list(fates))
+    expect("the notice", expected=draft.notice, actual=await store.notification(draft.notice.notification_id))
+    push = await the_push(store)
+    expect("the message", expected=draft.push, actual=push.message)
+    expect("no digest", expected=None, actual=push.digest)
+
+
+@rule_of(recording)
+async def a_draft_without_a_push_is_a_notice_only(store: NotificationRepository) -> None:
+    draft = draft_of(pushed=False)
+    expect("created", expected=[_CREATED], actual=await states_of(store, chunk_of(draft)))
+
+    expect("the notice", expected=[draft.notice], actual=await inbox_of(store))
+    await expect_counts("no message", store)
+
+
+@rule_of(recording)
+async def one_key_is_one_notice_whenever_it_is_told(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator()), draft_of("mentor-2")))
+    for hours in (0, 1, 20, 99):
+        at = MORNING + timedelta(hours=hours)
+        again = draft_of("mentor-1", WARNING, coordinator(), at=at), draft_of("mentor-2", at=at)
+        fates = await store.record(chunk_of(*again, at=at))
+        expect("told before", expected=[DraftFate(state=_DUPLICATE)] * 2, actual=list(fates))
+
+    expect("the first notice", expected=[notice_of()], actual=await inbox_of(store))
+    expect("the other's too", expected=1, actual=len(await inbox_of(store, "coordinator-1")))
+    await expect_counts("two messages and one digest", store, queued=3)
+
+
+@rule_of(recording)
+async def fates_come_in_the_order_of_the_drafts(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-2"), draft_of("mentor-3", ADVANCE)))
+    drafts = [draft_of(f"mentor-{number}") for number in (3, 1, 2)]
+    states = await states_of(store, chunk_of(*drafts))
+
+    expect("each its own", expected=[_DEFERRED, _CREATED, _DUPLICATE], actual=states)
+
+
+@rule_of(recording)
+async def of_records_at_once_with_one_key_one_creates(store: NotificationRepository) -> None:
+    chunk = chunk_of(draft_of("mentor-1", WARNING, coordinator()), draft_of("mentor-2"))
+    answers = await at_once(*[lambda: store.record(chunk)] * 3)
+
+    for place in range(2):
+        states = sorted(answer[place].state.value for answer in answers)
+        expect("one creates", expected=["created", "duplicate", "duplicate"], actual=states)
+    expect("others once", expected=1, actual=sum(fates[0].others for fates in answers))
+    await expect_counts("two messages and one digest", store, queued=3)
+
+
+@rule_of(recording)
+async def of_tiers_at_once_the_guard_lets_one_pass(store: NotificationRepository) -> None:
+    chunks = chunk_of(draft_of(tier=WARNING)), chunk_of(draft_of(tier=URGENT))
+    answers = await at_once(lambda: store.record(chunks[0]), lambda: store.record(chunks[1]))
+
+    states = {fate.state for fates in answers for fate in fates}
+    expect("one passes", expected={_CREATED, _DEFERRED}, actual=states)
+    expect("one notice", expected=1, actual=len(await inbox_of(store)))
+    await expect_counts("one message", store, queued=1)
+
+
+@rule_of(recording)
+async def the_guard_defers_until_it_is_exactly_over(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of(tier=ADVANCE)))
+    early, late = MORNING + GUARD - INSTANT, MORNING + GUARD
+    warning = draft_of("mentor-1", WARNING, coordinator(), at=late)
+    too_early = await store.record(chunk_of(warning, at=early))
+
+    expect("just below", expected=[DraftFate(state=_DEFERRED)], actual=list(too_early))
+    expect("nothing of it", expected=None, actual=await store.notification(warning.notice.notification_id))
+    expect("of nobody's", expected=[], actual=await inbox_of(store, "coordinator-1"))
+    await expect_counts("no message", store, queued=1)
+    passed = await store.record(chunk_of(warning, at=late))
+    expect("exactly", expected=[DraftFate(state=_CREATED, others=1)], actual=list(passed))
+
+
+@rule_of(recording)
+async def the_guard_lets_pass_what_comes_later(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of(tier=ADVANCE)))
+    after = MORNING + GUARD + INSTANT
+
+    expect("above", expected=[_CREATED], actual=await states_of(store, chunk_of(draft_of(), at=after)))
+    again = await states_of(store, chunk_of(draft_of(tier=URGENT), at=after + GUARD - INSTANT))
+    expect("counted anew from the last", expected=[_DEFERRED], actual=again)
+
+
+@rule_of(recording)
+async def what_was_not_created_takes_no_guard(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of(tier=ADVANCE)))
+    before = MORNING + timedelta(hours=19)
+    expect(
+        "told",
+        expected=[_DUPLICATE],
+        actual=await states_of(store, chunk_of(draft_of(tier=ADVANCE), at=before)),
+    )
+    expect("held", expected=[_DEFERRED], actual=await states_of(store, chunk_of(draft_of(), at=before)))
+
+    passed = await states_of(store, chunk_of(draft_of(), at=MORNING + GUARD))
+    expect("counted from what was created", expected=[_CREATED], actual=passed)
+
+
+@rule_of(recording)
+async def the_guard_is_of_one_mentor_and_type(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of()))
+    others = draft_of("mentor-1", of_type=OTHER_TYPE), draft_of("mentor-2")
+
+    expect("free", expected=[_CREATED] * 2, actual=await states_of(store, chunk_of(*others)))
+
+
+@rule_of(recording)
+async def an_earlier_run_after_a_later_one_is_deferred(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of()))
+    before = chunk_of(draft_of(tier=ADVANCE), at=MORNING - 2 * GUARD)
+
+    expect("held", expected=[_DEFERRED], actual=await states_of(store, before))
+
+
+@rule_of(recording)
+async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationRepository) -> None:
+    await store.record(chunk_of(ends=[end_of("mentor-1")]))
+    await store.renew([end_of("mentor-2")], at=MORNING)
+    old = [draft_of(mentor_id, WARNING, coordinator()) for mentor_id in ("mentor-1", "mentor-2")]
+    for _ in range(2):  # its own, earlier end does not replace the later one
+        fates = await store.record(chunk_of(*old))
+        expect("stale", expected=[DraftFate(state=_STALE)] * 2, actual=list(fates))
+
+    expect("nothing of it", expected=[], actual=await inbox_of(store))
+    expect("of nobody's", expected=[], actual=await inbox_of(store, "coordinator-1"))
+    await expect_counts("no message", store)
+    new = [draft_of(mentor_id, ends_at=RENEWED) for mentor_id in ("mentor-1", "mentor-2")]
+    expect("the later end's own", expected=[_CREATED] * 2, actual=await states_of(store, chunk_of(*new)))
+
+
+@rule_of(recording)
+async def what_was_told_is_stale_too_once_a_later_end_is_known(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of()))
+    await store.renew([end_of(ends_at=ENDS + INSTANT)], at=MORNING)
+
+    expect("stale first", expected=[_STALE], actual=await states_of(store, chunk_of(draft_of())))
+
+
+@rule_of(recording)
+async def a_later_end_is_of_one_mentor_and_type(store: NotificationRepository) -> None:
+    await store.renew([end_of("mentor-1", of_type=OTHER_TYPE), end_of("mentor-2")], at=MORNING)
+
+    expect("not stale", expected=[_CREATED], actual=await states_of(store, chunk_of(draft_of())))
+
+
+@rule_of(recording)
+async def a_later_run_completes_what_others_were_not_told(store: NotificationRepository) -> None:
+    admins = (Audience.CHAPTER_ADMIN, "admin-1"), (Audience.CHAPTER_ADMIN, "admin-2")
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, admins[0])))
+    again = draft_of("mentor-1", WARNING, *admins)
+    fates = await store.record(chunk_of(again))
+
+    expect("one is new", expected=[DraftFate(state=_DUPLICATE, others=1)], actual=list(fates))
+    expect("the new one", expected=[again.others[1]], actual=await inbox_of(store, "admin-2"))
+    expect("the known one", expected=1, actual=len(await inbox_of(store, "admin-1")))
+    await expect_counts("a digest each", store, queued=3)
+
+
+@rule_of(recording)
+async def a_created_draft_tells_which_tiers_were_missed(store: NotificationRepository) -> None:
+    first = draft_of("mentor-1", ADVANCE)
+    await store.record(chunk_of(first))
+    later = MORNING + 2 * GUARD
+    drafts = [
+        draft_of(mentor_id, URGENT, earlier=(ADVANCE, WARNING)) for mentor_id in ("mentor-1", "mentor-2")
+    ]
+    fates = await store.record(chunk_of(*drafts, at=later))
+    again = await store.record(chunk_of(*drafts, at=later))
+
+    missed = [(WARNING,), (ADVANCE, WARNING)]
+    expect("those without a notice", expected=missed, actual=[fate.missed for fate in fates])
+    expect("told once", expected=[(), ()], actual=[fate.missed for fate in again])
+
+
+@rule_of(recording)
+async def weighing_answers_the_same_and_writes_nothing(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1"), draft_of("mentor-2", ADVANCE)))
+    await store.renew([end_of("mentor-3")], at=MORNING)
+    chunk = chunk_of(
+        draft_of("mentor-1", WARNING, coordinator()),
+        draft_of("mentor-2"),
+        draft_of("mentor-3"),
+        draft_of("mentor-4", URGENT, coordinator(), earlier=(ADVANCE,)),
+        ends=[end_of("mentor-2", ends_at=None)],
+    )
+    weighed = [list(await store.weigh(chunk)) for _ in range(2)]
+
+    expect("nobody is told", expected=[], actual=await inbox_of(store, "coordinator-1"))
+    await expect_counts("nothing is cancelled", store, queued=2)
+    recorded = list(await store.record(chunk))
+    expect("the same", expected=[recorded] * 2, actual=weighed)
+    states = [_DUPLICATE, _DEFERRED, _STALE, _CREATED]
+    expect("one of each", expected=states, actual=[fate.state for fate in recorded])

@@ -1,0 +1,111 @@
+"""
+Neighbours of notification that do what a test tells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
+
+import attrs
+from anyio.lowlevel import checkpoint
+
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome
+from proxy_orchestration.notification.records import Eligibility, MentorRecipients
+from proxy_orchestration.testing.replies import Reply, succeed
+
+PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]
+"""Answers one message: the message, and which attempt for it this is, from 1; `None` for no answer."""
+
+
+def _delivered(message: PushMessage, _attempt: int) -> PushOutcome:
+    return PushOutcome.delivered(message)
+
+
+@attrs.define(eq=False)
+class ScriptedPushSender:
+    """
+    A `PushSender` that a plain function decides.
+
+    Attributes:
+        script: answers each message; by default all are delivered.
+        reply: how a call goes before it answers: waits, an error, a hang.
+        clock: times the waits.
+        sent: every message handed over, in order.
+    """
+
+    script: PushScript = _delivered
+    reply: Reply = attrs.field(factory=succeed)
+    clock: Clock = attrs.field(factory=SystemClock)
+    sent: list[PushMessage] = attrs.field(init=False, factory=list)
+    _attempts: dict[str, int] = attrs.field(init=False, repr=False, factory=dict)
+
+    async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
+        """
+        Do what the script says for each message.
+        """
+        await checkpoint()
+        self.sent.extend(messages)
+        await self.reply.wait(self.clock)
+        await self.reply.finish()
+        outcomes = []
+        for message in messages:
+            attempt = self._attempts[message.message_id] = self._attempts.get(message.message_id, 0) + 1
+            outcome = self.script(message, attempt)
+            if outcome is not None:
+                outcomes.append(outcome)
+        return outcomes
+
+
+@attrs.define(eq=False)
+class ScriptedRecipientDirectory:
+    """
+    A `RecipientDirectory` over a mapping.
+
+    Attributes:
+        recipients: who answers for each mentor.
+        reply: how a question goes before it is answered.
+        clock: times the waits.
+        asked: the mentors of every question, in order.
+    """
+
+    recipients: Mapping[str, MentorRecipients] = attrs.field(factory=dict)
+    reply: Reply = attrs.field(factory=succeed)
+    clock: Clock = attrs.field(factory=SystemClock)
+    asked: list[tuple[str, ...]] = attrs.field(init=False, factory=list)
+
+    async def resolve(self, mentor_ids: Collection[str], /) -> Mapping[str, MentorRecipients]:
+        """
+        Answer for the mentors that are known.
+        """
+        await checkpoint()
+        self.asked.append(tuple(mentor_ids))
+        await self.reply.wait(self.clock)
+        await self.reply.finish()
+        return {each: self.recipients[each] for each in mentor_ids if each in self.recipients}
+
+
+@attrs.define(eq=False)
+class ScriptedPushEligibility:
+    """
+    A `PushEligibility` over a mapping.
+
+    Attributes:
+        standings: how each recipient wants pushes.
+        reply: how a question goes before it is answered.
+        clock: times the waits.
+    """
+
+    standings: Mapping[str, Eligibility] = attrs.field(factory=dict)
+    reply: Reply = attrs.field(factory=succeed)
+    clock: Clock = attrs.field(factory=SystemClock)
+
+    async def check(self, recipient_ids: Collection[str], /) -> Mapping[str, Eligibility]:
+        """
+        Answer for the recipients that are known.
+        """
+        await checkpoint()
+        await self.reply.wait(self.clock)
+        await self.reply.finish()
+        return {each: self.standings[each] for each in recipient_ids if each in self.standings}

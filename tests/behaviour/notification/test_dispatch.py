@@ -1,0 +1,287 @@
+"""
+The outbox's other end: what is due is sent, once as a rule, and never for nothing.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+
+import anyio
+import pytest
+
+from proxy_orchestration._backoff import RetryPolicy
+from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.notification.notices import PushOutcome, PushState
+from proxy_orchestration.notification.records import Eligibility
+from proxy_orchestration.notification.results import DispatchResult
+from proxy_orchestration.notification.settings import DispatchSettings, QuietHours
+from proxy_orchestration.testing import fail, hang
+from proxy_orchestration.testing.notification import ScriptedPushEligibility
+
+
+async def queued(scene, mentors=1, days=30):
+    """
+    Queue a push for each mentor, and none for a coordinator.
+    """
+    scene.directory = None
+    await scene.run(*(scene.certificate(number, days) for number in range(mentors)))
+
+
+async def states(scene):
+    """
+    Return the messages by state.
+    """
+    return dict(await scene.repository.count_pushes())
+
+
+async def test_what_is_queued_is_sent_once(scene):
+    """
+    In batches; a second drain finds nothing.
+    """
+    scene.dispatching = DispatchSettings(batch_size=4)
+    await queued(scene, 10)
+
+    assert DispatchResult(sent=10) == await scene.dispatcher().drain()
+    assert DispatchResult() == await scene.dispatcher().drain()
+    assert 10 == len({message.message_id for message in scene.sender.sent})
+
+
+async def test_a_digest_counts_what_is_there_when_it_is_sent(scene):
+    """
+    One push for a coordinator and day, also when a crash lay between the chunks.
+    """
+    await scene.run(scene.certificate(1, 30))
+    await scene.run(scene.certificate(2, 7))
+
+    await scene.dispatcher().drain()
+
+    (digest,) = [message for message in scene.sender.sent if message.recipient_id == "coord-1"]
+    assert "urgent_7" == digest.tier.value
+    assert 2 == len(digest.body.splitlines())
+
+
+async def test_a_digest_with_nothing_left_is_cancelled(scene):
+    """
+    All of it was renewed since.
+    """
+    await scene.run(scene.certificate(1, 30))
+    await scene.orchestrator().record_renewals([scene.certificate(1, 700)])
+
+    assert DispatchResult(cancelled=1) == await scene.dispatcher().drain()
+
+
+async def test_a_retry_waits_longer_each_time_and_ends_dead(scene):
+    """
+    Attempts count; a dead one blocks nobody and can be replayed.
+    """
+    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=3, initial=10.0, jitter=0.0))
+    scene.sender.script = lambda message, _: PushOutcome.retry(message)
+    await queued(scene)
+
+    results, waits = [], []
+    for _ in range(3):
+        results.append(await scene.dispatcher().drain())
+        waits.append(await scene.repository.push_wait(now=scene.clock.now()))
+        scene.clock.advance(waits[-1] or 0.0)
+
+    assert [DispatchResult(retried=1)] * 2 + [DispatchResult(dead=1)] == results
+    assert [10.0, 20.0, None] == waits
+    scene.sender.script = lambda message, _: PushOutcome.delivered(message)
+    assert 1 == await scene.dispatcher().replay_dead()
+    assert DispatchResult(sent=1) == await scene.dispatcher().drain()
+
+
+async def test_the_provider_says_when_to_come_back(scene):
+    """
+    And an attempt that it does not count is given back.
+    """
+    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=1))
+    scene.sender.script = lambda message, attempt: (
+        PushOutcome.retry(message, 600.0, counted=False) if attempt < 4 else PushOutcome.delivered(message)
+    )
+    await queued(scene)
+
+    for _ in range(3):
+        assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+        assert 600.0 == await scene.repository.push_wait(now=scene.clock.now())
+        scene.clock.advance(600.0)
+
+    assert DispatchResult(sent=1) == await scene.dispatcher().drain()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (lambda message: PushOutcome.dead(message, "payload_invalid"), "payload_invalid"),
+        (PushOutcome.no_target, "no_target"),
+    ],
+)
+async def test_what_can_never_be_sent_is_dead(scene, outcome, code):
+    """
+    With the reason.
+    """
+    scene.sender.script = lambda message, _: outcome(message)
+    await queued(scene)
+
+    assert DispatchResult(dead=1) == await scene.dispatcher().drain()
+    assert [code] == [push.code for push in scene.repository._pushes.values()]
+
+
+@pytest.mark.parametrize("trouble", [fail(RuntimeError("secret")), fail(OSError()), hang()])
+async def test_a_sender_that_fails_or_hangs_loses_nothing(scene, trouble, caplog):
+    """
+    Its messages are sent again later, under the same id.
+    """
+    reply, scene.sender.reply = scene.sender.reply, trouble
+    await queued(scene, 2)
+
+    result = await scene.while_time_passes(lambda: scene.dispatcher().drain())
+
+    assert DispatchResult(retried=2) == result
+    assert "secret" not in caplog.text
+    scene.sender.reply = reply
+    scene.clock.advance(3600.0)
+    assert DispatchResult(sent=2) == await scene.dispatcher().drain()
+    assert 2 == len({message.message_id for message in scene.sender.sent})
+
+
+async def test_answers_that_make_no_sense_count_for_nothing(scene):
+    """
+    A message without an answer is sent again; a stranger's answer is nobody's.
+    """
+
+    class Confused:
+        async def send(self, messages, /):
+            return ["delivered", PushOutcome("message-x", PushOutcome.delivered(messages[0]).verdict)]
+
+    scene.sender = Confused()
+    await queued(scene)
+
+    assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+
+
+async def test_too_late_is_expired(scene):
+    """
+    The next tier has begun: its own notice tells better.
+    """
+    await queued(scene, days=30)
+    scene.clock.advance(timedelta(days=23).total_seconds())
+
+    assert DispatchResult(expired=1) == await scene.dispatcher().drain()
+    assert [] == scene.sender.sent
+
+
+async def test_who_opted_out_is_not_pushed(scene):
+    """
+    Asked just before sending.
+    """
+    scene.eligibility = ScriptedPushEligibility({"mentor-0": Eligibility(opted_out=True)})
+    await queued(scene, 2)
+
+    assert DispatchResult(sent=1, cancelled=1) == await scene.dispatcher().drain()
+
+
+async def test_when_nobody_knows_who_opted_out_nobody_is_pushed(scene):
+    """
+    The attempt is not counted; later it is known.
+    """
+    scene.eligibility = ScriptedPushEligibility(reply=fail(ConnectionError()))
+    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=1, initial=10.0))
+    await queued(scene)
+
+    assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+    assert [] == scene.sender.sent
+    scene.eligibility = None
+    scene.clock.advance(60.0)
+    assert DispatchResult(sent=1) == await scene.dispatcher().drain()
+
+
+async def test_a_dispatcher_that_was_killed_is_followed_by_another(scene):
+    """
+    The lease ends; the message is sent again under the same id and collapse key.
+    """
+    scene.sender.reply = hang()
+    await queued(scene)
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(scene.dispatcher().drain)
+        await anyio.wait_all_tasks_blocked()
+        crew.cancel_scope.cancel()
+    scene.sender.reply = fail(RuntimeError())
+
+    assert DispatchResult() == await scene.dispatcher().drain()
+    scene.clock.advance(scene.dispatching.hold)
+    await scene.dispatcher().drain()
+
+    first, second = scene.sender.sent
+    assert (first.message_id, first.collapse_key) == (second.message_id, second.collapse_key)
+
+
+async def test_a_message_that_kills_every_dispatcher_ends_dead(scene):
+    """
+    Attempts count at the claim.
+    """
+    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=2), hold=10.0)
+    await queued(scene)
+    for _ in range(2):
+        await scene.repository.claim_pushes(now=scene.clock.now(), limit=1, hold=10.0)
+        scene.clock.advance(10.0)
+
+    assert DispatchResult(dead=1) == await scene.dispatcher().drain()
+    assert [] == scene.sender.sent
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour", "sent"),
+    [(None, 23, False), (None, 12, True), ("Asia/Tokyo", 23, True), ("no/zone", 23, False)],
+)
+async def test_quiet_hours_are_the_recipients_own(scene, zone, hour, sent):
+    """
+    What comes in them waits for their end; an unknown zone is the policy's.
+    """
+    scene.dispatching = DispatchSettings(quiet_hours=QuietHours(start=time(22), end=time(7)))
+    scene.eligibility = ScriptedPushEligibility({"mentor-0": Eligibility(timezone=zone)})
+    await queued(scene)
+    scene.clock.set_now(datetime(2026, 1, 1, hour, 0, tzinfo=UTC))
+
+    result = await scene.dispatcher().drain()
+
+    assert DispatchResult(sent=1) if sent else DispatchResult(retried=1) == result
+    if not sent:
+        assert 8 * 3600.0 == await scene.repository.push_wait(now=scene.clock.now())
+
+
+def test_quiet_hours_within_a_day():
+    """
+    Before, in, and after them; a moment on the edge belongs to what begins.
+    """
+    noon = QuietHours(start=time(12), end=time(14))
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert [None, day.replace(hour=14), None] == [
+        noon.over_at(day.replace(hour=hour), None) for hour in (11, 12, 14)
+    ]
+
+
+async def test_serve_sends_what_becomes_due_and_outlives_a_failing_store(scene):
+    """
+    Until it is cancelled.
+    """
+    await queued(scene)
+    claim, failures = scene.repository.claim_pushes, [RepositoryUnavailableError("Gone.", advice="Wait.")]
+
+    async def claim_pushes(**rest):
+        if failures:
+            raise failures.pop()
+        return await claim(**rest)
+
+    scene.repository.claim_pushes = claim_pushes
+
+    async def serve():
+        async with anyio.create_task_group() as crew:
+            await crew.start(lambda task_status: scene.dispatcher().serve(task_status=task_status))
+            while not scene.sender.sent:
+                await scene.clock.sleep(1.0)
+            await scene.clock.sleep(20.0)
+            crew.cancel_scope.cancel()
+
+    await scene.while_time_passes(serve)
+
+    assert {PushState.SENT: 1} == await states(scene)

@@ -1,0 +1,267 @@
+from collections.abc import Mapping
+
+import anyio
+import pytest
+
+from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.recipients import (
+    Recipient,
+    Recipients,
+    choose_recipients,
+    find_recipients,
+)
+from proxy_orchestration.notification.records import MentorRecipients
+from proxy_orchestration.notification.results import RecordProblem
+
+
+class ScriptedDirectory:
+    """
+    Answers what it was given, or raises it, and keeps what it was asked.
+    """
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    async def resolve(self, mentor_ids, /):
+        """
+        Answer as scripted.
+        """
+        self.asked.append(mentor_ids)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+class BrokenMapping(Mapping):
+    """
+    A mapping that cannot be read.
+    """
+
+    def __getitem__(self, key):
+        raise OSError
+
+    def __iter__(self):
+        raise OSError
+
+    def __len__(self):
+        return 1
+
+
+def coordinator(recipient_id):
+    """
+    Return a coordinator who is told.
+    """
+    return Recipient(Audience.COORDINATOR, recipient_id)
+
+
+def admin(recipient_id):
+    """
+    Return a chapter admin who is told.
+    """
+    return Recipient(Audience.CHAPTER_ADMIN, recipient_id)
+
+
+def logged(caplog):
+    """
+    Return level, message and mentor of what was logged.
+    """
+    return [(record.levelname, record.message, record.mentor_id) for record in caplog.records]
+
+
+async def test_the_coordinator_is_told(caplog):
+    """
+    And the chapter admins are not; the directory is asked once, for each mentor once.
+    """
+    directory = ScriptedDirectory(
+        {
+            "m1": MentorRecipients(coordinator_id="c1", chapter_admin_ids=("a1",)),
+            "m2": MentorRecipients(coordinator_id="c1"),
+            "stranger": MentorRecipients(coordinator_id="c9"),
+        }
+    )
+    found = await find_recipients(directory, ["m2", "m1", "m2"])
+
+    assert Recipients(others={"m1": (coordinator("c1"),), "m2": (coordinator("c1"),)}) == found
+    assert (coordinator("c1"),) == found.of("m1")
+    assert () == found.of("m3")
+    assert [("m2", "m1")] == directory.asked
+    assert [] == logged(caplog)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"m1": MentorRecipients(chapter_admin_ids=("a2", "a1", "a2"))}, (admin("a1"), admin("a2"))),
+        ({"m1": MentorRecipients(chapter_admin_ids=("m1", "a1"))}, (admin("a1"),)),
+        ({"m1": MentorRecipients()}, ()),
+        ({}, ()),
+    ],
+)
+async def test_without_a_coordinator_the_chapter_admins_are_told(entry, told, caplog):
+    """
+    Each once, in an order that does not change; a warning and the report name the mentor.
+    """
+    found = await find_recipients(ScriptedDirectory(entry), ["m1"])
+
+    assert told == found.of("m1")
+    assert (RecordProblem("m1", "missing_coordinator_assignment"),) == found.problems
+    assert [("WARNING", "missing_coordinator_assignment", "m1")] == logged(caplog)
+
+
+@pytest.mark.parametrize("admins", [(), ("a1",)])
+async def test_a_coordinator_who_is_the_mentor_is_told_once_as_the_mentor(admins, caplog):
+    """
+    A coordinator is assigned, so nobody stands in and nothing is to be mended.
+    """
+    entry = MentorRecipients(coordinator_id="m1", chapter_admin_ids=admins)
+
+    assert Recipients() == await find_recipients(ScriptedDirectory({"m1": entry}), ["m1"])
+    assert [] == logged(caplog)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told", "codes"),
+    [
+        (
+            MentorRecipients(coordinator_id=" ", chapter_admin_ids=("a1",)),
+            (admin("a1"),),
+            ["missing_coordinator_assignment", "empty_recipient_id"],
+        ),
+        (
+            MentorRecipients(chapter_admin_ids=("", "a1", "")),
+            (admin("a1"),),
+            ["missing_coordinator_assignment", "empty_recipient_id"],
+        ),
+        (MentorRecipients(coordinator_id="c1", chapter_admin_ids=("",)), (coordinator("c1"),), []),
+    ],
+)
+async def test_nobody_is_told_under_an_empty_id(entry, told, codes, caplog):
+    """
+    It is ignored, and reported where it would have been used.
+    """
+    found = await find_recipients(ScriptedDirectory({"m1": entry}), ["m1"])
+
+    assert told == found.of("m1")
+    assert [RecordProblem("m1", code) for code in codes] == list(found.problems)
+    assert [("WARNING", code, "m1") for code in codes] == logged(caplog)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OSError("Kari Canary"),
+        RuntimeError("Kari Canary"),
+        BaseExceptionGroup("Kari Canary", [ValueError("Kari Canary")]),
+        None,
+        [],
+        "Kari Canary",
+        BrokenMapping(),
+    ],
+)
+async def test_a_directory_that_fails_costs_the_others_their_notice_only(answer, caplog):
+    """
+    Nobody besides the mentors is told; one error, an entry per mentor, and not the directory's words.
+    """
+    found = await find_recipients(ScriptedDirectory(answer), ["m2", "m1"])
+
+    assert {} == found.others
+    assert tuple(RecordProblem(mentor, "recipients_unknown") for mentor in ("m2", "m1")) == found.problems
+    assert [("ERROR", 2)] == [(record.levelname, record.mentors) for record in caplog.records]
+    assert "recipients_unknown" in caplog.text
+    assert "Canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "c1",
+        {"coordinator_id": "c1"},
+        MentorRecipients(coordinator_id=7),
+        MentorRecipients(chapter_admin_ids="a1"),
+        MentorRecipients(chapter_admin_ids=None),
+        MentorRecipients(chapter_admin_ids=("a1", None)),
+    ],
+)
+async def test_an_answer_that_makes_no_sense_costs_its_mentor_only(entry, caplog):
+    """
+    The others of the same answer are told.
+    """
+    directory = ScriptedDirectory({"m1": entry, "m2": MentorRecipients(coordinator_id="c2")})
+    found = await find_recipients(directory, ["m1", "m2"])
+
+    assert {"m2": (coordinator("c2"),)} == found.others
+    assert (RecordProblem("m1", "recipients_unknown"),) == found.problems
+    assert [("ERROR", "recipients_unknown", "m1")] == logged(caplog)
+
+
+async def test_without_a_directory_only_mentors_are_told(caplog):
+    """
+    Which is a way to run, not a fault.
+    """
+    assert Recipients() == await find_recipients(None, ["m1"])
+    assert [] == logged(caplog)
+
+
+async def test_nobody_is_asked_about_nobody():
+    """
+    A chunk may have no mentor who is due.
+    """
+    directory = ScriptedDirectory(OSError())
+
+    assert Recipients() == await find_recipients(directory, [])
+    assert [] == directory.asked
+
+
+async def test_a_cancelled_run_is_cancelled():
+    """
+    A cancellation is no failure of the directory.
+    """
+
+    class Hanging(ScriptedDirectory):
+        async def resolve(self, mentor_ids, /):
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    reached = False
+    with anyio.fail_after(5), anyio.CancelScope() as scope:
+        await find_recipients(Hanging(None), ["m1"])
+        reached = True
+
+    assert not reached
+
+
+def test_the_choice_is_pure():
+    """
+    The same answer in another order leads to the same.
+    """
+    answer = {
+        "m1": MentorRecipients(chapter_admin_ids=("b", "a")),
+        "m2": MentorRecipients(coordinator_id="c"),
+    }
+    turned = dict(reversed(answer.items()))
+
+    assert choose_recipients(["m1", "m2"], answer) == choose_recipients(["m1", "m2"], turned)
+
+
+async def test_a_cancellation_that_the_directory_makes_up_is_its_failure(caplog):
+    """
+    Nobody cancelled the run; where an event loop refuses such a thing, its refusal is the failure.
+    """
+
+    class Confused(ScriptedDirectory):
+        async def resolve(self, mentor_ids, /):
+            raise anyio.get_cancelled_exc_class()
+
+    found = await find_recipients(Confused(None), ["m1"])
+
+    assert (RecordProblem("m1", "recipients_unknown"),) == found.problems
+
+
+async def test_an_exit_is_nobodys_failure():
+    """
+    It ends the run.
+    """
+    with pytest.raises(SystemExit):
+        await find_recipients(ScriptedDirectory(SystemExit()), ["m1"])

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
+
+from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry
+from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
+
+
+@pytest.mark.parametrize("check", [*notice_book, *push_outbox], ids=str)
+async def test_the_sql_store_keeps_notices_and_messages(check: Check[Any], tmp_path: Path) -> None:
+    """
+    Every promise of both ports holds for it.
+    """
+    await check(lambda: SqlNotificationRepository.open(f"sqlite:///{tmp_path / 'store.db'}"))
+
+
+@pytest.mark.parametrize("check", visibility_registry, ids=str)
+async def test_the_sql_registry_hides_and_shows(check: Check[Any], tmp_path: Path) -> None:
+    """
+    Every promise of the port holds for it.
+    """
+    await check(lambda: SqlVisibilityRegistry.open(f"sqlite:///{tmp_path / 'store.db'}"))

@@ -1,0 +1,152 @@
+"""
+A process that runs or dispatches over a database file, and strikes itself down at a chosen write.
+
+Called with the file, the verb, the number of the write and its side; without a number it lives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from proxy_orchestration import (
+    MentorRecipients,
+    NotificationOrchestrator,
+    NotificationSettings,
+    PeerMentorCertificate,
+    PushDispatcher,
+    PushMessage,
+    PushOutcome,
+)
+from proxy_orchestration.notification.settings import DispatchSettings
+from proxy_orchestration.storage.sql import SqlNotificationRepository
+
+NIGHT = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+WRITES = ("record", "log_run", "claim_pushes", "complete_pushes")
+MENTORS = 12
+
+
+class StruckRepository:
+    """
+    Hands everything on, and kills the process before or after a numbered write.
+    """
+
+    def __init__(self, inner: SqlNotificationRepository, number: int, side: str) -> None:
+        self._inner, self._number, self._side, self._seen = inner, number, side, 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        return self._struck(method) if name in WRITES else method
+
+    def _struck(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(*args: object, **rest: object) -> object:
+            self._seen += 1
+            due = self._seen == self._number
+            if due and self._side == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            answer = await method(*args, **rest)
+            if due:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return call
+
+
+class Chapter:
+    """
+    Everybody has one coordinator.
+    """
+
+    async def resolve(self, mentor_ids: Sequence[str], /) -> dict[str, MentorRecipients]:
+        """
+        Name the coordinator.
+        """
+        return {mentor_id: MentorRecipients(coordinator_id="coord-1") for mentor_id in mentor_ids}
+
+
+class Phone:
+    """
+    Writes down what it delivers, durably, before it answers.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    async def send(self, messages: Sequence[PushMessage], /) -> list[PushOutcome]:
+        """
+        Deliver everything.
+        """
+        with self._file.open("a", encoding="utf-8") as lines:
+            lines.writelines(f"{message.message_id}\t{message.collapse_key}\n" for message in messages)
+        return [PushOutcome.delivered(message) for message in messages]
+
+
+def certificates() -> list[PeerMentorCertificate]:
+    """
+    Return certificates in all tiers.
+    """
+    return [
+        PeerMentorCertificate(
+            certificate_id=f"certificate-{number}",
+            mentor_id=f"mentor-{number:02}",
+            certificate_type="first_aid",
+            expires=NIGHT.date() + timedelta(days=(45, 20, 5, -3)[number % 4]),
+        )
+        for number in range(MENTORS)
+    ]
+
+
+async def main(file: str, verb: str, number: str = "0", side: str = "before") -> None:
+    """
+    Live, or die at the write.
+    """
+    async with SqlNotificationRepository.open(f"sqlite:///{file}") as store:
+        repository: Any = StruckRepository(store, int(number), side)
+        if verb == "run":
+            orchestrator = NotificationOrchestrator(
+                repository=repository, recipients=Chapter(), settings=NotificationSettings(chunk_size=5)
+            )
+            await orchestrator.run(certificates(), as_of=NIGHT)
+        else:
+            dispatcher = PushDispatcher(
+                repository=repository,
+                sender=Phone(Path(file).with_suffix(".sent")),
+                clock=Morning(),
+                settings=DispatchSettings(batch_size=4, hold=0.2),
+            )
+            await dispatcher.drain()
+
+
+class Morning:
+    """
+    A clock that shows the morning after the night, and whose seconds pass as usual.
+    """
+
+    def now(self) -> datetime:
+        """
+        Return the morning.
+        """
+        return NIGHT + timedelta(hours=7)
+
+    def monotonic(self) -> float:
+        """
+        Return the event loop's own seconds.
+        """
+        return anyio.current_time()
+
+    async def sleep(self, seconds: float, /) -> None:
+        """
+        Sleep as usual.
+        """
+        await anyio.sleep(max(0.0, seconds))
+
+
+if __name__ == "__main__":
+    anyio.run(main, *sys.argv[1:])

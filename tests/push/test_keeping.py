@@ -1,0 +1,120 @@
+"""
+What is remembered about devices, and settings that make no sense.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.push import fcm_targets
+from proxy_orchestration.push.fcm_errors import Action
+from proxy_orchestration.push.fcm_pacing import Pauses
+from proxy_orchestration.push.fcm_settings import FcmSettings
+
+TARGET = PushTarget(kind="token", value="token-1", platform="ios")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_concurrency": 0},
+        {"call_timeout": 0},
+        {"time_budget": -1},
+        {"prune_share": 0},
+        {"prune_share": 1.5},
+        {"prune_minimum": 0},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong) -> None:
+    """
+    The error names the field.
+    """
+    with pytest.raises(ValueError, match=rf"FcmSettings\.{next(iter(wrong))}"):
+        FcmSettings(**wrong)
+
+
+def test_the_breaker_mends_as_newer_answers_are_better(caplog) -> None:
+    """
+    It looks at the newest answers only, and tells each time that it trips.
+    """
+    breaker = fcm_targets.PruneBreaker(settings=FcmSettings(prune_minimum=2, prune_share=0.5, prune_window=4))
+
+    allowed = [breaker.note(gone=gone) for gone in (True, True, False, False, True, True, True)]
+
+    assert [True, False, False, True, True, True, False] == allowed
+    assert 2 == len(caplog.records)
+
+
+def test_few_devices_that_are_gone_stop_nothing() -> None:
+    """
+    A share of little says little.
+    """
+    breaker = fcm_targets.PruneBreaker(settings=FcmSettings())
+
+    assert [True] * 19 + [False] == [breaker.note(gone=True) for _ in range(20)]
+
+
+def test_what_is_remembered_about_devices_is_bounded(devices, clock, monkeypatch) -> None:
+    """
+    The oldest is forgotten first; no address is kept.
+    """
+    monkeypatch.setattr(fcm_targets, "_MOST_REMEMBERED", 2)
+    keeper = fcm_targets.TargetKeeper(directory=devices, clock=clock, settings=FcmSettings())
+    targets = [PushTarget(kind="token", value=f"secret-{number}") for number in range(3)]
+
+    for target in targets:
+        keeper.quarantine(target)
+
+    assert [False, True, True] == [keeper.is_quarantined(target) for target in targets]
+    assert "secret" not in repr(keeper._quarantine._known)
+
+
+def test_calls_that_are_refused_together_are_one_refusal(clock, caplog) -> None:
+    """
+    They were under way before the pause began; where one names a longer time, that one counts.
+    """
+    pauses = Pauses(clock=clock, settings=FcmSettings())
+
+    waits = [pauses.begin(Action.QUOTA, TARGET, seconds) for seconds in (None, None, 90.0, 70.0)]
+
+    assert [60.0, 60.0, 90.0, 90.0] == waits
+    assert 1 == len(caplog.records)
+
+
+def test_a_success_that_was_under_way_does_not_end_a_row_of_refusals(clock) -> None:
+    """
+    Only one after the pause does.
+    """
+    pauses = Pauses(clock=clock, settings=FcmSettings())
+    pauses.begin(Action.QUOTA, TARGET, None)
+
+    pauses.succeed(TARGET)
+    clock.advance(60)
+    assert 120.0 == pauses.begin(Action.QUOTA, TARGET, None)
+    clock.advance(120)
+    pauses.succeed(TARGET)
+    assert 60.0 == pauses.begin(Action.QUOTA, TARGET, None)
+
+
+def test_no_pause_exceeds_the_longest(clock) -> None:
+    """
+    However many refusals come in a row.
+    """
+    pauses = Pauses(clock=clock, settings=FcmSettings(longest_pause=100.0))
+
+    for wait in (60.0, 100.0, 100.0):
+        assert wait == pauses.begin(Action.CHANNEL_REFUSED, None, None)
+        clock.advance(wait)
+
+
+def test_a_pause_ends_exactly_when_it_says(clock) -> None:
+    """
+    A message that comes back then finds no pause.
+    """
+    pauses = Pauses(clock=clock, settings=FcmSettings())
+    wait = pauses.begin(Action.PLATFORM_REFUSED, TARGET, 33.3)
+
+    clock.advance(wait)
+
+    assert 0.0 == pauses.remaining_for(TARGET)

@@ -1,0 +1,182 @@
+"""
+By which way the SQL store's statements about notices and pushes reach their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from proxy_orchestration.notification.notices import PushState
+from proxy_orchestration.notification.records import CertificateEnd, PushCompletion
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry, create_schema
+from proxy_orchestration.testing.contracts._notice_samples import chunk_of, coordinator, draft_of
+
+_BY_THE_KEY = (
+    "SEARCH notifications USING COVERING INDEX sqlite_autoindex_notifications_2 (mentor_id=? AND "
+    "certificate_type=? AND threshold_tier=? AND notification_window_start=? AND audience=? AND "
+    "recipient_id=?)"
+)
+_NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """
+    A host's own engine over a file with the schema.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
+    create_schema(engine)
+    yield engine
+    engine.dispose()
+
+
+async def _plans(engine: Engine) -> dict[str, str]:
+    """
+    Run every kind of statement and return the plan of each that is no plain insert.
+    """
+    seen: dict[str, Any] = {}
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_connection: Connection, _cursor: object, statement: str, values: Any, *rest: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            seen[" ".join(statement.split())] = values[0] if rest[-1] else values
+
+    await _use_everything(engine)
+    event.remove(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        return {statement: _plan_of(connection, statement, values) for statement, values in seen.items()}
+
+
+def _plan_of(connection: Connection, statement: str, parameters: Any) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    return "; ".join(row[3] for row in rows)
+
+
+async def _use_everything(engine: Engine) -> None:
+    repository, registry = SqlNotificationRepository(engine), SqlVisibilityRegistry(engine)
+    draft = draft_of("mentor-1", NotificationThresholdTier.WARNING_30, coordinator())
+    ends = [CertificateEnd(mentor_id=draft.notice.mentor_id, certificate_type="other", ends_at=_NOON)]
+    for chunk in (chunk_of(draft), chunk_of(draft)):
+        await repository.record(chunk)
+    later = draft.ends_at + timedelta(days=365)
+    about = (draft.notice.mentor_id, draft.notice.certificate_type)
+    renewed = [CertificateEnd(mentor_id=about[0], certificate_type=about[1], ends_at=later)]
+    for unacknowledged_only in (False, True):
+        await repository.notifications_for("someone", unacknowledged_only=unacknowledged_only)
+    await repository.notification("no-such-notice")
+    await repository.acknowledgements("org-1", limit=9)
+    await repository.push_wait(now=_NOON)
+    leased = await repository.claim_pushes(now=draft.ends_at, limit=9, hold=600)
+    await repository.complete_pushes(
+        [
+            PushCompletion(message_id=push.message.message_id, token=push.token, state=PushState.DEAD)
+            for push in leased
+        ]
+    )
+    await repository.replay_dead(["no-such-message"], now=_NOON)
+    await repository.renew(renewed, at=_NOON)
+    await registry.track([*ends, *renewed], at=_NOON)
+    await registry.hidden(["mentor-1"], at=_NOON)
+
+
+def _of(plans: dict[str, str], fragment: str) -> list[str]:
+    return [plan for statement, plan in plans.items() if fragment in statement]
+
+
+@pytest.mark.parametrize(
+    ("fragment", "step"),
+    [
+        (
+            "AS keys_each JOIN notifications",
+            _BY_THE_KEY,
+        ),
+        ("AS pairs_each JOIN expiry_guards", "SEARCH expiry_guards USING PRIMARY KEY"),
+        ("ORDER BY push_outbox.due_at", "SEARCH push_outbox USING INDEX ix_push_outbox_due (due_at<?)"),
+        (
+            "ORDER BY push_outbox.lease_until",
+            "SEARCH push_outbox USING INDEX ix_push_outbox_leased (lease_until<?)",
+        ),
+        ("min(push_outbox.due_at)", "SEARCH push_outbox USING INDEX ix_push_outbox_due"),
+        (
+            "UPDATE push_outbox SET state=?, code=? WHERE state IN",
+            "USING INDEX ix_push_outbox_of_certificate (mentor_id=? AND certificate_type=?)",
+        ),
+        (
+            "WHERE notifications.recipient_id = ?",
+            "SEARCH notifications USING INDEX ix_notifications_inbox (recipient_id=?)",
+        ),
+        ("FROM acknowledgements", "USING INDEX ix_acknowledgements_of_organization (organization_id=?)"),
+    ],
+)
+async def test_the_hot_statements_use_their_indexes(engine: Engine, fragment: str, step: str) -> None:
+    """
+    The look-up of duplicates, claims and inboxes read as many rows as they return, in order.
+    """
+    found = _of(await _plans(engine), fragment)
+
+    assert found
+    assert all(step in plan for plan in found), found
+    # What is cancelled is locked in order, few rows; nothing else is sorted.
+    assert [plan.startswith("SEARCH push_outbox USING INDEX sqlite") for plan in found] == [
+        "TEMP B-TREE" in plan for plan in found
+    ]
+
+
+async def test_no_statement_walks_through_a_table_that_grows(engine: Engine) -> None:
+    """
+    Only the list that a call brings is read from end to end.
+    """
+    walks = [
+        (statement, step)
+        for statement, plan in (await _plans(engine)).items()
+        for step in plan.split("; ")
+        if step.startswith("SCAN")
+        and not any(name in step for name in ("_each", "proxy_orchestration_version", "CONSTANT ROW"))
+    ]
+
+    assert [] == walks
+
+
+async def test_a_digest_is_counted_by_its_own_index(engine: Engine) -> None:
+    """
+    A coordinator's notices of other days are not read.
+    """
+    (plan,) = _of(await _plans(engine), "AS digests_each JOIN notifications")
+
+    assert "ix_notifications_digest (recipient_id=? AND digest_date=?)" in plan
+
+
+async def test_a_chunk_takes_as_many_statements_as_a_record(engine: Engine) -> None:
+    """
+    And no more than seven, with those that end and begin the transaction left out.
+    """
+    repository = SqlNotificationRepository(engine)
+    drafts = [
+        draft_of(f"mentor-{number}", NotificationThresholdTier.WARNING_30, coordinator())
+        for number in range(200)
+    ]
+    await repository.record(chunk_of(draft_of("mentor-of-the-first-transaction")))
+    counts: list[int] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        counts[-1] += not statement.startswith("BEGIN")
+
+    for chunk in (chunk_of(*drafts[:1]), chunk_of(*drafts[1:]), chunk_of(*drafts)):
+        counts.append(0)
+        await repository.record(chunk)
+    first, many, again = counts
+
+    assert first == many
+    assert max(first, again) <= 7

@@ -1,0 +1,201 @@
+"""
+The kits of notification find what is wrong: each adapter breaks one promise, and its check says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+from anyio.lowlevel import checkpoint
+
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
+from proxy_orchestration.notification.records import (
+    Acknowledged,
+    AcknowledgementEvent,
+    CertificateEnd,
+    DraftFate,
+    LeasedPush,
+    NoticeChunk,
+    PushCompletion,
+)
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
+from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
+
+
+class _WithoutGuard(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        return await super().record(attrs.evolve(chunk, guard=timedelta(0)))
+
+
+class _GuardingAnInstantTooLong(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        longer = chunk.guard + timedelta(microseconds=1)
+        return await super().record(attrs.evolve(chunk, guard=longer))
+
+
+class _LookingBeforeItWaits(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        fates = self._fates(chunk)
+        await checkpoint()
+        await super().record(chunk)
+        return fates
+
+
+class _WritingWhenItWeighs(MemoryNotificationRepository):
+    async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        return await self.record(chunk)
+
+
+class _BlindToLaterEnds(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        self._ends.clear()
+        return await super().record(chunk)
+
+
+class _CancellingNothing(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        return await super().record(attrs.evolve(chunk, ends=()))
+
+
+class _ClearingNothing(MemoryNotificationRepository):
+    def _clear(self, end: CertificateEnd) -> None:
+        """
+        Leave the notices as they are.
+        """
+
+
+class _TellingOthersOnce(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        told = self._notices.keys()
+        drafts = (
+            attrs.evolve(draft, others=()) if draft.notice.notification_id in told else draft
+            for draft in chunk.drafts
+        )
+        return await super().record(attrs.evolve(chunk, drafts=tuple(drafts)))
+
+
+class _AcknowledgingAgain(MemoryNotificationRepository):
+    async def acknowledge(self, event: AcknowledgementEvent, /) -> Acknowledged:
+        await super().acknowledge(event)
+        return Acknowledged.NOW
+
+
+class _NewestNoticeFirst(MemoryNotificationRepository):
+    async def notifications_for(
+        self, recipient_id: str, /, *, unacknowledged_only: bool = False
+    ) -> Sequence[CertificateExpiryNotification]:
+        found = await super().notifications_for(recipient_id, unacknowledged_only=unacknowledged_only)
+        return found[::-1]
+
+
+class _CountingClearedInDigests(MemoryNotificationRepository):
+    def _count(self, recipient_id: str, day: Any) -> Mapping[NotificationThresholdTier, int]:
+        return {
+            stored.notice.tier: len(self._of_digest[recipient_id, day])
+            for stored in self._of_digest[recipient_id, day]
+        }
+
+
+class _HoldingNothing(MemoryNotificationRepository):
+    async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
+        return await super().claim_pushes(now=now, limit=limit, hold=0)
+
+
+class _WithoutTokens(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        newest = [attrs.evolve(one, token=self._pushes[one.message_id].token) for one in completions]
+        return await super().complete_pushes(newest)
+
+
+class _SendingWhatWasCancelled(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        for one in completions:
+            if self._pushes[one.message_id].state is PushState.CANCELLED:
+                self._pushes[one.message_id].state = PushState.LEASED
+        return await super().complete_pushes(completions)
+
+
+class _CountingEveryAttempt(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        return await super().complete_pushes([attrs.evolve(one, counted=True) for one in completions])
+
+
+class _ReplayingAll(MemoryNotificationRepository):
+    async def replay_dead(self, message_ids: Collection[str] | None, /, *, now: datetime) -> int:
+        return await super().replay_dead(None, now=now)
+
+
+class _WaitingForNothing(MemoryNotificationRepository):
+    async def push_wait(self, *, now: datetime) -> float | None:
+        await super().push_wait(now=now)
+        return None
+
+
+class _HidingByTheRun(MemoryVisibilityRegistry):
+    async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
+        await super().hidden(mentor_ids, at=at)
+        return {each for each in mentor_ids if each in self._previous}
+
+
+class _SuppressingAnew(MemoryVisibilityRegistry):
+    def _settle(self, mentor_id: str, at: datetime) -> bool:
+        return super()._settle(mentor_id, at) or self._has_ended(mentor_id, at)
+
+
+class _TakingEarlierEnds(MemoryVisibilityRegistry):
+    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
+        for end in ends:
+            self._ends.pop(end.mentor_id, None)
+        return await super().track(ends, at=at)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "kit", "promise"),
+    [
+        (_WithoutGuard, notice_book, "of_tiers_at_once_the_guard_lets_one_pass"),
+        (_WithoutGuard, notice_book, "the_guard_defers_until_it_is_exactly_over"),
+        (_GuardingAnInstantTooLong, notice_book, "the_guard_defers_until_it_is_exactly_over"),
+        (_LookingBeforeItWaits, notice_book, "of_records_at_once_with_one_key_one_creates"),
+        (_WritingWhenItWeighs, notice_book, "weighing_answers_the_same_and_writes_nothing"),
+        (_BlindToLaterEnds, notice_book, "a_draft_is_stale_once_a_later_end_is_known"),
+        (_CancellingNothing, notice_book, "a_run_that_sees_a_later_end_or_a_revocation_cancels"),
+        (_CancellingNothing, notice_book, "a_draft_for_a_later_end_replaces_what_is_queued"),
+        (_ClearingNothing, notice_book, "a_renewal_cancels_and_clears_what_is_for_an_earlier_end"),
+        (_TellingOthersOnce, notice_book, "a_later_run_completes_what_others_were_not_told"),
+        (_AcknowledgingAgain, notice_book, "of_acknowledgements_at_once_one_is_now"),
+        (_AcknowledgingAgain, notice_book, "what_is_not_there_or_cleared_is_not_acknowledged"),
+        (_NewestNoticeFirst, notice_book, "an_inbox_has_the_oldest_first"),
+        (_CountingClearedInDigests, notice_book, "a_digest_counts_as_it_is_claimed"),
+        (_HoldingNothing, push_outbox, "of_claims_at_once_one_gets_a_message"),
+        (_WithoutTokens, push_outbox, "an_old_token_changes_nothing"),
+        (_SendingWhatWasCancelled, push_outbox, "what_was_cancelled_meanwhile_is_not_sent_again"),
+        (_CountingEveryAttempt, push_outbox, "an_attempt_that_does_not_count_is_given_back"),
+        (_ReplayingAll, push_outbox, "only_dead_messages_that_are_named_are_replayed"),
+        (_WaitingForNothing, push_outbox, "the_wait_is_for_what_is_due_first"),
+        (_HidingByTheRun, visibility_registry, "hiding_compares_the_ends_with_the_moment"),
+        (_SuppressingAnew, visibility_registry, "who_is_suppressed_stays_so"),
+        (_SuppressingAnew, visibility_registry, "of_tracks_at_once_one_suppresses"),
+        (_TakingEarlierEnds, visibility_registry, "an_earlier_end_does_not_replace_a_later_one"),
+    ],
+)
+async def test_a_kit_finds_the_store_that_breaks_a_promise(
+    adapter: type[Any], kit: Sequence[Check[Any]], promise: str
+) -> None:
+    """
+    The check that is named for the promise fails with an assertion.
+    """
+
+    @asynccontextmanager
+    async def open_adapter() -> AsyncIterator[Any]:
+        yield adapter()
+
+    (check,) = (check for check in kit if check.name == promise)
+
+    with pytest.raises(AssertionError):
+        await check(open_adapter)
