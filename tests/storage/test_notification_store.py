@@ -84,7 +84,9 @@ def test_two_writers_of_one_chunk_create_each_notice_once(tmp_path: Path) -> Non
     chunk = chunk_of(
         *(draft_of(f"mentor-{number}", _WARNING, coordinator()) for number in range(50)),
     )
-    create_schema(create_engine(_url(tmp_path)))
+    engine = create_engine(_url(tmp_path))
+    create_schema(engine)
+    engine.dispose()
     together = threading.Barrier(2)
     fates: list[list[DraftFate]] = []
 
