@@ -18,7 +18,11 @@ import pytest
 pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("sqlalchemy", reason="needs the extra sql")
 
+import typer
+
+from proxy_orchestration.cli import csv_certificates, csv_targets
 from proxy_orchestration.cli.app import app
+from proxy_orchestration.cli.csv_tables import Columns
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictKind, ConflictPolicy
 
@@ -92,13 +96,22 @@ def test_every_command_is_on_the_page_and_no_other() -> None:
     """
     The table of commands is complete.
     """
-    names = [
-        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
-    ]
+    names = _names_of(app)
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        names += [f"{group.name} {name}" for name in _names_of(group.typer_instance)]
 
     table = PAGE.partition("| Command |")[2].partition("\n\n")[0]
 
-    assert sorted(names) == sorted(re.findall(r"^\| `(\w+)(?: [A-Z]+)?` \|", table, re.MULTILINE))
+    assert sorted(names) == sorted(re.findall(r"^\| `([a-z -]+)(?: [A-Z]+)?` \|", table, re.MULTILINE))
+
+
+def _names_of(commands: typer.Typer) -> list[str]:
+    return [
+        command.name or command.callback.__name__
+        for command in commands.registered_commands
+        if command.callback
+    ]
 
 
 @pytest.mark.parametrize(("heading", "values"), [("Kind", ConflictKind), ("Policy", ConflictPolicy)])
@@ -111,6 +124,19 @@ def test_every_kind_and_policy_of_conflicts_is_on_the_page_and_no_other(
     table = PAGE.partition(f"| {heading} | Meaning |")[2].partition("\n\n")[0]
 
     assert [value.value for value in values] == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("before", "columns"),
+    [("## Certificates", csv_certificates.COLUMNS), ("`dispatch --targets FILE`", csv_targets.COLUMNS)],
+)
+def test_every_column_of_certificates_and_devices_is_on_the_page(before: str, columns: Columns) -> None:
+    """
+    The page's tables are the files' headers, in their order.
+    """
+    table = PAGE.rpartition(before)[2].partition("| Column | Content |")[2].partition("\n\n")[0]
+
+    assert list(columns.all) == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
 
 
 def test_every_column_of_a_decisions_file_is_on_the_page() -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from proxy_orchestration.cli import driving, looking, reviewing
+from proxy_orchestration.cli import driving, looking, notice_commands, reviewing
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -45,7 +45,9 @@ _NOTHING_CHANGED: Final = "Nothing was changed by this."
 _HELP: Final = f"""
 Register activities on behalf of many mentors. Every outcome is durable, nothing is registered twice.
 
-Batches live in a SQLite file (--db). Stop the program at any moment: "{PROGRAM} resume" carries on.
+Tell mentors and coordinators that certificates run out: once per tier, however often it is run.
+
+All of it lives in a SQLite file (--db). Stop the program at any moment: "{PROGRAM} resume" carries on.
 """
 
 _EPILOG: Final = "\n".join(
@@ -239,6 +241,13 @@ def resume(
     """
     common = Common(store=store, as_json=as_json, concurrency=concurrency)
     run_command(common, driving.resume, if_interrupted=_carry_on(common))
+
+
+app.command()(notice_commands.notify)
+app.command()(notice_commands.dispatch)
+app.command()(notice_commands.inbox)
+app.command()(notice_commands.acknowledge)
+app.add_typer(notice_commands.reports, name="report")
 
 
 def _carry_on(common: Common) -> str:

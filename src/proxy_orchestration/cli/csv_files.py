@@ -18,6 +18,7 @@ import attrs
 
 from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.csv_cells import CellError, CellReader, Row, identifier
+from proxy_orchestration.cli.csv_dates import iso_date, relative_days
 from proxy_orchestration.cli.csv_problems import CsvFileError, CsvProblem, quoted
 from proxy_orchestration.cli.csv_tables import Columns, parse_table, read_bytes, refused
 from proxy_orchestration.registration.activities import ProxyActivity
@@ -27,8 +28,6 @@ from proxy_orchestration.registration.requests import RegistrationEntry, Submiss
 _COLUMNS: Final = Columns(
     required=("mentor_id", "activity_type", "activity_date", "duration_minutes"), optional=("notes",)
 )
-_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_RELATIVE_DATE: Final = re.compile(r"today(?: *(?P<sign>[+-]) *(?P<days>[0-9]{1,5}))?", re.IGNORECASE)
 _MINUTES: Final = re.compile(r"[0-9]{1,6}")
 
 
@@ -141,21 +140,15 @@ class _EntryReader:
         self.entries.append(RegistrationEntry(mentor_id, activity))
 
     def _date(self, text: str) -> date:
-        relative = _RELATIVE_DATE.fullmatch(text)
+        days = relative_days(text)
         try:
-            if relative is None:
-                return _iso_date(text)
+            if days is None:
+                return iso_date(text)
             self.is_relative = True
-            return self.today + timedelta(days=int(f"{relative['sign'] or ''}{relative['days'] or 0}"))
+            return self.today + timedelta(days=days)
         except (ValueError, OverflowError):
             msg = f"{quoted(text)} is no date. Write YYYY-MM-DD, today, today-3 or today+5."
             raise CellError(msg) from None
-
-
-def _iso_date(text: str) -> date:
-    if _ISO_DATE.fullmatch(text) is None:
-        raise ValueError(text)
-    return date.fromisoformat(text)
 
 
 def _minutes(text: str) -> int:

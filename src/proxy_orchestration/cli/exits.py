@@ -13,7 +13,9 @@ from proxy_orchestration.cli.csv_problems import CsvFileError
 from proxy_orchestration.errors import (
     BatchNotFoundError,
     BatchStateError,
+    MissingExtraError,
     NotAuthorizedError,
+    NotificationNotFoundError,
     OrchestrationError,
     RepositoryUnavailableError,
 )
@@ -33,14 +35,17 @@ class ExitCode(enum.IntEnum):
     SUCCESS = 0, "all mentors are registered, or the command did what it was asked"
     UNFORESEEN = 1, "an error in this program, or a part of it is not installed"
     BAD_INPUT = 2, "bad input: the command line or a file is wrong, nothing was stored"
-    PARTIAL_SUCCESS = 3, "partial success: some mentors are registered, some failed"
-    TOTAL_FAILURE = 4, "total failure: no mentor is registered"
+    PARTIAL_SUCCESS = (
+        3,
+        "partial success: some mentors, certificates or pushes failed, not all",
+    )
+    TOTAL_FAILURE = 4, "total failure: no mentor is registered, no certificate or push dealt with"
     CANCELLED = 5, "the batch was cancelled"
     NEEDS_REVIEW = 6, "nothing failed, and what is left waits for a person's decision"
     STORE_UNAVAILABLE = 7, "the store could not be read or written"
-    NOT_FOUND = 8, "no such batch for this actor, or not allowed"
+    NOT_FOUND = 8, "no such batch or notice for this actor, or not allowed"
     WRONG_STATE = 9, "wrong state: not settled yet, held elsewhere, or a stale run"
-    INTERRUPTED = 130, "interrupted (Ctrl-C); the batch can be resumed"
+    INTERRUPTED = 130, "interrupted (Ctrl-C); the command can be carried on"
 
     meaning: str
 
@@ -69,7 +74,9 @@ _OF_STATUS: Final[Mapping[BulkStatus, ExitCode]] = MappingProxyType(
 
 _OF_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (RepositoryUnavailableError, ExitCode.STORE_UNAVAILABLE),
+    (MissingExtraError, ExitCode.UNFORESEEN),
     (BatchNotFoundError, ExitCode.NOT_FOUND),
+    (NotificationNotFoundError, ExitCode.NOT_FOUND),
     (NotAuthorizedError, ExitCode.NOT_FOUND),
     (BatchStateError, ExitCode.WRONG_STATE),
     (OrchestrationError, ExitCode.BAD_INPUT),

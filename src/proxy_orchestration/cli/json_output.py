@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import TypeAlias, cast
 
 import attrs
 
 from proxy_orchestration.cli.csv_problems import CsvProblem
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
+from proxy_orchestration.notification.results import DispatchResult, NotificationPlan, OrchestrationResult
 from proxy_orchestration.registration.batches import (
     BatchPage,
     BatchSummary,
@@ -62,6 +64,52 @@ def report_document(report: ConflictReport) -> dict[str, Plain]:
     return {**_record(report), "total": report.total}
 
 
+def run_document(
+    result: OrchestrationResult, *, plan: NotificationPlan | None = None, names: Collection[str] | None = None
+) -> dict[str, Plain]:
+    """
+    Return what a run did, or a plan would do, whose keys stand beside it.
+
+    Args:
+        result: the counts.
+        plan: the plan; `None` for a run.
+        names: the only fields that are wanted; `None` for all.
+    """
+    document = {name: value for name, value in _record(result).items() if names is None or name in names}
+    if plan is not None:
+        document["notices"] = [plain(key._asdict()) for key in plan.notices]
+    return document
+
+
+def dispatch_document(
+    result: DispatchResult,
+    unsent: Mapping[tuple[str, str], int],
+    outbox: Mapping[PushState, int],
+    gone: Sequence[int],
+) -> dict[str, Plain]:
+    """
+    Return what a dispatch did.
+
+    Args:
+        result: the counts.
+        unsent: messages that were not delivered, by recipient and reason.
+        outbox: what the outbox holds afterwards.
+        gone: lines of the file whose devices are not known any more.
+    """
+    failed = [
+        {"recipient_id": recipient_id, "code": code, "pushes": number}
+        for (recipient_id, code), number in unsent.items()
+    ]
+    return {**_record(result), "unsent": plain(failed), "outbox": plain(outbox), "gone_lines": plain(gone)}
+
+
+def inbox_document(recipient_id: str, notices: Sequence[CertificateExpiryNotification]) -> dict[str, Plain]:
+    """
+    Return an inbox, oldest first.
+    """
+    return {"recipient_id": recipient_id, "notifications": [_record(notice) for notice in notices]}
+
+
 def progress_line(update: BulkProgressUpdate) -> dict[str, Plain]:
     """
     Return one line of a watch; `kind` tells it from the last line.
@@ -97,13 +145,13 @@ def error_document(code: ExitCode, message: str, problems: Sequence[CsvProblem])
 
 def plain(value: object) -> Plain:
     """
-    Return a model's value as JSON has it: enums by value, moments in ISO 8601 with Z.
+    Return a model's value as JSON has it: enums by value, days and moments in ISO 8601, UTC with Z.
     """
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, enum.Enum):
         return str(value.value)
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime is one too
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(part) for key, part in value.items()}

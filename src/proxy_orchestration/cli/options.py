@@ -39,7 +39,7 @@ StoreOption = Annotated[
         "--db",
         metavar="FILE",
         envvar="PROXY_ORCHESTRATION_DB",
-        help="The SQLite file that holds batches and activities.",
+        help="The SQLite file that holds batches, activities and notices.",
     ),
 ]
 ActorOption = Annotated[

@@ -67,20 +67,32 @@ class Board:
             total: mentors of the whole batch.
             settled: how many of them are settled already.
         """
-        if self.bars is None:
-            return RunView(show=self._lines(title, total=total, settled=settled))
-        bars, task = self.bars, self.bars.add_task(title, total=total, completed=settled, tally="")
-        return RunView(show=lambda done, words: bars.update(task, completed=done, tally=words))
+        return RunView(show=self.meter(title, total=total, done=settled, verb="settled"))
 
-    def _lines(self, title: str, *, total: int, settled: int) -> Callable[[int, str], None]:
-        said = settled * _STEPS // total
+    def meter(self, title: str, *, total: int, verb: str, done: int = 0) -> Callable[[int, str], None]:
+        """
+        Put up a view of anything that can be counted; return what shows its number and words beside it.
+
+        Args:
+            title: what is going on, in a few words.
+            total: where it ends, at least 1.
+            verb: what has become of those that are done, for a line.
+            done: how many are already.
+        """
+        if self.bars is None:
+            return self._lines(title, total=total, verb=verb, done=done)
+        bars, task = self.bars, self.bars.add_task(title, total=total, completed=done, tally="")
+        return lambda done, words: bars.update(task, completed=done, tally=words)
+
+    def _lines(self, title: str, *, total: int, verb: str, done: int) -> Callable[[int, str], None]:
+        said = done * _STEPS // total
 
         def show(done: int, words: str) -> None:
             nonlocal said
             step = done * _STEPS // total
             if step > said:
                 said = step
-                self.output.say(f"{title}: {done} of {total} settled ({words})")
+                self.output.say(f"{title}: {done} of {total} {verb}{f' ({words})' if words else ''}")
 
         return show
 

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final, NoReturn, TypeVar
 
 import anyio
@@ -32,6 +32,7 @@ from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 LEASE_TTL: Final = 5.0
@@ -86,9 +87,22 @@ def do_in_session(common: Common, work: Callable[[Session], Awaitable[T]], *, if
     On Ctrl-C or a request to terminate the work is cancelled, which releases
     what it drives; then the program ends with `ExitCode.INTERRUPTED`.
     """
+    return work_in(_open_session, common, work, if_interrupted=if_interrupted)
+
+
+def work_in(
+    open_session: Callable[[Common], AbstractAsyncContextManager[S]],
+    common: Common,
+    work: Callable[[S], Awaitable[T]],
+    *,
+    if_interrupted: str,
+) -> T:
+    """
+    Do the work in any kind of session, and end as `do_in_session` does.
+    """
     with ending_on_interrupt(common.output, if_interrupted):
         with ending_on_errors(common.output), _log_to(common.output):
-            done = anyio.run(_run, common, work)
+            done = anyio.run(_run, lambda: open_session(common), work)
         if not done:
             raise KeyboardInterrupt
         return done[0]
@@ -128,14 +142,16 @@ def _first_of(error: Exception) -> Exception:
     return error
 
 
-async def _run(common: Common, work: Callable[[Session], Awaitable[T]]) -> list[T]:
+async def _run(
+    open_session: Callable[[], AbstractAsyncContextManager[S]], work: Callable[[S], Awaitable[T]]
+) -> list[T]:
     """
     Return what comes of the work, alone in a list; an empty one after an interrupt.
     """
     done: list[T] = []
     async with open_crew() as crew:
         await crew.start(_cancel_at_signal, crew.cancel_scope)
-        async with _open_session(common) as session:
+        async with open_session() as session:
             done.append(await work(session))
         crew.cancel_scope.cancel()
     return done
@@ -205,18 +221,22 @@ def settings_for(common: Common) -> BulkSettings:
 
 class _SayHandler(logging.Handler):
     """
-    Shows the library's errors as lines, where a bar cannot be torn apart by them.
+    Shows the library's errors as lines, each once, where a bar cannot be torn apart by them.
     """
 
     def __init__(self, output: Output) -> None:
         super().__init__(logging.ERROR)
         self._output = output
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """
-        Write the record's message to standard error.
+        Write the record's message to standard error, unless it was written before.
         """
-        self._output.say(record.getMessage(), style="red")
+        message = record.getMessage()
+        if message not in self._said:
+            self._said.add(message)
+            self._output.say(message, style="red")
 
 
 @contextmanager

@@ -1,0 +1,225 @@
+"""
+Files of certificates and of devices, sound and faulty.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+pytest.importorskip("typer")
+
+from proxy_orchestration.cli.csv_certificates import CertificateFile, parse_certificates, read_certificates
+from proxy_orchestration.cli.csv_problems import CsvFileError
+from proxy_orchestration.cli.csv_targets import FileTargets, parse_targets, read_targets
+from proxy_orchestration.notification.records import MentorRecipients, PushTarget
+
+TODAY = date(2026, 11, 21)
+HEADER = (
+    "certificate_id,mentor_id,certificate_type,expires,revoked,holder_name,organization_id,chapter_id,"
+    "locale,coordinator_id,chapter_admin_ids"
+)
+SECRET = "secret-" + "s" * 5000
+
+
+def _parse(*lines: str, header: str = HEADER) -> CertificateFile:
+    return parse_certificates("\n".join((header, *lines)).encode(), name="file.csv", today=TODAY)
+
+
+def _problems(*lines: str, header: str = HEADER) -> list[str]:
+    with pytest.raises(CsvFileError) as caught:
+        _parse(*lines, header=header)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def _targets(*lines: str) -> FileTargets:
+    return parse_targets("\n".join(("recipient_id,kind,value,platform", *lines)).encode(), name="file.csv")
+
+
+def test_every_column_is_read() -> None:
+    """
+    A whole row becomes a certificate, and its recipients.
+    """
+    file = _parse("c1,m1,First Aid,2027-01-31,yes,Kari Eksempel,oslo,east,nb-NO,coord,admin-1  admin-2")
+
+    (certificate,) = file.certificates
+    assert ("c1", "m1", "First Aid") == (
+        certificate.certificate_id,
+        certificate.mentor_id,
+        certificate.certificate_type,
+    )
+    assert (date(2027, 1, 31), True, "Kari Eksempel") == (
+        certificate.expires,
+        certificate.revoked,
+        certificate.holder_name,
+    )
+    assert ("oslo", "east", "nb-NO") == (
+        certificate.organization_id,
+        certificate.chapter_id,
+        certificate.locale,
+    )
+    expected = {"m1": MentorRecipients(coordinator_id="coord", chapter_admin_ids=("admin-1", "admin-2"))}
+    assert expected == anyio.run(file.recipients.resolve, ["m1", "m2"])
+    assert file.names_recipients
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        ("today", TODAY),
+        ("Today + 3", date(2026, 11, 24)),
+        ("today-1", date(2026, 11, 20)),
+        ("2028-02-29", date(2028, 2, 29)),
+        ("2026-11-21T12:00+01:00", datetime(2026, 11, 21, 11, tzinfo=UTC)),
+        ("2026-11-21t12:00:30.5z", datetime(2026, 11, 21, 12, 0, 30, 500_000, tzinfo=UTC)),
+    ],
+)
+def test_an_end_is_a_day_or_a_moment(text: str, expires: date) -> None:
+    """
+    A moment needs its offset; a day may be relative.
+    """
+    assert [expires] == [each.expires for each in _parse(f"c1,m1,first_aid,{text}").certificates]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["21.11.2026", "2026-11-21T12:00", "2026-02-30", "2026-02-30T12:00Z", "20261121", "today+99999999", "-"],
+)
+def test_what_is_no_end_is_refused_with_its_place(text: str) -> None:
+    """
+    The message quotes the cell and says what to write.
+    """
+    (problem,) = _problems("c1,m1,first_aid,today", f"c2,m2,first_aid,{text}")
+
+    assert problem.startswith(f"line 3, column expires: '{text}' is no end. Write YYYY-MM-DD, today")
+
+
+def test_all_faults_of_a_file_are_told_at_once() -> None:
+    """
+    Each with its line and its column.
+    """
+    problems = _problems(
+        "c1,m1,first_aid,,,,,,,,",
+        "c2,m2,first_aid,today,maybe,,,,,,",
+        f"c3,{'m' * 201},first_aid,today,,,,,,,",
+        "c4,m4,first_aid,today,,,,,,coord-1,",
+        "c5,m4,other,today,,,,,,coord-2,",
+        "c6,m6,first_aid,today,,,,,,,a\u200bb",
+        "c7,m7,first_aid,today,,,,,,,,surplus",
+    )
+
+    expected = [
+        "line 2, column expires: the cell is empty",
+        "line 3, column revoked: 'maybe' is neither yes nor no",
+        "line 4, column mentor_id: ",
+        "line 6, column coordinator_id: 'm4' has another coordinator on line 5",
+        "line 7, column chapter_admin_ids: ",
+        "line 8: the line has 12 cells and the header 11",
+    ]
+    assert len(expected) == len(problems)
+    assert all(problem.startswith(start) for problem, start in zip(problems, expected, strict=True)), problems
+
+
+def test_empty_ids_are_the_runs_to_judge() -> None:
+    """
+    Such a row is a certificate like any other.
+    """
+    (certificate,) = _parse(",,,today").certificates
+
+    assert ("", "", "") == (
+        certificate.certificate_id,
+        certificate.mentor_id,
+        certificate.certificate_type,
+    )
+
+
+def test_recipients_of_all_rows_of_a_mentor_count() -> None:
+    """
+    A row may leave out what another says.
+    """
+    file = _parse(
+        "c1,m1,first_aid,today,,,,,,,admin-1",
+        "c2,m1,other,today,,,,,,coord,admin-2",
+        "c3,m2,other,today,no,,,,,,",
+    )
+
+    found = anyio.run(file.recipients.resolve, ["m1", "m2"])
+    assert {"m1": MentorRecipients(coordinator_id="coord", chapter_admin_ids=("admin-1", "admin-2"))} == found
+    assert {"m1": ["c1", "c2"], "m2": ["c3"]} == file.ids_by_mentor()
+
+
+def test_the_least_header_names_no_recipients() -> None:
+    """
+    The four columns are enough.
+    """
+    file = _parse("c1,m1,first_aid,today", header="certificate_id,mentor_id,certificate_type,expires")
+
+    assert not file.names_recipients
+
+
+@pytest.mark.parametrize(
+    ("read", "told"),
+    [
+        (lambda path: read_certificates(path, today=TODAY), "cannot be read as certificates; nothing was wr"),
+        (read_targets, "cannot be read as devices; nothing was sent."),
+    ],
+)
+def test_a_file_that_is_not_there_or_empty_is_told(read: object, told: str, tmp_path: Path) -> None:
+    """
+    The verdict says that nothing came of it.
+    """
+    assert callable(read)
+    path = tmp_path / "file.csv"
+    for content in (
+        None,
+        "",
+        "certificate_id,mentor_id,certificate_type,expires\n",
+        "recipient_id,kind,value\n",
+    ):
+        if content is not None:
+            path.write_text(content, encoding="utf-8")
+        with pytest.raises(CsvFileError) as caught:
+            read(path)
+        assert told in str(caught.value)
+
+
+def test_devices_are_read_by_recipient() -> None:
+    """
+    A recipient may have many; one without any is absent.
+    """
+    targets = _targets("m1,token,abc,Android", "m1,FID,def", "m2,token,ghi,ios")
+
+    assert {
+        "m1": (
+            PushTarget(kind="token", value="abc", platform="android"),
+            PushTarget(kind="fid", value="def"),
+        )
+    } == anyio.run(targets.targets_of, ["m1", "m3"])
+    assert "abc" not in repr(targets)
+
+
+def test_a_device_that_is_gone_is_left_out_from_then_on() -> None:
+    """
+    Its line is remembered, the others stay.
+    """
+    targets = _targets("m1,token,abc,", "m1,token,def,")
+
+    anyio.run(targets.prune, "m1", PushTarget(kind="token", value="abc"))
+    anyio.run(targets.prune, "m2", PushTarget(kind="token", value="def"))
+
+    assert {2} == targets.gone
+    assert {"m1": (PushTarget(kind="token", value="def"),)} == anyio.run(targets.targets_of, ["m1"])
+
+
+def test_faults_of_devices_never_quote_a_cell() -> None:
+    """
+    A value, or one that slipped into another column, is a secret.
+    """
+    with pytest.raises(CsvFileError) as caught:
+        _targets(f"m1,{SECRET},token", f"m1,token,{SECRET}", f"{SECRET},token,a", "m1,token,", "a,b,c,d,e")
+
+    assert [2, 3, 4, 5, 6] == [problem.line for problem in caught.value.problems]
+    assert "secret" not in str(caught.value)
