@@ -143,7 +143,7 @@ def test_an_in_memory_database_is_refused(url: str) -> None:
     """
     Each thread would see another one.
     """
-    with pytest.raises(ValueError, match="use a file, or MemoryActivityRepository"):
+    with pytest.raises(ValueError, match="use a file, or the store in memory"):
         SqlActivityRepository(create_engine(url))
 
 

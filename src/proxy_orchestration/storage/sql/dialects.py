@@ -57,6 +57,9 @@ def _postgresql_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> st
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
 
 
+_TURN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("what"), 0)))
+
+
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """
     Insert many rows, each a tuple in the order of the table's columns, by the driver's own executemany.
@@ -200,3 +203,11 @@ def upserting(table: Table, dialect: Dialect) -> sqlite.Insert | postgresql.Inse
     Return an insert that can say what to do where a row is there already.
     """
     return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def wait_for_turn(connection: Connection, what: str) -> None:
+    """
+    Let nobody else do that until this transaction ends; SQLite's lock for writing says so already.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_TURN, {"what": f"proxy-orchestration {what}"})

@@ -29,7 +29,7 @@ from proxy_orchestration.storage.sql.dialects import store_now
 from proxy_orchestration.storage.sql.log import append, count_settled_states
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
-from proxy_orchestration.storage.sql.transactions import refused_as
+from proxy_orchestration.storage.sql.troubles import refused_as
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))

@@ -1,5 +1,5 @@
 """
-Engines as this store needs them: SQLite durable, and with transactions that begin when we say so.
+Engines as this store needs them: durable, and with transactions that begin as we say.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from proxy_orchestration.storage.sql.addresses import read_address
 
 BUSY_SECONDS: Final = 10
 """How long a SQLite connection waits for another process's write."""
@@ -18,14 +20,25 @@ _BUSY_PAUSE: Final = 0.01
 _CACHE_KIB: Final = 16_000
 _WAL_PAGES: Final = 4_000
 
+_SESSION: Final = (
+    "SELECT set_config('client_encoding', 'UTF8', false), set_config('TimeZone', 'UTC', false),"
+    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
+)
+
 _BEGIN: Final = "proxy_orchestration_begin"
 
 
 def open_engine(url: str | URL) -> Engine:
     """
     Return an engine for that database, prepared for this store.
+
+    Raises:
+        RepositoryUnavailableError: it is no address of SQLite or PostgreSQL.
+        MissingExtraError: it is PostgreSQL's, and psycopg is not installed.
     """
-    return prepare(create_engine(make_url(url)))
+    address, arguments = read_address(url)
+    return prepare(create_engine(address, connect_args=arguments))
 
 
 def prepare(engine: Engine) -> Engine:
@@ -35,11 +48,23 @@ def prepare(engine: Engine) -> Engine:
     On SQLite every new connection gets WAL, `synchronous=FULL`, foreign keys
     and a busy timeout, and the driver's own transaction handling is turned
     off: a transaction that writes begins IMMEDIATE, since a read that
-    upgrades to a write fails at once, whatever the busy timeout. Errors never
-    show values: notes are personal data.
+    upgrades to a write fails at once, whatever the busy timeout. On PostgreSQL
+    new connections speak UTF-8 and UTC, and a commit waits for the disk even
+    where the server's default is not to. Errors never show values: notes are
+    personal data.
+
+    Raises:
+        ValueError: there is no store for this driver.
     """
     engine.hide_parameters = True
-    if engine.dialect.name == "sqlite" and not event.contains(engine, "connect", _configure):
+    if engine.dialect.name == "postgresql" and engine.dialect.driver == "psycopg":
+        if not event.contains(engine, "connect", _configure_session):
+            event.listen(engine, "connect", _configure_session)
+        return engine
+    if engine.dialect.name != "sqlite" or engine.dialect.is_async:
+        msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
+        raise ValueError(msg)
+    if not event.contains(engine, "connect", _configure):
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
     return engine
@@ -49,7 +74,19 @@ def writing(engine: Engine) -> Engine:
     """
     Return the engine's twin whose transactions are begun to write.
     """
-    return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+    # Each statement has to see what others committed while it waited for their locks.
+    return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+def reading(engine: Engine) -> Engine:
+    """
+    Return the engine's twin whose transactions see one moment.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def database_file(engine: Engine) -> Path | None:
@@ -73,6 +110,13 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
     ):
         connection.execute(f"PRAGMA {pragma}").close()
     _keep_a_write_ahead_log(connection)
+
+
+def _configure_session(connection: Any, _record: Any) -> None:  # noqa: ANN401 - psycopg's, SQLAlchemy's pool record
+    before = connection.autocommit
+    connection.autocommit = True
+    connection.execute(_SESSION).close()
+    connection.autocommit = before
 
 
 def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:

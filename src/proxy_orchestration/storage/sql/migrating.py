@@ -4,6 +4,7 @@ Brings a database to this library's schema.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,15 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
+from proxy_orchestration.storage.sql.dialects import wait_for_turn
 from proxy_orchestration.storage.sql.engines import prepare, writing
-from proxy_orchestration.storage.sql.transactions import translated_errors
+from proxy_orchestration.storage.sql.troubles import translated_errors
 from proxy_orchestration.storage.sql.versions import REVISIONS, VERSION_TABLE, revision_of
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 """Where the Alembic revisions are, for a host's own `version_locations`."""
+
+_ALONE: Final = threading.Lock()  # alembic's `op` speaks to one connection in the whole process
 
 
 def create_schema(engine: Engine) -> None:
@@ -25,7 +29,7 @@ def create_schema(engine: Engine) -> None:
     Create the tables, or bring older ones up to date; does nothing when they are.
 
     All in one transaction that locks out others, so that any number of
-    processes may call it at once. Blocks; call it before the event loop
+    processes and threads may call it at once. Blocks; call it before the event loop
     starts, or in a thread.
 
     Raises:
@@ -36,7 +40,8 @@ def create_schema(engine: Engine) -> None:
     with translated_errors(), engine.begin() as connection:
         if revision_of(connection) == REVISIONS[-1]:
             return  # a look first: whoever only opens the store waits for no writer
-    with translated_errors(), writing(engine).begin() as connection:
+    with _ALONE, translated_errors(), writing(engine).begin() as connection:
+        wait_for_turn(connection, "schema")
         _upgrade(connection)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from anyio import to_thread
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine
 
 from proxy_orchestration.storage.sql.engines import open_engine
 from proxy_orchestration.storage.sql.migrating import create_schema
@@ -22,9 +22,11 @@ async def opened(url: str | URL) -> AsyncIterator[Engine]:
 
     Raises:
         SchemaVersionError: the schema is newer than this library.
-        RepositoryUnavailableError: the database cannot be opened or written.
+        RepositoryUnavailableError: the database cannot be opened or written,
+            or the address is not understood.
+        MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
     """
-    engine = open_engine(make_url(url))
+    engine = open_engine(url)
     try:
         await to_thread.run_sync(create_schema, engine)
         yield engine

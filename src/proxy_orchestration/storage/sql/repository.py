@@ -12,8 +12,7 @@ from functools import partial
 from typing import Final
 
 import attrs
-from anyio import to_thread
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.audit import AuditEvent
@@ -30,8 +29,7 @@ from proxy_orchestration.registration.runs import (
 )
 from proxy_orchestration.registration.states import BulkStatus
 from proxy_orchestration.storage.sql import activities, audit, catalogue, driving, items, log, opening
-from proxy_orchestration.storage.sql.engines import open_engine
-from proxy_orchestration.storage.sql.migrating import create_schema
+from proxy_orchestration.storage.sql.opened import opened, transactions_of
 from proxy_orchestration.storage.sql.transactions import Transactions
 
 _PURGED_AT_ONCE: Final = 50
@@ -58,10 +56,7 @@ class SqlActivityRepository:
     _transactions: Transactions = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.engine.dialect.name == "sqlite" and self.engine.url.database in {None, "", ":memory:"}:
-            msg = "SQLite in memory is not shared by threads: use a file, or MemoryActivityRepository"
-            raise ValueError(msg)
-        self._transactions = Transactions(self.engine)
+        self._transactions = transactions_of(self.engine)
 
     @classmethod
     @asynccontextmanager
@@ -70,19 +65,17 @@ class SqlActivityRepository:
         Open a database, bring its schema up to date, and close it at the end.
 
         Args:
-            url: for example `sqlite:///registrations.db`.
+            url: for example `sqlite:///registrations.db`, or
+                `postgresql+psycopg://user:password@host/database`.
 
         Raises:
             SchemaVersionError: the schema is newer than this library.
-            RepositoryUnavailableError: the database cannot be opened or written.
+            RepositoryUnavailableError: the database cannot be opened or written,
+                or the address is not understood.
+            MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
         """
-        engine = open_engine(make_url(url))
-        try:
-            repository = cls(engine)
-            await to_thread.run_sync(create_schema, engine)
-            yield repository
-        finally:
-            engine.dispose()
+        async with opened(url) as engine:
+            yield cls(engine)
 
     async def new_batch_id(self) -> str:
         """

@@ -1,11 +1,10 @@
 """
-One transaction per call, in a worker thread, and one place where vendors' errors are translated.
+One transaction per call, in a worker thread, repeated where the database gave it up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,85 +13,21 @@ import attrs
 from anyio import to_thread
 from anyio.lowlevel import RunVar
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
-from proxy_orchestration.errors import (
-    OrchestrationError,
-    RecordRefusedError,
-    RepositoryUnavailableError,
-    SchemaVersionError,
-)
-from proxy_orchestration.storage.sql.engines import database_file, prepare, writing
+from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.storage.sql.engines import database_file, prepare, reading, writing
+from proxy_orchestration.storage.sql.troubles import translated_errors, was_undone
 from proxy_orchestration.storage.sql.versions import check_version
 
 T = TypeVar("T")
 
 _READERS: Final = 8
+_WRITERS: Final = 4
+_REPEATS: Final = 4
 
-_TROUBLES: Final = (
-    ("locked", "The database is locked by another process.", "Wait for it to finish, or end it, and resume."),
-    ("readonly", "The database is read-only.", "Make the file and its folder writable, and resume."),
-    ("read-only", "The database is read-only.", "Connect to a database that accepts writes, and resume."),
-    ("full", "The disk or the database is full.", "Free space, and resume."),
-    (
-        "unable to open",
-        "The database cannot be opened.",
-        "Check that its folder exists and may be written to.",
-    ),
-    (
-        "not a database",
-        "The file is not a database, or is damaged.",
-        "Choose another file, or restore a backup.",
-    ),
-    ("malformed", "The database is damaged.", "Restore it from a backup, and resume."),
-    ("disk i/o", "The disk failed.", "Check the disk, and resume."),
-)
-"""What a vendor's message holds, what that means, and what to do."""
-
-MISSING_SCHEMA: Final = ("no such table", "no such column", "does not exist")
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """
-    Turn whatever the database raises into an error that says what to do, and hides the vendor's text.
-
-    Raises:
-        SchemaVersionError: a table or a column is missing.
-        RepositoryUnavailableError: everything else.
-    """
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise _translated(error) from error
-    except UnicodeEncodeError:
-        raise RecordRefusedError from None  # the driver's error holds the whole text
-
-
-@contextmanager
-def refused_as(error: OrchestrationError) -> Iterator[None]:
-    """
-    Raise this error where a constraint refuses a row.
-    """
-    try:
-        yield
-    except IntegrityError as refusal:
-        raise error from refusal
-
-
-def _translated(error: SQLAlchemyError) -> RepositoryUnavailableError:
-    text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    if any(sign in text for sign in MISSING_SCHEMA):
-        return SchemaVersionError(
-            "The database lacks this library's schema, or has an older one.",
-            advice="Run proxy_orchestration.storage.sql.create_schema on it.",
-        )
-    for sign, reason, advice in _TROUBLES:
-        if sign in text:
-            return RepositoryUnavailableError(reason, advice=advice)
-    return RepositoryUnavailableError(
-        f"The database failed ({type(error).__name__}).", advice="Check the database, and resume."
-    )
+_LOST: Final = "The connection was cut during a commit, so that the answer to it is lost."
+_LOOK: Final = "Check that the database's server runs, and resume: what took place is found and not repeated."
 
 
 @attrs.define(eq=False)
@@ -100,11 +35,14 @@ class Transactions:
     """
     Runs plain functions over a connection, each in one transaction, all or nothing.
 
-    Writes queue for one thread, since SQLite lets waiting writers starve each
-    other; reads run beside them.
+    Writes to SQLite queue for one thread, since it lets waiting writers starve
+    each other; reads run beside them. PostgreSQL gives a transaction up for a
+    deadlock, and a restart or a cut connection undoes it: what was not
+    committed yet is then repeated from its start, a few times.
     """
 
     engine: Engine = attrs.field(converter=prepare)
+    _reading: Engine = attrs.field(init=False)
     _writing: Engine = attrs.field(init=False)
     _file: Path | None = attrs.field(init=False)
     _identity: tuple[int, int] | None = attrs.field(init=False, default=None)
@@ -113,6 +51,7 @@ class Transactions:
     _version_known: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
+        self._reading = reading(self.engine)
         self._writing = writing(self.engine)
         self._file = database_file(self.engine)
 
@@ -121,22 +60,45 @@ class Transactions:
         Run a function that reads, on one consistent snapshot.
         """
         return await to_thread.run_sync(
-            self._run, self.engine, work, limiter=_limiter(self._readers, _READERS)
+            self._run, self._reading, work, limiter=_limiter(self._readers, _READERS)
         )
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """
         Run a function that writes; when it returns, all it wrote survives a crash.
         """
-        return await to_thread.run_sync(self._run, self._writing, work, limiter=_limiter(self._writers, 1))
+        writers = 1 if self.engine.dialect.name == "sqlite" else _WRITERS
+        return await to_thread.run_sync(
+            self._run, self._writing, work, limiter=_limiter(self._writers, writers)
+        )
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        with translated_errors(), engine.begin() as connection:
+        with translated_errors():
+            result = self._repeated(engine, work)
+        self._check_file()
+        return result
+
+    def _repeated(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        for _ in range(_REPEATS):
+            try:
+                return self._once(engine, work)
+            except DBAPIError as error:
+                if not was_undone(error):
+                    raise
+        return self._once(engine, work)
+
+    def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        with engine.connect() as connection, connection.begin() as transaction:
             if not self._version_known:
                 check_version(connection)
                 self._version_known = True
             result = work(connection)
-        self._check_file()
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if error.connection_invalidated:  # only a look tells whether it took place
+                    raise RepositoryUnavailableError(_LOST, advice=_LOOK) from error
+                raise
         return result
 
     def _check_file(self) -> None:

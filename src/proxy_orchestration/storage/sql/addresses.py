@@ -1,0 +1,66 @@
+"""
+From what a host wrote as its database's address to what SQLAlchemy connects to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from proxy_orchestration._extras import needs_extra
+from proxy_orchestration.errors import RepositoryUnavailableError
+
+_ADVICE: Final = (
+    "Write it as sqlite:///file.db or postgresql+psycopg://user:password@host/database, "
+    "with the special characters of the password percent-encoded."
+)
+_POSTGRESQL: Final = "postgresql+psycopg"
+_SHORTER: Final = ("postgres", "postgresql")
+_SECRETS: Final = ("password", "sslpassword")
+_DEFAULTS: Final[dict[str, Any]] = {
+    "connect_timeout": 10,
+    "fallback_application_name": "proxy-orchestration",
+}
+
+
+def read_address(address: str | URL) -> tuple[URL, dict[str, Any]]:
+    """
+    Return the address, and what goes to the driver beside it: secrets that the address would show.
+
+    Raises:
+        RepositoryUnavailableError: it is no address of SQLite or PostgreSQL.
+            Nothing of it is told, since what was misread may be a password.
+        MissingExtraError: it is PostgreSQL's, and psycopg is not installed.
+    """
+    url = _parsed(address)
+    if url is None or "@" in (url.host or ""):
+        reason = "The database's address is not understood."
+        raise RepositoryUnavailableError(reason, advice=_ADVICE)
+    if url.drivername in _SHORTER:
+        url = url.set(drivername=_POSTGRESQL)
+    if url.drivername == _POSTGRESQL:
+        return _postgresql(url)
+    if url.get_backend_name() != "sqlite":
+        reason = "There is no store for this kind of database, or for this driver of it."
+        raise RepositoryUnavailableError(reason, advice=_ADVICE)
+    return url, {}
+
+
+def _parsed(address: str | URL) -> URL | None:
+    try:
+        return make_url(address)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        return None
+
+
+def _postgresql(url: URL) -> tuple[URL, dict[str, Any]]:
+    with needs_extra("postgresql", "psycopg", needed_by="A store on PostgreSQL"):
+        import psycopg  # noqa: F401, PLC0415 - an extra of its own
+    arguments = {name: value for name, value in _DEFAULTS.items() if name not in url.query}
+    for name in _SECRETS:
+        if name in url.query:
+            arguments[name] = url.query[name]
+            url = url.difference_update_query([name])
+    return url, arguments
