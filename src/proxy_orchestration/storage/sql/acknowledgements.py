@@ -13,12 +13,13 @@ from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
 from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.sql.dialects import insert_or_ignore
-from proxy_orchestration.storage.sql.notice_rows import TIERS, check_texts
+from proxy_orchestration.storage.sql.notice_rows import TIERS
 from proxy_orchestration.storage.sql.notification_schema import (
     acknowledgements,
     notification_runs,
     notifications,
 )
+from proxy_orchestration.storage.sql.texts import check_texts, findable
 
 _MARK = (
     update(notifications)
@@ -77,7 +78,9 @@ def newest(
     """
     Return the newest audit rows of an organization, newest first.
     """
-    rows = connection.execute(_NEWEST, {"organization": organization_id, "most": limit})
+    rows = connection.execute(
+        _NEWEST, {"organization": organization_id and findable(organization_id), "most": limit}
+    )
     return [
         AcknowledgementEvent(
             notification_id=row.notification_id,

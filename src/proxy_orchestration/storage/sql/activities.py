@@ -5,7 +5,7 @@ The activities that the standard service writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -30,6 +30,10 @@ from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
 from proxy_orchestration.storage.sql.dialects import insert_rows_or_ignore, is_any_of, listed
 from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities, stored_instant
+from proxy_orchestration.storage.sql.texts import check_texts, findable, keepable
+
+_LOOKS = 3
+"""What is in the way may be declared void by another transaction before it is read; then the way is free."""
 
 _OF_BATCH = (
     select(activities)
@@ -80,10 +84,15 @@ def add_many(
     blocked = _blocked_by_overrides(connection, records)
     savepoint = connection.begin_nested() if atomic else None
     fresh = [record for record in records if _name(record) not in blocked]
-    if _insert(connection, fresh) == len(records):
-        return list(records)
-    standing = blocked | _standing(connection, records)
-    if any(_name(record) not in standing for record in records):
+    standing: dict[str, ActivityRecord] = {}
+    for _ in range(_LOOKS):
+        if _insert(connection, fresh) == len(records):
+            return list(records)
+        standing = blocked | _standing(connection, records)
+        fresh = [record for record in records if _name(record) not in standing]
+        if not fresh:
+            break
+    else:
         raise RecordRefusedError  # neither stored nor in another's way: its id is another record's
     answers = [standing[_name(record)] for record in records]
     if savepoint is not None and any(
@@ -124,11 +133,25 @@ def _blocked_in_the_call(records: Sequence[ActivityRecord]) -> dict[str, Activit
 def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     if not records:
         return 0
-    rows = [_row(record, connection.dialect) for record in records]
+    check_texts(text for record in records for text in _texts(record))
+    # In one order, so that two calls at once do not wait for each other; alike ones stay in theirs.
+    rows = [_row(record, connection.dialect) for record in sorted(records, key=_place)]
     try:
         return insert_rows_or_ignore(connection, activities, rows)
     except (IntegrityError, DataError, ValueError, OverflowError):  # the last two are drivers' own
         raise RecordRefusedError from None  # their texts may show the row, and notes are personal data
+
+
+def _texts(record: ActivityRecord) -> Iterator[str | None]:
+    yield record.activity_id
+    yield record.duplicate_key
+    yield record.registration.activity.notes
+
+
+def _place(record: ActivityRecord) -> tuple[str, str, str]:
+    key = record.duplicate_key
+    organization_id = record.registration.registered_by.organization_id
+    return organization_id, key or "", "" if key is not None else _name(record)
 
 
 def _standing(connection: Connection, records: Sequence[ActivityRecord]) -> dict[str, ActivityRecord]:
@@ -169,7 +192,9 @@ def find_many(connection: Connection, registration_ids: Collection[str]) -> list
     Return the records of these registrations.
     """
     dialect = connection.dialect
-    rows = connection.execute(_by_registration(dialect), {"wanted": listed(registration_ids, dialect)})
+    rows = connection.execute(
+        _by_registration(dialect), {"wanted": listed(keepable(registration_ids), dialect)}
+    )
     return [_record(row) for row in rows]
 
 
@@ -188,7 +213,7 @@ def _look_up(
     duplicate_keys: Collection[str],
     statement: Select[Any] | CompoundSelect[Any],
 ) -> dict[str, ActivityRecord]:
-    values = {"organization": organization_id, "wanted": listed(duplicate_keys, connection.dialect)}
+    values = {"organization": organization_id, "wanted": listed(keepable(duplicate_keys), connection.dialect)}
     found: dict[str, ActivityRecord] = {}
     for row in connection.execute(statement, values):
         if row.override_of is None or row.duplicate_key not in found:
@@ -200,14 +225,14 @@ def of_batch(connection: Connection, batch_id: str) -> Sequence[ActivityRecord]:
     """
     Return what the batch wrote, by mentor id.
     """
-    return [_record(row) for row in connection.execute(_OF_BATCH, {"wanted": batch_id})]
+    return [_record(row) for row in connection.execute(_OF_BATCH, {"wanted": findable(batch_id)})]
 
 
 def void(connection: Connection, activity_id: str, *, at: datetime) -> bool:
     """
     Declare a record void; return whether there is one.
     """
-    return connection.execute(_VOID, {"wanted": activity_id, "at": at}).rowcount == 1
+    return connection.execute(_VOID, {"wanted": findable(activity_id), "at": at}).rowcount == 1
 
 
 def _row(record: ActivityRecord, dialect: Dialect) -> tuple[Any, ...]:

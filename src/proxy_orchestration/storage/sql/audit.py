@@ -12,6 +12,7 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.storage.sql.dialects import store_now
 from proxy_orchestration.storage.sql.rows import event_of, event_text
 from proxy_orchestration.storage.sql.schema import audit_events
+from proxy_orchestration.storage.sql.texts import findable
 
 _PENDING = audit_events.c.delivered == false()  # in the partial index's own words
 
@@ -68,4 +69,4 @@ def mark_delivered(connection: Connection, event_id: str) -> None:
     """
     Note that the event was taken.
     """
-    connection.execute(_DELIVERED, {"taken": event_id})
+    connection.execute(_DELIVERED, {"taken": findable(event_id)})

@@ -5,7 +5,7 @@ Batches, read and put in order.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +18,11 @@ from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.openings import BatchRecord
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.storage.sql.locks import lock_batch, lock_batches
 from proxy_orchestration.storage.sql.log import count_states, newest_outcomes
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.texts import check_texts, findable
 
 _STATUS = case(
     (runs.c.settled_at.is_not(None), runs.c.status),
@@ -50,7 +52,6 @@ _SETTLED_BEFORE = (
     .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
     .order_by(batches.c.id)
     .limit(bindparam("most"))
-    .with_for_update()
 )
 _DELETES = (
     *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
@@ -62,7 +63,7 @@ def get(connection: Connection, batch_id: str) -> BatchRecord | None:
     """
     Return the batch's header and current run, or `None`.
     """
-    row = connection.execute(_RECORD, {"wanted": batch_id}).one_or_none()
+    row = connection.execute(_RECORD, {"wanted": findable(batch_id)}).one_or_none()
     if row is None:
         return None
     return BatchRecord(
@@ -88,7 +89,7 @@ def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult |
     """
     Return the batch with every outcome, or `None`.
     """
-    row = connection.execute(_RECORD, {"wanted": batch_id}).one_or_none()
+    row = connection.execute(_RECORD, {"wanted": findable(batch_id)}).one_or_none()
     if row is None:
         return None
     found = newest_outcomes(connection, batch=row.id, run=row.run, claimed=row.claimed)
@@ -158,14 +159,16 @@ def relabel(connection: Connection, batch_id: str, label: str | None) -> bool:
     """
     Change the label; return whether the batch exists.
     """
-    return connection.execute(_RELABEL, {"wanted": batch_id, "new_label": label}).rowcount == 1
+    check_texts((label,))
+    return connection.execute(_RELABEL, {"wanted": findable(batch_id), "new_label": label}).rowcount == 1
 
 
 def remove(connection: Connection, batch_id: str) -> bool:
     """
     Remove a settled batch; return whether it existed.
     """
-    row = connection.execute(_RECORD, {"wanted": batch_id}).one_or_none()
+    lock_batch(connection, batch_id)
+    row = connection.execute(_RECORD, {"wanted": findable(batch_id)}).one_or_none()
     if row is None:
         return False
     if row.settled_at is None:
@@ -174,18 +177,24 @@ def remove(connection: Connection, batch_id: str) -> bool:
     return True
 
 
-def purge(connection: Connection, *, settled_before: datetime, after: int, limit: int) -> Sequence[int]:
+def purge(
+    connection: Connection, *, settled_before: datetime, after: int, limit: int
+) -> tuple[int, int | None]:
     """
     Remove at most `limit` batches that settled before that moment, from the row that follows `after`.
 
     Returns:
-        their rows, in order; fewer than `limit` when none are left.
+        how many, and the row after which to go on; `None` when none are left.
     """
     values = {"moment": settled_before, "after": after, "most": limit}
     found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
-    for batch in found:
+    lock_batches(connection, found)
+    # Another run may have been opened between the look and the lock.
+    still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
+    removed = [batch for batch in found if batch in still]
+    for batch in removed:
         _remove_rows(connection, batch)
-    return found
+    return len(removed), found[-1] if len(found) == limit else None
 
 
 def _remove_rows(connection: Connection, batch: int) -> None:

@@ -29,6 +29,7 @@ from proxy_orchestration.storage.sql.dialects import store_now
 from proxy_orchestration.storage.sql.log import append, count_settled_states
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.texts import findable
 from proxy_orchestration.storage.sql.troubles import refused_as
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
@@ -118,7 +119,7 @@ def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> A
     """
     Take the run's lease if it is free, or say who holds it.
     """
-    key = {"wanted": batch_id, "r": run}
+    key = {"wanted": findable(batch_id), "r": run}
     taken = connection.execute(_ACQUIRE, {**key, "ttl": float(ttl)}).one_or_none()
     if taken is not None:
         return _lease(connection, batch_id, taken)

@@ -16,9 +16,10 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.notification.records import CertificateEnd, NoticeDraft
 from proxy_orchestration.storage.sql.dialects import json_instant, json_rows, json_text, upserting
-from proxy_orchestration.storage.sql.notice_rows import check_texts, json_list
+from proxy_orchestration.storage.sql.notice_rows import json_list
 from proxy_orchestration.storage.sql.notification_schema import expiry_guards
 from proxy_orchestration.storage.sql.schema import Instant
+from proxy_orchestration.storage.sql.texts import check_texts
 
 Certificate: TypeAlias = tuple[str, str]
 """Mentor and type."""

@@ -18,6 +18,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialects import is_any_of, listed
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.texts import findable
 
 _CURRENT_RUN = (
     select(runs.c.batch, runs.c.run, runs.c.claimed)
@@ -68,7 +69,7 @@ def read_items(connection: Connection, batch_id: str) -> Sequence[StoredItem]:
     """
     Return every item of the batch in request order; none of an unknown batch.
     """
-    run = connection.execute(_CURRENT_RUN, {"wanted": batch_id}).one_or_none()
+    run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
     if run is None:
         return ()
     key = {"b": run.batch, "r": run.run}

@@ -27,6 +27,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialects import insert_rows
 from proxy_orchestration.storage.sql.rows import STATES, mentor_outcome, outcome_row
 from proxy_orchestration.storage.sql.schema import Instant, batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.texts import findable
 
 LOG_COLUMNS: Final = (
     outcomes.c.sequence,
@@ -174,7 +175,7 @@ def read_updates(
     """
     Return the log's entries that follow `after`.
     """
-    rows = connection.execute(_UPDATES, {"wanted": batch_id, "after": after, "most": limit}).all()
+    rows = connection.execute(_UPDATES, {"wanted": findable(batch_id), "after": after, "most": limit}).all()
     return [_update(batch_id, row) for row in rows]
 
 

@@ -55,18 +55,6 @@ def refusals() -> Iterator[None]:
         raise RecordRefusedError from None  # their texts may show the row, and names are in notices
 
 
-def check_texts(texts: Iterable[str | None]) -> None:
-    """
-    Accept what every database keeps as it is; half a surrogate pair is the drivers' to refuse.
-
-    Raises:
-        RecordRefusedError: a text holds NUL.
-    """
-    # SQLite would keep a NUL, and then cut the text there in its functions.
-    if "\0" in "".join(map(str, texts)):
-        raise RecordRefusedError
-
-
 def texts_of(draft: NoticeDraft) -> Iterator[str]:
     """
     Yield all that a draft would have the database keep as text.

@@ -30,7 +30,6 @@ from proxy_orchestration.storage.sql.dialects import (
 )
 from proxy_orchestration.storage.sql.guards import Certificate, Ends, Guard
 from proxy_orchestration.storage.sql.notice_rows import (
-    check_texts,
     digest_row,
     json_list,
     key_texts,
@@ -42,6 +41,7 @@ from proxy_orchestration.storage.sql.notice_rows import (
 )
 from proxy_orchestration.storage.sql.notification_schema import notifications, push_outbox
 from proxy_orchestration.storage.sql.schema import stored_instant
+from proxy_orchestration.storage.sql.texts import check_texts, findable
 
 KeyTexts: TypeAlias = tuple[str, str, str, str, str, str]
 
@@ -141,14 +141,14 @@ def inbox(
     Return a recipient's notices, oldest first.
     """
     query = _UNACKNOWLEDGED if unacknowledged_only else _INBOX
-    return [notice_of(row) for row in connection.execute(query, {"recipient": recipient_id})]
+    return [notice_of(row) for row in connection.execute(query, {"recipient": findable(recipient_id)})]
 
 
 def get(connection: Connection, notification_id: str) -> CertificateExpiryNotification | None:
     """
     Return a notice, or `None`.
     """
-    row = connection.execute(_ONE, {"wanted": notification_id}).one_or_none()
+    row = connection.execute(_ONE, {"wanted": findable(notification_id)}).one_or_none()
     return None if row is None else notice_of(row)
 
 

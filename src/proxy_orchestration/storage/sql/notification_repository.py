@@ -26,6 +26,7 @@ from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.sql import acknowledgements, notices, pushes
 from proxy_orchestration.storage.sql.notice_rows import refusals
 from proxy_orchestration.storage.sql.opened import opened, transactions_of
+from proxy_orchestration.storage.sql.texts import keepable
 from proxy_orchestration.storage.sql.transactions import Transactions
 
 T = TypeVar("T")
@@ -152,7 +153,8 @@ class SqlNotificationRepository:
         """
         Queue dead messages again, these or all; return how many.
         """
-        return await self._write(lambda connection: pushes.replay(connection, message_ids, now=now))
+        ids = None if message_ids is None else keepable(message_ids)
+        return await self._write(lambda connection: pushes.replay(connection, ids, now=now))
 
     async def count_pushes(self) -> Mapping[PushState, int]:
         """

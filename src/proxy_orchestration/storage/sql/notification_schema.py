@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from proxy_orchestration.storage.sql.schema import Instant, metadata
+from proxy_orchestration.storage.sql.schema import KEY, Instant, metadata
 
 # SQLite takes a partial index only for a condition in the index's own words, without parameters.
 QUEUED: Final[TextClause] = text("state = 'queued'")
@@ -34,13 +34,13 @@ OF_A_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL")
 notifications: Table = Table(
     "notifications",
     metadata,
-    Column("notification_id", Text, primary_key=True),
-    Column("mentor_id", Text, nullable=False),
-    Column("certificate_type", Text, nullable=False),
-    Column("threshold_tier", Text, nullable=False),
+    Column("notification_id", KEY, primary_key=True),
+    Column("mentor_id", KEY, nullable=False),
+    Column("certificate_type", KEY, nullable=False),
+    Column("threshold_tier", KEY, nullable=False),
     Column("notification_window_start", Date, nullable=False),
-    Column("audience", Text, nullable=False),
-    Column("recipient_id", Text, nullable=False),
+    Column("audience", KEY, nullable=False),
+    Column("recipient_id", KEY, nullable=False),
     Column("status", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -76,11 +76,11 @@ Index(
 push_outbox: Table = Table(
     "push_outbox",
     metadata,
-    Column("message_id", Text, primary_key=True),
-    Column("mentor_id", Text),
-    Column("certificate_type", Text),
+    Column("message_id", KEY, primary_key=True),
+    Column("mentor_id", KEY),
+    Column("certificate_type", KEY),
     Column("ends_at", Instant),
-    Column("recipient_id", Text, nullable=False),
+    Column("recipient_id", KEY, nullable=False),
     Column("state", Text, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("lease_until", Double),
@@ -113,8 +113,8 @@ Index(
 expiry_guards: Table = Table(
     "expiry_guards",
     metadata,
-    Column("mentor_id", Text, primary_key=True),
-    Column("certificate_type", Text, primary_key=True),
+    Column("mentor_id", KEY, primary_key=True),
+    Column("certificate_type", KEY, primary_key=True),
     Column("notified_at", Instant),
     Column("ends_at", Instant),
     sqlite_with_rowid=False,
@@ -124,21 +124,21 @@ acknowledgements: Table = Table(
     "acknowledgements",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("notification_id", Text, nullable=False, unique=True),
+    Column("notification_id", KEY, nullable=False, unique=True),
     Column("mentor_id", Text, nullable=False),
     Column("certificate_type", Text, nullable=False),
     Column("threshold_tier", Text, nullable=False),
     Column("acknowledged_by", Text, nullable=False),
     Column("acknowledged_at", Instant, nullable=False),
     Column("note", Text, nullable=False),
-    Column("organization_id", Text),
+    Column("organization_id", KEY),
     Index("ix_acknowledgements_of_organization", "organization_id", "acknowledged_at", "id"),
 )
 
 notification_runs: Table = Table(
     "notification_runs",
     metadata,
-    Column("run_id", Text, primary_key=True),
+    Column("run_id", KEY, primary_key=True),
     Column("as_of", Instant, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("duration", Double, nullable=False),
@@ -153,8 +153,8 @@ notification_runs: Table = Table(
 mentor_visibility: Table = Table(
     "mentor_visibility",
     metadata,
-    Column("mentor_id", Text, primary_key=True),
-    Column("certificate_type", Text, primary_key=True),
+    Column("mentor_id", KEY, primary_key=True),
+    Column("certificate_type", KEY, primary_key=True),
     Column("ends_at", Instant, nullable=False),
     Column("suppressed_at", Instant),
     Column("previous_status", Text),

@@ -36,9 +36,11 @@ from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows
 from proxy_orchestration.storage.sql.items import next_keys
+from proxy_orchestration.storage.sql.locks import lock_batch
 from proxy_orchestration.storage.sql.log import cancel_unclaimed
 from proxy_orchestration.storage.sql.rows import actor_text
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.texts import check_texts, findable
 
 T = TypeVar("T")
 
@@ -76,7 +78,7 @@ _CURRENT_RUN = (
     select(runs, batches.c.total)
     .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
     .where(batches.c.batch_id == bindparam("wanted"))
-    .with_for_update()
+    .with_for_update(of=runs)
 )
 _WISH = (
     update(runs)
@@ -94,6 +96,7 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
     """
     Store the batch and its first run, or find the batch that its key already is.
     """
+    check_texts((new.label, new.idempotency_key))
     batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
         key = {
@@ -256,7 +259,8 @@ def _override_columns(override: Override | None) -> dict[str, Any]:
 
 
 def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
-    current = connection.execute(_CURRENT_RUN, {"wanted": new.batch_id}).one_or_none()
+    lock_batch(connection, new.batch_id)
+    current = connection.execute(_CURRENT_RUN, {"wanted": findable(new.batch_id)}).one_or_none()
     if current is None:
         raise BatchStateError(new.batch_id, "it is gone. List your batches.")
     if current.run != new.expected_run:
@@ -270,7 +274,9 @@ def cancel_run(connection: Connection, batch_id: str, *, reason: str | None, at:
     """
     Store the wish, once, and cancel what nobody claimed.
     """
-    run = connection.execute(_CURRENT_RUN, {"wanted": batch_id}).one_or_none()
+    check_texts((reason,))
+    lock_batch(connection, batch_id)
+    run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
     if run is None:
         raise BatchStateError(batch_id, "it is gone. List your batches.")
     if run.cancel_wished_at is None:

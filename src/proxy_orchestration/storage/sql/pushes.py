@@ -26,6 +26,7 @@ from proxy_orchestration.storage.sql.notification_schema import (
     push_outbox,
 )
 from proxy_orchestration.storage.sql.schema import Instant
+from proxy_orchestration.storage.sql.texts import as_text
 
 Digest: TypeAlias = tuple[str, date]
 """Recipient and day."""
@@ -191,7 +192,7 @@ def _completion(completion: PushCompletion) -> dict[str, Any]:
         "message": completion.message_id,
         "held": completion.token,
         "reached": completion.state.value,
-        "why": completion.code,
+        "why": as_text(completion.code),
         "due": completion.due_at,
         "given_back": 0 if completion.counted else 1,
     }

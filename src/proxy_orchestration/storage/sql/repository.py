@@ -147,15 +147,14 @@ class SqlActivityRepository:
 
         In many short transactions, so that drivers write in between.
         """
-        purged, after = 0, 0
-        while True:
-            removed = await self._transactions.write(
+        purged = 0
+        after: int | None = 0
+        while after is not None:
+            removed, after = await self._transactions.write(
                 partial(catalogue.purge, settled_before=settled_before, after=after, limit=_PURGED_AT_ONCE)
             )
-            purged += len(removed)
-            if len(removed) < _PURGED_AT_ONCE:
-                return purged
-            after = removed[-1]
+            purged += removed
+        return purged
 
     async def open_run(self, run: NewRun, /) -> int:
         """

@@ -10,7 +10,7 @@ the store's own clock, as seconds since 1970.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
@@ -33,6 +33,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 metadata: MetaData = MetaData(
@@ -44,6 +45,9 @@ metadata: MetaData = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+KEY: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Ids and what is looked up by: compared by code point, whatever language the database speaks."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -87,11 +91,11 @@ def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - 
 batch_keys: Table = Table(
     "batch_keys",
     metadata,
-    Column("organization_id", Text, primary_key=True),
-    Column("coordinator_id", Text, primary_key=True),
-    Column("idempotency_key", Text, primary_key=True),
+    Column("organization_id", KEY, primary_key=True),
+    Column("coordinator_id", KEY, primary_key=True),
+    Column("idempotency_key", KEY, primary_key=True),
     Column("fingerprint", Text, nullable=False),
-    Column("batch_id", Text, nullable=False),
+    Column("batch_id", KEY, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -99,9 +103,9 @@ batches: Table = Table(
     "batches",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("batch_id", Text, nullable=False, unique=True),
-    Column("organization_id", Text, nullable=False),
-    Column("coordinator_id", Text, nullable=False),
+    Column("batch_id", KEY, nullable=False, unique=True),
+    Column("organization_id", KEY, nullable=False),
+    Column("coordinator_id", KEY, nullable=False),
     Column("label", Text),
     Column("total", Integer, nullable=False),
     Column("submitted_at", Instant, nullable=False),
@@ -117,7 +121,7 @@ items: Table = Table(
     metadata,
     Column("batch", Integer, ForeignKey("batches.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("mentor_id", Text, nullable=False),
+    Column("mentor_id", KEY, nullable=False),
     Column("activity", Text, nullable=False),
     UniqueConstraint("batch", "mentor_id"),
     sqlite_with_rowid=False,
@@ -192,7 +196,7 @@ audit_events: Table = Table(
     "audit_events",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("event_id", Text, nullable=False, unique=True),
+    Column("event_id", KEY, nullable=False, unique=True),
     Column("payload", Text, nullable=False),
     Column("held_until", Double, nullable=False),
     Column("delivered", Boolean, nullable=False),
@@ -207,14 +211,14 @@ Index(
 activities: Table = Table(
     "activities",
     metadata,
-    Column("activity_id", Text, primary_key=True),
-    Column("registration_id", Text, nullable=False, unique=True),
+    Column("activity_id", KEY, primary_key=True),
+    Column("registration_id", KEY, nullable=False, unique=True),
     Column("idempotency_key", Text, nullable=False),
-    Column("batch_id", Text, nullable=False),
-    Column("organization_id", Text, nullable=False),
+    Column("batch_id", KEY, nullable=False),
+    Column("organization_id", KEY, nullable=False),
     Column("registered_by", Text, nullable=False),
     Column("registered_by_roles", Text, nullable=False),
-    Column("attributed_to", Text, nullable=False),
+    Column("attributed_to", KEY, nullable=False),
     Column("activity_type", Text, nullable=False),
     Column("activity_date", Date, nullable=False),
     Column("duration_minutes", Integer, nullable=False),
@@ -222,7 +226,7 @@ activities: Table = Table(
     Column("details", Text, nullable=False),
     Column("override_of", Text),
     Column("recorded_at", Instant, nullable=False),
-    Column("duplicate_key", Text),
+    Column("duplicate_key", KEY),
     Column("voided_at", Instant),
     CheckConstraint("registered_by <> attributed_to", name="two_people"),
     CheckConstraint("duration_minutes > 0", name="some_time"),

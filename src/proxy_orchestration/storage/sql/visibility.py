@@ -18,12 +18,19 @@ import attrs
 from sqlalchemy import URL, Connection, Dialect, Engine, bindparam, select
 
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.storage.sql.dialects import driver_text, json_rows, json_text, upserting
+from proxy_orchestration.storage.sql.dialects import (
+    driver_text,
+    json_rows,
+    json_text,
+    upserting,
+    wait_for_turn,
+)
 from proxy_orchestration.storage.sql.guards import Certificate, ends_of
-from proxy_orchestration.storage.sql.notice_rows import check_texts, json_list, refusals
+from proxy_orchestration.storage.sql.notice_rows import json_list, refusals
 from proxy_orchestration.storage.sql.notification_schema import mentor_visibility
 from proxy_orchestration.storage.sql.opened import opened, transactions_of
 from proxy_orchestration.storage.sql.schema import Instant, stored_instant
+from proxy_orchestration.storage.sql.texts import check_texts, keepable
 from proxy_orchestration.storage.sql.transactions import Transactions
 
 _VISIBLE: Final = "visible"
@@ -102,6 +109,8 @@ def track(connection: Connection, ends: Sequence[CertificateEnd], *, at: datetim
     if not latest:
         return 0
     check_texts(chain.from_iterable(latest))
+    # Whether a mentor is newly suppressed is up to rows of other types, which may not be there yet.
+    wait_for_turn(connection, "visibility")
     with refusals():
         before = _standings(connection, {mentor_id for mentor_id, _ in latest})
         after = {one: _tracked(before.get(one), latest.get(one), at) for one in {*before, *latest}}
@@ -150,7 +159,7 @@ def hidden(connection: Connection, mentor_ids: Collection[str], *, at: datetime)
     """
     Return those of the mentors with an end that is over at that moment.
     """
-    ids = json_list([one] for one in sorted(mentor_ids))
+    ids = json_list([one] for one in sorted(keepable(mentor_ids)))
     return set(connection.execute(_HIDDEN, {"ids": ids, "at": at}).scalars())
 
 
@@ -161,5 +170,6 @@ def _upsert_text(dialect: Dialect) -> str:
     statement = insert.on_conflict_do_update(
         index_elements=["mentor_id", "certificate_type"],
         set_={name: insert.excluded[name] for name in changed},
+        where=mentor_visibility.c.ends_at <= insert.excluded.ends_at,
     )
     return driver_text(statement, dialect)
