@@ -4,6 +4,7 @@ Databases on the tests' server: new ones, and one that is emptied again and agai
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,10 @@ _LET_GO: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+_WAITING: Final = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+_PATIENCE: Final = 30.0
 _RESTART: Final = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
 
 
@@ -89,3 +94,31 @@ class Databases:
             for statement in statements:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+    def let_go(self, name: str | None) -> None:
+        """
+        End every other connection to that database.
+        """
+        self.execute(name, _LET_GO)
+
+    def terminate(self, backend: int) -> None:
+        """
+        End the server's process for a connection.
+        """
+        self.execute("postgres", f"SELECT pg_terminate_backend({backend})")  # type: ignore[arg-type]
+
+    def wait_for_waiting(self, name: str | None) -> None:
+        """
+        Return as soon as a transaction on that database waits for a lock.
+        """
+        give_up = time.monotonic() + _PATIENCE
+        while not self.execute(name, _WAITING):
+            assert time.monotonic() < give_up, "nobody waits for a lock"
+
+    def wait_for_the_end_of(self, backend: int) -> None:
+        """
+        Return as soon as the server's process for a connection is gone.
+        """
+        give_up = time.monotonic() + _PATIENCE
+        while (backend,) in self.execute("postgres", "SELECT pid FROM pg_stat_activity"):
+            assert time.monotonic() < give_up, "the server's process stays"

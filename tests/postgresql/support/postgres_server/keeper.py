@@ -37,6 +37,7 @@ _SETTINGS = {
     "max_wal_size": "256MB",
     "jit": "off",
     "autovacuum": "off",
+    "deadlock_timeout": "50ms",
     "lc_messages": "C",
 }
 

@@ -1,0 +1,269 @@
+"""
+Two at once on PostgreSQL, in the orders that a single writer never sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import pytest
+from anyio import to_thread
+
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
+pytest.importorskip("psycopg")
+
+from sqlalchemy import URL, Connection, create_engine, event, text
+
+from proxy_orchestration.errors import BatchStateError, RecordRefusedError, StaleRunError
+from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry, opening, visibility
+from proxy_orchestration.storage.sql import activities as activity_rows
+from proxy_orchestration.testing.contracts._notice_samples import ENDS
+from proxy_orchestration.testing.contracts._samples import (
+    NOON,
+    accepted,
+    activity_record,
+    batch_of,
+    later,
+    mentors,
+    record_of,
+    rerun,
+    settled_batch,
+)
+
+if TYPE_CHECKING:
+    from postgres_server.databases import Databases
+
+pytestmark = pytest.mark.postgresql(asyncio_only=True)
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+async def store(postgresql_url: URL) -> AsyncIterator[SqlActivityRepository]:
+    """
+    A store with nothing in it.
+    """
+    async with SqlActivityRepository.open(postgresql_url) as repository:
+        yield repository
+
+
+@contextmanager
+def _another(url: URL) -> Iterator[Connection]:
+    """
+    Open a transaction of another process, which the test ends.
+    """
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+async def _meanwhile(
+    postgresql: Databases, other: Connection, url: URL, call: Callable[[], Awaitable[T]]
+) -> T | Exception:
+    """
+    Let the call wait for the other transaction, commit that, and return how the call ends.
+    """
+    answers: list[T | Exception] = []
+
+    async def ask() -> None:
+        try:
+            answers.append(await call())
+        except Exception as error:  # noqa: BLE001 - told by the test
+            answers.append(error)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(ask)
+            await to_thread.run_sync(postgresql.wait_for_waiting, url.database)
+            assert [] == answers
+            other.commit()
+    return answers[0]
+
+
+async def test_a_batch_that_is_run_again_is_not_deleted(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    The run that another process opens at that moment keeps all its rows.
+    """
+    batch_id = await settled_batch(store, ItemState.FAILED)
+    with _another(postgresql_url) as other:
+        opening.open_run(other, rerun(batch_id, mentors(1)))
+        answer = await _meanwhile(postgresql, other, postgresql_url, lambda: store.delete(batch_id))
+
+    assert isinstance(answer, BatchStateError)
+    assert "not settled" in str(answer)
+    assert 2 == (await record_of(store, batch_id)).run
+    assert 1 == len(await store.read_items(batch_id))
+
+
+async def test_a_batch_that_is_run_again_is_not_purged(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    Others that settled in time are.
+    """
+    batch_id = await settled_batch(store, ItemState.FAILED)
+    settled = await settled_batch(store, ItemState.SUCCEEDED)
+    with _another(postgresql_url) as other:
+        opening.open_run(other, rerun(batch_id, mentors(1)))
+        purged = await _meanwhile(
+            postgresql, other, postgresql_url, lambda: store.purge(settled_before=later(3600))
+        )
+
+    assert 1 == purged
+    assert 2 == (await record_of(store, batch_id)).run
+    assert await store.get(settled) is None
+
+
+@pytest.mark.parametrize("verb", ["open_run", "cancel_run"])
+async def test_who_comes_second_is_told_what_the_first_did(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository, verb: str
+) -> None:
+    """
+    A batch that another process changes meanwhile is changed, and not gone.
+    """
+    batch_id = await settled_batch(store, ItemState.FAILED)
+
+    async def call() -> Any:
+        if verb == "open_run":
+            return await store.open_run(rerun(batch_id, mentors(1)))
+        return await store.cancel_run(batch_id, reason=None, wished_at=NOON)
+
+    with _another(postgresql_url) as other:
+        opening.open_run(other, rerun(batch_id, mentors(1)))
+        answer = await _meanwhile(postgresql, other, postgresql_url, call)
+
+    if verb == "open_run":
+        assert isinstance(answer, StaleRunError)
+        assert (1, 2) == (answer.expected_run, answer.current_run)
+    else:
+        assert 2 == answer.run
+
+
+async def test_one_idempotency_key_at_once_is_one_batch(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    The second waits for the first, and is given its batch.
+    """
+    with _another(postgresql_url) as other:
+        first = opening.accept(other, batch_of(1, idempotency_key="key"))
+        second = await _meanwhile(
+            postgresql, other, postgresql_url, lambda: store.accept(batch_of(1, idempotency_key="key"))
+        )
+
+    assert not isinstance(second, Exception)
+    assert (first.batch_id, False) == (second.batch_id, second.created)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_a_record_voided_before_it_is_read_back_leaves_the_way_free(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository, *, atomic: bool
+) -> None:
+    """
+    The insert found it in the way, the look-up does not find it any more: the new record is stored.
+    """
+    await store.add_activities([activity_record(1, key="a day")], atomic=False)
+    void = text("UPDATE activities SET voided_at = now() WHERE activity_id = 'activity-1'")
+
+    @event.listens_for(store.engine, "after_cursor_execute")
+    def interfere(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO activities"):
+            with _another(postgresql_url) as other:
+                other.execute(void)
+                other.commit()
+
+    new = activity_record(2, "mentor-2", "batch-2", key="a day")
+    fine = activity_record(3, "mentor-3", "batch-2", key="another day")
+
+    assert [new, fine] == await store.add_activities([new, fine], atomic=atomic)
+    assert [new, fine] == sorted(await store.activities_of_batch("batch-2"), key=lambda one: one.activity_id)
+
+
+async def test_a_record_under_another_s_id_is_refused_still(store: SqlActivityRepository) -> None:
+    """
+    However often it is looked for.
+    """
+    await store.add_activities([activity_record(1)], atomic=False)
+
+    with pytest.raises(RecordRefusedError):
+        await store.add_activities([activity_record(1, "mentor-2", "batch-2")], atomic=False)
+
+
+async def test_calls_with_the_same_duplicates_wait_for_each_other_in_one_order(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    Whatever order their records come in; a deadlock would cost one of them its work.
+    """
+    days = [f"day {number}" for number in range(9)]
+    first = [activity_record(n, f"mentor-{n}", "batch-1", key=day) for n, day in enumerate(days)]
+    second = [activity_record(n + 99, f"mentor-{n}", "batch-2", key=day) for n, day in enumerate(days)]
+    with _another(postgresql_url) as other:
+        activity_rows.add_many(other, first[:5], atomic=False)
+        answer = await _meanwhile(
+            postgresql,
+            other,
+            postgresql_url,
+            lambda: store.add_activities(second[::-1], atomic=False),
+        )
+
+    assert not isinstance(answer, Exception)
+    assert [*second[:4:-1], *first[4::-1]] == list(answer)
+
+
+async def test_a_mentor_of_two_types_is_suppressed_once(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    Of two calls at once about different certificates one counts the mentor.
+    """
+    first, second = (
+        CertificateEnd(mentor_id="mentor-1", certificate_type=kind, ends_at=ENDS) for kind in ("a", "b")
+    )
+    registry = SqlVisibilityRegistry(store.engine)
+    with _another(postgresql_url) as other:
+        counted = visibility.track(other, [first], at=ENDS)
+        then = await _meanwhile(postgresql, other, postgresql_url, lambda: registry.track([second], at=ENDS))
+
+    assert (1, 0) == (counted, then)
+
+
+async def test_an_end_that_is_known_is_not_replaced_by_an_earlier_one(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    The later of two calls at once knows less, and changes nothing.
+    """
+    renewed, lapsed = (
+        CertificateEnd(mentor_id="mentor-1", certificate_type="a", ends_at=moment)
+        for moment in (later(3600), NOON)
+    )
+    registry = SqlVisibilityRegistry(store.engine)
+    with _another(postgresql_url) as other:
+        visibility.track(other, [renewed], at=later(1))
+        then = await _meanwhile(
+            postgresql, other, postgresql_url, lambda: registry.track([lapsed], at=later(1))
+        )
+
+    assert 0 == then
+    assert set() == set(await registry.hidden(["mentor-1"], at=later(2)))
+
+
+async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) -> None:
+    """
+    Many writes of one process at once all arrive.
+    """
+    async with anyio.create_task_group() as crew:
+        for _ in range(20):
+            crew.start_soon(accepted, store, batch_of(2))
+
+    assert 20 == len(await store.find_drivable(limit=99))
