@@ -16,6 +16,7 @@ _ADVICE: Final = (
     "Write it as sqlite:///file.db or postgresql+psycopg://user:password@host/database, "
     "with the special characters of the password percent-encoded."
 )
+_SQLITE: Final = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL: Final = "postgresql+psycopg"
 _SHORTER: Final = ("postgres", "postgresql")
 _SECRETS: Final = ("password", "sslpassword")
@@ -42,7 +43,7 @@ def read_address(address: str | URL) -> tuple[URL, dict[str, Any]]:
         url = url.set(drivername=_POSTGRESQL)
     if url.drivername == _POSTGRESQL:
         return _postgresql(url)
-    if url.get_backend_name() != "sqlite":
+    if url.drivername not in _SQLITE:
         reason = "There is no store for this kind of database, or for this driver of it."
         raise RepositoryUnavailableError(reason, advice=_ADVICE)
     return url, {}

@@ -1,0 +1,273 @@
+"""
+How much of a table PostgreSQL reads for a call, whatever its statistics say.
+
+The tables are large and their statistics are those of empty tables: that is
+when the planner takes a whole batch, or a whole table, for a few rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
+pytest.importorskip("psycopg")
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.notification.notices import PushState
+from proxy_orchestration.registration.runs import Commit
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql import (
+    SqlActivityRepository,
+    SqlNotificationRepository,
+    SqlVisibilityRegistry,
+    metadata,
+)
+from proxy_orchestration.testing.contracts._notice_samples import (
+    ENDS,
+    MORNING,
+    acknowledgement,
+    chunk_of,
+    coordinator,
+    draft_of,
+    end_of,
+)
+from proxy_orchestration.testing.contracts._notice_samples import ended as push_ended
+from proxy_orchestration.testing.contracts._samples import (
+    LONG,
+    NOON,
+    OVER,
+    activity_record,
+    batch_of,
+    claim,
+    ended,
+    lease_of,
+    rerun,
+)
+
+if TYPE_CHECKING:
+    from postgres_server.databases import Databases
+
+pytestmark = pytest.mark.postgresql(asyncio_only=True)
+
+_MANY: Final = 20_000
+_OTHERS: Final = 2_000
+_ASKED: Final = 20
+_READ_AT_MOST: Final = 200
+
+_FILL: Final = (
+    "INSERT INTO batches (id, batch_id, organization_id, coordinator_id, total, submitted_at, run)"
+    f" SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1 FROM generate_series(1, {_OTHERS}) n;"
+    "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at)"
+    f" SELECT n, 1, '{{}}', now(), 1, 0, 1, now() FROM generate_series(1, {_OTHERS}) n;"
+    "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series(1, {n}) n;"
+    "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', 'coordinator',"
+    " 'mentor-' || n, 'visit', '2026-03-03', 45, '', '{}', CASE WHEN n % 9 = 0 THEN 'x' END, now(),"
+    " 'day ' || n FROM generate_series(1, {n}) n;"
+    "INSERT INTO notifications SELECT 'n-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
+    " 'mentor', 'mentor-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1', NULL"
+    " FROM generate_series(1, {n}) n;"
+    "INSERT INTO notifications SELECT 'd-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
+    " 'coordinator', 'coordinator-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1',"
+    " '2026-03-03' FROM generate_series(1, {n}) n;"
+    "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor-' || n, 'sent',"
+    " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series(1, {n}) n;"
+    "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now() FROM generate_series(1, {n}) n;"
+    "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
+    " FROM generate_series(1, {n}) n;"
+    "INSERT INTO audit_events (event_id, payload, held_until, delivered)"
+    " SELECT 'e-' || n, '{}', 0, true FROM generate_series(1, {n}) n;"
+    "SELECT setval('batches_id_seq', 100000)"
+).replace("{n}", str(_MANY))
+
+
+@pytest.fixture(scope="module")
+def engine(postgresql: Databases) -> Iterator[Engine]:
+    """
+    A host's own engine over large tables that were analysed while they were empty.
+    """
+    url = postgresql.new()
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    postgresql.execute(url.database, f"ANALYZE {tables}", _FILL)
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+def _rows_read(plan: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """
+    Yield each table that a plan reads, and how many rows of it, those thrown away too.
+    """
+    if "Relation Name" in plan and plan["Node Type"] != "ModifyTable":
+        thrown = sum(value for key, value in plan.items() if key.startswith("Rows Removed by"))
+        yield plan["Relation Name"], (plan["Actual Rows"] + thrown) * plan["Actual Loops"]
+    for part in plan.get("Plans", ()):
+        yield from _rows_read(part)
+
+
+class _Watch:
+    """
+    Explains each statement just before it runs, and keeps what it read.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.greedy: list[tuple[str, str, float]] = []
+        self.seen = 0
+        event.listen(engine, "before_cursor_execute", self.explain)
+
+    def stop(self) -> None:
+        """
+        Let statements run by themselves again.
+        """
+        event.remove(self.engine, "before_cursor_execute", self.explain)
+
+    def explain(
+        self, connection: Connection, _cursor: Any, statement: str, values: Any, _context: Any, many: Any
+    ) -> None:
+        """
+        Run the statement once under EXPLAIN, and take that back.
+        """
+        if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")) or "pg_catalog" in statement:
+            return
+        self.seen += 1
+        raw = connection.connection.cursor()
+        raw.execute("SAVEPOINT explained")
+        raw.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values[0] if many else values)
+        (answer,) = raw.fetchone()
+        raw.execute("ROLLBACK TO SAVEPOINT explained")
+        plan = answer if isinstance(answer, list) else json.loads(answer)
+        self.greedy += [
+            (" ".join(statement.split())[:300], table, rows)
+            for table, rows in _rows_read(plan[0]["Plan"])
+            if rows > _READ_AT_MOST
+        ]
+        raw.close()
+
+
+@pytest.fixture
+def watch(engine: Engine) -> Iterator[_Watch]:
+    """
+    Watch every statement of the test.
+    """
+    watch = _Watch(engine)
+    yield watch
+    watch.stop()
+
+
+async def test_a_run_reads_what_it_works_on(engine: Engine, watch: _Watch) -> None:
+    """
+    Claims, commits and further runs of a large batch, page by page.
+    """
+    store = SqlActivityRepository(engine)
+    watch.stop()
+    batch_id = (await store.accept(batch_of(5_000, idempotency_key="k"))).batch_id
+    lease = await lease_of(store, batch_id)
+    work = await claim(store, lease, 5_000)
+    await store.commit(lease, Commit(outcomes=tuple(map(ended, work[:4_900])), ttl=LONG))
+    event.listen(engine, "before_cursor_execute", watch.explain)
+    await store.accept(batch_of(1, idempotency_key="k2"))
+    await store.commit(lease, Commit(outcomes=tuple(map(ended, work[4_900:4_920])), ttl=LONG, claim=0))
+    await store.read_updates(batch_id, after=4_800, limit=_ASKED)
+    await store.get(batch_id)
+    await store.find_drivable(limit=9)
+    await store.claim_audit_events(limit=9, hold=OVER)
+    await store.audit_wait()
+    await store.relabel(batch_id, "label")
+    await store.release(lease)
+
+    assert watch.seen > 9
+    assert [] == watch.greedy
+
+
+async def test_a_claimed_page_is_all_that_is_read(engine: Engine, watch: _Watch) -> None:
+    """
+    Not the batch before it or behind it.
+    """
+    store = SqlActivityRepository(engine)
+    batch_id = (await store.accept(batch_of(1))).batch_id
+    watch.stop()
+    batch_id = (await store.accept(batch_of(5_000))).batch_id
+    lease = await lease_of(store, batch_id)
+    await claim(store, lease, 2_000)
+    event.listen(engine, "before_cursor_execute", watch.explain)
+    await claim(store, lease, _ASKED)
+
+    assert [] == watch.greedy
+
+
+async def test_a_further_run_reads_the_outcomes_of_the_items_it_names(engine: Engine, watch: _Watch) -> None:
+    """
+    The log of a large batch is not read for a few retries; its mentors are.
+    """
+    store = SqlActivityRepository(engine)
+    watch.stop()
+    batch_id = (await store.accept(batch_of(5_000))).batch_id
+    lease = await lease_of(store, batch_id)
+    work = await claim(store, lease, 5_000)
+    outcomes = tuple(ended(one, ItemState.FAILED) for one in work)
+    await store.commit(lease, Commit(outcomes=outcomes, ttl=LONG))
+    await store.settle(lease, settled_at=NOON, audit_hold=LONG)
+    event.listen(engine, "before_cursor_execute", watch.explain)
+    await store.open_run(rerun(batch_id, [one.mentor_id for one in work[:_ASKED]]))
+
+    assert {"items"} >= {table for _, table, _ in watch.greedy}
+
+
+async def test_records_and_duplicates_are_found_by_their_keys(engine: Engine, watch: _Watch) -> None:
+    """
+    Of many thousand, twenty.
+    """
+    store = SqlActivityRepository(engine)
+    keys = [f"day {number}" for number in range(1, _ASKED)]
+    await store.find_duplicates("org-1", keys)
+    await store.find_activities([f"r-{number}" for number in range(1, _ASKED)])
+    records = [activity_record(number, f"mentor-{number}", key=f"day {number}") for number in range(1, 9)]
+    await store.add_activities(records, atomic=False)
+    await store.activities_of_batch("batch-1")
+    await store.void_activity("a-1", voided_at=NOON)
+
+    assert watch.seen > 5
+    assert [] == watch.greedy
+
+
+async def test_notices_and_messages_are_found_by_their_keys(engine: Engine, watch: _Watch) -> None:
+    """
+    A chunk, an inbox and a claim each read what they are about.
+    """
+    store, registry = SqlNotificationRepository(engine), SqlVisibilityRegistry(engine)
+    names = [f"mentor-{number}" for number in range(1, _ASKED)]
+    drafts = [draft_of(f"new-{name}", draft_of().notice.tier, coordinator()) for name in names]
+    await store.record(chunk_of(*drafts))
+    await store.record(chunk_of(*drafts))
+    await store.weigh(chunk_of(*(draft_of(name) for name in names)))
+    await store.notifications_for("mentor-7")
+    await store.notification("n-7")
+    await store.acknowledge(acknowledgement(drafts[0].notice))
+    await store.acknowledgements("org-1", limit=9)
+    await store.push_wait(now=MORNING)
+    pushes = await store.claim_pushes(now=ENDS, limit=9, hold=LONG)
+    await store.complete_pushes([push_ended(push, PushState.SENT) for push in pushes])
+    await store.renew([end_of(name) for name in names], at=MORNING)
+    await registry.track([end_of(name) for name in names], at=MORNING)
+    await registry.hidden(names, at=MORNING)
+
+    assert watch.seen > 15
+    assert [] == watch.greedy
+
+
+async def test_a_list_of_batches_reads_a_page(engine: Engine, watch: _Watch) -> None:
+    """
+    The rows of a page come by the index of their order; only their number is counted whole.
+    """
+    store = SqlActivityRepository(engine)
+    visibility = Visibility(organization_id="org-1", coordinator_id="coordinator-1")
+    await store.list_batches(visibility, page=1, limit=9, statuses=None)
+
+    assert all("count(*)" in statement for statement, _, _ in watch.greedy)
