@@ -67,7 +67,7 @@ def _once(store: SqlActivityRepository, beginning: str, strike: Any) -> Iterator
 
 
 def _backend(connection: Connection) -> int:
-    pid: int = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+    pid: int = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]  # it is connected
     return pid
 
 

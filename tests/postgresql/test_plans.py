@@ -57,34 +57,41 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgresql(asyncio_only=True)
 
 _MANY: Final = 20_000
+_MOST: Final = 60_000  # of which a planner that guesses a hundred takes a hundred
 _OTHERS: Final = 2_000
 _ASKED: Final = 20
 _READ_AT_MOST: Final = 200
 
 _FILL: Final = (
-    "INSERT INTO batches (id, batch_id, organization_id, coordinator_id, total, submitted_at, run)"
-    f" SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1 FROM generate_series(1, {_OTHERS}) n;"
-    "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at)"
-    f" SELECT n, 1, '{{}}', now(), 1, 0, 1, now() FROM generate_series(1, {_OTHERS}) n;"
-    "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series(1, {n}) n;"
-    "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', 'coordinator',"
-    " 'mentor-' || n, 'visit', '2026-03-03', 45, '', '{}', CASE WHEN n % 9 = 0 THEN 'x' END, now(),"
-    " 'day ' || n FROM generate_series(1, {n}) n;"
-    "INSERT INTO notifications SELECT 'n-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
-    " 'mentor', 'mentor-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1', NULL"
-    " FROM generate_series(1, {n}) n;"
-    "INSERT INTO notifications SELECT 'd-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
-    " 'coordinator', 'coordinator-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1',"
-    " '2026-03-03' FROM generate_series(1, {n}) n;"
-    "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor-' || n, 'sent',"
-    " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series(1, {n}) n;"
-    "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now() FROM generate_series(1, {n}) n;"
-    "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
-    " FROM generate_series(1, {n}) n;"
-    "INSERT INTO audit_events (event_id, payload, held_until, delivered)"
-    " SELECT 'e-' || n, '{}', 0, true FROM generate_series(1, {n}) n;"
-    "SELECT setval('batches_id_seq', 100000)"
-).replace("{n}", str(_MANY))
+    (
+        "INSERT INTO batches (id, batch_id, organization_id, coordinator_id, total, submitted_at, run)"
+        " SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1 FROM generate_series(1, {others}) n;"
+        "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at, status, counts)"
+        " SELECT n, 1, '{}', now(), 1, 0, 1, now(), 'success', '{}' FROM generate_series(1, {others}) n;"
+        "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series(1, {n}) n;"
+        "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', '',"
+        " 'mentor-' || n, 'visit', '2026-03-03', 45, '', '{}', CASE WHEN n % 9 = 0 THEN 'x' END, now(),"
+        " 'day ' || n FROM generate_series(1, {n}) n;"
+        "INSERT INTO notifications SELECT 'n-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
+        " 'mentor', 'mentor-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1', NULL"
+        " FROM generate_series(1, {most}) n;"
+        "INSERT INTO notifications SELECT 'd-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
+        " 'coordinator', 'coordinator-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org',"
+        " '2026-03-03' FROM generate_series(1, {most}) n;"
+        "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor', 'sent',"
+        " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series(1, {n}) n;"
+        "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now()"
+        " FROM generate_series(1, {most}) n;"
+        "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
+        " FROM generate_series(1, {most}) n;"
+        "INSERT INTO audit_events (event_id, payload, held_until, delivered)"
+        " SELECT 'e-' || n, '{}', 0, true FROM generate_series(1, {n}) n;"
+        "SELECT setval('batches_id_seq', 100000)"
+    )
+    .replace("{others}", str(_OTHERS))
+    .replace("{n}", str(_MANY))
+    .replace("{most}", str(_MOST))
+)
 
 
 @pytest.fixture(scope="module")

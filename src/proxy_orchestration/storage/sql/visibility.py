@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import attrs
-from sqlalchemy import URL, Connection, Dialect, Engine, bindparam, select
+from sqlalchemy import URL, Connection, Dialect, Engine, bindparam, select, true
 
 from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.storage.sql.dialects import (
@@ -36,10 +36,8 @@ from proxy_orchestration.storage.sql.transactions import Transactions
 _VISIBLE: Final = "visible"
 
 _IDS, (_ID,) = json_rows("ids", json_text)
-_OF_MENTORS = (
-    select(mentor_visibility)
-    .join_from(_IDS, mentor_visibility, mentor_visibility.c.mentor_id == _ID)
-    .with_for_update(of=mentor_visibility)
+_OF_MENTORS = select(mentor_visibility).join_from(
+    _IDS, mentor_visibility, mentor_visibility.c.mentor_id == _ID
 )
 _HIDDEN = (
     select(mentor_visibility.c.mentor_id)
@@ -47,6 +45,21 @@ _HIDDEN = (
     .where(mentor_visibility.c.ends_at <= bindparam("at", type_=Instant))
     .distinct()
 )
+
+# PostgreSQL looks for each mentor by the index here, also while it knows nothing of the table yet:
+# with a plain join it may take the whole of it for a few.
+_EACH = select(mentor_visibility).where(mentor_visibility.c.mentor_id == _ID).with_for_update().lateral()
+_EACH_OF_MENTORS = select(_EACH).select_from(_IDS.join(_EACH, true()))
+_ANY = (
+    select(mentor_visibility.c.mentor_id)
+    .where(
+        mentor_visibility.c.mentor_id == _ID,
+        mentor_visibility.c.ends_at <= bindparam("at", type_=Instant),
+    )
+    .limit(1)
+    .lateral()
+)
+_ANY_HIDDEN = select(_ANY.c.mentor_id).select_from(_IDS.join(_ANY, true()))
 
 
 class _Standing(NamedTuple):
@@ -123,7 +136,8 @@ def track(connection: Connection, ends: Sequence[CertificateEnd], *, at: datetim
 
 def _standings(connection: Connection, mentor_ids: Iterable[str]) -> dict[Certificate, _Standing]:
     ids = json_list([one] for one in sorted(mentor_ids))
-    rows = connection.execute(_OF_MENTORS, {"ids": ids})
+    statement = _OF_MENTORS if connection.dialect.name == "sqlite" else _EACH_OF_MENTORS
+    rows = connection.execute(statement, {"ids": ids})
     return {(row[0], row[1]): _Standing(row[2], row[3]) for row in rows}
 
 
@@ -160,7 +174,8 @@ def hidden(connection: Connection, mentor_ids: Collection[str], *, at: datetime)
     Return those of the mentors with an end that is over at that moment.
     """
     ids = json_list([one] for one in sorted(keepable(mentor_ids)))
-    return set(connection.execute(_HIDDEN, {"ids": ids, "at": at}).scalars())
+    statement = _HIDDEN if connection.dialect.name == "sqlite" else _ANY_HIDDEN
+    return set(connection.execute(statement, {"ids": ids, "at": at}).scalars())
 
 
 @lru_cache(maxsize=8)

@@ -57,7 +57,7 @@ class Databases:
         Return the address of a new database without any table, or with those of the template.
         """
         name = f"store{next(self._numbers)}"
-        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]  # names of our own
         return self.url(name)
 
     def new(self) -> URL:
@@ -80,8 +80,8 @@ class Databases:
         if self._usual is None:
             self._usual = self.new().database
         assert self._usual is not None
-        deletions = (f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608
-        self.execute(self._usual, _LET_GO, ";".join(deletions), _RESTART)  # type: ignore[arg-type]
+        deletions = (f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608 - names of our own
+        self.execute(self._usual, _LET_GO, ";".join(deletions), _RESTART)  # type: ignore[arg-type]  # names of our own
         return self.url(self._usual)
 
     def execute(self, name: str | None, *statements: LiteralString) -> Sequence[tuple[Any, ...]]:
@@ -105,7 +105,7 @@ class Databases:
         """
         End the server's process for a connection.
         """
-        self.execute("postgres", f"SELECT pg_terminate_backend({backend})")  # type: ignore[arg-type]
+        self.execute("postgres", f"SELECT pg_terminate_backend({backend})")  # type: ignore[arg-type]  # names of our own
 
     def wait_for_waiting(self, name: str | None) -> None:
         """

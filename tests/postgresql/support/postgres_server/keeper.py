@@ -55,7 +55,7 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 def _new_folder(user: pwd.struct_passwd | None) -> Path:
     usual = tempfile.gettempdir()
-    parent = usual if len(usual) <= _LONGEST_SOCKET_FOLDER and user is None else "/tmp"  # noqa: S108
+    parent = usual if len(usual) <= _LONGEST_SOCKET_FOLDER and user is None else "/tmp"  # noqa: S108 - a socket needs a short path
     folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir=parent))
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
