@@ -1,5 +1,5 @@
 """
-A database file, processes that die on it, and what must be true of it afterwards.
+A database, processes that die on it, and what must be true of it afterwards.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
@@ -88,9 +88,10 @@ class Helper:
 @attrs.define(eq=False)
 class Scene:
     """
-    One database file and all that happens on it.
+    One database and all that happens on it.
 
     Attributes:
+        url: where it is; usually a file in the folder.
         day: the day of every activity; fixed, since midnight may pass.
         requests: what is asked for under a key, where it is not the usual request.
         settings: what differs from the usual settings.
@@ -105,12 +106,10 @@ class Scene:
     requests: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     settings: dict[str, int] = attrs.field(factory=dict)
     duplicates: bool = False
+    url: str = attrs.field()
 
-    @property
-    def url(self) -> str:
-        """
-        Return where the database is.
-        """
+    @url.default
+    def _a_file(self) -> str:
         return f"sqlite:///{self.folder / 'registrations.db'}"
 
     @property
@@ -316,15 +315,23 @@ def helper() -> Iterator[Helper]:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, anyio_backend: str, helper: Helper) -> Scene:
+def scene_of(tmp_path: Path, anyio_backend: str, helper: Helper) -> Callable[..., Scene]:
     """
-    An empty database, and processes that use this test's event loop.
+    Make scenes of processes that use this test's event loop.
+    """
+    return partial(Scene, folder=tmp_path, backend=anyio_backend, helper=helper)
+
+
+@pytest.fixture
+def scene(scene_of: Callable[..., Scene]) -> Scene:
+    """
+    An empty database in a file.
     """
     from sqlalchemy import create_engine  # noqa: PLC0415 - an extra
 
     from proxy_orchestration.storage.sql import create_schema  # noqa: PLC0415 - an extra
 
-    scene = Scene(folder=tmp_path, backend=anyio_backend, helper=helper)
+    scene = scene_of()
     engine = create_engine(scene.url)
     create_schema(engine)
     engine.dispose()

@@ -8,6 +8,7 @@ standard input, one JSON object a line, and answers each with one number.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -42,6 +43,9 @@ from proxy_orchestration.registration.requests import RegistrationEntry, Submiss
 from proxy_orchestration.registration.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint
+
+with contextlib.suppress(ImportError):  # an extra; once, here, for the same reason
+    import psycopg  # noqa: F401 - the same
 
 COORDINATOR: Final = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 ACCEPTED: Final = tuple(f"mentor-{number:02}" for number in range(10))

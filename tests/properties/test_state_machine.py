@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from types import ModuleType
@@ -69,11 +69,11 @@ class Registrations(RuleBasedStateMachine):
 
     batches = Bundle("batches")
 
-    def __init__(self, worlds: ModuleType, world_type: str) -> None:
+    def __init__(self, worlds: ModuleType, make_world: Callable[[], Any]) -> None:
         super().__init__()
         self.worlds = worlds
         self.actor = worlds.COORDINATOR
-        self.world = getattr(worlds, world_type)()
+        self.world = make_world()
         self.known: dict[str, Batch] = {}
         self.host: Any = None
         self.died = False
@@ -379,10 +379,18 @@ def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set
 @pytest.mark.parametrize(
     ("world_type", "examples", "phases"),
     # Threads make a file's commits differ from run to run, so that shrinking would lead nowhere.
-    [("MemoryWorld", 80, [Phase.generate, Phase.shrink]), ("SqliteWorld", 20, [Phase.generate])],
+    [
+        ("MemoryWorld", 80, [Phase.generate, Phase.shrink]),
+        ("SqliteWorld", 20, [Phase.generate]),
+        pytest.param("PostgresqlWorld", 10, [Phase.generate], marks=pytest.mark.postgresql),
+    ],
 )
 def test_random_commands_keep_every_promise(
-    worlds: ModuleType, world_type: str, examples: int, phases: list[Phase]
+    worlds: ModuleType,
+    world_type: str,
+    examples: int,
+    phases: list[Phase],
+    request: pytest.FixtureRequest,
 ) -> None:
     """
     Whatever is asked in whatever order, whoever dies: nothing is lost, doubled or undone.
@@ -390,9 +398,16 @@ def test_random_commands_keep_every_promise(
     if world_type == "SqliteWorld":
         pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
 
+    make_world = getattr(worlds, world_type, None)
+    if make_world is None:
+        databases = request.getfixturevalue("postgresql")
+
+        def make_world() -> Any:
+            return worlds.SqlWorld(databases.emptied())
+
     class Chosen(Registrations):
         def __init__(self) -> None:
-            super().__init__(worlds, world_type)
+            super().__init__(worlds, make_world)
 
     run_state_machine_as_test(
         Chosen, settings=settings(max_examples=examples, stateful_step_count=40, phases=phases)

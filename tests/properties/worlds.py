@@ -170,13 +170,13 @@ class MemoryWorld:
 
 
 @attrs.define(eq=False)
-class SqliteWorld:
+class SqlWorld:
     """
-    A store in a file. Needs the extra `sql`.
+    A store in a database, which is empty. Needs the extra `sql`.
     """
 
+    url: Any
     clock: FakeClock = attrs.field(factory=FakeClock)
-    _folder: tempfile.TemporaryDirectory[str] = attrs.field(init=False, factory=tempfile.TemporaryDirectory)
     _engine: Any = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -184,12 +184,12 @@ class SqliteWorld:
 
         from proxy_orchestration.storage.sql import create_schema  # noqa: PLC0415 - an extra
 
-        self._engine = create_engine(f"sqlite:///{Path(self._folder.name) / 'store.db'}")
+        self._engine = create_engine(self.url)
         create_schema(self._engine)
 
     def repository(self) -> ActivityRepository:
         """
-        Return a new repository over the file, as a new process opens one.
+        Return a new repository over the database, as a new process opens one.
         """
         from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
 
@@ -197,7 +197,7 @@ class SqliteWorld:
 
     def let_time_pass(self) -> None:
         """
-        End leases and holds in the file, since they live on the database's own clock.
+        End leases and holds in the database, since they live on the database's own clock.
         """
         with self._engine.begin() as connection:
             connection.exec_driver_sql("UPDATE runs SET lease_until = 0 WHERE settled_at IS NULL")
@@ -205,9 +205,29 @@ class SqliteWorld:
 
     def close(self) -> None:
         """
-        Remove the file.
+        Close all connections.
         """
         self._engine.dispose()
+
+
+@attrs.define(eq=False)
+class SqliteWorld(SqlWorld):
+    """
+    A store in a file of its own.
+    """
+
+    _folder: tempfile.TemporaryDirectory[str] = attrs.field(init=False, factory=tempfile.TemporaryDirectory)
+    url: str = attrs.field(init=False)
+
+    @url.default
+    def _a_file(self) -> str:
+        return f"sqlite:///{Path(self._folder.name) / 'store.db'}"
+
+    def close(self) -> None:
+        """
+        Remove the file too.
+        """
+        super().close()
         self._folder.cleanup()
 
 
@@ -217,7 +237,7 @@ class Host:
     Starts a process for each command: a new event loop, a new orchestrator, the same store.
     """
 
-    world: MemoryWorld | SqliteWorld
+    world: MemoryWorld | SqlWorld
     backend: str
     look_up: bool
     audit: RecordingAuditLogger = attrs.field(init=False)
