@@ -84,7 +84,7 @@ def _pytest(session: nox.Session, *arguments: str, measured: bool = False) -> No
 def tests(session: nox.Session) -> None:
     """Run all tests with all extras: everything and measured on one interpreter, no crashes on the others."""
     if session.python == MAIN:
-        session.install(".[cli,fcm-reference,tests]")
+        session.install(".[cli,fcm-reference,postgresql-tests,tests]")
         session.run("coverage", "erase", env=MEASURED)
         _pytest(session, measured=True)
     else:
@@ -121,7 +121,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def typing(session: nox.Session) -> None:
     """Check all types twice, and that users see a type for every public name."""
-    session.install(".[cli,fcm,typing]")
+    session.install(".[cli,fcm,postgresql,typing]")
     session.run("mypy", "--strict", "src", "tests/typing")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "proxy_orchestration", "--ignoreexternal")

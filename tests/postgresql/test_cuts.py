@@ -210,14 +210,11 @@ async def test_transactions_that_always_stand_in_each_other_s_way_are_an_error(
     assert 1 < len(attempts) < 10
 
 
-async def test_a_server_that_starts_again_has_all_that_was_acknowledged() -> None:
+async def test_a_server_that_starts_again_has_all_that_was_acknowledged(postgresql: Databases) -> None:
     """
     Without a warning, in the middle of a run: the driver's next commit goes on with it.
     """
-    programs = find_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL here")
-    with running_server(programs) as server:
+    with running_server(find_programs()) as server:
         url = URL.create("postgresql", "tester", database="postgres", query={"host": str(server.folder)})
         async with SqlActivityRepository.open(url) as store:
             batch_id = await accepted(store, batch_of(3))

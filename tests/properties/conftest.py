@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,3 +36,19 @@ def worlds() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def world_of(request: pytest.FixtureRequest, worlds: ModuleType) -> Callable[[str], Any]:
+    """
+    Make an empty world of that name; without its database the test skips.
+    """
+
+    def make(name: str) -> Any:
+        if name == "PostgresqlWorld":
+            return worlds.SqlWorld(request.getfixturevalue("postgresql").emptied())
+        if name == "SqliteWorld":
+            pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
+        return getattr(worlds, name)()
+
+    return make

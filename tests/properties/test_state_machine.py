@@ -69,11 +69,11 @@ class Registrations(RuleBasedStateMachine):
 
     batches = Bundle("batches")
 
-    def __init__(self, worlds: ModuleType, make_world: Callable[[], Any]) -> None:
+    def __init__(self, worlds: ModuleType, world: Any) -> None:
         super().__init__()
         self.worlds = worlds
         self.actor = worlds.COORDINATOR
-        self.world = make_world()
+        self.world = world
         self.known: dict[str, Batch] = {}
         self.host: Any = None
         self.died = False
@@ -386,28 +386,15 @@ def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set
     ],
 )
 def test_random_commands_keep_every_promise(
-    worlds: ModuleType,
-    world_type: str,
-    examples: int,
-    phases: list[Phase],
-    request: pytest.FixtureRequest,
+    worlds: ModuleType, world_of: Callable[[str], Any], world_type: str, examples: int, phases: list[Phase]
 ) -> None:
     """
     Whatever is asked in whatever order, whoever dies: nothing is lost, doubled or undone.
     """
-    if world_type == "SqliteWorld":
-        pytest.importorskip("proxy_orchestration.storage.sql", exc_type=ImportError)
-
-    make_world = getattr(worlds, world_type, None)
-    if make_world is None:
-        databases = request.getfixturevalue("postgresql")
-
-        def make_world() -> Any:
-            return worlds.SqlWorld(databases.emptied())
 
     class Chosen(Registrations):
         def __init__(self) -> None:
-            super().__init__(worlds, make_world)
+            super().__init__(worlds, world_of(world_type))
 
     run_state_machine_as_test(
         Chosen, settings=settings(max_examples=examples, stateful_step_count=40, phases=phases)

