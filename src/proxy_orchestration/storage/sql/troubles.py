@@ -38,6 +38,7 @@ _TOO_MANY: Final = (
     "End some, use smaller pools, or raise its limit, and resume.",
 )
 _NO_DATABASE: Final = ("There is no such database on the server.", "Create it, or mend the address.")
+_STARTING: Final = ("The database server is starting or stopping.", "Resume when it is up.")
 _UNREACHABLE: Final = (
     "The database server cannot be reached.",
     "Check that it runs, and its host and port in the address; then resume.",
@@ -78,6 +79,7 @@ _SQLITE: Final[Mapping[str, Trouble]] = {
 """What SQLite's message holds."""
 
 _CONNECTING: Final[Mapping[str, Trouble]] = {
+    "the database system is": _STARTING,
     "too many": _TOO_MANY,
     "remaining connection slots": _TOO_MANY,
     "authentication failed": _REFUSED,
