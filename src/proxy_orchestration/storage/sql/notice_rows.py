@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Dialect, Row
 from sqlalchemy.exc import DataError, IntegrityError
 
+from proxy_orchestration._texts import is_storable
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -57,13 +58,13 @@ def refusals() -> Iterator[None]:
 
 def check_texts(texts: Iterable[str | None]) -> None:
     """
-    Accept what every database keeps as it is; half a surrogate pair is the drivers' to refuse.
+    Accept what every database keeps as it is.
 
     Raises:
-        RecordRefusedError: a text holds NUL.
+        RecordRefusedError: a text holds NUL, or half a surrogate pair.
     """
     # SQLite would keep a NUL, and then cut the text there in its functions.
-    if "\0" in "".join(map(str, texts)):
+    if not is_storable("\n".join(map(str, texts))):
         raise RecordRefusedError
 
 
@@ -78,7 +79,9 @@ def texts_of(draft: NoticeDraft) -> Iterator[str]:
             f"{notice.acknowledged_by}"
         )
     if draft.push is not None:
-        yield f"{draft.push.message_id}{draft.push.recipient_id}{draft.push.title}{draft.push.body}"
+        push = draft.push
+        yield f"{push.message_id}{push.recipient_id}{push.title}{push.body}{push.collapse_key}"
+        yield from push.data.values()
 
 
 def json_list(values: Iterable[object]) -> str:
