@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgresql(asyncio_only=True)
 
-_MANY: Final = 20_000
-_MOST: Final = 60_000  # of which a planner that guesses a hundred takes a hundred
+_MANY: Final = 100_000
+_MOST: Final = 100_000
 _OTHERS: Final = 2_000
 _ASKED: Final = 20
 _READ_AT_MOST: Final = 200
