@@ -4,9 +4,7 @@ By which way the SQL store's statements about notices and pushes reach their row
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +12,12 @@ import pytest
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, event
 
 from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.records import CertificateEnd, PushCompletion
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry, create_schema
+from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry
 from proxy_orchestration.testing.contracts._notice_samples import chunk_of, coordinator, draft_of
 
 _BY_THE_KEY = (
@@ -28,17 +26,6 @@ _BY_THE_KEY = (
     "recipient_id=?)"
 )
 _NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """
-    A host's own engine over a file with the schema.
-    """
-    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
-    create_schema(engine)
-    yield engine
-    engine.dispose()
 
 
 async def _plans(engine: Engine) -> dict[str, str]:

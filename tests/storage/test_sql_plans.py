@@ -4,8 +4,6 @@ By which way the SQL store's statements reach their rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +11,12 @@ import pytest
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, event
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
+from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.testing.contracts._samples import (
     LONG,
     NOON,
@@ -34,17 +32,6 @@ from proxy_orchestration.testing.contracts._samples import (
     rerun,
     settled_batch,
 )
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """
-    A host's own engine over a file with the schema.
-    """
-    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
-    create_schema(engine)
-    yield engine
-    engine.dispose()
 
 
 def _plan_of(connection: Connection, statement: str, parameters: Any) -> str:
