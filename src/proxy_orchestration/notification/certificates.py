@@ -25,7 +25,8 @@ class PeerMentorCertificate:
     with a code, and stops no other.
 
     Attributes:
-        certificate_id: the host's id of the record; not empty.
+        certificate_id: the host's id of the record, such as the certificate's number; not empty,
+            and never in a repr or a log.
         mentor_id: whose it is; not empty.
         certificate_type: the host's code for the kind of certificate; surrounding
             space and case make no other type.
@@ -37,7 +38,7 @@ class PeerMentorCertificate:
         locale: the mentor's language, for example `nb-NO`; `None` for the catalogue's own.
     """
 
-    certificate_id: str
+    certificate_id: str = attrs.field(repr=False)
     mentor_id: str
     certificate_type: str
     expires: Expiry

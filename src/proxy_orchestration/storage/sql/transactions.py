@@ -14,7 +14,7 @@ import attrs
 from anyio import to_thread
 from anyio.lowlevel import RunVar
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from proxy_orchestration.errors import (
     OrchestrationError,
@@ -63,6 +63,8 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
+    except (IntegrityError, DataError) as error:
+        raise _translated(error) from None  # the driver's text may show the row
     except SQLAlchemyError as error:
         raise _translated(error) from error
     except UnicodeEncodeError:
@@ -76,8 +78,8 @@ def refused_as(error: OrchestrationError) -> Iterator[None]:
     """
     try:
         yield
-    except IntegrityError as refusal:
-        raise error from refusal
+    except IntegrityError:
+        raise error from None  # the driver's text may show the row
 
 
 def _translated(error: SQLAlchemyError) -> RepositoryUnavailableError:
