@@ -16,6 +16,13 @@ The end of a certificate: a `date` through which it is valid, or an aware
 """
 
 
+def _moment(value: object) -> str:
+    """
+    Show a date, and of anything else its type: nothing is checked here, and a name may stand in its place.
+    """
+    return repr(value) if isinstance(value, date) else type(value).__name__
+
+
 @attrs.frozen(kw_only=True)
 class PeerMentorCertificate:
     """
@@ -41,7 +48,7 @@ class PeerMentorCertificate:
     certificate_id: str = attrs.field(repr=False)
     mentor_id: str
     certificate_type: str
-    expires: Expiry
+    expires: Expiry = attrs.field(repr=_moment)
     revoked: bool = False
     holder_name: str = attrs.field(default="", repr=False)
     organization_id: str | None = None

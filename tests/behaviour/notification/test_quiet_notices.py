@@ -13,7 +13,7 @@ from proxy_orchestration.notification.messages import NoticeText
 from proxy_orchestration.notification.notices import PushOutcome, PushVerdict
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.records import MentorRecipients, PushTarget
-from proxy_orchestration.testing import fail, hang
+from proxy_orchestration.testing import fail, slow
 from proxy_orchestration.testing.notification import ScriptedPushEligibility
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
 
@@ -52,6 +52,7 @@ class Registry:
         Suppress nobody.
         """
         if self.reply is not None:
+            await self.reply.wait(self.clock)
             await self.reply.finish()
         return 0
 
@@ -89,9 +90,15 @@ class World:
 
     @property
     def verbs(self):
+        """
+        Return a new orchestrator.
+        """
         return self.scene.orchestrator()
 
     def certificates(self, number=3):
+        """
+        Return three certificates that are due, and five poisoned records.
+        """
         words = self.canaries
         return [
             *(
@@ -209,7 +216,7 @@ def _raises(world):
 
 
 def _hangs(_world):
-    return hang()
+    return slow(3600.0)
 
 
 def _store_says(error):
