@@ -153,8 +153,12 @@ class LoggingAuditLogger:
                 "event_id": event.event_id,
                 "batch_id": event.batch_id,
                 "run": event.run,
+                "coordinator_id": event.coordinator_id,
                 "actor_id": event.actor_id,
+                "organization_id": event.organization_id,
                 "status": event.status,
+                "total": event.total,
+                "settled_at": event.settled_at,
                 "counts": dict(event.counts),
                 "overrides": [attrs.asdict(override) for override in event.overrides],
             },
@@ -164,4 +168,17 @@ class LoggingAuditLogger:
         """
         Log the event's ids, as the message and as `extra` fields.
         """
-        self.logger.info("activity %s registered", event.activity_id, extra=attrs.asdict(event))
+        self.logger.info(
+            "activity %s registered",
+            event.activity_id,
+            extra={
+                "event_id": event.event_id,
+                "activity_id": event.activity_id,
+                "mentor_id": event.mentor_id,
+                "actor_id": event.actor_id,
+                "organization_id": event.organization_id,
+                "activity_type": event.activity_type,
+                "override_of": event.override_of,
+                "recorded_at": event.recorded_at,
+            },
+        )

@@ -301,6 +301,8 @@ class RepositoryUnavailableError(OrchestrationError):
     """
     The store could not be read or written; what was acknowledged before is safe.
 
+    It is logged as it is, so an adapter puts no value and no vendor's text in it.
+
     Attributes:
         reason: what is wrong with the store.
         advice: what to do about it.

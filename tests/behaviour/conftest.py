@@ -2,9 +2,14 @@
 A coordinator, a store, a scripted service and a clock that a test holds in its hand.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+import importlib.util
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import date
-from typing import TypeVar
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
 import anyio
 import attrs
@@ -145,3 +150,32 @@ def scene_with() -> Callable[[ScriptedRegistrationService], Scene]:
     Return a function that makes a scene with a service of one's own.
     """
     return lambda service: Scene(service=service)
+
+
+@pytest.fixture(scope="session")
+def canaries() -> ModuleType:
+    """
+    Load the invented personal data and the witness.
+    """
+    path = Path(__file__).with_name("canaries.py")
+    spec = importlib.util.spec_from_file_location("behaviour_canaries", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def witness(canaries: ModuleType) -> Iterator[Any]:
+    """
+    Let the witness hear every logger at every level.
+    """
+    heard, root = canaries.Witness(), logging.getLogger()
+    level = root.level
+    root.addHandler(heard)
+    root.setLevel(logging.DEBUG)
+    yield heard
+    root.removeHandler(heard)
+    root.setLevel(level)

@@ -260,7 +260,7 @@ async def test_a_directory_that_never_answers_is_not_waited_for_when_a_device_is
             await world.clock.wait_for_sleepers()
             world.clock.advance(15)
 
-    assert "a device could not be pruned: prune_timeout" in caplog.messages
+    assert "a device could not be pruned: TimeoutError" in caplog.messages
 
 
 async def test_mass_pruning_is_stopped_and_told_once(world, caplog) -> None:

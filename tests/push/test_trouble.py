@@ -121,7 +121,7 @@ async def test_a_directory_that_hangs_is_cut(world, caplog) -> None:
             await world.clock.wait_for_sleepers()
             world.clock.advance(15)
 
-    assert "the devices could not be looked up: targets_timeout" in caplog.messages
+    assert "the devices could not be looked up: TimeoutError" in caplog.messages
 
 
 async def test_trouble_that_nobody_thought_of_concerns_one_message_only(world, caplog) -> None:

@@ -16,6 +16,13 @@ The end of a certificate: a `date` through which it is valid, or an aware
 """
 
 
+def _moment(value: object) -> str:
+    """
+    Show a date, and of anything else its type: nothing is checked here, and a name may stand in its place.
+    """
+    return repr(value) if isinstance(value, date) else type(value).__name__
+
+
 @attrs.frozen(kw_only=True)
 class PeerMentorCertificate:
     """
@@ -25,7 +32,8 @@ class PeerMentorCertificate:
     with a code, and stops no other.
 
     Attributes:
-        certificate_id: the host's id of the record; not empty.
+        certificate_id: the host's id of the record, such as the certificate's number; not empty,
+            and never in a repr or a log.
         mentor_id: whose it is; not empty.
         certificate_type: the host's code for the kind of certificate; surrounding
             space and case make no other type.
@@ -37,10 +45,10 @@ class PeerMentorCertificate:
         locale: the mentor's language, for example `nb-NO`; `None` for the catalogue's own.
     """
 
-    certificate_id: str
+    certificate_id: str = attrs.field(repr=False)
     mentor_id: str
     certificate_type: str
-    expires: Expiry
+    expires: Expiry = attrs.field(repr=_moment)
     revoked: bool = False
     holder_name: str = attrs.field(default="", repr=False)
     organization_id: str | None = None

@@ -85,7 +85,7 @@ class PushDispatcher:
                 due = await self.repository.push_wait(now=self.clock.now())
                 wait = min(wait, wait if due is None else due)
             except OrchestrationError as error:
-                _log.error("could not dispatch: %s", error)
+                _log.error("could not dispatch: %s", error, extra={"error": type(error).__name__})
             await self.clock.sleep(wait)
 
     async def replay_dead(self, message_ids: Sequence[str] | None = None) -> int:
@@ -119,7 +119,10 @@ class PushDispatcher:
         try:
             return await self.eligibility.check({push.message.recipient_id for push in leased})
         except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
-            _log.error("could not ask who wants pushes: %s", type(error).__name__)
+            name = type(error).__name__
+            _log.error(
+                "could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)}
+            )
             return None
 
     def _without_sending(
@@ -156,10 +159,18 @@ class PushDispatcher:
             except BaseException as error:
                 if not comes_from_callee(error) or is_being_cancelled():
                     raise
-                _log.error("the sender raised %s; its messages are sent again later", type(error).__name__)
+                name = type(error).__name__
+                _log.error(
+                    "the sender raised %s; its messages are sent again later",
+                    name,
+                    extra={"error": name, "pushes": len(messages)},
+                )
 
         if messages and not await wait_at_most(self.clock, self.settings.send_timeout, send):
-            _log.error("the sender did not answer in time; its messages are sent again later")
+            _log.error(
+                "the sender did not answer in time; its messages are sent again later",
+                extra={"error": "TimeoutError", "pushes": len(messages)},
+            )
         answers: dict[str, PushOutcome] = {}
         for outcome in outcomes:
             if isinstance(outcome, PushOutcome):

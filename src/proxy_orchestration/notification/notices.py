@@ -5,6 +5,7 @@ What is told, to whom, and what becomes of the pushes. Immutable, no I/O.
 from __future__ import annotations
 
 import enum
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -16,6 +17,10 @@ import attrs
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
+
+
+_CODE: Final = re.compile(r"[\w.:/-]{0,64}", re.ASCII)
+"""Any provider's code, and no sentence, address or number of a person."""
 
 
 class Audience(enum.Enum):
@@ -174,6 +179,10 @@ class PushVerdict(enum.Enum):
     NO_TARGET = "no_target"
 
 
+def _code(value: str) -> str:
+    return value if _CODE.fullmatch(value) else "unreadable_code"
+
+
 @attrs.frozen
 class PushOutcome:
     """
@@ -183,14 +192,15 @@ class PushOutcome:
         message_id: the message.
         verdict: what the sender says.
         after: seconds to wait before the next attempt, where the provider named them.
-        code: why it is dead, `snake_case`; empty otherwise.
+        code: why it is dead, `snake_case`; empty otherwise. It is logged: what may be a
+            sentence of a provider's is `unreadable_code` instead.
         counted: whether the attempt counts towards the message's last one.
     """
 
     message_id: str
     verdict: PushVerdict
     after: float | None = None
-    code: str = ""
+    code: str = attrs.field(default="", converter=_code)
     counted: bool = True
 
     @classmethod

@@ -262,12 +262,13 @@ class NotificationOrchestrator:
         try:
             await self.repository.log_run(run)
         except OrchestrationError as error:
-            _log.error("a run could not be logged: %s", error)
+            _log.error("a run could not be logged: %s", error, extra={"error": type(error).__name__})
         _log.info(
             "a run is done",
             extra={
                 "certificates": run.processed,
                 "notices_created": run.created,
+                "certificates_skipped": run.skipped,
                 "certificates_failed": run.failed,
             },
         )

@@ -36,7 +36,7 @@ from proxy_orchestration.notification.results import (
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tallies import Tally
 from proxy_orchestration.notification.tiers import NotificationThresholdTier, WindowPolicy
-from proxy_orchestration.notification.visibility import latest_ends, track_ends
+from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, latest_ends, track_ends
 
 Write: TypeAlias = Callable[[NoticeChunk], Awaitable[Sequence[DraftFate]]]
 """What becomes of a chunk: `NoticeBook.record`, or `weigh` for a plan."""
@@ -165,7 +165,10 @@ class Pass:
         mentors = list(dict.fromkeys(row.read.certificate.mentor_id for row in due if row.read))
         found = await self._in_time(lambda: find_recipients(self.recipients, mentors))
         if found is None:
-            _log.error("%s: the directory did not answer in time", RECIPIENTS_UNKNOWN)
+            _log.error(
+                "the directory did not answer in time; only the mentors are told",
+                extra={"code": RECIPIENTS_UNKNOWN, "error": "TimeoutError", "mentors": len(mentors)},
+            )
             found = Recipients(problems=tuple(RecordProblem(each, RECIPIENTS_UNKNOWN) for each in mentors))
         self.tally.report(found.problems)
         return found
@@ -193,7 +196,11 @@ class Pass:
             if len(fates) != len(drafted):
                 raise UnreadableRecordError("store_answer")  # noqa: EM101, TRY301 - dealt with as a refusal
         except RepositoryUnavailableError as error:
-            _log.error("the store failed for a chunk; a later run deals with it: %s", error)
+            _log.error(
+                "the store failed for a chunk; a later run deals with it: %s",
+                error,
+                extra={"error": type(error).__name__, "certificates": len(rows)},
+            )
             for row in drafted:
                 self._fail(row, "repository_unavailable")
         except Exception as error:  # noqa: BLE001 - some row of it, or the store itself
@@ -208,7 +215,8 @@ class Pass:
             await self._write(rows[:middle])
             await self._write(rows[middle:])
             return
-        _log.error("the store refused a record: %s", type(error).__name__, extra=_about(rows[0]))
+        name = type(error).__name__
+        _log.error("the store refused a record: %s", name, extra={**_about(rows[0]), "error": name})
         for row in drafted:
             self._fail(row, "record_refused")
 
@@ -244,7 +252,11 @@ class Pass:
             return True
 
         if await self._in_time(track) is None:
-            problems.append(RecordProblem("", "visibility_unknown"))
+            _log.error(
+                "the visibility registry did not answer in time; the next run updates it",
+                extra={"code": VISIBILITY_UNKNOWN, "error": "TimeoutError", "mentors": len(ends)},
+            )
+            problems.append(RecordProblem("", VISIBILITY_UNKNOWN))
         self.tally.report(problem for problem in problems if problem is not None)
 
     async def _in_time(self, ask: Callable[[], Awaitable[T]]) -> T | None:
@@ -266,7 +278,7 @@ class Pass:
     def _fail(self, row: _Row, code: str) -> None:
         row.drafted = None
         row.outcome = _outcome(row, RecordState.FAILED, code=code)
-        _log.error("a certificate failed: %s", code, extra=_about(row))
+        _log.error("a certificate failed: %s", code, extra={**_about(row), "code": code})
 
 
 def _end(row: _Row) -> datetime:

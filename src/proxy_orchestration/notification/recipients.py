@@ -81,9 +81,9 @@ async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Coll
         if not comes_from_callee(error) or is_being_cancelled():
             raise
         _log.error(
-            "%s: the directory failed; only the mentors are told",
+            "the directory failed (%s); only the mentors are told",
             RECIPIENTS_UNKNOWN,
-            extra={"error": type(error).__name__, "mentors": len(mentors)},
+            extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentors": len(mentors)},
         )
         return Recipients(problems=tuple(RecordProblem(mentor, RECIPIENTS_UNKNOWN) for mentor in mentors))
     return choose_recipients(mentors, answer)
@@ -101,7 +101,11 @@ async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> froz
     except BaseException as error:
         if not comes_from_callee(error) or is_being_cancelled():
             raise
-        _log.error(RECIPIENTS_UNKNOWN, extra={"error": type(error).__name__, "mentors": 1})
+        _log.error(
+            "the directory failed (%s); nothing is acknowledged",
+            type(error).__name__,
+            extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentor_id": mentor_id},
+        )
         raise directory_unavailable() from None
     entry = answer.get(mentor_id, MentorRecipients())
     if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
@@ -174,5 +178,8 @@ def _has_ids(entry: MentorRecipients) -> bool:
 
 
 def _report(mentor_id: str, code: str) -> None:
-    level = logging.ERROR if code == RECIPIENTS_UNKNOWN else logging.WARNING
-    _log.log(level, code, extra={"mentor_id": mentor_id})
+    about = {"mentor_id": mentor_id, "code": code}
+    if code == RECIPIENTS_UNKNOWN:
+        _log.error("the directory's entry for a mentor makes no sense: %s", code, extra=about)
+    else:
+        _log.warning("the directory's entry for a mentor has to be mended: %s", code, extra=about)

@@ -51,7 +51,7 @@ class RecordOutcome:
         queued: push messages queued for the mentor with it.
     """
 
-    certificate_id: str
+    certificate_id: str = attrs.field(repr=False)
     mentor_id: str
     certificate_type: str
     tier: NotificationThresholdTier | None

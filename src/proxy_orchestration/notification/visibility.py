@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
+from typing import Final
 
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
@@ -16,6 +17,9 @@ from proxy_orchestration.notification.results import RecordProblem
 from proxy_orchestration.notification.tiers import end_of
 
 _log = logging.getLogger(__name__)
+
+VISIBILITY_UNKNOWN: Final = "visibility_unknown"
+"""The code of a chunk whose mentors may be shown or hidden wrongly until the next run."""
 
 
 def certificate_end(certificate: PeerMentorCertificate, timezone: tzinfo) -> CertificateEnd:
@@ -78,8 +82,9 @@ async def track_ends(
         if not comes_from_callee(error) or is_being_cancelled():
             raise
         _log.error(
-            "visibility could not be updated; the next run does", extra={"error": type(error).__name__}
+            "visibility could not be updated; the next run does",
+            extra={"code": VISIBILITY_UNKNOWN, "error": type(error).__name__, "mentors": len(known)},
         )
-        return RecordProblem("", "visibility_unknown")
-    _log.info("visibility is up to date", extra={"tracked": len(known), "suppressed": suppressed})
+        return RecordProblem("", VISIBILITY_UNKNOWN)
+    _log.info("visibility is up to date", extra={"mentors": len(known), "suppressed": suppressed})
     return None

@@ -153,14 +153,14 @@ class FcmPushSender:
         async def ask() -> None:
             answers.append(await self.targets.targets_of(recipients))
 
-        code = "targets_timeout"
+        name = "TimeoutError"
         try:
             if recipients:
                 await wait_at_most(self.clock, self.settings.call_timeout, ask)
         except Exception as error:  # noqa: BLE001 - a host's directory; the messages are sent another time
-            code = type(error).__name__
+            name = type(error).__name__
         if recipients and not answers:
-            _log.error("the devices could not be looked up: %s", code, extra={"code": code})
+            _log.error("the devices could not be looked up: %s", name, extra={"error": name})
             return None
         return answers[0] if answers else {}
 
@@ -190,8 +190,8 @@ class FcmPushSender:
                     client, delivery
                 )
             except Exception as error:  # noqa: BLE001 - no message's trouble may be another's
-                code = type(error).__name__
-                _log.error("a push could not be sent: %s", code, extra={"code": code})
+                name = type(error).__name__
+                _log.error("a push could not be sent: %s", name, extra={"error": name})
                 delivery.outcome = PushOutcome.retry(delivery.message, SHORTEST_WAIT)
 
     def _without_call(self, delivery: _Delivery, until: float) -> PushOutcome | None:

@@ -60,13 +60,13 @@ class FcmCalls:
         return answers[0] if answers else Answer(Action.TRANSIENT)
 
     async def _in_time(self, call: Callable[[], Awaitable[None]]) -> None:
-        code = "timeout"
+        name = "TimeoutError"
         try:
             if await wait_at_most(self.clock, self.settings.call_timeout, call):
                 return
         except Exception as error:  # noqa: BLE001 - what a transport raises concerns this message only
-            code = type(error).__name__
-        _log.error("a call of FCM failed: %s", code, extra={"code": code})
+            name = type(error).__name__
+        _log.error("a call of FCM failed: %s", name, extra={"error": name})
 
     async def _post(self, client: httpx.AsyncClient, content: bytes) -> Answer:
         token = await self._token(client, None)
@@ -82,7 +82,7 @@ class FcmCalls:
         try:
             return await self.tokens.current(client, instead_of=refused)
         except FcmCredentialsError as error:
-            _log.error("%s", error, extra={"code": "credentials"})
+            _log.error("no call without credentials: %s", error, extra={"code": "credentials"})
             return Answer(Action.UNAUTHENTICATED)
         except TokenUnavailableError as error:
             return Answer(Action.UNAUTHENTICATED, error.retry_after or SHORTEST_WAIT)

@@ -142,14 +142,14 @@ class TargetKeeper:
         async def prune() -> None:
             await self.directory.prune(recipient_id, target)
 
-        code = ""
+        name = ""
         try:
             if not await wait_at_most(self.clock, self.settings.call_timeout, prune):
-                code = "prune_timeout"
+                name = "TimeoutError"
         except Exception as error:  # noqa: BLE001 - a host's directory; the next message prunes
-            code = type(error).__name__
-        if code:
-            _log.error("a device could not be pruned: %s", code, extra={"code": code})
+            name = type(error).__name__
+        if name:
+            _log.error("a device could not be pruned: %s", name, extra={"error": name})
 
 
 def told_after(target: PushTarget, sent_at: datetime) -> bool:

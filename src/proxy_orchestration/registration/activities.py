@@ -101,13 +101,13 @@ class RegistrationFailure:
     Attributes:
         registration_id: the registration this answers.
         code: stable and machine-readable, `snake_case`.
-        message: one sentence for the coordinator, without personal data.
+        message: one sentence for the coordinator, without personal data; never in a repr or a log.
         existing_activity_id: the record that stands in the way, where that is the reason.
     """
 
     registration_id: str = attrs.field(validator=is_identifier)
     code: str = attrs.field(validator=is_identifier)
-    message: str
+    message: str = attrs.field(repr=False)
     existing_activity_id: str | None = None
 
 
@@ -121,14 +121,15 @@ class ActivityRecord:
         registration: what was asked for, with both ids in it.
         recorded_at: when, by the service's clock; aware, UTC.
         duplicate_key: two records of one organization with one key register the same;
-            `None` for a record that is never a duplicate.
+            `None` for a record that is never a duplicate. The host's rule makes it of
+            whatever it likes, so never in a repr.
         voided_at: when it was declared void; a void record is in nobody's way.
     """
 
     activity_id: str = attrs.field(validator=is_identifier)
     registration: ProxyRegistration
     recorded_at: datetime
-    duplicate_key: str | None = None
+    duplicate_key: str | None = attrs.field(default=None, repr=False)
     voided_at: datetime | None = None
 
 

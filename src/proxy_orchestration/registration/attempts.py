@@ -71,7 +71,7 @@ class Attempt:
     delay: float = 0.0
     not_seen: bool = False
     concluding: bool = False
-    suspect: BaseException | None = None
+    suspect: BaseException | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def at(cls, work: WorkItem, *, batch_id: str) -> Attempt:

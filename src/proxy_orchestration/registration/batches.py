@@ -20,12 +20,13 @@ class Failure:
 
     Attributes:
         code: stable and machine-readable, `snake_case`.
-        message: one sentence; no personal data, table names or stack traces.
+        message: one sentence for the coordinator; no personal data, table names or stack
+            traces. It may be a service's own, so never in a repr or a log.
         retryable: whether another attempt may end differently.
     """
 
     code: str
-    message: str
+    message: str = attrs.field(repr=False)
     retryable: bool
 
 
@@ -95,7 +96,7 @@ class BatchSummary:
         run: the current run, from 1.
         total: items of the batch.
         counts: items by state; states without items are absent; the sum is `total`.
-        label: what people call it.
+        label: what people call it; free text, so never in a repr or a log.
         submitted_at: when it was accepted; aware, UTC.
         settled_at: when its current run settled; `None` before.
     """
@@ -106,7 +107,7 @@ class BatchSummary:
     run: int
     total: int
     counts: Mapping[ItemState, int]
-    label: str | None
+    label: str | None = attrs.field(repr=False)
     submitted_at: datetime
     settled_at: datetime | None
 

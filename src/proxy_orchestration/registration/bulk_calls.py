@@ -44,7 +44,7 @@ class Refused:
     The call failed as a whole, for some row of it; nothing was written.
     """
 
-    error: BaseException
+    error: BaseException = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -43,18 +43,20 @@ class ConflictChecks:
         if not entries or not isinstance(self.service, SupportsConflictCheck):
             return {}
         registrations = [_registration(entry, actor, batch_id) for entry in entries]
-        answer = await self._answer(self.service, registrations)
+        answer = await self._answer(self.service, registrations, batch_id)
         conflicts = _read(answer, {entry.mentor_id for entry in entries})
         if conflicts is None:
             _log.error(
                 "the conflict check of %d registrations failed; they wait for review",
                 len(entries),
-                extra={"batch_id": batch_id},
+                extra={"batch_id": batch_id, "mentors": len(entries)},
             )
             return {entry.mentor_id: _failed(entry.mentor_id) for entry in entries}
         return conflicts
 
-    async def _answer(self, service: SupportsConflictCheck, registrations: list[ProxyRegistration]) -> object:
+    async def _answer(
+        self, service: SupportsConflictCheck, registrations: list[ProxyRegistration], batch_id: str
+    ) -> object:
         answers: list[object] = []
 
         async def ask() -> None:
@@ -63,7 +65,8 @@ class ConflictChecks:
             except BaseException as error:
                 if not comes_from_callee(error) or is_being_cancelled():
                     raise
-                _log.error("the conflict check raised %s", type(error).__name__)
+                name = type(error).__name__
+                _log.error("the conflict check raised %s", name, extra={"batch_id": batch_id, "error": name})
 
         await wait_at_most(self.clock, self.timeout, ask)
         return answers[0] if answers else None

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import attrs
 
+from proxy_orchestration._validators import is_a, member_of
 from proxy_orchestration.errors import DuplicateActivityError
 
 
@@ -48,6 +49,10 @@ def _plain_id(value: str | None) -> str | None:
     return None if value is None else DuplicateActivityError(value).existing_activity_id
 
 
+def _kind(value: object) -> ConflictKind:
+    return member_of(ConflictKind, value)
+
+
 @attrs.frozen(kw_only=True)
 class Conflict:
     """
@@ -60,8 +65,8 @@ class Conflict:
             earlier entry will have; `None` when the check failed.
     """
 
-    mentor_id: str = attrs.field(validator=attrs.validators.instance_of(str))
-    kind: ConflictKind = attrs.field(converter=ConflictKind)
+    mentor_id: str = attrs.field(validator=is_a(str))
+    kind: ConflictKind = attrs.field(converter=_kind)
     existing_activity_id: str | None = attrs.field(default=None, converter=_plain_id)
 
 

@@ -227,8 +227,8 @@ class RunDriver:
                 "could not release run %d of batch %s: %s",
                 self.lease.run,
                 self.lease.batch_id,
-                type(error).__name__,
-                extra={"batch_id": self.lease.batch_id, "run": self.lease.run},
+                error,
+                extra=_about(self.lease, error),
             )
 
     async def _bounded(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -304,7 +304,16 @@ class RunDriver:
         try:
             record = await self.ledger.get(self.lease.batch_id)
         except RepositoryUnavailableError as error:
-            _log.warning("could not look for a wish to cancel batch %s: %s", self.lease.batch_id, error)
+            _log.warning(
+                "could not look for a wish to cancel batch %s: %s",
+                self.lease.batch_id,
+                error,
+                extra=_about(self.lease, error),
+            )
             return
         if record is not None and record.run == self.lease.run and record.cancel_wished_at is not None:
             self._heed(StopReason.CANCEL_WISHED)
+
+
+def _about(lease: Lease, error: OrchestrationError) -> dict[str, object]:
+    return {"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__}

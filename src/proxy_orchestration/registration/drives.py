@@ -142,20 +142,20 @@ class Drives:
             except BaseException as error:
                 if not comes_from_callee(error) or is_being_cancelled():
                     raise
-                _log_untaken(event, type(error).__name__)
+                _log_untaken(event, type(error).__name__, error)
             else:
                 taken = True
                 await self._note_taken(event)
 
         if not await wait_at_most(self.clock, self.settings.audit_timeout, tell):
-            _log_untaken(event, "no answer in time")
+            _log_untaken(event, "no answer in time", TimeoutError())
         return taken
 
     async def _note_taken(self, event: AuditEvent) -> None:
         try:
             await self._complete(partial(self.ledger.mark_audited, event.event_id))
         except RepositoryUnavailableError as error:
-            _log_untaken(event, str(error))
+            _log_untaken(event, str(error), error)
 
     async def deliver_pending(self, *, wait: bool = False) -> None:
         """
@@ -183,10 +183,15 @@ class Drives:
             refused |= not await self.deliver(event)
 
 
-def _log_untaken(event: AuditEvent, why: str) -> None:
+def _log_untaken(event: AuditEvent, why: str, error: BaseException) -> None:
     _log.error(
         "the audit logger did not take event %s (%s); it will be delivered again",
         event.event_id,
         why,
-        extra={"event_id": event.event_id, "batch_id": event.batch_id, "run": event.run},
+        extra={
+            "event_id": event.event_id,
+            "batch_id": event.batch_id,
+            "run": event.run,
+            "error": type(error).__name__,
+        },
     )

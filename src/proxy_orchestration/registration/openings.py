@@ -57,7 +57,7 @@ class NewBatch:
     entries: tuple[RegistrationEntry, ...]
     idempotency_key: str | None
     fingerprint: str
-    label: str | None
+    label: str | None = attrs.field(repr=False)
     submitted_at: datetime
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
@@ -123,7 +123,7 @@ class BatchRecord:
     batch_id: str
     organization_id: str
     coordinator_id: str
-    label: str | None
+    label: str | None = attrs.field(repr=False)
     total: int
     submitted_at: datetime
     run: int

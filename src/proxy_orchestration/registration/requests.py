@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from proxy_orchestration._validators import is_identifier
+from proxy_orchestration._validators import is_a, is_identifier, member_of
 from proxy_orchestration.errors import BatchTooLargeError, DuplicateSelectionError, EmptySelectionError
 from proxy_orchestration.registration.activities import ProxyActivity, encode_activities
 from proxy_orchestration.registration.conflicts import ConflictPolicy
@@ -47,11 +47,19 @@ class RegistrationEntry:
     """
 
     mentor_id: str = attrs.field(validator=is_identifier)
-    activity: ProxyActivity = attrs.field(validator=attrs.validators.instance_of(ProxyActivity))
+    activity: ProxyActivity = attrs.field(validator=is_a(ProxyActivity))
 
 
 def _entries(entries: Iterable[RegistrationEntry]) -> tuple[RegistrationEntry, ...]:
     return tuple(entries)
+
+
+def _mode(value: object) -> SubmissionMode:
+    return member_of(SubmissionMode, value)
+
+
+def _policy(value: object) -> ConflictPolicy:
+    return member_of(ConflictPolicy, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +71,8 @@ class BulkRegistrationRequest:
         entries: in the order in which outcomes are reported; each mentor once.
         idempotency_key: the submitter's own key; the same key and entries are the
             same batch, for ever. `None`: every submission is a batch of its own.
-        label: what people call the batch; up to 200 characters, no part of its identity.
+        label: what people call the batch; up to 200 characters, no part of its identity;
+            never in a repr or a log.
         mode: whether one mentor's failure concerns the others.
         on_conflict: what becomes of mentors whose registration conflicts.
     """
@@ -72,9 +81,11 @@ class BulkRegistrationRequest:
     idempotency_key: str | None = attrs.field(
         default=None, validator=attrs.validators.optional(is_identifier)
     )
-    label: str | None = attrs.field(default=None, validator=lambda _i, _a, value: check_label(value))
-    mode: SubmissionMode = attrs.field(default=SubmissionMode.INDEPENDENT, converter=SubmissionMode)
-    on_conflict: ConflictPolicy = attrs.field(default=ConflictPolicy.REVIEW, converter=ConflictPolicy)
+    label: str | None = attrs.field(
+        default=None, validator=lambda _i, _a, value: check_label(value), repr=False
+    )
+    mode: SubmissionMode = attrs.field(default=SubmissionMode.INDEPENDENT, converter=_mode)
+    on_conflict: ConflictPolicy = attrs.field(default=ConflictPolicy.REVIEW, converter=_policy)
 
     @classmethod
     def for_mentors(  # noqa: PLR0913 - a request's own fields

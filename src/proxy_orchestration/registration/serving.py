@@ -73,7 +73,7 @@ class Resumption:
                 if lease is not None and await self.drives.drive_while_leased(lease):
                     self._driven.append(found.batch_id)
             except OrchestrationError as error:
-                _log_failure(f"stopped driving batch {found.batch_id}", error)
+                _log_stopped(found, error)
                 self._failures.append(error)
 
     async def _await_lease(self, found: DrivableRun) -> Lease | None:
@@ -131,7 +131,7 @@ class Server:
         try:
             found = await self.drives.ledger.find_drivable(limit=_PAGE + len(self._driving))
         except OrchestrationError as error:
-            _log_failure("could not look for work", error)
+            _log.error("could not look for work: %s", error, extra={"error": type(error).__name__})
             return
         free = [
             run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in self._driving
@@ -146,7 +146,7 @@ class Server:
             if isinstance(lease, Lease):
                 await self.drives.drive_while_leased(lease)
         except Exception as error:  # noqa: BLE001 - one batch's trouble must not stop the others
-            _log_failure(f"stopped driving batch {found.batch_id}", error)
+            _log_stopped(found, error)
             await self.drives.clock.sleep(self.drives.settings.poll_interval)
         finally:
             self._driving.discard((found.batch_id, found.run))
@@ -157,7 +157,7 @@ class Server:
             try:
                 await self.drives.deliver_pending()
             except OrchestrationError as error:
-                _log_failure("could not deliver audit events", error)
+                _log.error("could not deliver audit events: %s", error, extra={"error": type(error).__name__})
             await self.drives.clock.sleep(self.drives.settings.poll_interval)
 
 
@@ -165,6 +165,10 @@ def _most_runs(drives: Drives) -> int:
     return max(_MOST_RUNS, drives.settings.max_calls_in_flight)
 
 
-def _log_failure(what: str, error: Exception) -> None:
-    reason = str(error) if isinstance(error, OrchestrationError) else type(error).__name__
-    _log.error("%s: %s", what, reason)
+def _log_stopped(found: DrivableRun, error: Exception) -> None:
+    _log.error(
+        "stopped driving batch %s: %s",
+        found.batch_id,
+        error if isinstance(error, OrchestrationError) else type(error).__name__,
+        extra={"batch_id": found.batch_id, "run": found.run, "error": type(error).__name__},
+    )

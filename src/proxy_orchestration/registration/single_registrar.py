@@ -109,10 +109,10 @@ class SingleRegistrar:
             except BaseException as error:
                 if not comes_from_callee(error) or is_being_cancelled():
                     raise
-                _log_untaken(event, type(error).__name__)
+                _log_untaken(event, type(error).__name__, error)
 
         if not await wait_at_most(self.registrar.clock, self.audit_timeout, tell):
-            _log_untaken(event, "no answer in time")
+            _log_untaken(event, "no answer in time", TimeoutError())
 
 
 def _registration(entry: RegistrationEntry, actor: Actor, key: str) -> ProxyRegistration:
@@ -156,10 +156,14 @@ def _event(record: ActivityRecord) -> RegistrationAuditEvent:
     )
 
 
-def _log_untaken(event: RegistrationAuditEvent, why: str) -> None:
+def _log_untaken(event: RegistrationAuditEvent, why: str, error: BaseException) -> None:
     _log.error(
         "the audit logger did not take event %s (%s)",
         event.event_id,
         why,
-        extra={"event_id": event.event_id, "activity_id": event.activity_id},
+        extra={
+            "event_id": event.event_id,
+            "activity_id": event.activity_id,
+            "error": type(error).__name__,
+        },
     )

@@ -64,9 +64,9 @@ def admin(recipient_id):
 
 def logged(caplog):
     """
-    Return level, message and mentor of what was logged.
+    Return level, code and mentor of what was logged.
     """
-    return [(record.levelname, record.message, record.mentor_id) for record in caplog.records]
+    return [(record.levelname, record.code, record.mentor_id) for record in caplog.records]
 
 
 async def test_the_coordinator_is_told(caplog):

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from proxy_orchestration._validators import is_identifier
+from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictPolicy, ConflictReport
 from proxy_orchestration.registration.flow._bulk_effects import BulkToken
@@ -72,7 +72,7 @@ class BulkDraftEdited:
     The activity is described anew.
     """
 
-    draft: BulkDraft = attrs.field(validator=attrs.validators.instance_of(BulkDraft))
+    draft: BulkDraft = attrs.field(validator=is_a(BulkDraft))
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +104,9 @@ class BulkOptionsChosen:
     Label, mode and policy are chosen, all three anew.
     """
 
-    label: str | None = attrs.field(default=None, validator=lambda _i, _a, value: check_label(value))
+    label: str | None = attrs.field(
+        default=None, validator=lambda _i, _a, value: check_label(value), repr=False
+    )
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
 
@@ -215,7 +217,7 @@ class BulkCallFailed:
     """
 
     token: BulkToken
-    error: Exception
+    error: Exception = attrs.field(repr=False)
 
 
 BulkInput: TypeAlias = (

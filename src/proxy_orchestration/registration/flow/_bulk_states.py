@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from proxy_orchestration._validators import is_a
 from proxy_orchestration.registration.batches import BulkSubmissionResult, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.flow._bulk_effects import (
@@ -39,9 +40,9 @@ class BulkForm(ActivityForm[BulkDraft]):
         label, mode, on_conflict: as in `BulkRegistrationRequest`.
     """
 
-    draft: BulkDraft = attrs.field(factory=BulkDraft, validator=attrs.validators.instance_of(BulkDraft))
+    draft: BulkDraft = attrs.field(factory=BulkDraft, validator=is_a(BulkDraft))
     mentor_ids: tuple[str, ...] = ()
-    label: str | None = None
+    label: str | None = attrs.field(default=None, repr=False)
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
 
@@ -183,7 +184,7 @@ class BulkFailed(_State):
         during: what failed; trying again repeats it with the same idempotency key.
     """
 
-    message: str
+    message: str = attrs.field(repr=False)
     during: BulkChecking | BulkSubmitting
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 
 from proxy_orchestration._frozen_json import FrozenMapping
-from proxy_orchestration._validators import is_identifier, is_positive_count
+from proxy_orchestration._validators import is_a, is_identifier, is_positive_count
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.registration.activities import ProxyActivity
 
@@ -63,7 +63,7 @@ class ActivityTemplate:
     duration_minutes: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(is_positive_count)
     )
-    notes: str = attrs.field(default="", validator=attrs.validators.instance_of(str), repr=False)
+    notes: str = attrs.field(default="", validator=is_a(str), repr=False)
     details: Mapping[str, object] = attrs.field(factory=dict, converter=_frozen, repr=False)
 
 
@@ -84,7 +84,7 @@ class ActivityDraft:
     duration_minutes: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(is_positive_count)
     )
-    notes: str = attrs.field(default="", validator=attrs.validators.instance_of(str), repr=False)
+    notes: str = attrs.field(default="", validator=is_a(str), repr=False)
     details: Mapping[str, object] = attrs.field(factory=dict, converter=_frozen, repr=False)
 
     @property

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
-from proxy_orchestration._validators import is_identifier
+from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.flow._forms import ActivityTemplate
 from proxy_orchestration.registration.flow._single_states import SingleDraft, SingleToken
@@ -55,7 +55,7 @@ class SingleDraftEdited:
     The activity is described anew.
     """
 
-    draft: SingleDraft = attrs.field(validator=attrs.validators.instance_of(SingleDraft))
+    draft: SingleDraft = attrs.field(validator=is_a(SingleDraft))
 
 
 @attrs.frozen(kw_only=True)
@@ -151,7 +151,7 @@ class SingleCallFailed:
     """
 
     token: SingleToken
-    error: Exception
+    error: Exception = attrs.field(repr=False)
 
 
 SingleInput: TypeAlias = (

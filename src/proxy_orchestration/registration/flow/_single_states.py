@@ -8,6 +8,7 @@ from typing import Final, NewType, TypeAlias
 
 import attrs
 
+from proxy_orchestration._validators import is_a
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.flow._forms import ActivityDraft, ActivityForm, RefusalReason
@@ -35,7 +36,7 @@ class SingleForm(ActivityForm[SingleDraft]):
         mentor_id: on whose behalf; `None` until chosen.
     """
 
-    draft: SingleDraft = attrs.field(factory=SingleDraft, validator=attrs.validators.instance_of(SingleDraft))
+    draft: SingleDraft = attrs.field(factory=SingleDraft, validator=is_a(SingleDraft))
     mentor_id: str | None = None
 
 
@@ -159,7 +160,7 @@ class SingleFailed(_State):
         during: what failed; trying again repeats it with the same idempotency key.
     """
 
-    message: str
+    message: str = attrs.field(repr=False)
     during: SingleSubmitting
 
 

@@ -54,7 +54,7 @@ class StoredRun:
     lease_until: float = -math.inf
     driven_for: float = 0.0
     cancel_mark: CancelMark | None = None
-    cancel_reason: str | None = None
+    cancel_reason: str | None = attrs.field(default=None, repr=False)
     cancel_wished_at: datetime | None = None
     settled_at: datetime | None = None
     counts: Mapping[ItemState, int] = attrs.field(factory=dict)
@@ -85,7 +85,7 @@ class StoredBatch:
     number: int
     actor: Actor
     entries: tuple[RegistrationEntry, ...]
-    label: str | None
+    label: str | None = attrs.field(repr=False)
     submitted_at: datetime
     mode: SubmissionMode
     on_conflict: ConflictPolicy

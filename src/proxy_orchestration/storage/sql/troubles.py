@@ -149,8 +149,8 @@ def refused_as(error: OrchestrationError) -> Iterator[None]:
     """
     try:
         yield
-    except IntegrityError as refusal:
-        raise error from refusal
+    except IntegrityError:
+        raise error from None  # the driver's text may show the row
 
 
 def was_undone(error: DBAPIError) -> bool:
@@ -180,10 +180,12 @@ def _raise_alone(error: OrchestrationError) -> None:
 
 def _may_tell_secrets(error: SQLAlchemyError) -> bool:
     # A refusal shows the row, and a failure to connect what was misread as a host.
+    if isinstance(error, IntegrityError | DataError):
+        return True
     if not isinstance(error, DBAPIError) or not hasattr(error.orig, "sqlstate"):
         return False
     connecting = error.statement is None and not error.connection_invalidated and not sqlstate_of(error)
-    return connecting or isinstance(error, DataError) or sqlstate_of(error).startswith(_SHOWING_ROWS)
+    return connecting or sqlstate_of(error).startswith(_SHOWING_ROWS)
 
 
 def _translated(error: SQLAlchemyError) -> OrchestrationError:
