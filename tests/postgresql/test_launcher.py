@@ -115,6 +115,8 @@ def test_programs_out_of_the_user_s_reach_are_copied(programs: Path, tmp_path: P
     A folder that only its owner may enter, as root's home is.
     """
     package = programs.parent.parent
+    if bundled_programs(package) is None:
+        pytest.skip("the system's programs are within everybody's reach")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o700)
     shutil.copytree(programs.parent, locked / package.name / programs.parent.name)

@@ -94,7 +94,7 @@ async def test_a_further_run_reads_the_log_of_the_items_it_names(engine: Engine)
         plan = _plan_of(connection, statement, values)
         rows = connection.exec_driver_sql(statement, values).all()
 
-    assert [(1, ItemState.FAILED.value), (3, ItemState.FAILED.value)] == [(row[0], row[1]) for row in rows]
+    assert [(1, ItemState.FAILED.value), (3, ItemState.FAILED.value)] == [(row[0], row[2]) for row in rows]
     assert "SEARCH outcomes" in plan
     assert "(batch=? AND item=?)" in plan
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     Dialect,
@@ -28,7 +29,13 @@ from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
-from proxy_orchestration.storage.sql.dialects import insert_rows_or_ignore, is_any_of, listed
+from proxy_orchestration.storage.sql.dialects import (
+    insert_rows_or_ignore,
+    is_any_of,
+    listed,
+    narrowed,
+    scoped,
+)
 from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities, stored_instant
 from proxy_orchestration.storage.sql.texts import check_texts, findable, keepable
 
@@ -56,20 +63,18 @@ def _by_registration(dialect: Dialect) -> Select[Any]:
 
 @lru_cache(maxsize=8)
 def _overrides_in_the_way(dialect: Dialect) -> Select[Any]:
-    return _alike(dialect).where(STANDING_OVERRIDE)
+    return _alike(STANDING_OVERRIDE, dialect)
 
 
 @lru_cache(maxsize=8)
 def _in_the_way(dialect: Dialect) -> CompoundSelect[Any]:
     # Each half in the words of its partial index: one condition for both would find neither.
-    return union_all(_alike(dialect).where(ORIGINAL), _overrides_in_the_way(dialect))
+    return union_all(_alike(ORIGINAL, dialect), _overrides_in_the_way(dialect))
 
 
-def _alike(dialect: Dialect) -> Select[Any]:
-    return select(activities).where(
-        activities.c.organization_id == bindparam("organization"),
-        is_any_of(activities.c.duplicate_key, "wanted", dialect),
-    )
+def _alike(kind: ColumnElement[bool], dialect: Dialect) -> Select[Any]:
+    records = select(activities).where(kind)
+    return narrowed(records, activities.c.organization_id, activities.c.duplicate_key, dialect)
 
 
 def add_many(
@@ -213,7 +218,7 @@ def _look_up(
     duplicate_keys: Collection[str],
     statement: Select[Any] | CompoundSelect[Any],
 ) -> dict[str, ActivityRecord]:
-    values = {"organization": organization_id, "wanted": listed(keepable(duplicate_keys), connection.dialect)}
+    values = scoped(organization_id, keepable(duplicate_keys), connection.dialect)
     found: dict[str, ActivityRecord] = {}
     for row in connection.execute(statement, values):
         if row.override_of is None or row.duplicate_key not in found:

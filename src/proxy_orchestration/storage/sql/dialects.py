@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from typing import cast as cast_type
 
 from sqlalchemy import (
@@ -18,6 +18,8 @@ from sqlalchemy import (
     Double,
     FromClause,
     Insert,
+    Integer,
+    Select,
     Table,
     Text,
     any_,
@@ -27,6 +29,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
@@ -58,6 +61,10 @@ def _postgresql_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> st
 
 
 _TURN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("what"), 0)))
+
+_FENCE: Final[ColumnElement[int]] = literal_column(
+    "0", Integer
+)  # what has an offset is not merged into the statement around it
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -118,6 +125,45 @@ def listed(values: Iterable[str | int], dialect: Dialect) -> Any:  # noqa: ANN40
     Return the values as `is_any_of` takes them.
     """
     return json.dumps(list(values)) if dialect.name == "sqlite" else list(values)
+
+
+def narrowed(
+    statement: Select[Any],
+    scope: Column[Any],
+    column: Column[Any],
+    dialect: Dialect,
+    *,
+    order_by: Sequence[Column[Any]] = (),
+) -> Select[Any]:
+    """
+    Narrow a statement to one scope, such as a batch, and in it to a list of values; see `scoped`.
+
+    PostgreSQL is made to look for each value by the index: with a plain list,
+    and statistics that are old, it may read the whole scope for a few values.
+    The statement is complete but for this, and returns what is ordered by.
+    """
+    if dialect.name == "sqlite":
+        narrow = statement.where(scope == bindparam("scope"), is_any_of(column, "wanted", dialect))
+        return narrow.order_by(*order_by)
+    arrays = (
+        cast(bindparam(name), postgresql.ARRAY(one.type))
+        for name, one in (("scope", scope), ("wanted", column))
+    )
+    pairs = func.unnest(*arrays).table_valued("scope", "wanted").render_derived(name="pairs")
+    each = statement.where(scope == pairs.c.scope, column == pairs.c.wanted).offset(_FENCE).lateral("each")
+    return (
+        select(each).select_from(pairs.join(each, true())).order_by(*(each.c[one.name] for one in order_by))
+    )
+
+
+def scoped(scope: str | int, values: Iterable[str | int], dialect: Dialect) -> dict[str, Any]:
+    """
+    Return the scope and the values as `narrowed` takes them.
+    """
+    wanted = list(values)
+    if dialect.name == "sqlite":
+        return {"scope": scope, "wanted": listed(wanted, dialect)}
+    return {"scope": [scope] * len(wanted), "wanted": wanted}
 
 
 def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:

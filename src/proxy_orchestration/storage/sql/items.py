@@ -15,7 +15,7 @@ from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.openings import StoredItem, next_key
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import is_any_of, listed
+from proxy_orchestration.storage.sql.dialects import narrowed, scoped
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
@@ -58,11 +58,9 @@ _OVERRIDES = (
 
 @lru_cache(maxsize=8)
 def _outcomes_of(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    return (
-        select(outcomes.c.item, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
-        .where(outcomes.c.batch == bindparam("b"), is_any_of(outcomes.c.item, "wanted", dialect))
-        .order_by(outcomes.c.item, outcomes.c.run)
-    )
+    order = (outcomes.c.item, outcomes.c.run)
+    found = select(*order, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
+    return narrowed(found, outcomes.c.batch, outcomes.c.item, dialect, order_by=order)
 
 
 def read_items(connection: Connection, batch_id: str) -> Sequence[StoredItem]:
@@ -113,8 +111,8 @@ def next_keys(
     if strangers := [mentor_id for mentor_id in mentor_ids if mentor_id not in positions]:
         raise UnknownMentorError(strangers)
     mentors = {positions[mentor_id]: mentor_id for mentor_id in mentor_ids}
-    asked = {"b": batch, "wanted": listed(mentors, connection.dialect)}
+    asked = scoped(batch, mentors, connection.dialect)
     rows = connection.execute(_outcomes_of(connection.dialect), asked)
-    newest: dict[int, Any] = {row[0]: row[1:] for row in rows}
+    newest: dict[int, Any] = {row[0]: row[2:] for row in rows}
     for item, (state, epoch, in_doubt) in newest.items():
         yield mentors[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)
