@@ -180,6 +180,7 @@ PASSED_ON = {"the scope cannot be asked", "the rule for duplicates raises", "the
 """Where a verb has no answer without a host's part, that part's own error comes back, alone or as a cause."""
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", VERBS)
 async def test_no_verb_of_the_service_shows_personal_data_under_any_fault(
