@@ -32,6 +32,7 @@ from proxy_orchestration.storage.sql import (
     SqlNotificationRepository,
     SqlVisibilityRegistry,
     create_schema,
+    metadata,
 )
 from proxy_orchestration.storage.sql.security import row_level_security
 from proxy_orchestration.testing.notification import ScriptedRecipientDirectory
@@ -78,12 +79,23 @@ class World:
     owner: str
     service: str
     gateway: str
+    _copies: list[str] = attrs.field(init=False, factory=list)
 
     def url(self, user: str) -> URL:
         """
         Return the address of the database for that user.
         """
         return self.databases.url(self.database, user=user)
+
+    def emptied_copy(self) -> URL:
+        """
+        Return the address, for the service, of a copy without rows; the one before is this one.
+        """
+        if not self._copies:
+            self._copies.append(self.databases.empty(self.database).database or "")
+        deletions = (f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608 - our own names
+        self.databases.execute(self._copies[0], ";".join(deletions))  # type: ignore[arg-type]
+        return self.databases.url(self._copies[0], user=self.service)
 
     @contextmanager
     def login(self, user: str) -> Iterator[psycopg.Connection[Any]]:
