@@ -167,7 +167,9 @@ def test_a_token_of_the_service_writes_in_anybody_s_name(world: World, role: str
         assert 1 == fate(connection, _insert(HONEST))
 
 
-@pytest.mark.parametrize("told", [MINE, '{"role": "nobody-here"}', '{"role": "anon"}'])
+@pytest.mark.parametrize(
+    "told", [MINE, "{}", '{"sub": "coord-120"}', '{"role": "nobody-here"}', '{"role": "anon"}']
+)
 def test_the_service_at_work_for_a_client_s_token_attributes_to_that_client(world: World, told: str) -> None:
     """
     Whose token it is counts, even where the role at work may do everything.

@@ -70,15 +70,15 @@ begin
 end
 $$;
 
--- Both the role at work and the role of the token: in a function with its owner's rights they differ.
+-- Both the role at work and, where there is a token, its role: they differ in a function with its owner's rights.
 create or replace function proxy_orchestration_auth.is_service() returns boolean
 language plpgsql stable set search_path = ''
 as $$
 declare
-  told text := proxy_orchestration_auth.claims() ->> 'role';
+  told jsonb := proxy_orchestration_auth.claims();
 begin
   return proxy_orchestration_auth.serves(current_user)
-    and (told is null or proxy_orchestration_auth.serves(told));
+    and (told is null or proxy_orchestration_auth.serves(told ->> 'role'));
 end
 $$;
 
