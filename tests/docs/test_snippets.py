@@ -12,7 +12,7 @@ from sybil.parsers.myst import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
-NEEDS = {"guide-storage.md": "sqlalchemy"}
+NEEDS = dict.fromkeys(["guide-storage.md", "guide-row-level-security.md"], "sqlalchemy")
 
 
 def _run(page: Path) -> int:
