@@ -51,13 +51,15 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The first story ends with partial success, the second leaves nobody waiting.
+    The first story ends with partial success, the second leaves nobody waiting, the third tells 18.
     """
+    for variable in ("FCM_SERVICE_ACCOUNT_JSON", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(variable, raising=False)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
 
-    done = [(arguments[0], _run(_with_batch(arguments, tmp_path), tmp_path)) for arguments in COMMANDS]
+    done = [(arguments[0], _run(_with_ids(arguments, tmp_path), tmp_path)) for arguments in COMMANDS]
 
     expected = [
         ("register", ExitCode.PARTIAL_SUCCESS),
@@ -67,20 +69,39 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
         ("preview", ExitCode.NEEDS_REVIEW),
         ("register", ExitCode.NEEDS_REVIEW),
         ("review", ExitCode.SUCCESS),
+        ("report", ExitCode.NEEDS_REVIEW),
+        ("notify", ExitCode.SUCCESS),
+        ("inbox", ExitCode.SUCCESS),
+        ("acknowledge", ExitCode.SUCCESS),
+        ("dispatch", ExitCode.BAD_INPUT),
     ]
     assert expected == [(name, result.returncode) for name, result in done], done
+    told = {name: result.stdout + result.stderr for name, result in done}
     assert "47" in done[0][1].stdout
+    assert "25 certificates: 18 created" in told["notify"]
+    assert "Acknowledged." in told["acknowledge"]
+    assert "No FCM credentials are configured" in told["dispatch"]
 
 
-def _with_batch(arguments: list[str], folder: Path) -> list[str]:
+def _with_ids(arguments: list[str], folder: Path) -> list[str]:
     """
-    Put the newest batch's id where the README says BATCH.
+    Put the newest batch's id where the README says BATCH, and an inbox's first for NOTIFICATION.
     """
-    if "BATCH" not in arguments:
-        return arguments
-    listed = _run(["list", *arguments[arguments.index("--db") :], "--json"], folder)
-    batch_id = json.loads(listed.stdout)["batches"][0]["batch_id"]
-    return [batch_id if argument == "BATCH" else argument for argument in arguments]
+    store = arguments[arguments.index("--db") :] if "--db" in arguments else []
+    found = {
+        "BATCH": lambda: _first("batches", "batch_id", ["list", *store], folder),
+        "NOTIFICATION": lambda: _first(
+            "notifications", "notification_id", ["inbox", "coord-119", *store], folder
+        ),
+    }
+    return [found[argument]() if argument in found else argument for argument in arguments]
+
+
+def _first(many: str, field: str, arguments: list[str], folder: Path) -> str:
+    document = json.loads(_run([*arguments, "--json"], folder).stdout)
+    identifier = document[many][0][field]
+    assert isinstance(identifier, str)
+    return identifier
 
 
 def test_every_exit_code_is_on_the_page_and_no_other() -> None:

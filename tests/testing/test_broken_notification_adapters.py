@@ -4,7 +4,7 @@ The kits of notification find what is wrong: each adapter breaks one promise, an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
 from proxy_orchestration.notification.records import (
+    NOTHING_LEFT,
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
@@ -25,6 +26,7 @@ from proxy_orchestration.notification.records import (
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
+from proxy_orchestration.storage.memory._pushes import StoredPush
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
 
 
@@ -102,6 +104,34 @@ class _CountingClearedInDigests(MemoryNotificationRepository):
         }
 
 
+class _ClosingDigestsForGood(MemoryNotificationRepository):
+    def _queue(self, push: StoredPush) -> None:
+        if push.message.message_id not in self._pushes:
+            super()._queue(push)
+
+
+class _OpeningEveryDigest(MemoryNotificationRepository):
+    def _queue(self, push: StoredPush) -> None:
+        known = self._pushes.get(push.message.message_id)
+        if known is not None:
+            known.code = NOTHING_LEFT
+        super()._queue(push)
+
+
+class _ForgettingTheDead(MemoryNotificationRepository):
+    def _cancel(self, ends: Iterable[CertificateEnd]) -> int:
+        dead = {name: push for name, push in self._pushes.items() if push.state is PushState.DEAD}
+        cancelled = super()._cancel(ends)
+        for push in dead.values():
+            push.state = PushState.DEAD
+        return cancelled
+
+
+class _BlindToItsOwnEnds(MemoryNotificationRepository):
+    def _latest(self, chunk: NoticeChunk) -> dict[tuple[str, str], datetime]:
+        return self._ends
+
+
 class _HoldingNothing(MemoryNotificationRepository):
     async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
         return await super().claim_pushes(now=now, limit=limit, hold=0)
@@ -172,6 +202,10 @@ class _TakingEarlierEnds(MemoryVisibilityRegistry):
         (_AcknowledgingAgain, notice_book, "what_is_not_there_or_cleared_is_not_acknowledged"),
         (_NewestNoticeFirst, notice_book, "an_inbox_has_the_oldest_first"),
         (_CountingClearedInDigests, notice_book, "a_digest_counts_as_it_is_claimed"),
+        (_BlindToItsOwnEnds, notice_book, "a_draft_is_stale_once_its_own_chunk_tells_a_later_end"),
+        (_ClosingDigestsForGood, notice_book, "a_digest_that_had_nothing_left_is_opened_by_a_new_notice"),
+        (_OpeningEveryDigest, notice_book, "a_digest_that_was_cancelled_otherwise_stays_so"),
+        (_ForgettingTheDead, push_outbox, "a_dead_message_of_an_end_that_is_over_is_not_replayed"),
         (_HoldingNothing, push_outbox, "of_claims_at_once_one_gets_a_message"),
         (_WithoutTokens, push_outbox, "an_old_token_changes_nothing"),
         (_SendingWhatWasCancelled, push_outbox, "what_was_cancelled_meanwhile_is_not_sent_again"),

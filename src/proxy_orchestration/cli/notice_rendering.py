@@ -23,6 +23,8 @@ _PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
         "empty_id": "the certificate's id, its mentor's or its type is empty",
+        "invalid_id": "the certificate's id, its mentor's or its type holds what no store can keep",
+        "unstorable_text": "a text holds what no store can keep",
         "repository_unavailable": "the store failed; run the command again",
         "record_refused": "the store refused the record",
     }

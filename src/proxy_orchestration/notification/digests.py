@@ -10,7 +10,18 @@ import attrs
 
 from proxy_orchestration.notification.notices import PushMessage
 from proxy_orchestration.notification.records import LeasedPush
-from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier
+
+
+def _can_be_filled(
+    _instance: object, _attribute: object, lines: Mapping[NotificationThresholdTier, str]
+) -> None:
+    for tier, line in lines.items():
+        try:
+            line.format(count=1, days=1)
+        except (LookupError, ValueError) as error:
+            msg = f"the digest's line for {tier.value} may have the fields {{count}} and {{days}} only"
+            raise ValueError(msg) from error
 
 
 @attrs.frozen(kw_only=True)
@@ -20,25 +31,41 @@ class DigestTexts:
 
     Attributes:
         title: what it is about.
-        lines: a line by tier; `{count}` is the number of certificates.
+        lines: a line by tier; `{count}` is the number of certificates, `{days}`
+            the days left at which the tier begins.
+        thresholds: those days, of ADVANCE_60, WARNING_30 and URGENT_7; see `for_policy`.
+
+    Raises:
+        ValueError: a line has another field, or a brace alone.
     """
 
     title: str = "Sertifikater som utløper"
     lines: Mapping[NotificationThresholdTier, str] = attrs.field(
+        validator=_can_be_filled,
         factory=lambda: {
             NotificationThresholdTier.LAPSED: "Utløpt: {count}",
-            NotificationThresholdTier.URGENT_7: "Utløper innen 7 dager: {count}",
-            NotificationThresholdTier.WARNING_30: "Utløper innen 30 dager: {count}",
-            NotificationThresholdTier.ADVANCE_60: "Utløper innen 60 dager: {count}",
-        }
+            NotificationThresholdTier.URGENT_7: "Utløper innen {days} dager: {count}",
+            NotificationThresholdTier.WARNING_30: "Utløper innen {days} dager: {count}",
+            NotificationThresholdTier.ADVANCE_60: "Utløper innen {days} dager: {count}",
+        },
     )
+    thresholds: tuple[int, int, int] = (60, 30, 7)
+
+    def for_policy(self, policy: ExpiryPolicy) -> DigestTexts:
+        """
+        Return the same words with that policy's thresholds.
+        """
+        return attrs.evolve(self, thresholds=policy.thresholds)
 
     def body(self, counts: Mapping[NotificationThresholdTier, int]) -> str:
         """
         Return the lines of the tiers that have any, the closest first.
         """
+        days = dict(zip(NotificationThresholdTier, (*self.thresholds, 0), strict=True))
         return "\n".join(
-            line.format(count=counts[tier]) for tier, line in self.lines.items() if counts.get(tier)
+            line.format(count=counts[tier], days=days[tier])
+            for tier, line in self.lines.items()
+            if counts.get(tier)
         )
 
 

@@ -20,7 +20,12 @@ from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.notification.digests import DigestTexts, with_text
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import NotificationRepository, PushEligibility, PushSender
-from proxy_orchestration.notification.records import Eligibility, LeasedPush, PushCompletion
+from proxy_orchestration.notification.records import (
+    NOTHING_LEFT,
+    Eligibility,
+    LeasedPush,
+    PushCompletion,
+)
 from proxy_orchestration.notification.results import DispatchResult
 from proxy_orchestration.notification.settings import DispatchSettings
 
@@ -129,7 +134,7 @@ class PushDispatcher:
         if push.attempts > self.settings.retry.max_attempts:
             return _ended(push, PushState.DEAD, "attempts_exhausted")
         if push.digest is not None and not push.digest:
-            return _ended(push, PushState.CANCELLED, "nothing_left")
+            return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
         if standings is None:
             return self._later(push, "eligibility_unknown", counted=False)
         standing = standings.get(push.message.recipient_id, _FAITHFUL)

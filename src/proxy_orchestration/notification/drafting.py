@@ -10,9 +10,15 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._texts import is_storable
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
-from proxy_orchestration.notification.messages import Messages, MissingMessageFieldError, NoticeContext
+from proxy_orchestration.notification.messages import (
+    Messages,
+    MissingMessageFieldError,
+    NoticeContext,
+    NoticeText,
+)
 from proxy_orchestration.notification.notices import (
     Audience,
     CertificateExpiryNotification,
@@ -73,13 +79,16 @@ def read_certificate(record: object, reader: TierReader) -> ReadCertificate:
     Return what a source's record says.
 
     Raises:
-        UnreadableRecordError: it is no certificate, lacks an id, or has no usable end.
+        UnreadableRecordError: it is no certificate, lacks an id, has an id that no
+            store can keep, or has no usable end.
     """
     if not isinstance(record, PeerMentorCertificate):
         raise UnreadableRecordError("not_a_certificate")  # noqa: EM101 - a code
     ids: tuple[object, ...] = (record.certificate_id, record.mentor_id, record.certificate_type)
     if not all(isinstance(value, str) and value.strip() for value in ids):
         raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
+    if not is_storable("".join(map(str, ids))):
+        raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
     expires: object = record.expires
     if not isinstance(expires, date):
         raise UnreadableRecordError("invalid_expiry")  # noqa: EM101 - a code
@@ -177,12 +186,9 @@ class Drafter:
             locale=certificate.locale,
             link=link,
         )
-        try:
-            text = self.messages.render(context)
-        except MissingMessageFieldError as error:
-            raise UnreadableRecordError("missing_text_field") from error  # noqa: EM101 - a code
-        except Exception as error:
-            raise UnreadableRecordError("text_failed") from error  # noqa: EM101 - a code
+        text = self._text(context)
+        if not is_storable(f"{text.title}{text.body}{link}{to.recipient_id}{certificate.organization_id}"):
+            raise UnreadableRecordError("unstorable_text")  # noqa: EM101 - a code
         return CertificateExpiryNotification(
             notification_id=notification_id_of(key),
             mentor_id=certificate.mentor_id,
@@ -197,6 +203,17 @@ class Drafter:
             created_at=self.reader.as_of,
             organization_id=certificate.organization_id,
         )
+
+    def _text(self, context: NoticeContext) -> NoticeText:
+        try:
+            answer: object = self.messages.render(context)
+        except MissingMessageFieldError as error:
+            raise UnreadableRecordError("missing_text_field") from error  # noqa: EM101 - a code
+        except Exception as error:
+            raise UnreadableRecordError("text_failed") from error  # noqa: EM101 - a code
+        if not isinstance(answer, NoticeText):
+            raise UnreadableRecordError("text_failed")  # noqa: EM101 - a code
+        return answer
 
     def _push(
         self,

@@ -241,9 +241,9 @@ ENGLISH: Final = Language(
         title="Certificates that expire",
         lines={
             Tier.LAPSED: "Expired: {count}",
-            Tier.URGENT_7: "Expire within 7 days: {count}",
-            Tier.WARNING_30: "Expire within 30 days: {count}",
-            Tier.ADVANCE_60: "Expire within 60 days: {count}",
+            Tier.URGENT_7: "Expire within {days} days: {count}",
+            Tier.WARNING_30: "Expire within {days} days: {count}",
+            Tier.ADVANCE_60: "Expire within {days} days: {count}",
         },
     ),
 )

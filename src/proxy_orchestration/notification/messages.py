@@ -81,10 +81,13 @@ class NoticeText:
     Attributes:
         title: one line.
         body: the text.
+
+    Raises:
+        TypeError: one of them is no text.
     """
 
-    title: str = attrs.field(repr=False)
-    body: str = attrs.field(repr=False)
+    title: str = attrs.field(repr=False, validator=attrs.validators.instance_of(str))
+    body: str = attrs.field(repr=False, validator=attrs.validators.instance_of(str))
 
 
 class Messages(Protocol):

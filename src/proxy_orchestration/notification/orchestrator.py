@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
@@ -36,6 +37,7 @@ from proxy_orchestration.notification.ports import (
     VisibilityRegistry,
 )
 from proxy_orchestration.notification.readings import TierReader
+from proxy_orchestration.notification.recipients import directory_unavailable, who_answers_for
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
 from proxy_orchestration.notification.results import (
     NotificationPlan,
@@ -182,6 +184,7 @@ class NotificationOrchestrator:
         Raises:
             NotAuthorizedError: neither a coordinator nor a chapter admin; nothing was read.
             NotificationNotFoundError: no such notice, or none that is the actor's to acknowledge.
+            RepositoryUnavailableError: the store failed, or the directory did not answer.
             ValueError: the note is too long.
         """
         if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
@@ -213,9 +216,17 @@ class NotificationOrchestrator:
             return notice.recipient_id == actor.user_id
         if self.recipients is None or actor.user_id == notice.mentor_id:
             return False
-        answer = await self.recipients.resolve([notice.mentor_id])
-        found = answer.get(notice.mentor_id)
-        return found is not None and actor.user_id in {found.coordinator_id, *found.chapter_admin_ids}
+        return actor.user_id in await self._answering(notice.mentor_id, self.recipients)
+
+    async def _answering(self, mentor_id: str, directory: RecipientDirectory) -> Collection[str]:
+        found: list[str] = []
+
+        async def ask() -> None:
+            found.extend(await who_answers_for(mentor_id, directory))
+
+        if not await wait_at_most(self.clock, self.settings.neighbour_timeout, ask):
+            raise directory_unavailable()
+        return found
 
     def _pass(self, as_of: datetime | None, *, dry_run: bool) -> Pass:
         moment = as_of or self.clock.now()

@@ -54,10 +54,12 @@ class NoticeBook(Protocol):
         DUPLICATE drafts, so that a later run completes what an earlier one
         could not tell. Each new one of a coordinator or chapter admin makes
         sure that the recipient's digest of `digest_date` is in the outbox,
-        once; it opens a digest of that day that was sent already no more.
+        once. A digest of that day that was sent stays closed; one that was
+        cancelled with the code `NOTHING_LEFT` is QUEUED again.
 
-        Queued messages of a mentor and type for an earlier end than `ends`
-        says are cancelled, and so are all of a revoked one.
+        Messages of a mentor and type for an earlier end than `ends` says are
+        cancelled unless they are done with, dead ones included, so that no
+        replay sends them; so are all of a revoked one.
 
         A constant number of statements, whatever the chunk's size. Rows are
         written in the order of their keys, so that overlapping runs do not
@@ -75,8 +77,8 @@ class NoticeBook(Protocol):
         """
         Note that these certificates have new ends, or are revoked, all or nothing.
 
-        Queued messages for an earlier end are cancelled and pending notices
-        for one are CLEARED. Returns how many messages were cancelled.
+        Messages for an earlier end are cancelled as `record` does, and pending
+        notices for one are CLEARED. Returns how many messages were cancelled.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
+from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import RecipientDirectory
 from proxy_orchestration.notification.records import MentorRecipients
@@ -86,6 +87,36 @@ async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Coll
         )
         return Recipients(problems=tuple(RecordProblem(mentor, RECIPIENTS_UNKNOWN) for mentor in mentors))
     return choose_recipients(mentors, answer)
+
+
+async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> frozenset[str]:
+    """
+    Return the mentor's coordinator and chapter admins.
+
+    Raises:
+        RepositoryUnavailableError: the directory failed, or its answer made no sense.
+    """
+    try:
+        answer = _checked(await directory.resolve([mentor_id]))
+    except BaseException as error:
+        if not comes_from_callee(error) or is_being_cancelled():
+            raise
+        _log.error(RECIPIENTS_UNKNOWN, extra={"error": type(error).__name__, "mentors": 1})
+        raise directory_unavailable() from None
+    entry = answer.get(mentor_id, MentorRecipients())
+    if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
+        _report(mentor_id, RECIPIENTS_UNKNOWN)
+        raise directory_unavailable()
+    named = () if entry.coordinator_id is None else (entry.coordinator_id,)
+    return frozenset((*named, *entry.chapter_admin_ids))
+
+
+def directory_unavailable() -> RepositoryUnavailableError:
+    """
+    Return the error of a question that needs the directory's answer.
+    """
+    reason = "The directory did not say who answers for the mentor; nothing was changed."
+    return RepositoryUnavailableError(reason, advice="Try again, or check the recipient directory.")
 
 
 def choose_recipients(mentor_ids: Collection[str], answer: Mapping[str, object]) -> Recipients:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from typing import Final
 
 import attrs
 
@@ -17,6 +18,9 @@ from proxy_orchestration.notification.notices import (
     PushState,
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+
+NOTHING_LEFT: Final = "nothing_left"
+"""Why a digest is cancelled that has no notice to tell of; a new notice of its day opens it again."""
 
 
 @attrs.frozen(kw_only=True)

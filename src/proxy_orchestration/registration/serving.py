@@ -17,6 +17,9 @@ from proxy_orchestration.registration.drives import Drives
 from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
 
 _PAGE = 100
+_MOST_RUNS = 50
+"""Runs driven at once at least, however few calls may be in flight: they take turns at the calls."""
+
 _RENEWED = 0.1
 """Seconds by which a lease must end later than it did to count as renewed."""
 
@@ -35,7 +38,7 @@ class Resumption:
     _slots: anyio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._slots = anyio.CapacityLimiter(self.drives.settings.max_calls_in_flight)
+        self._slots = anyio.CapacityLimiter(_most_runs(self.drives))
 
     async def resume(self) -> Sequence[str]:
         """
@@ -124,7 +127,7 @@ class Server:
                     await self._start_free_runs(crew)
 
     async def _start_free_runs(self, crew: TaskGroup) -> None:
-        room = self.drives.settings.max_calls_in_flight - len(self._driving)
+        room = _most_runs(self.drives) - len(self._driving)
         try:
             found = await self.drives.ledger.find_drivable(limit=_PAGE + len(self._driving))
         except OrchestrationError as error:
@@ -156,6 +159,10 @@ class Server:
             except OrchestrationError as error:
                 _log_failure("could not deliver audit events", error)
             await self.drives.clock.sleep(self.drives.settings.poll_interval)
+
+
+def _most_runs(drives: Drives) -> int:
+    return max(_MOST_RUNS, drives.settings.max_calls_in_flight)
 
 
 def _log_failure(what: str, error: Exception) -> None:

@@ -12,7 +12,8 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.notification.drafting import UnreadableRecordError
 from proxy_orchestration.notification.notices import NoticeStatus, PushState
-from proxy_orchestration.notification.records import Acknowledged
+from proxy_orchestration.notification.records import Acknowledged, MentorRecipients
+from proxy_orchestration.testing import fail, hang
 
 COORDINATOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 
@@ -91,6 +92,34 @@ async def test_what_is_not_yours_is_not_there(scene):
     scene.directory = None
     with pytest.raises(NotificationNotFoundError):
         await scene.orchestrator().acknowledge(own.notification_id, actor=COORDINATOR)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"reply": fail(LookupError("who is Invented Name?"))},
+        {"reply": hang()},
+        {"recipients": {"mentor-1": "coord-1"}},
+        {"recipients": {"mentor-1": MentorRecipients(coordinator_id=7)}},
+    ],
+    ids=["raises", "hangs", "no recipients", "a number"],
+)
+async def test_a_directory_that_does_not_answer_acknowledges_nothing(scene, changed):
+    """
+    Told so, in time; the notice waits on.
+    """
+    own, _ = await notices(scene)
+    for name, value in changed.items():
+        setattr(scene.directory, name, value)
+    orchestrator = scene.orchestrator()
+
+    with pytest.raises(RepositoryUnavailableError, match="directory") as caught:
+        await scene.while_time_passes(
+            lambda: orchestrator.acknowledge(own.notification_id, actor=COORDINATOR)
+        )
+
+    assert caught.value.__cause__ is None
+    assert [own] == list(await scene.repository.notifications_for("mentor-1", unacknowledged_only=True))
 
 
 async def test_a_note_has_an_end(scene):

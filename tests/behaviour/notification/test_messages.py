@@ -13,6 +13,7 @@ from proxy_orchestration.notification.messages import (
     NoticeText,
 )
 from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.tiers import ExpiryPolicy
 from proxy_orchestration.notification.tiers import NotificationThresholdTier as Tier
 
 CATALOGUE = MessageCatalogue(labels={"First_Aid": "førstehjelp"})
@@ -272,6 +273,27 @@ def test_a_digest_counts_by_tier_the_closest_first(locale, lines):
     assert isinstance(CATALOGUE.digest_texts(locale), DigestTexts)
 
 
+def test_a_digest_says_the_days_of_its_policy():
+    """
+    A host with other thresholds is not told of 30 days.
+    """
+    texts = CATALOGUE.digest_texts("en").for_policy(ExpiryPolicy(thresholds=(90, 45, 10)))
+
+    body = texts.body({Tier.ADVANCE_60: 3, Tier.WARNING_30: 2, Tier.URGENT_7: 1, Tier.LAPSED: 4})
+
+    told = ["Expired: 4"] + [f"Expire within {days} days: {n}" for days, n in ((10, 1), (45, 2), (90, 3))]
+    assert told == body.splitlines()
+
+
+@pytest.mark.parametrize("line", ["{name}", "{0}", "{count", "{count:x y}"])
+def test_a_digest_s_line_that_cannot_be_filled_is_refused_at_once(line):
+    """
+    Not in the night, by the dispatcher.
+    """
+    with pytest.raises(ValueError, match="urgent_7"):
+        DigestTexts(lines={Tier.URGENT_7: line})
+
+
 def test_no_repr_shows_a_name_a_text_or_a_link():
     """
     Any of them may end in a log.
@@ -282,6 +304,15 @@ def test_no_repr_shows_a_name_a_text_or_a_link():
 
     assert NAME not in shown
     assert "canary" not in shown
+
+
+@pytest.mark.parametrize("words", [(None, "body"), ("title", 7)])
+def test_words_are_texts(words):
+    """
+    A host's catalogue that forgets one fails that notice's record.
+    """
+    with pytest.raises(TypeError, match="str"):
+        NoticeText(*words)
 
 
 def test_a_language_can_be_written_from_nothing():

@@ -12,7 +12,7 @@ from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailable
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.languages import TextTemplate
-from proxy_orchestration.notification.messages import MessageCatalogue
+from proxy_orchestration.notification.messages import MessageCatalogue, NoticeText
 from proxy_orchestration.notification.notices import Audience, PushState
 from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients
 from proxy_orchestration.notification.results import RecordProblem, RecordState, SkipReason
@@ -206,6 +206,9 @@ POISONED = {
     "no certificate id": ({"certificate_id": ""}, "empty_id"),
     "no type": ({"certificate_type": ""}, "empty_id"),
     "a number for a mentor": ({"mentor_id": 7}, "empty_id"),
+    "an id with NUL": ({"mentor_id": "mentor\0"}, "invalid_id"),
+    "an id with half a character": ({"certificate_id": "cert-\ud800"}, "invalid_id"),
+    "an organization with NUL": ({"organization_id": "org\0"}, "unstorable_text"),
     "a text for an end": ({"expires": "2026-01-02"}, "invalid_expiry"),
     "a naive end": ({"expires": datetime(2026, 1, 2)}, "naive_expiry"),  # noqa: DTZ001 - that is the point
 }
@@ -255,6 +258,34 @@ async def test_a_catalogue_that_raises_fails_the_records_it_raises_for(scene):
 
     assert (1, ["text_failed"]) == (result.created, [each.code for each in result.failures])
     assert RecordProblem("mentor-2", "coordinator_text_failed") in result.data_quality
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (None, "text_failed"),
+        (("title", "body"), "text_failed"),
+        (NoticeText("Title\0", "Body"), "unstorable_text"),
+        (NoticeText("Title", "Body \udfff"), "unstorable_text"),
+    ],
+)
+async def test_a_catalogue_that_answers_garbage_fails_its_record_only(scene, answer, code):
+    """
+    Before the store is asked, so that a plan says the same.
+    """
+
+    class Garbling:
+        def render(self, notice, /):
+            return answer if notice.mentor_id == "mentor-1" else MessageCatalogue().render(notice)
+
+    scene.rest["messages"] = Garbling()
+    records = (scene.certificate(1), scene.certificate(2))
+
+    planned = await scene.orchestrator().plan(records, as_of=scene.clock.now())
+    result = await scene.run(*records)
+
+    assert (1, [code]) == (result.created, [each.code for each in result.failures])
+    assert result == planned.result
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 20])

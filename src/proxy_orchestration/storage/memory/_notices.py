@@ -7,7 +7,7 @@ Every method is atomic because it does not await once it has begun to read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -158,10 +158,25 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         return tuple(self._runs.values())
 
     def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
-        return [self._fate(draft, chunk) for draft in chunk.drafts]
+        latest = self._latest(chunk)
+        return [self._fate(draft, chunk, latest) for draft in chunk.drafts]
 
-    def _fate(self, draft: NoticeDraft, chunk: NoticeChunk) -> DraftFate:
-        state = self._state(draft, chunk)
+    def _latest(self, chunk: NoticeChunk) -> dict[Certificate, datetime]:
+        """
+        Return the latest ends of the chunk's certificates: of those that are known, and that it tells.
+        """
+        latest: dict[Certificate, datetime] = {}
+        for end in chunk.ends:
+            certificate = (end.mentor_id, end.certificate_type)
+            known = latest.get(certificate) or self._ends.get(certificate) or end.ends_at
+            if known is not None:
+                latest[certificate] = max(known, end.ends_at or known)
+        return latest
+
+    def _fate(
+        self, draft: NoticeDraft, chunk: NoticeChunk, latest: Mapping[Certificate, datetime]
+    ) -> DraftFate:
+        state = self._state(draft, chunk, latest)
         if state in {DraftState.STALE, DraftState.DEFERRED}:
             return DraftFate(state=state)
         new = {other.notification_id for other in draft.others} - self._notices.keys()
@@ -169,9 +184,11 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         missed = (key.tier for key in draft.earlier if notification_id_of(key) not in self._notices)
         return DraftFate(state=state, missed=tuple(missed) if created else (), others=len(new))
 
-    def _state(self, draft: NoticeDraft, chunk: NoticeChunk) -> DraftState:
+    def _state(
+        self, draft: NoticeDraft, chunk: NoticeChunk, latest: Mapping[Certificate, datetime]
+    ) -> DraftState:
         certificate = _certificate(draft.notice)
-        if self._ends.get(certificate, draft.ends_at) > draft.ends_at:
+        if latest.get(certificate, draft.ends_at) > draft.ends_at:
             return DraftState.STALE
         if draft.notice.notification_id in self._notices:
             return DraftState.DUPLICATE

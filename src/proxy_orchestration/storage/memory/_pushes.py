@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -21,8 +21,15 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushState,
 )
-from proxy_orchestration.notification.records import CertificateEnd, LeasedPush, PushCompletion
+from proxy_orchestration.notification.records import (
+    NOTHING_LEFT,
+    CertificateEnd,
+    LeasedPush,
+    PushCompletion,
+)
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+
+_UNSENT: Final = frozenset({PushState.QUEUED, PushState.LEASED, PushState.DEAD})
 
 Certificate: TypeAlias = tuple[str, str]
 """A mentor and a type."""
@@ -140,8 +147,7 @@ class MemoryPushOutbox:
         named = self._pushes if message_ids is None else set(message_ids) & self._pushes.keys()
         dead = [self._pushes[name] for name in named if self._pushes[name].state is PushState.DEAD]
         for push in dead:
-            push.due_at, push.attempts, push.code = now, 0, ""
-            self._move(push, PushState.QUEUED)
+            self._reopen(push, now)
         return len(dead)
 
     async def count_pushes(self) -> Mapping[PushState, int]:
@@ -153,9 +159,12 @@ class MemoryPushOutbox:
 
     def _queue(self, push: StoredPush) -> None:
         """
-        Add a message, unless one of its id is there, whatever became of it.
+        Add a message, unless one of its id is there that may not be opened again.
         """
-        if push.message.message_id in self._pushes:
+        known = self._pushes.get(push.message.message_id)
+        if known is not None:
+            if known.code == NOTHING_LEFT:
+                self._reopen(known, push.due_at)
             return
         self._pushes[push.message.message_id] = push
         self._open[push.message.message_id] = push
@@ -164,13 +173,13 @@ class MemoryPushOutbox:
 
     def _cancel(self, ends: Iterable[CertificateEnd]) -> int:
         """
-        Cancel what is still to be sent for an earlier end than these; return how many.
+        Cancel what may still be sent for an earlier end than these; return how many.
         """
         needless = [
             push
             for end in ends
             for push in self._pushes_about.get((end.mentor_id, end.certificate_type), ())
-            if push.message.message_id in self._open and push.is_for_earlier_than(end)
+            if push.state in _UNSENT and push.is_for_earlier_than(end)
         ]
         for push in needless:
             self._move(push, PushState.CANCELLED)
@@ -188,6 +197,10 @@ class MemoryPushOutbox:
         push.code = completion.code
         self._move(push, completion.state)
         return True
+
+    def _reopen(self, push: StoredPush, due_at: datetime) -> None:
+        push.due_at, push.attempts, push.code = due_at, 0, ""
+        self._move(push, PushState.QUEUED)
 
     def _move(self, push: StoredPush, state: PushState) -> None:
         push.state = state

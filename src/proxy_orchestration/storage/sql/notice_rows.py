@@ -66,7 +66,9 @@ def texts_of(draft: NoticeDraft) -> Iterator[str]:
             f"{notice.acknowledged_by}"
         )
     if draft.push is not None:
-        yield f"{draft.push.message_id}{draft.push.recipient_id}{draft.push.title}{draft.push.body}"
+        push = draft.push
+        yield f"{push.message_id}{push.recipient_id}{push.title}{push.body}{push.collapse_key}"
+        yield from push.data.values()
 
 
 def json_list(values: Iterable[object]) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC
-from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
@@ -39,7 +38,7 @@ from proxy_orchestration.storage.sql.notice_rows import (
     stored_date,
     texts_of,
 )
-from proxy_orchestration.storage.sql.notification_schema import notifications, push_outbox
+from proxy_orchestration.storage.sql.notification_schema import notifications
 from proxy_orchestration.storage.sql.schema import stored_instant
 from proxy_orchestration.storage.sql.texts import check_texts, findable
 
@@ -116,6 +115,7 @@ def weigh(connection: Connection, chunk: NoticeChunk) -> Sequence[DraftFate]:
     """
     Return what `record` would answer now.
     """
+    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
     ends = guards.ends_of(chunk.ends, chunk.drafts)
     standing = guards.known(connection, ends.latest)
     existing = _existing(connection, chunk.drafts, standing)
@@ -227,11 +227,9 @@ def _insert(
             notice_rows.append(notice_row(notice, ends_at, day, dialect))
             digest = digest_row(notice, chunk, dialect)
             push_rows.setdefault(digest[0], digest)
-    # Digests are of many mentors: by id, so that two calls at once do not wait for each other.
-    messages = sorted(push_rows.values(), key=itemgetter(0))
-    for table, rows in ((notifications, notice_rows), (push_outbox, messages)):
-        if rows:
-            insert_rows_or_ignore(connection, table, rows)
+    if notice_rows:
+        insert_rows_or_ignore(connection, notifications, notice_rows)
+    pushes.queue(connection, [*push_rows.values()])
 
 
 def _new_others(

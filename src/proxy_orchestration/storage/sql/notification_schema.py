@@ -28,7 +28,7 @@ from proxy_orchestration.storage.sql.schema import KEY, Instant, metadata
 # SQLite takes a partial index only for a condition in the index's own words, without parameters.
 QUEUED: Final[TextClause] = text("state = 'queued'")
 LEASED: Final[TextClause] = text("state = 'leased'")
-OPEN: Final[TextClause] = text("state IN ('queued', 'leased')")
+UNSENT: Final[TextClause] = text("state IN ('queued', 'leased', 'dead')")
 OF_A_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL")
 
 notifications: Table = Table(
@@ -106,8 +106,8 @@ Index(
     "ix_push_outbox_of_certificate",
     push_outbox.c.mentor_id,
     push_outbox.c.certificate_type,
-    sqlite_where=OPEN,
-    postgresql_where=OPEN,
+    sqlite_where=UNSENT,
+    postgresql_where=UNSENT,
 )
 
 expiry_guards: Table = Table(

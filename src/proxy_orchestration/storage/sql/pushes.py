@@ -9,19 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Dialect, Row, and_, bindparam, func, or_, select, text, update
 
 from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
-from proxy_orchestration.notification.records import LeasedPush, PushCompletion
+from proxy_orchestration.notification.records import NOTHING_LEFT, LeasedPush, PushCompletion
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.storage.sql.dialects import json_date, json_instant, json_rows, json_text, store_now
+from proxy_orchestration.storage.sql.dialects import (
+    driver_text,
+    json_date,
+    json_instant,
+    json_rows,
+    json_text,
+    store_now,
+    upserting,
+)
 from proxy_orchestration.storage.sql.notice_rows import TIERS, json_list, message_of
 from proxy_orchestration.storage.sql.notification_schema import (
     LEASED,
-    OPEN,
     QUEUED,
+    UNSENT,
     notifications,
     push_outbox,
 )
@@ -35,7 +45,7 @@ _ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_i
 _CANCEL = (
     update(push_outbox)
     .where(
-        OPEN,
+        UNSENT,
         push_outbox.c.message_id.in_(
             select(push_outbox.c.message_id)
             .join_from(
@@ -43,7 +53,7 @@ _CANCEL = (
                 push_outbox,
                 and_(push_outbox.c.mentor_id == _MENTOR, push_outbox.c.certificate_type == _TYPE),
             )
-            .where(OPEN, or_(_END.is_(None), push_outbox.c.ends_at < _END))
+            .where(UNSENT, or_(_END.is_(None), push_outbox.c.ends_at < _END))
             .order_by(push_outbox.c.message_id)
             .with_for_update(of=push_outbox)
         ),
@@ -137,9 +147,30 @@ _COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
 
 def cancel(connection: Connection, ended: Sequence[tuple[str, str, str | None]]) -> int:
     """
-    Cancel what waits to tell of ends that are over; return how many messages.
+    Cancel what may still be sent about ends that are over; return how many messages.
     """
     return connection.execute(_CANCEL, {"ended": json_list(ended)}).rowcount if ended else 0
+
+
+def queue(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """
+    Add messages, each a row in the table's order; open again the digests that had nothing to tell.
+    """
+    if rows:
+        # Digests are of many mentors: by id, so that two calls at once do not wait for each other.
+        connection.exec_driver_sql(_queue_text(connection.dialect), sorted(rows, key=itemgetter(0)))
+
+
+@lru_cache(maxsize=8)
+def _queue_text(dialect: Dialect) -> str:
+    insert = upserting(push_outbox, dialect)
+    changed = ("state", "due_at", "attempts", "code")
+    statement = insert.on_conflict_do_update(
+        index_elements=["message_id"],
+        set_={name: insert.excluded[name] for name in changed},
+        where=text(f"push_outbox.code = '{NOTHING_LEFT}'"),
+    )
+    return driver_text(statement, dialect)
 
 
 def claim(connection: Connection, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:

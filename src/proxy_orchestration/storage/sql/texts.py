@@ -6,18 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from proxy_orchestration._texts import is_storable
 from proxy_orchestration.errors import RecordRefusedError
 
 
 def check_texts(texts: Iterable[str | None]) -> None:
     """
-    Accept what every database keeps as it is; half a surrogate pair is the drivers' to refuse.
+    Accept what every database keeps as it is.
 
     Raises:
-        RecordRefusedError: a text holds NUL.
+        RecordRefusedError: a text holds NUL, or half a surrogate pair.
     """
     # SQLite would keep a NUL, and then cut the text there in its functions.
-    if "\0" in "".join(map(str, texts)):
+    if not is_storable("\n".join(map(str, texts))):
         raise RecordRefusedError
 
 
@@ -25,14 +26,14 @@ def findable(text: str) -> str:
     """
     Return the id as it may be looked for: what no row can hold is the empty id, which no row has.
     """
-    return text if _can_be_kept(text) else ""
+    return text if is_storable(text) else ""
 
 
 def keepable(texts: Iterable[str]) -> list[str]:
     """
     Return those of the texts that a row can hold.
     """
-    return [text for text in texts if _can_be_kept(text)]
+    return [text for text in texts if is_storable(text)]
 
 
 def as_text(words: str) -> str:
@@ -40,11 +41,3 @@ def as_text(words: str) -> str:
     Return the words without what cannot be kept.
     """
     return words.encode(errors="replace").decode().replace("\0", "")
-
-
-def _can_be_kept(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.notices import Audience, PushState
 from proxy_orchestration.notification.ports import NotificationRepository
-from proxy_orchestration.notification.records import LeasedPush
+from proxy_orchestration.notification.records import NOTHING_LEFT, LeasedPush
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts._checks import Check, broken, expect, rule_of
 from proxy_orchestration.testing.contracts._notice_samples import (
@@ -145,6 +145,29 @@ async def a_digest_that_was_sent_is_not_opened_again(store: NotificationReposito
 
     expect("nothing is due", expected=[], actual=await claimed(store, at=_NEXT_DAY))
     await expect_counts("it was sent", store, sent=1)
+
+
+@rule_of(digesting)
+async def a_digest_that_had_nothing_left_is_opened_by_a_new_notice(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
+    await store.renew([end_of("mentor-1")], at=MORNING)
+    old = await _digest(store)
+    await store.complete_pushes([ended(old, PushState.CANCELLED, code=NOTHING_LEFT)])
+    await store.record(chunk_of(draft_of("mentor-2", URGENT, coordinator(), pushed=False)))
+
+    await expect_counts("it waits again", store, queued=1)
+    again = await _digest(store)
+    expect("as if it were new", expected=({URGENT: 1}, 1), actual=(dict(again.digest or {}), again.attempts))
+    expect("the old lease is over", expected=0, actual=await store.complete_pushes([ended(old)]))
+
+
+@rule_of(digesting)
+async def a_digest_that_was_cancelled_otherwise_stays_so(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
+    await store.complete_pushes([ended(await _digest(store), PushState.CANCELLED, code="opted_out")])
+    await store.record(chunk_of(draft_of("mentor-2", WARNING, coordinator(), pushed=False)))
+
+    expect("nothing is due", expected=[], actual=await claimed(store, at=_NEXT_DAY))
 
 
 @rule_of(digesting)

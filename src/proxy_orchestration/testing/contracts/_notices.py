@@ -183,6 +183,15 @@ async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationReposito
 
 
 @rule_of(recording)
+async def a_draft_is_stale_once_its_own_chunk_tells_a_later_end(store: NotificationRepository) -> None:
+    chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"), ends=[end_of("mentor-1")])
+    weighed = [fate.state for fate in await store.weigh(chunk)]
+
+    expect("weighed", expected=[_STALE, _CREATED], actual=weighed)
+    expect("recorded", expected=[_STALE, _CREATED], actual=await states_of(store, chunk))
+
+
+@rule_of(recording)
 async def what_was_told_is_stale_too_once_a_later_end_is_known(store: NotificationRepository) -> None:
     await store.record(chunk_of(draft_of()))
     await store.renew([end_of(ends_at=ENDS + INSTANT)], at=MORNING)

@@ -235,6 +235,18 @@ async def a_cancelled_message_is_not_claimed(store: NotificationRepository) -> N
 
 
 @rule_of(sending)
+async def a_dead_message_of_an_end_that_is_over_is_not_replayed(store: NotificationRepository) -> None:
+    await _queue(store, 0, 1, 2)
+    pushes = await claimed(store, at=MORNING + 9 * MINUTE)
+    await store.complete_pushes([ended(push, PushState.DEAD) for push in pushes])
+    cancelled = await store.renew([end_of("mentor-0"), end_of("mentor-1", None)], at=MORNING)
+
+    expect("both", expected=2, actual=cancelled)
+    expect("the other", expected=1, actual=await store.replay_dead(None, now=MORNING))
+    await expect_counts("two are cancelled", store, cancelled=2, queued=1)
+
+
+@rule_of(sending)
 async def what_was_sent_while_it_was_cancelled_is_sent(store: NotificationRepository) -> None:
     await _queue(store, 0)
     push = await the_push(store)

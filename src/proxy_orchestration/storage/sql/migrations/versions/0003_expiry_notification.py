@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 _OF_A_DIGEST = "digest_date IS NOT NULL"
-_OPEN = "state IN ('queued', 'leased')"
+_UNSENT = "state IN ('queued', 'leased', 'dead')"
 
 
 def upgrade() -> None:
@@ -115,7 +115,7 @@ def _create_push_outbox() -> None:
     _create_partial_index("ix_push_outbox_due", "push_outbox", ["due_at"], "state = 'queued'")
     _create_partial_index("ix_push_outbox_leased", "push_outbox", ["lease_until"], "state = 'leased'")
     _create_partial_index(
-        "ix_push_outbox_of_certificate", "push_outbox", ["mentor_id", "certificate_type"], _OPEN
+        "ix_push_outbox_of_certificate", "push_outbox", ["mentor_id", "certificate_type"], _UNSENT
     )
 
 

@@ -1,0 +1,100 @@
+"""
+Batches take turns: a large one does not make a small one wait for its end.
+"""
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from proxy_orchestration import BulkSettings, BulkStatus
+from proxy_orchestration.testing import ScriptedRegistrationService, succeed
+
+LARGE, SMALL = 10_000, 10
+HEAD_START = 500
+
+
+class Counting(ScriptedRegistrationService):
+    """
+    Tells when the large batch has its head start, and what it was asked in which order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(script=self._count)
+        self.order: list[str] = []
+        self.under_way = anyio.Event()
+
+    def _count(self, registration, _attempt):
+        self.order.append("small" if registration.mentor_id.startswith("small") else "large")
+        if len(self.order) == HEAD_START:
+            self.under_way.set()
+        return succeed()
+
+
+def _small() -> list[str]:
+    return [f"small-{number}" for number in range(SMALL)]
+
+
+async def _driven_beside(scene, drive_small: Callable, drive_large: Callable) -> list[str]:
+    """
+    Return whom the service was asked for between the small batch's first call and its last.
+    """
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(drive_large)
+        await scene.service.under_way.wait()
+        await drive_small()
+        asked = list(scene.service.order)
+        crew.cancel_scope.cancel()
+    assert len(asked) < LARGE
+    first, last = asked.index("small"), len(asked) - asked[::-1].index("small")
+    return asked[first:last]
+
+
+@pytest.mark.parametrize("calls_in_flight", [1, 5, 50])
+async def test_a_batch_of_ten_passes_one_of_ten_thousand_that_came_before(scene, calls_in_flight):
+    """
+    Calls are given in turn: the small batch has at least one in four while it runs.
+    """
+    scene.service = Counting()
+    scene.settings = BulkSettings(max_concurrency=5, max_calls_in_flight=calls_in_flight)
+    orchestrator = scene.orchestrator()
+
+    async def submit(request):
+        result = await orchestrator.submit_bulk_registration(request, actor=scene.actor)
+        assert BulkStatus.SUCCESS is result.status
+
+    asked = await _driven_beside(
+        scene, lambda: submit(scene.request(_small())), lambda: submit(scene.request(LARGE))
+    )
+
+    assert SMALL == asked.count("small")
+    assert asked.count("large") <= 3 * SMALL
+
+
+@pytest.mark.parametrize("calls_in_flight", [1, 5])
+async def test_a_server_starts_a_small_batch_beside_a_large_one(scene, calls_in_flight):
+    """
+    Though the calls in flight are fewer than the batches: runs share them.
+    """
+    scene.service = Counting()
+    scene.settings = BulkSettings(max_concurrency=5, max_calls_in_flight=calls_in_flight)
+    serving = scene.orchestrator()
+
+    async def accept(mentors, key):
+        request = scene.request(mentors, key=key)
+        accepted = await serving.submit_bulk_registration(request, actor=scene.actor, drive=False)
+        return accepted.batch_id
+
+    async def see_the_small_one_through():
+        async with serving.watch_batch(await accept(_small(), "small"), actor=scene.actor) as run:
+            async for _ in run:
+                pass
+        assert BulkStatus.SUCCESS is run.result.status
+
+    for number in range(calls_in_flight):
+        await accept(LARGE, f"large {number}")
+
+    asked = await _driven_beside(scene, see_the_small_one_through, serving.serve)
+
+    assert SMALL == asked.count("small")
+    assert asked.count("large") <= 3 * SMALL * calls_in_flight
