@@ -188,7 +188,7 @@ async def test_a_deadlock_is_repeated(postgresql_url: URL, store: SqlActivityRep
     await store._transactions.write(relabel_both)
     other.join(timeout=30)
 
-    assert 2 == len(attempts)
+    assert 1 < len(attempts) < 6
     assert ["ours", "ours"] == [record.label for name in names if (record := await store.get(name))]
 
 

@@ -62,9 +62,8 @@ def _postgresql_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> st
 
 _TURN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("what"), 0)))
 
-_FENCE: Final[ColumnElement[int]] = literal_column(
-    "0", Integer
-)  # what has an offset is not merged into the statement around it
+# What has an offset is not merged into the statement around it.
+_FENCE: Final[ColumnElement[int]] = literal_column("0", Integer)
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -128,13 +127,13 @@ def listed(values: Iterable[str | int], dialect: Dialect) -> Any:  # noqa: ANN40
 
 
 def narrowed(
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     scope: Column[Any],
     column: Column[Any],
     dialect: Dialect,
     *,
     order_by: Sequence[Column[Any]] = (),
-) -> Select[Any]:
+) -> Select[*tuple[Any, ...]]:
     """
     Narrow a statement to one scope, such as a batch, and in it to a list of values; see `scoped`.
 

@@ -4,6 +4,7 @@ One transaction per call, in a worker thread, repeated where the database gave i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,7 +25,8 @@ T = TypeVar("T")
 
 _READERS: Final = 8
 _WRITERS: Final = 4
-_REPEATS: Final = 4
+_PAUSES: Final = (0.0, 0.01, 0.05, 0.2)
+"""Seconds before each repetition, for whoever stands in the way to get through; the thread is a worker's."""
 
 _LOST: Final = "The connection was cut during a commit, so that the answer to it is lost."
 _LOOK: Final = "Check that the database's server runs, and resume: what took place is found and not repeated."
@@ -79,12 +81,13 @@ class Transactions:
         return result
 
     def _repeated(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        for _ in range(_REPEATS):
+        for pause in _PAUSES:
             try:
                 return self._once(engine, work)
             except DBAPIError as error:
                 if not was_undone(error):
                     raise
+            time.sleep(pause)
         return self._once(engine, work)
 
     def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:
