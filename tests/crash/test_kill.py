@@ -44,7 +44,7 @@ async def test_a_kill_at_a_write_point_loses_nothing_and_doubles_nothing(
     Resumed, each mentor has one record and one outcome, and the run one audit event.
     """
     statuses = scene.run(
-        scene.order(key, service=key, strike={"name": name, "nth": nth}) for key in _SERVICES
+        scene.order(key, service=key, strike={"name": name, "nth": nth}, lease_ttl=1.0) for key in _SERVICES
     )
     assert [_KILLED] * len(_SERVICES) == statuses
 
@@ -94,7 +94,9 @@ async def test_a_kill_at_a_random_moment_loses_nothing(scene: Any, seed: int) ->
         )
         for key, number in zip(keys, strikes, strict=True)
     )
-    assert {_KILLED, 0} >= set(statuses)
+    # On a machine that is overrun the store may seem not to answer; what is left then ends as well.
+    assert {_KILLED, 0, scene.victim.UNAVAILABLE} >= set(statuses)
+    assert _KILLED in statuses
     await _resume_and_check(scene, keys, resumer=f"seed {seed}, resumer", second=draw.randint(1, 500))
 
 

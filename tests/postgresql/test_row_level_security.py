@@ -18,8 +18,8 @@ from client_worlds import BERGEN, World, become, claims, fate, rows
 
 from proxy_orchestration.storage.sql import (
     metadata,
+    row_level_security,
 )
-from proxy_orchestration.storage.sql.security import row_level_security
 from proxy_orchestration.storage.sql.versions import VERSION_TABLE
 
 pytestmark = pytest.mark.postgresql

@@ -19,8 +19,8 @@ from proxy_orchestration.storage.sql import (
     SqlNotificationRepository,
     create_schema,
     metadata,
+    row_level_security,
 )
-from proxy_orchestration.storage.sql.security import row_level_security
 from proxy_orchestration.storage.sql.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts import Check, activity_records, batch_catalogue, push_outbox
 

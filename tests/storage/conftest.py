@@ -55,7 +55,7 @@ def statistics_of_many(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Row
     with engine.begin() as connection:
         for table in metadata.sorted_tables:
             values = ", ".join(map(_value, table.columns))
-            connection.exec_driver_sql(f"INSERT INTO {table.name} {numbers} SELECT {values} FROM numbers")  # noqa: S608
+            connection.exec_driver_sql(f"INSERT INTO {table.name} {numbers} SELECT {values} FROM numbers")  # noqa: S608 - our own names
         connection.exec_driver_sql("ANALYZE")
         known = connection.exec_driver_sql("SELECT tbl, idx, stat FROM sqlite_stat1").all()
     engine.dispose()

@@ -33,8 +33,8 @@ from proxy_orchestration.storage.sql import (
     SqlVisibilityRegistry,
     create_schema,
     metadata,
+    row_level_security,
 )
-from proxy_orchestration.storage.sql.security import row_level_security
 from proxy_orchestration.testing.notification import ScriptedRecipientDirectory
 
 OSLO: Final = "chapter-oslo"

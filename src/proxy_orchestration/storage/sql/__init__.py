@@ -1,5 +1,5 @@
 """
-The durable store: SQLite through SQLAlchemy Core, shaped for PostgreSQL too. Needs the extra `sql`.
+The durable store: SQLite or PostgreSQL through SQLAlchemy Core. Needs the extra `sql` or `postgresql`.
 """
 
 from proxy_orchestration._extras import needs_extra
@@ -9,6 +9,7 @@ with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.
     from proxy_orchestration.storage.sql.notification_repository import SqlNotificationRepository
     from proxy_orchestration.storage.sql.repository import SqlActivityRepository
     from proxy_orchestration.storage.sql.schema import metadata
+    from proxy_orchestration.storage.sql.security import row_level_security
     from proxy_orchestration.storage.sql.visibility import SqlVisibilityRegistry
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "SqlVisibilityRegistry",
     "create_schema",
     "metadata",
+    "row_level_security",
 ]
