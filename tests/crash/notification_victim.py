@@ -1,7 +1,8 @@
 """
-A process that runs or dispatches over a database file, and strikes itself down at a chosen write.
+A process that runs or dispatches over a database, and strikes itself down at a chosen write.
 
-Called with the file, the verb, the number of the write and its side; without a number it lives.
+Called with the database's address, the file of what was sent, the verb, the number of the write
+and its side; without a number it lives.
 """
 
 from __future__ import annotations
@@ -103,11 +104,11 @@ def certificates() -> list[PeerMentorCertificate]:
     ]
 
 
-async def main(file: str, verb: str, number: str = "0", side: str = "before") -> None:
+async def main(url: str, sent: str, verb: str, number: str = "0", side: str = "before") -> None:
     """
     Live, or die at the write.
     """
-    async with SqlNotificationRepository.open(f"sqlite:///{file}") as store:
+    async with SqlNotificationRepository.open(url) as store:
         repository: Any = StruckRepository(store, int(number), side)
         if verb == "run":
             orchestrator = NotificationOrchestrator(
@@ -117,7 +118,7 @@ async def main(file: str, verb: str, number: str = "0", side: str = "before") ->
         else:
             dispatcher = PushDispatcher(
                 repository=repository,
-                sender=Phone(Path(file).with_suffix(".sent")),
+                sender=Phone(Path(sent)),
                 clock=Morning(),
                 settings=DispatchSettings(batch_size=4, hold=0.2),
             )

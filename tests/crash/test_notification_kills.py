@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
+import attrs
 import pytest
 
 pytest.importorskip("sqlalchemy")
@@ -26,19 +29,49 @@ BATCH = 4
 DISPATCH_WRITES = 8  # four batches, claimed and completed
 
 
-def live(file: Path, verb: str, *strike: object) -> int:
+@attrs.frozen
+class Place:
+    """
+    A database, and where the provider notes what it took.
+    """
+
+    url: str
+    sent: Path
+
+
+Places: TypeAlias = Callable[[int], Iterator[tuple[int, Place]]]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
+    """
+    Yield an empty place for every number up to one; on PostgreSQL for two of them, for their time.
+    """
+    databases = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
+
+    def empty(count: int) -> Iterator[tuple[int, Place]]:
+        for number in range(1, count + 1) if databases is None else (3, 4):
+            url = f"sqlite:///{tmp_path / str(number)}.db"
+            if databases is not None:
+                url = databases.emptied().render_as_string(hide_password=False)
+            yield number, Place(url, tmp_path / f"{number}.sent")
+
+    return empty
+
+
+def live(place: Place, verb: str, *strike: object) -> int:
     """
     Start a process of its own and return how it ended.
     """
-    command = [sys.executable, str(VICTIM), str(file), verb, *map(str, strike)]
+    command = [sys.executable, str(VICTIM), place.url, str(place.sent), verb, *map(str, strike)]
     return subprocess.run(command, check=False, timeout=60).returncode
 
 
-async def check_told_once(file: Path) -> None:
+async def check_told_once(place: Place) -> None:
     """
     Each mentor has one notice, the coordinator one about each, and one push waits for each of them.
     """
-    async with SqlNotificationRepository.open(f"sqlite:///{file}") as store:
+    async with SqlNotificationRepository.open(place.url) as store:
         for mentor in MENTORS:
             (notice,) = await store.notifications_for(mentor)
             assert Audience.MENTOR is notice.audience
@@ -47,30 +80,28 @@ async def check_told_once(file: Path) -> None:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(tmp_path: Path, side: str) -> None:
+async def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(places: Places, side: str) -> None:
     """
     Twice, to be sure: nobody is told twice, and nobody is left out.
     """
-    for number in range(1, RUN_WRITES + 1):
-        file = tmp_path / f"{side}-{number}.db"
-        assert -signal.SIGKILL == live(file, "run", number, side)
+    for number, place in places(RUN_WRITES):
+        assert -signal.SIGKILL == live(place, "run", number, side)
 
-        assert 0 == live(file, "run")
-        await check_told_once(file)
+        assert 0 == live(place, "run")
+        await check_told_once(place)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(tmp_path: Path, side: str) -> None:
+async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(places: Places, side: str) -> None:
     """
     Only what the provider took and we had not stored is sent again, under the same collapse key.
     """
-    for number in range(1, DISPATCH_WRITES + 1):
-        file = tmp_path / f"{side}-{number}.db"
-        assert 0 == live(file, "run")
-        assert -signal.SIGKILL == live(file, "dispatch", number, side)
+    for number, place in places(DISPATCH_WRITES):
+        assert 0 == live(place, "run")
+        assert -signal.SIGKILL == live(place, "dispatch", number, side)
 
-        await _drain_to_the_end(file)
-        sent = Counter(file.with_suffix(".sent").read_text(encoding="utf-8").splitlines())
+        await _drain_to_the_end(place)
+        sent = Counter(place.sent.read_text(encoding="utf-8").splitlines())
         hidden = 0  # messages of the batch whose completion did not come
         if side == "before" and number % 2 == 0:
             hidden = min(BATCH, len(MENTORS) + 1 - BATCH * (number // 2 - 1))
@@ -79,13 +110,13 @@ async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(tmp_path: 
         assert max(sent.values()) <= 2
 
 
-async def _drain_to_the_end(file: Path) -> None:
+async def _drain_to_the_end(place: Place) -> None:
     """
     Dispatch until the dead process's lease is over and nothing is left.
     """
-    async with SqlNotificationRepository.open(f"sqlite:///{file}") as store:
+    async with SqlNotificationRepository.open(place.url) as store:
         for _ in range(50):
-            assert 0 == live(file, "dispatch")
+            assert 0 == live(place, "dispatch")
             if {PushState.SENT} == set(await store.count_pushes()):
                 return
     pytest.fail("a push is stuck")
