@@ -1,0 +1,95 @@
+"""
+Starts processes in groups of their own, and leaves none behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+_PATIENCE: Final = 10.0
+_alive: Final[set[subprocess.Popen[str]]] = set()
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    user: str | None = None,
+    folder: Path | None = None,
+    stdout: IO[Any] | int | None = None,
+) -> subprocess.Popen[str]:
+    """
+    Start a process as the leader of a group; what it says goes to the log.
+
+    Args:
+        command: the program and its arguments.
+        log: the file that its errors, and its output unless told otherwise, are added to.
+        environment: variables on top of ours.
+        user: whom to run as; needs the rights to become that user.
+        folder: where to run.
+        stdout: where the output goes instead.
+    """
+    with log.open("a", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=errors if stdout is None else stdout,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+            cwd=folder,
+            text=True,
+            start_new_session=True,
+            user=user,
+            extra_groups=[] if user is not None else None,
+        )
+    _alive.add(process)
+    return process
+
+
+def kill(process: subprocess.Popen[str], how: signal.Signals = signal.SIGKILL) -> None:
+    """
+    Send the whole group a signal, and wait for its leader; the rest gets SIGKILL afterwards.
+    """
+    if process.poll() is None:
+        _signal(process, how)
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+    _signal(process, signal.SIGKILL)
+    if process.stdout is not None:
+        process.stdout.close()
+    _alive.discard(process)
+
+
+def kill_all() -> None:
+    """
+    Kill whatever was started and not ended.
+    """
+    for process in tuple(_alive):
+        kill(process)
+
+
+def end_with_us() -> None:
+    """
+    See to it that no group outlives this process, unless it is itself killed with SIGKILL.
+    """
+    atexit.register(kill_all)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+
+
+def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
