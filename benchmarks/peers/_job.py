@@ -78,7 +78,7 @@ def answer_to(item: int) -> str:
 
 @cache
 def _told() -> int | None:
-    calls = Scene.given().calls
+    calls = Scene.given().calls if VARIABLE in os.environ else None
     return None if calls is None else os.open(calls, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 

@@ -27,7 +27,12 @@ from psycopg import sql
 
 UNPRIVILEGED: Final = "nobody"
 _STARTING: Final = 30.0
-_SETTINGS: Final = {"listen_addresses": "", "max_connections": "300", "fsync": "on", "synchronous_commit": "on"}
+_SETTINGS: Final = {
+    "listen_addresses": "",
+    "max_connections": "300",
+    "fsync": "on",
+    "synchronous_commit": "on",
+}
 
 
 @attrs.frozen
@@ -74,7 +79,7 @@ def running() -> Iterator[Server]:
     Lend a new server; root starts it as a user without rights, since PostgreSQL refuses root.
     """
     user = UNPRIVILEGED if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="peers-pg-", dir="/tmp"))  # noqa: S108 - a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="peers-pg-", dir="/tmp"))
     try:
         if user is not None:
             os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)

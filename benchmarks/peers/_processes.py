@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 _PATIENCE: Final = 10.0
 _alive: Final[set[subprocess.Popen[str]]] = set()
@@ -23,8 +24,7 @@ def start(
     log: Path,
     environment: Mapping[str, str] | None = None,
     user: str | None = None,
-    folder: Path | None = None,
-    stdout: IO[Any] | int | None = None,
+    **how: Any,
 ) -> subprocess.Popen[str]:
     """
     Start a process as the leader of a group; what it says goes to the log.
@@ -34,21 +34,18 @@ def start(
         log: the file that its errors, and its output unless told otherwise, are added to.
         environment: variables on top of ours.
         user: whom to run as; needs the rights to become that user.
-        folder: where to run.
-        stdout: where the output goes instead.
+        how: what `subprocess.Popen` takes besides.
     """
-    with log.open("a", encoding="utf-8") as errors:
+    with log.open("a", encoding="utf-8") as said:
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
-            stdout=errors if stdout is None else stdout,
-            stderr=errors,
             env={**os.environ, **(environment or {})},
-            cwd=folder,
             text=True,
             start_new_session=True,
             user=user,
-            extra_groups=[] if user is not None else None,
+            extra_groups=None if user is None else [],
+            **{"stdout": said, "stderr": said, **how},
         )
     _alive.add(process)
     return process
@@ -89,7 +86,5 @@ def end_with_us() -> None:
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass

@@ -59,11 +59,9 @@ def running(folder: Path, sync: str) -> Iterator[str]:
     found = program()
     assert found is not None, "no Redis on this machine"
     socket = folder / "redis"
-    process = _processes.start(
-        [found, "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", ""]
-        + ["--appendonly", "yes", "--appendfsync", sync],
-        log=folder / "redis.log",
-    )
+    place = ["--port", "0", "--unixsocket", socket, "--dir", folder]
+    keeping = ["--save", "", "--appendonly", "yes", "--appendfsync", sync]
+    process = _processes.start([found, *place, *keeping], log=folder / "redis.log")
     try:
         _await(socket, process)
         yield str(socket)

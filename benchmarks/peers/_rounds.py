@@ -4,7 +4,6 @@ Lets a peer do the job in processes of its own: to the clock, or until one is ki
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import subprocess
@@ -12,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +23,13 @@ import _temporal
 import attrs
 from _peers import Peer
 
-TIMEOUT: Final = 300.0
+TIMEOUT: Final = 180.0
 """Seconds after which a peer is given up."""
 
-KILL_DELAY: Final = 0.005
+KILL_DELAY: Final = 0.05
 KILL_ITEMS: Final = 2_000
 KILL_AT: Final = 800
+WORK: Final = ("work",)
 _names = (f"peers_{number}" for number in itertools.count())
 
 
@@ -63,15 +63,60 @@ class Killed:
     kept: int
 
 
+@attrs.frozen
+class Stage:
+    """
+    Where one peer plays once, with nobody else and nothing left from before.
+
+    Attributes:
+        peer: who plays.
+        scene: what its processes are told.
+        log: the file that they talk to.
+    """
+
+    peer: Peer
+    scene: _job.Scene
+    log: Path
+
+    def start(self, *part: object) -> subprocess.Popen[str]:
+        """
+        Start a process that plays this part.
+        """
+        return _processes.start(
+            [sys.executable, self.peer.path, *map(str, part)],
+            log=self.log,
+            environment=self.scene.environment(),
+            cwd=self.peer.path.parent,
+            **({} if part == WORK else {"stdout": subprocess.PIPE}),
+        )
+
+    def failed(self, process: subprocess.Popen[str]) -> Failed:
+        """
+        Say how it ended.
+        """
+        said = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        return Failed(f"status {process.returncode}; {said}")
+
+    def calls(self) -> list[str]:
+        """
+        Return the items that were called, each as often as it was; those of the warm-up are left out.
+        """
+        assert self.scene.calls is not None
+        with suppress(FileNotFoundError):
+            said = Path(self.scene.calls).read_text(encoding="ascii").split("\n")
+            return [line for line in said if line and not line.startswith("-")]
+        return []
+
+
 @contextmanager
 def staged(
-    peer: Peer, server: _postgresql.Server, *, delay: float, calls: bool = False
-) -> Iterator[tuple[_job.Scene, Path]]:
+    peer: Peer, server: _postgresql.Server, *, delay: float, counted: bool = False
+) -> Iterator[tuple[Stage, list[subprocess.Popen[str]]]]:
     """
-    Lend a scene of the peer's own, everything in it new, and the file that its processes talk to.
+    Lend a stage and the workers that play on it; at the end everything is gone.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-", dir="/tmp")))  # noqa: S108 - a socket's path is short
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-", dir="/tmp")))
         given: dict[str, Any] = {}
         if peer.database:
             name = next(_names)
@@ -81,55 +126,45 @@ def staged(
             given["redis"] = stack.enter_context(_redis.running(folder, peer.redis))
         if peer.temporal:
             given["temporal"] = stack.enter_context(_temporal.running(folder))
-        if calls:
+        if counted:
             given |= {"calls": str(folder / "calls"), "patience": peer.patience}
-        yield _job.Scene(folder=str(folder), delay=delay, pool=peer.pool, **given), folder / "said"
+        scene = _job.Scene(folder=str(folder), delay=delay, pool=peer.pool, **given)
+        stage = Stage(peer, scene, folder / "said")
+        workers = [stage.start(*WORK)] if peer.has_worker else []
+        stack.callback(lambda: [_processes.kill(worker) for worker in workers])
+        yield stage, workers
 
 
-def _start(peer: Peer, scene: _job.Scene, log: Path, *part: object) -> subprocess.Popen[str]:
-    return _processes.start(
-        [sys.executable, peer.path, *map(str, part)],
-        log=log,
-        environment=scene.environment(),
-        folder=peer.path.parent,
-        stdout=subprocess.PIPE if part[0] != "work" else None,
-    )
+@contextmanager
+def _ending(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    try:
+        yield process
+    finally:
+        _processes.kill(process)
 
 
 def _await(process: subprocess.Popen[str], timeout: float) -> dict[str, float] | None:
+    """
+    Return what it found, or `None`; that it stumbles on its way out is not held against it.
+    """
     try:
         said, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         return None
     lines = said.strip().splitlines()
-    return json.loads(lines[-1]) if process.returncode == 0 and lines else None
+    return json.loads(lines[-1]) if lines else None
 
 
-def run(
-    peer: Peer, server: _postgresql.Server, *, items: int, per_job: int, delay: float
-) -> float | Failed:
+def run(peer: Peer, server: _postgresql.Server, *, items: int, per_job: int, delay: float) -> float | Failed:
     """
     Return the seconds from the submission of all items to the last durable result in hand.
     """
-    with staged(peer, server, delay=delay) as (scene, log), _playing(peer, scene, log):
-        submitter = _start(peer, scene, log, "submit", items, per_job)
-        try:
-            found = _await(submitter, TIMEOUT)
-        finally:
-            _processes.kill(submitter)
-        if found is None:
-            return Failed(log.read_text(encoding="utf-8", errors="replace")[-2000:])
-        return found["seconds"]
-
-
-@contextmanager
-def _playing(peer: Peer, scene: _job.Scene, log: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    workers = [_start(peer, scene, log, "work")] if peer.has_worker else []
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            _processes.kill(worker)
+    with (
+        staged(peer, server, delay=delay) as (stage, _),
+        _ending(stage.start("submit", items, per_job)) as submitter,
+    ):
+        found = _await(submitter, TIMEOUT)
+        return stage.failed(submitter) if found is None else found["seconds"]
 
 
 def killed(peer: Peer, server: _postgresql.Server, *, per_job: int) -> Killed | Failed:
@@ -137,63 +172,39 @@ def killed(peer: Peer, server: _postgresql.Server, *, per_job: int) -> Killed | 
     Kill whoever makes the calls, start another, and see what came of it.
     """
     with (
-        staged(peer, server, delay=KILL_DELAY, calls=True) as (scene, log),
-        _playing(peer, scene, log) as workers,
+        staged(peer, server, delay=KILL_DELAY, counted=True) as (stage, workers),
+        _ending(stage.start("submit", KILL_ITEMS, per_job)) as submitter,
     ):
-        submitter = _start(peer, scene, log, "submit", KILL_ITEMS, per_job)
-        try:
-            if not _await_calls(scene, submitter):
-                return Failed(log.read_text(encoding="utf-8", errors="replace")[-2000:])
-            _processes.kill(workers[0] if workers else submitter)
-            since = time.monotonic()
-            results = _second_life(peer, scene, log, submitter, workers, per_job)
-        finally:
-            _processes.kill(submitter)
-        numbers = _calls(scene)
-        return Killed(
-            twice=len(numbers) - len(set(numbers)),
-            finished=results == KILL_ITEMS,
-            seconds=time.monotonic() - since,
-            kept=results,
-        )
+        if not _await_calls(stage, submitter):
+            return stage.failed(submitter)
+        _processes.kill(workers[0] if workers else submitter)
+        since = time.monotonic()
+        kept = _second_life(stage, submitter, workers, per_job)
+        seconds = time.monotonic() - since
+        calls = stage.calls()
+    return Killed(twice=len(calls) - len(set(calls)), finished=kept == KILL_ITEMS, seconds=seconds, kept=kept)
 
 
-def _second_life(
-    peer: Peer,
-    scene: _job.Scene,
-    log: Path,
-    submitter: subprocess.Popen[str],
-    workers: list[subprocess.Popen[str]],
-    per_job: int,
-) -> int:
-    """
-    Return how many items have a result in the end.
-    """
-    if workers:
-        workers.append(_start(peer, scene, log, "work"))
-        return KILL_ITEMS if _await(submitter, TIMEOUT) is not None else 0
-    if not peer.durable:
-        return 0
-    heir = _start(peer, scene, log, "resume", per_job)
-    try:
-        found = _await(heir, TIMEOUT)
-    finally:
-        _processes.kill(heir)
-    return 0 if found is None else int(found["results"])
-
-
-def _await_calls(scene: _job.Scene, submitter: subprocess.Popen[str]) -> bool:
+def _await_calls(stage: Stage, submitter: subprocess.Popen[str]) -> bool:
     give_up = time.monotonic() + TIMEOUT
     while time.monotonic() < give_up and submitter.poll() is None:
-        if len(_calls(scene)) >= KILL_AT:
+        if len(stage.calls()) >= KILL_AT:
             return True
         time.sleep(0.005)
     return False
 
 
-def _calls(scene: _job.Scene) -> list[str]:
-    assert scene.calls is not None
-    with contextlib.suppress(FileNotFoundError):
-        said = Path(scene.calls).read_text(encoding="ascii").split("\n")
-        return [line for line in said if line and not line.startswith("-")]
-    return []
+def _second_life(
+    stage: Stage, submitter: subprocess.Popen[str], workers: list[subprocess.Popen[str]], per_job: int
+) -> int:
+    """
+    Return how many items have a result in the end.
+    """
+    if workers:
+        workers.append(stage.start(*WORK))
+        return KILL_ITEMS if _await(submitter, TIMEOUT) is not None else 0
+    if not stage.peer.durable:
+        return 0
+    with _ending(stage.start("resume", per_job)) as heir:
+        found = _await(heir, TIMEOUT)
+    return 0 if found is None else int(found["results"])

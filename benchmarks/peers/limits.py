@@ -87,7 +87,9 @@ def ours(url: str, *, with_result: bool) -> float:
     return _with_store(url, warmed, largest=ITEMS)
 
 
-def _with_store(url: str, work: Callable[[BulkRegistrationOrchestrator], Awaitable[Any]], largest: int) -> Any:
+def _with_store(
+    url: str, work: Callable[[BulkRegistrationOrchestrator], Awaitable[Any]], largest: int
+) -> Any:
     async def stored() -> Any:
         scene = _job.Scene(folder="", delay=0.0, postgresql=url)
         async with opened(scene, 1, max_concurrency=scene.cap, max_batch_size=largest) as orchestrator:
@@ -134,7 +136,9 @@ def _freeze_statistics(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for (table,) in connection.execute(_OUR_TABLES).fetchall():
             name = psycopg.sql.Identifier(table)
-            connection.execute(psycopg.sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = false)").format(name))
+            connection.execute(
+                psycopg.sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = false)").format(name)
+            )
         connection.execute("ANALYZE")
 
 

@@ -18,9 +18,7 @@ def submit(scene: _job.Scene, items: int, per_job: int) -> float:
     with asyncio.Runner() as runner:
 
         def done(numbers: range, per_job: int) -> list[str]:
-            calls = [
-                partial(_job.register_each, job, scene.delay) for job in _job.jobs_of(numbers, per_job)
-            ]
+            calls = [partial(_job.register_each, job, scene.delay) for job in _job.jobs_of(numbers, per_job)]
             return _job.flat(runner.run(_all(calls, scene.cap)))
 
         return _job.timed(done, items, per_job)

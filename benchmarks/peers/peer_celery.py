@@ -21,6 +21,13 @@ _SUCCEEDED: Final = sqlalchemy.text(
 _RESULTS: Final = sqlalchemy.text("SELECT result FROM celery_taskmeta WHERE task_id = ANY(:wanted)")
 
 _scene = _job.Scene.given()
+_QUICK_RETURN: Final = {
+    "visibility_timeout": _scene.patience,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+"""For the kill only: with the defaults a dead worker's tasks come back after an hour."""
+
 app = Celery("peers")
 app.conf.update(
     broker_url=f"redis+socket://{_scene.redis}",
@@ -29,7 +36,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=4,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": _scene.patience},
+    broker_transport_options=_QUICK_RETURN if _scene.calls else {},
 )
 
 
@@ -45,10 +52,8 @@ def work(scene: _job.Scene) -> None:
     """
     Run a worker with a thread or a process per call in flight.
     """
-    app.worker_main(
-        ["worker", f"--pool={scene.pool}", f"--concurrency={scene.cap}", "--loglevel=WARNING"]
-        + ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    )
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
+    app.worker_main(["worker", f"--pool={scene.pool}", f"--concurrency={scene.cap}", *quiet])
 
 
 def submit(scene: _job.Scene, items: int, per_job: int) -> float:

@@ -72,6 +72,9 @@ async def opened(
     Open the store, bring its schema up, and lend an orchestrator with the standard settings but for these.
     """
     url = scene.sqlalchemy_url if scene.postgresql else f"sqlite:///{Path(scene.folder, 'ours.db')}"
+    if per_call > 1:
+        # As much in flight, and in doubt after a kill, as a peer's cap of jobs of that size.
+        settings.setdefault("max_undurable", scene.cap * per_call)
     async with SqlActivityRepository.open(url) as repository:
         yield BulkRegistrationOrchestrator(
             registration_service=Service(scene.delay) if per_call == 1 else ServiceOfMany(scene.delay),

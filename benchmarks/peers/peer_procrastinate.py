@@ -16,7 +16,9 @@ _LOOK_AGAIN: Final = 0.02
 _RESCUE_EVERY: Final = 5.0
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS results (item bigint PRIMARY KEY, activity_id text NOT NULL)"
 _STORE: Final = "INSERT INTO results VALUES (%s, %s) ON CONFLICT (item) DO NOTHING"
-_COUNT: Final = "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded' AND task_name = 'register'"
+_COUNT: Final = (
+    "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded' AND task_name = 'register'"
+)
 _READ: Final = "SELECT activity_id FROM results WHERE item BETWEEN %s AND %s"
 
 _scene = _job.Scene.given()
@@ -76,7 +78,7 @@ async def _done(numbers: range, per_job: int) -> list[str]:
         return [activity_id for (activity_id,) in await found.fetchall()]
 
 
-def submit(scene: _job.Scene, items: int, per_job: int) -> float:
+def submit(_scene_again: _job.Scene, items: int, per_job: int) -> float:
     """
     Defer all jobs at once, look until none is left, and read the results.
     """
@@ -88,9 +90,7 @@ def submit(scene: _job.Scene, items: int, per_job: int) -> float:
             await _prepare()
 
         runner.run(opened())
-        seconds = _job.timed(
-            lambda numbers, per_job: runner.run(_done(numbers, per_job)), items, per_job
-        )
+        seconds = _job.timed(lambda numbers, per_job: runner.run(_done(numbers, per_job)), items, per_job)
         runner.run(_results.close())
         runner.run(app.close_async())
     return seconds

@@ -54,6 +54,8 @@ async def _work(scene: _job.Scene) -> None:
         workflows=[Registrations],
         activities=[register],
         max_concurrent_activities=scene.cap,
+        # The test server never takes back what it gave to a dead worker's sticky queue.
+        max_cached_workflows=0 if scene.calls else 1000,
     ):
         await asyncio.Event().wait()
 

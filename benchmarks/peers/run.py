@@ -88,7 +88,7 @@ def kill(peers: Iterable[Peer], server: _postgresql.Server, results: Results) ->
             fate = killed(peer, server, per_job=per_job)
             _say(peer.key, "killed", per_job, fate)
             if not isinstance(fate, Failed):
-                results.put("killed", "5 ms", per_job, peer.key, value=attrs.asdict(fate))
+                results.put("killed", "50 ms", per_job, peer.key, value=attrs.asdict(fate))
 
 
 def _say(*words: Any) -> None:
@@ -105,7 +105,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--items", type=int, default=ITEMS, help="fewer, to try something; not written")
     parser.add_argument("--no-kills", action="store_true", help="leave out the kills")
-    parser.add_argument("--report", action="store_true", help="write the page from the figures that are there")
+    parser.add_argument(
+        "--report", action="store_true", help="write the page from the figures that are there"
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
     options = parser.parse_args()
     results = Results.read()
@@ -119,14 +121,21 @@ def main() -> None:
         sys.exit(options.check and missed)
 
 
+def _keep(options: argparse.Namespace, results: Results) -> None:
+    if options.items == ITEMS:
+        results.write()
+
+
 def _measure_all(options: argparse.Namespace, server: _postgresql.Server, results: Results) -> None:
     results.put("machine", value=surroundings(server))
     peers = [peer for peer in PEERS if peer.key in options.only and not (peer.redis and not _redis.program())]
     measure(peers, server, results, rounds=options.rounds, items=options.items)
+    _keep(options, results)
     if "limits" in options.only:
         results.put("limits", value=limits.measure(server, rounds=options.rounds))
     if "load" in options.only:
         results.put("load", value=load.measure(server, rounds=options.rounds))
+    _keep(options, results)
     if not options.no_kills:
         kill(peers, server, results)
 
