@@ -130,9 +130,7 @@ def _served(programs: Path, folder: Path, user: str | None) -> Iterator[Server]:
     )
     settings = {**_SETTINGS, "unix_socket_directories": str(folder)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    process = _processes.start(
-        [programs / "postgres", "-D", data, *options], log=log, user=user, folder=folder
-    )
+    process = _processes.start([programs / "postgres", "-D", data, *options], log=log, user=user, cwd=folder)
     try:
         yield _await(folder, process, log)
     finally:

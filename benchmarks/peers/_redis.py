@@ -17,6 +17,7 @@ from typing import Final
 import _processes
 import redis
 
+NONE: Final = "no Redis on this machine"
 _STARTING: Final = 10.0
 
 
@@ -40,7 +41,7 @@ def version() -> str:
     """
     found = program()
     if found is None:
-        return "no Redis on this machine"
+        return NONE
     said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
     bundled = found.is_relative_to(sys.prefix)
     number = next((word[2:] for word in said.split() if word.startswith("v=")), "?")
@@ -57,7 +58,7 @@ def running(folder: Path, sync: str) -> Iterator[str]:
         sync: when that is synced: `always`, before a write is acknowledged, or `everysec`.
     """
     found = program()
-    assert found is not None, "no Redis on this machine"
+    assert found is not None, NONE
     socket = folder / "redis"
     place = ["--port", "0", "--unixsocket", socket, "--dir", folder]
     keeping = ["--save", "", "--appendonly", "yes", "--appendfsync", sync]

