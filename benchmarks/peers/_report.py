@@ -120,13 +120,14 @@ def _with_latency(results: Results) -> Table:
 def _kills(results: Results) -> Table:
     def twice(peer: Peer, per_job: int) -> str:
         fate = results.get("killed", "50 ms", per_job, peer.key)
-        return "-" if fate is None else "all to be done again" if not fate["kept"] else f"{fate['twice']:,}"
+        if fate is None:
+            return "-"
+        return "all to be done again" if _is_alone(peer) else f"{fate['twice']:,}"
 
     def whole(peer: Peer) -> str:
-        fates = [results.get("killed", "50 ms", per_job, peer.key) for per_job in (1, 50)]
-        if None in fates:
-            return "-"
-        return ", ".join(f"{fate['seconds']:.0f}" if fate["finished"] else "never" for fate in fates)
+        if _is_alone(peer):
+            return "never"
+        return ", ".join(_whole(results.get("killed", "50 ms", per_job, peer.key)) for per_job in (1, 50))
 
     return Table(
         heading=(
@@ -138,6 +139,19 @@ def _kills(results: Results) -> Table:
         ),
         rows=[(peer.title, twice(peer, 1), twice(peer, 50), whole(peer), peer.comes_back) for peer in PEERS],
     )
+
+
+def _is_alone(peer: Peer) -> bool:
+    return not peer.durable and not peer.has_worker
+
+
+def _whole(fate: dict[str, Any] | None) -> str:
+    if fate is None:
+        return "-"
+    if fate["finished"]:
+        return f"{fate['seconds']:.0f}"
+    uncalled = fate["never_called"]
+    return f"never (nobody called {uncalled:,} of the items)" if uncalled else "never"
 
 
 def _limits(results: Results) -> Table:

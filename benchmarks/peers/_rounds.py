@@ -55,12 +55,14 @@ class Killed:
         finished: whether every item came to have a result.
         seconds: from the kill to the last result, or until we stopped waiting.
         kept: of the items, how many had a result in the end.
+        never_called: items that nobody called, before the kill or after.
     """
 
     twice: int
     finished: bool
     seconds: float
     kept: int
+    never_called: int
 
 
 @attrs.frozen
@@ -182,7 +184,13 @@ def killed(peer: Peer, server: _postgresql.Server, *, per_job: int) -> Killed | 
         kept = _second_life(stage, submitter, workers, per_job)
         seconds = time.monotonic() - since
         calls = stage.calls()
-    return Killed(twice=len(calls) - len(set(calls)), finished=kept == KILL_ITEMS, seconds=seconds, kept=kept)
+    return Killed(
+        twice=len(calls) - len(set(calls)),
+        finished=kept == KILL_ITEMS,
+        seconds=seconds,
+        kept=kept,
+        never_called=KILL_ITEMS - len(set(calls)),
+    )
 
 
 def _await_calls(stage: Stage, submitter: subprocess.Popen[str]) -> bool:

@@ -94,7 +94,7 @@ def after_growth(url: str, size: int) -> tuple[float, float]:
     """
 
     async def timed(orchestrator: BulkRegistrationOrchestrator) -> tuple[float, float]:
-        await _accept(orchestrator, 2)
+        await _accept(orchestrator, 2, drive=True)
         _freeze_statistics(url)
         request = BulkRegistrationRequest.for_mentors(map(str, range(size)), ACTIVITY)
         begin = time.perf_counter()
@@ -121,12 +121,12 @@ def commit_cost(url: str, size: int) -> float:
     """
     Return the median milliseconds of a commit of 20 outcomes that claims 20 items.
 
-    The statistics are taken when the tables hold a batch of two, and stay
+    The statistics are taken when the tables hold a settled batch of two, and stay
     so: the planner is told that a batch is tiny.
     """
 
     async def timed(orchestrator: BulkRegistrationOrchestrator) -> float:
-        await _accept(orchestrator, 2)
+        await _accept(orchestrator, 2, drive=True)
         _freeze_statistics(url)
         batch_id = await _accept(orchestrator, size)
         store = orchestrator.repository
@@ -145,9 +145,9 @@ def commit_cost(url: str, size: int) -> float:
     return _with_store(url, timed, largest=size)
 
 
-async def _accept(orchestrator: BulkRegistrationOrchestrator, size: int) -> str:
+async def _accept(orchestrator: BulkRegistrationOrchestrator, size: int, *, drive: bool = False) -> str:
     request = BulkRegistrationRequest.for_mentors(map(str, range(size)), ACTIVITY)
-    result = await orchestrator.submit_bulk_registration(request, actor=COORDINATOR, drive=False)
+    result = await orchestrator.submit_bulk_registration(request, actor=COORDINATOR, drive=drive)
     return result.batch_id
 
 
