@@ -149,3 +149,10 @@ def benchmarks(session: nox.Session) -> None:
     scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("bench_*.py"))
     for script in scripts:
         session.run("python", script)
+
+
+@nox.session(python=MAIN)
+def peers(session: nox.Session) -> None:
+    """Let peers do the same job and rewrite docs/benchmarks-peers.md; installs them here and nowhere else."""
+    session.install(".[sql]", "-r", "benchmarks/peers/requirements.txt")
+    session.run("python", "benchmarks/peers/run.py", *session.posargs)

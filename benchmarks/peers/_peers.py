@@ -1,0 +1,140 @@
+"""
+Who is compared: how each is started, what it promises, and where its own documentation says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+HERE: Final = Path(__file__).parent
+
+
+@attrs.frozen(kw_only=True)
+class Peer:
+    """
+    One row of the tables.
+
+    Attributes:
+        key: its name on the command line and in the file of results.
+        title: its name in the tables.
+        script: the file beside this one.
+        keeps: where a result is once its caller has it.
+        comes_back: what takes up a killed worker's jobs.
+        ours: whether it is this library.
+        durable: whether a result survives the end of all processes.
+        has_worker: whether a process of its own does the work.
+        database: whether it needs PostgreSQL.
+        redis: when Redis syncs its file: `always`, `everysec`; empty where none is needed.
+        temporal: whether it needs Temporal's test server.
+        pool: what Celery's calls run in.
+        patience: seconds until a dead worker's jobs go to another, where that is a setting.
+    """
+
+    key: str
+    title: str
+    script: str
+    keeps: str
+    comes_back: str
+    ours: bool = False
+    durable: bool = True
+    has_worker: bool = True
+    database: bool = False
+    redis: str = ""
+    temporal: bool = False
+    pool: str = ""
+    patience: int = 30
+
+    @property
+    def path(self) -> Path:
+        """
+        Return the file to run.
+        """
+        return HERE / self.script
+
+
+PEERS: Final = (
+    Peer(
+        key="aiometer",
+        title="aiometer",
+        script="peer_aiometer.py",
+        keeps="nowhere: a list in memory",
+        comes_back="nothing: all is lost",
+        durable=False,
+        has_worker=False,
+    ),
+    Peer(
+        key="temporal",
+        title="Temporal, test server",
+        script="peer_temporal.py",
+        keeps="in the test server's memory; nothing is on disk",
+        comes_back="by itself, when the activity's start-to-close timeout (10 s) has passed",
+        durable=False,
+        temporal=True,
+    ),
+    Peer(
+        key="celery-redis-everysec",
+        title="Celery, results in Redis, synced every second",
+        script="peer_celery.py",
+        keeps="on disk within a second; a power cut may take that second's tasks and results",
+        comes_back="by itself, after the visibility timeout (set to 30 s here, an hour by default)",
+        redis="everysec",
+        pool="threads",
+    ),
+    Peer(
+        key="celery-redis",
+        title="Celery, results in Redis, synced always",
+        script="peer_celery.py",
+        keeps="on disk",
+        comes_back="by itself, after the visibility timeout (set to 30 s here, an hour by default)",
+        redis="always",
+        pool="threads",
+    ),
+    Peer(
+        key="celery-database",
+        title="Celery, results in PostgreSQL",
+        script="peer_celery.py",
+        keeps="on disk",
+        comes_back="by itself, after the visibility timeout (set to 30 s here, an hour by default)",
+        database=True,
+        redis="always",
+        pool="prefork",
+    ),
+    Peer(
+        key="procrastinate",
+        title="Procrastinate",
+        script="peer_procrastinate.py",
+        keeps="on disk, by the task's own transaction",
+        comes_back="a loop that we add retries jobs whose worker's heartbeat is 30 s old",
+        database=True,
+    ),
+    Peer(
+        key="dbos",
+        title="DBOS",
+        script="peer_dbos.py",
+        keeps="on disk",
+        comes_back="at once, when a process with the same executor id starts",
+        database=True,
+    ),
+    Peer(
+        key="ours-sqlite",
+        title="**ours**, SQLite",
+        script="peer_ours.py",
+        keeps="on disk",
+        comes_back="`resume_interrupted()`, when the lease (30 s) has run out",
+        ours=True,
+        has_worker=False,
+    ),
+    Peer(
+        key="ours-postgresql",
+        title="**ours**, PostgreSQL",
+        script="peer_ours.py",
+        keeps="on disk",
+        comes_back="`resume_interrupted()`, when the lease (30 s) has run out",
+        ours=True,
+        has_worker=False,
+        database=True,
+    ),
+)
