@@ -118,6 +118,14 @@ def _rows_read(plan: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield from _rows_read(part)
 
 
+def _rows_compared(plan: dict[str, Any]) -> float:
+    """
+    Return how many pairs of rows a plan looked at and did not join.
+    """
+    own = plan.get("Rows Removed by Join Filter", 0) * plan["Actual Loops"]
+    return own + sum(map(_rows_compared, plan.get("Plans", ())))
+
+
 class _Watch:
     """
     Explains each statement just before it runs, and keeps what it read.
@@ -126,6 +134,7 @@ class _Watch:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.greedy: list[tuple[str, str, float]] = []
+        self.compared = 0.0
         self.seen = 0
         event.listen(engine, "before_cursor_execute", self.explain)
 
@@ -150,6 +159,7 @@ class _Watch:
         (answer,) = raw.fetchone()
         raw.execute("ROLLBACK TO SAVEPOINT explained")
         plan = answer if isinstance(answer, list) else json.loads(answer)
+        self.compared += _rows_compared(plan[0]["Plan"])
         self.greedy += [
             (" ".join(statement.split())[:300], table, rows)
             for table, rows in _rows_read(plan[0]["Plan"])
@@ -225,6 +235,31 @@ async def test_a_further_run_reads_the_outcomes_of_the_items_it_names(engine: En
     await store.open_run(rerun(batch_id, [one.mentor_id for one in work[:_ASKED]]))
 
     assert {"items"} >= {table for _, table, _ in watch.greedy}
+
+
+async def test_a_large_batch_is_read_whole_without_comparing_each_row_with_every_other(
+    engine: Engine, watch: _Watch
+) -> None:
+    """
+    Status, take-over, cancel and the counts of a retry take as long as there are items, not their square.
+    """
+    store = SqlActivityRepository(engine)
+    watch.stop()
+    batch_id = (await store.accept(batch_of(2_000))).batch_id
+    lease = await lease_of(store, batch_id, ttl=OVER)
+    work = await claim(store, lease, 1_500, ttl=OVER)
+    outcomes = tuple(ended(one, ItemState.FAILED) for one in work[:1_000])
+    await store.commit(lease, Commit(outcomes=outcomes, ttl=OVER))
+    event.listen(engine, "before_cursor_execute", watch.explain)
+    await store.get(batch_id)
+    await store.read_result(batch_id)
+    await store.read_items(batch_id)
+    await store.acquire(batch_id, 1, ttl=OVER)
+    await store.cancel_run(batch_id, reason=None, wished_at=NOON)
+    await store.read_result(batch_id)
+
+    assert watch.seen > 9
+    assert watch.compared < 2_000
 
 
 async def test_records_and_duplicates_are_found_by_their_keys(engine: Engine, watch: _Watch) -> None:

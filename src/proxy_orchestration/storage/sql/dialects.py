@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Double,
+    Exists,
     FromClause,
     Insert,
     Integer,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    exists,
     func,
     insert,
     literal_column,
@@ -64,6 +66,16 @@ _TURN = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("what"
 
 # What has an offset is not merged into the statement around it.
 _FENCE: Final[ColumnElement[int]] = literal_column("0", Integer)
+
+
+def one_by_one(*conditions: ColumnElement[bool]) -> Exists:
+    """
+    Return whether such a row exists, looked for by itself for each row of the statement around.
+
+    PostgreSQL would join, and with statistics that are old compare every
+    row of a batch with every other.
+    """
+    return exists(select(literal_column("1")).where(*conditions).offset(_FENCE))
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, exists, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, select, update
 
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
@@ -25,7 +25,7 @@ from proxy_orchestration.registration.runs import (
 )
 from proxy_orchestration.registration.states import settled_status
 from proxy_orchestration.storage.sql.audit import store_event
-from proxy_orchestration.storage.sql.dialects import store_now
+from proxy_orchestration.storage.sql.dialects import one_by_one, store_now
 from proxy_orchestration.storage.sql.log import append, count_settled_states
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
@@ -81,7 +81,7 @@ _WORK = (
     .order_by(work.c.position)
 )
 _UNSETTLED_WORK = _WORK.where(
-    ~exists().where(
+    ~one_by_one(
         outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
     )
 ).limit(bindparam("most"))

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, and_, bindparam, exists, select
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
 
 from proxy_orchestration.errors import UnknownMentorError
 from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.openings import StoredItem, next_key
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import narrowed, scoped
+from proxy_orchestration.storage.sql.dialects import narrowed, one_by_one, scoped
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
@@ -45,7 +45,7 @@ _LOG = (
 _OPEN = select(work.c.item, work.c.position, work.c.in_doubt).where(
     work.c.batch == bindparam("b"),
     work.c.run == bindparam("r"),
-    ~exists().where(
+    ~one_by_one(
         outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
     ),
 )

@@ -12,7 +12,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     func,
     insert,
     literal,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 from proxy_orchestration.registration.batches import CANCELLED, BulkProgressUpdate, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import insert_rows
+from proxy_orchestration.storage.sql.dialects import insert_rows, one_by_one
 from proxy_orchestration.storage.sql.rows import STATES, mentor_outcome, outcome_row
 from proxy_orchestration.storage.sql.schema import Instant, batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
@@ -64,7 +63,7 @@ _OUTCOME_IN_RUN = and_(
 _OPEN = select(work.c.item, work.c.position).where(
     work.c.batch == bindparam("b"),
     work.c.run == bindparam("r"),
-    ~exists().where(_OUTCOME_IN_RUN),
+    ~one_by_one(_OUTCOME_IN_RUN),
 )
 
 _newer = outcomes.alias("newer")
@@ -73,7 +72,7 @@ _COUNT_SETTLED = (
     select(outcomes.c.state, func.count())
     .where(
         outcomes.c.batch == bindparam("b"),
-        ~exists().where(
+        ~one_by_one(
             _newer.c.batch == outcomes.c.batch,
             _newer.c.item == outcomes.c.item,
             _newer.c.run > outcomes.c.run,
@@ -98,7 +97,7 @@ _COUNT_OPEN = (
     .where(
         work.c.batch == bindparam("b"),
         work.c.run == bindparam("r"),
-        ~exists().where(_OUTCOME_IN_RUN),
+        ~one_by_one(_OUTCOME_IN_RUN),
     )
     .group_by("state")
 )
@@ -108,7 +107,7 @@ _UNCLAIMED = and_(
     work.c.run == bindparam("r"),
     work.c.position > bindparam("claimed"),
     work.c.in_doubt.is_(False),
-    ~exists().where(_OUTCOME_IN_RUN),
+    ~one_by_one(_OUTCOME_IN_RUN),
 )
 _CANCEL_UNCLAIMED = (
     insert(outcomes)

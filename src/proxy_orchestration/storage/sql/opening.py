@@ -16,7 +16,6 @@ from sqlalchemy import (
     Row,
     and_,
     bindparam,
-    exists,
     func,
     insert,
     literal,
@@ -34,7 +33,7 @@ from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, Verdict
 from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows
+from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows, one_by_one
 from proxy_orchestration.storage.sql.items import next_keys
 from proxy_orchestration.storage.sql.locks import lock_batch
 from proxy_orchestration.storage.sql.log import cancel_unclaimed
@@ -62,7 +61,7 @@ _FIRST_WORK = insert(work).from_select(
         literal(value=False),
     ).where(
         items.c.batch == bindparam("b"),
-        ~exists().where(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
+        ~one_by_one(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
     ),
 )
 _FIRST_OVERRIDES = (
