@@ -4,6 +4,10 @@ Which texts a store can keep.
 
 from __future__ import annotations
 
+from typing import Final
+
+_LONGEST_ID: Final = 200
+
 
 def is_storable(text: str) -> bool:
     """
@@ -16,3 +20,10 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_storable_id(text: str) -> bool:
+    """
+    Tell whether every database keeps the text and finds it by an index: at most 200 characters.
+    """
+    return len(text) <= _LONGEST_ID and is_storable(text)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from proxy_orchestration import BulkSettings, BulkStatus
+from proxy_orchestration import BulkSettings, BulkStatus, RepositoryUnavailableError
+from proxy_orchestration.registration.serving import PutOff
 from proxy_orchestration.testing import ScriptedRegistrationService, succeed
 
 LARGE, SMALL = 10_000, 10
@@ -98,3 +99,99 @@ async def test_a_server_starts_a_small_batch_beside_a_large_one(scene, calls_in_
 
     assert SMALL == asked.count("small")
     assert asked.count("large") <= 3 * SMALL * calls_in_flight
+
+
+class Unreadable:
+    """
+    A store in which some batches cannot be taken up.
+    """
+
+    def __init__(self, sound, broken):
+        self._sound = sound
+        self._broken = broken
+
+    def __getattr__(self, name):
+        return getattr(self._sound, name)
+
+    async def acquire(self, batch_id, run, /, *, ttl):
+        """
+        Take the lease, unless the run cannot be read.
+        """
+        if batch_id in self._broken:
+            msg = "a role of tomorrow"
+            raise ValueError(msg)
+        return await self._sound.acquire(batch_id, run, ttl=ttl)
+
+
+async def test_batches_that_always_go_wrong_keep_no_other_waiting(scene, caplog):
+    """
+    As many as a server drives at once, and all of them older.
+    """
+    broken: set[str] = set()
+    scene.repository = Unreadable(scene.repository, broken)
+    serving = scene.orchestrator()
+
+    async def accept(key):
+        accepted = await serving.submit_bulk_registration(
+            scene.request(1, key=key), actor=scene.actor, drive=False
+        )
+        return accepted.batch_id
+
+    async def story():
+        broken.update([await accept(f"broken {number}") for number in range(60)])
+        sound = await accept("sound")
+        async with anyio.create_task_group() as crew:
+            await crew.start(lambda task_status: serving.serve(task_status=task_status))
+            async with serving.watch_batch(sound, actor=scene.actor) as run:
+                async for _ in run:
+                    pass
+            crew.cancel_scope.cancel()
+        return run.result
+
+    result = await scene.while_time_passes(story)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert "ValueError" in caplog.text
+
+
+async def test_a_batch_that_cannot_be_read_stops_no_other_at_start_up(scene):
+    """
+    The others are driven to their end; then it is told.
+    """
+    broken: set[str] = set()
+    scene.repository = Unreadable(scene.repository, broken)
+    orchestrator = scene.orchestrator()
+
+    async def story():
+        batches = []
+        for number in range(3):
+            request = scene.request(2, key=f"batch {number}")
+            accepted = await orchestrator.submit_bulk_registration(request, actor=scene.actor, drive=False)
+            batches.append(accepted.batch_id)
+        broken.add(batches[0])
+        with pytest.raises(RepositoryUnavailableError, match="ValueError"):
+            await orchestrator.resume_interrupted()
+        return [
+            await orchestrator.get_bulk_submission_status(each, actor=scene.actor) for each in batches[1:]
+        ]
+
+    results = await scene.while_time_passes(story)
+
+    assert [BulkStatus.SUCCESS] * 2 == [result.status for result in results]
+
+
+def test_who_goes_wrong_again_and_again_is_left_alone_for_longer():
+    """
+    Up to half a minute; what is not to be driven any more is forgotten.
+    """
+    put_off, run = PutOff(), ("batch", 1)
+    ends = []
+    for _ in range(30):
+        put_off.add(run, now=100.0, pause=0.5)
+        ends.append(next(end for end in range(1, 1000) if not put_off.until(100.0 + end / 2, among={run})))
+
+    assert [1, 2, 4, 8] == ends[:4]
+    assert {60} == set(ends[10:])
+    assert 1 == len(put_off)
+    assert set() == put_off.until(0.0, among=set())
+    assert 0 == len(put_off)

@@ -135,6 +135,36 @@ async def test_a_connection_cut_at_the_commit_itself_leaves_the_answer_open(
     assert await store.relabel(batch_id, "newer")
 
 
+async def test_a_batch_whose_acceptance_lost_its_answer_is_found_and_not_doubled(
+    postgresql: Databases, store: SqlActivityRepository
+) -> None:
+    """
+    Though it has no key: it is looked for by its id.
+    """
+    cut: list[int] = []
+
+    @event.listens_for(store.engine, "before_cursor_execute")
+    def commit_and_cut_it(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO work") and not cut:
+            cut.append(_backend(connection))
+
+    @event.listens_for(store.engine, "commit")
+    def cut_it(connection: Connection) -> None:
+        if cut and _backend(connection) == cut[0]:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("COMMIT")
+            postgresql.terminate(cut[0])
+            postgresql.wait_for_the_end_of(cut[0])
+
+    acceptance = await store.accept(batch_of(2))
+
+    assert cut
+    assert acceptance.created
+    assert await store.get(acceptance.batch_id) is not None
+    assert 1 == len(await store.find_drivable(limit=9))
+
+
 async def test_a_connection_that_is_always_cut_is_an_error(
     postgresql: Databases, store: SqlActivityRepository
 ) -> None:

@@ -178,6 +178,19 @@ class _SuppressingAnew(MemoryVisibilityRegistry):
         return super()._settle(mentor_id, at) or self._has_ended(mentor_id, at)
 
 
+class _RestoringByTheMoment(MemoryVisibilityRegistry):
+    def _settle(self, mentor_id: str, at: datetime) -> bool:
+        self._suppressed.pop(mentor_id, None)
+        return super()._settle(mentor_id, at)
+
+
+class _EmptyingInAnyCase(MemoryNotificationRepository):
+    def _open_again(self, push: StoredPush, day: Any) -> None:
+        """
+        Leave it closed.
+        """
+
+
 class _TakingEarlierEnds(MemoryVisibilityRegistry):
     async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
         for end in ends:
@@ -215,6 +228,8 @@ class _TakingEarlierEnds(MemoryVisibilityRegistry):
         (_HidingByTheRun, visibility_registry, "hiding_compares_the_ends_with_the_moment"),
         (_SuppressingAnew, visibility_registry, "who_is_suppressed_stays_so"),
         (_SuppressingAnew, visibility_registry, "of_tracks_at_once_one_suppresses"),
+        (_RestoringByTheMoment, visibility_registry, "an_earlier_moment_restores_nobody"),
+        (_EmptyingInAnyCase, notice_book, "a_digest_is_not_emptied_while_a_notice_comes"),
         (_TakingEarlierEnds, visibility_registry, "an_earlier_end_does_not_replace_a_later_one"),
     ],
 )

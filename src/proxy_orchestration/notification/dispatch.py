@@ -114,16 +114,23 @@ class PushDispatcher:
         """
         Return how the recipients want it; `None` where that could not be found out.
         """
-        if self.eligibility is None:
+        eligibility = self.eligibility
+        if eligibility is None:
             return {}
+        answers: list[Mapping[str, Eligibility]] = []
+
+        async def ask() -> None:
+            answers.append(await eligibility.check({push.message.recipient_id for push in leased}))
+
+        name = "no answer in time"
         try:
-            return await self.eligibility.check({push.message.recipient_id for push in leased})
+            await wait_at_most(self.clock, self.settings.eligibility_timeout, ask)
         except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
             name = type(error).__name__
-            _log.error(
-                "could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)}
-            )
-            return None
+        if answers:
+            return answers[0]
+        _log.error("could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)})
+        return None
 
     def _without_sending(
         self, push: LeasedPush, standings: Mapping[str, Eligibility] | None

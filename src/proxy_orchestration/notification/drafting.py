@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from proxy_orchestration._texts import is_storable
+from proxy_orchestration._texts import is_storable, is_storable_id
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import (
@@ -87,7 +87,7 @@ def read_certificate(record: object, reader: TierReader) -> ReadCertificate:
     ids: tuple[object, ...] = (record.certificate_id, record.mentor_id, record.certificate_type)
     if not all(isinstance(value, str) and value.strip() for value in ids):
         raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
-    if not is_storable("".join(map(str, ids))):
+    if not all(is_storable_id(str(value)) for value in ids):
         raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
     expires: object = record.expires
     if not isinstance(expires, date):
@@ -187,7 +187,8 @@ class Drafter:
             link=link,
         )
         text = self._text(context)
-        if not is_storable(f"{text.title}{text.body}{link}{to.recipient_id}{certificate.organization_id}"):
+        written_for = (to.recipient_id, str(certificate.organization_id))
+        if not is_storable(f"{text.title}{text.body}{link}") or not all(map(is_storable_id, written_for)):
             raise UnreadableRecordError("unstorable_text")  # noqa: EM101 - a code
         return CertificateExpiryNotification(
             notification_id=notification_id_of(key),

@@ -143,7 +143,8 @@ class PushOutbox(Protocol):
         Store how the attempts ended, all or nothing; return how many leases still held.
 
         A completion under an old token, or of a message that was cancelled
-        meanwhile and is to be sent again, changes nothing.
+        meanwhile and is to be sent again, changes nothing. A digest that ends
+        with `NOTHING_LEFT` is QUEUED again where its day got a notice since.
         """
         ...
 

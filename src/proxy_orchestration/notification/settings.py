@@ -93,3 +93,10 @@ class DispatchSettings:
     )
     poll_interval: float = attrs.field(default=5.0, validator=is_positive)
     quiet_hours: QuietHours | None = None
+
+    @property
+    def eligibility_timeout(self) -> float:
+        """
+        Return for how long the host is asked who wants pushes, so that the lease outlives the sending.
+        """
+        return max(self.hold - self.send_timeout, self.hold / 2) / 2

@@ -194,6 +194,30 @@ async def test_when_nobody_knows_who_opted_out_nobody_is_pushed(scene):
     assert DispatchResult(sent=1) == await scene.dispatcher().drain()
 
 
+async def test_who_keeps_silent_about_pushes_holds_up_nobody(scene):
+    """
+    The lease outlives the question, so that no second dispatcher sends beside this one.
+    """
+    scene.eligibility = ScriptedPushEligibility(reply=hang())
+    await queued(scene)
+
+    drained = await scene.while_time_passes(lambda: scene.dispatcher().drain())
+
+    assert DispatchResult(retried=1) == drained
+    assert [] == scene.sender.sent
+    assert scene.clock.monotonic() + scene.dispatching.send_timeout < scene.dispatching.hold
+
+
+@pytest.mark.parametrize(("hold", "sending"), [(120.0, 60.0), (10.0, 60.0), (60.0, 59.0)])
+def test_the_question_who_wants_pushes_leaves_time_to_send(hold, sending):
+    """
+    However the two were set.
+    """
+    settings = DispatchSettings(hold=hold, send_timeout=sending)
+
+    assert 0 < settings.eligibility_timeout <= hold / 2
+
+
 async def test_a_dispatcher_that_was_killed_is_followed_by_another(scene):
     """
     The lease ends; the message is sent again under the same id and collapse key.

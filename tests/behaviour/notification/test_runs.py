@@ -207,6 +207,8 @@ POISONED = {
     "no type": ({"certificate_type": ""}, "empty_id"),
     "a number for a mentor": ({"mentor_id": 7}, "empty_id"),
     "an id with NUL": ({"mentor_id": "mentor\0"}, "invalid_id"),
+    "an id that no index takes": ({"mentor_id": "m" * 201}, "invalid_id"),
+    "an organization that no index takes": ({"organization_id": "o" * 201}, "unstorable_text"),
     "an id with half a character": ({"certificate_id": "cert-\ud800"}, "invalid_id"),
     "an organization with NUL": ({"organization_id": "org\0"}, "unstorable_text"),
     "a text for an end": ({"expires": "2026-01-02"}, "invalid_expiry"),

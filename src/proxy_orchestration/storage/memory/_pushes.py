@@ -196,7 +196,16 @@ class MemoryPushOutbox:
         push.attempts -= not completion.counted
         push.code = completion.code
         self._move(push, completion.state)
+        if push.code == NOTHING_LEFT and push.digest_date is not None:
+            self._open_again(push, push.digest_date)
         return True
+
+    def _open_again(self, push: StoredPush, day: date) -> None:
+        """
+        Queue a digest again whose day got a notice since it was claimed.
+        """
+        if self._count(push.message.recipient_id, day):
+            self._reopen(push, push.due_at)
 
     def _reopen(self, push: StoredPush, due_at: datetime) -> None:
         push.due_at, push.attempts, push.code = due_at, 0, ""

@@ -29,6 +29,7 @@ class MemoryVisibilityRegistry:
 
     statuses: dict[str, str] = attrs.field(factory=dict)
     _ends: dict[str, dict[str, datetime]] = attrs.field(init=False, repr=False, factory=dict)
+    _suppressed: dict[str, set[str]] = attrs.field(init=False, repr=False, factory=dict)
     _previous: dict[str, str] = attrs.field(init=False, repr=False, factory=dict)
 
     async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
@@ -37,10 +38,7 @@ class MemoryVisibilityRegistry:
         """
         await checkpoint()
         for end in ends:
-            if end.ends_at is not None:
-                types = self._ends.setdefault(end.mentor_id, {})
-                known = types.get(end.certificate_type, end.ends_at)
-                types[end.certificate_type] = max(known, end.ends_at)
+            self._note(end)
         return sum(self._settle(mentor_id, at) for mentor_id in dict.fromkeys(end.mentor_id for end in ends))
 
     async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
@@ -50,12 +48,25 @@ class MemoryVisibilityRegistry:
         await checkpoint()
         return {mentor_id for mentor_id in mentor_ids if self._has_ended(mentor_id, at)}
 
+    def _note(self, end: CertificateEnd) -> None:
+        if end.ends_at is None:
+            return
+        types = self._ends.setdefault(end.mentor_id, {})
+        known = types.setdefault(end.certificate_type, end.ends_at)
+        if end.ends_at > known:
+            types[end.certificate_type] = end.ends_at
+            self._suppressed.get(end.mentor_id, set()).discard(end.certificate_type)
+
     def _settle(self, mentor_id: str, at: datetime) -> bool:
         """
         Suppress or restore one mentor; return whether it is newly suppressed.
+
+        What is suppressed stays until its end is a later one, whatever moment a run is for.
         """
         ours = mentor_id in self._previous
-        if not self._has_ended(mentor_id, at):
+        ended = self._suppressed.setdefault(mentor_id, set())
+        ended |= {code for code, ends_at in self._ends.get(mentor_id, {}).items() if ends_at <= at}
+        if not ended:
             previous = self._previous.pop(mentor_id, VISIBLE)
             if ours and self.statuses.get(mentor_id) == SUPPRESSED:
                 self.statuses[mentor_id] = previous

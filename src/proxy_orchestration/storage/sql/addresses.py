@@ -23,7 +23,12 @@ _SECRETS: Final = ("password", "sslpassword")
 _DEFAULTS: Final[dict[str, Any]] = {
     "connect_timeout": 10,
     "fallback_application_name": "proxy-orchestration",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
 }
+"""A server that fell silent is noticed within half a minute or so, and not after hours."""
 
 
 def read_address(address: str | URL) -> tuple[URL, dict[str, Any]]:

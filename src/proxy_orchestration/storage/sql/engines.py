@@ -25,10 +25,11 @@ _SESSION: Final = (
     " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
 )
-_IDLENESS: Final = (
-    "SELECT set_config('idle_in_transaction_session_timeout', '30s', false)"
-    " WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+_LIMITS: Final = (
+    "SELECT set_config(name, '30s', false) FROM pg_settings"
+    " WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout') AND setting = '0'"
 )
+_CONFIGURED: Final = "proxy_orchestration_configured"
 
 _BEGIN: Final = "proxy_orchestration_begin"
 
@@ -44,7 +45,7 @@ def open_engine(url: str | URL) -> Engine:
     address, arguments = read_address(url)
     engine = prepare(create_engine(address, connect_args=arguments))
     if engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", _limit_idleness)
+        event.listen(engine, "connect", _limit_waits)
     return engine
 
 
@@ -56,8 +57,9 @@ def prepare(engine: Engine) -> Engine:
     and a busy timeout, and the driver's own transaction handling is turned
     off: a transaction that writes begins IMMEDIATE, since a read that
     upgrades to a write fails at once, whatever the busy timeout. On PostgreSQL
-    new connections speak UTF-8 and UTC, and a commit waits for the disk even
-    where the server's default is not to. Errors never show values: notes are
+    connections speak UTF-8 and UTC, and a commit waits for the disk even
+    where the server's default is not to; those that the engine's pool holds
+    already do so from their next use on. Errors never show values: notes are
     personal data.
 
     Raises:
@@ -65,8 +67,8 @@ def prepare(engine: Engine) -> Engine:
     """
     engine.hide_parameters = True
     if engine.dialect.name == "postgresql" and engine.dialect.driver == "psycopg":
-        if not event.contains(engine, "connect", _configure_session):
-            event.listen(engine, "connect", _configure_session)
+        if not event.contains(engine, "checkout", _configure_session):
+            event.listen(engine, "checkout", _configure_session)
         return engine
     if engine.dialect.name != "sqlite" or engine.dialect.is_async:
         msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
@@ -119,13 +121,16 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
     _keep_a_write_ahead_log(connection)
 
 
-def _configure_session(connection: Any, _record: Any) -> None:  # noqa: ANN401 - psycopg's, SQLAlchemy's pool record
-    _set(connection, _SESSION)
+def _configure_session(connection: Any, record: Any, _proxy: Any) -> None:  # noqa: ANN401 - psycopg's, SQLAlchemy's
+    if _CONFIGURED not in record.info:  # which is forgotten with the connection
+        _set(connection, _SESSION)
+        record.info[_CONFIGURED] = True
 
 
-def _limit_idleness(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the same
-    # A process that sleeps within a transaction would keep others from taking over its run for ever.
-    _set(connection, _IDLENESS)
+def _limit_waits(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the same
+    # A process that sleeps within a transaction would keep others from taking over its run for ever,
+    # and whoever waits for a lock in a thread could not be told to stop.
+    _set(connection, _LIMITS)
 
 
 def _set(connection: Any, settings: str) -> None:  # noqa: ANN401 - psycopg's

@@ -142,6 +142,17 @@ _REPLAY_ALL = (
     )
 )
 _REPLAY = _REPLAY_ALL.where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
+_EMPTIED = select(push_outbox).where(
+    push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)),
+    push_outbox.c.state == PushState.CANCELLED.value,
+    push_outbox.c.code == NOTHING_LEFT,
+    push_outbox.c.digest_date.is_not(None),
+)
+_OPEN_AGAIN = (
+    update(push_outbox)
+    .where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
+    .values(state=PushState.QUEUED.value, attempts=0, code="")
+)
 _COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
 
 
@@ -215,7 +226,23 @@ def complete(connection: Connection, completions: Sequence[PushCompletion]) -> i
     """
     ordered = sorted(completions, key=lambda completion: completion.message_id)
     # One at a time: not every driver tells how many rows a list of statements changed.
-    return sum(connection.execute(_COMPLETE, _completion(one)).rowcount for one in ordered)
+    held = sum(connection.execute(_COMPLETE, _completion(one)).rowcount for one in ordered)
+    _open_again(connection, [one.message_id for one in ordered if one.code == NOTHING_LEFT])
+    return held
+
+
+def _open_again(connection: Connection, emptied: Sequence[str]) -> None:
+    """
+    Queue those digests again whose day got a notice since they were claimed; their rows are locked.
+    """
+    if not emptied:
+        return
+    ids = {"ids": json_list([one] for one in emptied)}
+    rows = connection.execute(_EMPTIED, ids).all()
+    digests = _digests(connection, rows)
+    wanted = [row.message_id for row in rows if digests[row.recipient_id, row.digest_date]]
+    if wanted:
+        connection.execute(_OPEN_AGAIN, {"ids": json_list([one] for one in wanted)})
 
 
 def _completion(completion: PushCompletion) -> dict[str, Any]:

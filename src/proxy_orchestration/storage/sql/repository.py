@@ -30,7 +30,7 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import BulkStatus
 from proxy_orchestration.storage.sql import activities, audit, catalogue, driving, items, log, opening
 from proxy_orchestration.storage.sql.opened import opened, transactions_of
-from proxy_orchestration.storage.sql.transactions import Transactions
+from proxy_orchestration.storage.sql.transactions import CommitAnswerLostError, Transactions
 
 _PURGED_AT_ONCE: Final = 50
 
@@ -86,8 +86,18 @@ class SqlActivityRepository:
     async def accept(self, batch: NewBatch, /) -> Acceptance:
         """
         Store the batch, or find the one it already is.
+
+        Where the answer to the commit is lost, it is looked for by its id: the
+        caller may have no key by which to submit it again without doubling it.
         """
-        return await self._transactions.write(lambda connection: opening.accept(connection, batch))
+        batch_id = batch.batch_id or await self.new_batch_id()
+        named = attrs.evolve(batch, batch_id=batch_id)
+        try:
+            return await self._transactions.write(lambda connection: opening.accept(connection, named))
+        except CommitAnswerLostError:
+            if await self.get(batch_id) is None:
+                raise
+            return Acceptance(batch_id=batch_id, created=True)
 
     async def get(self, batch_id: str, /) -> BatchRecord | None:
         """

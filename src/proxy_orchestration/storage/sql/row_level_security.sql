@@ -7,6 +7,17 @@
 create schema if not exists proxy_orchestration_auth;
 grant usage on schema proxy_orchestration_auth to public;
 
+-- Whoever runs this: the schema belongs to the owner of the tables, who serves.
+do $$
+begin
+  if to_regclass('activities') is not null then
+    execute 'alter schema proxy_orchestration_auth owner to ' || (
+      select quote_ident(pg_get_userbyid(relowner)) from pg_class where oid = to_regclass('activities')
+    );
+  end if;
+end
+$$;
+
 do $$
 declare
   wanted text;

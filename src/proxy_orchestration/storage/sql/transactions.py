@@ -32,6 +32,15 @@ _LOST: Final = "The connection was cut during a commit, so that the answer to it
 _LOOK: Final = "Check that the database's server runs, and resume: what took place is found and not repeated."
 
 
+class CommitAnswerLostError(RepositoryUnavailableError):
+    """
+    Nobody knows whether a commit took place; only a look tells.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_LOST, advice=_LOOK)
+
+
 @attrs.define(eq=False)
 class Transactions:
     """
@@ -100,7 +109,7 @@ class Transactions:
                 transaction.commit()
             except DBAPIError as error:
                 if error.connection_invalidated:  # only a look tells whether it took place
-                    raise RepositoryUnavailableError(_LOST, advice=_LOOK) from error
+                    raise CommitAnswerLostError from error
                 raise
         return result
 

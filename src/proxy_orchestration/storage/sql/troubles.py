@@ -119,6 +119,7 @@ _SQLSTATES: Final[Mapping[str, Trouble]] = {
 
 _ENDS_OF_A_TRANSACTION: Final = ("40001", "40P01")
 _SHOWING_ROWS: Final = ("22", "23")
+_TOO_LONG: Final = "54"  # a key of more bytes than an index takes
 
 
 @contextmanager
@@ -189,7 +190,7 @@ def _may_tell_secrets(error: SQLAlchemyError) -> bool:
 
 
 def _translated(error: SQLAlchemyError) -> OrchestrationError:
-    if isinstance(error, DataError):
+    if isinstance(error, DataError) or sqlstate_of(error).startswith(_TOO_LONG):
         return RecordRefusedError()
     if isinstance(error, PoolTimeoutError):
         return RepositoryUnavailableError(

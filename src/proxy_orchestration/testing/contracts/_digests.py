@@ -162,6 +162,18 @@ async def a_digest_that_had_nothing_left_is_opened_by_a_new_notice(store: Notifi
 
 
 @rule_of(digesting)
+async def a_digest_is_not_emptied_while_a_notice_comes(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
+    await store.renew([end_of("mentor-1")], at=MORNING)
+    empty = await _digest(store)
+    await store.record(chunk_of(draft_of("mentor-2", URGENT, coordinator(), pushed=False)))
+    await store.complete_pushes([ended(empty, PushState.CANCELLED, code=NOTHING_LEFT)])
+
+    await expect_counts("it waits", store, queued=1)
+    expect("and tells", expected={URGENT: 1}, actual=await _counts(store))
+
+
+@rule_of(digesting)
 async def a_digest_that_was_cancelled_otherwise_stays_so(store: NotificationRepository) -> None:
     await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
     await store.complete_pushes([ended(await _digest(store), PushState.CANCELLED, code="opted_out")])

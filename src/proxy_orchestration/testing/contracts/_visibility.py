@@ -59,6 +59,14 @@ async def who_is_suppressed_stays_so(registry: VisibilityRegistry) -> None:
 
 
 @rule_of(hiding)
+async def an_earlier_moment_restores_nobody(registry: VisibilityRegistry) -> None:
+    moments = (_AFTER, ENDS - INSTANT, _AFTER)
+    counted = [await registry.track([_lapsed()], at=moment) for moment in moments]
+
+    expect("suppressed once", expected=[1, 0, 0], actual=counted)
+
+
+@rule_of(hiding)
 async def of_tracks_at_once_one_suppresses(registry: VisibilityRegistry) -> None:
     ends = [_lapsed("mentor-1"), _lapsed("mentor-2")]
     answers = await at_once(*[lambda: registry.track(ends, at=_AFTER)] * 3)
