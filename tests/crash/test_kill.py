@@ -44,7 +44,7 @@ async def test_a_kill_at_a_write_point_loses_nothing_and_doubles_nothing(
     Resumed, each mentor has one record and one outcome, and the run one audit event.
     """
     statuses = scene.run(
-        scene.order(key, service=key, strike={"name": name, "nth": nth}, lease_ttl=1.0) for key in _SERVICES
+        scene.order(key, service=key, strike={"name": name, "nth": nth}, lease_ttl=0.6) for key in _SERVICES
     )
     assert [_KILLED] * len(_SERVICES) == statuses
 

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.postgresql(asyncio_only=True), pytest.mark.crash]
 
 COORDINATOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 WORKERS = 4
-ROUNDS = 60
+ROUNDS = 50
 BATCHES_A_ROUND = 4
 MENTORS = tuple(f"mentor-{number}" for number in range(10))
 LONGEST_ROUND = 40
