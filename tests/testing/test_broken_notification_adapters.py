@@ -132,6 +132,15 @@ class _BlindToItsOwnEnds(MemoryNotificationRepository):
         return self._ends
 
 
+class _KeepingTheLatestEnd(MemoryNotificationRepository):
+    async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
+        known = dict(self._ends)
+        cancelled = await super().renew(ends, at=at)
+        for certificate, ends_at in known.items():
+            self._ends[certificate] = max(ends_at, self._ends[certificate])
+        return cancelled
+
+
 class _HoldingNothing(MemoryNotificationRepository):
     async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
         return await super().claim_pushes(now=now, limit=limit, hold=0)
@@ -215,6 +224,7 @@ class _TakingEarlierEnds(MemoryVisibilityRegistry):
         (_AcknowledgingAgain, notice_book, "what_is_not_there_or_cleared_is_not_acknowledged"),
         (_NewestNoticeFirst, notice_book, "an_inbox_has_the_oldest_first"),
         (_CountingClearedInDigests, notice_book, "a_digest_counts_as_it_is_claimed"),
+        (_KeepingTheLatestEnd, notice_book, "a_corrected_end_is_told_though_a_later_one_was_known"),
         (_BlindToItsOwnEnds, notice_book, "a_draft_is_stale_once_its_own_chunk_tells_a_later_end"),
         (_ClosingDigestsForGood, notice_book, "a_digest_that_had_nothing_left_is_opened_by_a_new_notice"),
         (_OpeningEveryDigest, notice_book, "a_digest_that_was_cancelled_otherwise_stays_so"),

@@ -145,7 +145,11 @@ class NotificationOrchestrator:
 
     async def record_renewals(self, certificates: Iterable[PeerMentorCertificate]) -> int:
         """
-        Note renewed or revoked certificates at once, without waiting for the next run.
+        Note renewed, corrected or revoked certificates at once, without waiting for the next run.
+
+        An end that was corrected to an earlier one has to be told here: a run
+        takes the later end that it saw before for a renewal, and skips the
+        certificate as `stale`.
 
         Queued pushes for the earlier end are cancelled, its pending notices
         cleared, and mentors whom we hid for it shown again.

@@ -77,8 +77,10 @@ class NoticeBook(Protocol):
         """
         Note that these certificates have new ends, or are revoked, all or nothing.
 
-        Messages for an earlier end are cancelled as `record` does, and pending
-        notices for one are CLEARED. Returns how many messages were cancelled.
+        It is the host's own word: an end that is earlier than the known one
+        takes its place, so that a corrected certificate is told again. Messages
+        for an earlier end are cancelled as `record` does, and pending notices
+        for one are CLEARED. Returns how many messages were cancelled.
         """
         ...
 

@@ -86,7 +86,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         """
         await checkpoint()
         cancelled = self._cancel(ends)
-        self._note(ends)
+        self._ends |= _latest_of(ends)
         for end in ends:
             self._clear(end)
         return cancelled
@@ -240,16 +240,23 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         self._inboxes.setdefault(notice.recipient_id, []).append(stored)
 
     def _note(self, ends: Iterable[CertificateEnd]) -> None:
-        for end in ends:
-            if end.ends_at is not None:
-                certificate = (end.mentor_id, end.certificate_type)
-                self._ends[certificate] = max(end.ends_at, self._ends.get(certificate, end.ends_at))
+        for certificate, ends_at in _latest_of(ends).items():
+            self._ends[certificate] = max(ends_at, self._ends.get(certificate, ends_at))
 
     def _clear(self, end: CertificateEnd) -> None:
         for stored in self._notices_about.get((end.mentor_id, end.certificate_type), ()):
             needless = end.ends_at is None or stored.ends_at < end.ends_at
             if needless and stored.notice.status is NoticeStatus.PENDING:
                 stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
+
+
+def _latest_of(ends: Iterable[CertificateEnd]) -> dict[Certificate, datetime]:
+    latest: dict[Certificate, datetime] = {}
+    for end in ends:
+        if end.ends_at is not None:
+            certificate = (end.mentor_id, end.certificate_type)
+            latest[certificate] = max(end.ends_at, latest.get(certificate, end.ends_at))
+    return latest
 
 
 def _certificate(notice: CertificateExpiryNotification) -> Certificate:

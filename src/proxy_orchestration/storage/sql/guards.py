@@ -78,9 +78,9 @@ def known(connection: Connection, certificates: Iterable[Certificate]) -> dict[C
     return {(row[0], row[1]): Guard(row[2], row[3]) for row in rows}
 
 
-def note_ends(connection: Connection, ends: Ends) -> set[Certificate]:
+def note_ends(connection: Connection, ends: Ends, *, corrected: bool = False) -> set[Certificate]:
     """
-    Keep the ends that are later than those known; return which ones.
+    Keep the ends that are later than those known, or corrected ones whatever is known; return which ones.
 
     On PostgreSQL it locks the row of each, noted or not, until the
     transaction ends, so that of two calls at once one sees the other's.
@@ -90,7 +90,7 @@ def note_ends(connection: Connection, ends: Ends) -> set[Certificate]:
         for certificate in sorted(ends.latest)
     ]
     check_texts(chain.from_iterable(rows))
-    return _written(connection, _note(connection.dialect), rows)
+    return _written(connection, _note(connection.dialect, corrected=corrected), rows)
 
 
 def take(
@@ -127,15 +127,16 @@ def _written(
 
 
 @lru_cache(maxsize=8)
-def _note(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
+def _note(dialect: Dialect, *, corrected: bool) -> ReturningInsert[*tuple[Any, ...]]:
     insert = upserting(expiry_guards, dialect).from_select(
         ["mentor_id", "certificate_type", "ends_at"], select(*_COLUMNS).select_from(_ROWS).where(true())
     )
     ends_at = insert.excluded.ends_at
+    later = or_(expiry_guards.c.ends_at.is_(None), expiry_guards.c.ends_at < ends_at)
     return insert.on_conflict_do_update(
         index_elements=["mentor_id", "certificate_type"],
         set_={"ends_at": ends_at},
-        where=or_(expiry_guards.c.ends_at.is_(None), expiry_guards.c.ends_at < ends_at),
+        where=None if corrected else later,
     ).returning(expiry_guards.c.mentor_id, expiry_guards.c.certificate_type)
 
 

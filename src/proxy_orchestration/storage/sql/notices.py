@@ -127,7 +127,7 @@ def renew(connection: Connection, told: Sequence[CertificateEnd]) -> int:
     Note new ends; cancel messages and clear notices for earlier ones. Returns how many messages.
     """
     ends = guards.ends_of(told)
-    guards.note_ends(connection, ends)
+    guards.note_ends(connection, ends, corrected=True)
     over = ended(ends, ends.latest)
     if over:
         connection.execute(_CLEAR, {"ended": json_list(over)})

@@ -183,6 +183,15 @@ async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationReposito
 
 
 @rule_of(recording)
+async def a_corrected_end_is_told_though_a_later_one_was_known(store: NotificationRepository) -> None:
+    await store.record(chunk_of(ends=[end_of("mentor-1"), end_of("mentor-2")]))
+    await store.renew([end_of("mentor-1", ENDS)], at=MORNING)
+    chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"))
+
+    expect("the corrected one", expected=[_CREATED, _STALE], actual=await states_of(store, chunk))
+
+
+@rule_of(recording)
 async def a_draft_is_stale_once_its_own_chunk_tells_a_later_end(store: NotificationRepository) -> None:
     chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"), ends=[end_of("mentor-1")])
     weighed = [fate.state for fate in await store.weigh(chunk)]
