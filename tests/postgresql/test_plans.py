@@ -1,23 +1,26 @@
 """
 How much of a table PostgreSQL reads for a call, whatever its statistics say.
 
-The tables are large and their statistics are those of empty tables: that is
-when the planner takes a whole batch, or a whole table, for a few rows.
+The tables are large and their statistics are those of empty tables, or of
+tables that held a batch of two: that is when the planner takes a whole batch,
+or a whole table, for a few rows.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
+import anyio
 import pytest
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.notification.notices import PushState
@@ -49,6 +52,7 @@ from proxy_orchestration.testing.contracts._samples import (
     ended,
     lease_of,
     rerun,
+    settled_batch,
 )
 
 if TYPE_CHECKING:
@@ -57,51 +61,66 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgresql(asyncio_only=True)
 
 _MANY: Final = 100_000
-_MOST: Final = 100_000
 _OTHERS: Final = 2_000
 _ASKED: Final = 20
 _READ_AT_MOST: Final = 200
 
 _FILL: Final = (
-    (
-        "INSERT INTO batches (id, batch_id, organization_id, coordinator_id, total, submitted_at, run)"
-        " SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1 FROM generate_series(1, {others}) n;"
-        "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at, status, counts)"
-        " SELECT n, 1, '{}', now(), 1, 0, 1, now(), 'success', '{}' FROM generate_series(1, {others}) n;"
-        "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series(1, {n}) n;"
-        "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', '',"
-        " 'mentor-' || n, 'visit', '2026-03-03', 45, '', '{}', CASE WHEN n % 9 = 0 THEN 'x' END, now(),"
-        " 'day ' || n FROM generate_series(1, {n}) n;"
-        "INSERT INTO notifications SELECT 'n-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
-        " 'mentor', 'mentor-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1', NULL"
-        " FROM generate_series(1, {most}) n;"
-        "INSERT INTO notifications SELECT 'd-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
-        " 'coordinator', 'coordinator-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org',"
-        " '2026-03-03' FROM generate_series(1, {most}) n;"
-        "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor', 'sent',"
-        " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series(1, {n}) n;"
-        "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now()"
-        " FROM generate_series(1, {most}) n;"
-        "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
-        " FROM generate_series(1, {most}) n;"
-        "INSERT INTO audit_events (event_id, payload, held_until, delivered)"
-        " SELECT 'e-' || n, '{}', 0, true FROM generate_series(1, {n}) n;"
-        "SELECT setval('batches_id_seq', 100000)"
-    )
-    .replace("{others}", str(_OTHERS))
-    .replace("{n}", str(_MANY))
-    .replace("{most}", str(_MOST))
+    "INSERT INTO batches (id, batch_id, organization_id, coordinator_id, total, submitted_at, run)"
+    " SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1"
+    " FROM generate_series({first}, {others}) n;"
+    "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at, status, counts)"
+    " SELECT n, 1, '{}', now(), 1, 0, 1, timestamptz '2026-01-01 00:00Z' + n * interval '1 minute',"
+    " 'success', '{}'"
+    " FROM generate_series({first}, {others}) n;"
+    "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series({first}, {last}) n;"
+    "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', '',"
+    " 'mentor-' || n, 'visit', '2026-03-03', 45, '', '{}', CASE WHEN n % 9 = 0 THEN 'x' END, now(),"
+    " 'day ' || n FROM generate_series({first}, {last}) n;"
+    "INSERT INTO notifications SELECT 'n-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
+    " 'mentor', 'mentor-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org-1', NULL"
+    " FROM generate_series({first}, {last}) n;"
+    "INSERT INTO notifications SELECT 'd-' || n, 'mentor-' || n, 'first_aid', 'warning_30', '2026-03-03',"
+    " 'coordinator', 'coordinator-' || n, 'pending', '', '', NULL, now(), now(), NULL, NULL, '', 'org',"
+    " '2026-03-03' FROM generate_series({first}, {last}) n;"
+    "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor', 'sent',"
+    " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series({first}, {last}) n;"
+    "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now()"
+    " FROM generate_series({first}, {last}) n;"
+    "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
+    " FROM generate_series({first}, {last}) n;"
+    "INSERT INTO audit_events (event_id, payload, held_until, delivered)"
+    " SELECT 'e-' || n, '{}', 0, true FROM generate_series({first}, {last}) n;"
+    "SELECT setval('batches_id_seq', 100000 + {last})"
 )
 
 
-@pytest.fixture(scope="module")
-def engine(postgresql: Databases) -> Iterator[Engine]:
+def _filling(first: int, last: int, *, others: int) -> LiteralString:
     """
-    A host's own engine over large tables that were analysed while they were empty.
+    Return what puts these rows into the tables, and that many batches.
+    """
+    statement = _FILL.replace("{first}", f"{first}").replace("{last}", f"{last}")
+    return statement.replace("{others}", f"{others}")
+
+
+async def _settle_two(url: URL) -> None:
+    async with SqlActivityRepository.open(url) as store:
+        await settled_batch(store, ItemState.SUCCEEDED, ItemState.FAILED)
+
+
+@pytest.fixture(scope="module", params=[0, 2])
+def engine(postgresql: Databases, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """
+    A host's own engine over large tables that were analysed while they held that many rows.
     """
     url = postgresql.new()
+    held: int = request.param
+    if held:
+        postgresql.execute(url.database, _filling(1, held, others=held))
+        anyio.run(_settle_two, url)
     tables = ", ".join(table.name for table in metadata.sorted_tables)
-    postgresql.execute(url.database, f"ANALYZE {tables}", _FILL)
+    filling = _filling(held + 1, _MANY, others=_OTHERS)
+    postgresql.execute(url.database, f"ANALYZE {tables}", filling)
     engine = create_engine(url)
     yield engine
     engine.dispose()
@@ -313,3 +332,15 @@ async def test_a_list_of_batches_reads_a_page(engine: Engine, watch: _Watch) -> 
     await store.list_batches(visibility, page=1, limit=9, statuses=None)
 
     assert all("count(*)" in statement for statement, _, _ in watch.greedy)
+
+
+async def test_a_purge_looks_for_the_run_of_each_batch_by_its_key(engine: Engine, watch: _Watch) -> None:
+    """
+    It goes through the batches once, and does not compare each with every run.
+    """
+    store = SqlActivityRepository(engine)
+    purged = await store.purge(settled_before=datetime(2026, 1, 1, 0, _ASKED, tzinfo=UTC))
+
+    assert _ASKED > purged > _ASKED - 4
+    assert watch.seen > 0
+    assert watch.compared < _OTHERS

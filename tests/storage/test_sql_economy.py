@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import psycopg
 
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
-from proxy_orchestration.storage.sql.dialects import _insert_text
+from proxy_orchestration.storage.sql.inserts import _insert_text
 from proxy_orchestration.storage.sql.schema import activities, batches, runs
 from proxy_orchestration.testing.contracts._samples import (
     NOON,
@@ -149,12 +149,12 @@ async def test_a_purge_is_many_short_transactions(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("ignore", [False, True])
-def test_rows_are_given_to_postgresql_by_place(*, ignore: bool) -> None:
+def test_rows_are_given_to_postgresql_by_column(*, ignore: bool) -> None:
     """
-    They are tuples; that driver's own way would be by name.
+    One binary array for each, however many rows; its driver's own way would be a statement for each row.
     """
     dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
     statement = _insert_text(activities, dialect, ignore=ignore)
 
-    assert len(activities.columns) == statement.count("%s")
+    assert len(activities.columns) == statement.count("CAST(%b AS ")
     assert "%(" not in statement

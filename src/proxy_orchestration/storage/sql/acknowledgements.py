@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
 from proxy_orchestration.notification.results import RunRecord
-from proxy_orchestration.storage.sql.dialects import insert_or_ignore
+from proxy_orchestration.storage.sql.inserts import insert_or_ignore
 from proxy_orchestration.storage.sql.notice_rows import TIERS
 from proxy_orchestration.storage.sql.notification_schema import (
     acknowledgements,

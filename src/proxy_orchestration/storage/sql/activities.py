@@ -29,13 +29,9 @@ from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
-from proxy_orchestration.storage.sql.dialects import (
-    insert_rows_or_ignore,
-    is_any_of,
-    listed,
-    narrowed,
-    scoped,
-)
+from proxy_orchestration.storage.sql.dialects import is_any_of, listed
+from proxy_orchestration.storage.sql.inserts import insert_rows_or_ignore
+from proxy_orchestration.storage.sql.lookups import narrowed, scoped
 from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities, stored_instant
 from proxy_orchestration.storage.sql.texts import check_texts, findable, keepable
 

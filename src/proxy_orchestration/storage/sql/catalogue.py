@@ -7,9 +7,24 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
@@ -20,38 +35,15 @@ from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.sql.locks import lock_batch, lock_batches
 from proxy_orchestration.storage.sql.log import count_states, newest_outcomes
+from proxy_orchestration.storage.sql.lookups import looked_up
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import check_texts, findable
 
-_STATUS = case(
-    (runs.c.settled_at.is_not(None), runs.c.status),
-    (runs.c.fence == 0, BulkStatus.PENDING.value),
-    (runs.c.cancel_wished_at.is_not(None), BulkStatus.CANCELLING.value),
-    else_=BulkStatus.RUNNING.value,
-)
-_RECORDS = select(
-    batches,
-    runs.c.run_items,
-    runs.c.base,
-    runs.c.tail,
-    runs.c.claimed,
-    runs.c.fence,
-    runs.c.cancel_wished_at,
-    runs.c.settled_at,
-    runs.c.counts,
-    _STATUS.label("status"),
-).join(runs, and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run))
-_RECORD = _RECORDS.where(batches.c.batch_id == bindparam("wanted"))
+_IS_CURRENT_RUN = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
+_COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
 _RELABEL = (
     update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
-)
-_SETTLED_BEFORE = (
-    select(batches.c.id)
-    .join(runs, and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run))
-    .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
-    .order_by(batches.c.id)
-    .limit(bindparam("most"))
 )
 _DELETES = (
     *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
@@ -59,11 +51,63 @@ _DELETES = (
 )
 
 
+def _status(run: FromClause) -> ColumnElement[str]:
+    return case(
+        (run.c.settled_at.is_not(None), run.c.status),
+        (run.c.fence == 0, BulkStatus.PENDING.value),
+        (run.c.cancel_wished_at.is_not(None), BulkStatus.CANCELLING.value),
+        else_=BulkStatus.RUNNING.value,
+    )
+
+
+@lru_cache(maxsize=8)
+def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
+    """
+    Return a statement for batches and their current runs, and the run in it.
+    """
+    joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
+    records = select(
+        batches,
+        run.c.run_items,
+        run.c.base,
+        run.c.tail,
+        run.c.claimed,
+        run.c.fence,
+        run.c.cancel_wished_at,
+        run.c.settled_at,
+        run.c.counts,
+        _status(run).label("status"),
+    )
+    return records.select_from(joined), run
+
+
+@lru_cache(maxsize=8)
+def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    records, _ = _records(dialect)
+    return records.where(batches.c.batch_id == bindparam("wanted"))
+
+
+@lru_cache(maxsize=8)
+def _settled_before(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
+    return (
+        select(batches.c.id)
+        .select_from(joined)
+        .where(run.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
+        .order_by(batches.c.id)
+        .limit(bindparam("most"))
+    )
+
+
+def _read_record(connection: Connection, batch_id: str) -> Row[*tuple[Any, ...]] | None:
+    return connection.execute(_record(connection.dialect), {"wanted": findable(batch_id)}).one_or_none()
+
+
 def get(connection: Connection, batch_id: str) -> BatchRecord | None:
     """
     Return the batch's header and current run, or `None`.
     """
-    row = connection.execute(_RECORD, {"wanted": findable(batch_id)}).one_or_none()
+    row = _read_record(connection, batch_id)
     if row is None:
         return None
     return BatchRecord(
@@ -89,7 +133,7 @@ def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult |
     """
     Return the batch with every outcome, or `None`.
     """
-    row = connection.execute(_RECORD, {"wanted": findable(batch_id)}).one_or_none()
+    row = _read_record(connection, batch_id)
     if row is None:
         return None
     found = newest_outcomes(connection, batch=row.id, run=row.run, claimed=row.claimed)
@@ -110,8 +154,9 @@ def list_batches(
     """
     Return one page of the visible batches, newest first.
     """
-    visible = _visible(_RECORDS, visibility, statuses)
-    total = connection.execute(select(func.count()).select_from(visible.subquery())).scalar_one()
+    records, run = _records(connection.dialect)
+    visible = _visible(records, run, visibility, statuses)
+    total = connection.execute(_visible(_COUNT, runs, visibility, statuses)).scalar_one()
     rows = connection.execute(
         visible.order_by(batches.c.submitted_at.desc(), batches.c.id.desc())
         .limit(limit)
@@ -126,13 +171,13 @@ def list_batches(
 
 
 def _visible(
-    query: Select[Any], visibility: Visibility, statuses: Collection[BulkStatus] | None
+    query: Select[Any], run: FromClause, visibility: Visibility, statuses: Collection[BulkStatus] | None
 ) -> Select[Any]:
     query = query.where(batches.c.organization_id == visibility.organization_id)
     if visibility.coordinator_id is not None:
         query = query.where(batches.c.coordinator_id == visibility.coordinator_id)
     if statuses is not None:
-        query = query.where(_STATUS.in_([status.value for status in statuses]))
+        query = query.where(_status(run).in_([status.value for status in statuses]))
     return query
 
 
@@ -168,7 +213,7 @@ def remove(connection: Connection, batch_id: str) -> bool:
     Remove a settled batch; return whether it existed.
     """
     lock_batch(connection, batch_id)
-    row = connection.execute(_RECORD, {"wanted": findable(batch_id)}).one_or_none()
+    row = _read_record(connection, batch_id)
     if row is None:
         return False
     if row.settled_at is None:
@@ -187,10 +232,11 @@ def purge(
         how many, and the row after which to go on; `None` when none are left.
     """
     values = {"moment": settled_before, "after": after, "most": limit}
-    found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
+    settled = _settled_before(connection.dialect)
+    found = connection.execute(settled, values).scalars().all()
     lock_batches(connection, found)
     # Another run may have been opened between the look and the lock.
-    still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
+    still = connection.execute(settled, values).scalars().all() if found else ()
     removed = [batch for batch in found if batch in still]
     for batch in removed:
         _remove_rows(connection, batch)

@@ -5,9 +5,10 @@ What a driver does to its run: acquire, commit, settle, release.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, select, update
+from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, case, select, update
 
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
@@ -25,8 +26,9 @@ from proxy_orchestration.registration.runs import (
 )
 from proxy_orchestration.registration.states import settled_status
 from proxy_orchestration.storage.sql.audit import store_event
-from proxy_orchestration.storage.sql.dialects import one_by_one, store_now
+from proxy_orchestration.storage.sql.dialects import store_now
 from proxy_orchestration.storage.sql.log import append, count_settled_states
+from proxy_orchestration.storage.sql.lookups import looked_up, one_by_one
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
@@ -61,40 +63,10 @@ _MOVE_WATERMARK = (
     .values(claimed=runs.c.claimed + bindparam("further"))
 )
 _RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
-_WORK = (
-    select(
-        work.c.item,
-        items.c.mentor_id,
-        items.c.activity,
-        work.c.epoch,
-        work.c.in_doubt,
-        work.c.override_of,
-        work.c.position,
-    )
-    .join(items, and_(items.c.batch == work.c.batch, items.c.position == work.c.item))
-    .where(
-        work.c.batch == bindparam("b"),
-        work.c.run == bindparam("r"),
-        work.c.position > bindparam("low"),
-        work.c.position <= bindparam("high"),
-    )
-    .order_by(work.c.position)
-)
-_UNSETTLED_WORK = _WORK.where(
-    ~one_by_one(
-        outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
-    )
-).limit(bindparam("most"))
 _NO_LIMIT: Final = 2**31 - 1
 _SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
 _OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
     batches.c.id == bindparam("b")
-)
-_OVERRIDES = (
-    select(items.c.mentor_id, work.c.override_of, work.c.override_by, work.c.override_at)
-    .join(items, and_(items.c.batch == work.c.batch, items.c.position == work.c.item))
-    .where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"), work.c.override_by.is_not(None))
-    .order_by(work.c.position)
 )
 _STORE_COUNTS = (
     update(runs)
@@ -109,6 +81,55 @@ _DRIVABLE = (
     .order_by("remaining", batches.c.submitted_at, batches.c.id)
     .limit(bindparam("most"))
 )
+
+_ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
+_SETTLED_IN_RUN = one_by_one(
+    outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
+)
+
+
+@lru_cache(maxsize=8)
+def _work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
+    return (
+        select(
+            work.c.item,
+            item.c.mentor_id,
+            item.c.activity,
+            work.c.epoch,
+            work.c.in_doubt,
+            work.c.override_of,
+            work.c.position,
+        )
+        .select_from(joined)
+        .where(
+            work.c.batch == bindparam("b"),
+            work.c.run == bindparam("r"),
+            work.c.position > bindparam("low"),
+            work.c.position <= bindparam("high"),
+        )
+        .order_by(work.c.position)
+    )
+
+
+@lru_cache(maxsize=8)
+def _unsettled_work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    return _work(dialect).where(~_SETTLED_IN_RUN).limit(bindparam("most"))
+
+
+@lru_cache(maxsize=8)
+def _overrides_of_run(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
+    return (
+        select(item.c.mentor_id, work.c.override_of, work.c.override_by, work.c.override_at)
+        .select_from(joined)
+        .where(
+            work.c.batch == bindparam("b"),
+            work.c.run == bindparam("r"),
+            work.c.override_by.is_not(None),
+        )
+        .order_by(work.c.position)
+    )
 
 
 def _key(lease: Lease) -> dict[str, Any]:
@@ -131,7 +152,8 @@ def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> A
 
 def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
     begun = connection.execute(
-        _UNSETTLED_WORK, {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": _NO_LIMIT}
+        _unsettled_work(connection.dialect),
+        {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": _NO_LIMIT},
     ).all()
     mode, on_conflict = connection.execute(_MODE, {"b": run.batch}).one()
     return Lease(
@@ -199,9 +221,10 @@ def _claim(
         return ()
     key = {"b": run.batch, "r": number, "low": run.claimed - claim}
     if not cancel_wished:
-        rows = connection.execute(_WORK, {**key, "high": run.claimed}).all()
+        rows = connection.execute(_work(connection.dialect), {**key, "high": run.claimed}).all()
         return tuple(map(work_item, rows))
-    rows = connection.execute(_UNSETTLED_WORK, {**key, "high": _NO_LIMIT, "most": claim}).all()
+    asked = {**key, "high": _NO_LIMIT, "most": claim}
+    rows = connection.execute(_unsettled_work(connection.dialect), asked).all()
     if rows and rows[-1].position > run.claimed:
         further = rows[-1].position - run.claimed
         connection.execute(_MOVE_WATERMARK, {"b": run.batch, "r": number, "further": further})
@@ -248,7 +271,7 @@ def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, 
     return tuple(
         AuditedOverride(mentor_id=mentor_id, activity_id=activity_id, decided_by=by, decided_at=decided_at)
         for mentor_id, activity_id, by, decided_at in connection.execute(
-            _OVERRIDES, {"b": run.batch, "r": run.run}
+            _overrides_of_run(connection.dialect), {"b": run.batch, "r": run.run}
         )
     )
 

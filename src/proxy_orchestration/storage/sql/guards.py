@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Dialect, and_, bindparam, or_, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.notification.records import CertificateEnd, NoticeDraft
-from proxy_orchestration.storage.sql.dialects import json_instant, json_rows, json_text, upserting
+from proxy_orchestration.storage.sql.inserts import upserting
+from proxy_orchestration.storage.sql.json_tables import json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.notice_rows import json_list
 from proxy_orchestration.storage.sql.notification_schema import expiry_guards
 from proxy_orchestration.storage.sql.schema import Instant

@@ -15,7 +15,7 @@ from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.openings import StoredItem, next_key
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import narrowed, one_by_one, scoped
+from proxy_orchestration.storage.sql.lookups import narrowed, one_by_one, scoped
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable

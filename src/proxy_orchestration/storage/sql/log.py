@@ -5,10 +5,13 @@ The append-only log of outcomes: written in order, read by cursor, counted by ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
+    Dialect,
+    Select,
     and_,
     bindparam,
     case,
@@ -23,7 +26,8 @@ from sqlalchemy import (
 from proxy_orchestration.registration.batches import CANCELLED, BulkProgressUpdate, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import insert_rows, one_by_one
+from proxy_orchestration.storage.sql.inserts import insert_rows
+from proxy_orchestration.storage.sql.lookups import looked_up, one_by_one
 from proxy_orchestration.storage.sql.rows import STATES, mentor_outcome, outcome_row
 from proxy_orchestration.storage.sql.schema import Instant, batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
@@ -40,16 +44,6 @@ LOG_COLUMNS: Final = (
     outcomes.c.settled_at,
 )
 _LOG_WIDTH: Final = len(LOG_COLUMNS)
-
-_UPDATES = (
-    select(*LOG_COLUMNS, items.c.mentor_id, outcomes.c.run, runs.c.run_items, runs.c.base, batches.c.total)
-    .join_from(batches, outcomes, outcomes.c.batch == batches.c.id)
-    .join(items, and_(items.c.batch == outcomes.c.batch, items.c.position == outcomes.c.item))
-    .join(runs, and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run))
-    .where(batches.c.batch_id == bindparam("wanted"), outcomes.c.sequence > bindparam("after"))
-    .order_by(outcomes.c.sequence)
-    .limit(bindparam("most"))
-)
 
 _ITEMS = select(items.c.position, items.c.mentor_id).where(items.c.batch == bindparam("b"))
 _LOG = (
@@ -145,6 +139,20 @@ _CANCEL_UNCLAIMED = (
 )
 
 
+@lru_cache(maxsize=8)
+def _updates(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    entries = batches.join(outcomes, outcomes.c.batch == batches.c.id)
+    in_batch = and_(items.c.batch == outcomes.c.batch, items.c.position == outcomes.c.item)
+    joined, item = looked_up(entries, items, in_batch, dialect)
+    return (
+        select(*LOG_COLUMNS, item.c.mentor_id, outcomes.c.run, runs.c.run_items, runs.c.base, batches.c.total)
+        .select_from(joined.join(runs, and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run)))
+        .where(batches.c.batch_id == bindparam("wanted"), outcomes.c.sequence > bindparam("after"))
+        .order_by(outcomes.c.sequence)
+        .limit(bindparam("most"))
+    )
+
+
 def append(
     connection: Connection, settled: Sequence[ItemOutcome], *, batch: int, run: int, after: int
 ) -> None:
@@ -174,7 +182,8 @@ def read_updates(
     """
     Return the log's entries that follow `after`.
     """
-    rows = connection.execute(_UPDATES, {"wanted": findable(batch_id), "after": after, "most": limit}).all()
+    asked = {"wanted": findable(batch_id), "after": after, "most": limit}
+    rows = connection.execute(_updates(connection.dialect), asked).all()
     return [_update(batch_id, row) for row in rows]
 
 

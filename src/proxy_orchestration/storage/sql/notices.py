@@ -20,14 +20,9 @@ from proxy_orchestration.notification.records import (
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql import guards, pushes
-from proxy_orchestration.storage.sql.dialects import (
-    insert_rows_or_ignore,
-    json_date,
-    json_instant,
-    json_rows,
-    json_text,
-)
 from proxy_orchestration.storage.sql.guards import Certificate, Ends, Guard
+from proxy_orchestration.storage.sql.inserts import insert_rows_or_ignore
+from proxy_orchestration.storage.sql.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.notice_rows import (
     digest_row,
     json_list,

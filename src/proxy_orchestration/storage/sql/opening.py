@@ -33,10 +33,11 @@ from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, Verdict
 from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.dialects import insert_or_ignore, insert_rows, one_by_one
+from proxy_orchestration.storage.sql.inserts import insert_or_ignore, insert_rows
 from proxy_orchestration.storage.sql.items import next_keys
 from proxy_orchestration.storage.sql.locks import lock_batch
 from proxy_orchestration.storage.sql.log import cancel_unclaimed
+from proxy_orchestration.storage.sql.lookups import one_by_one
 from proxy_orchestration.storage.sql.rows import actor_text
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import check_texts, findable
@@ -45,24 +46,24 @@ T = TypeVar("T")
 
 _SLICE: Final = 2000
 _FIRST_RUN: Final = 1
+_WORK_COLUMNS: Final = ("batch", "run", "position", "item", "epoch", "in_doubt")
 
 _KEY_HOLDER = select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id).select_from(
     batch_keys.outerjoin(batches, batches.c.batch_id == batch_keys.c.batch_id)
 )
 _INSERT_BATCH = insert(batches).returning(batches.c.id)
-_FIRST_WORK = insert(work).from_select(
-    ["batch", "run", "position", "item", "epoch", "in_doubt"],
-    select(
-        items.c.batch,
-        literal(_FIRST_RUN),
-        func.row_number().over(order_by=items.c.position),
-        items.c.position,
-        literal(0),
-        literal(value=False),
-    ).where(
-        items.c.batch == bindparam("b"),
-        ~one_by_one(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
-    ),
+_FIRST_PLACES = select(
+    items.c.batch,
+    literal(_FIRST_RUN),
+    func.row_number().over(order_by=items.c.position),
+    items.c.position,
+    literal(0),
+    literal(value=False),
+).where(items.c.batch == bindparam("b"))
+_FIRST_WORK = insert(work).from_select(_WORK_COLUMNS, _FIRST_PLACES)
+_FIRST_WORK_BUT_JUDGED = insert(work).from_select(
+    _WORK_COLUMNS,
+    _FIRST_PLACES.where(~one_by_one(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position)),
 )
 _FIRST_OVERRIDES = (
     update(work)
@@ -144,7 +145,7 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
         if entry.mentor_id in new.verdicts
     ]
     _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged)
-    connection.execute(_FIRST_WORK, {"b": batch})
+    connection.execute(_FIRST_WORK_BUT_JUDGED if judged else _FIRST_WORK, {"b": batch})
     if overridden := _first_overrides(new, batch):
         connection.execute(_FIRST_OVERRIDES, overridden)
 

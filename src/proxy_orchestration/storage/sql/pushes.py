@@ -18,15 +18,9 @@ from sqlalchemy import Connection, Dialect, Row, and_, bindparam, func, or_, sel
 from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
 from proxy_orchestration.notification.records import NOTHING_LEFT, LeasedPush, PushCompletion
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.storage.sql.dialects import (
-    driver_text,
-    json_date,
-    json_instant,
-    json_rows,
-    json_text,
-    store_now,
-    upserting,
-)
+from proxy_orchestration.storage.sql.dialects import store_now
+from proxy_orchestration.storage.sql.inserts import driver_text, upserting
+from proxy_orchestration.storage.sql.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.notice_rows import TIERS, json_list, message_of
 from proxy_orchestration.storage.sql.notification_schema import (
     LEASED,

@@ -18,14 +18,10 @@ import attrs
 from sqlalchemy import URL, Connection, Dialect, Engine, bindparam, select, true
 
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.storage.sql.dialects import (
-    driver_text,
-    json_rows,
-    json_text,
-    upserting,
-    wait_for_turn,
-)
+from proxy_orchestration.storage.sql.dialects import wait_for_turn
 from proxy_orchestration.storage.sql.guards import Certificate, ends_of
+from proxy_orchestration.storage.sql.inserts import driver_text, upserting
+from proxy_orchestration.storage.sql.json_tables import json_rows, json_text
 from proxy_orchestration.storage.sql.notice_rows import json_list, refusals
 from proxy_orchestration.storage.sql.notification_schema import mentor_visibility
 from proxy_orchestration.storage.sql.opened import opened, transactions_of

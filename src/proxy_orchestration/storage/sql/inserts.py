@@ -1,0 +1,85 @@
+"""
+Inserting many rows at once, and rows that may be there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from typing import cast as cast_type
+
+from sqlalchemy import Connection, Dialect, Insert, Table, bindparam, cast, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.default import DefaultDialect
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """
+    Insert many rows, each a tuple in the order of the table's columns, straight through the driver.
+
+    SQLAlchemy would look at every value of every row; for the rows that are
+    written per item that is most of the cost.
+    """
+    if rows:
+        _insert(connection, table, rows, ignore=False)
+
+
+def insert_rows_or_ignore(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
+    """
+    Insert those rows that no unique constraint holds already; return how many.
+    """
+    return _insert(connection, table, rows, ignore=True)
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], *, ignore: bool) -> int:
+    """
+    Insert by the driver's executemany; on PostgreSQL, where that runs each row by itself, by column.
+    """
+    statement = _insert_text(table, connection.dialect, ignore=ignore)
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql(statement, list(rows)).rowcount
+    columns = tuple(map(list, zip(*rows, strict=True)))
+    return connection.exec_driver_sql(statement, columns).rowcount
+
+
+@lru_cache(maxsize=32)
+def _insert_text(table: Table, dialect: Dialect, *, ignore: bool = False) -> str:
+    if dialect.name == "sqlite":
+        statement = sqlite.insert(table)
+        return driver_text(statement.on_conflict_do_nothing() if ignore else statement, dialect)
+    names = table.columns.keys()
+    arrays = (cast(bindparam(column.key), postgresql.ARRAY(column.type)) for column in table.columns)
+    rows = select(func.unnest(*arrays).table_valued(*names).render_derived(name="rows"))
+    insert = postgresql.insert(table).from_select(names, rows)
+    text = driver_text(insert.on_conflict_do_nothing() if ignore else insert, dialect)
+    return text.replace("%s", "%b")  # binary arrays: text would quote and read every value
+
+
+def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
+    """
+    Insert the row unless a unique constraint already holds one; return whether it was inserted.
+    """
+    upsert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = upsert(table).values(row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return connection.execute(statement).rowcount == 1
+
+
+def upserting(table: Table, dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    """
+    Return an insert that can say what to do where a row is there already.
+    """
+    return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def driver_text(statement: Insert, dialect: Dialect) -> str:
+    """
+    Return the insert as the driver takes it with rows that are tuples.
+    """
+    # A driver that takes parameters by name is given places instead.
+    placed = (
+        dialect
+        if dialect.positional
+        else cast_type("type[DefaultDialect]", type(dialect))(paramstyle="format")
+    )
+    return str(statement.compile(dialect=placed))
