@@ -231,11 +231,14 @@ def _latency_targets(results: Results, key: str, store: str) -> Iterator[Target]
         return
     rivals = tuple(peer.key for peer in PEERS if not peer.ours and peer.key != "aiometer")
     best = _fastest(results, "50 ms", rivals)
-    yield Target(what=f"50 ms, {store}: % of the ideal", figure=100 * IDEAL / seconds, at_least=97, digits=1)
+    yield Target(what=f"50 ms, {store}: % of the ideal", figure=100 * IDEAL / seconds, at_least=97, digits=2)
     ratio = _ratio(ITEMS / seconds, best)
     if ratio is not None:
         yield Target(
-            what=f"50 ms, {store}: to the fastest that leaves the process", figure=ratio, at_least=1, digits=3
+            what=f"50 ms, {store}: to the fastest peer with processes of its own",
+            figure=ratio,
+            at_least=1,
+            digits=3,
         )
 
 

@@ -104,6 +104,46 @@ async def test_doubt_that_no_attempt_clears_ends_unknown(scene):
     assert result.outcomes[0].failure.retryable
 
 
+async def test_a_lost_reply_to_the_last_call_is_looked_up(lookup_scene):
+    """
+    No call is left, but a question is: the record is there.
+    """
+    lookup_scene.service.script = lambda _, attempt: unavailable() if attempt < 3 else lose_reply()
+
+    result = await submit(lookup_scene)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert (3, 1) == (len(lookup_scene.service.calls), len(lookup_scene.service.lookups))
+
+
+async def test_a_last_call_that_ran_out_of_time_is_looked_up(lookup_scene):
+    """
+    Cut off by the time limit, it may have been executed all the same.
+    """
+    lookup_scene.settings = BulkSettings(retry=ONCE)
+    lookup_scene.service.script = lambda *_: hang(written=True)
+
+    result = await submit(lookup_scene)
+
+    assert ItemState.SUCCEEDED is result.outcomes[0].state
+    assert (1, 1) == (len(lookup_scene.service.calls), len(lookup_scene.service.lookups))
+
+
+@pytest.mark.parametrize("trouble", [not_seen(), unavailable(), fail(RuntimeError()), hang()])
+async def test_a_last_look_up_that_sees_nothing_leaves_the_doubt(lookup_scene, trouble):
+    """
+    It is asked once, and what it does not see may be there.
+    """
+    lookup_scene.settings = BulkSettings(retry=ONCE)
+    lookup_scene.service.script = lambda *_: lose_reply()
+    lookup_scene.service.lookup_script = lambda *_: trouble
+
+    result = await submit(lookup_scene)
+
+    assert (ItemState.UNKNOWN, 1) == (result.outcomes[0].state, result.outcomes[0].attempts)
+    assert 1 == len(lookup_scene.service.lookups)
+
+
 @pytest.mark.parametrize("then", [unavailable(), fail(KeyError())])
 async def test_a_key_in_doubt_ends_neither_unavailable_nor_unexpected(scene, then):
     """

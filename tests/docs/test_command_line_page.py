@@ -65,6 +65,7 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, monkeypatch:
         ("register", ExitCode.PARTIAL_SUCCESS),
         ("resume", ExitCode.SUCCESS),
         ("list", ExitCode.SUCCESS),
+        ("status", ExitCode.PARTIAL_SUCCESS),
         ("register", ExitCode.SUCCESS),
         ("preview", ExitCode.NEEDS_REVIEW),
         ("register", ExitCode.NEEDS_REVIEW),

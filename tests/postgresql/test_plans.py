@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import anyio
+import attrs
 import pytest
 
 pytest.importorskip("sqlalchemy")
@@ -51,6 +51,7 @@ from proxy_orchestration.testing.contracts._samples import (
     claim,
     ended,
     lease_of,
+    override,
     rerun,
     settled_batch,
 )
@@ -70,8 +71,7 @@ _FILL: Final = (
     " SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1"
     " FROM generate_series({first}, {others}) n;"
     "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at, status, counts)"
-    " SELECT n, 1, '{}', now(), 1, 0, 1, timestamptz '2026-01-01 00:00Z' + n * interval '1 minute',"
-    " 'success', '{}'"
+    " SELECT n, 1, '{}', now(), 1, 0, 1, now(), 'success', '{}'"
     " FROM generate_series({first}, {others}) n;"
     "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series({first}, {last}) n;"
     "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', '',"
@@ -210,7 +210,8 @@ async def test_a_run_reads_what_it_works_on(engine: Engine, watch: _Watch) -> No
     event.listen(engine, "before_cursor_execute", watch.explain)
     await store.accept(batch_of(1, idempotency_key="k2"))
     await store.commit(lease, Commit(outcomes=tuple(map(ended, work[4_900:4_920])), ttl=LONG, claim=0))
-    await store.read_updates(batch_id, after=4_800, limit=_ASKED)
+    for after in (0, 4_800):
+        await store.read_updates(batch_id, after=after, limit=_ASKED)
     await store.get(batch_id)
     await store.find_drivable(limit=9)
     await store.claim_audit_events(limit=9, hold=OVER)
@@ -281,6 +282,27 @@ async def test_a_large_batch_is_read_whole_without_comparing_each_row_with_every
     assert watch.compared < 2_000
 
 
+async def test_the_audit_of_many_overrides_looks_for_each_mentor_by_its_place(
+    engine: Engine, watch: _Watch
+) -> None:
+    """
+    Not for every override through the batch.
+    """
+    store = SqlActivityRepository(engine)
+    watch.stop()
+    batch = batch_of(1_000)
+    overrides = {entry.mentor_id: override("in-the-way") for entry in batch.entries}
+    batch_id = (await store.accept(attrs.evolve(batch, overrides=overrides))).batch_id
+    lease = await lease_of(store, batch_id)
+    work = await claim(store, lease, 1_000)
+    await store.commit(lease, Commit(outcomes=tuple(map(ended, work)), ttl=LONG))
+    event.listen(engine, "before_cursor_execute", watch.explain)
+    audited = await store.settle(lease, settled_at=NOON, audit_hold=LONG)
+
+    assert 1_000 == len(audited.overrides)
+    assert watch.compared < 1_000
+
+
 async def test_records_and_duplicates_are_found_by_their_keys(engine: Engine, watch: _Watch) -> None:
     """
     Of many thousand, twenty.
@@ -332,15 +354,3 @@ async def test_a_list_of_batches_reads_a_page(engine: Engine, watch: _Watch) -> 
     await store.list_batches(visibility, page=1, limit=9, statuses=None)
 
     assert all("count(*)" in statement for statement, _, _ in watch.greedy)
-
-
-async def test_a_purge_looks_for_the_run_of_each_batch_by_its_key(engine: Engine, watch: _Watch) -> None:
-    """
-    It goes through the batches once, and does not compare each with every run.
-    """
-    store = SqlActivityRepository(engine)
-    purged = await store.purge(settled_before=datetime(2026, 1, 1, 0, _ASKED, tzinfo=UTC))
-
-    assert _ASKED > purged > _ASKED - 4
-    assert watch.seen > 0
-    assert watch.compared < _OTHERS

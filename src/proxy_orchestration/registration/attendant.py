@@ -32,6 +32,7 @@ from proxy_orchestration.registration.places import Places
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsLookup
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.registration.states import ItemState
 
 _Question: TypeAlias = Callable[[Attempt], Awaitable[RegistrationReceipt | None]]
 
@@ -115,13 +116,17 @@ class Attendant:
             if stop is not None:
                 return await self._conclude(attempt, stop)
             if attempt.rounds >= self.settings.retry.max_attempts:
-                return given_up(attempt, now=self.clock.now())
+                return await self._look_once_more(attempt)
             if attempt.delay:
                 await self._back_off(attempt)
-            step = await self._ask(attempt, self._next_question(attempt))
-            if isinstance(step, ItemOutcome):
+            question = self._next_question(attempt)
+            step = await self._ask(attempt, question)
+            if not isinstance(step, ItemOutcome):
+                attempt.delay = step
+            elif step.state is ItemState.UNKNOWN and question == self._call:
+                return await self._look_once_more(attempt)
+            else:
                 return step
-            attempt.delay = step
 
     def _next_question(self, attempt: Attempt) -> _Question:
         doubtful = attempt.in_doubt and not attempt.not_seen
@@ -130,6 +135,12 @@ class Attendant:
     async def _conclude(self, attempt: Attempt, stop: StopReason) -> ItemOutcome:
         if not attempt.in_doubt and attempt.calls == 0:
             return never_begun(attempt, stop, now=self.clock.now())
+        return await self._look_once_more(attempt)
+
+    async def _look_once_more(self, attempt: Attempt) -> ItemOutcome:
+        """
+        End an item that gets no further call; one in doubt is looked up for the last time.
+        """
         if attempt.in_doubt and isinstance(self.service, SupportsLookup) and not attempt.concluding:
             attempt.concluding = True
             step = await self._ask(attempt, self._look_up)

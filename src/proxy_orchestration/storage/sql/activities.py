@@ -139,7 +139,13 @@ def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     rows = [_row(record, connection.dialect) for record in sorted(records, key=_place)]
     try:
         return insert_rows_or_ignore(connection, activities, rows)
-    except (IntegrityError, DataError, ValueError, OverflowError):  # the last two are drivers' own
+    except (
+        IntegrityError,
+        DataError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # the last three are drivers' own
         raise RecordRefusedError from None  # their texts may show the row, and notes are personal data
 
 
@@ -250,7 +256,7 @@ def _row(record: ActivityRecord, dialect: Dialect) -> tuple[Any, ...]:
         registration.mentor_id,
         activity.activity_type,
         activity.activity_date.isoformat() if dialect.name == "sqlite" else activity.activity_date,
-        activity.duration_minutes,
+        int(activity.duration_minutes),  # a host may have named its numbers
         activity.notes,
         canonical_json(activity.details),
         registration.override_of,

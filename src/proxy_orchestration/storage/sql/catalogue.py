@@ -45,6 +45,13 @@ _COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
 _RELABEL = (
     update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
 )
+_SETTLED_BEFORE = (
+    select(batches.c.id)
+    .join(runs, _IS_CURRENT_RUN)
+    .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
+    .order_by(batches.c.id)
+    .limit(bindparam("most"))
+)
 _DELETES = (
     *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
     delete(batches).where(batches.c.id == bindparam("b")),
@@ -87,18 +94,6 @@ def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     return records.where(batches.c.batch_id == bindparam("wanted"))
 
 
-@lru_cache(maxsize=8)
-def _settled_before(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
-    return (
-        select(batches.c.id)
-        .select_from(joined)
-        .where(run.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
-        .order_by(batches.c.id)
-        .limit(bindparam("most"))
-    )
-
-
 def _read_record(connection: Connection, batch_id: str) -> Row[*tuple[Any, ...]] | None:
     return connection.execute(_record(connection.dialect), {"wanted": findable(batch_id)}).one_or_none()
 
@@ -136,7 +131,8 @@ def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult |
     row = _read_record(connection, batch_id)
     if row is None:
         return None
-    found = newest_outcomes(connection, batch=row.id, run=row.run, claimed=row.claimed)
+    settled = row.settled_at is not None
+    found = newest_outcomes(connection, batch=row.id, run=row.run, claimed=row.claimed, settled=settled)
     counts: dict[ItemState, int] = {}
     for outcome in found:
         counts[outcome.state] = counts.get(outcome.state, 0) + 1
@@ -232,11 +228,10 @@ def purge(
         how many, and the row after which to go on; `None` when none are left.
     """
     values = {"moment": settled_before, "after": after, "most": limit}
-    settled = _settled_before(connection.dialect)
-    found = connection.execute(settled, values).scalars().all()
+    found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
     lock_batches(connection, found)
     # Another run may have been opened between the look and the lock.
-    still = connection.execute(settled, values).scalars().all() if found else ()
+    still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
     removed = [batch for batch in found if batch in still]
     for batch in removed:
         _remove_rows(connection, batch)

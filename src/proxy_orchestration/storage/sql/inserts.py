@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from typing import cast as cast_type
 
-from sqlalchemy import Connection, Dialect, Insert, Table, bindparam, cast, func, select
+from sqlalchemy import Column, Connection, Dialect, Insert, Table, Text, bindparam, cast, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
+
+_MOST_TEXT: Final = 1_000_000
+"""Characters in one statement: libpq takes ever longer to send more, and the server ends at a gigabyte."""
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -29,7 +32,7 @@ def insert_rows_or_ignore(connection: Connection, table: Table, rows: Sequence[t
     """
     Insert those rows that no unique constraint holds already; return how many.
     """
-    return _insert(connection, table, rows, ignore=True)
+    return _insert(connection, table, rows, ignore=True) if rows else 0
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], *, ignore: bool) -> int:
@@ -40,7 +43,19 @@ def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]
     if connection.dialect.name == "sqlite":
         return connection.exec_driver_sql(statement, list(rows)).rowcount
     columns = tuple(map(list, zip(*rows, strict=True)))
+    if len(rows) > 1 and _length_of_texts(table, columns) > _MOST_TEXT:
+        halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+        return sum(_insert(connection, table, half, ignore=ignore) for half in halves)
     return connection.exec_driver_sql(statement, columns).rowcount
+
+
+def _length_of_texts(table: Table, columns: Sequence[list[Any]]) -> int:
+    texts = (values for column, values in zip(table.columns, columns, strict=True) if _is_text(column))
+    return sum(sum(map(len, filter(None, values))) for values in texts)
+
+
+def _is_text(column: Column[Any]) -> bool:
+    return isinstance(column.type, Text)
 
 
 @lru_cache(maxsize=32)

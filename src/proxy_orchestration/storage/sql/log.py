@@ -44,6 +44,7 @@ LOG_COLUMNS: Final = (
     outcomes.c.settled_at,
 )
 _LOG_WIDTH: Final = len(LOG_COLUMNS)
+_LAST: Final = 2**31 - 1
 
 _ITEMS = select(items.c.position, items.c.mentor_id).where(items.c.batch == bindparam("b"))
 _LOG = (
@@ -141,15 +142,20 @@ _CANCEL_UNCLAIMED = (
 
 @lru_cache(maxsize=8)
 def _updates(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    entries = batches.join(outcomes, outcomes.c.batch == batches.c.id)
-    in_batch = and_(items.c.batch == outcomes.c.batch, items.c.position == outcomes.c.item)
-    joined, item = looked_up(entries, items, in_batch, dialect)
+    # The log has no gaps: a page has two ends, where a limit would let the planner sort all that follows.
+    wanted = batches.c.batch_id == bindparam("wanted")
+    batch, total = (
+        select(column).where(wanted).scalar_subquery() for column in (batches.c.id, batches.c.total)
+    )
+    of_entry = and_(items.c.batch == outcomes.c.batch, items.c.position == outcomes.c.item)
+    with_item, item = looked_up(outcomes, items, of_entry, dialect)
+    of_run = and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run)
+    joined, run = looked_up(with_item, runs, of_run, dialect)
     return (
-        select(*LOG_COLUMNS, item.c.mentor_id, outcomes.c.run, runs.c.run_items, runs.c.base, batches.c.total)
-        .select_from(joined.join(runs, and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run)))
-        .where(batches.c.batch_id == bindparam("wanted"), outcomes.c.sequence > bindparam("after"))
+        select(*LOG_COLUMNS, item.c.mentor_id, outcomes.c.run, run.c.run_items, run.c.base, total)
+        .select_from(joined)
+        .where(outcomes.c.batch == batch, outcomes.c.sequence.between(bindparam("first"), bindparam("last")))
         .order_by(outcomes.c.sequence)
-        .limit(bindparam("most"))
     )
 
 
@@ -182,7 +188,8 @@ def read_updates(
     """
     Return the log's entries that follow `after`.
     """
-    asked = {"wanted": findable(batch_id), "after": after, "most": limit}
+    last = min(after + limit, _LAST)
+    asked = {"wanted": findable(batch_id), "first": after + 1, "last": last}
     rows = connection.execute(_updates(connection.dialect), asked).all()
     return [_update(batch_id, row) for row in rows]
 
@@ -201,10 +208,10 @@ def _update(batch_id: str, row: Any) -> BulkProgressUpdate:  # noqa: ANN401 - SQ
 
 
 def newest_outcomes(
-    connection: Connection, *, batch: int, run: int, claimed: int
+    connection: Connection, *, batch: int, run: int, claimed: int, settled: bool
 ) -> tuple[MentorOutcome, ...]:
     """
-    Return every item's newest outcome, or that it is open, in request order.
+    Return every item's newest outcome, or that it is open, in request order; in a settled run none is.
     """
     key = {"b": batch, "r": run}
     mentors: dict[int, str] = {row[0]: row[1] for row in connection.execute(_ITEMS, key).all()}
@@ -212,7 +219,7 @@ def newest_outcomes(
     for row in connection.execute(_LOG, key).all():
         item = row[_LOG_WIDTH]
         newest[item] = mentor_outcome(mentors[item], row[:_LOG_WIDTH])
-    for item, position in connection.execute(_OPEN, key).all():
+    for item, position in () if settled else connection.execute(_OPEN, key).all():
         state = ItemState.RUNNING if position <= claimed else ItemState.PENDING
         newest[item] = MentorOutcome(mentor_id=mentors[item], state=state)
     return tuple(newest[item] for item in sorted(mentors))
