@@ -140,8 +140,11 @@ async def test_the_outbox_reads_only_what_is_not_delivered(engine: Engine) -> No
         ("AND work.position > ?", "SEARCH work USING PRIMARY KEY (batch=? AND run=? AND position>?"),
         ("FROM work JOIN items", "SEARCH items USING PRIMARY KEY (batch=? AND position=?)"),
         ("FROM work JOIN items", "SEARCH work USING PRIMARY KEY"),
-        ("FROM batches JOIN outcomes", "SEARCH outcomes USING PRIMARY KEY (batch=? AND sequence>?)"),
-        ("FROM batches JOIN outcomes", "SEARCH runs USING PRIMARY KEY (batch=? AND run=?)"),
+        (
+            "FROM outcomes JOIN items",
+            "SEARCH outcomes USING PRIMARY KEY (batch=? AND sequence>? AND sequence<?)",
+        ),
+        ("FROM outcomes JOIN items", "SEARCH runs USING PRIMARY KEY (batch=? AND run=?)"),
         ("UPDATE runs SET tail", "SEARCH runs USING PRIMARY KEY (batch=? AND run=?)"),
         ("UPDATE work SET override_of", "SEARCH work USING PRIMARY KEY (batch=? AND run=? AND position=?)"),
         ("FROM activities", "SEARCH activities USING INDEX"),
