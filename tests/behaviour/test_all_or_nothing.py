@@ -587,6 +587,23 @@ async def test_what_is_in_doubt_at_a_cancel_is_looked_up_and_shares_its_fate(che
     assert 1 == len(checking.service.bulk_calls)
 
 
+@pytest.mark.parametrize(
+    ("seen", "state"), [(succeed(), ItemState.SUCCEEDED), (not_seen(), ItemState.UNKNOWN)]
+)
+async def test_a_lost_reply_to_the_last_call_is_looked_up_for_all(checking, seen, state):
+    """
+    No call is left, but a question about each is: all are there, or nobody knows.
+    """
+    checking.settings = BulkSettings(retry=RetryPolicy(max_attempts=2))
+    checking.service.chunk_script = lambda *_: lose_reply()
+    checking.service.lookup_script = lambda name, _: seen if name.endswith("mentor-1") else succeed()
+
+    result = await submit(checking, 3)
+
+    assert {state: 3} == dict(result.counts)
+    assert 2 == len(checking.service.bulk_calls)
+
+
 async def test_a_further_run_that_could_not_be_driven_is_not_opened(whole):
     """
     A process whose service cannot do all or nothing leaves the batch as it is.

@@ -66,7 +66,8 @@ class AtomicAttendant(BulkAttendant):
             steps = self._steps(whole, await self.caller.ask(whole, atomic=True))
             outcomes = [step for step in steps if isinstance(step, ItemOutcome)]
             if outcomes:
-                return outcomes
+                unknown = outcomes[0].state is ItemState.UNKNOWN
+                return (await self._found(whole) if unknown else None) or outcomes
             if self.stop() is None:
                 await self.caller.back_off(max(step for step in steps if isinstance(step, float)))
 
@@ -74,16 +75,23 @@ class AtomicAttendant(BulkAttendant):
         """
         Return how all of them end after a stop; what is in doubt is looked up once and not repeated.
         """
-        doubtful = any(attempt.in_doubt for attempt in whole)
-        receipts = await self.caller.look_up(whole) if doubtful else None
+        found = await self._found(whole) if any(attempt.in_doubt for attempt in whole) else None
         now = self.clock.now()
-        if receipts is not None:
-            pairs = zip(whole, receipts, strict=True)
-            return [attempt.succeeded(receipt, now=now) for attempt, receipt in pairs]
-        return [
+        return found or [
             given_up(attempt, now=now) if attempt.begun else never_begun(attempt, stop, now=now)
             for attempt in whole
         ]
+
+    async def _found(self, whole: Page) -> list[ItemOutcome] | None:
+        """
+        Return that all of them succeeded, if the service can be asked and sees every record.
+        """
+        receipts = await self.caller.look_up(whole)
+        if receipts is None:
+            return None
+        now = self.clock.now()
+        pairs = zip(whole, receipts, strict=True)
+        return [attempt.succeeded(receipt, now=now) for attempt, receipt in pairs]
 
     def _steps(self, whole: Page, answer: BulkAnswer) -> _Steps:
         """
