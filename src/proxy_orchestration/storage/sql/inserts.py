@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 from typing import cast as cast_type
 
-from sqlalchemy import Column, Connection, Dialect, Insert, Table, Text, bindparam, cast, func, select
+from sqlalchemy import Connection, Dialect, Insert, Table, Text, bindparam, cast, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -42,20 +42,23 @@ def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]
     statement = _insert_text(table, connection.dialect, ignore=ignore)
     if connection.dialect.name == "sqlite":
         return connection.exec_driver_sql(statement, list(rows)).rowcount
-    columns = tuple(map(list, zip(*rows, strict=True)))
+    columns = tuple(map(_column, zip(*rows, strict=True)))
     if len(rows) > 1 and _length_of_texts(table, columns) > _MOST_TEXT:
         halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
         return sum(_insert(connection, table, half, ignore=ignore) for half in halves)
     return connection.exec_driver_sql(statement, columns).rowcount
 
 
-def _length_of_texts(table: Table, columns: Sequence[list[Any]]) -> int:
-    texts = (values for column, values in zip(table.columns, columns, strict=True) if _is_text(column))
-    return sum(sum(map(len, filter(None, values))) for values in texts)
+def _column(values: tuple[Any, ...]) -> list[Any] | None:
+    # Shorter arrays are filled up with NULLs: for nothing but NULLs, nothing is enough.
+    return None if values[0] is None and values.count(None) == len(values) else list(values)
 
 
-def _is_text(column: Column[Any]) -> bool:
-    return isinstance(column.type, Text)
+def _length_of_texts(table: Table, columns: Sequence[list[Any] | None]) -> int:
+    texts = (
+        values for column, values in zip(table.columns, columns, strict=True) if isinstance(column.type, Text)
+    )
+    return sum(sum(map(len, filter(None, values))) for values in texts if values)
 
 
 @lru_cache(maxsize=32)

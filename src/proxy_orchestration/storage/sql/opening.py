@@ -12,7 +12,9 @@ from typing import Any, Final, TypeVar
 
 import attrs
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    Insert,
     Row,
     and_,
     bindparam,
@@ -46,24 +48,25 @@ T = TypeVar("T")
 
 _SLICE: Final = 2000
 _FIRST_RUN: Final = 1
-_WORK_COLUMNS: Final = ("batch", "run", "position", "item", "epoch", "in_doubt")
 
 _KEY_HOLDER = select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id).select_from(
     batch_keys.outerjoin(batches, batches.c.batch_id == batch_keys.c.batch_id)
 )
 _INSERT_BATCH = insert(batches).returning(batches.c.id)
-_FIRST_PLACES = select(
-    items.c.batch,
-    literal(_FIRST_RUN),
+
+
+def _first_work(place: ColumnElement[int], *conditions: ColumnElement[bool]) -> Insert:
+    columns = ("batch", "run", "position", "item", "epoch", "in_doubt")
+    values = (items.c.batch, literal(_FIRST_RUN), place, items.c.position, literal(0), literal(value=False))
+    return insert(work).from_select(
+        columns, select(*values).where(items.c.batch == bindparam("b"), *conditions)
+    )
+
+
+_FIRST_WORK = _first_work(items.c.position + 1)
+_FIRST_WORK_BUT_JUDGED = _first_work(
     func.row_number().over(order_by=items.c.position),
-    items.c.position,
-    literal(0),
-    literal(value=False),
-).where(items.c.batch == bindparam("b"))
-_FIRST_WORK = insert(work).from_select(_WORK_COLUMNS, _FIRST_PLACES)
-_FIRST_WORK_BUT_JUDGED = insert(work).from_select(
-    _WORK_COLUMNS,
-    _FIRST_PLACES.where(~one_by_one(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position)),
+    ~one_by_one(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
 )
 _FIRST_OVERRIDES = (
     update(work)
