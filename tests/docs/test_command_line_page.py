@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 COMMANDS = [
-    shlex.split(line.rpartition(".venv/bin/proxy-orchestration ")[2])
+    shlex.split(line.rpartition(".venv/bin/proxy-orchestration ")[2].replace("--pace 1", "--pace 0.05"))
     for line in README.splitlines()
     if ".venv/bin/proxy-orchestration " in line
 ]
