@@ -22,6 +22,7 @@ from proxy_orchestration import (
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
     BulkSettings,
+    BulkSubmissionResult,
     CoordinatorAccess,
     ItemState,
     ProxyActivity,
@@ -92,6 +93,18 @@ class Scene:
         """
         for _ in range(_QUIET):
             await checkpoint()
+
+    async def serve_to_the_end_of(self, batch_id: str) -> BulkSubmissionResult:
+        """
+        Serve until that batch has ended, watched by another orchestrator; return its result.
+        """
+        async with anyio.create_task_group() as crew:
+            await crew.start(lambda task_status: self.orchestrator().serve(task_status=task_status))
+            async with self.orchestrator().watch_batch(batch_id, actor=self.actor) as run:
+                async for _ in run:
+                    pass
+            crew.cancel_scope.cancel()
+        return run.result
 
     async def while_time_passes(self, work: Callable[[], Awaitable[T]]) -> T:
         """

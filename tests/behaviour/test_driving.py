@@ -409,16 +409,7 @@ async def test_serve_survives_a_store_that_fails_for_a_while(scene, caplog):
 
     scene.repository = Forgetful(sound, before=fail_at(2, gone))
 
-    async def story():
-        async with anyio.create_task_group() as crew:
-            await crew.start(lambda task_status: scene.orchestrator().serve(task_status=task_status))
-            async with scene.orchestrator().watch_batch(batch_id, actor=scene.actor) as run:
-                async for _ in run:
-                    pass
-            crew.cancel_scope.cancel()
-        return run.result
-
-    result = await scene.while_time_passes(story)
+    result = await scene.while_time_passes(lambda: scene.serve_to_the_end_of(batch_id))
 
     assert BulkStatus.SUCCESS is result.status
     assert "Free space." in caplog.text

@@ -140,13 +140,7 @@ async def test_batches_that_always_go_wrong_keep_no_other_waiting(scene, caplog)
     async def story():
         broken.update([await accept(f"broken {number}") for number in range(60)])
         sound = await accept("sound")
-        async with anyio.create_task_group() as crew:
-            await crew.start(lambda task_status: serving.serve(task_status=task_status))
-            async with serving.watch_batch(sound, actor=scene.actor) as run:
-                async for _ in run:
-                    pass
-            crew.cancel_scope.cancel()
-        return run.result
+        return await scene.serve_to_the_end_of(sound)
 
     result = await scene.while_time_passes(story)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, case, select, update
 
@@ -27,10 +27,10 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import settled_status
 from proxy_orchestration.storage.sql.audit import store_event
 from proxy_orchestration.storage.sql.dialects import store_now
-from proxy_orchestration.storage.sql.log import append, count_settled_states
-from proxy_orchestration.storage.sql.lookups import looked_up, one_by_one
+from proxy_orchestration.storage.sql.log import SETTLED_IN_RUN, append, count_settled_states
+from proxy_orchestration.storage.sql.lookups import looked_up
 from proxy_orchestration.storage.sql.rows import actor_of, work_item
-from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import LARGEST, batches, items, runs, work
 from proxy_orchestration.storage.sql.texts import findable
 from proxy_orchestration.storage.sql.troubles import refused_as
 
@@ -63,7 +63,6 @@ _MOVE_WATERMARK = (
     .values(claimed=runs.c.claimed + bindparam("further"))
 )
 _RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
-_NO_LIMIT: Final = 2**31 - 1
 _SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
 _OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
     batches.c.id == bindparam("b")
@@ -83,9 +82,6 @@ _DRIVABLE = (
 )
 
 _ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
-_SETTLED_IN_RUN = one_by_one(
-    outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
-)
 
 
 @lru_cache(maxsize=8)
@@ -114,7 +110,7 @@ def _work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
 
 @lru_cache(maxsize=8)
 def _unsettled_work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    return _work(dialect).where(~_SETTLED_IN_RUN).limit(bindparam("most"))
+    return _work(dialect).where(~SETTLED_IN_RUN).limit(bindparam("most"))
 
 
 @lru_cache(maxsize=8)
@@ -153,7 +149,7 @@ def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> A
 def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
     begun = connection.execute(
         _unsettled_work(connection.dialect),
-        {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": _NO_LIMIT},
+        {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": LARGEST},
     ).all()
     mode, on_conflict = connection.execute(_MODE, {"b": run.batch}).one()
     return Lease(
@@ -223,7 +219,7 @@ def _claim(
     if not cancel_wished:
         rows = connection.execute(_work(connection.dialect), {**key, "high": run.claimed}).all()
         return tuple(map(work_item, rows))
-    asked = {**key, "high": _NO_LIMIT, "most": claim}
+    asked = {**key, "high": LARGEST, "most": claim}
     rows = connection.execute(_unsettled_work(connection.dialect), asked).all()
     if rows and rows[-1].position > run.claimed:
         further = rows[-1].position - run.claimed

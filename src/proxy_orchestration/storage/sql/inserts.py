@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 from typing import cast as cast_type
 
-from sqlalchemy import Connection, Dialect, Insert, Table, Text, bindparam, cast, func, select
+from sqlalchemy import Connection, Dialect, Insert, Select, Table, Text, bindparam, cast, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -63,24 +63,24 @@ def _length_of_texts(table: Table, columns: Sequence[list[Any] | None]) -> int:
 
 @lru_cache(maxsize=32)
 def _insert_text(table: Table, dialect: Dialect, *, ignore: bool = False) -> str:
-    if dialect.name == "sqlite":
-        statement = sqlite.insert(table)
-        return driver_text(statement.on_conflict_do_nothing() if ignore else statement, dialect)
-    names = table.columns.keys()
-    arrays = (cast(bindparam(column.key), postgresql.ARRAY(column.type)) for column in table.columns)
-    rows = select(func.unnest(*arrays).table_valued(*names).render_derived(name="rows"))
-    insert = postgresql.insert(table).from_select(names, rows)
+    insert = upserting(table, dialect)
+    if dialect.name != "sqlite":
+        insert = insert.from_select(table.columns.keys(), _unnested(table))
     text = driver_text(insert.on_conflict_do_nothing() if ignore else insert, dialect)
-    return text.replace("%s", "%b")  # binary arrays: text would quote and read every value
+    return text.replace("%s", "%b")  # arrays go in binary: as text, every value would be quoted and read
+
+
+def _unnested(table: Table) -> Select[*tuple[Any, ...]]:
+    arrays = (cast(bindparam(column.key), postgresql.ARRAY(column.type)) for column in table.columns)
+    return select(func.unnest(*arrays).table_valued(*table.columns.keys()).render_derived(name="rows"))
 
 
 def insert_or_ignore(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
     """
     Insert the row unless a unique constraint already holds one; return whether it was inserted.
     """
-    upsert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = upsert(table).values(row).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    return connection.execute(statement).rowcount == 1
+    insert = upserting(table, connection.dialect).values(row).on_conflict_do_nothing()
+    return connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount == 1
 
 
 def upserting(table: Table, dialect: Dialect) -> sqlite.Insert | postgresql.Insert:

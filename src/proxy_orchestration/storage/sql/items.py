@@ -15,7 +15,8 @@ from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.openings import StoredItem, next_key
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.lookups import narrowed, one_by_one, scoped
+from proxy_orchestration.storage.sql.log import SETTLED_IN_RUN
+from proxy_orchestration.storage.sql.lookups import narrowed, scoped
 from proxy_orchestration.storage.sql.rows import STATES
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
@@ -45,9 +46,7 @@ _LOG = (
 _OPEN = select(work.c.item, work.c.position, work.c.in_doubt).where(
     work.c.batch == bindparam("b"),
     work.c.run == bindparam("r"),
-    ~one_by_one(
-        outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
-    ),
+    ~SETTLED_IN_RUN,
 )
 _OVERRIDES = (
     select(work.c.item, work.c.override_of, work.c.override_by, work.c.override_at)

@@ -29,7 +29,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.inserts import insert_rows
 from proxy_orchestration.storage.sql.lookups import looked_up, one_by_one
 from proxy_orchestration.storage.sql.rows import STATES, mentor_outcome, outcome_row
-from proxy_orchestration.storage.sql.schema import Instant, batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import LARGEST, Instant, batches, items, outcomes, runs, work
 from proxy_orchestration.storage.sql.texts import findable
 
 LOG_COLUMNS: Final = (
@@ -44,7 +44,6 @@ LOG_COLUMNS: Final = (
     outcomes.c.settled_at,
 )
 _LOG_WIDTH: Final = len(LOG_COLUMNS)
-_LAST: Final = 2**31 - 1
 
 _ITEMS = select(items.c.position, items.c.mentor_id).where(items.c.batch == bindparam("b"))
 _LOG = (
@@ -52,13 +51,15 @@ _LOG = (
     .where(outcomes.c.batch == bindparam("b"))
     .order_by(outcomes.c.sequence)
 )
-_OUTCOME_IN_RUN = and_(
+SETTLED_IN_RUN = one_by_one(
     outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
 )
+"""Whether a piece of work has its outcome."""
+
 _OPEN = select(work.c.item, work.c.position).where(
     work.c.batch == bindparam("b"),
     work.c.run == bindparam("r"),
-    ~one_by_one(_OUTCOME_IN_RUN),
+    ~SETTLED_IN_RUN,
 )
 
 _newer = outcomes.alias("newer")
@@ -92,7 +93,7 @@ _COUNT_OPEN = (
     .where(
         work.c.batch == bindparam("b"),
         work.c.run == bindparam("r"),
-        ~one_by_one(_OUTCOME_IN_RUN),
+        ~SETTLED_IN_RUN,
     )
     .group_by("state")
 )
@@ -102,7 +103,7 @@ _UNCLAIMED = and_(
     work.c.run == bindparam("r"),
     work.c.position > bindparam("claimed"),
     work.c.in_doubt.is_(False),
-    ~one_by_one(_OUTCOME_IN_RUN),
+    ~SETTLED_IN_RUN,
 )
 _CANCEL_UNCLAIMED = (
     insert(outcomes)
@@ -188,7 +189,7 @@ def read_updates(
     """
     Return the log's entries that follow `after`.
     """
-    last = min(after + limit, _LAST)
+    last = min(after + limit, LARGEST)
     asked = {"wanted": findable(batch_id), "first": after + 1, "last": last}
     rows = connection.execute(_updates(connection.dialect), asked).all()
     return [_update(batch_id, row) for row in rows]

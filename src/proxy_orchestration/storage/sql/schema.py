@@ -36,6 +36,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
+LARGEST: Final = 2**31 - 1
+"""What an integer column holds at the most."""
+
 metadata: MetaData = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_N_label)s",
