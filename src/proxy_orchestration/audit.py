@@ -11,6 +11,8 @@ from typing import Protocol
 
 import attrs
 
+from proxy_orchestration import _loggers
+
 
 @attrs.frozen(kw_only=True)
 class AuditedOverride:
@@ -138,7 +140,7 @@ class LoggingAuditLogger:
         logger: where to; `proxy_orchestration.audit` by default.
     """
 
-    logger: logging.Logger = attrs.field(factory=lambda: logging.getLogger("proxy_orchestration.audit"))
+    logger: logging.Logger = attrs.field(factory=lambda: logging.getLogger(_loggers.AUDIT))
 
     async def log_bulk_submission(self, event: AuditEvent, /) -> None:
         """

@@ -14,6 +14,7 @@ import anyio
 import attrs
 from anyio.abc import TaskStatus
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled, wait_at_most
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
@@ -31,7 +32,7 @@ from proxy_orchestration.notification.settings import DispatchSettings
 
 _FAITHFUL: Final = Eligibility()
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.DISPATCH)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.certificates import type_code
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
@@ -57,7 +58,7 @@ _LINK: Final = re.compile(
 )
 _LINKED: Final = frozenset({NotificationThresholdTier.URGENT_7, NotificationThresholdTier.LAPSED})
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.ENROLLMENT)
 
 
 def _secrets(value: Secrets) -> tuple[bytes, ...]:

@@ -15,6 +15,7 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
@@ -54,7 +55,7 @@ _LONGEST_NOTE: Final = 500
 
 _numbers = count()
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.NOTIFICATION)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
@@ -49,7 +50,7 @@ _REASONS = {
     DraftState.STALE: SkipReason.STALE,
 }
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.PASSES)
 
 
 @attrs.define(eq=False)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.notification.notices import Audience
@@ -32,7 +33,7 @@ EMPTY_RECIPIENT: Final[str] = "empty_recipient_id"
 The directory named somebody without an id; nobody can be told under it.
 """
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.RECIPIENTS)
 
 
 class Recipient(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.ports import VisibilityRegistry
@@ -16,7 +17,7 @@ from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.notification.results import RecordProblem
 from proxy_orchestration.notification.tiers import end_of
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.VISIBILITY)
 
 VISIBILITY_UNKNOWN: Final = "visibility_unknown"
 """The code of a chunk whose mentors may be shown or hidden wrongly until the next run."""

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import open_crew, wait_at_most
 from proxy_orchestration._extras import needs_extra
 from proxy_orchestration.clock import Clock, SystemClock
@@ -43,7 +44,7 @@ _PAUSING: Final = frozenset(
     {Action.QUOTA, Action.UNAUTHENTICATED, Action.CHANNEL_REFUSED, Action.PLATFORM_REFUSED}
 )
 
-_log = logging.getLogger("proxy_orchestration.push.fcm")
+_log = logging.getLogger(_loggers.FCM)
 
 
 @attrs.define(eq=False)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import attrs
 import httpx
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.push.fcm_credentials import FcmCredentialsError
@@ -21,7 +22,7 @@ from proxy_orchestration.push.fcm_tokens import AccessToken, AccessTokens, Token
 
 _JSON: Final = "application/json; charset=utf-8"
 
-_log = logging.getLogger("proxy_orchestration.push.fcm")
+_log = logging.getLogger(_loggers.FCM)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.push.fcm_errors import Action
@@ -17,7 +18,7 @@ from proxy_orchestration.push.fcm_settings import FcmSettings
 
 _MOST_DOUBLINGS: Final = 16
 
-_log = logging.getLogger("proxy_orchestration.push.fcm")
+_log = logging.getLogger(_loggers.FCM)
 
 
 @attrs.define(eq=False, kw_only=True)

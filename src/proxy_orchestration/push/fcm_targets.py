@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.notification.notices import PushMessage
@@ -24,7 +25,7 @@ V = TypeVar("V")
 
 _MOST_REMEMBERED: Final = 10_000
 
-_log = logging.getLogger("proxy_orchestration.push.fcm")
+_log = logging.getLogger(_loggers.FCM)
 
 _Key: TypeAlias = tuple[str, bytes, datetime | None]
 

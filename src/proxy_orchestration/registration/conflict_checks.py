@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled, wait_at_most
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
@@ -21,7 +22,7 @@ from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsConflictCheck
 from proxy_orchestration.registration.requests import RegistrationEntry
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.CONFLICT_CHECKS)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -16,6 +16,7 @@ from typing import TypeVar
 import anyio
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import Hints, Listener, WorkPool, complete, open_crew
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
@@ -31,7 +32,7 @@ _CLOSE_ENOUGH = 1e-6
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.DRIVER)
 
 
 @attrs.define(eq=False, kw_only=True)

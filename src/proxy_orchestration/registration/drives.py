@@ -11,6 +11,7 @@ from functools import partial
 import anyio
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import (
     Hints,
     comes_from_callee,
@@ -26,7 +27,7 @@ from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistratio
 from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.settings import BulkSettings
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.DRIVES)
 
 
 @attrs.define(eq=False, kw_only=True)

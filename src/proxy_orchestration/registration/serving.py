@@ -11,6 +11,7 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup, TaskStatus
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.drives import Drives
@@ -26,7 +27,7 @@ _MOST_DOUBLINGS = 20
 _RENEWED = 0.1
 """Seconds by which a lease must end later than it did to count as renewed."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.SERVING)
 
 
 @attrs.define(eq=False, kw_only=True)

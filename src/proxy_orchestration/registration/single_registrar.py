@@ -8,6 +8,7 @@ import logging
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled, wait_at_most
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
@@ -29,7 +30,7 @@ from proxy_orchestration.registration.single import (
     single_registration_id,
 )
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(_loggers.SINGLE_REGISTRAR)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -1,0 +1,21 @@
+"""
+The names of the library's loggers. Hosts filter by them: they stay, wherever the code moves.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AUDIT: Final = "proxy_orchestration.audit"
+DISPATCH: Final = "proxy_orchestration.notification.dispatch"
+ENROLLMENT: Final = "proxy_orchestration.notification.enrollment"
+NOTIFICATION: Final = "proxy_orchestration.notification.orchestrator"
+PASSES: Final = "proxy_orchestration.notification.passes"
+RECIPIENTS: Final = "proxy_orchestration.notification.recipients"
+VISIBILITY: Final = "proxy_orchestration.notification.visibility"
+FCM: Final = "proxy_orchestration.push.fcm"
+CONFLICT_CHECKS: Final = "proxy_orchestration.registration.conflict_checks"
+DRIVER: Final = "proxy_orchestration.registration.driver"
+DRIVES: Final = "proxy_orchestration.registration.drives"
+SERVING: Final = "proxy_orchestration.registration.serving"
+SINGLE_REGISTRAR: Final = "proxy_orchestration.registration.single_registrar"
