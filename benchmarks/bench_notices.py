@@ -27,7 +27,7 @@ from proxy_orchestration import (
     RecordOutcome,
     RecordState,
 )
-from proxy_orchestration.notification.readings import TierReader
+from proxy_orchestration.notification.tiers import TierReader
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 

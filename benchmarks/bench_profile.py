@@ -21,7 +21,7 @@ from _harness import Story, Table, tell
 from _scene import COORDINATOR, new_database, orchestrator_over, request_for, warm_store
 from sqlalchemy import Connection, Engine, event
 
-from proxy_orchestration.storage.sql.transactions import Transactions
+from proxy_orchestration.storage.sql.database.transactions import Transactions
 
 T = TypeVar("T")
 

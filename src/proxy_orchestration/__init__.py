@@ -2,6 +2,7 @@
 Register and notify on behalf of others, in bulk: durable, resumable, never twice.
 """
 
+from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess, Role, Visibility
 from proxy_orchestration.audit import (
     AuditedOverride,
@@ -39,7 +40,7 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.notification.certificates import Expiry, PeerMentorCertificate
 from proxy_orchestration.notification.digests import DigestTexts
-from proxy_orchestration.notification.dispatch import PushDispatcher
+from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.drafting import UnreadableRecordError
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.languages import Language, TextTemplate
@@ -140,22 +141,21 @@ from proxy_orchestration.registration.ports import (
     SupportsConflictCheck,
     SupportsLookup,
 )
+from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
     SubmissionMode,
 )
-from proxy_orchestration.registration.retries import RetryPolicy
-from proxy_orchestration.registration.service import RegistrationRules, StandardRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
-from proxy_orchestration.registration.single import (
+from proxy_orchestration.registration.standard.service import RegistrationRules, StandardRegistrationService
+from proxy_orchestration.registration.standard.single import (
     ActivityRegistered,
     DuplicateWarning,
     ProxyActivityResult,
     RegistrationRefused,
 )
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.registration.watching import BatchRun
 
 __all__ = [
     "AccessPolicy",

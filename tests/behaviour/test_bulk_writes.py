@@ -21,8 +21,8 @@ from proxy_orchestration import (
     RetryPolicy,
 )
 from proxy_orchestration._concurrency import Hints
-from proxy_orchestration.registration.attempts import StopReason
-from proxy_orchestration.registration.driver import RunDriver
+from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.testing import (
     BulkLookupRegistrationService,
     BulkRegistrationService,

@@ -22,7 +22,7 @@ from proxy_orchestration import (
     Role,
     StandardRegistrationService,
 )
-from proxy_orchestration.registration.single import DuplicateWarning
+from proxy_orchestration.registration.standard.single import DuplicateWarning
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from proxy_orchestration import BulkSettings, BulkStatus, RepositoryUnavailableError
-from proxy_orchestration.registration.serving import PutOff
+from proxy_orchestration.registration.execution.recovery import PutOff
 from proxy_orchestration.testing import ScriptedRegistrationService, succeed
 
 LARGE, SMALL = 10_000, 10

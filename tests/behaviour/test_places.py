@@ -5,7 +5,7 @@ Places under two limits: both or none.
 import anyio
 import pytest
 
-from proxy_orchestration.registration.places import PlacesOfBoth
+from proxy_orchestration.registration.execution.limits import PlacesOfBoth
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from proxy_orchestration import (
     RepositoryUnavailableError,
 )
 from proxy_orchestration.registration.activities import ProxyRegistration
-from proxy_orchestration.registration.service import StandardRegistrationService
-from proxy_orchestration.registration.single import DuplicateWarning
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.single import DuplicateWarning
 from proxy_orchestration.testing import FaultyActivityRepository, fail, hang
 
 

@@ -20,8 +20,8 @@ from proxy_orchestration import (
 )
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
-from proxy_orchestration.registration.rules import RegistrationRules
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.checks import RegistrationRules
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlNotificationRepository, create_schema
 from proxy_orchestration.testing import FakeClock
 

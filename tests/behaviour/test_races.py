@@ -22,8 +22,8 @@ from proxy_orchestration import (
 )
 from proxy_orchestration._concurrency import Hints, open_crew
 from proxy_orchestration.registration.activities import registration_id_of
-from proxy_orchestration.registration.attempts import StopReason
-from proxy_orchestration.registration.driver import RunDriver
+from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, hang, slow, stubborn, succeed, unavailable

@@ -21,7 +21,7 @@ from proxy_orchestration import (
 )
 from proxy_orchestration.access import Action
 from proxy_orchestration.audit import RegistrationAuditEvent
-from proxy_orchestration.registration.single import (
+from proxy_orchestration.registration.standard.single import (
     ActivityRegistered,
     DuplicateWarning,
     RegistrationRefused,

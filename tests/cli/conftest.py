@@ -16,7 +16,7 @@ import pytest
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
-from proxy_orchestration.registration.openings import NewBatch, Verdict
+from proxy_orchestration.registration.ledger import NewBatch, Verdict
 from proxy_orchestration.registration.reasons import DUPLICATE
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, fingerprint_of
 from proxy_orchestration.registration.runs import Commit, ItemOutcome, WorkItem

@@ -29,7 +29,7 @@ from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, MentorOutcome
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 

@@ -13,7 +13,7 @@ from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
     BulkLookupRegistrationService,

@@ -16,7 +16,7 @@ from proxy_orchestration import (
     RegistrationReceipt,
 )
 from proxy_orchestration.registration.conflicts import ConflictDecision
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 
 pytestmark = pytest.mark.crash
 

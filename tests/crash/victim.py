@@ -40,7 +40,7 @@ from proxy_orchestration import (
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictPolicy
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint
 

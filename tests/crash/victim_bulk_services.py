@@ -21,7 +21,7 @@ from victim_services import (
 from proxy_orchestration import ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.activities import RegistrationFailure
 from proxy_orchestration.registration.ports import ProxyRegistrationService
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 
 OF_TOMORROW: Final = "mentor-of-tomorrow"
 """The mentor whose activity lies in the future, so that every service refuses it."""

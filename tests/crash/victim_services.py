@@ -19,7 +19,7 @@ import attrs
 from proxy_orchestration import AuditEvent, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 
 
 class DriverError(Exception):

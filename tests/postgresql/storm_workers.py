@@ -27,7 +27,7 @@ from proxy_orchestration import (
     RepositoryUnavailableError,
     RetryPolicy,
 )
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
 SETTINGS: Final = BulkSettings(

@@ -21,8 +21,10 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 from proxy_orchestration.errors import BatchStateError, RecordRefusedError, StaleRunError
 from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry, opening, visibility
-from proxy_orchestration.storage.sql import activities as activity_rows
+from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry
+from proxy_orchestration.storage.sql.notification import visibility
+from proxy_orchestration.storage.sql.registration import activities as activity_rows
+from proxy_orchestration.storage.sql.registration import opening
 from proxy_orchestration.testing.contracts._notice_samples import ENDS
 from proxy_orchestration.testing.contracts._samples import (
     NOON,

@@ -16,7 +16,7 @@ pytest.importorskip("psycopg")
 from client_worlds import World, become, claims, rows
 
 from proxy_orchestration.storage.sql import metadata, row_level_security
-from proxy_orchestration.storage.sql.versions import VERSION_TABLE
+from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 
 pytestmark = pytest.mark.postgresql
 

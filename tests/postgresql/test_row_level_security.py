@@ -20,7 +20,7 @@ from proxy_orchestration.storage.sql import (
     metadata,
     row_level_security,
 )
-from proxy_orchestration.storage.sql.versions import VERSION_TABLE
+from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 
 pytestmark = pytest.mark.postgresql
 

@@ -21,7 +21,7 @@ from proxy_orchestration.storage.sql import (
     metadata,
     row_level_security,
 )
-from proxy_orchestration.storage.sql.versions import VERSION_TABLE
+from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts import Check, activity_records, batch_catalogue, push_outbox
 
 pytestmark = pytest.mark.postgresql

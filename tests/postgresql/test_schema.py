@@ -23,8 +23,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Engine, create_engine, inspect
 
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
-from proxy_orchestration.storage.sql.migrating import MIGRATIONS
-from proxy_orchestration.storage.sql.versions import _REVISION, REVISIONS, VERSION_TABLE
+from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
+from proxy_orchestration.storage.sql.database.versions import _REVISION, REVISIONS, VERSION_TABLE
 from proxy_orchestration.testing.contracts._samples import activity_record
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _RACERS: Final = 3
 _RACE: Final = """
 import sys
 from proxy_orchestration.storage.sql import create_schema
-from proxy_orchestration.storage.sql.engines import open_engine
+from proxy_orchestration.storage.sql.database.engines import open_engine
 
 sys.stdin.readline()
 engine = open_engine(sys.argv[1])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration import BulkStatus, ItemState
-from proxy_orchestration.registration.openings import next_key
+from proxy_orchestration.registration.ledger import next_key
 from proxy_orchestration.registration.states import (
     OPEN_STATES,
     OUTCOME_STATES,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_orchestration.notification.readings import TierReader
 from proxy_orchestration.notification.tiers import (
     ExpiryPolicy,
     NotificationThresholdTier,
+    TierReader,
     WindowPolicy,
     classify,
     days_left,

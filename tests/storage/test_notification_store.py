@@ -32,8 +32,8 @@ from proxy_orchestration.storage.sql import (
     SqlVisibilityRegistry,
     create_schema,
 )
-from proxy_orchestration.storage.sql.migrating import MIGRATIONS
-from proxy_orchestration.storage.sql.versions import VERSION_TABLE
+from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
+from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts._notice_samples import (
     MORNING,
     acknowledgement,

@@ -22,8 +22,8 @@ from sqlalchemy import Engine, create_engine, inspect
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyRegistration
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
-from proxy_orchestration.storage.sql.migrating import MIGRATIONS
-from proxy_orchestration.storage.sql.versions import VERSION_TABLE
+from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
+from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts._samples import ACTIVITY, COORDINATOR, NOON, accepted, batch_of
 
 _BETWEEN_PARTS = re.compile(r",(?![^()]*\))|(?<=[a-z]) \(|\)(?= WITHOUT|$)")  # not the commas in brackets

@@ -23,7 +23,7 @@ from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.storage.sql.versions import REVISIONS
+from proxy_orchestration.storage.sql.database.versions import REVISIONS
 from proxy_orchestration.testing.contracts._samples import (
     LONG,
     accepted,

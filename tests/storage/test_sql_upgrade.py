@@ -25,12 +25,12 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import encode_activity
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
-from proxy_orchestration.registration.rules import same_mentor_type_and_day
 from proxy_orchestration.registration.runs import Lease
+from proxy_orchestration.registration.standard.checks import same_mentor_type_and_day
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
-from proxy_orchestration.storage.sql.migrating import MIGRATIONS
-from proxy_orchestration.storage.sql.versions import REVISIONS, VERSION_TABLE
+from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
+from proxy_orchestration.storage.sql.database.versions import REVISIONS, VERSION_TABLE
 from proxy_orchestration.testing.contracts._samples import (
     ACTIVITY,
     LONG,

@@ -18,7 +18,7 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import StaleRunError
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.registration.batches import BulkProgressUpdate
-from proxy_orchestration.registration.openings import Acceptance, NewBatch, NewRun, StoredItem
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import Acquisition, CancelMark, Commit, Committed, Lease, LeaseHeld
 from proxy_orchestration.registration.states import ItemState

@@ -20,8 +20,8 @@ from proxy_orchestration.registration.activities import (
 )
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService
-from proxy_orchestration.registration.rules import DuplicateRule
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.checks import DuplicateRule
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import ScriptedRegistrationService
 from proxy_orchestration.testing.contracts import Check, Opener, bulk_registration, conflict_check

@@ -7,7 +7,7 @@ import pytest
 from proxy_orchestration.access import Actor, Role, Visibility
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.activities import ProxyActivity
-from proxy_orchestration.registration.openings import NewBatch
+from proxy_orchestration.registration.ledger import NewBatch
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint, fail_at

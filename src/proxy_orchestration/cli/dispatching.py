@@ -20,7 +20,7 @@ from proxy_orchestration.cli.notice_session import NoticeSession
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.progress import show_progress
 from proxy_orchestration.cli.session import ending_on_errors
-from proxy_orchestration.notification.dispatch import PushDispatcher
+from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import PushSender
 from proxy_orchestration.notification.results import DispatchResult

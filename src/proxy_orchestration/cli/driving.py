@@ -19,11 +19,11 @@ from proxy_orchestration.cli.rendering import conclude, show_outcomes, show_resu
 from proxy_orchestration.cli.repeats import submitted_otherwise
 from proxy_orchestration.cli.session import Session
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictPolicy
-from proxy_orchestration.registration.openings import BatchRecord
+from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.runs import DrivableRun
-from proxy_orchestration.registration.watching import BatchRun
 
 _MOST_RESUMED: Final = 1000
 _PAGE: Final = 500

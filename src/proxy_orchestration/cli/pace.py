@@ -15,7 +15,7 @@ from proxy_orchestration.registration.activities import (
     RegistrationReceipt,
 )
 from proxy_orchestration.registration.conflicts import Conflict
-from proxy_orchestration.registration.service import StandardRegistrationService
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 
 
 @attrs.define(eq=False, kw_only=True)

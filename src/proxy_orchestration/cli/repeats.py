@@ -11,9 +11,9 @@ from proxy_orchestration.registration.activities import (
     idempotency_key_of,
     registration_id_of,
 )
-from proxy_orchestration.registration.openings import BatchRecord
+from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
-from proxy_orchestration.registration.rules import same_mentor_type_and_day
+from proxy_orchestration.registration.standard.checks import same_mentor_type_and_day
 
 
 async def submitted_otherwise(

@@ -27,8 +27,8 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
-from proxy_orchestration.registration.service import StandardRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.sql import SqlActivityRepository
 

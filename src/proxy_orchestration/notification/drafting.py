@@ -26,13 +26,14 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     notification_id_of,
 )
-from proxy_orchestration.notification.readings import TierReader, TierReading
 from proxy_orchestration.notification.recipients import Recipient
 from proxy_orchestration.notification.records import CertificateEnd, NoticeDraft
 from proxy_orchestration.notification.results import RecordProblem
 from proxy_orchestration.notification.tiers import (
     ExpiryPolicy,
     NotificationThresholdTier,
+    TierReader,
+    TierReading,
     WindowPolicy,
     first_lapsed_day,
     last_valid_day,

@@ -25,19 +25,17 @@ from proxy_orchestration.errors import (
     OrchestrationError,
     RepositoryUnavailableError,
 )
+from proxy_orchestration.notification.certificate_run import Certificates, Pass
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
-from proxy_orchestration.notification.chunks import Certificates
 from proxy_orchestration.notification.drafting import Drafter, read_certificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import MessageCatalogue, Messages
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
-from proxy_orchestration.notification.passes import Pass
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
     RecipientDirectory,
     VisibilityRegistry,
 )
-from proxy_orchestration.notification.readings import TierReader
 from proxy_orchestration.notification.recipients import directory_unavailable, who_answers_for
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
 from proxy_orchestration.notification.results import (
@@ -47,7 +45,7 @@ from proxy_orchestration.notification.results import (
     RunRecord,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.tiers import ExpiryPolicy, check_aware
+from proxy_orchestration.notification.tiers import ExpiryPolicy, TierReader, check_aware
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")

@@ -17,22 +17,21 @@ from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorA
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
-from proxy_orchestration.registration.admission import Admission
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
-from proxy_orchestration.registration.cancelling import report_on
-from proxy_orchestration.registration.conflict_checks import ConflictChecks
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
-from proxy_orchestration.registration.drives import Drives
-from proxy_orchestration.registration.gate import Gate
+from proxy_orchestration.registration.execution.coordinator import Drives
+from proxy_orchestration.registration.execution.recovery import Resumption, Server
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
-from proxy_orchestration.registration.reading import Reader
-from proxy_orchestration.registration.reopening import Reopening
+from proxy_orchestration.registration.progress import BatchRun
+from proxy_orchestration.registration.queries import Reader, report_on
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
-from proxy_orchestration.registration.serving import Resumption, Server
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.states import BulkStatus
-from proxy_orchestration.registration.watching import BatchRun
+from proxy_orchestration.registration.submission.authorization import Gate
+from proxy_orchestration.registration.submission.conflict_check import ConflictChecks
+from proxy_orchestration.registration.submission.retry import Reopening
+from proxy_orchestration.registration.submission.submit import Admission
 
 
 @attrs.define(eq=False, kw_only=True)

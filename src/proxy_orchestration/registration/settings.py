@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import attrs
 
+from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._validators import is_not_negative, is_positive, is_positive_count
-from proxy_orchestration.registration.retries import RetryPolicy
 
 
 @attrs.frozen(kw_only=True)

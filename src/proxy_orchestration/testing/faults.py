@@ -14,7 +14,7 @@ from proxy_orchestration.access import Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
-from proxy_orchestration.registration.openings import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
+from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.runs import (
     Acquisition,

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
-from proxy_orchestration.notification.dispatch import PushDispatcher
+from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.records import MentorRecipients
 from proxy_orchestration.notification.settings import DispatchSettings, NotificationSettings

@@ -7,7 +7,7 @@ import pytest
 
 from proxy_orchestration import Actor, RecordRefusedError, RepositoryUnavailableError, Role
 from proxy_orchestration._concurrency import open_crew
-from proxy_orchestration.notification.dispatch import PushDispatcher
+from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import NoticeText
 from proxy_orchestration.notification.notices import PushOutcome, PushVerdict

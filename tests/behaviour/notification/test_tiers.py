@@ -4,10 +4,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from proxy_orchestration.notification.readings import _MOST_KEPT, TierReader
 from proxy_orchestration.notification.tiers import (
+    _MOST_KEPT,
     ExpiryPolicy,
     NotificationThresholdTier,
+    TierReader,
     WindowPolicy,
     classify,
     day_of,

@@ -8,9 +8,9 @@ otherwise, any number of tasks and processes may call it at once.
 
 from typing import Protocol
 
-from proxy_orchestration.registration.ports._ledger import AuditOutbox, BatchCatalogue, BatchLedger, RunLedger
-from proxy_orchestration.registration.ports._records import ActivityRecords
-from proxy_orchestration.registration.ports._services import (
+from proxy_orchestration.registration.ports.ledger import AuditOutbox, BatchCatalogue, BatchLedger, RunLedger
+from proxy_orchestration.registration.ports.records import ActivityRecords
+from proxy_orchestration.registration.ports.services import (
     ProxyRegistrationService,
     SupportsBulk,
     SupportsConflictCheck,

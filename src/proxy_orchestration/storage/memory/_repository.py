@@ -24,7 +24,7 @@ from proxy_orchestration.registration.batches import (
     BulkProgressUpdate,
     BulkSubmissionResult,
 )
-from proxy_orchestration.registration.openings import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
+from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,
     CancelMark,

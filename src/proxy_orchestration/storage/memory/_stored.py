@@ -15,7 +15,7 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMentorError
 from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
-from proxy_orchestration.registration.openings import NewBatch, NewRun, Verdict, next_key
+from proxy_orchestration.registration.ledger import NewBatch, NewRun, Verdict, next_key
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import CancelMark, ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState

@@ -16,7 +16,7 @@ from proxy_orchestration.registration.batches import (
     BulkSubmissionResult,
     MentorOutcome,
 )
-from proxy_orchestration.registration.openings import BatchRecord, StoredItem
+from proxy_orchestration.registration.ledger import BatchRecord, StoredItem
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 from proxy_orchestration.storage.memory._stored import StoredBatch
 

@@ -5,12 +5,12 @@ The durable store: SQLite or PostgreSQL through SQLAlchemy Core. Needs the extra
 from proxy_orchestration._extras import needs_extra
 
 with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.storage.sql"):
-    from proxy_orchestration.storage.sql.migrating import create_schema
-    from proxy_orchestration.storage.sql.notification_repository import SqlNotificationRepository
-    from proxy_orchestration.storage.sql.repository import SqlActivityRepository
+    from proxy_orchestration.storage.sql.database.migrate import create_schema
+    from proxy_orchestration.storage.sql.notification.repository import SqlNotificationRepository
+    from proxy_orchestration.storage.sql.notification.visibility import SqlVisibilityRegistry
+    from proxy_orchestration.storage.sql.registration.repository import SqlActivityRepository
     from proxy_orchestration.storage.sql.schema import metadata
     from proxy_orchestration.storage.sql.security import row_level_security
-    from proxy_orchestration.storage.sql.visibility import SqlVisibilityRegistry
 
 __all__ = [
     "SqlActivityRepository",

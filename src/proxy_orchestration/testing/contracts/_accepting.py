@@ -9,7 +9,7 @@ import attrs
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import IdempotencyKeyReusedError
 from proxy_orchestration.registration.activities import ProxyActivity
-from proxy_orchestration.registration.openings import BatchRecord
+from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import BulkStatus, ItemState

@@ -7,7 +7,7 @@ from __future__ import annotations
 from proxy_orchestration.audit import AuditedOverride
 from proxy_orchestration.registration.batches import MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
-from proxy_orchestration.registration.openings import Verdict
+from proxy_orchestration.registration.ledger import Verdict
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import attrs
 
-from proxy_orchestration.registration.openings import StoredItem
+from proxy_orchestration.registration.ledger import StoredItem
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import OUTCOME_STATES, ItemState

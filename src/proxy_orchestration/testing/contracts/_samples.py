@@ -19,7 +19,7 @@ from proxy_orchestration.registration.activities import (
 )
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult, Failure
 from proxy_orchestration.registration.conflicts import Override
-from proxy_orchestration.registration.openings import BatchRecord, NewBatch, NewRun, StoredItem, Verdict
+from proxy_orchestration.registration.ledger import BatchRecord, NewBatch, NewRun, StoredItem, Verdict
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,

@@ -1,0 +1,3 @@
+"""
+While a run is driven: one driver, its workers, and the calls of the service.
+"""

@@ -1,0 +1,198 @@
+"""
+Gets runs driven to their end: here, or by whoever holds the lease.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+import attrs
+
+from proxy_orchestration import _loggers
+from proxy_orchestration._concurrency import (
+    Hints,
+    comes_from_callee,
+    complete,
+    is_being_cancelled,
+    wait_at_most,
+)
+from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.registration.execution.run_driver import RunDriver
+from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
+from proxy_orchestration.registration.settings import BulkSettings
+
+_log = logging.getLogger(_loggers.DRIVES)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Drives:
+    """
+    All driving of one orchestrator; holds no state of any batch.
+
+    Attributes:
+        progress: wakes watchers of a batch in this process.
+        wishes: wakes the driver of a batch in this process when cancel is wished.
+        work: wakes `serve` when something was accepted in this process.
+    """
+
+    service: ProxyRegistrationService
+    ledger: BatchLedger
+    audit_logger: ProxyAuditLogger
+    clock: Clock
+    settings: BulkSettings
+    progress: Hints[LogPage] = attrs.field(factory=Hints, init=False)
+    wishes: Hints[None] = attrs.field(factory=Hints, init=False)
+    work: Hints[None] = attrs.field(factory=Hints, init=False)
+    _limiter: anyio.CapacityLimiter = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(self.settings.max_calls_in_flight)
+
+    async def acquire(self, batch_id: str, run: int) -> Acquisition:
+        """
+        Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
+        """
+        taken: list[Acquisition] = []
+
+        async def take() -> None:
+            taken.append(await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl))
+
+        try:
+            await self._complete(take)
+        except BaseException:
+            for acquisition in taken:
+                if isinstance(acquisition, Lease):
+                    await self._complete(partial(self.ledger.release, acquisition))
+            raise
+        return taken[0]
+
+    async def _complete(self, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await complete(write, clock=self.clock, seconds=self.settings.lease_ttl)
+        except TimeoutError as error:
+            reason = "The store did not answer in time."
+            raise RepositoryUnavailableError(reason, advice="Check the store, and try again.") from error
+
+    async def drive(self, lease: Lease) -> None:
+        """
+        Drive a run to its end and tell the audit logger.
+
+        Raises:
+            LeaseLostError: another driver took over.
+        """
+        driver = RunDriver(
+            lease=lease,
+            service=self.service,
+            ledger=self.ledger,
+            clock=self.clock,
+            settings=self.settings,
+            limiter=self._limiter,
+            progress=self.progress,
+            wishes=self.wishes,
+        )
+        event = await driver.drive()
+        await self.deliver(event)
+
+    async def drive_while_leased(self, lease: Lease) -> bool:
+        """
+        Drive a run to its end, or until another driver took it over; return whether it was the end.
+        """
+        try:
+            await self.drive(lease)
+        except LeaseLostError:
+            _log.warning(
+                "another driver took over run %d of batch %s",
+                lease.run,
+                lease.batch_id,
+                extra={"batch_id": lease.batch_id, "run": lease.run},
+            )
+            return False
+        return True
+
+    async def see_through(self, batch_id: str, run: int) -> None:
+        """
+        Return when the run is settled, driving it whenever nobody else does.
+        """
+        with self.progress.listen(batch_id) as listener:
+            while True:
+                match await self.acquire(batch_id, run):
+                    case Lease() as lease:
+                        if await self.drive_while_leased(lease):
+                            return
+                    case LeaseHeld(remaining=remaining):
+                        await listener.wait(self.clock, min(remaining, self.settings.poll_interval))
+                    case _:
+                        return
+
+    async def deliver(self, event: AuditEvent) -> bool:
+        """
+        Tell the audit logger, for `audit_timeout` at most; return whether it took the event.
+        """
+        taken = False
+
+        async def tell() -> None:
+            nonlocal taken
+            try:
+                await self.audit_logger.log_bulk_submission(event)
+            except BaseException as error:
+                if not comes_from_callee(error) or is_being_cancelled():
+                    raise
+                _log_untaken(event, type(error).__name__, error)
+            else:
+                taken = True
+                await self._note_taken(event)
+
+        if not await wait_at_most(self.clock, self.settings.audit_timeout, tell):
+            _log_untaken(event, "no answer in time", TimeoutError())
+        return taken
+
+    async def _note_taken(self, event: AuditEvent) -> None:
+        try:
+            await self._complete(partial(self.ledger.mark_audited, event.event_id))
+        except RepositoryUnavailableError as error:
+            _log_untaken(event, str(error), error)
+
+    async def deliver_pending(self, *, wait: bool = False) -> None:
+        """
+        Deliver each stored event that nobody holds once.
+
+        Args:
+            wait: also for events whose deliverer may have been killed, until
+                its hold on them ends; not after one was refused.
+        """
+        tried: set[str] = set()
+        refused = False
+        hold = 2 * self.settings.audit_timeout
+        while True:
+            events = await self.ledger.claim_audit_events(limit=1, hold=hold)
+            if not events:
+                remaining = await self.ledger.audit_wait()
+                if not wait or refused or remaining is None:
+                    return
+                await self.clock.sleep(min(remaining, hold))
+                continue
+            event = events[0]
+            if event.event_id in tried:
+                return
+            tried.add(event.event_id)
+            refused |= not await self.deliver(event)
+
+
+def _log_untaken(event: AuditEvent, why: str, error: BaseException) -> None:
+    _log.error(
+        "the audit logger did not take event %s (%s); it will be delivered again",
+        event.event_id,
+        why,
+        extra={
+            "event_id": event.event_id,
+            "batch_id": event.batch_id,
+            "run": event.run,
+            "error": type(error).__name__,
+        },
+    )

@@ -1,0 +1,219 @@
+"""
+Driving what others left: once, at start-up, or for as long as a process lives.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup, TaskStatus
+
+from proxy_orchestration import _loggers
+from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
+from proxy_orchestration.registration.execution.coordinator import Drives
+from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
+
+_PAGE = 100
+_MOST_RUNS = 50
+"""Runs driven at once at least, however few calls may be in flight: they take turns at the calls."""
+
+_LONGEST_PAUSE = 30.0
+_MOST_DOUBLINGS = 20
+
+_RENEWED = 0.1
+"""Seconds by which a lease must end later than it did to count as renewed."""
+
+_log = logging.getLogger(_loggers.SERVING)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Resumption:
+    """
+    One pass over everything that is not settled.
+    """
+
+    drives: Drives
+    _driven: list[str] = attrs.field(factory=list, init=False)
+    _failures: list[Exception] = attrs.field(factory=list, init=False)
+    _slots: anyio.CapacityLimiter = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._slots = anyio.CapacityLimiter(_most_runs(self.drives))
+
+    async def resume(self) -> Sequence[str]:
+        """
+        Drive every run that is free or whose driver is dead, then deliver pending audit events.
+
+        Returns:
+            the batches driven to the end here, each once, in that order.
+
+        Raises:
+            RepositoryUnavailableError: the store failed for a batch; the
+                others were driven all the same.
+        """
+        seen: set[tuple[str, int]] = set()
+        while runs := await self._unseen(seen):
+            async with open_crew() as crew:
+                for run in runs:
+                    seen.add((run.batch_id, run.run))
+                    crew.start_soon(self._take_up, run)
+        await self.drives.deliver_pending(wait=True)
+        if self._failures:
+            raise _told(self._failures[0])
+        return tuple(dict.fromkeys(self._driven))
+
+    async def _unseen(self, seen: set[tuple[str, int]]) -> list[DrivableRun]:
+        found = await self.drives.ledger.find_drivable(limit=_PAGE + len(seen))
+        return [run for run in found if (run.batch_id, run.run) not in seen]
+
+    async def _take_up(self, found: DrivableRun) -> None:
+        async with self._slots:
+            try:
+                lease = await self._await_lease(found)
+                if lease is not None and await self.drives.drive_while_leased(lease):
+                    self._driven.append(found.batch_id)
+            except Exception as error:  # noqa: BLE001 - one batch's trouble must not stop the others
+                _log_stopped(found, error)
+                self._failures.append(error)
+
+    async def _await_lease(self, found: DrivableRun) -> Lease | None:
+        """
+        Acquire the run, waiting for a dead driver's lease; `None` when it is driven or settled.
+        """
+        clock = self.drives.clock
+        ends = clock.monotonic() + found.lease_remaining
+        if found.lease_remaining > 0:
+            _log.warning(
+                "batch %s is held by a driver that may be dead; waiting %.1f s for its lease",
+                found.batch_id,
+                found.lease_remaining,
+                extra={"batch_id": found.batch_id, "run": found.run},
+            )
+        with self.drives.progress.listen(found.batch_id) as listener:
+            while True:
+                asked_at = clock.monotonic()
+                match await self.drives.acquire(found.batch_id, found.run):
+                    case Lease() as lease:
+                        return lease
+                    case LeaseHeld(fence=fence, remaining=remaining):
+                        renewed = asked_at + remaining > ends + _RENEWED
+                        if renewed or fence != found.fence:
+                            return None
+                        await listener.wait(clock, min(remaining, self.drives.settings.poll_interval))
+                    case _:
+                        return None
+
+
+@attrs.define(eq=False)
+class PutOff:
+    """
+    Runs that went wrong, and how long each is left alone: longer every time, so that others have a turn.
+    """
+
+    _until: dict[tuple[str, int], float] = attrs.field(factory=dict, init=False)
+    _times: dict[tuple[str, int], int] = attrs.field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def add(self, run: tuple[str, int], *, now: float, pause: float) -> None:
+        """
+        Leave a run alone that just went wrong: for a pause, then for two, four, and up to half a minute.
+        """
+        times = self._times.get(run, 0)
+        self._until[run] = now + min(pause * 2**times, max(pause, _LONGEST_PAUSE))
+        self._times[run] = min(times + 1, _MOST_DOUBLINGS)
+
+    def until(self, now: float, *, among: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """
+        Return those that are to be left alone now; forget those that are not among what is to be driven.
+        """
+        for run in [*self._until]:
+            if run not in among:
+                del self._until[run], self._times[run]
+        return {run for run, end in self._until.items() if end > now}
+
+
+@attrs.define(eq=False, kw_only=True)
+class Server:
+    """
+    Drives whatever is accepted or stalled, until cancelled.
+    """
+
+    drives: Drives
+    _driving: set[tuple[str, int]] = attrs.field(factory=set, init=False)
+    _put_off: PutOff = attrs.field(factory=PutOff, init=False)
+
+    async def serve(self, *, task_status: TaskStatus[None]) -> None:
+        """
+        Look for work at every hint and every poll interval; signal readiness after the first look.
+        """
+        async with open_crew() as crew:
+            await self._start_free_runs(crew)
+            task_status.started()
+            crew.start_soon(self._keep_delivering)
+            with self.drives.work.listen("") as listener:
+                while True:
+                    await listener.wait(self.drives.clock, self.drives.settings.poll_interval)
+                    await self._start_free_runs(crew)
+
+    async def _start_free_runs(self, crew: TaskGroup) -> None:
+        room = _most_runs(self.drives) - len(self._driving)
+        try:
+            limit = _PAGE + len(self._driving) + len(self._put_off)
+            found = await self.drives.ledger.find_drivable(limit=limit)
+        except OrchestrationError as error:
+            _log.error("could not look for work: %s", error, extra={"error": type(error).__name__})
+            return
+        names = {(run.batch_id, run.run) for run in found}
+        taken = self._driving | self._put_off.until(self.drives.clock.monotonic(), among=names)
+        free = [run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in taken]
+        for run in free[:room]:
+            self._driving.add((run.batch_id, run.run))
+            crew.start_soon(self._drive, run)
+
+    async def _drive(self, found: DrivableRun) -> None:
+        name = (found.batch_id, found.run)
+        try:
+            lease = await self.drives.acquire(found.batch_id, found.run)
+            if isinstance(lease, Lease):
+                await self.drives.drive_while_leased(lease)
+        except Exception as error:  # noqa: BLE001 - one batch's trouble must not stop the others
+            _log_stopped(found, error)
+            clock, pause = self.drives.clock, self.drives.settings.poll_interval
+            self._put_off.add(name, now=clock.monotonic(), pause=pause)
+        finally:
+            self._driving.discard(name)
+            self.drives.work.announce("")
+
+    async def _keep_delivering(self) -> None:
+        while True:
+            try:
+                await self.drives.deliver_pending()
+            except OrchestrationError as error:
+                _log.error("could not deliver audit events: %s", error, extra={"error": type(error).__name__})
+            await self.drives.clock.sleep(self.drives.settings.poll_interval)
+
+
+def _told(error: Exception) -> OrchestrationError:
+    if isinstance(error, OrchestrationError):
+        return error
+    reason = f"A batch could not be driven ({type(error).__name__})."
+    return RepositoryUnavailableError(reason, advice="See the log for which; the others were driven.")
+
+
+def _most_runs(drives: Drives) -> int:
+    return max(_MOST_RUNS, drives.settings.max_calls_in_flight)
+
+
+def _log_stopped(found: DrivableRun, error: Exception) -> None:
+    _log.error(
+        "stopped driving batch %s: %s",
+        found.batch_id,
+        error if isinstance(error, OrchestrationError) else type(error).__name__,
+        extra={"batch_id": found.batch_id, "run": found.run, "error": type(error).__name__},
+    )

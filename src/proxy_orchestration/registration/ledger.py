@@ -1,0 +1,173 @@
+"""
+How batches and runs come into being, as an orchestrator and a ledger say it. Immutable, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from proxy_orchestration.access import Actor
+from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
+from proxy_orchestration.registration.states import ItemState
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """
+    How an item ends in a run without any call.
+
+    Attributes:
+        state: FAILED, NEEDS_REVIEW or SKIPPED; stored as UNKNOWN where the item's key
+            is in doubt, since doubt is never decided away.
+        failure: the reason.
+        conflicting_activity_id: the existing record, where that is the reason.
+    """
+
+    state: ItemState
+    failure: Failure
+    conflicting_activity_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewBatch:
+    """
+    An accepted request, as it is stored.
+
+    Attributes:
+        actor: who submits; owner of the batch and of run 1.
+        entries: the items, in request order; position 0 is the first.
+        idempotency_key: the submitter's key, or `None`.
+        fingerprint: SHA-256 of the entries, 64 hexadecimal digits.
+        label: what people call it.
+        submitted_at: aware, UTC.
+        mode: whether one mentor's failure concerns the others.
+        on_conflict: what becomes of mentors whose registration conflicts.
+        verdicts: items that are never sent in run 1, by mentor id.
+        overrides: items that are sent over an existing record, by mentor id.
+        batch_id: from `BatchCatalogue.new_batch_id`; `None`: the store gives one.
+    """
+
+    actor: Actor
+    entries: tuple[RegistrationEntry, ...]
+    idempotency_key: str | None
+    fingerprint: str
+    label: str | None = attrs.field(repr=False)
+    submitted_at: datetime
+    mode: SubmissionMode = SubmissionMode.INDEPENDENT
+    on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
+    verdicts: Mapping[str, Verdict] = attrs.field(factory=dict)
+    overrides: Mapping[str, Override] = attrs.field(factory=dict)
+    batch_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Acceptance:
+    """
+    The batch that a request became, or already was.
+
+    Attributes:
+        batch_id: the batch.
+        created: false when the same key and fingerprint were accepted before.
+    """
+
+    batch_id: str
+    created: bool
+
+
+@attrs.frozen(kw_only=True)
+class NewRun:
+    """
+    A further run over some items of a settled batch.
+
+    Attributes:
+        batch_id: the batch.
+        expected_run: the run that must be current and settled.
+        actor: who opens the run, with the roles held now.
+        opened_at: aware, UTC.
+        mentor_ids: the items to take up, each once.
+        verdicts: those of them that are not sent, by mentor id.
+        overrides: those of them that are sent over an existing record, by mentor id.
+    """
+
+    batch_id: str
+    expected_run: int
+    actor: Actor
+    opened_at: datetime
+    mentor_ids: tuple[str, ...]
+    verdicts: Mapping[str, Verdict] = attrs.field(factory=dict)
+    overrides: Mapping[str, Override] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class BatchRecord:
+    """
+    A batch's header and its current run.
+
+    Attributes:
+        batch_id, organization_id, coordinator_id, label, total, submitted_at, mode, on_conflict: as accepted.
+        run: the current run, from 1.
+        run_items: items this run settles, those with a verdict included.
+        base: the log's length when the run was opened.
+        tail: the log's length now; `tail - base` items of the run are settled.
+        driven: whether anybody ever drove this run.
+        cancel_wished_at: when cancel was first wished in this run, or `None`.
+        settled_at: when the run settled, or `None`.
+    """
+
+    batch_id: str
+    organization_id: str
+    coordinator_id: str
+    label: str | None = attrs.field(repr=False)
+    total: int
+    submitted_at: datetime
+    run: int
+    run_items: int
+    base: int
+    tail: int
+    driven: bool
+    cancel_wished_at: datetime | None
+    settled_at: datetime | None
+    mode: SubmissionMode = SubmissionMode.INDEPENDENT
+    on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
+
+
+@attrs.frozen(kw_only=True)
+class StoredItem:
+    """
+    One item of a batch, as a further run would find it.
+
+    Attributes:
+        mentor_id, activity: as accepted.
+        state: PENDING or RUNNING while the current run has to settle it, else its newest outcome's.
+        in_doubt: whether a call under its key may have been executed.
+        code: its newest outcome's failure code; `None` without one, or while open.
+        conflicting_activity_id: the record that its newest outcome names; `None` while open.
+        override: the newest decision to override for it, `None` if there never was one.
+    """
+
+    mentor_id: str
+    activity: ProxyActivity
+    state: ItemState
+    in_doubt: bool
+    code: str | None = None
+    conflicting_activity_id: str | None = None
+    override: Override | None = None
+
+
+def next_key(outcome_state: ItemState, *, epoch: int, in_doubt: bool) -> tuple[int, bool]:
+    """
+    Return the epoch and the doubt with which a further run takes an item up.
+
+    A key in doubt stays, and stays in doubt; a definite refusal, be it for a
+    duplicate, gets a new key; an item that was never begun keeps its unused key.
+    """
+    if in_doubt:
+        return epoch, True
+    refused = outcome_state in {ItemState.FAILED, ItemState.NEEDS_REVIEW}
+    return (epoch + 1 if refused else epoch), False

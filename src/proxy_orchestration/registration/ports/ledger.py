@@ -1,0 +1,240 @@
+"""
+What the orchestrator stores: batches, runs and audit events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
+from proxy_orchestration.registration.runs import (
+    Acquisition,
+    CancelMark,
+    Commit,
+    Committed,
+    DrivableRun,
+    Lease,
+)
+from proxy_orchestration.registration.states import BulkStatus
+
+
+class BatchCatalogue(Protocol):
+    """
+    The batches: accepting, reading, naming and removing them.
+    """
+
+    async def new_batch_id(self) -> str:
+        """
+        Return an id that no batch has or ever gets otherwise; stores nothing.
+        """
+        ...
+
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        """
+        Store the batch, its items, its run 1 and the outcomes of items with a verdict, all or nothing.
+
+        Those enter the log in request order, from sequence 1. The
+        pair of coordinator and organization owns the idempotency key, for
+        ever, also after the batch is deleted. Of two calls at once with one
+        key, one creates and the other returns the created batch.
+
+        Raises:
+            IdempotencyKeyReusedError: the key came with another fingerprint
+                before, or its batch was deleted.
+        """
+        ...
+
+    async def get(self, batch_id: str, /) -> BatchRecord | None:
+        """
+        Return the batch's header and current run, or `None`.
+        """
+        ...
+
+    async def read_result(self, batch_id: str, /) -> BulkSubmissionResult | None:
+        """
+        Return the batch with all outcomes in request order, as of one moment, or `None`.
+
+        An item that the current run has to settle is RUNNING when claimed and
+        PENDING when not; every other item shows its newest outcome.
+        """
+        ...
+
+    async def read_updates(self, batch_id: str, /, *, after: int, limit: int) -> Sequence[BulkProgressUpdate]:
+        """
+        Return at most `limit` entries of the batch's log that follow `after`, in order.
+
+        Sequences are gapless from 1. An unknown batch has no entries.
+        """
+        ...
+
+    async def list_batches(
+        self,
+        visibility: Visibility,
+        /,
+        *,
+        page: int,
+        limit: int,
+        statuses: Collection[BulkStatus] | None,
+    ) -> BatchPage:
+        """
+        Return one page of the visible batches, newest first, of these statuses or of all.
+        """
+        ...
+
+    async def relabel(self, batch_id: str, label: str | None, /) -> bool:
+        """
+        Change the label; return whether the batch exists.
+        """
+        ...
+
+    async def delete(self, batch_id: str, /) -> bool:
+        """
+        Remove the batch, its items and its log; return whether it existed.
+
+        Audit events stay, and so does the idempotency key as a tombstone.
+
+        Raises:
+            BatchStateError: its current run is not settled; nothing changed.
+        """
+        ...
+
+    async def purge(self, *, settled_before: datetime) -> int:
+        """
+        Delete every batch whose current run settled before that moment; return how many.
+        """
+        ...
+
+
+class RunLedger(Protocol):
+    """
+    The runs: who drives them, what they claim, how their items end.
+
+    Leases live on the store's own clock. A driver's writes carry its fence;
+    under an old fence they change nothing and raise `LeaseLostError`. One
+    driver calls `commit` from one task at a time.
+    """
+
+    async def open_run(self, run: NewRun, /) -> int:
+        """
+        Open the next run over these items, in request order, and return its number.
+
+        Each item's key follows `next_key` from its newest outcome. Items with
+        a verdict get their outcome at once: as it says, or UNKNOWN where their
+        key is in doubt, and the key stays as it is then. All or nothing.
+
+        Raises:
+            StaleRunError: another run than the expected one is current.
+            BatchStateError: the expected run is not settled, or the batch is gone.
+            UnknownMentorError: a mentor is not in the batch.
+        """
+        ...
+
+    async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
+        """
+        Return every item of the batch in request order, as of one moment; none of an unknown batch.
+        """
+        ...
+
+    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+        """
+        Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
+
+        Free is: not settled, and no lease that the store's clock has not
+        passed; a lease of 0 seconds is over at once. Every success raises the
+        run's fence by one, from 0 before the first. A run that is not current
+        counts as settled.
+        """
+        ...
+
+    async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
+        """
+        Append the outcomes to the log, claim further items and renew the lease, all or nothing.
+
+        Claimed are the run's next items in request order that have no outcome
+        in this run; fewer than asked for only when no more are left. When it
+        returns, all of it survives a crash.
+
+        Raises:
+            LeaseLostError: the fence is old, the run is settled, or the batch gone.
+        """
+        ...
+
+    async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+        """
+        Close the run: store its counts and its audit event, and give up the lease, all or nothing.
+
+        The event names every override that this run was told to send. It
+        counts as held by the caller for `audit_hold` seconds.
+
+        Raises:
+            LeaseLostError: the fence is old, or the run is settled already.
+            BatchStateError: an item of the run has no outcome yet.
+        """
+        ...
+
+    async def release(self, lease: Lease, /) -> None:
+        """
+        Give up the lease so that another driver may acquire at once; no-op under an old fence.
+        """
+        ...
+
+    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+        """
+        Store the wish to cancel the current run and cancel what was not claimed, all or nothing.
+
+        Unclaimed items that are not in doubt become CANCELLED with code
+        `cancelled`, in request order; unclaimed ones in doubt stay for the
+        driver. A second wish changes nothing and returns the first one's mark.
+
+        Raises:
+            BatchStateError: the run settled without a wish to cancel it, or
+                the batch is gone.
+        """
+        ...
+
+    async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
+        """
+        Return at most `limit` runs that are not settled, the free ones first, then by lease end.
+
+        Among the free ones the batch that was accepted first comes first.
+        """
+        ...
+
+
+class AuditOutbox(Protocol):
+    """
+    Audit events that are stored and not known to be taken.
+    """
+
+    async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+        """
+        Return undelivered events that nobody holds, and hold them for `hold` seconds.
+
+        Those whose hold ended first come first, so that one that is never
+        taken keeps no other waiting. A hold of 0 seconds is over at once. Of
+        two callers at once only one gets an event.
+        """
+        ...
+
+    async def audit_wait(self) -> float | None:
+        """
+        Return the seconds until the next undelivered event is free; 0 if one is, `None` without any.
+        """
+        ...
+
+    async def mark_audited(self, event_id: str, /) -> None:
+        """
+        Note that the logger took the event; it is never claimed again. Idempotent.
+        """
+        ...
+
+
+class BatchLedger(BatchCatalogue, RunLedger, AuditOutbox, Protocol):
+    """
+    All that the orchestrator stores.
+    """

@@ -1,0 +1,3 @@
+"""
+The standard registration service, for hosts whose activities this library keeps.
+"""

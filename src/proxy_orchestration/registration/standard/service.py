@@ -1,0 +1,309 @@
+"""
+The standard registration service: checks the rules, writes one record per registration.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from proxy_orchestration._validators import is_positive
+from proxy_orchestration.access import AccessPolicy, Actor, CoordinatorAccess
+from proxy_orchestration.audit import LoggingAuditLogger, RegistrationAuditLogger
+from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.errors import (
+    DuplicateActivityError,
+    OutcomeUnknownError,
+    RecordRefusedError,
+    RegistrationRejected,
+)
+from proxy_orchestration.registration.activities import (
+    ActivityRecord,
+    ProxyActivity,
+    ProxyRegistration,
+    RegistrationFailure,
+    RegistrationReceipt,
+)
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
+from proxy_orchestration.registration.ports import ActivityRecords
+from proxy_orchestration.registration.reasons import DUPLICATE, ROLLED_BACK
+from proxy_orchestration.registration.standard.checks import (
+    DuplicateRule,
+    RegistrationRules,
+    same_mentor_type_and_day,
+)
+from proxy_orchestration.registration.standard.registrar import RECORD_REFUSED, Registrar, activity_id_of
+from proxy_orchestration.registration.standard.single import DuplicateWarning, ProxyActivityResult
+from proxy_orchestration.registration.standard.single_registrar import SingleRegistrar
+
+__all__ = ["RegistrationRules", "StandardRegistrationService"]
+
+_Answer = RegistrationReceipt | RegistrationFailure
+
+
+@attrs.define(eq=False, kw_only=True)
+class StandardRegistrationService:
+    """
+    Registers activities in an `ActivityRecords` store, one by one or many at once.
+
+    The registration's own record comes first. Then it checks role, scope,
+    attribution, dates and duplicates; all that fails of the first four is said
+    together, and the first failing check gives the code. Whether a record
+    stands in the way the store decides in the transaction that writes, so that
+    of two calls at once one is registered and the other is a duplicate.
+
+    Args:
+        repository: where the activities are written.
+        clock: what "today" is, in UTC.
+        rules: how far ahead and back an activity may be.
+        access_policy: who may register, and for whom; asked once per call.
+        duplicate_rule: which registrations register the same.
+        audit_logger: told of every single registration, once, best effort; a batch's run has
+            an event of its own.
+        audit_timeout: how long the audit logger may take, in seconds.
+    """
+
+    repository: ActivityRecords
+    clock: Clock = attrs.field(factory=SystemClock)
+    rules: RegistrationRules = attrs.field(factory=RegistrationRules)
+    access_policy: AccessPolicy = attrs.field(factory=CoordinatorAccess)
+    duplicate_rule: DuplicateRule = same_mentor_type_and_day
+    audit_logger: RegistrationAuditLogger = attrs.field(factory=LoggingAuditLogger)
+    audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
+    _registrar: Registrar = attrs.field(init=False)
+    _singles: SingleRegistrar = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._registrar = Registrar(
+            repository=self.repository,
+            clock=self.clock,
+            rules=self.rules,
+            access_policy=self.access_policy,
+            duplicate_rule=self.duplicate_rule,
+        )
+        self._singles = SingleRegistrar(
+            registrar=self._registrar,
+            audit_logger=self.audit_logger,
+            audit_timeout=self.audit_timeout,
+        )
+
+    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
+        """
+        Write the registration's one record, or return the receipt of the one that stands.
+
+        Raises:
+            RegistrationRejected: with code `not_a_coordinator`, `out_of_scope`,
+                `self_attribution`, `date_in_future`, `date_too_old` or `record_refused`.
+            DuplicateActivityError: another registration's record stands in the way.
+            RegistrationUnavailable: scope or store could not be asked; nothing was written.
+            OutcomeUnknownError: the store failed while it wrote.
+        """
+        failing = (await self._registrar.failing([registration]))[0]
+        if failing:
+            standing = await self._registrar.standing([registration])
+            if standing:
+                return _receipt(standing[registration.registration_id])
+            raise RegistrationRejected(failing[0].code, _said_together(failing))
+        try:
+            (answer,) = await self._registrar.add([registration], atomic=False)
+        except RecordRefusedError as error:
+            raise RegistrationRejected(RECORD_REFUSED, str(error)) from error
+        if answer.registration.registration_id != registration.registration_id:
+            raise DuplicateActivityError(answer.activity_id)
+        return _receipt(answer)
+
+    async def register_many(
+        self, registrations: Sequence[ProxyRegistration], /, *, atomic: bool
+    ) -> Sequence[RegistrationReceipt | RegistrationFailure]:
+        """
+        Write the records of many registrations in one transaction, and answer each in order.
+
+        Raises:
+            RegistrationUnavailable, OutcomeUnknownError: as `register` does, for all of them.
+            RegistrationRejected: atomic, and the store refuses one of them; none was written.
+            RecordRefusedError: not atomic, and the store refuses one; none was written.
+        """
+        if not registrations:
+            return ()
+        failing = await self._registrar.failing(registrations)
+        answers: dict[str, _Answer] = {}
+        if any(failing):
+            doubtful = registrations if atomic else _those(registrations, failing, refused=True)
+            standing = await self._registrar.standing(doubtful)
+            answers = {name: _receipt(record) for name, record in standing.items()}
+            for registration, reasons in zip(registrations, failing, strict=True):
+                if reasons:
+                    answers.setdefault(registration.registration_id, _refusal(registration, reasons))
+        if not atomic:
+            answers |= await self._written(_those(registrations, failing, refused=False), atomic=False)
+        elif not any(isinstance(answer, RegistrationFailure) for answer in answers.values()):
+            answers |= await self._written(registrations, atomic=True)
+        else:
+            answers = await self._rolled_back(registrations, answers)
+        return [answers[registration.registration_id] for registration in registrations]
+
+    async def register_proxy_activity(
+        self, mentor_id: str, activity: ProxyActivity, *, actor: Actor, idempotency_key: str
+    ) -> ProxyActivityResult:
+        """
+        Register one activity for one mentor, by itself.
+
+        Args:
+            mentor_id: on whose behalf.
+            activity: what was done.
+            actor: who registers; the record is attributed to this person.
+            idempotency_key: the form's own; the same key is the same record, for ever.
+
+        Raises:
+            NotAuthorizedError: the actor's roles do not allow it; nothing was read.
+            ValueError: the mentor's id or the key is empty, too long or not printable.
+            IdempotencyKeyReusedError: the key came with another mentor or activity before.
+            RegistrationUnavailable: the scope could not be asked; nothing was written.
+            RepositoryUnavailableError: the store failed; repeat with the same key.
+        """
+        return await self._singles.register(mentor_id, activity, actor=actor, idempotency_key=idempotency_key)
+
+    async def confirm_despite_duplicate(
+        self, warning: DuplicateWarning, *, actor: Actor
+    ) -> ProxyActivityResult:
+        """
+        Register although the warned record stands in the way, and say so in the new record.
+
+        Over that record only: where another one stands in the way by now, it
+        warns again, and where none does, it registers as usual. Raises what
+        `register_proxy_activity` raises.
+        """
+        return await self._singles.confirm(warning, actor=actor)
+
+    async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
+        """
+        Return the receipt of the registration's record, or `None`.
+        """
+        for record in await self.repository.find_activities([registration_id]):
+            return _receipt(record)
+        return None
+
+    async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
+        """
+        Return the registrations that would be duplicates, of a record or of an earlier one among them.
+        """
+        keys = {each.registration_id: self.duplicate_rule(each) for each in registrations}
+        by_organization: defaultdict[str, list[str]] = defaultdict(list)
+        for registration in registrations:
+            key = keys[registration.registration_id]
+            if key is not None:
+                by_organization[registration.registered_by.organization_id].append(key)
+        standing = {
+            (organization_id, key): record
+            for organization_id, wanted in by_organization.items()
+            for key, record in (await self.repository.find_duplicates(organization_id, wanted)).items()
+        }
+        conflicts = dict(_conflicts(registrations, keys, standing))
+        own = await self._registrar.repository.find_activities(conflicts) if conflicts else ()
+        for record in own:
+            del conflicts[record.registration.registration_id]
+        return list(conflicts.values())
+
+    async def _written(
+        self, registrations: Sequence[ProxyRegistration], *, atomic: bool
+    ) -> Mapping[str, _Answer]:
+        if not registrations:
+            return {}
+        answers: dict[str, _Answer] = {}
+        try:
+            records = await self._registrar.add(registrations, atomic=atomic)
+        except RecordRefusedError as error:
+            if not atomic:
+                raise  # the driver halves the page and finds the one
+            raise RegistrationRejected(RECORD_REFUSED, str(error)) from error
+        for registration, record in zip(registrations, records, strict=True):
+            own = record.registration.registration_id == registration.registration_id
+            answers[registration.registration_id] = (
+                _receipt(record) if own else _duplicate(registration, record.activity_id)
+            )
+        refused = any(isinstance(answer, RegistrationFailure) for answer in answers.values())
+        return await self._rolled_back(registrations, answers) if atomic and refused else answers
+
+    async def _rolled_back(
+        self, registrations: Sequence[ProxyRegistration], answers: Mapping[str, _Answer]
+    ) -> dict[str, _Answer]:
+        """
+        Return failures for all of them: their own, or that another one was refused.
+
+        Raises:
+            OutcomeUnknownError: some have records of their own already, which is
+                neither all nor nothing, and cannot be told in answers.
+        """
+        if await self._registrar.standing(registrations):
+            raise OutcomeUnknownError
+        names = [registration.registration_id for registration in registrations]
+        return {
+            name: answer
+            if isinstance(answer := answers.get(name), RegistrationFailure)
+            else RegistrationFailure(registration_id=name, code=ROLLED_BACK.code, message=ROLLED_BACK.message)
+            for name in names
+        }
+
+
+def _receipt(record: ActivityRecord) -> RegistrationReceipt:
+    return RegistrationReceipt(
+        registration_id=record.registration.registration_id, activity_id=record.activity_id
+    )
+
+
+def _said_together(failing: Iterable[Failure]) -> str:
+    return " ".join(failure.message for failure in failing)
+
+
+def _refusal(registration: ProxyRegistration, failing: Sequence[Failure]) -> RegistrationFailure:
+    return RegistrationFailure(
+        registration_id=registration.registration_id,
+        code=failing[0].code,
+        message=_said_together(failing),
+    )
+
+
+def _duplicate(registration: ProxyRegistration, existing_activity_id: str) -> RegistrationFailure:
+    return RegistrationFailure(
+        registration_id=registration.registration_id,
+        code=DUPLICATE.code,
+        message=DUPLICATE.message,
+        existing_activity_id=existing_activity_id,
+    )
+
+
+def _those(
+    registrations: Sequence[ProxyRegistration], failing: Sequence[Sequence[Failure]], *, refused: bool
+) -> list[ProxyRegistration]:
+    pairs = zip(registrations, failing, strict=True)
+    return [registration for registration, reasons in pairs if bool(reasons) is refused]
+
+
+def _conflicts(
+    registrations: Sequence[ProxyRegistration],
+    keys: Mapping[str, str | None],
+    standing: Mapping[tuple[str, str], ActivityRecord],
+) -> Iterable[tuple[str, Conflict]]:
+    first: dict[tuple[str, str], str] = {}
+    for registration in registrations:
+        name = registration.registration_id
+        key = keys[name]
+        if key is None:
+            continue
+        likeness = (registration.registered_by.organization_id, key)
+        record = standing.get(likeness)
+        if record is not None:
+            if record.activity_id != registration.override_of:
+                yield name, _conflict(registration, ConflictKind.DUPLICATE, record.activity_id)
+        elif first.setdefault(likeness, activity_id_of(name)) not in {
+            activity_id_of(name),
+            registration.override_of,
+        }:
+            yield name, _conflict(registration, ConflictKind.IN_BATCH, first[likeness])
+
+
+def _conflict(registration: ProxyRegistration, kind: ConflictKind, existing: str) -> Conflict:
+    return Conflict(mentor_id=registration.mentor_id, kind=kind, existing_activity_id=existing)

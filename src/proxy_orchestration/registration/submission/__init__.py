@@ -1,0 +1,3 @@
+"""
+Before a run exists: who may, what conflicts, what becomes of each item.
+"""

@@ -1,0 +1,74 @@
+"""
+Who may do what, to which batch, for whom: asked by every verb that acts for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from proxy_orchestration.access import AccessPolicy, Action, Actor, Visibility
+from proxy_orchestration.errors import BatchNotFoundError, NotAuthorizedError
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.ledger import BatchRecord
+from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.reasons import OUT_OF_SCOPE, SELF_ATTRIBUTION
+
+
+@attrs.define(eq=False, kw_only=True)
+class Gate:
+    """
+    Asks the host's access policy, every time.
+    """
+
+    ledger: BatchLedger
+    access_policy: AccessPolicy
+
+    def authorize(self, actor: Actor, action: Action) -> None:
+        """
+        Accept an actor whose roles allow the action.
+
+        Raises:
+            NotAuthorizedError: they do not; nothing was read.
+        """
+        if not self.allows(actor, action):
+            raise NotAuthorizedError(action.value)
+
+    def allows(self, actor: Actor, action: Action) -> bool:
+        """
+        Tell whether the actor's roles allow the action.
+        """
+        return self.access_policy.allows(actor, action)
+
+    def visibility(self, actor: Actor) -> Visibility:
+        """
+        Return which batches the actor may know of.
+        """
+        return self.access_policy.visibility(actor)
+
+    async def visible(self, batch_id: str, actor: Actor, action: Action) -> BatchRecord:
+        """
+        Return the batch if the actor may do this to it.
+
+        Raises:
+            NotAuthorizedError: the actor's roles do not allow the action at all.
+            BatchNotFoundError: no such batch, or none that the actor may know of.
+        """
+        self.authorize(actor, action)
+        record = await self.ledger.get(batch_id)
+        if record is None or not self.visibility(actor).covers(
+            organization_id=record.organization_id, coordinator_id=record.coordinator_id
+        ):
+            raise BatchNotFoundError(batch_id)
+        return record
+
+    async def refused(self, actor: Actor, mentor_ids: Sequence[str]) -> dict[str, Failure]:
+        """
+        Return the mentors whom the actor may not register for, with the reason.
+        """
+        beyond = await self.access_policy.out_of_scope(actor, mentor_ids)
+        refused = dict.fromkeys(set(mentor_ids).intersection(beyond), OUT_OF_SCOPE)
+        if actor.user_id in mentor_ids:
+            refused[actor.user_id] = SELF_ATTRIBUTION
+        return refused

@@ -1,0 +1,132 @@
+"""
+Sorts the items of a run before it opens: who is sent, who is sent over a record, who is not. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
+from proxy_orchestration.registration.ledger import Verdict
+from proxy_orchestration.registration.reasons import (
+    AWAITING_DECISIONS,
+    CHECK_FAILED,
+    DUPLICATE,
+    IN_BATCH,
+    ROLLED_BACK,
+)
+from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.states import ItemState
+
+REASONS: Final[Mapping[ConflictKind, Failure]] = MappingProxyType(
+    {
+        ConflictKind.DUPLICATE: DUPLICATE,
+        ConflictKind.IN_BATCH: IN_BATCH,
+        ConflictKind.CHECK_FAILED: CHECK_FAILED,
+    }
+)
+"""Why an item with a conflict is not sent."""
+
+
+@attrs.frozen(kw_only=True)
+class Sorting:
+    """
+    What becomes of the items of a run.
+
+    Attributes:
+        verdicts: items that are not sent, by mentor id.
+        overrides: items that are sent over an existing record, by mentor id.
+    """
+
+    verdicts: Mapping[str, Verdict]
+    overrides: Mapping[str, Override]
+
+
+def verdict_on(conflict: Conflict, policy: ConflictPolicy) -> Verdict:
+    """
+    Return how an item with that conflict ends when it is not sent.
+    """
+    skip = policy is ConflictPolicy.SKIP and conflict.kind is not ConflictKind.CHECK_FAILED
+    return Verdict(
+        state=ItemState.SKIPPED if skip else ItemState.NEEDS_REVIEW,
+        failure=REASONS[conflict.kind],
+        conflicting_activity_id=conflict.existing_activity_id,
+    )
+
+
+def sort_conflicts(
+    conflicts: Iterable[Conflict], policy: ConflictPolicy, override: Override
+) -> tuple[dict[str, Verdict], dict[str, Override]]:
+    """
+    Return the conflicts' verdicts, and the overrides that the policy makes of them.
+
+    Args:
+        conflicts: at most one for each mentor.
+        policy: what becomes of them.
+        override: who overrides, and when; each gets its own record.
+    """
+    verdicts: dict[str, Verdict] = {}
+    overrides: dict[str, Override] = {}
+    for conflict in conflicts:
+        if policy is ConflictPolicy.OVERRIDE and conflict.existing_activity_id is not None:
+            overrides[conflict.mentor_id] = attrs.evolve(override, activity_id=conflict.existing_activity_id)
+        else:
+            verdicts[conflict.mentor_id] = verdict_on(conflict, policy)
+    return verdicts, overrides
+
+
+def sort_out(
+    mentor_ids: Iterable[str],
+    *,
+    mode: SubmissionMode,
+    verdicts: Mapping[str, Verdict],
+    overrides: Mapping[str, Override],
+) -> Sorting:
+    """
+    Return what becomes of all of them, where each has its own verdict or none.
+
+    All or nothing: one that is refused takes all others with it, and one that
+    waits makes all others wait; only who is skipped concerns nobody.
+    """
+    if mode is SubmissionMode.ATOMIC:
+        states = {verdict.state for verdict in verdicts.values()}
+        if ItemState.FAILED in states:
+            return _share(mentor_ids, verdicts, overrides, ItemState.FAILED, ROLLED_BACK)
+        if ItemState.NEEDS_REVIEW in states:
+            return _share(mentor_ids, verdicts, overrides, ItemState.NEEDS_REVIEW, AWAITING_DECISIONS)
+    return Sorting(verdicts=verdicts, overrides=overrides)
+
+
+def _share(
+    mentor_ids: Iterable[str],
+    verdicts: Mapping[str, Verdict],
+    overrides: Mapping[str, Override],
+    fate: ItemState,
+    failure: Failure,
+) -> Sorting:
+    shared: dict[str, Verdict] = {}
+    for mentor_id in mentor_ids:
+        own = verdicts.get(mentor_id)
+        if own is not None and own.state in {fate, ItemState.SKIPPED}:
+            shared[mentor_id] = own
+        elif fate is ItemState.NEEDS_REVIEW and mentor_id in overrides:
+            shared[mentor_id] = _waiting_again(overrides[mentor_id])
+        else:
+            shared[mentor_id] = Verdict(state=fate, failure=failure)
+    return Sorting(verdicts=shared, overrides={})
+
+
+def _waiting_again(override: Override) -> Verdict:
+    """
+    Return the verdict on an item that was decided about, and has to be again.
+    """
+    return Verdict(
+        state=ItemState.NEEDS_REVIEW,
+        failure=DUPLICATE if override.activity_id else CHECK_FAILED,
+        conflicting_activity_id=override.activity_id,
+    )

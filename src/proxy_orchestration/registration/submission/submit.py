@@ -1,0 +1,122 @@
+"""
+Lets requests in: what is checked before anything is stored.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from proxy_orchestration.access import Action, Actor
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.errors import AtomicModeError, BatchNotFoundError
+from proxy_orchestration.registration.conflicts import (
+    Conflict,
+    ConflictPolicy,
+    ConflictReport,
+    Override,
+)
+from proxy_orchestration.registration.ledger import NewBatch, Verdict
+from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService, SupportsBulk
+from proxy_orchestration.registration.requests import (
+    BulkRegistrationRequest,
+    SubmissionMode,
+    check_selection,
+    fingerprint_of,
+)
+from proxy_orchestration.registration.settings import BulkSettings
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.submission.authorization import Gate
+from proxy_orchestration.registration.submission.conflict_check import ConflictChecks
+from proxy_orchestration.registration.submission.run_plan import sort_conflicts, sort_out
+
+_FIRST_RUN = 1
+
+
+@attrs.define(eq=False, kw_only=True)
+class Admission:
+    """
+    Turns requests into batches, or says why not.
+    """
+
+    ledger: BatchLedger
+    service: ProxyRegistrationService
+    clock: Clock
+    gate: Gate
+    checks: ConflictChecks
+    settings: BulkSettings
+
+    async def preview(self, request: BulkRegistrationRequest, actor: Actor) -> ConflictReport:
+        """
+        Return how the request stands towards what is registered; stores nothing.
+        """
+        self._check(request, actor)
+        batch_id = await self.ledger.new_batch_id()
+        refused, conflicts = await self._examine(request, actor, batch_id)
+        mentor_ids = [entry.mentor_id for entry in request.entries]
+        return ConflictReport(
+            conflicts=tuple(conflicts[mentor_id] for mentor_id in mentor_ids if mentor_id in conflicts),
+            clean=tuple(
+                mentor_id
+                for mentor_id in mentor_ids
+                if mentor_id not in conflicts and mentor_id not in refused
+            ),
+            refused=tuple(mentor_id for mentor_id in mentor_ids if mentor_id in refused),
+        )
+
+    async def accept(self, request: BulkRegistrationRequest, actor: Actor) -> tuple[str, int]:
+        """
+        Store the request as a batch, or find the one it already is; return its id and current run.
+        """
+        self._check(request, actor)
+        acceptance = await self.ledger.accept(await self._sorted(request, actor))
+        if acceptance.created:
+            return acceptance.batch_id, _FIRST_RUN
+        record = await self.ledger.get(acceptance.batch_id)
+        if record is None:
+            raise BatchNotFoundError(acceptance.batch_id)
+        return record.batch_id, record.run
+
+    def _check(self, request: BulkRegistrationRequest, actor: Actor) -> None:
+        self.gate.authorize(actor, Action.SUBMIT)
+        if request.on_conflict is ConflictPolicy.OVERRIDE:
+            self.gate.authorize(actor, Action.OVERRIDE)
+        check_selection(request, limit=self.settings.max_batch_size)
+        if request.mode is SubmissionMode.ATOMIC and not isinstance(self.service, SupportsBulk):
+            raise AtomicModeError
+
+    async def _examine(
+        self, request: BulkRegistrationRequest, actor: Actor, batch_id: str
+    ) -> tuple[dict[str, Verdict], dict[str, Conflict]]:
+        failures = await self.gate.refused(actor, [entry.mentor_id for entry in request.entries])
+        refused = {
+            mentor_id: Verdict(state=ItemState.FAILED, failure=failure)
+            for mentor_id, failure in failures.items()
+        }
+        entries = [entry for entry in request.entries if entry.mentor_id not in refused]
+        return refused, dict(await self.checks.ask(entries, actor=actor, batch_id=batch_id))
+
+    async def _sorted(self, request: BulkRegistrationRequest, actor: Actor) -> NewBatch:
+        batch_id = await self.ledger.new_batch_id()
+        refused, conflicts = await self._examine(request, actor, batch_id)
+        now = self.clock.now()
+        by = Override(activity_id=None, decided_by=actor.user_id, decided_at=now)
+        verdicts, overrides = sort_conflicts(conflicts.values(), request.on_conflict, by)
+        sorting = sort_out(
+            (entry.mentor_id for entry in request.entries),
+            mode=request.mode,
+            verdicts={**refused, **verdicts},
+            overrides=overrides,
+        )
+        return NewBatch(
+            batch_id=batch_id,
+            actor=actor,
+            entries=request.entries,
+            idempotency_key=request.idempotency_key,
+            fingerprint=fingerprint_of(request),
+            label=request.label,
+            submitted_at=now,
+            mode=request.mode,
+            on_conflict=request.on_conflict,
+            verdicts=sorting.verdicts,
+            overrides=sorting.overrides,
+        )

@@ -1,0 +1,3 @@
+"""
+The database itself: engines, transactions, errors, and its schema brought up to date.
+"""

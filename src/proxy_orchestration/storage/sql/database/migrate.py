@@ -1,0 +1,80 @@
+"""
+Brings a database to this library's schema.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Final
+
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from proxy_orchestration.storage.sql.database.engines import prepare, writing
+from proxy_orchestration.storage.sql.database.errors import translated_errors
+from proxy_orchestration.storage.sql.database.versions import REVISIONS, VERSION_TABLE, revision_of
+from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
+
+MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
+"""Where the Alembic revisions are, for a host's own `version_locations`."""
+
+_POLICIES: Final = (
+    "SELECT 'DROP POLICY ' || quote_ident(polname) || ' ON ' || polrelid::regclass FROM pg_policy"
+    " WHERE polname IN ('proxy_orchestration_own', 'proxy_orchestration_own_organization')"
+    " AND pg_table_is_visible(polrelid)"
+)
+
+_ALONE: Final = threading.Lock()  # alembic's `op` speaks to one connection in the whole process
+
+
+def create_schema(engine: Engine) -> None:
+    """
+    Create the tables, or bring older ones up to date; does nothing when they are.
+
+    All in one transaction that locks out others, so that any number of
+    processes and threads may call it at once. Blocks; call it before the event loop
+    starts, or in a thread.
+
+    Raises:
+        SchemaVersionError: the schema is newer than this library.
+        RepositoryUnavailableError: the database cannot be opened or written.
+    """
+    prepare(engine)
+    with translated_errors(), engine.begin() as connection:
+        if revision_of(connection) == REVISIONS[-1]:
+            return  # a look first: whoever only opens the store waits for no writer
+    with _ALONE, translated_errors(), writing(engine).begin() as connection:
+        wait_for_turn(connection, "schema")
+        _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    revision_of(connection)  # raises for one that a newer library made
+    script = ScriptDirectory(str(MIGRATIONS))
+
+    def to_head(revision: str, _context: MigrationContext) -> object:
+        return script._upgrade_revs("head", revision)  # noqa: SLF001 - what alembic.command.upgrade does
+
+    _lay_policies_aside(connection)
+    upgrading = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "fn": to_head})
+    with Operations.context(upgrading):
+        upgrading.run_migrations()
+
+
+def _lay_policies_aside(connection: Connection) -> None:
+    """
+    Drop what lets clients read, where row-level security is on.
+
+    A column that a policy names cannot be altered. Until the script is run
+    again, as its guide says, clients read nothing; the service goes on.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    policies = connection.exec_driver_sql(_POLICIES).all()
+    for (statement,) in policies:
+        connection.exec_driver_sql(statement)
+    if policies:
+        connection.exec_driver_sql("DROP TRIGGER IF EXISTS proxy_orchestration_attribution ON activities")

@@ -1,0 +1,48 @@
+"""
+Databases that are opened for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+from sqlalchemy import URL, Engine
+
+from proxy_orchestration.storage.sql.database.engines import open_engine
+from proxy_orchestration.storage.sql.database.migrate import create_schema
+from proxy_orchestration.storage.sql.database.transactions import Transactions
+
+
+@asynccontextmanager
+async def opened(url: str | URL) -> AsyncIterator[Engine]:
+    """
+    Open a database, bring its schema up to date, and close it at the end.
+
+    Raises:
+        SchemaVersionError: the schema is newer than this library.
+        RepositoryUnavailableError: the database cannot be opened or written,
+            or the address is not understood.
+        MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
+    """
+    engine = open_engine(url)
+    try:
+        await to_thread.run_sync(create_schema, engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def transactions_of(engine: Engine) -> Transactions:
+    """
+    Return what runs transactions on an engine.
+
+    Raises:
+        ValueError: the engine is an in-memory SQLite, where every thread
+            would see another database.
+    """
+    if engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}:
+        msg = "SQLite in memory is not shared by threads: use a file, or the store in memory"
+        raise ValueError(msg)
+    return Transactions(engine)

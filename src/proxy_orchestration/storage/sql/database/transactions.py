@@ -1,0 +1,141 @@
+"""
+One transaction per call, in a worker thread, repeated where the database gave it up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import anyio
+import attrs
+from anyio import to_thread
+from anyio.lowlevel import RunVar
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.storage.sql.database.engines import database_file, prepare, reading, writing
+from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
+from proxy_orchestration.storage.sql.database.versions import check_version
+
+T = TypeVar("T")
+
+_READERS: Final = 8
+_WRITERS: Final = 4
+_PAUSES: Final = (0.0, 0.01, 0.05, 0.2)
+"""Seconds before each repetition, for whoever stands in the way to get through; the thread is a worker's."""
+
+_LOST: Final = "The connection was cut during a commit, so that the answer to it is lost."
+_LOOK: Final = "Check that the database's server runs, and resume: what took place is found and not repeated."
+
+
+class CommitAnswerLostError(RepositoryUnavailableError):
+    """
+    Nobody knows whether a commit took place; only a look tells.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_LOST, advice=_LOOK)
+
+
+@attrs.define(eq=False)
+class Transactions:
+    """
+    Runs plain functions over a connection, each in one transaction, all or nothing.
+
+    Writes to SQLite queue for one thread, since it lets waiting writers starve
+    each other; reads run beside them. PostgreSQL gives a transaction up for a
+    deadlock, and a restart or a cut connection undoes it: what was not
+    committed yet is then repeated from its start, a few times.
+    """
+
+    engine: Engine = attrs.field(converter=prepare)
+    _reading: Engine = attrs.field(init=False)
+    _writing: Engine = attrs.field(init=False)
+    _file: Path | None = attrs.field(init=False)
+    _identity: tuple[int, int] | None = attrs.field(init=False, default=None)
+    _writers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("writers"))
+    _readers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("readers"))
+    _version_known: bool = attrs.field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reading = reading(self.engine)
+        self._writing = writing(self.engine)
+        self._file = database_file(self.engine)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """
+        Run a function that reads, on one consistent snapshot.
+        """
+        return await to_thread.run_sync(
+            self._run, self._reading, work, limiter=_limiter(self._readers, _READERS)
+        )
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """
+        Run a function that writes; when it returns, all it wrote survives a crash.
+        """
+        writers = 1 if self.engine.dialect.name == "sqlite" else _WRITERS
+        return await to_thread.run_sync(
+            self._run, self._writing, work, limiter=_limiter(self._writers, writers)
+        )
+
+    def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        with translated_errors():
+            result = self._repeated(engine, work)
+        self._check_file()
+        return result
+
+    def _repeated(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        for pause in _PAUSES:
+            try:
+                return self._once(engine, work)
+            except DBAPIError as error:
+                if not was_undone(error):
+                    raise
+            time.sleep(pause)
+        return self._once(engine, work)
+
+    def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        with engine.connect() as connection, connection.begin() as transaction:
+            if not self._version_known:
+                check_version(connection)
+                self._version_known = True
+            result = work(connection)
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if error.connection_invalidated:  # only a look tells whether it took place
+                    raise CommitAnswerLostError from error
+                raise
+        return result
+
+    def _check_file(self) -> None:
+        # A commit into a file that was unlinked "succeeds", and nobody will ever read it.
+        if self._file is None:
+            return
+        try:
+            found = self._file.stat()
+        except OSError:
+            identity = None
+        else:
+            identity = (found.st_dev, found.st_ino)
+        if self._identity is None:
+            self._identity = identity
+        if identity is None or identity != self._identity:
+            reason = "The database file was deleted or replaced while it was open."
+            raise RepositoryUnavailableError(
+                reason, advice="Put the file back or choose another, start anew, and resume."
+            )
+
+
+def _limiter(kept: RunVar[anyio.CapacityLimiter], tokens: int) -> anyio.CapacityLimiter:
+    # One for each event loop: a limiter belongs to the kind of loop that it was first used in.
+    limiter = kept.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(tokens)
+        kept.set(limiter)
+    return limiter

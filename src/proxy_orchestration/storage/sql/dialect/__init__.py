@@ -1,0 +1,3 @@
+"""
+Where SQLite and PostgreSQL need different words: nowhere else is a dialect's name tested.
+"""

@@ -1,0 +1,3 @@
+"""
+Notices, pushes and hidden mentors in SQL: the stores of notification.
+"""

@@ -1,0 +1,116 @@
+"""
+Who took note of which notice, and the log of runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from proxy_orchestration.notification.notices import NoticeStatus
+from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
+from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore
+from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.notification.rows import TIERS
+from proxy_orchestration.storage.sql.notification.schema import (
+    acknowledgements,
+    notification_runs,
+    notifications,
+)
+
+_MARK = (
+    update(notifications)
+    .where(
+        notifications.c.notification_id == bindparam("wanted"),
+        notifications.c.status == NoticeStatus.PENDING.value,
+    )
+    .values(
+        status=NoticeStatus.ACKNOWLEDGED.value,
+        acknowledged_at=bindparam("at"),
+        acknowledged_by=bindparam("by"),
+        note=bindparam("words"),
+    )
+)
+_NEWEST = (
+    select(acknowledgements)
+    .where(acknowledgements.c.organization_id.is_not_distinct_from(bindparam("organization")))
+    .order_by(acknowledgements.c.acknowledged_at.desc(), acknowledgements.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
+def acknowledge(connection: Connection, event: AcknowledgementEvent) -> Acknowledged:
+    """
+    Mark the notice and write its audit row, unless somebody did.
+    """
+    row = {
+        "notification_id": event.notification_id,
+        "mentor_id": event.mentor_id,
+        "certificate_type": event.certificate_type,
+        "threshold_tier": event.tier.value,
+        "acknowledged_by": event.acknowledged_by,
+        "acknowledged_at": event.acknowledged_at,
+        "note": event.note,
+        "organization_id": event.organization_id,
+    }
+    check_texts(map(str, row.values()))
+    marked = connection.execute(
+        _MARK,
+        {
+            "wanted": event.notification_id,
+            "at": event.acknowledged_at,
+            "by": event.acknowledged_by,
+            "words": event.note,
+        },
+    )
+    if marked.rowcount == 0:
+        return Acknowledged.BEFORE
+    connection.execute(insert(acknowledgements), row)
+    return Acknowledged.NOW
+
+
+def newest(
+    connection: Connection, organization_id: str | None, *, limit: int
+) -> Sequence[AcknowledgementEvent]:
+    """
+    Return the newest audit rows of an organization, newest first.
+    """
+    rows = connection.execute(
+        _NEWEST, {"organization": organization_id and findable(organization_id), "most": limit}
+    )
+    return [
+        AcknowledgementEvent(
+            notification_id=row.notification_id,
+            mentor_id=row.mentor_id,
+            certificate_type=row.certificate_type,
+            tier=TIERS[row.threshold_tier],
+            acknowledged_by=row.acknowledged_by,
+            acknowledged_at=row.acknowledged_at,
+            note=row.note,
+            organization_id=row.organization_id,
+        )
+        for row in rows
+    ]
+
+
+def log_run(connection: Connection, run: RunRecord) -> None:
+    """
+    Add a run to the log, once.
+    """
+    row = {
+        "run_id": run.run_id,
+        "as_of": run.as_of,
+        "started_at": run.started_at,
+        "duration": float(run.duration),
+        "by_tier": json.dumps(dict(run.by_tier)),
+        "processed": run.processed,
+        "created": run.created,
+        "skipped": run.skipped,
+        "failed": run.failed,
+        "error_codes": json.dumps(dict(run.error_codes)),
+    }
+    check_texts(map(str, row.values()))
+    insert_or_ignore(connection, notification_runs, row)

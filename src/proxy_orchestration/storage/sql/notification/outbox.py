@@ -1,0 +1,278 @@
+"""
+The outbox: messages are queued, claimed, completed, cancelled and replayed.
+
+A row keeps `lease_until` until its attempt is completed, also when it is
+cancelled meanwhile: what became of that attempt is still to be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Dialect, Row, and_, bindparam, func, or_, select, text, update
+
+from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
+from proxy_orchestration.notification.records import NOTHING_LEFT, LeasedPush, PushCompletion
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
+from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
+from proxy_orchestration.storage.sql.dialect.texts import as_text
+from proxy_orchestration.storage.sql.notification.rows import TIERS, json_list, message_of
+from proxy_orchestration.storage.sql.notification.schema import (
+    LEASED,
+    QUEUED,
+    UNSENT,
+    notifications,
+    push_outbox,
+)
+from proxy_orchestration.storage.sql.schema import Instant
+
+Digest: TypeAlias = tuple[str, date]
+"""Recipient and day."""
+
+_ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
+_CANCEL = (
+    update(push_outbox)
+    .where(
+        UNSENT,
+        push_outbox.c.message_id.in_(
+            select(push_outbox.c.message_id)
+            .join_from(
+                _ENDED,
+                push_outbox,
+                and_(push_outbox.c.mentor_id == _MENTOR, push_outbox.c.certificate_type == _TYPE),
+            )
+            .where(UNSENT, or_(_END.is_(None), push_outbox.c.ends_at < _END))
+            .order_by(push_outbox.c.message_id)
+            .with_for_update(of=push_outbox)
+        ),
+    )
+    .values(state=PushState.CANCELLED.value, code="renewed")
+)
+_DUE = (
+    select(push_outbox)
+    .where(QUEUED, push_outbox.c.due_at <= bindparam("now", type_=Instant))
+    .order_by(push_outbox.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_LEFT_OVER = (
+    select(push_outbox)
+    .where(LEASED, push_outbox.c.lease_until <= store_now())
+    .order_by(push_outbox.c.lease_until)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_LEASE = (
+    update(push_outbox)
+    .where(push_outbox.c.message_id == bindparam("message"))
+    .values(
+        state=PushState.LEASED.value,
+        lease_until=store_now() + bindparam("hold"),
+        token=push_outbox.c.token + 1,
+        attempts=push_outbox.c.attempts + 1,
+    )
+)
+_DIGESTS, (_RECIPIENT, _DAY) = json_rows("digests", json_text, json_date)
+_IN_DIGESTS = (
+    select(
+        notifications.c.recipient_id,
+        notifications.c.digest_date,
+        notifications.c.threshold_tier,
+        func.count().label("notices"),
+    )
+    .join_from(
+        _DIGESTS,
+        notifications,
+        and_(notifications.c.recipient_id == _RECIPIENT, notifications.c.digest_date == _DAY),
+    )
+    .where(
+        notifications.c.audience != Audience.MENTOR.value,
+        notifications.c.status != NoticeStatus.CLEARED.value,
+    )
+    .group_by(notifications.c.recipient_id, notifications.c.digest_date, notifications.c.threshold_tier)
+)
+_COMPLETE = (
+    update(push_outbox)
+    .where(
+        push_outbox.c.message_id == bindparam("message"),
+        push_outbox.c.token == bindparam("held"),
+        push_outbox.c.lease_until.is_not(None),
+        or_(
+            push_outbox.c.state == PushState.LEASED.value,
+            and_(
+                push_outbox.c.state == PushState.CANCELLED.value,
+                bindparam("reached") == PushState.SENT.value,
+            ),
+        ),
+    )
+    .values(
+        state=bindparam("reached"),
+        code=bindparam("why"),
+        due_at=func.coalesce(bindparam("due", type_=Instant), push_outbox.c.due_at),
+        attempts=push_outbox.c.attempts - bindparam("given_back"),
+        lease_until=None,
+    )
+)
+_WAIT = select(
+    select(func.min(push_outbox.c.due_at)).where(QUEUED).scalar_subquery(),
+    select(func.min(push_outbox.c.lease_until) - store_now()).where(LEASED).scalar_subquery(),
+)
+_IDS, (_ID,) = json_rows("ids", json_text)
+_REPLAY_ALL = (
+    update(push_outbox)
+    .where(push_outbox.c.state == PushState.DEAD.value)
+    .values(
+        state=PushState.QUEUED.value,
+        due_at=bindparam("due", type_=Instant),
+        attempts=0,
+        lease_until=None,
+        code="",
+    )
+)
+_REPLAY = _REPLAY_ALL.where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
+_EMPTIED = select(push_outbox).where(
+    push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)),
+    push_outbox.c.state == PushState.CANCELLED.value,
+    push_outbox.c.code == NOTHING_LEFT,
+    push_outbox.c.digest_date.is_not(None),
+)
+_OPEN_AGAIN = (
+    update(push_outbox)
+    .where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
+    .values(state=PushState.QUEUED.value, attempts=0, code="")
+)
+_COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
+
+
+def cancel(connection: Connection, ended: Sequence[tuple[str, str, str | None]]) -> int:
+    """
+    Cancel what may still be sent about ends that are over; return how many messages.
+    """
+    return connection.execute(_CANCEL, {"ended": json_list(ended)}).rowcount if ended else 0
+
+
+def queue(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """
+    Add messages, each a row in the table's order; open again the digests that had nothing to tell.
+    """
+    if rows:
+        # Digests are of many mentors: by id, so that two calls at once do not wait for each other.
+        connection.exec_driver_sql(_queue_text(connection.dialect), sorted(rows, key=itemgetter(0)))
+
+
+@lru_cache(maxsize=8)
+def _queue_text(dialect: Dialect) -> str:
+    insert = upserting(push_outbox, dialect)
+    changed = ("state", "due_at", "attempts", "code")
+    statement = insert.on_conflict_do_update(
+        index_elements=["message_id"],
+        set_={name: insert.excluded[name] for name in changed},
+        where=text(f"push_outbox.code = '{NOTHING_LEFT}'"),
+    )
+    return driver_text(statement, dialect)
+
+
+def claim(connection: Connection, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
+    """
+    Lease messages that are due, those due first first, and count the attempt.
+    """
+    due = connection.execute(_DUE, {"now": now, "most": limit}).all()
+    left_over = connection.execute(_LEFT_OVER, {"most": limit}).all()
+    rows = sorted([*due, *left_over], key=lambda row: (row.due_at, row.message_id))[:limit]
+    if not rows:
+        return []
+    connection.execute(_LEASE, [{"message": row.message_id, "hold": float(hold)} for row in rows])
+    digests = _digests(connection, rows)
+    return [_leased(row, digests) for row in rows]
+
+
+def _digests(
+    connection: Connection, rows: Sequence[Row[Any]]
+) -> dict[Digest, dict[NotificationThresholdTier, int]]:
+    """
+    Return what the digests among these messages are to tell, as it is now.
+    """
+    asked = [(row.recipient_id, row.digest_date) for row in rows if row.digest_date is not None]
+    counts: dict[Digest, dict[NotificationThresholdTier, int]] = {digest: {} for digest in asked}
+    if asked:
+        parameter = json_list((recipient_id, day.isoformat()) for recipient_id, day in asked)
+        for found in connection.execute(_IN_DIGESTS, {"digests": parameter}):
+            counts[found.recipient_id, found.digest_date][TIERS[found.threshold_tier]] = found.notices
+    return counts
+
+
+def _leased(row: Row[Any], digests: Mapping[Digest, Mapping[NotificationThresholdTier, int]]) -> LeasedPush:
+    digest = None if row.digest_date is None else digests[row.recipient_id, row.digest_date]
+    return LeasedPush(
+        message=message_of(row, digest), token=row.token + 1, attempts=row.attempts + 1, digest=digest
+    )
+
+
+def complete(connection: Connection, completions: Sequence[PushCompletion]) -> int:
+    """
+    Store how attempts ended; return how many leases still held.
+    """
+    ordered = sorted(completions, key=lambda completion: completion.message_id)
+    # One at a time: not every driver tells how many rows a list of statements changed.
+    held = sum(connection.execute(_COMPLETE, _completion(one)).rowcount for one in ordered)
+    _open_again(connection, [one.message_id for one in ordered if one.code == NOTHING_LEFT])
+    return held
+
+
+def _open_again(connection: Connection, emptied: Sequence[str]) -> None:
+    """
+    Queue those digests again whose day got a notice since they were claimed; their rows are locked.
+    """
+    if not emptied:
+        return
+    ids = {"ids": json_list([one] for one in emptied)}
+    rows = connection.execute(_EMPTIED, ids).all()
+    digests = _digests(connection, rows)
+    wanted = [row.message_id for row in rows if digests[row.recipient_id, row.digest_date]]
+    if wanted:
+        connection.execute(_OPEN_AGAIN, {"ids": json_list([one] for one in wanted)})
+
+
+def _completion(completion: PushCompletion) -> dict[str, Any]:
+    return {
+        "message": completion.message_id,
+        "held": completion.token,
+        "reached": completion.state.value,
+        "why": as_text(completion.code),
+        "due": completion.due_at,
+        "given_back": 0 if completion.counted else 1,
+    }
+
+
+def seconds_to_wait(connection: Connection, *, now: datetime) -> float | None:
+    """
+    Return the seconds until a message is due; 0 if one is, `None` without any.
+    """
+    due_at, lease = connection.execute(_WAIT).one()
+    waits: list[float] = [] if lease is None else [lease]
+    if due_at is not None:
+        waits.append((due_at - now).total_seconds())
+    return max(0.0, min(waits)) if waits else None
+
+
+def replay(connection: Connection, message_ids: Collection[str] | None, *, now: datetime) -> int:
+    """
+    Queue dead messages again, these or all; return how many.
+    """
+    if message_ids is None:
+        return connection.execute(_REPLAY_ALL, {"due": now}).rowcount
+    ids = json_list([one] for one in sorted(message_ids))
+    return connection.execute(_REPLAY, {"due": now, "ids": ids}).rowcount
+
+
+def count(connection: Connection) -> Mapping[PushState, int]:
+    """
+    Return the messages by state.
+    """
+    return {PushState(state): number for state, number in connection.execute(_COUNT)}

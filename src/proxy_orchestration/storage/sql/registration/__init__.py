@@ -1,0 +1,3 @@
+"""
+Batches, runs, outcomes and activities in SQL: both of registration's stores.
+"""

@@ -1,0 +1,72 @@
+"""
+Audit events that wait to be delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, false, func, insert, select, update
+
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.storage.sql.dialect.texts import findable
+from proxy_orchestration.storage.sql.registration.rows import event_of, event_text
+from proxy_orchestration.storage.sql.schema import audit_events
+
+_PENDING = audit_events.c.delivered == false()  # in the partial index's own words
+
+_CLAIM = (
+    select(audit_events.c.id, audit_events.c.payload)
+    .where(_PENDING, audit_events.c.held_until <= store_now())
+    .order_by(audit_events.c.held_until, audit_events.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_HOLD = (
+    update(audit_events)
+    .where(audit_events.c.id == bindparam("event"))
+    .values(held_until=store_now() + bindparam("hold"))
+)
+_STORE = insert(audit_events).values(
+    event_id=bindparam("event_id"),
+    payload=bindparam("payload"),
+    held_until=store_now() + bindparam("hold"),
+    delivered=False,
+)
+_WAIT = select(func.min(audit_events.c.held_until) - store_now()).where(_PENDING)
+_DELIVERED = update(audit_events).where(audit_events.c.event_id == bindparam("taken")).values(delivered=True)
+
+
+def store_event(connection: Connection, event: AuditEvent, *, hold: float) -> None:
+    """
+    Store an event, held for whoever settles the run.
+    """
+    connection.execute(
+        _STORE, {"event_id": event.event_id, "payload": event_text(event), "hold": float(hold)}
+    )
+
+
+def claim_events(connection: Connection, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+    """
+    Return events that nobody holds, and hold them.
+    """
+    rows = connection.execute(_CLAIM, {"most": limit}).all()
+    if rows:
+        connection.execute(_HOLD, [{"event": row.id, "hold": float(hold)} for row in rows])
+    return [event_of(row.payload) for row in rows]
+
+
+def seconds_to_wait(connection: Connection) -> float | None:
+    """
+    Return the seconds until an undelivered event is free, or `None` without any.
+    """
+    seconds = connection.execute(_WAIT).scalar()
+    return None if seconds is None else max(0.0, seconds)
+
+
+def mark_delivered(connection: Connection, event_id: str) -> None:
+    """
+    Note that the event was taken.
+    """
+    connection.execute(_DELIVERED, {"taken": findable(event_id)})

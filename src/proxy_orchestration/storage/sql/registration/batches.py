@@ -1,0 +1,243 @@
+"""
+Batches, read and put in order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from proxy_orchestration.access import Visibility
+from proxy_orchestration.errors import BatchStateError
+from proxy_orchestration.registration.batches import BatchPage, BatchSummary, BulkSubmissionResult
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.ledger import BatchRecord
+from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.storage.sql.dialect.lookups import looked_up
+from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.registration.locks import lock_batch, lock_batches
+from proxy_orchestration.storage.sql.registration.outcomes import count_states, newest_outcomes
+from proxy_orchestration.storage.sql.registration.rows import STATES
+from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+
+_IS_CURRENT_RUN = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
+_COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
+_RELABEL = (
+    update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
+)
+_SETTLED_BEFORE = (
+    select(batches.c.id)
+    .join(runs, _IS_CURRENT_RUN)
+    .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
+    .order_by(batches.c.id)
+    .limit(bindparam("most"))
+)
+_DELETES = (
+    *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
+    delete(batches).where(batches.c.id == bindparam("b")),
+)
+
+
+def _status(run: FromClause) -> ColumnElement[str]:
+    return case(
+        (run.c.settled_at.is_not(None), run.c.status),
+        (run.c.fence == 0, BulkStatus.PENDING.value),
+        (run.c.cancel_wished_at.is_not(None), BulkStatus.CANCELLING.value),
+        else_=BulkStatus.RUNNING.value,
+    )
+
+
+@lru_cache(maxsize=8)
+def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
+    """
+    Return a statement for batches and their current runs, and the run in it.
+    """
+    joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
+    records = select(
+        batches,
+        run.c.run_items,
+        run.c.base,
+        run.c.tail,
+        run.c.claimed,
+        run.c.fence,
+        run.c.cancel_wished_at,
+        run.c.settled_at,
+        run.c.counts,
+        _status(run).label("status"),
+    )
+    return records.select_from(joined), run
+
+
+@lru_cache(maxsize=8)
+def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    records, _ = _records(dialect)
+    return records.where(batches.c.batch_id == bindparam("wanted"))
+
+
+def _read_record(connection: Connection, batch_id: str) -> Row[*tuple[Any, ...]] | None:
+    return connection.execute(_record(connection.dialect), {"wanted": findable(batch_id)}).one_or_none()
+
+
+def get(connection: Connection, batch_id: str) -> BatchRecord | None:
+    """
+    Return the batch's header and current run, or `None`.
+    """
+    row = _read_record(connection, batch_id)
+    if row is None:
+        return None
+    return BatchRecord(
+        batch_id=row.batch_id,
+        organization_id=row.organization_id,
+        coordinator_id=row.coordinator_id,
+        label=row.label,
+        total=row.total,
+        submitted_at=row.submitted_at,
+        run=row.run,
+        run_items=row.run_items,
+        base=row.base,
+        tail=row.tail,
+        driven=row.fence > 0,
+        cancel_wished_at=row.cancel_wished_at,
+        settled_at=row.settled_at,
+        mode=SubmissionMode(row.mode),
+        on_conflict=ConflictPolicy(row.on_conflict),
+    )
+
+
+def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult | None:
+    """
+    Return the batch with every outcome, or `None`.
+    """
+    row = _read_record(connection, batch_id)
+    if row is None:
+        return None
+    settled = row.settled_at is not None
+    found = newest_outcomes(connection, batch=row.id, run=row.run, claimed=row.claimed, settled=settled)
+    counts: dict[ItemState, int] = {}
+    for outcome in found:
+        counts[outcome.state] = counts.get(outcome.state, 0) + 1
+    return BulkSubmissionResult(**_summary_fields(row), counts=counts, outcomes=found)
+
+
+def list_batches(
+    connection: Connection,
+    visibility: Visibility,
+    *,
+    page: int,
+    limit: int,
+    statuses: Collection[BulkStatus] | None,
+) -> BatchPage:
+    """
+    Return one page of the visible batches, newest first.
+    """
+    records, run = _records(connection.dialect)
+    visible = _visible(records, run, visibility, statuses)
+    total = connection.execute(_visible(_COUNT, runs, visibility, statuses)).scalar_one()
+    rows = connection.execute(
+        visible.order_by(batches.c.submitted_at.desc(), batches.c.id.desc())
+        .limit(limit)
+        .offset((page - 1) * limit)
+    ).all()
+    return BatchPage(
+        batches=tuple(BatchSummary(**_summary_fields(row), counts=_counts(connection, row)) for row in rows),
+        page=page,
+        limit=limit,
+        total=total,
+    )
+
+
+def _visible(
+    query: Select[Any], run: FromClause, visibility: Visibility, statuses: Collection[BulkStatus] | None
+) -> Select[Any]:
+    query = query.where(batches.c.organization_id == visibility.organization_id)
+    if visibility.coordinator_id is not None:
+        query = query.where(batches.c.coordinator_id == visibility.coordinator_id)
+    if statuses is not None:
+        query = query.where(_status(run).in_([status.value for status in statuses]))
+    return query
+
+
+def _counts(connection: Connection, row: Row[Any]) -> dict[ItemState, int]:
+    if row.counts is not None:
+        return {STATES[state]: count for state, count in json.loads(row.counts).items()}
+    return count_states(connection, batch=row.id, run=row.run, claimed=row.claimed)
+
+
+def _summary_fields(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "batch_id": row.batch_id,
+        "coordinator_id": row.coordinator_id,
+        "status": BulkStatus(row.status),
+        "run": row.run,
+        "total": row.total,
+        "label": row.label,
+        "submitted_at": row.submitted_at,
+        "settled_at": row.settled_at,
+    }
+
+
+def relabel(connection: Connection, batch_id: str, label: str | None) -> bool:
+    """
+    Change the label; return whether the batch exists.
+    """
+    check_texts((label,))
+    return connection.execute(_RELABEL, {"wanted": findable(batch_id), "new_label": label}).rowcount == 1
+
+
+def remove(connection: Connection, batch_id: str) -> bool:
+    """
+    Remove a settled batch; return whether it existed.
+    """
+    lock_batch(connection, batch_id)
+    row = _read_record(connection, batch_id)
+    if row is None:
+        return False
+    if row.settled_at is None:
+        raise BatchStateError(batch_id, "it is not settled. Cancel it or wait for its end, then delete it.")
+    _remove_rows(connection, row.id)
+    return True
+
+
+def purge(
+    connection: Connection, *, settled_before: datetime, after: int, limit: int
+) -> tuple[int, int | None]:
+    """
+    Remove at most `limit` batches that settled before that moment, from the row that follows `after`.
+
+    Returns:
+        how many, and the row after which to go on; `None` when none are left.
+    """
+    values = {"moment": settled_before, "after": after, "most": limit}
+    found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
+    lock_batches(connection, found)
+    # Another run may have been opened between the look and the lock.
+    still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
+    removed = [batch for batch in found if batch in still]
+    for batch in removed:
+        _remove_rows(connection, batch)
+    return len(removed), found[-1] if len(found) == limit else None
+
+
+def _remove_rows(connection: Connection, batch: int) -> None:
+    for statement in _DELETES:
+        connection.execute(statement, {"b": batch})

@@ -1,0 +1,117 @@
+"""
+The items of a batch, as a further run would find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
+
+from proxy_orchestration.errors import UnknownMentorError
+from proxy_orchestration.registration.activities import decode_activity
+from proxy_orchestration.registration.conflicts import Override
+from proxy_orchestration.registration.ledger import StoredItem, next_key
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
+from proxy_orchestration.storage.sql.dialect.texts import findable
+from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN
+from proxy_orchestration.storage.sql.registration.rows import STATES
+from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+
+_CURRENT_RUN = (
+    select(runs.c.batch, runs.c.run, runs.c.claimed)
+    .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
+    .where(batches.c.batch_id == bindparam("wanted"))
+)
+_ITEMS = (
+    select(items.c.position, items.c.mentor_id, items.c.activity)
+    .where(items.c.batch == bindparam("b"))
+    .order_by(items.c.position)
+)
+_POSITIONS = select(items.c.mentor_id, items.c.position).where(items.c.batch == bindparam("b"))
+_LOG = (
+    select(
+        outcomes.c.item,
+        outcomes.c.state,
+        outcomes.c.in_doubt,
+        outcomes.c.code,
+        outcomes.c.conflicting_activity_id,
+    )
+    .where(outcomes.c.batch == bindparam("b"))
+    .order_by(outcomes.c.sequence)
+)
+_OPEN = select(work.c.item, work.c.position, work.c.in_doubt).where(
+    work.c.batch == bindparam("b"),
+    work.c.run == bindparam("r"),
+    ~SETTLED_IN_RUN,
+)
+_OVERRIDES = (
+    select(work.c.item, work.c.override_of, work.c.override_by, work.c.override_at)
+    .where(work.c.batch == bindparam("b"), work.c.override_by.is_not(None))
+    .order_by(work.c.run)
+)
+
+
+@lru_cache(maxsize=8)
+def _outcomes_of(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    order = (outcomes.c.item, outcomes.c.run)
+    found = select(*order, outcomes.c.state, outcomes.c.epoch, outcomes.c.in_doubt)
+    return narrowed(found, outcomes.c.batch, outcomes.c.item, dialect, order_by=order)
+
+
+def read_items(connection: Connection, batch_id: str) -> Sequence[StoredItem]:
+    """
+    Return every item of the batch in request order; none of an unknown batch.
+    """
+    run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
+    if run is None:
+        return ()
+    key = {"b": run.batch, "r": run.run}
+    overrides = {
+        row.item: Override(
+            activity_id=row.override_of, decided_by=row.override_by, decided_at=row.override_at
+        )
+        for row in connection.execute(_OVERRIDES, key)
+    }
+    newest = {row.item: (STATES[row.state], *row[2:]) for row in connection.execute(_LOG, key)}
+    for item, position, in_doubt in connection.execute(_OPEN, key):
+        state = ItemState.RUNNING if position <= run.claimed else ItemState.PENDING
+        newest[item] = (state, in_doubt, None, None)
+    found = []
+    for position, mentor_id, activity in connection.execute(_ITEMS, key):
+        state, in_doubt, code, conflicting = newest[position]
+        found.append(
+            StoredItem(
+                mentor_id=mentor_id,
+                activity=decode_activity(activity),
+                state=state,
+                in_doubt=in_doubt,
+                code=code,
+                conflicting_activity_id=conflicting,
+                override=overrides.get(position),
+            )
+        )
+    return found
+
+
+def next_keys(
+    connection: Connection, batch: int, mentor_ids: Sequence[str]
+) -> Iterator[tuple[str, int, int, bool]]:
+    """
+    Yield in request order each named item of a settled batch, with the epoch and the doubt of its next key.
+
+    Raises:
+        UnknownMentorError: a mentor is not in the batch.
+    """
+    positions = {row.mentor_id: row.position for row in connection.execute(_POSITIONS, {"b": batch})}
+    if strangers := [mentor_id for mentor_id in mentor_ids if mentor_id not in positions]:
+        raise UnknownMentorError(strangers)
+    mentors = {positions[mentor_id]: mentor_id for mentor_id in mentor_ids}
+    asked = scoped(batch, mentors, connection.dialect)
+    rows = connection.execute(_outcomes_of(connection.dialect), asked)
+    newest: dict[int, Any] = {row[0]: row[2:] for row in rows}
+    for item, (state, epoch, in_doubt) in newest.items():
+        yield mentors[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)

@@ -1,0 +1,294 @@
+"""
+Batches and runs come into being, and are cancelled.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Row,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from proxy_orchestration.errors import (
+    BatchStateError,
+    IdempotencyKeyReusedError,
+    StaleRunError,
+)
+from proxy_orchestration.registration.activities import encode_activities
+from proxy_orchestration.registration.conflicts import Override
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, Verdict
+from proxy_orchestration.registration.runs import CancelMark
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore, insert_rows
+from proxy_orchestration.storage.sql.dialect.lookups import one_by_one
+from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.registration.items import next_keys
+from proxy_orchestration.storage.sql.registration.locks import lock_batch
+from proxy_orchestration.storage.sql.registration.outcomes import cancel_unclaimed
+from proxy_orchestration.storage.sql.registration.rows import actor_text
+from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
+
+T = TypeVar("T")
+
+_SLICE: Final = 2000
+_FIRST_RUN: Final = 1
+
+_KEY_HOLDER = select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id).select_from(
+    batch_keys.outerjoin(batches, batches.c.batch_id == batch_keys.c.batch_id)
+)
+_INSERT_BATCH = insert(batches).returning(batches.c.id)
+
+
+def _first_work(place: ColumnElement[int], *conditions: ColumnElement[bool]) -> Insert:
+    columns = ("batch", "run", "position", "item", "epoch", "in_doubt")
+    values = (items.c.batch, literal(_FIRST_RUN), place, items.c.position, literal(0), literal(value=False))
+    return insert(work).from_select(
+        columns, select(*values).where(items.c.batch == bindparam("b"), *conditions)
+    )
+
+
+_FIRST_WORK = _first_work(items.c.position + 1)
+_FIRST_WORK_BUT_JUDGED = _first_work(
+    func.row_number().over(order_by=items.c.position),
+    ~one_by_one(outcomes.c.batch == items.c.batch, outcomes.c.item == items.c.position),
+)
+_FIRST_OVERRIDES = (
+    update(work)
+    .where(work.c.batch == bindparam("b"), work.c.run == _FIRST_RUN, work.c.position == bindparam("place"))
+    .values(
+        override_of=bindparam("activity_id"),
+        override_by=bindparam("decided_by"),
+        override_at=bindparam("decided_at"),
+    )
+)
+_CURRENT_RUN = (
+    select(runs, batches.c.total)
+    .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
+    .where(batches.c.batch_id == bindparam("wanted"))
+    .with_for_update(of=runs)
+)
+_WISH = (
+    update(runs)
+    .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
+    .values(
+        cancel_wished_at=bindparam("at"),
+        cancel_reason=bindparam("reason"),
+        cancel_tail=runs.c.tail,
+        tail=runs.c.tail + bindparam("cancelled"),
+    )
+)
+
+
+def accept(connection: Connection, new: NewBatch) -> Acceptance:
+    """
+    Store the batch and its first run, or find the batch that its key already is.
+    """
+    check_texts((new.label, new.idempotency_key))
+    batch_id = new.batch_id or uuid.uuid4().hex
+    if new.idempotency_key is not None:
+        key = {
+            "organization_id": new.actor.organization_id,
+            "coordinator_id": new.actor.user_id,
+            "idempotency_key": new.idempotency_key,
+        }
+        row = {**key, "fingerprint": new.fingerprint, "batch_id": batch_id}
+        if not insert_or_ignore(connection, batch_keys, row):
+            return _accepted_before(connection, key, new.fingerprint)
+    _store(connection, new, batch_id)
+    return Acceptance(batch_id=batch_id, created=True)
+
+
+def _accepted_before(connection: Connection, key: dict[str, str], fingerprint: str) -> Acceptance:
+    known = connection.execute(
+        _KEY_HOLDER.where(*(batch_keys.c[name] == value for name, value in key.items()))
+    ).one()
+    if known.id is None:
+        raise IdempotencyKeyReusedError(known.batch_id, deleted=True)
+    if known.fingerprint != fingerprint:
+        raise IdempotencyKeyReusedError(known.batch_id)
+    return Acceptance(batch_id=known.batch_id, created=False)
+
+
+def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
+    batch = connection.execute(
+        _INSERT_BATCH,
+        {
+            "batch_id": batch_id,
+            "organization_id": new.actor.organization_id,
+            "coordinator_id": new.actor.user_id,
+            "label": new.label,
+            "total": len(new.entries),
+            "submitted_at": new.submitted_at,
+            "run": _FIRST_RUN,
+            "mode": new.mode.value,
+            "on_conflict": new.on_conflict.value,
+        },
+    ).scalar_one()
+    for rows in _sliced(_item_rows(new, batch)):
+        insert_rows(connection, items, rows)
+    judged = [
+        _verdict_row(batch, _FIRST_RUN, position, new.verdicts[entry.mentor_id], new.submitted_at)
+        for position, entry in enumerate(new.entries)
+        if entry.mentor_id in new.verdicts
+    ]
+    _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged)
+    connection.execute(_FIRST_WORK_BUT_JUDGED if judged else _FIRST_WORK, {"b": batch})
+    if overridden := _first_overrides(new, batch):
+        connection.execute(_FIRST_OVERRIDES, overridden)
+
+
+def _first_overrides(new: NewBatch, batch: int) -> list[dict[str, Any]]:
+    """
+    Return the overrides by their place in run 1, which is the key of its work.
+    """
+    sent = (entry.mentor_id for entry in new.entries if entry.mentor_id not in new.verdicts)
+    return [
+        {"b": batch, "place": place, **attrs.asdict(new.overrides[mentor_id])}
+        for place, mentor_id in enumerate(sent, start=1)
+        if mentor_id in new.overrides
+    ]
+
+
+def _item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
+    texts = encode_activities(entry.activity for entry in new.entries)
+    for position, (entry, text) in enumerate(zip(new.entries, texts, strict=True)):
+        yield batch, position, entry.mentor_id, text
+
+
+def _sliced(rows: Iterator[T]) -> Iterator[list[T]]:
+    while part := list(islice(rows, _SLICE)):
+        yield part
+
+
+def _verdict_row(  # noqa: PLR0913 - one row's columns
+    batch: int, run: int, item: int, verdict: Verdict, at: datetime, *, epoch: int = 0, in_doubt: bool = False
+) -> dict[str, Any]:
+    failure = verdict.failure
+    return {
+        "batch": batch,
+        "run": run,
+        "item": item,
+        "state": (ItemState.UNKNOWN if in_doubt else verdict.state).value,
+        "activity_id": None,
+        "code": failure.code,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "conflicting_activity_id": verdict.conflicting_activity_id,
+        "attempts": 0,
+        "settled_at": at,
+        "epoch": epoch,
+        "in_doubt": in_doubt,
+    }
+
+
+def _insert_run(  # noqa: PLR0913 - one row's columns
+    connection: Connection,
+    batch: int,
+    run: int,
+    new: NewBatch | NewRun,
+    *,
+    items: int,
+    base: int,
+    judged: Sequence[dict[str, Any]],
+) -> None:
+    connection.execute(
+        insert(runs),
+        {
+            "batch": batch,
+            "run": run,
+            "actor": actor_text(new.actor),
+            "opened_at": new.submitted_at if isinstance(new, NewBatch) else new.opened_at,
+            "run_items": items,
+            "base": base,
+            "tail": base + len(judged),
+        },
+    )
+    if judged:
+        connection.execute(
+            insert(outcomes),
+            [{**row, "sequence": base + number} for number, row in enumerate(judged, start=1)],
+        )
+
+
+def open_run(connection: Connection, new: NewRun) -> int:
+    """
+    Open the next run over these items.
+    """
+    current = _current_run(connection, new)
+    batch: int = current.batch
+    run: int = current.run + 1
+    judged: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for mentor_id, item, epoch, in_doubt in next_keys(connection, batch, new.mentor_ids):
+        if mentor_id in new.verdicts:
+            verdict = new.verdicts[mentor_id]
+            judged.append(
+                _verdict_row(batch, run, item, verdict, new.opened_at, epoch=epoch, in_doubt=in_doubt)
+            )
+        else:
+            row = {"batch": batch, "run": run, "item": item, "epoch": epoch, "in_doubt": in_doubt}
+            rows.append(row | _override_columns(new.overrides.get(mentor_id)))
+    _insert_run(connection, batch, run, new, items=len(new.mentor_ids), base=current.tail, judged=judged)
+    if rows:
+        connection.execute(
+            insert(work), [{**row, "position": position} for position, row in enumerate(rows, start=1)]
+        )
+    connection.execute(update(batches).where(batches.c.id == batch).values(run=run))
+    return run
+
+
+def _override_columns(override: Override | None) -> dict[str, Any]:
+    return {
+        "override_of": override and override.activity_id,
+        "override_by": override and override.decided_by,
+        "override_at": override and override.decided_at,
+    }
+
+
+def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
+    lock_batch(connection, new.batch_id)
+    current = connection.execute(_CURRENT_RUN, {"wanted": findable(new.batch_id)}).one_or_none()
+    if current is None:
+        raise BatchStateError(new.batch_id, "it is gone. List your batches.")
+    if current.run != new.expected_run:
+        raise StaleRunError(new.batch_id, expected_run=new.expected_run, current_run=current.run)
+    if current.settled_at is None:
+        raise BatchStateError(new.batch_id, "its run is not settled yet. Wait for its end.")
+    return current
+
+
+def cancel_run(connection: Connection, batch_id: str, *, reason: str | None, at: datetime) -> CancelMark:
+    """
+    Store the wish, once, and cancel what nobody claimed.
+    """
+    check_texts((reason,))
+    lock_batch(connection, batch_id)
+    run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
+    if run is None:
+        raise BatchStateError(batch_id, "it is gone. List your batches.")
+    if run.cancel_wished_at is None:
+        if run.settled_at is not None:
+            raise BatchStateError(batch_id, "it is settled already; there is nothing left to cancel.")
+        key = {"b": run.batch, "r": run.run, "at": at}
+        cancelled = cancel_unclaimed(connection, {**key, "claimed": run.claimed, "tail": run.tail})
+        connection.execute(_WISH, {**key, "reason": reason, "cancelled": cancelled})
+    before = run.tail if run.cancel_tail is None else run.cancel_tail
+    return CancelMark(
+        run=run.run, tail_before=before, settled_before=run.total - run.run_items + before - run.base
+    )

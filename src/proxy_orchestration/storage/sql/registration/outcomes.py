@@ -1,0 +1,244 @@
+"""
+The append-only log of outcomes: written in order, read by cursor, counted by newest entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+)
+
+from proxy_orchestration.registration.batches import CANCELLED, BulkProgressUpdate, MentorOutcome
+from proxy_orchestration.registration.runs import ItemOutcome
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialect.inserts import insert_rows
+from proxy_orchestration.storage.sql.dialect.lookups import looked_up, one_by_one
+from proxy_orchestration.storage.sql.dialect.texts import findable
+from proxy_orchestration.storage.sql.registration.rows import STATES, mentor_outcome, outcome_row
+from proxy_orchestration.storage.sql.schema import LARGEST, Instant, batches, items, outcomes, runs, work
+
+LOG_COLUMNS: Final = (
+    outcomes.c.sequence,
+    outcomes.c.state,
+    outcomes.c.activity_id,
+    outcomes.c.code,
+    outcomes.c.message,
+    outcomes.c.retryable,
+    outcomes.c.conflicting_activity_id,
+    outcomes.c.attempts,
+    outcomes.c.settled_at,
+)
+_LOG_WIDTH: Final = len(LOG_COLUMNS)
+
+_ITEMS = select(items.c.position, items.c.mentor_id).where(items.c.batch == bindparam("b"))
+_LOG = (
+    select(*LOG_COLUMNS, outcomes.c.item)
+    .where(outcomes.c.batch == bindparam("b"))
+    .order_by(outcomes.c.sequence)
+)
+SETTLED_IN_RUN = one_by_one(
+    outcomes.c.batch == work.c.batch, outcomes.c.item == work.c.item, outcomes.c.run == work.c.run
+)
+"""Whether a piece of work has its outcome."""
+
+_OPEN = select(work.c.item, work.c.position).where(
+    work.c.batch == bindparam("b"),
+    work.c.run == bindparam("r"),
+    ~SETTLED_IN_RUN,
+)
+
+_newer = outcomes.alias("newer")
+_IN_RUN = select(work.c.item).where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"))
+_COUNT_SETTLED = (
+    select(outcomes.c.state, func.count())
+    .where(
+        outcomes.c.batch == bindparam("b"),
+        ~one_by_one(
+            _newer.c.batch == outcomes.c.batch,
+            _newer.c.item == outcomes.c.item,
+            _newer.c.run > outcomes.c.run,
+        ),
+        or_(outcomes.c.run == bindparam("r"), outcomes.c.item.not_in(_IN_RUN)),
+    )
+    .group_by(outcomes.c.state)
+)
+_COUNT_FIRST_RUN = (
+    select(outcomes.c.state, func.count())
+    .where(outcomes.c.batch == bindparam("b"))
+    .group_by(outcomes.c.state)
+)
+_COUNT_OPEN = (
+    select(
+        case(
+            (work.c.position <= bindparam("claimed"), ItemState.RUNNING.value),
+            else_=ItemState.PENDING.value,
+        ).label("state"),
+        func.count(),
+    )
+    .where(
+        work.c.batch == bindparam("b"),
+        work.c.run == bindparam("r"),
+        ~SETTLED_IN_RUN,
+    )
+    .group_by("state")
+)
+
+_UNCLAIMED = and_(
+    work.c.batch == bindparam("b"),
+    work.c.run == bindparam("r"),
+    work.c.position > bindparam("claimed"),
+    work.c.in_doubt.is_(False),
+    ~SETTLED_IN_RUN,
+)
+_CANCEL_UNCLAIMED = (
+    insert(outcomes)
+    .from_select(
+        [
+            "batch",
+            "sequence",
+            "run",
+            "item",
+            "state",
+            "code",
+            "message",
+            "retryable",
+            "attempts",
+            "settled_at",
+            "epoch",
+            "in_doubt",
+        ],
+        select(
+            work.c.batch,
+            bindparam("tail") + func.row_number().over(order_by=work.c.position),
+            work.c.run,
+            work.c.item,
+            literal(ItemState.CANCELLED.value),
+            literal(CANCELLED.code),
+            literal(CANCELLED.message),
+            true(),
+            literal(0),
+            bindparam("at", type_=Instant()),
+            work.c.epoch,
+            work.c.in_doubt,
+        ).where(_UNCLAIMED),
+    )
+    .execution_options(preserve_rowcount=True)
+)
+
+
+@lru_cache(maxsize=8)
+def _updates(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    # The log has no gaps: a page has two ends, where a limit would let the planner sort all that follows.
+    wanted = batches.c.batch_id == bindparam("wanted")
+    batch, total = (
+        select(column).where(wanted).scalar_subquery() for column in (batches.c.id, batches.c.total)
+    )
+    of_entry = and_(items.c.batch == outcomes.c.batch, items.c.position == outcomes.c.item)
+    with_item, item = looked_up(outcomes, items, of_entry, dialect)
+    of_run = and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run)
+    joined, run = looked_up(with_item, runs, of_run, dialect)
+    return (
+        select(*LOG_COLUMNS, item.c.mentor_id, outcomes.c.run, run.c.run_items, run.c.base, total)
+        .select_from(joined)
+        .where(outcomes.c.batch == batch, outcomes.c.sequence.between(bindparam("first"), bindparam("last")))
+        .order_by(outcomes.c.sequence)
+    )
+
+
+def append(
+    connection: Connection, settled: Sequence[ItemOutcome], *, batch: int, run: int, after: int
+) -> None:
+    """
+    Append the outcomes to the log, from the sequence that follows `after`.
+    """
+    insert_rows(
+        connection,
+        outcomes,
+        [
+            outcome_row(outcome, batch=batch, run=run, sequence=sequence, dialect=connection.dialect)
+            for sequence, outcome in enumerate(settled, start=after + 1)
+        ],
+    )
+
+
+def cancel_unclaimed(connection: Connection, values: Mapping[str, Any]) -> int:
+    """
+    Cancel what lies above the watermark and is not in doubt; return how many items.
+    """
+    return connection.execute(_CANCEL_UNCLAIMED, values).rowcount
+
+
+def read_updates(
+    connection: Connection, batch_id: str, *, after: int, limit: int
+) -> Sequence[BulkProgressUpdate]:
+    """
+    Return the log's entries that follow `after`.
+    """
+    last = min(after + limit, LARGEST)
+    asked = {"wanted": findable(batch_id), "first": after + 1, "last": last}
+    rows = connection.execute(_updates(connection.dialect), asked).all()
+    return [_update(batch_id, row) for row in rows]
+
+
+def _update(batch_id: str, row: Any) -> BulkProgressUpdate:  # noqa: ANN401 - SQLAlchemy's row
+    mentor_id, run, run_items, base, total = row[_LOG_WIDTH:]
+    outcome = mentor_outcome(mentor_id, row[:_LOG_WIDTH])
+    return BulkProgressUpdate(
+        batch_id=batch_id,
+        run=run,
+        sequence=row[0],
+        outcome=outcome,
+        settled=total - run_items + row[0] - base,
+        total=total,
+    )
+
+
+def newest_outcomes(
+    connection: Connection, *, batch: int, run: int, claimed: int, settled: bool
+) -> tuple[MentorOutcome, ...]:
+    """
+    Return every item's newest outcome, or that it is open, in request order; in a settled run none is.
+    """
+    key = {"b": batch, "r": run}
+    mentors: dict[int, str] = {row[0]: row[1] for row in connection.execute(_ITEMS, key).all()}
+    newest: dict[int, MentorOutcome] = {}
+    for row in connection.execute(_LOG, key).all():
+        item = row[_LOG_WIDTH]
+        newest[item] = mentor_outcome(mentors[item], row[:_LOG_WIDTH])
+    for item, position in () if settled else connection.execute(_OPEN, key).all():
+        state = ItemState.RUNNING if position <= claimed else ItemState.PENDING
+        newest[item] = MentorOutcome(mentor_id=mentors[item], state=state)
+    return tuple(newest[item] for item in sorted(mentors))
+
+
+def count_settled_states(connection: Connection, *, batch: int, run: int) -> dict[ItemState, int]:
+    """
+    Return the items of the whole batch by state, in a run without an open item.
+    """
+    statement = _COUNT_FIRST_RUN if run == 1 else _COUNT_SETTLED
+    return {STATES[row[0]]: row[1] for row in connection.execute(statement, {"b": batch, "r": run}).all()}
+
+
+def count_states(connection: Connection, *, batch: int, run: int, claimed: int) -> dict[ItemState, int]:
+    """
+    Return the items of the whole batch by state.
+    """
+    key = {"b": batch, "r": run, "claimed": claimed}
+    rows: Iterable[Any] = connection.execute(_COUNT_OPEN, key)
+    settled = count_settled_states(connection, batch=batch, run=run)
+    return settled | {STATES[state]: count for state, count in rows}

@@ -1,0 +1,289 @@
+"""
+What a driver does to its run: acquire, commit, settle, release.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, case, select, update
+
+from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
+from proxy_orchestration.errors import BatchStateError, LeaseLostError
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.runs import (
+    Acquisition,
+    Commit,
+    Committed,
+    DrivableRun,
+    Lease,
+    LeaseHeld,
+    RunSettled,
+    WorkItem,
+)
+from proxy_orchestration.registration.states import settled_status
+from proxy_orchestration.storage.sql.database.errors import refused_as
+from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.storage.sql.dialect.lookups import looked_up
+from proxy_orchestration.storage.sql.dialect.texts import findable
+from proxy_orchestration.storage.sql.registration.audit import store_event
+from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append, count_settled_states
+from proxy_orchestration.storage.sql.registration.rows import actor_of, work_item
+from proxy_orchestration.storage.sql.schema import LARGEST, batches, items, runs, work
+
+_BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
+_OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
+_FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
+
+_ACQUIRE = (
+    update(runs)
+    .where(_OPEN_RUN, runs.c.lease_until <= store_now())
+    .values(fence=runs.c.fence + 1, lease_until=store_now() + bindparam("ttl"))
+    .returning(runs)
+)
+_MODE = select(batches.c.mode, batches.c.on_conflict).where(batches.c.id == bindparam("b"))
+_HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
+_COMMIT = (
+    update(runs)
+    .where(_FENCED)
+    .values(
+        tail=runs.c.tail + bindparam("settled"),
+        claimed=runs.c.claimed + bindparam("claim"),
+        driven_for=runs.c.driven_for + bindparam("driven"),
+        lease_until=store_now() + bindparam("ttl"),
+    )
+    .returning(runs.c.batch, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
+)
+_MOVE_WATERMARK = (
+    update(runs)
+    .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
+    .values(claimed=runs.c.claimed + bindparam("further"))
+)
+_RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
+_SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
+_OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
+    batches.c.id == bindparam("b")
+)
+_STORE_COUNTS = (
+    update(runs)
+    .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
+    .values(status=bindparam("reached"), counts=bindparam("by_state"))
+)
+_REMAINING = case((runs.c.lease_until > store_now(), runs.c.lease_until - store_now()), else_=0.0)
+_DRIVABLE = (
+    select(batches.c.batch_id, runs.c.run, runs.c.fence, _REMAINING.label("remaining"))
+    .join(batches, batches.c.id == runs.c.batch)
+    .where(runs.c.settled_at.is_(None))
+    .order_by("remaining", batches.c.submitted_at, batches.c.id)
+    .limit(bindparam("most"))
+)
+
+_ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
+
+
+@lru_cache(maxsize=8)
+def _work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
+    return (
+        select(
+            work.c.item,
+            item.c.mentor_id,
+            item.c.activity,
+            work.c.epoch,
+            work.c.in_doubt,
+            work.c.override_of,
+            work.c.position,
+        )
+        .select_from(joined)
+        .where(
+            work.c.batch == bindparam("b"),
+            work.c.run == bindparam("r"),
+            work.c.position > bindparam("low"),
+            work.c.position <= bindparam("high"),
+        )
+        .order_by(work.c.position)
+    )
+
+
+@lru_cache(maxsize=8)
+def _unsettled_work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    return _work(dialect).where(~SETTLED_IN_RUN).limit(bindparam("most"))
+
+
+@lru_cache(maxsize=8)
+def _overrides_of_run(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
+    return (
+        select(item.c.mentor_id, work.c.override_of, work.c.override_by, work.c.override_at)
+        .select_from(joined)
+        .where(
+            work.c.batch == bindparam("b"),
+            work.c.run == bindparam("r"),
+            work.c.override_by.is_not(None),
+        )
+        .order_by(work.c.position)
+    )
+
+
+def _key(lease: Lease) -> dict[str, Any]:
+    return {"wanted": lease.batch_id, "r": lease.run, "held": lease.fence}
+
+
+def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> Acquisition:
+    """
+    Take the run's lease if it is free, or say who holds it.
+    """
+    key = {"wanted": findable(batch_id), "r": run}
+    taken = connection.execute(_ACQUIRE, {**key, "ttl": float(ttl)}).one_or_none()
+    if taken is not None:
+        return _lease(connection, batch_id, taken)
+    holder = connection.execute(_HOLDER, key).one_or_none()
+    if holder is None:
+        return RunSettled()
+    return LeaseHeld(fence=holder[0], remaining=max(holder[1], 0.001))
+
+
+def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
+    begun = connection.execute(
+        _unsettled_work(connection.dialect),
+        {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": LARGEST},
+    ).all()
+    mode, on_conflict = connection.execute(_MODE, {"b": run.batch}).one()
+    return Lease(
+        batch_id=batch_id,
+        run=run.run,
+        fence=run.fence,
+        actor=actor_of(run.actor),
+        run_items=run.run_items,
+        base=run.base,
+        tail=run.tail,
+        begun=tuple(map(work_item, begun)),
+        cancel_wished=run.cancel_wished_at is not None,
+        driven_for=run.driven_for,
+        mode=SubmissionMode(mode),
+        on_conflict=ConflictPolicy(on_conflict),
+    )
+
+
+def commit(connection: Connection, lease: Lease, write: Commit) -> Committed:
+    """
+    Append outcomes, claim items, renew the lease; the fenced update comes first and locks the run.
+    """
+    run = connection.execute(
+        _COMMIT,
+        {
+            **_key(lease),
+            "settled": len(write.outcomes),
+            "claim": write.claim,
+            "driven": float(write.driven_for),
+            "ttl": float(write.ttl),
+        },
+    ).one_or_none()
+    if run is None:
+        raise LeaseLostError(lease.batch_id, lease.run)
+    with refused_as(
+        BatchStateError(lease.batch_id, "an item has an outcome in this run already. Drop the second.")
+    ):
+        append(
+            connection,
+            write.outcomes,
+            batch=run.batch,
+            run=lease.run,
+            after=run.tail - len(write.outcomes),
+        )
+    cancel_wished = run.cancel_wished_at is not None
+    claimed = _claim(connection, run, lease.run, write.claim, cancel_wished=cancel_wished)
+    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
+
+
+def _claim(
+    connection: Connection,
+    run: Any,  # noqa: ANN401 - a row
+    number: int,
+    claim: int,
+    *,
+    cancel_wished: bool,
+) -> tuple[WorkItem, ...]:
+    """
+    Read what the watermark has just passed.
+
+    Nothing above it has an outcome, unless a cancel came: then what the
+    cancel settled is passed over, and the watermark moves on for that.
+    """
+    if not claim:
+        return ()
+    key = {"b": run.batch, "r": number, "low": run.claimed - claim}
+    if not cancel_wished:
+        rows = connection.execute(_work(connection.dialect), {**key, "high": run.claimed}).all()
+        return tuple(map(work_item, rows))
+    asked = {**key, "high": LARGEST, "most": claim}
+    rows = connection.execute(_unsettled_work(connection.dialect), asked).all()
+    if rows and rows[-1].position > run.claimed:
+        further = rows[-1].position - run.claimed
+        connection.execute(_MOVE_WATERMARK, {"b": run.batch, "r": number, "further": further})
+    return tuple(map(work_item, rows))
+
+
+def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) -> AuditEvent:  # noqa: ANN401 - a moment
+    """
+    Close the run and store its counts and its audit event.
+    """
+    run = connection.execute(_SETTLE, {**_key(lease), "at": at}).one_or_none()
+    if run is None:
+        raise LeaseLostError(lease.batch_id, lease.run)
+    if run.tail - run.base < run.run_items:
+        raise BatchStateError(
+            lease.batch_id, "not every item of the run has an outcome. Drive it to its end."
+        )
+    owner = connection.execute(_OWNER, {"b": run.batch}).one()
+    counts = count_settled_states(connection, batch=run.batch, run=run.run)
+    by_state = {state.value: count for state, count in counts.items()}
+    status = settled_status(counts)
+    connection.execute(
+        _STORE_COUNTS,
+        {"b": run.batch, "r": run.run, "reached": status.value, "by_state": json.dumps(by_state)},
+    )
+    event = AuditEvent(
+        event_id=audit_event_id(lease.batch_id, lease.run),
+        batch_id=lease.batch_id,
+        run=lease.run,
+        coordinator_id=owner.coordinator_id,
+        actor_id=lease.actor.user_id,
+        organization_id=owner.organization_id,
+        status=status.value,
+        total=owner.total,
+        counts=by_state,
+        settled_at=at,
+        overrides=_overrides(connection, run),
+    )
+    store_event(connection, event, hold=audit_hold)
+    return event
+
+
+def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, ...]:
+    return tuple(
+        AuditedOverride(mentor_id=mentor_id, activity_id=activity_id, decided_by=by, decided_at=decided_at)
+        for mentor_id, activity_id, by, decided_at in connection.execute(
+            _overrides_of_run(connection.dialect), {"b": run.batch, "r": run.run}
+        )
+    )
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """
+    Give up the lease; nothing happens under an old fence.
+    """
+    connection.execute(_RELEASE, _key(lease))
+
+
+def find_drivable(connection: Connection, *, limit: int) -> list[DrivableRun]:
+    """
+    Return runs that are not settled, the free ones first.
+    """
+    return [
+        DrivableRun(batch_id=row.batch_id, run=row.run, fence=row.fence, lease_remaining=row.remaining)
+        for row in connection.execute(_DRIVABLE, {"most": limit})
+    ]
