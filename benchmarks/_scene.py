@@ -16,9 +16,7 @@ import anyio
 import attrs
 
 from proxy_orchestration import (
-    ActivityRepository,
     Actor,
-    AuditEvent,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
     BulkSettings,
@@ -27,6 +25,7 @@ from proxy_orchestration import (
     RegistrationReceipt,
     Role,
 )
+from proxy_orchestration.ports import ActivityRepository, AuditEvent
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
 COORDINATOR: Final = Actor(user_id="coord-119", roles={Role.COORDINATOR}, organization_id="chapter-oslo")

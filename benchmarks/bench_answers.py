@@ -17,7 +17,7 @@ import anyio
 from _harness import Case, Story, Table, Target, medians, tell
 from _scene import COORDINATOR, SETTLED_BATCHES, accept_batch, new_database, orchestrator_over, warm_store
 
-from proxy_orchestration import ActivityRepository
+from proxy_orchestration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[ActivityRepository]]

@@ -22,18 +22,16 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import sqlite
 
 from proxy_orchestration import (
-    ActivityRecord,
-    ActivityRecords,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
     BulkSettings,
     BulkStatus,
     ProxyActivity,
     ProxyRegistration,
-    ProxyRegistrationService,
     RegistrationReceipt,
     StandardRegistrationService,
 )
+from proxy_orchestration.ports import ActivityRecord, ActivityRecords, ProxyRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.schema import activities

@@ -24,7 +24,7 @@ from _scene import (
     warm_store,
 )
 
-from proxy_orchestration import ActivityRepository
+from proxy_orchestration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.sql import SqlActivityRepository
 

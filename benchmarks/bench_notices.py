@@ -18,9 +18,6 @@ import anyio
 from _harness import Story, Table, Target, medians, tell
 
 from proxy_orchestration import (
-    DraftFate,
-    MentorRecipients,
-    NoticeChunk,
     NotificationOrchestrator,
     OrchestrationResult,
     PeerMentorCertificate,
@@ -28,6 +25,7 @@ from proxy_orchestration import (
     RecordState,
 )
 from proxy_orchestration.notification.tiers import TierReader
+from proxy_orchestration.ports import DraftFate, MentorRecipients, NoticeChunk
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 

@@ -2,17 +2,14 @@
 Register and notify on behalf of others, in bulk: durable, resumable, never twice.
 """
 
+import importlib as _importlib
+import warnings as _warnings
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from proxy_orchestration._backoff import RetryPolicy
-from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess, Role, Visibility
-from proxy_orchestration.audit import (
-    AuditedOverride,
-    AuditEvent,
-    LoggingAuditLogger,
-    ProxyAuditLogger,
-    RegistrationAuditEvent,
-    RegistrationAuditLogger,
-)
-from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.access import Actor, CoordinatorAccess, Role
+from proxy_orchestration.audit import LoggingAuditLogger
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import (
     AtomicModeError,
     BatchLeasedError,
@@ -23,13 +20,11 @@ from proxy_orchestration.errors import (
     DuplicateSelectionError,
     EmptySelectionError,
     IdempotencyKeyReusedError,
-    LeaseLostError,
     MissingExtraError,
     NotAuthorizedError,
     NotificationNotFoundError,
     OrchestrationError,
     OutcomeUnknownError,
-    RecordRefusedError,
     RegistrationError,
     RegistrationRejected,
     RegistrationUnavailable,
@@ -38,54 +33,15 @@ from proxy_orchestration.errors import (
     StaleRunError,
     UnknownMentorError,
 )
-from proxy_orchestration.notification.certificates import Expiry, PeerMentorCertificate
+from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.drafting import UnreadableRecordError
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.languages import Language, TextTemplate
-from proxy_orchestration.notification.messages import (
-    MessageCatalogue,
-    Messages,
-    MissingMessageFieldError,
-    NoticeContext,
-    NoticeText,
-)
-from proxy_orchestration.notification.notices import (
-    Audience,
-    CertificateExpiryNotification,
-    NoticeKey,
-    NoticeStatus,
-    PushMessage,
-    PushOutcome,
-    PushState,
-    PushVerdict,
-)
+from proxy_orchestration.notification.messages import MessageCatalogue, MissingMessageFieldError
+from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification, NoticeStatus
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
-from proxy_orchestration.notification.ports import (
-    NoticeBook,
-    NotificationRepository,
-    PushEligibility,
-    PushOutbox,
-    PushSender,
-    PushTargetDirectory,
-    RecipientDirectory,
-    VisibilityRegistry,
-)
-from proxy_orchestration.notification.records import (
-    Acknowledged,
-    AcknowledgementEvent,
-    CertificateEnd,
-    DraftFate,
-    DraftState,
-    Eligibility,
-    LeasedPush,
-    MentorRecipients,
-    NoticeChunk,
-    NoticeDraft,
-    PushCompletion,
-    PushTarget,
-)
 from proxy_orchestration.notification.results import (
     DispatchResult,
     NotificationPlan,
@@ -93,7 +49,6 @@ from proxy_orchestration.notification.results import (
     RecordOutcome,
     RecordProblem,
     RecordState,
-    RunRecord,
     SkipReason,
 )
 from proxy_orchestration.notification.settings import DispatchSettings, NotificationSettings, QuietHours
@@ -104,13 +59,7 @@ from proxy_orchestration.notification.tiers import (
     classify,
     window_start,
 )
-from proxy_orchestration.registration.activities import (
-    ActivityRecord,
-    ProxyActivity,
-    ProxyRegistration,
-    RegistrationFailure,
-    RegistrationReceipt,
-)
+from proxy_orchestration.registration.activities import ProxyActivity, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.batches import (
     BatchPage,
     BatchSummary,
@@ -126,21 +75,8 @@ from proxy_orchestration.registration.conflicts import (
     ConflictKind,
     ConflictPolicy,
     ConflictReport,
-    Override,
 )
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
-from proxy_orchestration.registration.ports import (
-    ActivityRecords,
-    ActivityRepository,
-    AuditOutbox,
-    BatchCatalogue,
-    BatchLedger,
-    ProxyRegistrationService,
-    RunLedger,
-    SupportsBulk,
-    SupportsConflictCheck,
-    SupportsLookup,
-)
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
@@ -158,23 +94,11 @@ from proxy_orchestration.registration.standard.single import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 __all__ = [
-    "AccessPolicy",
-    "Acknowledged",
-    "AcknowledgementEvent",
-    "Action",
-    "ActivityRecord",
-    "ActivityRecords",
     "ActivityRegistered",
-    "ActivityRepository",
     "Actor",
     "AtomicModeError",
     "Audience",
-    "AuditEvent",
-    "AuditOutbox",
-    "AuditedOverride",
-    "BatchCatalogue",
     "BatchLeasedError",
-    "BatchLedger",
     "BatchNotFoundError",
     "BatchPage",
     "BatchRun",
@@ -188,9 +112,7 @@ __all__ = [
     "BulkStatus",
     "BulkSubmissionResult",
     "CancelReport",
-    "CertificateEnd",
     "CertificateExpiryNotification",
-    "Clock",
     "Conflict",
     "ConflictDecision",
     "ConflictKind",
@@ -200,75 +122,42 @@ __all__ = [
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",
-    "DraftFate",
-    "DraftState",
     "DuplicateActivityError",
     "DuplicateSelectionError",
     "DuplicateWarning",
-    "Eligibility",
     "EmptySelectionError",
     "EnrollmentLinks",
-    "Expiry",
     "ExpiryPolicy",
     "Failure",
     "IdempotencyKeyReusedError",
     "ItemState",
     "Language",
-    "LeaseLostError",
-    "LeasedPush",
     "LoggingAuditLogger",
     "MentorOutcome",
-    "MentorRecipients",
     "MessageCatalogue",
-    "Messages",
     "MissingExtraError",
     "MissingMessageFieldError",
     "NotAuthorizedError",
-    "NoticeBook",
-    "NoticeChunk",
-    "NoticeContext",
-    "NoticeDraft",
-    "NoticeKey",
     "NoticeStatus",
-    "NoticeText",
     "NotificationNotFoundError",
     "NotificationOrchestrator",
     "NotificationPlan",
-    "NotificationRepository",
     "NotificationSettings",
     "NotificationThresholdTier",
     "OrchestrationError",
     "OrchestrationResult",
     "OutcomeUnknownError",
-    "Override",
     "PeerMentorCertificate",
     "ProxyActivity",
     "ProxyActivityResult",
-    "ProxyAuditLogger",
     "ProxyRegistration",
-    "ProxyRegistrationService",
-    "PushCompletion",
     "PushDispatcher",
-    "PushEligibility",
-    "PushMessage",
-    "PushOutbox",
-    "PushOutcome",
-    "PushSender",
-    "PushState",
-    "PushTarget",
-    "PushTargetDirectory",
-    "PushVerdict",
     "QuietHours",
-    "RecipientDirectory",
     "RecordOutcome",
     "RecordProblem",
-    "RecordRefusedError",
     "RecordState",
-    "RegistrationAuditEvent",
-    "RegistrationAuditLogger",
     "RegistrationEntry",
     "RegistrationError",
-    "RegistrationFailure",
     "RegistrationReceipt",
     "RegistrationRefused",
     "RegistrationRejected",
@@ -277,23 +166,90 @@ __all__ = [
     "RepositoryUnavailableError",
     "RetryPolicy",
     "Role",
-    "RunLedger",
-    "RunRecord",
     "SchemaVersionError",
     "SkipReason",
     "StaleRunError",
     "StandardRegistrationService",
     "SubmissionMode",
-    "SupportsBulk",
-    "SupportsConflictCheck",
-    "SupportsLookup",
     "SystemClock",
     "TextTemplate",
     "UnknownMentorError",
     "UnreadableRecordError",
-    "Visibility",
-    "VisibilityRegistry",
     "WindowPolicy",
     "classify",
     "window_start",
 ]
+
+_MOVED_TO_PORTS = frozenset(
+    {
+        "AccessPolicy",
+        "Acknowledged",
+        "AcknowledgementEvent",
+        "Action",
+        "ActivityRecord",
+        "ActivityRecords",
+        "ActivityRepository",
+        "AuditEvent",
+        "AuditOutbox",
+        "AuditedOverride",
+        "BatchCatalogue",
+        "BatchLedger",
+        "CertificateEnd",
+        "Clock",
+        "DraftFate",
+        "DraftState",
+        "Eligibility",
+        "Expiry",
+        "LeaseLostError",
+        "LeasedPush",
+        "MentorRecipients",
+        "Messages",
+        "NoticeBook",
+        "NoticeChunk",
+        "NoticeContext",
+        "NoticeDraft",
+        "NoticeKey",
+        "NoticeText",
+        "NotificationRepository",
+        "Override",
+        "ProxyAuditLogger",
+        "ProxyRegistrationService",
+        "PushCompletion",
+        "PushEligibility",
+        "PushMessage",
+        "PushOutbox",
+        "PushOutcome",
+        "PushSender",
+        "PushState",
+        "PushTarget",
+        "PushTargetDirectory",
+        "PushVerdict",
+        "RecipientDirectory",
+        "RecordRefusedError",
+        "RegistrationAuditEvent",
+        "RegistrationAuditLogger",
+        "RegistrationFailure",
+        "RunLedger",
+        "RunRecord",
+        "SupportsBulk",
+        "SupportsConflictCheck",
+        "SupportsLookup",
+        "Visibility",
+        "VisibilityRegistry",
+    }
+)
+
+if not _TYPE_CHECKING:  # Why a checker does not see what has moved: decision 85.
+
+    def __getattr__(name: str) -> object:
+        """
+        Offer what has moved until 1.0, and say where it is now.
+        """
+        if name not in _MOVED_TO_PORTS:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        message = (
+            f"{__name__}.{name} has moved: import it from {__name__}.ports. The old place goes with 1.0."
+        )
+        _warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(_importlib.import_module("proxy_orchestration.ports"), name)

@@ -17,7 +17,6 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import (
-    AccessPolicy,
     Actor,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
@@ -29,6 +28,7 @@ from proxy_orchestration import (
     Role,
 )
 from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration.ports import AccessPolicy
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (

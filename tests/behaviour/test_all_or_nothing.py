@@ -17,11 +17,11 @@ from proxy_orchestration import (
     ConflictPolicy,
     CoordinatorAccess,
     ItemState,
-    RegistrationFailure,
     RetryPolicy,
     StandardRegistrationService,
     SubmissionMode,
 )
+from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.testing import (
     BulkRegistrationService,
     CheckingBulkRegistrationService,

@@ -16,11 +16,11 @@ from proxy_orchestration import (
     ConflictPolicy,
     ItemState,
     OutcomeUnknownError,
-    RegistrationFailure,
     RegistrationReceipt,
     RetryPolicy,
 )
 from proxy_orchestration._concurrency import Hints
+from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import StopReason
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.testing import (

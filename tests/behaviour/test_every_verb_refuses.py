@@ -17,11 +17,11 @@ from proxy_orchestration import (
     NotAuthorizedError,
     ProxyActivity,
     ProxyRegistration,
-    RegistrationFailure,
     RegistrationRejected,
     Role,
     StandardRegistrationService,
 )
+from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.registration.standard.single import DuplicateWarning
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock

@@ -7,12 +7,8 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from proxy_orchestration import (
-    CoordinatorAccess,
-    ProxyActivity,
-    RecordRefusedError,
-    RepositoryUnavailableError,
-)
+from proxy_orchestration import CoordinatorAccess, ProxyActivity, RepositoryUnavailableError
+from proxy_orchestration.ports import RecordRefusedError
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.registration.standard.single import DuplicateWarning

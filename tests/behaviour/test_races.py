@@ -10,7 +10,6 @@ from proxy_orchestration import (
     BulkStatus,
     DuplicateActivityError,
     ItemState,
-    LeaseLostError,
     OutcomeUnknownError,
     ProxyRegistration,
     RegistrationReceipt,
@@ -21,6 +20,7 @@ from proxy_orchestration import (
     StandardRegistrationService,
 )
 from proxy_orchestration._concurrency import Hints, open_crew
+from proxy_orchestration.ports import LeaseLostError
 from proxy_orchestration.registration.activities import registration_id_of
 from proxy_orchestration.registration.execution.attempts import StopReason
 from proxy_orchestration.registration.execution.run_driver import RunDriver

@@ -13,7 +13,6 @@ from proxy_orchestration import (
     IdempotencyKeyReusedError,
     NotAuthorizedError,
     ProxyActivity,
-    RecordRefusedError,
     RegistrationUnavailable,
     RepositoryUnavailableError,
     Role,
@@ -21,6 +20,7 @@ from proxy_orchestration import (
 )
 from proxy_orchestration.access import Action
 from proxy_orchestration.audit import RegistrationAuditEvent
+from proxy_orchestration.ports import RecordRefusedError
 from proxy_orchestration.registration.standard.single import (
     ActivityRegistered,
     DuplicateWarning,

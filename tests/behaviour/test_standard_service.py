@@ -11,7 +11,6 @@ from proxy_orchestration import (
     DuplicateActivityError,
     ProxyActivity,
     ProxyRegistration,
-    RecordRefusedError,
     RegistrationReceipt,
     RegistrationRejected,
     RegistrationRules,
@@ -20,6 +19,7 @@ from proxy_orchestration import (
     StandardRegistrationService,
 )
 from proxy_orchestration.access import Action
+from proxy_orchestration.ports import RecordRefusedError
 from proxy_orchestration.registration.activities import idempotency_key_of, registration_id_of
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock

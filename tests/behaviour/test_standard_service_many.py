@@ -12,8 +12,6 @@ from proxy_orchestration import (
     OutcomeUnknownError,
     ProxyActivity,
     ProxyRegistration,
-    RecordRefusedError,
-    RegistrationFailure,
     RegistrationReceipt,
     RegistrationRejected,
     RegistrationUnavailable,
@@ -21,6 +19,7 @@ from proxy_orchestration import (
     Role,
     StandardRegistrationService,
 )
+from proxy_orchestration.ports import RecordRefusedError, RegistrationFailure
 from proxy_orchestration.registration.activities import idempotency_key_of, registration_id_of
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock, FaultyActivityRepository, fail_at

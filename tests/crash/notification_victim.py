@@ -18,15 +18,13 @@ from typing import Any
 import anyio
 
 from proxy_orchestration import (
-    MentorRecipients,
     NotificationOrchestrator,
     NotificationSettings,
     PeerMentorCertificate,
     PushDispatcher,
-    PushMessage,
-    PushOutcome,
 )
 from proxy_orchestration.notification.settings import DispatchSettings
+from proxy_orchestration.ports import MentorRecipients, PushMessage, PushOutcome
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
 NIGHT = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)

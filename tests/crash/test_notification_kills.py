@@ -17,7 +17,8 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from proxy_orchestration import Audience, PushState
+from proxy_orchestration import Audience
+from proxy_orchestration.ports import PushState
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
 pytestmark = [pytest.mark.crash, pytest.mark.parametrize("anyio_backend", ["asyncio"])]

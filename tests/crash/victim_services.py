@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import attrs
 
-from proxy_orchestration import AuditEvent, ProxyRegistration, RegistrationReceipt
+from proxy_orchestration import ProxyRegistration, RegistrationReceipt
+from proxy_orchestration.ports import AuditEvent
 from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
 from proxy_orchestration.registration.standard.service import StandardRegistrationService

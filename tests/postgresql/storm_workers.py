@@ -19,7 +19,6 @@ import anyio
 import attrs
 
 from proxy_orchestration import (
-    AuditEvent,
     BulkRegistrationOrchestrator,
     BulkSettings,
     ProxyRegistration,
@@ -27,6 +26,7 @@ from proxy_orchestration import (
     RepositoryUnavailableError,
     RetryPolicy,
 )
+from proxy_orchestration.ports import AuditEvent
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository
 

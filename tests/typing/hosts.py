@@ -9,10 +9,7 @@ from datetime import UTC, date, datetime
 from typing import assert_type
 
 from proxy_orchestration import (
-    AccessPolicy,
-    Action,
     Actor,
-    AuditEvent,
     BatchPage,
     BulkProgressUpdate,
     BulkRegistrationOrchestrator,
@@ -20,15 +17,20 @@ from proxy_orchestration import (
     BulkSettings,
     BulkSubmissionResult,
     CancelReport,
-    Clock,
     ProxyActivity,
-    ProxyAuditLogger,
     ProxyRegistration,
-    ProxyRegistrationService,
     RegistrationEntry,
     RegistrationReceipt,
     RetryPolicy,
     Role,
+)
+from proxy_orchestration.ports import (
+    AccessPolicy,
+    Action,
+    AuditEvent,
+    Clock,
+    ProxyAuditLogger,
+    ProxyRegistrationService,
     SupportsLookup,
     Visibility,
 )

@@ -5,7 +5,7 @@ Personal data fed through every verb of notification, under every fault: no log,
 import attrs
 import pytest
 
-from proxy_orchestration import Actor, RecordRefusedError, RepositoryUnavailableError, Role
+from proxy_orchestration import Actor, RepositoryUnavailableError, Role
 from proxy_orchestration._concurrency import open_crew
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
@@ -13,6 +13,7 @@ from proxy_orchestration.notification.messages import NoticeText
 from proxy_orchestration.notification.notices import PushOutcome, PushVerdict
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.records import MentorRecipients, PushTarget
+from proxy_orchestration.ports import RecordRefusedError
 from proxy_orchestration.testing import fail, slow
 from proxy_orchestration.testing.notification import ScriptedPushEligibility
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository

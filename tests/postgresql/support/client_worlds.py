@@ -20,13 +20,13 @@ from proxy_orchestration import (
     Actor,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
-    MentorRecipients,
     NotificationOrchestrator,
     PeerMentorCertificate,
     ProxyActivity,
     Role,
     StandardRegistrationService,
 )
+from proxy_orchestration.ports import MentorRecipients
 from proxy_orchestration.storage.sql import (
     SqlActivityRepository,
     SqlNotificationRepository,
