@@ -21,7 +21,7 @@ from _harness import Story, Table, Target, medians, tell
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import BulkProgressUpdate, ItemState, MentorOutcome
-from proxy_orchestration._concurrency import WorkPool
+from proxy_orchestration._concurrency import WorkQueue
 
 ITEMS: Final = 100_000
 ITEMS_OF_PEERS: Final = 10_000
@@ -72,7 +72,7 @@ class Results:
     Iterates over what a pool finishes, page by page, as a driver and its watcher do.
     """
 
-    pool: WorkPool[int, int]
+    pool: WorkQueue[int, int]
     total: int
     told: Callable[[int, int], object] | None
     _seen: int = 0
@@ -89,11 +89,11 @@ class Results:
         return self._page.popleft()
 
     async def _fill(self) -> None:
-        results = self.pool.first_finished(PAGE)
+        results = self.pool.oldest_results(PAGE)
         if not results:
-            await self.pool.news()
+            await self.pool.wait_for_results()
             return
-        self.pool.forget_finished(len(results))
+        self.pool.discard_results(len(results))
         if self.told is None:
             self._page.extend(results)
         else:
@@ -107,15 +107,15 @@ async def our_pool(
     """
     Work as a run does, and iterate over the results meanwhile.
     """
-    pool: WorkPool[int, int] = WorkPool()
-    pool.feed(range(size))
+    pool: WorkQueue[int, int] = WorkQueue()
+    pool.put(range(size))
 
     async def attend() -> None:
         while True:
             item = pool.take_nowait()
             if item is None:
                 item = await pool.take()
-            if pool.put(await handler(item)):
+            if pool.put_result(await handler(item)):
                 await checkpoint()
 
     seen = 0

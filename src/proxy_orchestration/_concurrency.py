@@ -1,18 +1,21 @@
 """
-Task groups, worker pools and wake-ups that several rooms share.
+Task groups, time limits, work queues and wake-ups that several rooms share.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError
@@ -24,11 +27,11 @@ _FAIR_BACKLOG: Final = 64
 """Results after which a worker lets others run, should its handler never yield."""
 
 _MOST_NEWS: Final = 16
-"""Announcements that a listener keeps; older ones are dropped."""
+"""Notifications whose news a subscription keeps; older news is dropped."""
 
 
 @asynccontextmanager
-async def open_crew() -> AsyncIterator[TaskGroup]:
+async def open_task_group() -> AsyncIterator[TaskGroup]:
     """
     Open a task group from which a lone failure leaves as itself.
 
@@ -72,21 +75,93 @@ def comes_from_callee(error: BaseException) -> bool:
     """
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(error, cancelled):
-        return not is_being_cancelled()
+        return not (is_being_cancelled() or _is_cancelled_natively())
     if isinstance(error, BaseExceptionGroup):
         return error.split((Exception, cancelled))[1] is None
     return isinstance(error, Exception)
 
 
-async def complete(write: Callable[[], Awaitable[T]], *, clock: Clock, seconds: float) -> T:
+def _is_cancelled_natively() -> bool:
     """
-    Do a write to its end although this task is cancelled, but not for ever.
+    Tell whether the host cancelled this task by asyncio's own `Task.cancel`, which no scope knows of.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop of asyncio's
+        return False
+    return task is not None and task.cancelling() > 0
 
-    The write has a task of its own, since asyncio's own way to cancel a task
-    does not heed a shield.
+
+class NoAnswerError(TimeoutError):
+    """
+    Somebody who was asked did not answer in time.
+    """
+
+
+async def ask(call: Callable[[], Awaitable[T]], *, clock: Clock, seconds: float) -> T:
+    """
+    Return the answer of a dependency, which has that long by the clock to give it.
+
+    What it raises in time leaves as it is. What it makes of being cut off is
+    no answer: past its time that is the cause of our error, and when this
+    task is cancelled the cancellation leaves, whatever became of it in there.
 
     Raises:
-        TimeoutError: it did not end within that time.
+        NoAnswerError: the time is over.
+    """
+    is_over = False
+
+    async def ring() -> None:
+        nonlocal is_over
+        await clock.sleep(seconds)
+        is_over = True
+        tasks.cancel_scope.cancel()
+
+    try:
+        async with open_task_group() as tasks:
+            tasks.start_soon(ring)
+            answer = await call()
+            tasks.cancel_scope.cancel()
+            return answer
+    except BaseException as error:
+        if comes_from_callee(error):
+            await checkpoint()  # leaves here if this task is cancelled
+            if is_over:
+                raise NoAnswerError from error
+        raise
+    raise NoAnswerError
+
+
+async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> bool:
+    """
+    Wait for that long by the clock at most; return whether the wait was over by itself.
+    """
+    try:
+        await ask(wait, clock=clock, seconds=seconds)
+    except NoAnswerError:
+        return False
+    return True
+
+
+async def shielded_write(
+    write: Callable[[], Awaitable[T]],
+    *,
+    clock: Clock,
+    seconds: float,
+    take_back: Callable[[T], Awaitable[object]] | None = None,
+) -> T:
+    """
+    Do a write to its end although this task is cancelled, but not for ever; return its answer.
+
+    Args:
+        write: what must not be cut off halfway.
+        clock: whose seconds count.
+        seconds: how long it may take.
+        take_back: undoes, within as long again, an answer that nobody can be
+            given any more since this task was cancelled meanwhile.
+
+    Raises:
+        NoAnswerError: it did not end within that time.
     """
     answers: list[T] = []
     work, alarm = anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)
@@ -103,46 +178,34 @@ async def complete(write: Callable[[], Awaitable[T]], *, clock: Clock, seconds: 
             await clock.sleep(seconds)
             work.cancel()
 
-    async with open_crew() as crew:
-        crew.start_soon(do)
-        crew.start_soon(ring)
+    try:
+        # The write has a task of its own, since asyncio's own `Task.cancel` passes through a shield.
+        async with open_task_group() as tasks:
+            tasks.start_soon(do)
+            tasks.start_soon(ring)
+    except BaseException:
+        if answers and take_back is not None:
+            await shielded_write(partial(take_back, answers[0]), clock=clock, seconds=seconds)
+        raise
     if not answers:
-        raise TimeoutError
+        raise NoAnswerError
     return answers[0]
 
 
-async def wait_at_most(clock: Clock, seconds: float, wait: Callable[[], Awaitable[object]]) -> bool:
-    """
-    Wait for that long by the clock at most; return whether the wait was over by itself.
-    """
-    over = False
-    async with open_crew() as crew:
-
-        async def ring() -> None:
-            await clock.sleep(seconds)
-            crew.cancel_scope.cancel()
-
-        crew.start_soon(ring)
-        await wait()
-        over = True
-        crew.cancel_scope.cancel()
-    return over
-
-
-class WorkPool(Generic[T, R]):
+class WorkQueue(Generic[T, R]):
     """
     A queue for a fixed number of workers, and the mailbox of what they finish.
 
     Workers loop over `take_nowait`, or `take` when there is nothing, and
-    `put`; one collector loops over `news` and `first_finished`. No task, lock
-    or buffer is made per item. For one event loop.
+    `put_result`; one collector loops over `wait_for_results` and
+    `oldest_results`. No task, lock or buffer is made per item. For one event loop.
     """
 
     def __init__(self) -> None:
         self._todo: deque[T] = deque()
         self._done: deque[R] = deque()
         self._more = anyio.Event()
-        self._is_news = False
+        self._has_news = False
         self._collector: anyio.Event | None = None
 
     @property
@@ -152,14 +215,14 @@ class WorkPool(Generic[T, R]):
         """
         return len(self._todo)
 
-    def feed(self, items: Iterable[T]) -> None:
+    def put(self, items: Iterable[T]) -> None:
         """
         Queue further items and wake idle workers.
         """
         self._todo.extend(items)
         self._more.set()
 
-    def withdraw(self) -> list[T]:
+    def take_back(self) -> list[T]:
         """
         Take back every item that no worker has taken yet.
         """
@@ -183,101 +246,101 @@ class WorkPool(Generic[T, R]):
             await self._more.wait()
         return self._todo.popleft()
 
-    def put(self, result: R) -> bool:
+    def put_result(self, result: R) -> bool:
         """
         Deliver a result; return whether the worker should let others run now.
         """
         self._done.append(result)
-        self.nudge()
+        self.wake_collector()
         return len(self._done) % _FAIR_BACKLOG == 0
 
-    def nudge(self) -> None:
+    def wake_collector(self) -> None:
         """
         Wake the collector, be something finished or not.
         """
-        self._is_news = True
+        self._has_news = True
         if self._collector is not None:
             self._collector.set()
             self._collector = None
 
-    async def news(self) -> None:
+    async def wait_for_results(self) -> None:
         """
-        Return when something was put or a nudge came since the last return.
+        Return when a result or a wake-up came since the last return.
         """
-        if not self._is_news:
+        if not self._has_news:
             self._collector = anyio.Event()
             await self._collector.wait()
-        self._is_news = False
+        self._has_news = False
 
-    def first_finished(self, limit: int) -> tuple[R, ...]:
+    def oldest_results(self, limit: int) -> tuple[R, ...]:
         """
         Return the oldest results, at most `limit`, and leave them in the mailbox.
         """
         return tuple(islice(self._done, limit))
 
-    def forget_finished(self, count: int) -> None:
+    def discard_results(self, count: int) -> None:
         """
-        Drop the oldest results, which the collector has seen to.
+        Drop the oldest results, which the collector is done with.
         """
         for _ in range(count):
             self._done.popleft()
 
 
-class Hints(Generic[T]):
+class Notifier(Generic[T]):
     """
     Wake-ups by key within one process, with or without news; who waits in another one has to poll.
     """
 
     def __init__(self) -> None:
-        self._listeners: defaultdict[str, set[Listener[T]]] = defaultdict(set)
+        self._subscriptions: defaultdict[str, set[Subscription[T]]] = defaultdict(set)
 
-    def announce(self, key: str, news: T | None = None) -> None:
+    def notify(self, key: str, news: T | None = None) -> None:
         """
-        Wake everybody who listens to the key.
+        Wake everybody who subscribed to the key.
         """
-        for listener in self._listeners.get(key, ()):
-            listener.hear(news)
+        for subscription in self._subscriptions.get(key, ()):
+            subscription.notify(news)
 
     @contextmanager
-    def listen(self, key: str) -> Iterator[Listener[T]]:
+    def subscribe(self, key: str) -> Iterator[Subscription[T]]:
         """
-        Listen to a key from here on; announcements are remembered until the next wait.
+        Subscribe to a key from here on; notifications are remembered until the next wait.
         """
-        listener: Listener[T] = Listener()
-        self._listeners[key].add(listener)
+        subscription: Subscription[T] = Subscription()
+        self._subscriptions[key].add(subscription)
         try:
-            yield listener
+            yield subscription
         finally:
-            self._listeners[key].discard(listener)
-            if not self._listeners[key]:
-                del self._listeners[key]
+            self._subscriptions[key].discard(subscription)
+            if not self._subscriptions[key]:
+                del self._subscriptions[key]
 
 
-class Listener(Generic[T]):
+class Subscription(Generic[T]):
     """
-    One place where hints arrive. Keeps little news: who reads slowly has to look it up.
+    Where notifications arrive. Keeps little news: who reads slowly has to look it up.
     """
 
     def __init__(self) -> None:
-        self._heard = anyio.Event()
+        self._notified = anyio.Event()
         self._news: deque[T] = deque(maxlen=_MOST_NEWS)
-        self._bare_hint = False
+        self._without_news = False
 
-    def hear(self, news: T | None = None) -> None:
+    def notify(self, news: T | None = None) -> None:
         """
-        Take the hint, and its news if it has any.
+        Take a notification, and its news if it has any.
         """
         if news is None:
-            self._bare_hint = True
+            self._without_news = True
         else:
             self._news.append(news)
-        self._heard.set()
+        self._notified.set()
 
-    def take_bare_hint(self) -> bool:
+    def take_wake_up(self) -> bool:
         """
-        Return whether a hint without news came since the last time this was asked.
+        Return whether a notification without news came since the last time this was asked.
         """
-        bare, self._bare_hint = self._bare_hint, False
+        bare, self._without_news = self._without_news, False
         return bare
 
     def take_news(self) -> Iterator[T]:
@@ -289,8 +352,8 @@ class Listener(Generic[T]):
 
     async def wait(self, clock: Clock, seconds: float) -> bool:
         """
-        Return when a hint came since the last return, or after that long; say which.
+        Return when a notification came since the last return, or after that long; say which.
         """
-        heard = await wait_at_most(clock, seconds, self._heard.wait)
-        self._heard = anyio.Event()
-        return heard
+        notified = await wait_at_most(clock, seconds, self._notified.wait)
+        self._notified = anyio.Event()
+        return notified

@@ -27,7 +27,7 @@ from proxy_orchestration import (
     ProxyActivity,
     Role,
 )
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.ports import AccessPolicy
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
@@ -111,7 +111,7 @@ class Scene:
         Do the work, moving the clock to the next alarm whenever nothing else is left to do.
         """
         results: list[T] = []
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
 
             async def run() -> None:
                 results.append(await work())

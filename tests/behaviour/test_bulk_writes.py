@@ -19,7 +19,7 @@ from proxy_orchestration import (
     RegistrationReceipt,
     RetryPolicy,
 )
-from proxy_orchestration._concurrency import Hints
+from proxy_orchestration._concurrency import Notifier
 from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import StopReason
 from proxy_orchestration.registration.execution.run_driver import RunDriver
@@ -523,8 +523,8 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind
         clock=blind.clock,
         settings=blind.settings,
         limiter=limiter,
-        progress=Hints(),
-        wishes=Hints(),
+        progress=Notifier(),
+        wishes=Notifier(),
     )
 
     async with anyio.create_task_group() as crew:

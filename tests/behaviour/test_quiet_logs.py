@@ -18,7 +18,7 @@ from proxy_orchestration import (
     RepositoryUnavailableError,
 )
 from proxy_orchestration._backoff import RetryPolicy
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.testing import (
     CheckingBulkRegistrationService,
@@ -189,7 +189,7 @@ async def _resume(_world, verbs, _actor):
 
 
 async def _serve(world, verbs, _actor):
-    async with open_crew() as crew:
+    async with open_task_group() as crew:
         await crew.start(verbs.serve)
         await world.scene.clock.sleep(30.0)
         crew.cancel_scope.cancel()

@@ -19,7 +19,7 @@ from proxy_orchestration import (
     RetryPolicy,
     StandardRegistrationService,
 )
-from proxy_orchestration._concurrency import Hints, open_crew
+from proxy_orchestration._concurrency import Notifier, open_task_group
 from proxy_orchestration.ports import LeaseLostError
 from proxy_orchestration.registration.activities import registration_id_of
 from proxy_orchestration.registration.execution.attempts import StopReason
@@ -210,7 +210,7 @@ async def test_failures_of_different_kinds_stay_a_group():
         raise error
 
     async def fail_twice():
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
             crew.start_soon(fail, KeyError("a"))
             crew.start_soon(fail, ValueError("b"))
 
@@ -224,13 +224,13 @@ async def test_the_last_page_and_the_end_may_come_in_one_wait(scene):
     """
     The watcher does not wait for a poll to learn that the run has settled.
     """
-    with Hints().listen("batch") as listener:
-        listener.hear("the last page")
-        listener.hear()
-        assert await listener.wait(scene.clock, 1.0)
-        assert ["the last page"] == list(listener.take_news())
-        assert listener.take_bare_hint()
-        assert not listener.take_bare_hint()
+    with Notifier().subscribe("batch") as subscription:
+        subscription.notify("the last page")
+        subscription.notify()
+        assert await subscription.wait(scene.clock, 1.0)
+        assert ["the last page"] == list(subscription.take_news())
+        assert subscription.take_wake_up()
+        assert not subscription.take_wake_up()
 
     async with scene.orchestrator().stream_bulk_registration(scene.request(1), actor=scene.actor) as run:
         updates = [update async for update in run]
@@ -361,7 +361,7 @@ async def test_of_several_errors_of_ours_the_lost_lease_leaves():
         raise error
 
     async def fail_twice():
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
             crew.start_soon(fail, RepositoryUnavailableError("Cut.", advice="Wait."))
             crew.start_soon(fail, LeaseLostError("batch", 1))
 
@@ -611,6 +611,46 @@ async def test_a_logger_that_cancels_itself_never_reaches_the_caller(scene, capl
     assert "CancelledError" in caplog.text
 
 
+async def test_what_a_logger_makes_of_its_cut_never_reaches_the_caller(scene, caplog):
+    """
+    It turns the end of its time into an error of its own.
+    """
+
+    class Complaining:
+        async def log_bulk_submission(self, event, /):
+            try:
+                await anyio.sleep_forever()
+            except BaseException:  # noqa: BLE001 - as a careless logger does
+                raise ValueError(event.batch_id) from None
+
+    scene.audit = Complaining()
+
+    result = await scene.while_time_passes(
+        lambda: scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
+    )
+
+    assert BulkStatus.SUCCESS is result.status
+    assert "no answer in time" in caplog.text
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # its own way to cancel
+async def test_a_native_cancel_while_the_logger_is_told_is_the_hosts(scene):
+    """
+    It is no failure of the logger; the event is delivered again.
+    """
+    scene.audit.script = lambda *_: hang()
+    task = asyncio.ensure_future(
+        scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
+    )
+    await scene.clock.wait_for_sleepers()
+    while not scene.audit.deliveries:
+        await checkpoint()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_batch_deleted_at_the_same_time_is_not_found(scene):
     """
     Of two who delete, one is told that it is gone.
@@ -694,8 +734,8 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(scene
         clock=scene.clock,
         settings=scene.settings,
         limiter=limiter,
-        progress=Hints(),
-        wishes=Hints(),
+        progress=Notifier(),
+        wishes=Notifier(),
     )
 
     async with anyio.create_task_group() as crew:

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.json_output import results_document
@@ -175,7 +175,7 @@ async def _drive_in_view(session: Session, batch_ids: Sequence[str]) -> Sequence
                     await follower.catch_up()
                 await session.clock.sleep(_POLL_INTERVAL)
 
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
             crew.start_soon(follow)
             driven = await session.orchestrator.resume_interrupted()
             crew.cancel_scope.cancel()

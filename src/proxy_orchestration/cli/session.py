@@ -17,7 +17,7 @@ import typer
 from anyio.abc import TaskStatus
 from sqlalchemy import URL
 
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.cli.csv_problems import CsvFileError
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import Common, IfAbsent
@@ -149,7 +149,7 @@ async def _run(
     Return what comes of the work, alone in a list; an empty one after an interrupt.
     """
     done: list[T] = []
-    async with open_crew() as crew:
+    async with open_task_group() as crew:
         await crew.start(_cancel_at_signal, crew.cancel_scope)
         async with open_session() as session:
             done.append(await work(session))

@@ -16,7 +16,7 @@ from typing import Final, Self
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import open_crew, wait_at_most
+from proxy_orchestration._concurrency import open_task_group, wait_at_most
 from proxy_orchestration._extras import needs_extra
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
@@ -173,7 +173,7 @@ class FcmPushSender:
             return
         until = self.clock.monotonic() + self.settings.time_budget
         queue = iter(deliveries)
-        async with self._connected() as client, open_crew() as crew:
+        async with self._connected() as client, open_task_group() as crew:
             if not self._pauses.remaining_for():
                 await self._authorize(client)
             for _ in range(min(self.settings.max_concurrency, len(deliveries))):

@@ -12,7 +12,7 @@ import anyio
 import attrs
 from anyio.abc import TaskStatus
 
-from proxy_orchestration._concurrency import open_crew, wait_at_most
+from proxy_orchestration._concurrency import open_task_group, wait_at_most
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
@@ -149,7 +149,7 @@ class BulkRegistrationOrchestrator:
         fresh = record.tail == 0
         async with (
             self._reader.watching(record, after=0, must_look=not fresh) as batch_run,
-            open_crew() as crew,
+            open_task_group() as crew,
         ):
             crew.start_soon(self._drives.see_through, batch_id, record.run)
             yield batch_run
@@ -242,8 +242,8 @@ class BulkRegistrationOrchestrator:
         """
         await self._gate.visible(batch_id, actor, Action.CANCEL)
         mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
-        self._drives.wishes.announce(batch_id)
-        self._drives.progress.announce(batch_id)
+        self._drives.wishes.notify(batch_id)
+        self._drives.progress.notify(batch_id)
         await wait_at_most(
             self.clock,
             self.settings.cancel_grace,
@@ -271,7 +271,7 @@ class BulkRegistrationOrchestrator:
         must_look = after < record.tail or not isinstance(acquisition, Lease)
         async with (
             self._reader.watching(record, after=after, must_look=must_look) as batch_run,
-            open_crew() as crew,
+            open_task_group() as crew,
         ):
             if isinstance(acquisition, Lease):
                 crew.start_soon(self._drives.drive_while_leased, acquisition)
@@ -369,7 +369,7 @@ class BulkRegistrationOrchestrator:
         return await self.repository.purge(settled_before=settled_before)
 
     async def _finish(self, batch_id: str, run: int, *, drive: bool) -> BulkSubmissionResult:
-        self._drives.work.announce("")
+        self._drives.work.notify("")
         if drive:
             await self._drives.see_through(batch_id, run)
         return await self._reader.result(batch_id)

@@ -11,7 +11,7 @@ from collections import deque
 
 import attrs
 
-from proxy_orchestration._concurrency import Listener
+from proxy_orchestration._concurrency import Subscription
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError, BatchStateError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult
@@ -42,7 +42,7 @@ class BatchRun:
     _record: BatchRecord = attrs.field(alias="record")
     _after: int = attrs.field(alias="after")
     _ledger: BatchLedger = attrs.field(alias="ledger")
-    _listener: Listener[LogPage] = attrs.field(alias="listener")
+    _subscription: Subscription[LogPage] = attrs.field(alias="subscription")
     _clock: Clock = attrs.field(alias="clock")
     _poll_interval: float = attrs.field(alias="poll_interval")
     _must_look: bool = attrs.field(alias="must_look")
@@ -94,8 +94,8 @@ class BatchRun:
         while not self._take_news():
             if self._must_look and await self._look():
                 return
-            heard = await self._listener.wait(self._clock, self._poll_interval)
-            self._must_look = self._listener.take_bare_hint() or not heard
+            notified = await self._subscription.wait(self._clock, self._poll_interval)
+            self._must_look = self._subscription.take_wake_up() or not notified
 
     async def _look(self) -> bool:
         """
@@ -109,7 +109,7 @@ class BatchRun:
         """
         Take over what a driver in this process has just published, as far as it follows on.
         """
-        for page in self._listener.take_news():
+        for page in self._subscription.take_news():
             start = self._after + len(self._buffer) + 1 - page.first
             if page.run != self.run or start < 0:
                 self._must_look = True

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from proxy_orchestration._concurrency import Hints
+from proxy_orchestration._concurrency import Notifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError
@@ -34,7 +34,7 @@ class Reader:
     ledger: BatchLedger
     gate: Gate
     clock: Clock
-    progress: Hints[LogPage]
+    progress: Notifier[LogPage]
     poll_interval: float
 
     async def record(self, batch_id: str) -> BatchRecord:
@@ -82,12 +82,12 @@ class Reader:
         """
         Open the stream of the current run's progress, from the update that follows `after`.
         """
-        with self.progress.listen(record.batch_id) as listener:
+        with self.progress.subscribe(record.batch_id) as subscription:
             batch_run = BatchRun(
                 record=record,
                 after=after,
                 ledger=self.ledger,
-                listener=listener,
+                subscription=subscription,
                 clock=self.clock,
                 poll_interval=self.poll_interval,
                 must_look=must_look,

@@ -11,7 +11,7 @@ import attrs
 import pytest
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
@@ -109,7 +109,7 @@ class NotificationScene:
         Do the work, moving the clock to the next alarm whenever nothing else is left to do.
         """
         results: list[T] = []
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
 
             async def run() -> None:
                 results.append(await work())

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from proxy_orchestration import Actor, RepositoryUnavailableError, Role
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import NoticeText
@@ -179,7 +179,7 @@ async def _drain(world):
 
 
 async def _serve(world):
-    async with open_crew() as crew:
+    async with open_task_group() as crew:
         await crew.start(world.scene.dispatcher().serve)
         await world.scene.clock.sleep(90.0)
         crew.cancel_scope.cancel()

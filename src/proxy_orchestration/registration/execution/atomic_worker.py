@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from proxy_orchestration._concurrency import WorkPool
+from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.errors import DuplicateActivityError, RegistrationRejected
 from proxy_orchestration.registration.activities import RegistrationFailure
 from proxy_orchestration.registration.batches import Failure
@@ -47,16 +47,16 @@ class AtomicAttendant(BulkAttendant):
     No item is settled before all are: their outcomes are put at one moment.
     """
 
-    outcomes: WorkPool[Attempt, ItemOutcome]
+    outcomes: WorkQueue[Attempt, ItemOutcome]
 
-    async def run(self, pages: WorkPool[Page, None]) -> None:
+    async def run(self, pages: WorkQueue[Page, None]) -> None:
         """
         Attend to whole batches until cancelled.
         """
         while True:
             whole = await pages.take()
             for outcome in await self._pursue(whole):
-                self.outcomes.put(outcome)
+                self.outcomes.put_result(outcome)
 
     async def _pursue(self, whole: Page) -> list[ItemOutcome]:
         while True:

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
+from typing import TypeVar
 
 import anyio
 import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import (
-    Hints,
+    NoAnswerError,
+    Notifier,
+    ask,
     comes_from_callee,
-    complete,
-    is_being_cancelled,
-    wait_at_most,
+    shielded_write,
 )
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
@@ -26,6 +26,8 @@ from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.settings import BulkSettings
+
+T = TypeVar("T")
 
 _log = logging.getLogger(_loggers.DRIVES)
 
@@ -46,9 +48,9 @@ class Drives:
     audit_logger: ProxyAuditLogger
     clock: Clock
     settings: BulkSettings
-    progress: Hints[LogPage] = attrs.field(factory=Hints, init=False)
-    wishes: Hints[None] = attrs.field(factory=Hints, init=False)
-    work: Hints[None] = attrs.field(factory=Hints, init=False)
+    progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
+    wishes: Notifier[None] = attrs.field(factory=Notifier, init=False)
+    work: Notifier[None] = attrs.field(factory=Notifier, init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -58,23 +60,25 @@ class Drives:
         """
         Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
         """
-        taken: list[Acquisition] = []
+        return await self._write(
+            lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
+            take_back=self._give_up,
+        )
 
-        async def take() -> None:
-            taken.append(await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl))
+    async def _give_up(self, acquisition: Acquisition) -> None:
+        if isinstance(acquisition, Lease):
+            await self.ledger.release(acquisition)
 
+    async def _write(
+        self,
+        write: Callable[[], Awaitable[T]],
+        *,
+        take_back: Callable[[T], Awaitable[object]] | None = None,
+    ) -> T:
         try:
-            await self._complete(take)
-        except BaseException:
-            for acquisition in taken:
-                if isinstance(acquisition, Lease):
-                    await self._complete(partial(self.ledger.release, acquisition))
-            raise
-        return taken[0]
-
-    async def _complete(self, write: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await complete(write, clock=self.clock, seconds=self.settings.lease_ttl)
+            return await shielded_write(
+                write, clock=self.clock, seconds=self.settings.lease_ttl, take_back=take_back
+            )
         except TimeoutError as error:
             reason = "The store did not answer in time."
             raise RepositoryUnavailableError(reason, advice="Check the store, and try again.") from error
@@ -119,14 +123,14 @@ class Drives:
         """
         Return when the run is settled, driving it whenever nobody else does.
         """
-        with self.progress.listen(batch_id) as listener:
+        with self.progress.subscribe(batch_id) as subscription:
             while True:
                 match await self.acquire(batch_id, run):
                     case Lease() as lease:
                         if await self.drive_while_leased(lease):
                             return
                     case LeaseHeld(remaining=remaining):
-                        await listener.wait(self.clock, min(remaining, self.settings.poll_interval))
+                        await subscription.wait(self.clock, min(remaining, self.settings.poll_interval))
                     case _:
                         return
 
@@ -134,27 +138,26 @@ class Drives:
         """
         Tell the audit logger, for `audit_timeout` at most; return whether it took the event.
         """
-        taken = False
-
-        async def tell() -> None:
-            nonlocal taken
-            try:
-                await self.audit_logger.log_bulk_submission(event)
-            except BaseException as error:
-                if not comes_from_callee(error) or is_being_cancelled():
-                    raise
-                _log_untaken(event, type(error).__name__, error)
-            else:
-                taken = True
-                await self._note_taken(event)
-
-        if not await wait_at_most(self.clock, self.settings.audit_timeout, tell):
+        try:
+            await ask(lambda: self._tell(event), clock=self.clock, seconds=self.settings.audit_timeout)
+        except NoAnswerError:
             _log_untaken(event, "no answer in time", TimeoutError())
-        return taken
+        except BaseException as error:
+            if not comes_from_callee(error):
+                raise
+            _log_untaken(event, type(error).__name__, error)
+        else:
+            return True
+        return False
+
+    async def _tell(self, event: AuditEvent) -> None:
+        await self.audit_logger.log_bulk_submission(event)
+        # At once: a cancellation between the answer and this write would have the logger told twice.
+        await self._note_taken(event)
 
     async def _note_taken(self, event: AuditEvent) -> None:
         try:
-            await self._complete(partial(self.ledger.mark_audited, event.event_id))
+            await self._write(lambda: self.ledger.mark_audited(event.event_id))
         except RepositoryUnavailableError as error:
             _log_untaken(event, str(error), error)
 

@@ -13,7 +13,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import WorkPool, comes_from_callee, is_being_cancelled
+from proxy_orchestration._concurrency import WorkQueue, comes_from_callee, is_being_cancelled
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import OutcomeUnknownError
@@ -66,7 +66,7 @@ class Attendant:
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
 
-    async def run(self, pool: WorkPool[Attempt, ItemOutcome]) -> None:
+    async def run(self, pool: WorkQueue[Attempt, ItemOutcome]) -> None:
         """
         Attend to the pool's items until cancelled.
         """
@@ -90,7 +90,7 @@ class Attendant:
             self.deadline = math.inf
             self._scope.cancel()
 
-    async def _attend_until_cut(self, pool: WorkPool[Attempt, ItemOutcome]) -> None:
+    async def _attend_until_cut(self, pool: WorkQueue[Attempt, ItemOutcome]) -> None:
         while not self._scope.cancel_called:
             if self._attempt is None:
                 self._attempt = pool.take_nowait()
@@ -98,7 +98,7 @@ class Attendant:
                 self._attempt = await pool.take()
             outcome = await self._pursue(self._attempt)
             self._attempt = None
-            if pool.put(outcome):
+            if pool.put_result(outcome):
                 await checkpoint()
 
     def _note_cut(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from proxy_orchestration._concurrency import WorkPool
+from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.registration.activities import RegistrationFailure
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.execution.attempts import Attempt, again, refused
@@ -39,9 +39,9 @@ class PageAttendant(BulkAttendant):
     """
 
     on_conflict: ConflictPolicy
-    singles: WorkPool[Attempt, ItemOutcome]
+    singles: WorkQueue[Attempt, ItemOutcome]
 
-    async def run(self, pages: WorkPool[Page, None]) -> None:
+    async def run(self, pages: WorkQueue[Page, None]) -> None:
         """
         Attend to pages until cancelled.
         """
@@ -53,7 +53,7 @@ class PageAttendant(BulkAttendant):
         while chunks:
             chunk = chunks.popleft()
             if len(chunk) == 1 or self.stop() is not None:
-                self.singles.feed(chunk)
+                self.singles.put(chunk)
             else:
                 chunks.extendleft(reversed(await self._ask(chunk)))
 
@@ -84,13 +84,13 @@ class PageAttendant(BulkAttendant):
                 outcome = refused(attempt, row, on_conflict=self.on_conflict, now=now)
             else:
                 outcome = attempt.succeeded(row, now=now)
-            self.singles.put(outcome)
+            self.singles.put_result(outcome)
 
     async def _doubt(self, chunk: Page) -> list[Page]:
         for attempt in chunk:
             attempt.in_doubt = True
         if isinstance(self.caller.service, SupportsLookup):
-            self.singles.feed(chunk)
+            self.singles.put(chunk)
             return []
         return await self._again(chunk, None)
 
@@ -104,7 +104,7 @@ class PageAttendant(BulkAttendant):
         for attempt in chunk:
             step = again(attempt, policy=self.retry, now=now, retry_after=retry_after)
             if isinstance(step, ItemOutcome):
-                self.singles.put(step)
+                self.singles.put_result(step)
             else:
                 left.append(attempt)
                 delay = max(delay, step)

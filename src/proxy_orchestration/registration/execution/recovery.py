@@ -12,7 +12,7 @@ import attrs
 from anyio.abc import TaskGroup, TaskStatus
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.coordinator import Drives
 from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
@@ -57,7 +57,7 @@ class Resumption:
         """
         seen: set[tuple[str, int]] = set()
         while runs := await self._unseen(seen):
-            async with open_crew() as crew:
+            async with open_task_group() as crew:
                 for run in runs:
                     seen.add((run.batch_id, run.run))
                     crew.start_soon(self._take_up, run)
@@ -93,7 +93,7 @@ class Resumption:
                 found.lease_remaining,
                 extra={"batch_id": found.batch_id, "run": found.run},
             )
-        with self.drives.progress.listen(found.batch_id) as listener:
+        with self.drives.progress.subscribe(found.batch_id) as subscription:
             while True:
                 asked_at = clock.monotonic()
                 match await self.drives.acquire(found.batch_id, found.run):
@@ -103,7 +103,7 @@ class Resumption:
                         renewed = asked_at + remaining > ends + _RENEWED
                         if renewed or fence != found.fence:
                             return None
-                        await listener.wait(clock, min(remaining, self.drives.settings.poll_interval))
+                        await subscription.wait(clock, min(remaining, self.drives.settings.poll_interval))
                     case _:
                         return None
 
@@ -152,13 +152,13 @@ class Server:
         """
         Look for work at every hint and every poll interval; signal readiness after the first look.
         """
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
             await self._start_free_runs(crew)
             task_status.started()
             crew.start_soon(self._keep_delivering)
-            with self.drives.work.listen("") as listener:
+            with self.drives.work.subscribe("") as subscription:
                 while True:
-                    await listener.wait(self.drives.clock, self.drives.settings.poll_interval)
+                    await subscription.wait(self.drives.clock, self.drives.settings.poll_interval)
                     await self._start_free_runs(crew)
 
     async def _start_free_runs(self, crew: TaskGroup) -> None:
@@ -188,7 +188,7 @@ class Server:
             self._put_off.add(name, now=clock.monotonic(), pause=pause)
         finally:
             self._driving.discard(name)
-            self.drives.work.announce("")
+            self.drives.work.notify("")
 
     async def _keep_delivering(self) -> None:
         while True:

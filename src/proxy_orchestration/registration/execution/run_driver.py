@@ -17,7 +17,13 @@ import anyio
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import Hints, Listener, WorkPool, complete, open_crew
+from proxy_orchestration._concurrency import (
+    Notifier,
+    Subscription,
+    WorkQueue,
+    open_task_group,
+    shielded_write,
+)
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
@@ -47,8 +53,8 @@ class RunDriver:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
-    progress: Hints[LogPage]
-    wishes: Hints[None]
+    progress: Notifier[LogPage]
+    wishes: Notifier[None]
     _workforce: Workforce = attrs.field(init=False)
     _tail: int = attrs.field(default=0, init=False)
     _held: int = attrs.field(default=0, init=False)
@@ -58,7 +64,7 @@ class RunDriver:
     _reported: float = attrs.field(default=0.0, init=False)
     _written_at: float = attrs.field(default=0.0, init=False)
     _over: bool = attrs.field(default=False, init=False)
-    _alarm: Listener[None] = attrs.field(factory=Listener, init=False)
+    _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._workforce = Workforce(
@@ -72,7 +78,7 @@ class RunDriver:
         )
 
     @property
-    def _pool(self) -> WorkPool[Attempt, ItemOutcome]:
+    def _pool(self) -> WorkQueue[Attempt, ItemOutcome]:
         return self._workforce.pool
 
     @property
@@ -107,7 +113,7 @@ class RunDriver:
 
     async def _attend_to_all(self) -> None:
         self._begin()
-        async with open_crew() as crew:
+        async with open_task_group() as crew:
             self._workforce.start(crew)
             crew.start_soon(self._keep_time)
             crew.start_soon(self._look_for_wish)
@@ -135,12 +141,12 @@ class RunDriver:
 
     async def _record(self) -> None:
         while self._tail < self._end:
-            outcomes = self._pool.first_finished(self._workforce.most_per_commit)
+            outcomes = self._pool.oldest_results(self._workforce.most_per_commit)
             claim = self._claim_size(len(outcomes))
             if outcomes or claim or self._heartbeat_is_due():
                 await self._write(outcomes, claim)
             else:
-                await self._pool.news()
+                await self._pool.wait_for_results()
 
     def _claim_size(self, finishing: int) -> int:
         window = self._workforce.window
@@ -168,7 +174,7 @@ class RunDriver:
             if attempt.begun:
                 begun.append(attempt)
             else:
-                self._pool.put(never_begun(attempt, self._stop, now=self.clock.now()))
+                self._pool.put_result(never_begun(attempt, self._stop, now=self.clock.now()))
         self._workforce.assign(begun, unclaimed=self._unclaimed)
 
     async def _commit(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> Committed:
@@ -185,7 +191,7 @@ class RunDriver:
         )
         self._reported = driven
         self._written_at = sent_at
-        self._pool.forget_finished(len(outcomes))
+        self._pool.discard_results(len(outcomes))
         self._held -= len(outcomes)
         self._tail = committed.tail
         self._publish(outcomes)
@@ -193,14 +199,14 @@ class RunDriver:
 
     def _publish(self, outcomes: tuple[ItemOutcome, ...]) -> None:
         page = LogPage(run=self.lease.run, first=self._tail - len(outcomes) + 1, outcomes=outcomes)
-        self.progress.announce(self.lease.batch_id, page if outcomes else None)
+        self.progress.notify(self.lease.batch_id, page if outcomes else None)
 
     async def _settle(self) -> AuditEvent:
         event = await self.ledger.settle(
             self.lease, settled_at=self.clock.now(), audit_hold=2 * self.settings.audit_timeout
         )
         self._over = True
-        self.progress.announce(self.lease.batch_id)
+        self.progress.notify(self.lease.batch_id)
         return event
 
     async def _leave(self) -> None:
@@ -211,12 +217,12 @@ class RunDriver:
         finally:
             if self._tail < self._end:
                 await self.ledger.release(self.lease)
-                self.progress.announce(self.lease.batch_id)
+                self.progress.notify(self.lease.batch_id)
         if self._tail == self._end:
             await self._settle()
 
     async def _store_finished(self) -> bool:
-        outcomes = self._pool.first_finished(self._workforce.most_per_commit)
+        outcomes = self._pool.oldest_results(self._workforce.most_per_commit)
         await self._commit(outcomes, 0)
         return len(outcomes) == self._workforce.most_per_commit
 
@@ -239,7 +245,7 @@ class RunDriver:
         now = self.clock.monotonic()
         left = max(self._heartbeat_period, self._written_at + self.settings.lease_ttl - now)
         try:
-            return await complete(write, clock=self.clock, seconds=left)
+            return await shielded_write(write, clock=self.clock, seconds=left)
         except TimeoutError as error:
             reason = "The store did not answer within the lease."
             raise RepositoryUnavailableError(
@@ -255,7 +261,7 @@ class RunDriver:
         for member in self._workforce.members:
             member.cut(calls=False)
         self._assign(self._workforce.withdraw())
-        self._alarm.hear()
+        self._alarm.notify()
 
     async def _keep_time(self) -> None:
         while True:
@@ -269,7 +275,7 @@ class RunDriver:
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
             if self._heartbeat_is_due():
-                self._pool.nudge()
+                self._pool.wake_collector()
             await self._alarm.wait(self.clock, self._until_next_alarm())
 
     def _until_next_alarm(self) -> float:
@@ -294,11 +300,11 @@ class RunDriver:
         return math.inf if budget is None else budget - self.lease.driven_for - self._driven()
 
     async def _look_for_wish(self) -> None:
-        with self.wishes.listen(self.lease.batch_id) as listener:
+        with self.wishes.subscribe(self.lease.batch_id) as subscription:
             while self._stop is not StopReason.CANCEL_WISHED:
-                heard = await listener.wait(self.clock, self.settings.poll_interval)
+                notified = await subscription.wait(self.clock, self.settings.poll_interval)
                 silent = self.clock.monotonic() - self._written_at >= self.settings.poll_interval
-                if heard or silent:
+                if notified or silent:
                     await self._read_wish()
 
     async def _read_wish(self) -> None:

@@ -10,7 +10,7 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
-from proxy_orchestration._concurrency import WorkPool
+from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.execution.atomic_worker import AtomicAttendant
@@ -44,8 +44,8 @@ class Workforce:
     limiter: anyio.CapacityLimiter
     stop: Callable[[], StopReason | None]
     on_call: Callable[[], None]
-    pool: WorkPool[Attempt, ItemOutcome] = attrs.field(factory=WorkPool, init=False)
-    pages: WorkPool[Page, None] = attrs.field(factory=WorkPool, init=False)
+    pool: WorkQueue[Attempt, ItemOutcome] = attrs.field(factory=WorkQueue, init=False)
+    pages: WorkQueue[Page, None] = attrs.field(factory=WorkQueue, init=False)
     window: int = attrs.field(init=False)
     most_per_commit: int = attrs.field(default=500, init=False)
     _places: Places = attrs.field(init=False)
@@ -108,31 +108,31 @@ class Workforce:
         if self.atomic:
             self._whole += attempts
             if self._whole and not unclaimed:
-                self.pages.feed([self._whole])
+                self.pages.put([self._whole])
                 self._whole = []
         elif self._bulk:
             self._assign_by_page(attempts)
         else:
-            self.pool.feed(attempts)
+            self.pool.put(attempts)
 
     def _assign_by_page(self, attempts: Iterable[Attempt]) -> None:
         looks_up = isinstance(self.service, SupportsLookup)
         fresh: list[Attempt] = []
         for attempt in attempts:
             if attempt.in_doubt and looks_up:
-                self.pool.feed([attempt])
+                self.pool.put([attempt])
             else:
                 fresh.append(attempt)
         size = self.settings.max_per_call
-        self.pages.feed([fresh[first : first + size] for first in range(0, len(fresh), size)])
+        self.pages.put([fresh[first : first + size] for first in range(0, len(fresh), size)])
 
     def withdraw(self) -> list[Attempt]:
         """
         Take back every item that no worker has taken yet.
         """
-        paged = [attempt for page in self.pages.withdraw() for attempt in page]
+        paged = [attempt for page in self.pages.take_back() for attempt in page]
         whole, self._whole = self._whole, []
-        return [*paged, *whole, *self.pool.withdraw()]
+        return [*paged, *whole, *self.pool.take_back()]
 
     def is_busy(self, held: int) -> bool:
         """
