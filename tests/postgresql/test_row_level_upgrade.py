@@ -36,6 +36,7 @@ def test_a_schema_with_the_script_s_policies_is_upgraded_and_closed_until_it_run
     with engine.begin() as connection:
         connection.exec_driver_sql(row_level_security())
         connection.exec_driver_sql("UPDATE proxy_orchestration_version SET version_num = '0003'")
+        connection.exec_driver_sql("ALTER TABLE proxy_orchestration_version DROP COLUMN compatible_from")
     before = postgresql.execute(url.database, _POLICIES)
 
     create_schema(engine)

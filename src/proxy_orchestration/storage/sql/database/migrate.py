@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from proxy_orchestration.storage.sql.database.engines import prepare, writing
 from proxy_orchestration.storage.sql.database.errors import translated_errors
-from proxy_orchestration.storage.sql.database.versions import REVISIONS, VERSION_TABLE, revision_of
+from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE, is_current
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 
 MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
@@ -34,25 +34,28 @@ def create_schema(engine: Engine) -> None:
     """
     Create the tables, or bring older ones up to date; does nothing when they are.
 
+    Nothing is done either where a newer version of the library made the
+    schema, and one that is compatible with this version's.
+
     All in one transaction that locks out others, so that any number of
     processes and threads may call it at once. Blocks; call it before the event loop
     starts, or in a thread.
 
     Raises:
-        SchemaVersionError: the schema is newer than this library.
+        SchemaVersionError: the schema is too new for this version of the library.
         RepositoryUnavailableError: the database cannot be opened or written.
     """
     prepare(engine)
     with translated_errors(), engine.begin() as connection:
-        if revision_of(connection) == REVISIONS[-1]:
+        if is_current(connection):
             return  # a look first: whoever only opens the store waits for no writer
     with _ALONE, translated_errors(), writing(engine).begin() as connection:
         wait_for_turn(connection, "schema")
-        _upgrade(connection)
+        if not is_current(connection):  # another process may have had its turn before
+            _upgrade(connection)
 
 
 def _upgrade(connection: Connection) -> None:
-    revision_of(connection)  # raises for one that a newer library made
     script = ScriptDirectory(str(MIGRATIONS))
 
     def to_head(revision: str, _context: MigrationContext) -> object:

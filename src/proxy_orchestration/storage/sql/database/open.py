@@ -21,7 +21,7 @@ async def opened(url: str | URL) -> AsyncIterator[Engine]:
     Open a database, bring its schema up to date, and close it at the end.
 
     Raises:
-        SchemaVersionError: the schema is newer than this library.
+        SchemaVersionError: the schema is too new for this version of the library.
         RepositoryUnavailableError: the database cannot be opened or written,
             or the address is not understood.
         MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.

@@ -4,6 +4,7 @@ One transaction per call, in a worker thread, repeated where the database gave i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from anyio.lowlevel import RunVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersionError
 from proxy_orchestration.storage.sql.database.engines import database_file, prepare, reading, writing
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
 from proxy_orchestration.storage.sql.database.versions import check_version
@@ -27,6 +28,9 @@ _READERS: Final = 8
 _WRITERS: Final = 4
 _PAUSES: Final = (0.0, 0.01, 0.05, 0.2)
 """Seconds before each repetition, for whoever stands in the way to get through; the thread is a worker's."""
+
+_VERSION_HOLDS: Final = 60.0
+"""Seconds until a process looks again whether a newer one changed the schema; a look costs two statements."""
 
 _LOST: Final = "The connection was cut during a commit, so that the answer to it is lost."
 _LOOK: Final = "Check that the database's server runs, and resume: what took place is found and not repeated."
@@ -59,7 +63,7 @@ class Transactions:
     _identity: tuple[int, int] | None = attrs.field(init=False, default=None)
     _writers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("writers"))
     _readers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("readers"))
-    _version_known: bool = attrs.field(init=False, default=False)
+    _version_seen: float = attrs.field(init=False, default=-math.inf)
 
     def __attrs_post_init__(self) -> None:
         self._reading = reading(self.engine)
@@ -84,8 +88,12 @@ class Transactions:
         )
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        with translated_errors():
-            result = self._repeated(engine, work)
+        try:
+            with translated_errors():
+                result = self._repeated(engine, work)
+        except SchemaVersionError:
+            self._version_seen = -math.inf  # a column is missing: the next call tells whether we are too old
+            raise
         self._check_file()
         return result
 
@@ -101,9 +109,9 @@ class Transactions:
 
     def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         with engine.connect() as connection, connection.begin() as transaction:
-            if not self._version_known:
+            if time.monotonic() - self._version_seen >= _VERSION_HOLDS:
                 check_version(connection)
-                self._version_known = True
+                self._version_seen = time.monotonic()
             result = work(connection)
             try:
                 transaction.commit()

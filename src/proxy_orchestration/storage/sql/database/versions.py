@@ -1,5 +1,11 @@
 """
-Which revision of the schema a database has, and which ones this library knows.
+Which revision of the schema a database has, and which code may work on it.
+
+A revision only adds: nullable or defaulted columns, tables, indexes. What
+takes something away comes a release later, when no code that needs it is
+left. So code works on its own revision, and on the next one where the
+version row names it as compatible: a fleet is upgraded one process after
+the other (decision 70).
 """
 
 from __future__ import annotations
@@ -10,44 +16,74 @@ from sqlalchemy import Connection, Select, Text, column, inspect, select, table
 
 from proxy_orchestration.errors import SchemaVersionError
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """Every revision, oldest first; the last one is the library's own."""
 
 VERSION_TABLE: Final = "proxy_orchestration_version"
 """Where the revision stands; a host's own migrations keep theirs elsewhere."""
 
-_REVISION: Final[Select[Any]] = select(column("version_num", Text)).select_from(table(VERSION_TABLE))
+_VERSION: Final = table(VERSION_TABLE, column("version_num", Text), column("compatible_from", Text))
+_REVISION: Final[Select[Any]] = select(_VERSION.c.version_num)
+_COMPATIBLE_FROM: Final[Select[Any]] = select(_VERSION.c.compatible_from)
 
 
 def revision_of(connection: Connection) -> str | None:
     """
     Return the database's revision; `None` when our migrations never touched it.
-
-    Raises:
-        SchemaVersionError: it is one that a newer version of the library made.
     """
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     revision: str | None = connection.execute(_REVISION).scalar()
-    if revision is not None and revision not in REVISIONS:
-        reason = "The database was made by a newer version of this library."
-        raise SchemaVersionError(
-            reason,
-            advice="Upgrade proxy-orchestration here. Nothing was changed.",
-        )
     return revision
+
+
+def is_current(connection: Connection) -> bool:
+    """
+    Return whether this code works on the schema as it is: its own revision, or one compatible with it.
+
+    Raises:
+        SchemaVersionError: it is one that a newer version of the library
+            made, and too new for this one.
+    """
+    revision = revision_of(connection)
+    if revision is None or revision in REVISIONS[:-1]:
+        return False
+    if revision != REVISIONS[-1] and not _is_next_and_compatible(connection, revision):
+        reason = "The database was made by a newer version of this library, whose schema this one cannot use."
+        raise SchemaVersionError(reason, advice="Upgrade proxy-orchestration here. Nothing was changed.")
+    return True
 
 
 def check_version(connection: Connection) -> None:
     """
-    Accept the library's own revision, and a schema that a host's migrations made.
+    Accept a schema that this code works on, and one that a host's migrations made.
 
     Raises:
-        SchemaVersionError: the revision is an older one, or one not known yet.
+        SchemaVersionError: the revision is an older one, or one that is too new.
     """
-    if revision_of(connection) not in {None, REVISIONS[-1]}:
+    if not is_current(connection) and revision_of(connection) is not None:
         reason = "The database was made by an older version of this library."
         raise SchemaVersionError(
             reason,
             advice="Bring it up to date with create_schema(engine); its rows are kept.",
         )
+
+
+def declare_compatible(connection: Connection, revision: str) -> None:
+    """
+    Note from which revision on code may work on the schema; for a migration, once it has changed it.
+
+    A host that runs our migrations in a chain of its own has no version row
+    of ours, and keeps its code and its schema together itself.
+    """
+    if inspect(connection).has_table(VERSION_TABLE):
+        connection.execute(_VERSION.update().values(compatible_from=revision))
+
+
+def _is_next_and_compatible(connection: Connection, revision: str) -> bool:
+    # Two revisions newer may already lack what this code needs, whatever the row says: it was
+    # written by a release that need not remember this one.
+    if revision != f"{int(REVISIONS[-1]) + 1:04}":
+        return False
+    compatible_from: str | None = connection.execute(_COMPATIBLE_FROM).scalar()
+    return compatible_from in REVISIONS

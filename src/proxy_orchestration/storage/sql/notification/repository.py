@@ -67,7 +67,7 @@ class SqlNotificationRepository:
             url: for example `sqlite:///notices.db`.
 
         Raises:
-            SchemaVersionError: the schema is newer than this library.
+            SchemaVersionError: the schema is too new for this version of the library.
             RepositoryUnavailableError: the database cannot be opened or written.
         """
         async with opened(url) as engine:

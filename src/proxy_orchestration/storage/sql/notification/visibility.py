@@ -88,7 +88,7 @@ class SqlVisibilityRegistry:
         Open a database, bring its schema up to date, and close it at the end.
 
         Raises:
-            SchemaVersionError: the schema is newer than this library.
+            SchemaVersionError: the schema is too new for this version of the library.
             RepositoryUnavailableError: the database cannot be opened or written.
         """
         async with opened(url) as engine:

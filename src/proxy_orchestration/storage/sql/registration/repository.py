@@ -77,7 +77,7 @@ class SqlActivityRepository:
                 `postgresql+psycopg://user:password@host/database`.
 
         Raises:
-            SchemaVersionError: the schema is newer than this library.
+            SchemaVersionError: the schema is too new for this version of the library.
             RepositoryUnavailableError: the database cannot be opened or written,
                 or the address is not understood.
             MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
