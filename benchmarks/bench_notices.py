@@ -1,5 +1,5 @@
 """
-Certificate-expiry notices: reading tiers, round trips, and a whole run on SQLite against the raw limit.
+Certificate-expiry notices: classifying, round trips, and a whole run on SQLite against the raw limit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from proxy_orchestration import (
     RecordOutcome,
     RecordState,
 )
-from proxy_orchestration.notification.tiers import TierReader
+from proxy_orchestration.notification.tiers import TierClassifier
 from proxy_orchestration.ports import DraftFate, MentorRecipients, NoticeChunk
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.storage.sql import SqlNotificationRepository
@@ -54,19 +54,19 @@ def certificate(number: int) -> PeerMentorCertificate:
 
 def classify_all() -> float:
     """
-    Read the tier of a million certificates into outcomes; return µs per record.
+    Classify a million certificates into outcomes; return µs per record.
     """
     certificates = [certificate(number) for number in range(1000)]
-    reader = TierReader(NIGHT)
+    classifier = TierClassifier(NIGHT)
     begin = time.perf_counter()
     for _ in range(CLASSIFIED // 1000):
         for each in certificates:
-            reading = reader.read(each.expires)
+            classification = classifier.classify(each.expires)
             RecordOutcome(
                 certificate_id=each.certificate_id,
                 mentor_id=each.mentor_id,
                 certificate_type=each.certificate_type,
-                tier=reading and reading.tier,
+                tier=classification and classification.tier,
                 state=RecordState.SKIPPED,
             )
     return (time.perf_counter() - begin) / CLASSIFIED * 1e6

@@ -36,10 +36,10 @@ from proxy_orchestration.errors import (
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.dispatcher import PushDispatcher
-from proxy_orchestration.notification.drafting import UnreadableRecordError
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.languages import Language, TextTemplate
 from proxy_orchestration.notification.messages import MessageCatalogue, MissingMessageFieldError
+from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification, NoticeStatus
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.results import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proxy_orchestration.notification.tiers import (
     ExpiryPolicy,
     NotificationThresholdTier,
-    TierReader,
+    TierClassifier,
     WindowPolicy,
     classify,
     days_left,
@@ -146,30 +146,30 @@ def test_a_tier_has_one_window_on_every_day_of_a_run_and_it_starts_on_the_first(
 
 
 @given(_policies, _expiries, _moments)
-def test_a_reader_answers_as_classify_does(policy: ExpiryPolicy, expires: date, as_of: datetime) -> None:
+def test_a_classifier_answers_as_classify_does(policy: ExpiryPolicy, expires: date, as_of: datetime) -> None:
     """
     The fast way and the plain one agree, twice asked as well.
     """
     tier = classify(expires, as_of=as_of, policy=policy)
-    reader = TierReader(as_of, policy)
+    classifier = TierClassifier(as_of, policy)
 
-    for reading in (reader.read(expires), reader.read(expires)):
-        assert (tier is None) is (reading is None)
-        if tier is not None and reading is not None:
-            assert tier is reading.tier
-            assert window_start(expires, tier, as_of=as_of, policy=policy) == reading.window_start
-            assert days_left(expires, as_of=as_of, policy=policy) == reading.days_left
+    for answer in (classifier.classify(expires), classifier.classify(expires)):
+        assert (tier is None) is (answer is None)
+        if tier is not None and answer is not None:
+            assert tier is answer.tier
+            assert window_start(expires, tier, as_of=as_of, policy=policy) == answer.window_start
+            assert days_left(expires, as_of=as_of, policy=policy) == answer.days_left
 
 
 @given(_policies, _days, st.integers(-450, 450))
-def test_a_reader_agrees_on_every_day_near_the_end(policy: ExpiryPolicy, today: date, left: int) -> None:
+def test_a_classifier_agrees_on_every_day_near_the_end(policy: ExpiryPolicy, today: date, left: int) -> None:
     """
     Drawn close to the bounds, where the two could differ.
     """
     as_of = datetime.combine(today, time(12), tzinfo=policy.timezone)
     expires = today + left * DAY
-    reading = TierReader(as_of, policy).read(expires)
+    answer = TierClassifier(as_of, policy).classify(expires)
     tier = classify(expires, as_of=as_of, policy=policy)
 
-    assert tier is (reading.tier if reading else None)
-    assert reading is None or left == reading.days_left
+    assert tier is (answer.tier if answer else None)
+    assert answer is None or left == answer.days_left

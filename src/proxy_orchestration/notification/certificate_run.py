@@ -1,5 +1,5 @@
 """
-One pass over certificates: chunk by chunk, each in a constant number of calls.
+One run over certificates: chunk by chunk, each in a constant number of calls.
 """
 
 from __future__ import annotations
@@ -8,22 +8,23 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, time, timedelta
-from typing import TypeAlias, TypeVar
+from functools import partial
+from typing import TypeAlias
 
 import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import wait_at_most
+from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
-from proxy_orchestration.notification.drafting import (
-    Drafted,
-    Drafter,
-    ReadCertificate,
+from proxy_orchestration.notification.notice_building import (
+    BuiltNotice,
+    ClassifiedCertificate,
+    NoticeBuilder,
     UnreadableRecordError,
-    read_certificate,
+    classify_certificate,
 )
 from proxy_orchestration.notification.notices import NoticeKey
 from proxy_orchestration.notification.ports import RecipientDirectory, VisibilityRegistry
@@ -33,17 +34,17 @@ from proxy_orchestration.notification.results import (
     RecordOutcome,
     RecordProblem,
     RecordState,
+    RunCounters,
     SkipReason,
-    Tally,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.tiers import NotificationThresholdTier, WindowPolicy
 from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, latest_ends, track_ends
 
-Write: TypeAlias = Callable[[NoticeChunk], Awaitable[Sequence[DraftFate]]]
-"""What becomes of a chunk: `NoticeBook.record`, or `weigh` for a plan."""
+Certificates: TypeAlias = Iterable[PeerMentorCertificate] | AsyncIterable[PeerMentorCertificate]
+"""Where certificates come from; read once, and never further than one chunk ahead."""
 
-T = TypeVar("T")
+ChunkWriter: TypeAlias = Callable[[NoticeChunk], Awaitable[Sequence[DraftFate]]]
+"""What becomes of a chunk: `NoticeBook.record`, or `weigh` for a plan."""
 
 _REASONS = {
     DraftState.DUPLICATE: SkipReason.DUPLICATE,
@@ -55,278 +56,274 @@ _log = logging.getLogger(_loggers.PASSES)
 
 
 @attrs.define(eq=False)
-class _Row:
+class _Entry:
     """
-    One record of a chunk on its way: what it says, what it is to tell, how it ended.
+    One record of a chunk on its way: how it is classified, what it is to tell, how it ended.
     """
 
     record: object
-    read: ReadCertificate | None = None
-    drafted: Drafted | None = None
+    subject: ClassifiedCertificate | None = None
+    built: BuiltNotice | None = None
     outcome: RecordOutcome | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """
+        Return when the certificate ends; `None` if it was revoked or could not be read.
+        """
+        return None if self.subject is None else self.subject.end.ends_at
+
+    def create(self, *, queued: int) -> None:
+        """
+        End with a new notice.
+        """
+        self.outcome = self._outcome(RecordState.CREATED, queued=queued)
+
+    def skip(self, reason: SkipReason) -> None:
+        """
+        End rightly without a notice.
+        """
+        self.built = None
+        self.outcome = self._outcome(RecordState.SKIPPED, reason=reason)
+
+    def fail(self, code: str) -> None:
+        """
+        End without having been dealt with.
+        """
+        self.built = None
+        self.outcome = self._outcome(RecordState.FAILED, code=code)
+        _log.error("a certificate failed: %s", code, extra={**self.log_fields(), "code": code})
+
+    def log_fields(self) -> dict[str, str]:
+        """
+        Return what a log may hold of the record.
+        """
+        classification = self.subject.classification if self.subject is not None else None
+        return {
+            "mentor_id": self._text("mentor_id"),
+            "certificate_type": self.subject.certificate_type if self.subject is not None else "",
+            "tier": "" if classification is None else classification.tier.value,
+        }
+
+    def _outcome(
+        self, state: RecordState, *, reason: SkipReason | None = None, code: str = "", queued: int = 0
+    ) -> RecordOutcome:
+        subject = self.subject
+        classification = subject.classification if subject is not None else None
+        return RecordOutcome(
+            certificate_id=self._text("certificate_id"),
+            mentor_id=self._text("mentor_id"),
+            certificate_type=subject.certificate_type if subject else self._text("certificate_type"),
+            tier=None if classification is None else classification.tier,
+            state=state,
+            reason=reason,
+            code=code,
+            queued=queued,
+        )
+
+    def _text(self, name: str) -> str:
+        value = getattr(self.record, name, "")
+        return value if isinstance(value, str) else ""
 
 
 @attrs.define(eq=False, kw_only=True)
-class Pass:
+class CertificateRun:
     """
     Deals with every certificate of a source once; the same code for a run and for a plan.
 
     Attributes:
-        drafter: words and addresses.
+        builder: words and addresses.
         write: what becomes of a chunk.
         dry_run: whether nothing is written at all.
-        tally: what was done so far.
+        recipients: who answers for mentors, if anybody does.
+        visibility: hides mentors, if anything does.
+        counters: what was done so far.
         planned: the keys of the notices that a plan would write.
     """
 
-    drafter: Drafter
-    write: Write
+    builder: NoticeBuilder
+    write: ChunkWriter
     dry_run: bool
     recipients: RecipientDirectory | None
     visibility: VisibilityRegistry | None
     clock: Clock
     settings: NotificationSettings
-    tally: Tally = attrs.field(init=False)
+    counters: RunCounters = attrs.field(init=False)
     planned: list[NoticeKey] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.tally = Tally(most_problems=self.settings.most_problems)
+        self.counters = RunCounters(most_problems=self.settings.most_problems)
 
     @property
     def as_of(self) -> datetime:
         """
         Return the run's moment.
         """
-        return self.drafter.reader.as_of
+        return self.builder.classifier.as_of
 
     async def outcomes(self, certificates: Certificates) -> AsyncGenerator[RecordOutcome, None]:
         """
         Yield how each certificate ended, once its chunk is written.
         """
-        async with aclosing(chunked(certificates, self.settings.chunk_size)) as chunks:
+        async with aclosing(_chunks_of(certificates, self.settings.chunk_size)) as chunks:
             async for records in chunks:
                 for outcome in await self._deal_with(records):
                     yield outcome
 
     async def _deal_with(self, records: Sequence[object]) -> list[RecordOutcome]:
-        rows = [_Row(record) for record in records]
-        for row in rows:
-            self._read(row)
-        self._supersede(rows)
-        due = [row for row in rows if row.outcome is None]
-        others = await self._others(due)
-        for row in due:
-            self._draft(row, others)
-        await self._write([row for row in rows if row.read is not None])
-        await self._track(rows)
-        outcomes = [row.outcome for row in rows if row.outcome is not None]
-        self.tally.take(outcomes)
-        _log.info("a chunk is done", extra={"certificates": len(rows), "due": len(due)})
+        entries = [_Entry(record) for record in records]
+        for entry in entries:
+            self._classify(entry)
+        _supersede(entries)
+        due = [entry for entry in entries if entry.outcome is None]
+        others = await self._find_others(due)
+        for entry in due:
+            self._build(entry, others)
+        await self._write([entry for entry in entries if entry.subject is not None])
+        await self._track(entries)
+        outcomes = [entry.outcome for entry in entries if entry.outcome is not None]
+        self.counters.count(outcomes)
+        _log.info("a chunk is done", extra={"certificates": len(entries), "due": len(due)})
         return outcomes
 
-    def _read(self, row: _Row) -> None:
+    def _classify(self, entry: _Entry) -> None:
         try:
-            row.read = read_certificate(row.record, self.drafter.reader)
+            entry.subject = classify_certificate(entry.record, self.builder.classifier)
         except UnreadableRecordError as error:
-            self._fail(row, error.code)
+            entry.fail(error.code)
             return
-        if row.read.certificate.revoked:
-            self._skip(row, SkipReason.REVOKED)
-        elif row.read.reading is None:
-            self._skip(row, SkipReason.NOT_DUE)
-        elif self._is_stale(row.read):
-            self._skip(row, SkipReason.STALE)
+        reason = entry.subject.skip_reason(self.builder.policy)
+        if reason is not None:
+            entry.skip(reason)
 
-    def _is_stale(self, read: ReadCertificate) -> bool:
-        """
-        Tell a daily reminder that nobody is to get any more, so long after the end.
-        """
-        policy, reading = self.drafter.policy, read.reading
-        return (
-            policy.window is WindowPolicy.DAILY
-            and reading is not None
-            and reading.tier is NotificationThresholdTier.LAPSED
-            and -reading.days_left > policy.lapsed_push_days
-        )
-
-    def _supersede(self, rows: Sequence[_Row]) -> None:
-        """
-        Of several certificates of one mentor and type, only the one that ends last counts.
-        """
-        last: dict[tuple[str, str], _Row] = {}
-        for row in rows:
-            if row.read is None or row.read.end.ends_at is None:
-                continue
-            key = (row.read.certificate.mentor_id, row.read.code)
-            known = last.setdefault(key, row)
-            if known is not row:
-                earlier, last[key] = sorted((known, row), key=_end)
-                self._skip(earlier, SkipReason.SUPERSEDED)
-
-    async def _others(self, due: Sequence[_Row]) -> Recipients:
-        mentors = list(dict.fromkeys(row.read.certificate.mentor_id for row in due if row.read))
-        found = await self._in_time(lambda: find_recipients(self.recipients, mentors))
-        if found is None:
+    async def _find_others(self, due: Sequence[_Entry]) -> Recipients:
+        mentors = list(dict.fromkeys(each.subject.certificate.mentor_id for each in due if each.subject))
+        try:
+            found = await ask(
+                partial(find_recipients, self.recipients, mentors),
+                clock=self.clock,
+                seconds=self.settings.neighbour_timeout,
+            )
+        except NoAnswerError:
             _log.error(
                 "the directory did not answer in time; only the mentors are told",
                 extra={"code": RECIPIENTS_UNKNOWN, "error": "TimeoutError", "mentors": len(mentors)},
             )
             found = Recipients(problems=tuple(RecordProblem(each, RECIPIENTS_UNKNOWN) for each in mentors))
-        self.tally.report(found.problems)
+        self.counters.note(found.problems)
         return found
 
-    def _draft(self, row: _Row, others: Recipients) -> None:
-        read = row.read
-        assert read is not None  # noqa: S101 - a row that is due was read
-        assert read.reading is not None  # noqa: S101 - and is in a tier
+    def _build(self, entry: _Entry, others: Recipients) -> None:
+        subject = entry.subject
+        assert subject is not None  # noqa: S101 - an entry that is due was classified
+        assert subject.classification is not None  # noqa: S101 - and is in a tier
         try:
-            row.drafted = self.drafter.draft(read, read.reading, others.of(read.certificate.mentor_id))
+            entry.built = self.builder.build(
+                subject, subject.classification, others.of(subject.certificate.mentor_id)
+            )
         except UnreadableRecordError as error:
-            self._fail(row, error.code)
+            entry.fail(error.code)
         else:
-            self.tally.report(row.drafted.problems)
+            self.counters.note(entry.built.problems)
 
-    async def _write(self, rows: Sequence[_Row]) -> None:
+    async def _write(self, entries: Sequence[_Entry]) -> None:
         """
-        Write the rows in one call; halve them when one of them spoils it, until it stands alone.
+        Write the entries in one call; halve them when one of them spoils it, until it stands alone.
         """
-        if not rows:
+        if not entries:
             return
-        drafted = [row for row in rows if row.drafted is not None]
+        built = [entry for entry in entries if entry.built is not None]
         try:
-            fates = await self.write(self._chunk(rows))
-            if len(fates) != len(drafted):
+            results = await self.write(self._chunk(entries))
+            if len(results) != len(built):
                 raise UnreadableRecordError("store_answer")  # noqa: EM101, TRY301 - dealt with as a refusal
         except RepositoryUnavailableError as error:
             _log.error(
                 "the store failed for a chunk; a later run deals with it: %s",
                 error,
-                extra={"error": type(error).__name__, "certificates": len(rows)},
+                extra={"error": type(error).__name__, "certificates": len(entries)},
             )
-            for row in drafted:
-                self._fail(row, "repository_unavailable")
-        except Exception as error:  # noqa: BLE001 - some row of it, or the store itself
-            await self._halve(rows, drafted, error)
+            for entry in built:
+                entry.fail("repository_unavailable")
+        except Exception as error:  # noqa: BLE001 - one of the entries, or the store itself
+            await self._write_halves(entries, error)
         else:
-            for row, fate in zip(drafted, fates, strict=True):
-                self._conclude(row, fate)
+            for entry, result in zip(built, results, strict=True):
+                self._conclude(entry, result)
 
-    async def _halve(self, rows: Sequence[_Row], drafted: Sequence[_Row], error: Exception) -> None:
-        if len(rows) > 1:
-            middle = len(rows) // 2
-            await self._write(rows[:middle])
-            await self._write(rows[middle:])
+    async def _write_halves(self, entries: Sequence[_Entry], error: Exception) -> None:
+        if len(entries) > 1:
+            middle = len(entries) // 2
+            await self._write(entries[:middle])
+            await self._write(entries[middle:])
             return
         name = type(error).__name__
-        _log.error("the store refused a record: %s", name, extra={**_about(rows[0]), "error": name})
-        for row in drafted:
-            self._fail(row, "record_refused")
+        _log.error("the store refused a record: %s", name, extra={**entries[0].log_fields(), "error": name})
+        if entries[0].built is not None:
+            entries[0].fail("record_refused")
 
-    def _chunk(self, rows: Sequence[_Row]) -> NoticeChunk:
-        today = self.drafter.reader.today
-        tomorrow = datetime.combine(today + timedelta(days=1), time(), tzinfo=self.drafter.policy.timezone)
+    def _chunk(self, entries: Sequence[_Entry]) -> NoticeChunk:
+        today = self.builder.classifier.today
+        tomorrow = datetime.combine(today + timedelta(days=1), time(), tzinfo=self.builder.policy.timezone)
         return NoticeChunk(
             as_of=self.as_of,
-            guard=self.drafter.policy.resend_guard,
+            guard=self.builder.policy.resend_guard,
             digest_date=today,
             digest_expires_at=tomorrow.astimezone(UTC),
-            drafts=tuple(row.drafted.draft for row in rows if row.drafted is not None),
-            ends=latest_ends(row.read.end for row in rows if row.read is not None),
+            drafts=tuple(entry.built.draft for entry in entries if entry.built is not None),
+            ends=latest_ends(entry.subject.end for entry in entries if entry.subject is not None),
         )
 
-    def _conclude(self, row: _Row, fate: DraftFate) -> None:
-        if fate.state is not DraftState.CREATED:
-            self._skip(row, _REASONS[fate.state])
+    def _conclude(self, entry: _Entry, result: DraftFate) -> None:
+        if result.state is not DraftState.CREATED:
+            entry.skip(_REASONS[result.state])
             return
-        assert row.drafted is not None  # noqa: S101 - only drafted rows have a fate
-        draft = row.drafted.draft
-        self.tally.missed.update(fate.missed)
+        assert entry.built is not None  # noqa: S101 - only built notices have a result
+        draft = entry.built.draft
+        self.counters.missed.update(result.missed)
         if self.dry_run and len(self.planned) < self.settings.most_planned:
             self.planned.append(draft.notice.key)
-        row.outcome = _outcome(row, RecordState.CREATED, queued=int(draft.push is not None))
+        entry.create(queued=int(draft.push is not None))
 
-    async def _track(self, rows: Sequence[_Row]) -> None:
-        ends = latest_ends(row.read.end for row in rows if row.read is not None)
-        problems: list[RecordProblem | None] = []
-
-        async def track() -> bool:
-            problems.append(await track_ends(self.visibility, ends, at=self.as_of, dry_run=self.dry_run))
-            return True
-
-        if await self._in_time(track) is None:
+    async def _track(self, entries: Sequence[_Entry]) -> None:
+        # All ends, whatever became of the notices: who is lapsed is hidden although nobody was told.
+        ends = latest_ends(entry.subject.end for entry in entries if entry.subject is not None)
+        try:
+            problem = await ask(
+                partial(track_ends, self.visibility, ends, at=self.as_of, dry_run=self.dry_run),
+                clock=self.clock,
+                seconds=self.settings.neighbour_timeout,
+            )
+        except NoAnswerError:
             _log.error(
                 "the visibility registry did not answer in time; the next run updates it",
                 extra={"code": VISIBILITY_UNKNOWN, "error": "TimeoutError", "mentors": len(ends)},
             )
-            problems.append(RecordProblem("", VISIBILITY_UNKNOWN))
-        self.tally.report(problem for problem in problems if problem is not None)
-
-    async def _in_time(self, ask: Callable[[], Awaitable[T]]) -> T | None:
-        """
-        Return a neighbour's answer, or `None` if it takes too long.
-        """
-        answers: list[T] = []
-
-        async def wait() -> None:
-            answers.append(await ask())
-
-        await wait_at_most(self.clock, self.settings.neighbour_timeout, wait)
-        return answers[0] if answers else None
-
-    def _skip(self, row: _Row, reason: SkipReason) -> None:
-        row.drafted = None
-        row.outcome = _outcome(row, RecordState.SKIPPED, reason=reason)
-
-    def _fail(self, row: _Row, code: str) -> None:
-        row.drafted = None
-        row.outcome = _outcome(row, RecordState.FAILED, code=code)
-        _log.error("a certificate failed: %s", code, extra={**_about(row), "code": code})
+            problem = RecordProblem("", VISIBILITY_UNKNOWN)
+        if problem is not None:
+            self.counters.note([problem])
 
 
-def _end(row: _Row) -> datetime:
-    assert row.read is not None  # noqa: S101 - asked of rows that were read
-    assert row.read.end.ends_at is not None  # noqa: S101 - and that are not revoked
-    return row.read.end.ends_at
-
-
-def _text(record: object, name: str) -> str:
-    value = getattr(record, name, "")
-    return value if isinstance(value, str) else ""
-
-
-def _outcome(
-    row: _Row, state: RecordState, *, reason: SkipReason | None = None, code: str = "", queued: int = 0
-) -> RecordOutcome:
-    reading = row.read.reading if row.read is not None else None
-    return RecordOutcome(
-        certificate_id=_text(row.record, "certificate_id"),
-        mentor_id=_text(row.record, "mentor_id"),
-        certificate_type=row.read.code if row.read is not None else _text(row.record, "certificate_type"),
-        tier=None if reading is None else reading.tier,
-        state=state,
-        reason=reason,
-        code=code,
-        queued=queued,
-    )
-
-
-def _about(row: _Row) -> dict[str, str]:
+def _supersede(entries: Iterable[_Entry]) -> None:
     """
-    Return what a log may hold of a record.
+    Skip all but one of several certificates of one mentor and type: the one that ends last counts.
     """
-    reading = row.read.reading if row.read is not None else None
-    return {
-        "mentor_id": _text(row.record, "mentor_id"),
-        "certificate_type": row.read.code if row.read is not None else "",
-        "tier": "" if reading is None else reading.tier.value,
-    }
+    last: dict[tuple[str, str], tuple[datetime, _Entry]] = {}
+    for entry in entries:
+        if entry.subject is None or entry.ends_at is None:
+            continue
+        key = (entry.subject.certificate.mentor_id, entry.subject.certificate_type)
+        known = last.get(key)
+        if known is None:
+            last[key] = (entry.ends_at, entry)
+        elif entry.ends_at < known[0]:
+            entry.skip(SkipReason.SUPERSEDED)
+        else:
+            known[1].skip(SkipReason.SUPERSEDED)
+            last[key] = (entry.ends_at, entry)
 
 
-Certificates: TypeAlias = Iterable[PeerMentorCertificate] | AsyncIterable[PeerMentorCertificate]
-"""Where certificates come from; read once, and never further than one chunk ahead."""
-
-
-async def chunked(certificates: Certificates, size: int) -> AsyncGenerator[list[object], None]:
+async def _chunks_of(certificates: Certificates, size: int) -> AsyncGenerator[list[object], None]:
     """
     Yield the source's records, `size` at a time; what they are is not checked.
 
@@ -336,7 +333,7 @@ async def chunked(certificates: Certificates, size: int) -> AsyncGenerator[list[
     chunk: list[object] = []
     failure: Exception | None = None
     try:
-        async with aclosing(_each(certificates)) as records:
+        async with aclosing(_each_of(certificates)) as records:
             async for record in records:
                 chunk.append(record)
                 if len(chunk) == size:
@@ -350,7 +347,7 @@ async def chunked(certificates: Certificates, size: int) -> AsyncGenerator[list[
         raise failure
 
 
-async def _each(certificates: Certificates) -> AsyncGenerator[object, None]:
+async def _each_of(certificates: Certificates) -> AsyncGenerator[object, None]:
     if isinstance(certificates, AsyncIterable):
         async for certificate in certificates:
             yield certificate

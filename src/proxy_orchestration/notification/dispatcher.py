@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import anyio
@@ -15,7 +16,7 @@ import attrs
 from anyio.abc import TaskStatus
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled, wait_at_most
+from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee, is_being_cancelled
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.notification.digests import DigestTexts, with_text
@@ -30,7 +31,7 @@ from proxy_orchestration.notification.records import (
 from proxy_orchestration.notification.results import DispatchResult
 from proxy_orchestration.notification.settings import DispatchSettings
 
-_FAITHFUL: Final = Eligibility()
+_WANTS_PUSHES: Final = Eligibility()
 
 _log = logging.getLogger(_loggers.DISPATCH)
 
@@ -96,11 +97,11 @@ class PushDispatcher:
         return await self.repository.replay_dead(message_ids, now=self.clock.now())
 
     async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:
-        standings = await self._standings(leased)
+        eligibilities = await self._ask_eligibility(leased)
         completions: list[PushCompletion] = []
         ready: dict[str, tuple[LeasedPush, PushMessage]] = {}
         for push in leased:
-            ending = self._without_sending(push, standings)
+            ending = self._without_sending(push, eligibilities)
             if ending is not None:
                 completions.append(ending)
                 continue
@@ -109,32 +110,30 @@ class PushDispatcher:
         answers = await self._send([message for _, message in ready.values()])
         completions += [self._completion(push, answers.get(key)) for key, (push, _) in ready.items()]
         await self.repository.complete_pushes(completions)
-        return Counter(_column(completion) for completion in completions)
+        return Counter(_counter_of(completion) for completion in completions)
 
-    async def _standings(self, leased: Sequence[LeasedPush]) -> Mapping[str, Eligibility] | None:
+    async def _ask_eligibility(self, leased: Sequence[LeasedPush]) -> Mapping[str, Eligibility] | None:
         """
         Return how the recipients want it; `None` where that could not be found out.
         """
-        eligibility = self.eligibility
-        if eligibility is None:
+        if self.eligibility is None:
             return {}
-        answers: list[Mapping[str, Eligibility]] = []
-
-        async def ask() -> None:
-            answers.append(await eligibility.check({push.message.recipient_id for push in leased}))
-
-        name = "no answer in time"
+        recipients = {push.message.recipient_id for push in leased}
         try:
-            await wait_at_most(self.clock, self.settings.eligibility_timeout, ask)
+            return await ask(
+                partial(self.eligibility.check, recipients),
+                clock=self.clock,
+                seconds=self.settings.eligibility_timeout,
+            )
+        except NoAnswerError:
+            name = "no answer in time"
         except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
             name = type(error).__name__
-        if answers:
-            return answers[0]
         _log.error("could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)})
         return None
 
     def _without_sending(
-        self, push: LeasedPush, standings: Mapping[str, Eligibility] | None
+        self, push: LeasedPush, eligibilities: Mapping[str, Eligibility] | None
     ) -> PushCompletion | None:
         """
         Return how a message ends that is not sent now, or `None` for one that is.
@@ -146,24 +145,25 @@ class PushDispatcher:
             return _ended(push, PushState.DEAD, "attempts_exhausted")
         if push.digest is not None and not push.digest:
             return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
-        if standings is None:
-            return self._later(push, "eligibility_unknown", counted=False)
-        standing = standings.get(push.message.recipient_id, _FAITHFUL)
-        if standing.opted_out:
+        if eligibilities is None:
+            return self._retry_later(push, "eligibility_unknown", counted=False)
+        eligibility = eligibilities.get(push.message.recipient_id, _WANTS_PUSHES)
+        if eligibility.opted_out:
             return _ended(push, PushState.CANCELLED, "opted_out")
         quiet = self.settings.quiet_hours
-        over = quiet.over_at(now, standing.timezone) if quiet is not None else None
-        return None if over is None else _queued(push, over, "quiet_hours", counted=False)
+        over = quiet.over_at(now, eligibility.timezone) if quiet is not None else None
+        return None if over is None else _queued_again(push, over, "quiet_hours", counted=False)
 
     async def _send(self, messages: Sequence[PushMessage]) -> Mapping[str, PushOutcome]:
         """
         Return the sender's answers by message id; a message without one is sent again later.
         """
-        outcomes: list[object] = []
+        if not messages:
+            return {}
 
-        async def send() -> None:
+        async def send() -> Sequence[object]:
             try:
-                outcomes.extend(await self.sender.send(messages))
+                return tuple(await self.sender.send(messages))
             except BaseException as error:
                 if not comes_from_callee(error) or is_being_cancelled():
                     raise
@@ -173,12 +173,16 @@ class PushDispatcher:
                     name,
                     extra={"error": name, "pushes": len(messages)},
                 )
+                return ()
 
-        if messages and not await wait_at_most(self.clock, self.settings.send_timeout, send):
+        try:
+            outcomes = await ask(send, clock=self.clock, seconds=self.settings.send_timeout)
+        except NoAnswerError:
             _log.error(
                 "the sender did not answer in time; its messages are sent again later",
                 extra={"error": "TimeoutError", "pushes": len(messages)},
             )
+            return {}
         answers: dict[str, PushOutcome] = {}
         for outcome in outcomes:
             if isinstance(outcome, PushOutcome):
@@ -187,16 +191,16 @@ class PushDispatcher:
 
     def _completion(self, push: LeasedPush, outcome: PushOutcome | None) -> PushCompletion:
         if outcome is None:
-            return self._later(push, "no_answer")
+            return self._retry_later(push, "no_answer")
         match outcome.verdict:
             case PushVerdict.DELIVERED:
                 return _ended(push, PushState.SENT, "")
             case PushVerdict.RETRY:
-                return self._later(push, "retry", after=outcome.after, counted=outcome.counted)
+                return self._retry_later(push, "retry", after=outcome.after, counted=outcome.counted)
             case _:  # dead, or no device
                 return _ended(push, PushState.DEAD, outcome.code)
 
-    def _later(
+    def _retry_later(
         self, push: LeasedPush, code: str, *, after: float | None = None, counted: bool = True
     ) -> PushCompletion:
         if counted and push.attempts >= self.settings.retry.max_attempts:
@@ -204,7 +208,7 @@ class PushDispatcher:
         delay = self.settings.retry.delay_before(
             push.attempts + 1, key=push.message.message_id, retry_after=after
         )
-        return _queued(push, self.clock.now() + timedelta(seconds=delay), code, counted=counted)
+        return _queued_again(push, self.clock.now() + timedelta(seconds=delay), code, counted=counted)
 
 
 def _ended(push: LeasedPush, state: PushState, code: str) -> PushCompletion:
@@ -213,7 +217,7 @@ def _ended(push: LeasedPush, state: PushState, code: str) -> PushCompletion:
     return PushCompletion(message_id=push.message.message_id, token=push.token, state=state, code=code)
 
 
-def _queued(push: LeasedPush, due_at: datetime, code: str, *, counted: bool) -> PushCompletion:
+def _queued_again(push: LeasedPush, due_at: datetime, code: str, *, counted: bool) -> PushCompletion:
     return PushCompletion(
         message_id=push.message.message_id,
         token=push.token,
@@ -224,5 +228,5 @@ def _queued(push: LeasedPush, due_at: datetime, code: str, *, counted: bool) -> 
     )
 
 
-def _column(completion: PushCompletion) -> str:
+def _counter_of(completion: PushCompletion) -> str:
     return "retried" if completion.state is PushState.QUEUED else completion.state.value

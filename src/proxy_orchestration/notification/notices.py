@@ -18,7 +18,6 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
 
-
 _CODE: Final = re.compile(r"[\w.:/-]{0,64}", re.ASCII)
 """Any provider's code, and no sentence, address or number of a person."""
 
@@ -30,12 +29,12 @@ class Audience(enum.Enum):
 
     MENTOR = "mentor"  # the holder
     COORDINATOR = "coordinator"  # who answers for the mentor
-    CHAPTER_ADMIN = "chapter_admin"  # who stands in where no coordinator is assigned
+    CHAPTER_ADMIN = "chapter_admin"  # told instead where no coordinator is assigned
 
 
 class NoticeStatus(enum.Enum):
     """
-    Where a notice in somebody's inbox stands.
+    The state of a notice in somebody's inbox.
     """
 
     PENDING = "pending"  # waits to be acknowledged
@@ -157,7 +156,7 @@ class PushMessage:
 
 class PushState(enum.Enum):
     """
-    Where a message in the outbox stands.
+    The state of a message in the outbox.
     """
 
     QUEUED = "queued"  # due, or due later
@@ -173,10 +172,10 @@ class PushVerdict(enum.Enum):
     What a sender says about one message.
     """
 
-    DELIVERED = "delivered"
-    RETRY = "retry"
-    DEAD = "dead"
-    NO_TARGET = "no_target"
+    DELIVERED = "delivered"  # the provider took it for at least one device
+    RETRY = "retry"  # worth another attempt
+    DEAD = "dead"  # will never be taken
+    NO_TARGET = "no_target"  # the recipient has no device
 
 
 def _code(value: str) -> str:

@@ -7,16 +7,17 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from typing import Final
 
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import wait_at_most
+from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
@@ -25,11 +26,11 @@ from proxy_orchestration.errors import (
     OrchestrationError,
     RepositoryUnavailableError,
 )
-from proxy_orchestration.notification.certificate_run import Certificates, Pass
+from proxy_orchestration.notification.certificate_run import CertificateRun, Certificates
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
-from proxy_orchestration.notification.drafting import Drafter, read_certificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import MessageCatalogue, Messages
+from proxy_orchestration.notification.notice_building import NoticeBuilder, classify_certificate
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
@@ -45,7 +46,7 @@ from proxy_orchestration.notification.results import (
     RunRecord,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.tiers import ExpiryPolicy, TierReader, check_aware
+from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, check_aware
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
@@ -89,7 +90,7 @@ class NotificationOrchestrator:
         """
         Write what is due for these certificates, and queue its pushes.
 
-        No record's trouble stops another; what could not be done is in the
+        A record that fails stops no other; what could not be done is in the
         result, and the next run does it.
 
         Args:
@@ -99,7 +100,7 @@ class NotificationOrchestrator:
         Raises:
             ValueError: `as_of` is naive; nothing was read.
         """
-        work = self._pass(as_of, dry_run=False)
+        work = self._begin(as_of, dry_run=False)
         began, started_at = self.clock.monotonic(), self.clock.now()
         try:
             async with aclosing(work.outcomes(certificates)) as outcomes:
@@ -107,7 +108,7 @@ class NotificationOrchestrator:
                     pass
         finally:
             await self._log(work, started_at, self.clock.monotonic() - began)
-        return work.tally.result()
+        return work.counters.result()
 
     async def plan(self, certificates: Certificates, *, as_of: datetime | None = None) -> NotificationPlan:
         """
@@ -116,11 +117,11 @@ class NotificationOrchestrator:
         Raises:
             ValueError: `as_of` is naive.
         """
-        work = self._pass(as_of, dry_run=True)
+        work = self._begin(as_of, dry_run=True)
         async with aclosing(work.outcomes(certificates)) as outcomes:
             async for _outcome in outcomes:
                 pass
-        return NotificationPlan(result=work.tally.result(), notices=tuple(work.planned))
+        return NotificationPlan(result=work.counters.result(), notices=tuple(work.planned))
 
     @asynccontextmanager
     async def stream(
@@ -134,7 +135,7 @@ class NotificationOrchestrator:
         Raises:
             ValueError: `as_of` is naive.
         """
-        work = self._pass(as_of, dry_run=False)
+        work = self._begin(as_of, dry_run=False)
         began, started_at = self.clock.monotonic(), self.clock.now()
         try:
             async with aclosing(work.outcomes(certificates)) as outcomes:
@@ -161,8 +162,8 @@ class NotificationOrchestrator:
             RepositoryUnavailableError: the store failed.
         """
         now = self.clock.now()
-        reader = TierReader(now, self.policy)
-        ends = latest_ends([read_certificate(each, reader).end for each in certificates])
+        classifier = TierClassifier(now, self.policy)
+        ends = latest_ends([classify_certificate(each, classifier).end for each in certificates])
         if not ends:
             return 0
         cancelled = await self.repository.renew(ends, at=now)
@@ -213,30 +214,29 @@ class NotificationOrchestrator:
         )
 
     async def _answers_for(self, actor: Actor, notice: CertificateExpiryNotification) -> bool:
+        # Never the mentor, whose banner ends by renewal or by somebody who answers for them; decision 41.
         if notice.organization_id not in {None, actor.organization_id}:
             return False
         if notice.audience is not Audience.MENTOR:
             return notice.recipient_id == actor.user_id
         if self.recipients is None or actor.user_id == notice.mentor_id:
             return False
-        return actor.user_id in await self._answering(notice.mentor_id, self.recipients)
+        try:
+            answering = await ask(
+                partial(who_answers_for, notice.mentor_id, self.recipients),
+                clock=self.clock,
+                seconds=self.settings.neighbour_timeout,
+            )
+        except NoAnswerError:
+            raise directory_unavailable() from None
+        return actor.user_id in answering
 
-    async def _answering(self, mentor_id: str, directory: RecipientDirectory) -> Collection[str]:
-        found: list[str] = []
-
-        async def ask() -> None:
-            found.extend(await who_answers_for(mentor_id, directory))
-
-        if not await wait_at_most(self.clock, self.settings.neighbour_timeout, ask):
-            raise directory_unavailable()
-        return found
-
-    def _pass(self, as_of: datetime | None, *, dry_run: bool) -> Pass:
+    def _begin(self, as_of: datetime | None, *, dry_run: bool) -> CertificateRun:
         moment = as_of or self.clock.now()
         check_aware(moment, name="as_of")
-        reader = TierReader(moment.astimezone(UTC), self.policy)
-        return Pass(
-            drafter=Drafter(reader=reader, messages=self.messages, enrollment=self.enrollment),
+        classifier = TierClassifier(moment.astimezone(UTC), self.policy)
+        return CertificateRun(
+            builder=NoticeBuilder(classifier=classifier, messages=self.messages, enrollment=self.enrollment),
             write=self.repository.weigh if dry_run else self.repository.record,
             dry_run=dry_run,
             recipients=self.recipients,
@@ -245,11 +245,11 @@ class NotificationOrchestrator:
             settings=self.settings,
         )
 
-    async def _log(self, work: Pass, started_at: datetime, duration: float) -> None:
+    async def _log(self, work: CertificateRun, started_at: datetime, duration: float) -> None:
         """
         Add the run to the store's log, whatever came of it; its failure is logged and no more.
         """
-        result = work.tally.result()
+        result = work.counters.result()
         run = RunRecord(
             run_id=_run_id(work.as_of, started_at),
             as_of=work.as_of,
@@ -260,7 +260,7 @@ class NotificationOrchestrator:
             created=result.created,
             skipped=result.skipped,
             failed=result.failed,
-            error_codes=dict(work.tally.error_codes),
+            error_codes=dict(work.counters.error_codes),
         )
         try:
             await self.repository.log_run(run)

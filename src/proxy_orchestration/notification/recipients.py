@@ -53,7 +53,7 @@ class Recipients:
     Attributes:
         others: by mentor, each recipient once, in an order that does not change;
             mentors without any are absent.
-        problems: what somebody should mend, for the data-quality report.
+        problems: what somebody should fix, for the data-quality report.
     """
 
     others: Mapping[str, tuple[Recipient, ...]] = attrs.field(factory=dict)
@@ -183,4 +183,4 @@ def _report(mentor_id: str, code: str) -> None:
     if code == RECIPIENTS_UNKNOWN:
         _log.error("the directory's entry for a mentor makes no sense: %s", code, extra=about)
     else:
-        _log.warning("the directory's entry for a mentor has to be mended: %s", code, extra=about)
+        _log.warning("the directory's entry for a mentor has to be fixed: %s", code, extra=about)

@@ -155,8 +155,8 @@ class Acknowledged(enum.Enum):
     What an acknowledgement found.
     """
 
-    NOW = "now"
-    BEFORE = "before"  # somebody had acknowledged it; nothing changed
+    NOW = "now"  # this call acknowledged it
+    BEFORE = "before"  # it was acknowledged before; nothing changed
 
 
 @attrs.frozen(kw_only=True)
@@ -187,7 +187,7 @@ class MentorRecipients:
 
     Attributes:
         coordinator_id: the one assigned coordinator, or `None`.
-        chapter_admin_ids: who stands in where no coordinator is assigned.
+        chapter_admin_ids: who is told instead where no coordinator is assigned.
     """
 
     coordinator_id: str | None = None

@@ -20,9 +20,9 @@ class RecordState(enum.Enum):
     How one certificate ended in a run.
     """
 
-    CREATED = "created"
-    SKIPPED = "skipped"
-    FAILED = "failed"
+    CREATED = "created"  # the mentor's notice is new
+    SKIPPED = "skipped"  # rightly no notice; the reason says why
+    FAILED = "failed"  # could not be dealt with; a later run does
 
 
 class SkipReason(enum.Enum):
@@ -65,7 +65,7 @@ class RecordOutcome:
 @attrs.frozen
 class RecordProblem:
     """
-    A record that failed, or data that somebody should mend.
+    A record that failed, or data that somebody should fix.
 
     Attributes:
         mentor_id: the mentor; empty where the record had none.
@@ -91,7 +91,7 @@ class OrchestrationResult:
         skipped_by_reason: skipped by reason; reasons without any are absent.
         missed_tiers: tiers that passed without a notice of theirs, among created ones.
         failures: one for each failed certificate, at most `NotificationSettings.most_problems`.
-        data_quality: what somebody should mend, the same bound.
+        data_quality: what somebody should fix, the same bound.
     """
 
     processed: int
@@ -168,13 +168,14 @@ class DispatchResult:
 
 
 @attrs.define(eq=False, kw_only=True)
-class Tally:
+class RunCounters:
     """
-    The counts of one run.
+    What one run has counted so far.
 
     Attributes:
         most_problems: failures and data-quality entries that are kept.
         missed: tiers that passed without a notice, among created ones.
+        error_codes: failures by code.
     """
 
     most_problems: int
@@ -187,7 +188,7 @@ class Tally:
     _failures: list[RecordProblem] = attrs.field(factory=list)
     _data_quality: dict[RecordProblem, None] = attrs.field(factory=dict)
 
-    def take(self, outcomes: Iterable[RecordOutcome]) -> None:
+    def count(self, outcomes: Iterable[RecordOutcome]) -> None:
         """
         Count how certificates ended.
         """
@@ -203,9 +204,9 @@ class Tally:
                 if len(self._failures) < self.most_problems:
                     self._failures.append(RecordProblem(outcome.mentor_id, outcome.code))
 
-    def report(self, problems: Iterable[RecordProblem]) -> None:
+    def note(self, problems: Iterable[RecordProblem]) -> None:
         """
-        Note what somebody should mend, each once.
+        Note what somebody should fix, each once.
         """
         for problem in problems:
             if len(self._data_quality) < self.most_problems:

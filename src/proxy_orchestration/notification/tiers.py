@@ -18,6 +18,8 @@ _FIRST: Final = date.min.toordinal()
 _LAST: Final = date.max.toordinal()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT: Final = timedelta(microseconds=1)
+_MOST_DATES: Final = 4096
+"""Dates whose classification is kept; a register has few, and made-up ones must not fill the memory."""
 
 
 class NotificationThresholdTier(enum.Enum):
@@ -215,10 +217,10 @@ def classify(
     policy = policy or ExpiryPolicy()
     if has_lapsed(expires, as_of=as_of, policy=policy):
         return NotificationThresholdTier.LAPSED
-    return tier_before_end(days_left(expires, as_of=as_of, policy=policy), policy)
+    return _tier_before_end(days_left(expires, as_of=as_of, policy=policy), policy)
 
 
-def tier_before_end(left: int, policy: ExpiryPolicy) -> NotificationThresholdTier | None:
+def _tier_before_end(left: int, policy: ExpiryPolicy) -> NotificationThresholdTier | None:
     """
     Return the tier of a certificate that is valid for that many days after today.
     """
@@ -256,14 +258,10 @@ def window_start(
     return tier_start(expires, tier, policy=policy)
 
 
-_MOST_KEPT: Final = 4096
-"""Days whose reading is kept; a register has few, a made-up one must not fill the memory."""
-
-
 @attrs.frozen
-class TierReading:
+class Classification:
     """
-    Where a certificate stands that is in a tier.
+    The tier of one certificate in one run.
 
     Attributes:
         tier: how close to its end it is.
@@ -277,9 +275,9 @@ class TierReading:
 
 
 @attrs.define(eq=False, init=False)
-class TierReader:
+class TierClassifier:
     """
-    Reads tiers for one run.
+    Classifies the certificates of one run; those that end on the same date share the answer.
 
     Attributes:
         as_of: the run's moment.
@@ -290,7 +288,7 @@ class TierReader:
     as_of: datetime
     policy: ExpiryPolicy
     today: date
-    _kept: dict[date, TierReading | None] = attrs.field(repr=False)
+    _by_date: dict[date, Classification | None] = attrs.field(repr=False)
 
     def __init__(self, as_of: datetime, policy: ExpiryPolicy | None = None) -> None:
         """
@@ -303,30 +301,30 @@ class TierReader:
         self.as_of = as_of
         self.policy = policy or ExpiryPolicy()
         self.today = day_of(as_of, self.policy.timezone)
-        self._kept = {}
+        self._by_date = {}
 
-    def read(self, expires: Expiry) -> TierReading | None:
+    def classify(self, expires: Expiry) -> Classification | None:
         """
-        Return where a certificate with that end stands; `None` while it is far from its end.
+        Return the tier of a certificate with that end; `None` while it is far from its end.
 
         Raises:
             ValueError: `expires` is a naive datetime.
         """
+        # Dates repeat from record to record. Datetimes do not, and would only fill the memory.
         if type(expires) is not date:
-            return self._work_out(expires)
+            return self._classify(expires)
         try:
-            return self._kept[expires]
+            return self._by_date[expires]
         except KeyError:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            return self._kept.setdefault(expires, self._work_out(expires))
+            if len(self._by_date) >= _MOST_DATES:
+                self._by_date.clear()
+            return self._by_date.setdefault(expires, self._classify(expires))
 
-    def _work_out(self, expires: Expiry) -> TierReading | None:
-        left = (last_valid_day(expires, self.policy.timezone) - self.today).days
-        lapsed = left <= 0 and has_lapsed(expires, as_of=self.as_of, policy=self.policy)
-        tier = NotificationThresholdTier.LAPSED if lapsed else tier_before_end(left, self.policy)
+    def _classify(self, expires: Expiry) -> Classification | None:
+        tier = classify(expires, as_of=self.as_of, policy=self.policy)
         if tier is None:
             return None
         daily = self.policy.window is WindowPolicy.DAILY
         start = self.today if daily else tier_start(expires, tier, policy=self.policy)
-        return TierReading(tier, start, left)
+        left = (last_valid_day(expires, self.policy.timezone) - self.today).days
+        return Classification(tier, start, left)

@@ -10,7 +10,7 @@ from proxy_orchestration.errors import (
     NotificationNotFoundError,
     RepositoryUnavailableError,
 )
-from proxy_orchestration.notification.drafting import UnreadableRecordError
+from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import NoticeStatus, PushState
 from proxy_orchestration.notification.records import Acknowledged, MentorRecipients
 from proxy_orchestration.testing import fail, hang

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from proxy_orchestration.notification.tiers import (
-    _MOST_KEPT,
+    _MOST_DATES,
     ExpiryPolicy,
     NotificationThresholdTier,
-    TierReader,
+    TierClassifier,
     WindowPolicy,
     classify,
     day_of,
@@ -156,7 +156,7 @@ def test_a_daily_window_is_the_day_of_the_run():
 
     assert WindowPolicy.DAILY is policy.window
     assert date(2026, 9, 2) == window_start(date(2026, 9, 9), URGENT, as_of=NOON, policy=policy)
-    assert date(2026, 9, 2) == TierReader(NOON, policy).read(date(2026, 9, 9)).window_start
+    assert date(2026, 9, 2) == TierClassifier(NOON, policy).classify(date(2026, 9, 9)).window_start
 
 
 def test_thresholds_are_the_hosts():
@@ -226,8 +226,8 @@ class _Floating(tzinfo):
         lambda naive: day_of(naive, UTC),
         lambda naive: window_start(naive, URGENT, as_of=NOON),
         lambda naive: window_start(NOON, URGENT, as_of=naive, policy=ExpiryPolicy(window="daily")),
-        TierReader,
-        lambda naive: TierReader(NOON).read(naive),
+        TierClassifier,
+        lambda naive: TierClassifier(NOON).classify(naive),
     ],
 )
 def test_a_naive_moment_is_refused_wherever_it_comes_in(ask, naive):
@@ -262,27 +262,27 @@ def test_the_ends_of_the_calendar_stand_for_never_and_always(expires, tier, name
     assert all(year == tier_start(expires, each, policy=policy).year for each in NotificationThresholdTier)
 
 
-def test_a_reader_keeps_a_bounded_number_of_days():
+def test_a_classifier_keeps_a_bounded_number_of_days():
     """
     Three thousand years of made-up days do not stay in memory.
     """
-    reader = TierReader(NOON)
-    for number in range(_MOST_KEPT + 10):
-        reader.read(NOON.date() - number * DAY)
+    classifier = TierClassifier(NOON)
+    for number in range(_MOST_DATES + 10):
+        classifier.classify(NOON.date() - number * DAY)
 
-    assert 10 == len(reader._kept)
-    assert LAPSED is reader.read(NOON.date() - DAY).tier
+    assert 10 == len(classifier._by_date)
+    assert LAPSED is classifier.classify(NOON.date() - DAY).tier
 
 
-def test_a_reader_reads_instants_without_keeping_them():
+def test_a_classifier_classifies_instants_without_keeping_them():
     """
     Moments are as many as records.
     """
-    reader = TierReader(NOON)
+    classifier = TierClassifier(NOON)
 
-    assert LAPSED is reader.read(NOON).tier
-    assert NONE is reader.read(NOON + 70 * DAY)
-    assert {} == reader._kept
+    assert LAPSED is classifier.classify(NOON).tier
+    assert NONE is classifier.classify(NOON + 70 * DAY)
+    assert {} == classifier._by_date
 
 
 def test_a_policy_can_be_sent_to_another_process():

@@ -1,5 +1,5 @@
 """
-What one certificate is to tell: read, worded and addressed, before anything is written.
+What one certificate is to tell: classified, worded and addressed, before anything is written.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from proxy_orchestration.notification.notices import (
 )
 from proxy_orchestration.notification.recipients import Recipient
 from proxy_orchestration.notification.records import CertificateEnd, NoticeDraft
-from proxy_orchestration.notification.results import RecordProblem
+from proxy_orchestration.notification.results import RecordProblem, SkipReason
 from proxy_orchestration.notification.tiers import (
+    Classification,
     ExpiryPolicy,
     NotificationThresholdTier,
-    TierReader,
-    TierReading,
+    TierClassifier,
     WindowPolicy,
     first_lapsed_day,
     last_valid_day,
@@ -58,24 +58,39 @@ class UnreadableRecordError(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class ReadCertificate:
+class ClassifiedCertificate:
     """
-    A certificate that makes sense.
+    A certificate that makes sense, and the tier it is in.
 
     Attributes:
         certificate: as it came.
-        code: its type, as it is compared.
+        certificate_type: as it is compared and stored.
         end: when it ends.
-        reading: the tier it is in; `None` while it is far from its end, or revoked.
+        classification: `None` while it is far from its end, or revoked.
     """
 
     certificate: PeerMentorCertificate
-    code: str
+    certificate_type: str
     end: CertificateEnd
-    reading: TierReading | None
+    classification: Classification | None
+
+    def skip_reason(self, policy: ExpiryPolicy) -> SkipReason | None:
+        """
+        Return why the certificate by itself tells nobody anything; `None` where it does.
+        """
+        if self.certificate.revoked:
+            return SkipReason.REVOKED
+        if self.classification is None:
+            return SkipReason.NOT_DUE
+        # Daily reminders end; the notices that were written stay in the inboxes; decision 38.
+        daily = policy.window is WindowPolicy.DAILY
+        lapsed = self.classification.tier is NotificationThresholdTier.LAPSED
+        if daily and lapsed and -self.classification.days_left > policy.lapsed_push_days:
+            return SkipReason.STALE
+        return None
 
 
-def read_certificate(record: object, reader: TierReader) -> ReadCertificate:
+def classify_certificate(record: object, classifier: TierClassifier) -> ClassifiedCertificate:
     """
     Return what a source's record says.
 
@@ -88,23 +103,27 @@ def read_certificate(record: object, reader: TierReader) -> ReadCertificate:
     ids: tuple[object, ...] = (record.certificate_id, record.mentor_id, record.certificate_type)
     if not all(isinstance(value, str) and value.strip() for value in ids):
         raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
+    # Here and not in the store, so that a plan says the same as a run; decision 53.
     if not all(is_storable_id(str(value)) for value in ids):
         raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
     expires: object = record.expires
     if not isinstance(expires, date):
         raise UnreadableRecordError("invalid_expiry")  # noqa: EM101 - a code
     try:
-        end = certificate_end(record, reader.policy.timezone)
-        reading = None if record.revoked else reader.read(record.expires)
+        end = certificate_end(record, classifier.policy.timezone)
+        classification = None if record.revoked else classifier.classify(record.expires)
     except ValueError as error:
         raise UnreadableRecordError("naive_expiry") from error  # noqa: EM101 - a code
-    return ReadCertificate(
-        certificate=record, code=type_code(record.certificate_type), end=end, reading=reading
+    return ClassifiedCertificate(
+        certificate=record,
+        certificate_type=type_code(record.certificate_type),
+        end=end,
+        classification=classification,
     )
 
 
 @attrs.frozen(kw_only=True)
-class Drafted:
+class BuiltNotice:
     """
     A draft, and what could not be told with it.
 
@@ -118,17 +137,17 @@ class Drafted:
 
 
 @attrs.define(eq=False, kw_only=True)
-class Drafter:
+class NoticeBuilder:
     """
-    Words and addresses notices of one run.
+    Words and addresses the notices of one run.
 
     Attributes:
-        reader: the run's moment and policy.
+        classifier: the run's moment and policy.
         messages: the words.
         enrollment: links to a course, for the tiers that carry one; `None` for none.
     """
 
-    reader: TierReader
+    classifier: TierClassifier
     messages: Messages
     enrollment: EnrollmentLinks | None
 
@@ -137,72 +156,79 @@ class Drafter:
         """
         Return when a certificate's end is told.
         """
-        return self.reader.policy
+        return self.classifier.policy
 
-    def draft(self, read: ReadCertificate, reading: TierReading, others: tuple[Recipient, ...]) -> Drafted:
+    def build(
+        self, subject: ClassifiedCertificate, classification: Classification, others: tuple[Recipient, ...]
+    ) -> BuiltNotice:
         """
-        Return what the certificate is to tell.
+        Return what a certificate in that tier is to tell.
 
         Raises:
             UnreadableRecordError: the mentor's own text cannot be made.
         """
-        certificate = read.certificate
-        link = None
-        if self.enrollment is not None:
-            link = self.enrollment.link_for(
-                reading.tier, mentor_id=certificate.mentor_id, certificate_type=read.code
-            )
-        mentor = Recipient(Audience.MENTOR, certificate.mentor_id)
-        own = self._notice(read, reading, mentor, link)
+        mentor_id = subject.certificate.mentor_id
+        link = self._link(subject, classification)
+        own = self._notice(subject, classification, Recipient(Audience.MENTOR, mentor_id), link)
         told: list[CertificateExpiryNotification] = []
         problems: list[RecordProblem] = []
         for other in others:
             try:
-                told.append(self._notice(read, reading, other, None))
+                told.append(self._notice(subject, classification, other, None))
             except UnreadableRecordError as error:
-                problems.append(RecordProblem(certificate.mentor_id, f"{other.audience.value}_{error.code}"))
-        assert read.end.ends_at is not None  # noqa: S101 - a revoked certificate is in no tier
+                problems.append(RecordProblem(mentor_id, f"{other.audience.value}_{error.code}"))
+        assert subject.end.ends_at is not None  # noqa: S101 - a revoked certificate is in no tier
         draft = NoticeDraft(
             notice=own,
-            push=self._push(read, reading, own, link),
+            push=self._push(subject, own),
             others=tuple(told),
-            ends_at=read.end.ends_at,
-            earlier=tuple(self._earlier(read, reading)),
+            ends_at=subject.end.ends_at,
+            earlier=tuple(self._earlier_keys(subject, classification.tier)),
         )
-        return Drafted(draft=draft, problems=tuple(problems))
+        return BuiltNotice(draft=draft, problems=tuple(problems))
+
+    def _link(self, subject: ClassifiedCertificate, classification: Classification) -> str | None:
+        if self.enrollment is None:
+            return None
+        return self.enrollment.link_for(
+            classification.tier,
+            mentor_id=subject.certificate.mentor_id,
+            certificate_type=subject.certificate_type,
+        )
 
     def _notice(
-        self, read: ReadCertificate, reading: TierReading, to: Recipient, link: str | None
+        self, subject: ClassifiedCertificate, classification: Classification, to: Recipient, link: str | None
     ) -> CertificateExpiryNotification:
-        certificate = read.certificate
-        key = _key(read, reading.tier, reading.window_start, to)
-        context = NoticeContext(
-            mentor_id=certificate.mentor_id,
-            holder_name=certificate.holder_name,
-            certificate_type=read.code,
-            tier=reading.tier,
-            expires=last_valid_day(certificate.expires, self.policy.timezone),
-            days_left=reading.days_left,
-            audience=to.audience,
-            locale=certificate.locale,
-            link=link,
+        certificate = subject.certificate
+        key = _key(subject, classification.tier, classification.window_start, to)
+        text = self._text(
+            NoticeContext(
+                mentor_id=key.mentor_id,
+                holder_name=certificate.holder_name,
+                certificate_type=key.certificate_type,
+                tier=key.tier,
+                expires=last_valid_day(certificate.expires, self.policy.timezone),
+                days_left=classification.days_left,
+                audience=key.audience,
+                locale=certificate.locale,
+                link=link,
+            )
         )
-        text = self._text(context)
         written_for = (to.recipient_id, str(certificate.organization_id))
         if not is_storable(f"{text.title}{text.body}{link}") or not all(map(is_storable_id, written_for)):
             raise UnreadableRecordError("unstorable_text")  # noqa: EM101 - a code
         return CertificateExpiryNotification(
             notification_id=notification_id_of(key),
-            mentor_id=certificate.mentor_id,
-            certificate_type=read.code,
-            tier=reading.tier,
-            window_start=reading.window_start,
-            audience=to.audience,
-            recipient_id=to.recipient_id,
+            mentor_id=key.mentor_id,
+            certificate_type=key.certificate_type,
+            tier=key.tier,
+            window_start=key.window_start,
+            audience=key.audience,
+            recipient_id=key.recipient_id,
             title=text.title,
             body=text.body,
             deep_link=link,
-            created_at=self.reader.as_of,
+            created_at=self.classifier.as_of,
             organization_id=certificate.organization_id,
         )
 
@@ -218,64 +244,63 @@ class Drafter:
         return answer
 
     def _push(
-        self,
-        read: ReadCertificate,
-        reading: TierReading,
-        notice: CertificateExpiryNotification,
-        link: str | None,
+        self, subject: ClassifiedCertificate, notice: CertificateExpiryNotification
     ) -> PushMessage | None:
-        over = self._told_until(read, reading.tier)
-        if over <= self.reader.as_of:
+        expires_at = self._push_expires_at(subject, notice.tier)
+        if expires_at <= self.classifier.as_of:
             return None
         return PushMessage(
             message_id=notice.notification_id,
             notification_id=notice.notification_id,
             recipient_id=notice.recipient_id,
-            tier=reading.tier,
+            tier=notice.tier,
             title=notice.title,
             body=notice.body,
-            data=_data(read, notice, link),
-            collapse_key=f"certificate-expiry-{read.code}",
-            expires_at=over,
+            data=_data(subject, notice),
+            collapse_key=f"certificate-expiry-{subject.certificate_type}",
+            expires_at=expires_at,
         )
 
-    def _told_until(self, read: ReadCertificate, tier: NotificationThresholdTier) -> datetime:
+    def _push_expires_at(self, subject: ClassifiedCertificate, tier: NotificationThresholdTier) -> datetime:
         """
         Return the moment at which the tier's push is too late: the next tier's start.
         """
-        expires = read.certificate.expires
+        expires = subject.certificate.expires
         if tier is NotificationThresholdTier.LAPSED:
             last = first_lapsed_day(expires, self.policy.timezone)
             return self._midnight(last + timedelta(days=self.policy.lapsed_push_days))
         following = _TIERS[_TIERS.index(tier) + 1]
-        if following is NotificationThresholdTier.LAPSED and read.end.ends_at is not None:
-            return read.end.ends_at
+        if following is NotificationThresholdTier.LAPSED and subject.end.ends_at is not None:
+            return subject.end.ends_at
         return self._midnight(tier_start(expires, following, policy=self.policy))
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), tzinfo=self.policy.timezone).astimezone(UTC)
 
-    def _earlier(self, read: ReadCertificate, reading: TierReading) -> Iterator[NoticeKey]:
+    def _earlier_keys(
+        self, subject: ClassifiedCertificate, tier: NotificationThresholdTier
+    ) -> Iterator[NoticeKey]:
         if self.policy.window is WindowPolicy.DAILY:
             return
-        mentor = Recipient(Audience.MENTOR, read.certificate.mentor_id)
-        for tier in _TIERS[: _TIERS.index(reading.tier)]:
-            start = tier_start(read.certificate.expires, tier, policy=self.policy)
-            yield _key(read, tier, start, mentor)
+        mentor = Recipient(Audience.MENTOR, subject.certificate.mentor_id)
+        for earlier in _TIERS[: _TIERS.index(tier)]:
+            start = tier_start(subject.certificate.expires, earlier, policy=self.policy)
+            yield _key(subject, earlier, start, mentor)
 
 
-def _key(read: ReadCertificate, tier: NotificationThresholdTier, start: date, to: Recipient) -> NoticeKey:
-    return NoticeKey(read.certificate.mentor_id, read.code, tier, start, to.audience, to.recipient_id)
+def _key(
+    subject: ClassifiedCertificate, tier: NotificationThresholdTier, start: date, to: Recipient
+) -> NoticeKey:
+    mentor_id = subject.certificate.mentor_id
+    return NoticeKey(mentor_id, subject.certificate_type, tier, start, to.audience, to.recipient_id)
 
 
-def _data(
-    read: ReadCertificate, notice: CertificateExpiryNotification, link: str | None
-) -> Mapping[str, str]:
+def _data(subject: ClassifiedCertificate, notice: CertificateExpiryNotification) -> Mapping[str, str]:
     data = {
         "notification_type": "certificate_expiry",
         "notification_id": notice.notification_id,
         "threshold_tier": notice.tier.value,
-        "certificate_type": read.code,
-        "route": f"/certificate/renew/{read.certificate.certificate_id}",
+        "certificate_type": notice.certificate_type,
+        "route": f"/certificate/renew/{subject.certificate.certificate_id}",
     }
-    return data if link is None else data | {"enrollmentUrl": link}
+    return data if notice.deep_link is None else data | {"enrollmentUrl": notice.deep_link}
