@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, date, datetime
 
 import pytest
 
 from proxy_orchestration.access import Actor, Role, Visibility
 from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.ledger import NewBatch
+from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint, fail_at
 from proxy_orchestration.testing.contracts._samples import activity_record
+from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BATCH = NewBatch(
@@ -89,3 +93,24 @@ async def test_writes_of_records_are_numbered_too() -> None:
 
     assert [WritePoint(1, "add_activities"), WritePoint(2, "void_activity")] == repository.writes
     assert [record] == await repository.find_activities([record.registration.registration_id])
+
+
+@pytest.mark.parametrize(
+    ("store", "port"),
+    [
+        (FaultyActivityRepository, ActivityRepository),
+        (FaultyNotificationRepository, NotificationRepository),
+    ],
+)
+def test_each_method_of_the_port_is_declared_with_its_signature_and_docstring(
+    store: type, port: type
+) -> None:
+    """
+    Help, documentation pages and type checkers see methods like any other.
+    """
+    for name in (name for name in dir(port) if not name.startswith("_")):
+        asked, declared = getattr(port, name), vars(store)[name]
+
+        assert inspect.iscoroutinefunction(declared), name
+        assert inspect.signature(asked) == inspect.signature(declared), name
+        assert asked.__doc__ == declared.__doc__, name

@@ -92,18 +92,7 @@ class _Entry:
         """
         self.built = None
         self.outcome = self._outcome(RecordState.FAILED, code=code)
-        _log.error("a certificate failed: %s", code, extra={**self.log_fields(), "code": code})
-
-    def log_fields(self) -> dict[str, str]:
-        """
-        Return what a log may hold of the record.
-        """
-        classification = self.subject.classification if self.subject is not None else None
-        return {
-            "mentor_id": self._text("mentor_id"),
-            "certificate_type": self.subject.certificate_type if self.subject is not None else "",
-            "tier": "" if classification is None else classification.tier.value,
-        }
+        _log.error("a certificate failed: %s", code, extra={**_log_fields(self), "code": code})
 
     def _outcome(
         self, state: RecordState, *, reason: SkipReason | None = None, code: str = "", queued: int = 0
@@ -111,9 +100,11 @@ class _Entry:
         subject = self.subject
         classification = subject.classification if subject is not None else None
         return RecordOutcome(
-            certificate_id=self._text("certificate_id"),
-            mentor_id=self._text("mentor_id"),
-            certificate_type=subject.certificate_type if subject else self._text("certificate_type"),
+            certificate_id=_text_of(self.record, "certificate_id"),
+            mentor_id=_text_of(self.record, "mentor_id"),
+            certificate_type=subject.certificate_type
+            if subject
+            else _text_of(self.record, "certificate_type"),
             tier=None if classification is None else classification.tier,
             state=state,
             reason=reason,
@@ -121,9 +112,23 @@ class _Entry:
             queued=queued,
         )
 
-    def _text(self, name: str) -> str:
-        value = getattr(self.record, name, "")
-        return value if isinstance(value, str) else ""
+
+def _text_of(record: object, name: str) -> str:
+    value = getattr(record, name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _log_fields(entry: _Entry) -> dict[str, str]:
+    """
+    Return what a log may hold of a record.
+    """
+    subject = entry.subject
+    classification = subject.classification if subject is not None else None
+    return {
+        "mentor_id": _text_of(entry.record, "mentor_id"),
+        "certificate_type": subject.certificate_type if subject is not None else "",
+        "tier": "" if classification is None else classification.tier.value,
+    }
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -258,7 +263,7 @@ class CertificateRun:
             await self._write(entries[middle:])
             return
         name = type(error).__name__
-        _log.error("the store refused a record: %s", name, extra={**entries[0].log_fields(), "error": name})
+        _log.error("the store refused a record: %s", name, extra={**_log_fields(entries[0]), "error": name})
         if entries[0].built is not None:
             entries[0].fail("record_refused")
 
