@@ -12,7 +12,7 @@ from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     MORNING,
     chunk_of,

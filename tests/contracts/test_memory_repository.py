@@ -7,7 +7,7 @@ from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     accepted,
     batch_of,

@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, create_engine, inspect
 
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
-from proxy_orchestration.testing.contracts._samples import accepted, batch_of
+from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide-storage.md"
 _TEMPLATE = """

@@ -32,7 +32,7 @@ from proxy_orchestration.storage.sql import (
     SqlVisibilityRegistry,
     create_schema,
 )
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     accepted,
     batch_of,

@@ -20,7 +20,7 @@ from proxy_orchestration import RegistrationEntry
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     accepted,
     activity_record,

@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     accepted,
     batch_of,

@@ -32,7 +32,7 @@ from proxy_orchestration.storage.sql import (
     SqlVisibilityRegistry,
     metadata,
 )
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     MORNING,
     acknowledgement,
@@ -41,8 +41,8 @@ from proxy_orchestration.testing.contracts._notice_samples import (
     draft_of,
     end_of,
 )
-from proxy_orchestration.testing.contracts._notice_samples import ended as push_ended
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.notification.samples import ended as push_ended
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
     OVER,

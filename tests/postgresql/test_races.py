@@ -25,8 +25,8 @@ from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibility
 from proxy_orchestration.storage.sql.notification import visibility
 from proxy_orchestration.storage.sql.registration import activities as activity_rows
 from proxy_orchestration.storage.sql.registration import opening
-from proxy_orchestration.testing.contracts._notice_samples import ENDS
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.notification.samples import ENDS
+from proxy_orchestration.testing.contracts.registration.samples import (
     NOON,
     accepted,
     activity_record,

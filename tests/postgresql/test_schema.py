@@ -25,7 +25,7 @@ from sqlalchemy import URL, Engine, create_engine, inspect
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import _REVISION, REVISIONS, VERSION_TABLE
-from proxy_orchestration.testing.contracts._samples import activity_record
+from proxy_orchestration.testing.contracts.registration.samples import activity_record
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, create_engine
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.engines import open_engine, prepare
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.testing.contracts._samples import accepted, batch_of
+from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases

@@ -25,7 +25,7 @@ from proxy_orchestration.storage.sql import (
     SqlNotificationRepository,
     SqlVisibilityRegistry,
 )
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     MORNING,
     chunk_of,
@@ -34,7 +34,7 @@ from proxy_orchestration.testing.contracts._notice_samples import (
     ended,
     the_push,
 )
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
     accepted,

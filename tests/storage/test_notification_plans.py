@@ -18,7 +18,7 @@ from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.records import CertificateEnd, PushCompletion
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry
-from proxy_orchestration.testing.contracts._notice_samples import chunk_of, coordinator, draft_of
+from proxy_orchestration.testing.contracts.notification.samples import chunk_of, coordinator, draft_of
 
 _BY_THE_KEY = (
     "SEARCH notifications USING COVERING INDEX sqlite_autoindex_notifications_2 (mentor_id=? AND "

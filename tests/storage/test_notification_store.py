@@ -34,7 +34,7 @@ from proxy_orchestration.storage.sql import (
 )
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.notification.samples import (
     MORNING,
     acknowledgement,
     chunk_of,
@@ -42,7 +42,7 @@ from proxy_orchestration.testing.contracts._notice_samples import (
     draft_of,
     end_of,
 )
-from proxy_orchestration.testing.contracts._samples import accepted, batch_of
+from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
 _WARNING = NotificationThresholdTier.WARNING_30
 

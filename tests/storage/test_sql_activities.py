@@ -24,7 +24,7 @@ from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.schema import activities
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     COORDINATOR,
     activity_record,
@@ -36,7 +36,7 @@ _MANY: Final = 100_000
 _ADD: Final = """
 import sys, anyio
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.testing.contracts._samples import activity_record
+from proxy_orchestration.testing.contracts.registration.samples import activity_record
 
 async def add(url, batch_id):
     async with SqlActivityRepository.open(url) as repository:

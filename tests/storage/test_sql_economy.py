@@ -21,7 +21,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.dialect.inserts import _insert_text
 from proxy_orchestration.storage.sql.schema import activities, batches, runs
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     NOON,
     activity_record,
     later,

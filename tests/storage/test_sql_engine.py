@@ -25,7 +25,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database.engines import open_engine, prepare
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
     accepted,

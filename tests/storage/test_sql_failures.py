@@ -22,7 +22,7 @@ from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.database.errors import translated_errors
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     accepted,
     batch_of,

@@ -24,7 +24,13 @@ from proxy_orchestration.registration.activities import ActivityRecord, ProxyReg
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
-from proxy_orchestration.testing.contracts._samples import ACTIVITY, COORDINATOR, NOON, accepted, batch_of
+from proxy_orchestration.testing.contracts.registration.samples import (
+    ACTIVITY,
+    COORDINATOR,
+    NOON,
+    accepted,
+    batch_of,
+)
 
 _BETWEEN_PARTS = re.compile(r",(?![^()]*\))|(?<=[a-z]) \(|\)(?= WITHOUT|$)")  # not the commas in brackets
 

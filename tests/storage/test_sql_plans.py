@@ -17,7 +17,7 @@ from proxy_orchestration.access import Visibility
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
     OVER,

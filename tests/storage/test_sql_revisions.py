@@ -25,7 +25,7 @@ from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.database import migrate, transactions, versions
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import REVISIONS, VERSION_TABLE
-from proxy_orchestration.testing.contracts._samples import accepted, batch_of
+from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
 _NEXT: Final = f"{int(REVISIONS[-1]) + 1:04}"
 _OVERNEXT: Final = f"{int(REVISIONS[-1]) + 2:04}"

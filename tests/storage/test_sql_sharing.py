@@ -24,7 +24,7 @@ from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.versions import REVISIONS
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     accepted,
     batch_of,
@@ -41,7 +41,7 @@ _TAKE_OVER: Final = """
 import sys, anyio
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.testing.contracts._samples import LONG, ended
+from proxy_orchestration.testing.contracts.registration.samples import LONG, ended
 
 async def take_over(url, batch_id):
     async with SqlActivityRepository.open(url) as repository:

@@ -31,7 +31,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import REVISIONS, VERSION_TABLE
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     LONG,
     NOON,

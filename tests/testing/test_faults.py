@@ -14,7 +14,7 @@ from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository, WritePoint, fail_at
-from proxy_orchestration.testing.contracts._samples import activity_record
+from proxy_orchestration.testing.contracts.registration.samples import activity_record
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

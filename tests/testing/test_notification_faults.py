@@ -15,7 +15,7 @@ from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.testing import WritePoint, fail_at
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.notification.samples import (
     LONG,
     MORNING,
     acknowledgement,

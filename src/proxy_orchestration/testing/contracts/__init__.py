@@ -20,36 +20,48 @@ from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
 from proxy_orchestration.registration.ports import ActivityRecords, BatchLedger, ProxyRegistrationService
-from proxy_orchestration.testing.contracts._accepting import accepting
-from proxy_orchestration.testing.contracts._acquiring import acquiring
-from proxy_orchestration.testing.contracts._bulk_services import writing_many
-from proxy_orchestration.testing.contracts._cancelling import cancelling
-from proxy_orchestration.testing.contracts._checks import Check, Opener
-from proxy_orchestration.testing.contracts._committing import committing
-from proxy_orchestration.testing.contracts._conflict_checks import finding_conflicts
-from proxy_orchestration.testing.contracts._digests import digesting
-from proxy_orchestration.testing.contracts._inboxes import keeping
-from proxy_orchestration.testing.contracts._listing import listing
-from proxy_orchestration.testing.contracts._neighbours import allowing, logging, timing
-from proxy_orchestration.testing.contracts._notices import recording
-from proxy_orchestration.testing.contracts._outbox import outbox
-from proxy_orchestration.testing.contracts._pushes import sending
-from proxy_orchestration.testing.contracts._reading import reading
-from proxy_orchestration.testing.contracts._records import records
-from proxy_orchestration.testing.contracts._reopening import reopening
-from proxy_orchestration.testing.contracts._services import looking_up, registering
-from proxy_orchestration.testing.contracts._visibility import hiding
+from proxy_orchestration.testing.contracts.access import allowing
+from proxy_orchestration.testing.contracts.audit import logging
+from proxy_orchestration.testing.contracts.checks import Check, Opener
+from proxy_orchestration.testing.contracts.clocks import timing
+from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
+from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
+from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
+from proxy_orchestration.testing.contracts.notification.push_outbox import sending
+from proxy_orchestration.testing.contracts.notification.visibility_registry import hiding
+from proxy_orchestration.testing.contracts.registration.activity_records import storing
+from proxy_orchestration.testing.contracts.registration.audit_outbox import outbox
+from proxy_orchestration.testing.contracts.registration.batch_catalogue.accepting import accepting
+from proxy_orchestration.testing.contracts.registration.batch_catalogue.listing import listing
+from proxy_orchestration.testing.contracts.registration.batch_catalogue.reading import reading
+from proxy_orchestration.testing.contracts.registration.bulk_registration import writing_many
+from proxy_orchestration.testing.contracts.registration.conflict_check import finding_conflicts
+from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
+from proxy_orchestration.testing.contracts.registration.registration_service import registering
+from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring import acquiring
+from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling import cancelling
+from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
+from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
+from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
+from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
 """Accepting, reading, listing, naming and removing batches. The subject is a whole `BatchLedger`."""
 
-run_ledger: Final[tuple[Check[BatchLedger], ...]] = (*acquiring, *committing, *cancelling, *reopening)
+run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
+    *acquiring,
+    *committing,
+    *cancelling,
+    *opening,
+    *deciding,
+    *items,
+)
 """Leases, claims, outcomes, cancelling and further runs. The subject is a whole `BatchLedger`."""
 
 audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 """Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""
 
-activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(records)
+activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(storing)
 """The standard service's records."""
 
 notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting)

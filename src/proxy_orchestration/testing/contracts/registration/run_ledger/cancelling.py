@@ -1,5 +1,5 @@
 """
-What a wish to cancel promises.
+What a cancel request promises.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts._checks import Check, at_once, error_of, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     OVER,
     accepted,
     batch_of,
@@ -53,7 +53,7 @@ async def what_was_not_claimed_is_cancelled(ledger: BatchLedger) -> None:
     )
     expect("gapless", expected=[1, 2, 3, 4], actual=[update.sequence for update in log])
     expect(
-        "never called, with code `cancelled`, at the moment of the wish",
+        "never called, with code `cancelled`, at the moment of the request",
         expected={("cancelled", 0, later(5))},
         actual={(o.failure.code if o.failure else None, o.attempts, o.settled_at) for o in cancelled},
     )
@@ -154,4 +154,4 @@ async def a_wish_ends_with_its_run(ledger: BatchLedger) -> None:
     expect("its lease", expected=False, actual=lease.cancel_wished)
     expect("its items", expected=1, actual=len(await claim(ledger, lease, 9)))
     mark = await ledger.cancel_run(batch_id, reason=None, wished_at=later(70))
-    expect("a wish of its own", expected=CancelMark(run=2, tail_before=1, settled_before=0), actual=mark)
+    expect("a request of its own", expected=CancelMark(run=2, tail_before=1, settled_before=0), actual=mark)

@@ -30,7 +30,7 @@ from proxy_orchestration.notification.records import (
     PushCompletion,
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.testing.contracts._checks import broken, expect
+from proxy_orchestration.testing.contracts.checks import broken, expect
 
 MORNING: Final = datetime(2026, 3, 4, 6, 0, 0, 250_000, tzinfo=UTC)
 GUARD: Final = timedelta(hours=20)
@@ -194,7 +194,7 @@ async def states_of(book: NoticeBook, chunk: NoticeChunk) -> list[DraftState]:
     """
     Record the chunk; return what became of its drafts.
     """
-    return [fate.state for fate in await book.record(chunk)]
+    return [result.state for result in await book.record(chunk)]
 
 
 async def inbox_of(book: NoticeBook, recipient_id: str = "mentor-1") -> list[CertificateExpiryNotification]:

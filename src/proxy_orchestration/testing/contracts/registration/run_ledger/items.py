@@ -10,10 +10,10 @@ from proxy_orchestration.registration.ledger import StoredItem
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import OUTCOME_STATES, ItemState
-from proxy_orchestration.testing.contracts._checks import Check, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
-    IN_THE_WAY,
+    CONFLICTING,
     LEFT_OUT,
     OVER,
     REFUSED,
@@ -53,7 +53,7 @@ async def every_field_of_an_item_comes_back(ledger: BatchLedger) -> None:
     decision = override("activity-1", by="coordinator-2", seconds=12.5)
     batch_id = await accepted(
         ledger,
-        batch_of(2, entries=entries, overrides={"mentor-1": decision}, verdicts={"mentor-ø": IN_THE_WAY}),
+        batch_of(2, entries=entries, overrides={"mentor-1": decision}, verdicts={"mentor-ø": CONFLICTING}),
     )
     await settle(ledger, batch_id, [_UNKNOWN])
     expected = [
@@ -62,7 +62,7 @@ async def every_field_of_an_item_comes_back(ledger: BatchLedger) -> None:
             activity=_OTHER,
             state=_REVIEW,
             in_doubt=False,
-            code=IN_THE_WAY.failure.code,
+            code=CONFLICTING.failure.code,
             conflicting_activity_id="activity-in-the-way",
         ),
         StoredItem(
@@ -89,7 +89,7 @@ async def an_item_has_the_state_and_code_of_its_outcome(ledger: BatchLedger) -> 
 
     expect("in request order", expected=list(mentors(len(states))), actual=[item.mentor_id for item in found])
     expect(
-        "state, code and record in the way",
+        "state, code and conflicting record",
         expected=[(o.state, o.failure and o.failure.code, o.conflicting_activity_id) for o in outcomes],
         actual=[(item.state, item.code, item.conflicting_activity_id) for item in found],
     )

@@ -10,7 +10,7 @@ from proxy_orchestration.access import Role
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld, RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts._checks import (
+from proxy_orchestration.testing.contracts.checks import (
     Check,
     at_once,
     broken,
@@ -18,7 +18,7 @@ from proxy_orchestration.testing.contracts._checks import (
     expect_seconds,
     rule_of,
 )
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
     LONG,
     OVER,
@@ -161,7 +161,7 @@ async def a_lease_tells_a_wish_to_cancel(ledger: BatchLedger) -> None:
     await ledger.cancel_run(batch_id, reason="A mistake", wished_at=later(1))
     lease = await lease_of(ledger, batch_id)
 
-    expect("cancel is wished", expected=True, actual=lease.cancel_wished)
+    expect("a cancel was requested", expected=True, actual=lease.cancel_wished)
     expect("cancelled items are in the log", expected=1, actual=lease.tail)
 
 

@@ -8,10 +8,8 @@ from proxy_orchestration.errors import BatchStateError, StaleRunError
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.testing.contracts._checks import Check, at_once, broken, error_of, expect, rule_of
-from proxy_orchestration.testing.contracts._deciding import deciding
-from proxy_orchestration.testing.contracts._items import items
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, broken, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     OVER,
     REFUSAL,
@@ -32,12 +30,12 @@ from proxy_orchestration.testing.contracts._samples import (
     store,
 )
 
-reopening: list[Check[BatchLedger]] = [*deciding, *items]
+opening: list[Check[BatchLedger]] = []
 
 _DONE, _FAILED, _UNKNOWN = ItemState.SUCCEEDED, ItemState.FAILED, ItemState.UNKNOWN
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def a_further_run_is_the_current_one(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _DONE, _FAILED, _FAILED)
     number = await ledger.open_run(rerun(batch_id, mentors(3)[1:]))
@@ -52,7 +50,7 @@ async def a_further_run_is_the_current_one(ledger: BatchLedger) -> None:
     expect("its batch", expected=3, actual=record.total)
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def a_further_run_takes_its_items_in_request_order(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, *[_FAILED] * 5)
     wanted = [mentors(5)[item] for item in (4, 0, 3)]
@@ -62,7 +60,7 @@ async def a_further_run_takes_its_items_in_request_order(ledger: BatchLedger) ->
     expect("and only these", expected=[0, 3, 4], actual=[work.item for work in claimed])
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def keys_follow_from_the_newest_outcome(ledger: BatchLedger) -> None:
     batch_id = await accepted(ledger, batch_of(5))
     lease = await lease_of(ledger, batch_id)
@@ -86,7 +84,7 @@ async def keys_follow_from_the_newest_outcome(ledger: BatchLedger) -> None:
     )
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def keys_follow_over_many_runs(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED, _UNKNOWN)
     keys = []
@@ -115,7 +113,7 @@ async def keys_follow_over_many_runs(ledger: BatchLedger) -> None:
     )
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def begun_items_of_a_further_run_keep_their_keys(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED, _UNKNOWN, _DONE)
     await ledger.open_run(rerun(batch_id, mentors(3)[:2]))
@@ -125,7 +123,7 @@ async def begun_items_of_a_further_run_keep_their_keys(ledger: BatchLedger) -> N
     expect("what was claimed is begun", expected=work, actual=tuple(lease.begun))
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def refused_items_of_a_further_run_fail_at_once(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED, _DONE, _FAILED, _FAILED)
     first, _, third, fourth = mentors(4)
@@ -151,7 +149,7 @@ async def refused_items_of_a_further_run_fail_at_once(ledger: BatchLedger) -> No
     expect("they are never claimed", expected=[third], actual=[work.mentor_id for work in claimed])
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def doubt_outlives_a_refusal(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _UNKNOWN)
     await ledger.open_run(rerun(batch_id, mentors(1), verdicts={mentors(1)[0]: REFUSED}))
@@ -164,7 +162,7 @@ async def doubt_outlives_a_refusal(ledger: BatchLedger) -> None:
     expect("the key is as it was", expected=(0, True), actual=(work.epoch, work.in_doubt))
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def a_refused_item_was_never_sent_under_its_new_key(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED)
     await ledger.open_run(rerun(batch_id, mentors(1), verdicts={mentors(1)[0]: REFUSED}))
@@ -175,7 +173,7 @@ async def a_refused_item_was_never_sent_under_its_new_key(ledger: BatchLedger) -
     expect("a definite failure raises the epoch", expected=(2, False), actual=(work.epoch, work.in_doubt))
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def a_stale_run_is_refused(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED)
     await ledger.open_run(rerun(batch_id, mentors(1)))
@@ -196,7 +194,7 @@ async def a_stale_run_is_refused(ledger: BatchLedger) -> None:
     expect("nothing changed", expected=before, actual=await result_of(ledger, batch_id))
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def an_unsettled_run_is_not_followed(ledger: BatchLedger) -> None:
     batch_id = await accepted(ledger, batch_of(2))
     lease = await lease_of(ledger, batch_id)
@@ -211,7 +209,7 @@ async def an_unsettled_run_is_not_followed(ledger: BatchLedger) -> None:
     await ledger.commit(lease, Commit(ttl=LONG))
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def of_further_runs_at_once_one_opens(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED, _FAILED)
 
@@ -231,6 +229,6 @@ async def of_further_runs_at_once_one_opens(ledger: BatchLedger) -> None:
     expect("with its items once", expected=2, actual=(await record_of(ledger, batch_id)).run_items)
 
 
-@rule_of(reopening)
+@rule_of(opening)
 async def a_missing_batch_has_no_further_run(ledger: BatchLedger) -> None:
     await error_of(BatchStateError, "there is no such batch", ledger.open_run(rerun("no-such-batch", ["m"])))

@@ -11,8 +11,8 @@ import attrs
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsConflictCheck
-from proxy_orchestration.testing.contracts._checks import Check, broken, expect, rule_of
-from proxy_orchestration.testing.contracts._services import registration_of
+from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import registration_of
 
 finding_conflicts: list[Check[ProxyRegistrationService]] = []
 
@@ -48,7 +48,7 @@ async def a_record_of_another_registration_is_told_by_its_id(service: ProxyRegis
     receipt = await service.register(registration_of())
 
     expect(
-        "the record that stands in the way",
+        "the conflicting record",
         expected=[_duplicate("mentor-1", receipt.activity_id)],
         actual=await _conflicts(service, _again()),
     )

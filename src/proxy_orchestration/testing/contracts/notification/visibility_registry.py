@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.testing.contracts._checks import Check, at_once, expect, rule_of
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     INSTANT,
     MORNING,

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.testing.contracts._checks import Check, at_once, expect, expect_seconds, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, expect_seconds, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
     OVER,

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.ports import NotificationRepository
-from proxy_orchestration.testing.contracts._checks import (
+from proxy_orchestration.testing.contracts.checks import (
     Check,
     at_once,
     expect,
     expect_seconds,
     rule_of,
 )
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.notification.samples import (
     INSTANT,
     MINUTE,
     MORNING,

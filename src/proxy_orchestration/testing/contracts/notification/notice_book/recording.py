@@ -9,8 +9,8 @@ from datetime import timedelta
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import DraftFate, DraftState
-from proxy_orchestration.testing.contracts._checks import Check, at_once, expect, rule_of
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
     ENDS,
     GUARD,
@@ -39,16 +39,16 @@ _DEFERRED, _STALE = DraftState.DEFERRED, DraftState.STALE
 
 @rule_of(recording)
 async def an_empty_chunk_writes_nothing(store: NotificationRepository) -> None:
-    expect("no fate", expected=[], actual=list(await store.record(chunk_of())))
+    expect("no result", expected=[], actual=list(await store.record(chunk_of())))
     await expect_counts("no message", store)
 
 
 @rule_of(recording)
 async def a_notice_and_its_push_are_kept_as_drafted(store: NotificationRepository) -> None:
     draft = draft_of()
-    fates = await store.record(chunk_of(draft))
+    results = await store.record(chunk_of(draft))
 
-    expect("created", expected=[DraftFate(state=_CREATED)], actual=list(fates))
+    expect("created", expected=[DraftFate(state=_CREATED)], actual=list(results))
     expect("the notice", expected=draft.notice, actual=await store.notification(draft.notice.notification_id))
     push = await the_push(store)
     expect("the message", expected=draft.push, actual=push.message)
@@ -70,8 +70,8 @@ async def one_key_is_one_notice_whenever_it_is_told(store: NotificationRepositor
     for hours in (0, 1, 20, 99):
         at = MORNING + timedelta(hours=hours)
         again = draft_of("mentor-1", WARNING, coordinator(), at=at), draft_of("mentor-2", at=at)
-        fates = await store.record(chunk_of(*again, at=at))
-        expect("told before", expected=[DraftFate(state=_DUPLICATE)] * 2, actual=list(fates))
+        results = await store.record(chunk_of(*again, at=at))
+        expect("told before", expected=[DraftFate(state=_DUPLICATE)] * 2, actual=list(results))
 
     expect("the first notice", expected=[notice_of()], actual=await inbox_of(store))
     expect("the other's too", expected=1, actual=len(await inbox_of(store, "coordinator-1")))
@@ -95,7 +95,7 @@ async def of_records_at_once_with_one_key_one_creates(store: NotificationReposit
     for place in range(2):
         states = sorted(answer[place].state.value for answer in answers)
         expect("one creates", expected=["created", "duplicate", "duplicate"], actual=states)
-    expect("others once", expected=1, actual=sum(fates[0].others for fates in answers))
+    expect("others once", expected=1, actual=sum(results[0].others for results in answers))
     await expect_counts("two messages and one digest", store, queued=3)
 
 
@@ -104,7 +104,7 @@ async def of_tiers_at_once_the_guard_lets_one_pass(store: NotificationRepository
     chunks = chunk_of(draft_of(tier=WARNING)), chunk_of(draft_of(tier=URGENT))
     answers = await at_once(lambda: store.record(chunks[0]), lambda: store.record(chunks[1]))
 
-    states = {fate.state for fates in answers for fate in fates}
+    states = {result.state for results in answers for result in results}
     expect("one passes", expected={_CREATED, _DEFERRED}, actual=states)
     expect("one notice", expected=1, actual=len(await inbox_of(store)))
     await expect_counts("one message", store, queued=1)
@@ -172,8 +172,8 @@ async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationReposito
     await store.renew([end_of("mentor-2")], at=MORNING)
     old = [draft_of(mentor_id, WARNING, coordinator()) for mentor_id in ("mentor-1", "mentor-2")]
     for _ in range(2):  # its own, earlier end does not replace the later one
-        fates = await store.record(chunk_of(*old))
-        expect("stale", expected=[DraftFate(state=_STALE)] * 2, actual=list(fates))
+        results = await store.record(chunk_of(*old))
+        expect("stale", expected=[DraftFate(state=_STALE)] * 2, actual=list(results))
 
     expect("nothing of it", expected=[], actual=await inbox_of(store))
     expect("of nobody's", expected=[], actual=await inbox_of(store, "coordinator-1"))
@@ -194,7 +194,7 @@ async def a_corrected_end_is_told_though_a_later_one_was_known(store: Notificati
 @rule_of(recording)
 async def a_draft_is_stale_once_its_own_chunk_tells_a_later_end(store: NotificationRepository) -> None:
     chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"), ends=[end_of("mentor-1")])
-    weighed = [fate.state for fate in await store.weigh(chunk)]
+    weighed = [result.state for result in await store.weigh(chunk)]
 
     expect("weighed", expected=[_STALE, _CREATED], actual=weighed)
     expect("recorded", expected=[_STALE, _CREATED], actual=await states_of(store, chunk))
@@ -220,9 +220,9 @@ async def a_later_run_completes_what_others_were_not_told(store: NotificationRep
     admins = (Audience.CHAPTER_ADMIN, "admin-1"), (Audience.CHAPTER_ADMIN, "admin-2")
     await store.record(chunk_of(draft_of("mentor-1", WARNING, admins[0])))
     again = draft_of("mentor-1", WARNING, *admins)
-    fates = await store.record(chunk_of(again))
+    results = await store.record(chunk_of(again))
 
-    expect("one is new", expected=[DraftFate(state=_DUPLICATE, others=1)], actual=list(fates))
+    expect("one is new", expected=[DraftFate(state=_DUPLICATE, others=1)], actual=list(results))
     expect("the new one", expected=[again.others[1]], actual=await inbox_of(store, "admin-2"))
     expect("the known one", expected=1, actual=len(await inbox_of(store, "admin-1")))
     await expect_counts("a digest each", store, queued=3)
@@ -236,12 +236,12 @@ async def a_created_draft_tells_which_tiers_were_missed(store: NotificationRepos
     drafts = [
         draft_of(mentor_id, URGENT, earlier=(ADVANCE, WARNING)) for mentor_id in ("mentor-1", "mentor-2")
     ]
-    fates = await store.record(chunk_of(*drafts, at=later))
+    results = await store.record(chunk_of(*drafts, at=later))
     again = await store.record(chunk_of(*drafts, at=later))
 
     missed = [(WARNING,), (ADVANCE, WARNING)]
-    expect("those without a notice", expected=missed, actual=[fate.missed for fate in fates])
-    expect("told once", expected=[(), ()], actual=[fate.missed for fate in again])
+    expect("those without a notice", expected=missed, actual=[result.missed for result in results])
+    expect("told once", expected=[(), ()], actual=[result.missed for result in again])
 
 
 @rule_of(recording)
@@ -262,4 +262,4 @@ async def weighing_answers_the_same_and_writes_nothing(store: NotificationReposi
     recorded = list(await store.record(chunk))
     expect("the same", expected=[recorded] * 2, actual=weighed)
     states = [_DUPLICATE, _DEFERRED, _STALE, _CREATED]
-    expect("one of each", expected=states, actual=[fate.state for fate in recorded])
+    expect("one of each", expected=states, actual=[result.state for result in recorded])

@@ -12,8 +12,8 @@ from proxy_orchestration.registration.batches import BatchSummary
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts._checks import Check, error_of, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
     OVER,
     accepted,

@@ -10,8 +10,8 @@ from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import Commit, Committed, LeaseHeld
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts._checks import Check, at_once, error_of, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
     LONG,
     NOON,
@@ -72,7 +72,11 @@ async def outcomes_enter_the_log_as_handed_over(ledger: BatchLedger) -> None:
         lease, Commit(outcomes=(ended(work[2]), ended(work[0], _FAILED)), claim=5, ttl=LONG)
     )
 
-    expect("the log's length and no wish", expected=(2, False), actual=(answer.tail, answer.cancel_wished))
+    expect(
+        "the log's length and no cancel request",
+        expected=(2, False),
+        actual=(answer.tail, answer.cancel_wished),
+    )
     expect("outcomes and claims in one write", expected=[3], actual=[item.item for item in answer.claimed])
     expect("the next outcome follows", expected=3, actual=await store(ledger, lease, ended(work[1])))
     log = await log_of(ledger, batch_id)

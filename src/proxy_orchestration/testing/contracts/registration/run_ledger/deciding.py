@@ -1,5 +1,5 @@
 """
-What verdicts, overrides and modes promise: how items end unsent, and how others pass what is in the way.
+What verdicts, overrides and modes promise: how items end unsent, and how others pass a conflict.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from proxy_orchestration.registration.ledger import Verdict
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts._checks import Check, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
-    IN_THE_WAY,
+from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
+    CONFLICTING,
     LEFT_OUT,
     OVER,
     REFUSED,
@@ -39,7 +39,7 @@ deciding: list[Check[BatchLedger]] = []
 
 _DONE, _FAILED, _UNKNOWN = ItemState.SUCCEEDED, ItemState.FAILED, ItemState.UNKNOWN
 _REVIEW, _SKIPPED = ItemState.NEEDS_REVIEW, ItemState.SKIPPED
-_VERDICTS = (IN_THE_WAY, LEFT_OUT, REFUSED)
+_VERDICTS = (CONFLICTING, LEFT_OUT, REFUSED)
 
 
 def _told(verdict: Verdict, mentor_id: str, sequence: int, *, seconds: float) -> MentorOutcome:
@@ -86,7 +86,7 @@ async def a_verdict_is_an_outcome_at_acceptance(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def a_batch_that_waits_for_decisions_settles(ledger: BatchLedger) -> None:
-    batch_id = await accepted(ledger, batch_of(2, verdicts=dict.fromkeys(mentors(2), IN_THE_WAY)))
+    batch_id = await accepted(ledger, batch_of(2, verdicts=dict.fromkeys(mentors(2), CONFLICTING)))
     event = await settle(ledger, batch_id, [], at=later(1))
     result = await result_of(ledger, batch_id)
 
@@ -135,7 +135,7 @@ async def doubt_is_never_decided_away(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def a_reviewed_item_gets_a_new_key(ledger: BatchLedger) -> None:
-    batch_id = await accepted(ledger, batch_of(3, verdicts={mentors(3)[0]: IN_THE_WAY}))
+    batch_id = await accepted(ledger, batch_of(3, verdicts={mentors(3)[0]: CONFLICTING}))
     lease = await lease_of(ledger, batch_id)
     work = await claim(ledger, lease, 2)
     await store(ledger, lease, ended(work[0], _REVIEW), ended(work[1], _REVIEW, in_doubt=True))
@@ -154,7 +154,7 @@ async def a_reviewed_item_gets_a_new_key(ledger: BatchLedger) -> None:
 async def an_override_is_told_to_the_driver(ledger: BatchLedger) -> None:
     first, second, third, fourth = mentors(4)
     overrides = {fourth: override("activity-4"), second: override("activity-2"), third: override(None)}
-    batch_id = await accepted(ledger, batch_of(4, overrides=overrides, verdicts={first: IN_THE_WAY}))
+    batch_id = await accepted(ledger, batch_of(4, overrides=overrides, verdicts={first: CONFLICTING}))
     work = await claim(ledger, await lease_of(ledger, batch_id, ttl=OVER), 2, ttl=OVER)
     lease = await lease_of(ledger, batch_id)
 
@@ -243,7 +243,7 @@ async def mode_and_policy_are_told_for_ever(ledger: BatchLedger) -> None:
 @rule_of(deciding)
 async def a_skipped_item_may_stay_beside_a_further_run(ledger: BatchLedger) -> None:
     first, second = mentors(2)
-    batch_id = await accepted(ledger, batch_of(2, verdicts={first: LEFT_OUT, second: IN_THE_WAY}))
+    batch_id = await accepted(ledger, batch_of(2, verdicts={first: LEFT_OUT, second: CONFLICTING}))
     await settle(ledger, batch_id, [])
     await ledger.open_run(rerun(batch_id, [second], overrides={second: override("activity-in-the-way")}))
     await settle(ledger, batch_id, [_DONE], run=2)

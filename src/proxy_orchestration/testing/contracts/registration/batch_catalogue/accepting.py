@@ -13,8 +13,8 @@ from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts._checks import Check, at_once, error_of, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     COORDINATOR,
     NOON,

@@ -21,8 +21,8 @@ from proxy_orchestration.registration.activities import (
     RegistrationReceipt,
 )
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk
-from proxy_orchestration.testing.contracts._checks import Check, at_once, broken, expect, rule_of
-from proxy_orchestration.testing.contracts._services import refusable, registration_of
+from proxy_orchestration.testing.contracts.checks import Check, at_once, broken, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import refusable, registration_of
 
 writing_many: list[Check[ProxyRegistrationService]] = []
 
@@ -178,10 +178,10 @@ async def all_or_nothing_with_a_bad_row_is_nothing(service: ProxyRegistrationSer
 async def all_or_nothing_goes_through_once_it_is_mended(service: ProxyRegistrationService) -> None:
     bulk = _bulk(service)
     await bulk.register_many(_with_a_bad_row(), atomic=True)
-    mended = [
+    fixed = [
         attrs.evolve(registration, idempotency_key=f"{registration.registration_id}:1")
         for registration in _many()
     ]
-    _receipts(await bulk.register_many(mended, atomic=True))
+    _receipts(await bulk.register_many(fixed, atomic=True))
 
-    expect("all are there", expected=_named(mended), actual=await _recorded(service, mended))
+    expect("all are there", expected=_named(fixed), actual=await _recorded(service, fixed))

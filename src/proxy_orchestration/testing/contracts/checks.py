@@ -104,7 +104,7 @@ async def at_once(*calls: Callable[[], Awaitable[T]]) -> list[T]:
     async def keep(place: int, call: Callable[[], Awaitable[T]]) -> None:
         answers[place] = await call()
 
-    async with anyio.create_task_group() as crew:
+    async with anyio.create_task_group() as tasks:
         for place, call in enumerate(calls):
-            crew.start_soon(keep, place, call)
+            tasks.start_soon(keep, place, call)
     return [answers[place] for place in range(len(calls))]

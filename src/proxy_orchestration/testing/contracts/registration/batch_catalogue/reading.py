@@ -9,8 +9,8 @@ from itertools import combinations
 from proxy_orchestration.registration.batches import BulkProgressUpdate
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.states import OUTCOME_STATES, BulkStatus, ItemState, settled_status
-from proxy_orchestration.testing.contracts._checks import Check, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import (
+from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
     accepted,
     batch_of,
     claim,

@@ -1,5 +1,5 @@
 """
-What the store of activity records promises where one stands in the way of another.
+What the store of activity records promises: of each record, and of duplicates.
 """
 
 from __future__ import annotations
@@ -8,12 +8,19 @@ from collections.abc import Sequence
 
 import attrs
 
-from proxy_orchestration.registration.activities import ActivityRecord
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
 from proxy_orchestration.registration.ports import ActivityRecords
-from proxy_orchestration.testing.contracts._checks import Check, at_once, expect, rule_of
-from proxy_orchestration.testing.contracts._samples import COORDINATOR, activity_record, later
+from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.registration.samples import (
+    ACTIVITY,
+    COORDINATOR,
+    NOON,
+    activity_record,
+    later,
+)
 
-duplicates: list[Check[ActivityRecords]] = []
+storing: list[Check[ActivityRecords]] = []
 
 _KEY = "the same day"
 
@@ -30,12 +37,165 @@ async def _stored(store: ActivityRecords, *batch_ids: str) -> list[str]:
     return sorted(_ids(found))
 
 
-async def _in_the_way(store: ActivityRecords, *keys: str, organization_id: str = "org-1") -> dict[str, str]:
+async def _conflicting(store: ActivityRecords, *keys: str, organization_id: str = "org-1") -> dict[str, str]:
     found = await store.find_duplicates(organization_id, keys or (_KEY,))
     return {key: record.activity_id for key, record in found.items()}
 
 
-@rule_of(duplicates)
+@rule_of(storing)
+async def a_record_is_found_by_its_registration(store: ActivityRecords) -> None:
+    record = activity_record(1)
+    expect("nothing before", expected=[], actual=list(await store.find_activities(["batch-1:mentor-1"])))
+    added = await store.add_activities([record], atomic=False)
+
+    expect("it is stored", expected=[record], actual=list(added))
+    found = await store.find_activities(["batch-1:mentor-1"])
+    expect("it is found", expected=[record], actual=list(found))
+    others = await store.find_activities(["batch-1:mentor-2"])
+    expect("no other is", expected=[], actual=list(others))
+
+
+@rule_of(storing)
+async def several_records_are_found_at_once(store: ActivityRecords) -> None:
+    mine = [activity_record(number, f"mentor-{number}") for number in range(1, 5)]
+    await store.add_activities(mine, atomic=False)
+    asked = ["batch-1:mentor-3", "batch-1:mentor-9", "batch-1:mentor-1", "batch-1:mentor-3"]
+    found = await store.find_activities(asked)
+
+    expect(
+        "each that exists, once, in no order",
+        expected=["activity-1", "activity-3"],
+        actual=sorted(record.activity_id for record in found),
+    )
+    expect("none of none", expected=[], actual=list(await store.find_activities([])))
+
+
+@rule_of(storing)
+async def every_field_of_a_record_comes_back(store: ActivityRecords) -> None:
+    registration = ProxyRegistration(
+        registration_id="batch-ø:mentor-ø",
+        idempotency_key="batch-ø:mentor-ø:7",
+        batch_id="batch-ø",
+        mentor_id="mentor-ø",
+        activity=ProxyActivity(
+            activity_type="visit",
+            activity_date=ACTIVITY.activity_date,
+            duration_minutes=90,
+            notes="Line one\nline «two» — 日本語",
+            details={"nested": {"list": [1, 2.5, None, False]}},
+        ),
+        registered_by=Actor(
+            user_id="admin-1", roles={Role.CHAPTER_ADMIN, Role.COORDINATOR}, organization_id="org-9"
+        ),
+        override_of="activity-0",
+    )
+    record = ActivityRecord(
+        activity_id="activity-ø",
+        registration=registration,
+        recorded_at=NOON,
+        duplicate_key="a key with 'quotes' and «ø»",
+        voided_at=later(1),
+    )
+    await store.add_activities([record], atomic=True)
+
+    found = await store.find_activities(["batch-ø:mentor-ø"])
+    expect("all of it", expected=[record], actual=list(found))
+
+
+@rule_of(storing)
+async def many_records_are_answered_in_order(store: ActivityRecords) -> None:
+    for atomic in (False, True):
+        batch_id = f"batch-{atomic}"
+        numbers = range(40, 0, -1)
+        mine = [
+            activity_record(f"{atomic}-{number}", f"mentor-{number:02}", batch_id, key=f"{atomic}-{number}")
+            for number in numbers
+        ]
+        expect(
+            "each answers itself", expected=mine, actual=list(await store.add_activities(mine, atomic=atomic))
+        )
+        stored = await store.activities_of_batch(batch_id)
+        expect("all are stored", expected=mine[::-1], actual=list(stored))
+    expect("nothing of nothing", expected=[], actual=list(await store.add_activities([], atomic=True)))
+
+
+@rule_of(storing)
+async def a_registration_has_one_record_for_ever(store: ActivityRecords) -> None:
+    first, second = activity_record(1), activity_record(2)
+    await store.add_activities([first], atomic=False)
+
+    for atomic in (False, True):
+        answers = await store.add_activities([second], atomic=atomic)
+        expect("the stored one answers", expected=[first], actual=list(answers))
+    found = await store.find_activities(["batch-1:mentor-1"])
+    expect("and stays", expected=[first], actual=list(found))
+    expect("alone", expected=[first], actual=list(await store.activities_of_batch("batch-1")))
+
+
+@rule_of(storing)
+async def a_record_among_new_ones_answers_for_itself(store: ActivityRecords) -> None:
+    stored, repeated = activity_record(1), activity_record(5)
+    await store.add_activities([stored], atomic=False)
+    before, after = activity_record(2, "mentor-0"), activity_record(3, "mentor-3")
+    answers = await store.add_activities([before, repeated, after], atomic=True)
+
+    expect("in its place", expected=[before, stored, after], actual=list(answers))
+    expect(
+        "the new ones are stored",
+        expected=[before, stored, after],
+        actual=list(await store.activities_of_batch("batch-1")),
+    )
+
+
+@rule_of(storing)
+async def records_at_once_are_one(store: ActivityRecords) -> None:
+    candidates = [activity_record(number) for number in range(1, 6)]
+    answers = await at_once(
+        *[lambda one=one: store.add_activities([one], atomic=False) for one in candidates]
+    )
+    stored = list(await store.find_activities(["batch-1:mentor-1"]))
+
+    expect("all calls return the stored one", expected=[stored] * 5, actual=[list(a) for a in answers])
+    expect("which is one of them", expected=True, actual=stored[0] in candidates)
+    expect("alone", expected=stored, actual=list(await store.activities_of_batch("batch-1")))
+
+
+@rule_of(storing)
+async def a_batch_has_its_records_by_mentor(store: ActivityRecords) -> None:
+    mine = [activity_record(number, f"mentor-{number}") for number in (3, 1, 2)]
+    await store.add_activities([*mine, activity_record(4, "mentor-0", "batch-2")], atomic=False)
+    await store.void_activity("activity-1", voided_at=later(1))
+    found = await store.activities_of_batch("batch-1")
+
+    expect(
+        "ordered by mentor id, void ones too",
+        expected=[("activity-1", later(1)), ("activity-2", None), ("activity-3", None)],
+        actual=[(record.activity_id, record.voided_at) for record in found],
+    )
+    expect(
+        "with whoever registered them",
+        expected={"coordinator-1"},
+        actual={record.registration.registered_by.user_id for record in found},
+    )
+    expect("an unknown batch has none", expected=[], actual=list(await store.activities_of_batch("batch-3")))
+
+
+@rule_of(storing)
+async def a_record_is_void_from_its_first_moment(store: ActivityRecords) -> None:
+    await store.add_activities([activity_record(1), activity_record(2, "mentor-2")], atomic=False)
+
+    for moment in (5, 4, 6):
+        voided = await store.void_activity("activity-1", voided_at=later(moment))
+        expect("there is such a record", expected=True, actual=voided)
+    found = await store.activities_of_batch("batch-1")
+    expect("the first moment stays", expected=[later(5), None], actual=[one.voided_at for one in found])
+    nothing = await store.void_activity("no-such-activity", voided_at=later(5))
+    expect("there is no such record", expected=False, actual=nothing)
+    again = await store.add_activities([activity_record(9)], atomic=False)
+    expect("it still is its registration's record", expected="activity-1", actual=again[0].activity_id)
+
+
+@rule_of(storing)
 async def a_stored_record_is_in_the_way(store: ActivityRecords) -> None:
     first = activity_record(1, key=_KEY)
     await store.add_activities([first], atomic=False)
@@ -49,7 +209,7 @@ async def a_stored_record_is_in_the_way(store: ActivityRecords) -> None:
     expect("nor found", expected=[], actual=list(found))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def of_two_in_one_call_the_first_is_stored(store: ActivityRecords) -> None:
     first, second, third = (activity_record(n, f"mentor-{4 - n}", key=_KEY) for n in (1, 2, 3))
     answers = await store.add_activities([first, second, third], atomic=False)
@@ -58,7 +218,7 @@ async def of_two_in_one_call_the_first_is_stored(store: ActivityRecords) -> None
     expect("alone", expected=["activity-1"], actual=await _stored(store, "batch-1"))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def another_organization_is_in_nobody_s_way(store: ActivityRecords) -> None:
     stranger = attrs.evolve(COORDINATOR, organization_id="org-2")
     mine = activity_record(1, key=_KEY)
@@ -66,14 +226,16 @@ async def another_organization_is_in_nobody_s_way(store: ActivityRecords) -> Non
     answers = await store.add_activities([mine, theirs], atomic=True)
 
     expect("both are stored", expected=[mine, theirs], actual=list(answers))
-    expect("the one's", expected={_KEY: "activity-1"}, actual=await _in_the_way(store))
+    expect("the one's", expected={_KEY: "activity-1"}, actual=await _conflicting(store))
     expect(
-        "the other's", expected={_KEY: "activity-2"}, actual=await _in_the_way(store, organization_id="org-2")
+        "the other's",
+        expected={_KEY: "activity-2"},
+        actual=await _conflicting(store, organization_id="org-2"),
     )
-    expect("nobody's", expected={}, actual=await _in_the_way(store, organization_id="org-3"))
+    expect("nobody's", expected={}, actual=await _conflicting(store, organization_id="org-3"))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def a_record_without_a_key_is_never_a_duplicate(store: ActivityRecords) -> None:
     mine = [activity_record(number, f"mentor-{number}") for number in (1, 2)]
 
@@ -83,19 +245,19 @@ async def a_record_without_a_key_is_never_a_duplicate(store: ActivityRecords) ->
     expect("all three", expected=3, actual=len(await _stored(store, "batch-1")))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def a_void_record_is_in_nobody_s_way(store: ActivityRecords) -> None:
     await store.add_activities([activity_record(1, key=_KEY)], atomic=False)
     await store.void_activity("activity-1", voided_at=later(1))
-    expect("nothing is in the way", expected={}, actual=await _in_the_way(store))
+    expect("nothing conflicts", expected={}, actual=await _conflicting(store))
     second = activity_record(2, batch_id="batch-2", key=_KEY)
 
     answers = await store.add_activities([second], atomic=True)
     expect("the next one is stored", expected=[second], actual=list(answers))
-    expect("and is in the way now", expected={_KEY: "activity-2"}, actual=await _in_the_way(store))
+    expect("and conflicts now", expected={_KEY: "activity-2"}, actual=await _conflicting(store))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def an_override_passes_and_is_in_the_way_later(store: ActivityRecords) -> None:
     first = activity_record(1, key=_KEY)
     over = activity_record(2, batch_id="batch-2", key=_KEY, override_of="activity-1")
@@ -103,16 +265,18 @@ async def an_override_passes_and_is_in_the_way_later(store: ActivityRecords) -> 
     await store.add_activities([first], atomic=False)
 
     expect("it is stored", expected=[over], actual=list(await store.add_activities([over], atomic=True)))
-    expect("the one that is none comes first", expected={_KEY: "activity-1"}, actual=await _in_the_way(store))
+    expect(
+        "the one that is none comes first", expected={_KEY: "activity-1"}, actual=await _conflicting(store)
+    )
     await store.void_activity("activity-1", voided_at=later(1))
-    expect("then the override", expected={_KEY: "activity-2"}, actual=await _in_the_way(store))
+    expect("then the override", expected={_KEY: "activity-2"}, actual=await _conflicting(store))
     for atomic in (False, True):
         answers = await store.add_activities([plain], atomic=atomic)
-        expect("in the way of a plain one", expected=["activity-2"], actual=_ids(answers))
+        expect("conflicts with a plain one", expected=["activity-2"], actual=_ids(answers))
     expect("which is not stored", expected=[], actual=await _stored(store, "batch-3"))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def an_override_is_in_the_way_of_a_plain_one_in_the_same_call(store: ActivityRecords) -> None:
     over = activity_record(1, key=_KEY, override_of="activity-0")
     plain = activity_record(2, batch_id="batch-2", key=_KEY)
@@ -123,7 +287,7 @@ async def an_override_is_in_the_way_of_a_plain_one_in_the_same_call(store: Activ
     expect("which is not stored", expected=[], actual=await _stored(store, "batch-2"))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def overrides_pass_one_another(store: ActivityRecords) -> None:
     overs = [
         activity_record(number, f"mentor-{number}", key=_KEY, override_of="activity-0") for number in (1, 2)
@@ -132,10 +296,10 @@ async def overrides_pass_one_another(store: ActivityRecords) -> None:
 
     expect("both are stored", expected=overs, actual=list(answers))
     await store.void_activity("activity-1", voided_at=later(1))
-    expect("each is in the way", expected={_KEY: "activity-2"}, actual=await _in_the_way(store))
+    expect("each conflicts", expected={_KEY: "activity-2"}, actual=await _conflicting(store))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def a_record_stays_its_registration_s_answer(store: ActivityRecords) -> None:
     mine = activity_record(1, key=_KEY)
     over = activity_record(2, batch_id="batch-2", key=_KEY, override_of="activity-1")
@@ -149,25 +313,25 @@ async def a_record_stays_its_registration_s_answer(store: ActivityRecords) -> No
     expect("nothing is added", expected=2, actual=len(await _stored(store, "batch-1", "batch-2")))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def all_or_nothing_is_nothing_with_one_in_the_way(store: ActivityRecords) -> None:
     await store.add_activities([activity_record(1, key=_KEY)], atomic=False)
     mine = [activity_record(n, f"mentor-{n}", "batch-2", key=f"key {n}") for n in range(2, 8)]
     mine[3] = activity_record(5, "mentor-5", "batch-2", key=_KEY)
     answers = await store.add_activities(mine, atomic=True)
 
-    expect("the one in the way is told", expected="activity-1", actual=answers[3].activity_id)
+    expect("the conflicting one is told", expected="activity-1", actual=answers[3].activity_id)
     expect("in its place", expected=6, actual=len(answers))
     expect("none is stored", expected=[], actual=await _stored(store, "batch-2"))
     found = await store.find_activities([one.registration.registration_id for one in mine])
     expect("none is found", expected=[], actual=list(found))
-    expect("none is in the way", expected={}, actual=await _in_the_way(store, "key 2", "key 7"))
+    expect("none conflicts", expected={}, actual=await _conflicting(store, "key 2", "key 7"))
     again = await store.add_activities([one for one in mine if one.duplicate_key != _KEY], atomic=True)
     expect("without it all are stored", expected=5, actual=len(await _stored(store, "batch-2")))
     expect("as themselves", expected=mine[0], actual=again[0])
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def all_or_nothing_is_nothing_with_two_alike(store: ActivityRecords) -> None:
     mine = [activity_record(n, f"mentor-{n}", key=_KEY if n in {2, 4} else f"key {n}") for n in range(1, 6)]
     answers = await store.add_activities(mine, atomic=True)
@@ -176,7 +340,7 @@ async def all_or_nothing_is_nothing_with_two_alike(store: ActivityRecords) -> No
     expect("none is stored", expected=[], actual=await _stored(store, "batch-1"))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def all_or_nothing_repeated_is_answered_by_its_own(store: ActivityRecords) -> None:
     mine = [activity_record(n, f"mentor-{n}", key=f"key {n}") for n in range(1, 5)]
     await store.add_activities(mine, atomic=True)
@@ -188,7 +352,7 @@ async def all_or_nothing_repeated_is_answered_by_its_own(store: ActivityRecords)
     expect("once", expected=_ids(mine), actual=await _stored(store, "batch-1"))
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def of_calls_at_once_one_stores_and_all_get_it(store: ActivityRecords) -> None:
     batch_ids = [f"batch-{number}" for number in range(5)]
     candidates = [activity_record(n, batch_id=name, key=_KEY) for n, name in enumerate(batch_ids)]
@@ -204,7 +368,7 @@ async def of_calls_at_once_one_stores_and_all_get_it(store: ActivityRecords) -> 
     expect("all get it", expected=[stored] * 5, actual=[_ids(answer) for answer in answers])
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def calls_of_many_at_once_share_their_records(store: ActivityRecords) -> None:
     batch_ids = [f"batch-{number}" for number in range(3)]
 
@@ -220,7 +384,7 @@ async def calls_of_many_at_once_share_their_records(store: ActivityRecords) -> N
     expect("all calls get the same", expected=[_ids(answers[0])] * 3, actual=[_ids(one) for one in answers])
 
 
-@rule_of(duplicates)
+@rule_of(storing)
 async def duplicates_are_found_for_many_keys_at_once(store: ActivityRecords) -> None:
     mine = [activity_record(n, f"mentor-{n}", key=f"key {n} «ø»") for n in range(300)]
     await store.add_activities(mine, atomic=True)
@@ -228,5 +392,5 @@ async def duplicates_are_found_for_many_keys_at_once(store: ActivityRecords) -> 
     asked = [f"key {n} «ø»" for n in range(5, 305)]
     expected = {f"key {n} «ø»": f"activity-{n}" for n in (5, 6, *range(8, 300))}
 
-    expect("each that is in the way", expected=expected, actual=await _in_the_way(store, *asked))
+    expect("each that conflicts", expected=expected, actual=await _conflicting(store, *asked))
     expect("none for none", expected={}, actual=dict(await store.find_duplicates("org-1", [])))

@@ -11,8 +11,8 @@ from proxy_orchestration.notification.notices import Audience, PushState
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import NOTHING_LEFT, LeasedPush
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.testing.contracts._checks import Check, broken, expect, rule_of
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_of
+from proxy_orchestration.testing.contracts.notification.samples import (
     GUARD,
     MORNING,
     OVER,

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+import attrs
+
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -28,7 +31,7 @@ from proxy_orchestration.registration.requests import (
 )
 from proxy_orchestration.registration.runs import Commit, ItemOutcome, Lease, WorkItem
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.testing.contracts._checks import broken
+from proxy_orchestration.testing.contracts.checks import broken
 
 NOON: Final = datetime(2026, 3, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 ACTIVITY: Final = ProxyActivity(activity_type="visit", activity_date=date(2026, 3, 3), duration_minutes=45)
@@ -41,13 +44,13 @@ OVER: Final = 0.0  # a lease or hold of no seconds is over at once
 _FAILURES: Final = {
     ItemState.FAILED: Failure(code="refused", message="The service said no: «æøå».", retryable=True),
     ItemState.UNKNOWN: Failure(code="unknown", message="No answer came.", retryable=True),
-    ItemState.NEEDS_REVIEW: Failure(code="conflict", message="A record stands in the way.", retryable=False),
+    ItemState.NEEDS_REVIEW: Failure(code="conflict", message="It conflicts with a record.", retryable=False),
     ItemState.SKIPPED: Failure(code="skipped", message="Left out by decision.", retryable=False),
     ItemState.CANCELLED: Failure(code="cancelled", message="Never called.", retryable=True),
 }
 
 
-IN_THE_WAY: Final = Verdict(
+CONFLICTING: Final = Verdict(
     state=ItemState.NEEDS_REVIEW,
     failure=_FAILURES[ItemState.NEEDS_REVIEW],
     conflicting_activity_id="activity-in-the-way",
@@ -122,6 +125,38 @@ def activity_record(  # noqa: PLR0913 - every field of a sample may vary
     return ActivityRecord(
         activity_id=f"activity-{name}", registration=registration, recorded_at=NOON, duplicate_key=key
     )
+
+
+def registration_of(
+    mentor_id: str = "mentor-1",
+    *,
+    batch_id: str = "batch-1",
+    epoch: int = 0,
+    activity_type: str = "visit",
+    days_back: int = 1,
+) -> ProxyRegistration:
+    """
+    Return a registration that a real service accepts: of yesterday, by a coordinator.
+    """
+    registration_id = registration_id_of(batch_id, mentor_id)
+    day = SystemClock().now().date() - timedelta(days=days_back)
+    return ProxyRegistration(
+        registration_id=registration_id,
+        idempotency_key=idempotency_key_of(registration_id, epoch),
+        batch_id=batch_id,
+        mentor_id=mentor_id,
+        activity=ProxyActivity(activity_type=activity_type, activity_date=day, duration_minutes=45),
+        registered_by=COORDINATOR,
+    )
+
+
+def refusable(registration: ProxyRegistration) -> ProxyRegistration:
+    """
+    Return the registration 40 000 days earlier, which a real service refuses unless it has a record.
+    """
+    activity = registration.activity
+    ancient = attrs.evolve(activity, activity_date=activity.activity_date - timedelta(days=40_000))
+    return attrs.evolve(registration, activity=ancient)
 
 
 def rerun(batch_id: str, mentor_ids: Iterable[str], *, expected_run: int = 1, **changes: Any) -> NewRun:  # noqa: ANN401 - fields of NewRun

@@ -10,8 +10,8 @@ from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import Acknowledged
 from proxy_orchestration.notification.results import RunRecord
-from proxy_orchestration.testing.contracts._checks import Check, at_once, expect, rule_of
-from proxy_orchestration.testing.contracts._notice_samples import (
+from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
     ENDS,
     GUARD,
@@ -164,8 +164,8 @@ async def the_same_or_an_earlier_end_is_no_renewal(store: NotificationRepository
     await _told(store, "mentor-1")
     for ends_at in (ENDS, ENDS - INSTANT):
         expect("none", expected=0, actual=await store.renew([end_of(ends_at=ends_at)], at=MORNING))
-        fates = await states_of(store, chunk_of(ends=[end_of(ends_at=ends_at)]))
-        expect("no draft", expected=[], actual=fates)
+        results = await states_of(store, chunk_of(ends=[end_of(ends_at=ends_at)]))
+        expect("no draft", expected=[], actual=results)
 
     expect("pending", expected=_PENDING, actual=await status_of(store, notice_of()))
     await expect_counts("nothing cancelled", store, queued=2)

@@ -1,0 +1,3 @@
+"""
+What a notice book promises: notices, inboxes and digests.
+"""

@@ -1,0 +1,3 @@
+"""
+What the ports of registration promise.
+"""

@@ -1,0 +1,3 @@
+"""
+What a batch catalogue promises: accepting, reading, listing and removing batches.
+"""
