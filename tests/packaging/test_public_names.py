@@ -12,7 +12,12 @@ from collections.abc import Iterator
 
 import pytest
 
-MODULES = ["proxy_orchestration", "proxy_orchestration.ports", "proxy_orchestration.testing"]
+MODULES = [
+    "proxy_orchestration",
+    "proxy_orchestration.ports",
+    "proxy_orchestration.registration.flow",
+    "proxy_orchestration.testing",
+]
 NAMES = [(name, public) for name in MODULES for public in importlib.import_module(name).__all__]
 
 

@@ -54,6 +54,64 @@ class ProxyActivity:
 
 
 @attrs.frozen(kw_only=True)
+class ActivityTemplate:
+    """
+    What a host offers to fill a form with; never a day.
+
+    Attributes:
+        template_id: the host's id of it.
+        activity_type: the kind of activity.
+        duration_minutes: whole minutes; `None` leaves what the form holds.
+        notes: free text, never in a repr.
+        details: any JSON object, kept immutable, never in a repr.
+    """
+
+    template_id: str = attrs.field(validator=is_identifier)
+    activity_type: str = attrs.field(validator=is_identifier)
+    duration_minutes: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_positive_count)
+    )
+    notes: str = attrs.field(default="", validator=_text, repr=False)
+    details: Mapping[str, object] = attrs.field(factory=dict, converter=_frozen_details, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ActivityDraft:
+    """
+    An activity of which parts may be missing; what is there is valid.
+
+    Each flow has its own subclass, so that a draft of one is none of the other.
+
+    Attributes:
+        activity_type, activity_date, duration_minutes: as in `ProxyActivity`, or `None`.
+        notes, details: as in `ProxyActivity`; never in a repr.
+    """
+
+    activity_type: str | None = attrs.field(default=None, validator=attrs.validators.optional(is_identifier))
+    activity_date: date | None = attrs.field(default=None, validator=attrs.validators.optional(_plain_date))
+    duration_minutes: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_positive_count)
+    )
+    notes: str = attrs.field(default="", validator=_text, repr=False)
+    details: Mapping[str, object] = attrs.field(factory=dict, converter=_frozen_details, repr=False)
+
+    @property
+    def activity(self) -> ProxyActivity | None:
+        """
+        Return the activity, or `None` while its type, date or minutes are missing.
+        """
+        if self.activity_type is None or self.activity_date is None or self.duration_minutes is None:
+            return None
+        return ProxyActivity(
+            activity_type=self.activity_type,
+            activity_date=self.activity_date,
+            duration_minutes=self.duration_minutes,
+            notes=self.notes,
+            details=self.details,
+        )
+
+
+@attrs.frozen(kw_only=True)
 class ProxyRegistration:
     """
     One activity for one mentor, on its way to the registration service.
