@@ -23,15 +23,17 @@ from proxy_orchestration.registration.execution.coordinator import Drives
 from proxy_orchestration.registration.execution.recovery import Resumption, Server
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.progress import BatchRun
-from proxy_orchestration.registration.queries import Reader, report_on
+from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.states import BulkStatus
-from proxy_orchestration.registration.submission.authorization import Gate
-from proxy_orchestration.registration.submission.conflict_check import ConflictChecks
-from proxy_orchestration.registration.submission.retry import Reopening
-from proxy_orchestration.registration.submission.submit import Admission
+from proxy_orchestration.registration.submission.authorization import Authorization
+from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
+from proxy_orchestration.registration.submission.further_run import FurtherRun
+from proxy_orchestration.registration.submission.retry import Retry
+from proxy_orchestration.registration.submission.review import Review
+from proxy_orchestration.registration.submission.submit import Submission
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -63,10 +65,11 @@ class BulkRegistrationOrchestrator:
     access_policy: AccessPolicy = attrs.field(factory=CoordinatorAccess)
     settings: BulkSettings = attrs.field(factory=BulkSettings)
     _drives: Drives = attrs.field(init=False)
-    _gate: Gate = attrs.field(init=False)
-    _reader: Reader = attrs.field(init=False)
-    _admission: Admission = attrs.field(init=False)
-    _reopening: Reopening = attrs.field(init=False)
+    _authorization: Authorization = attrs.field(init=False)
+    _queries: BatchQueries = attrs.field(init=False)
+    _submission: Submission = attrs.field(init=False)
+    _retry: Retry = attrs.field(init=False)
+    _review: Review = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._drives = Drives(
@@ -76,26 +79,37 @@ class BulkRegistrationOrchestrator:
             clock=self.clock,
             settings=self.settings,
         )
-        self._gate = Gate(ledger=self.repository, access_policy=self.access_policy)
-        self._reader = Reader(
+        self._authorization = Authorization(ledger=self.repository, access_policy=self.access_policy)
+        self._queries = BatchQueries(
             ledger=self.repository,
-            gate=self._gate,
+            authorization=self._authorization,
             clock=self.clock,
             progress=self._drives.progress,
             poll_interval=self.settings.poll_interval,
         )
-        checks = ConflictChecks(
+        self._wire_submission()
+
+    def _wire_submission(self) -> None:
+        conflict_check = ConflictCheck(
             service=self.registration_service, clock=self.clock, timeout=self.settings.call_timeout
         )
-        self._admission = Admission(
+        self._submission = Submission(
             ledger=self.repository,
             service=self.registration_service,
             clock=self.clock,
-            gate=self._gate,
-            checks=checks,
+            authorization=self._authorization,
+            conflict_check=conflict_check,
             settings=self.settings,
         )
-        self._reopening = Reopening(ledger=self.repository, clock=self.clock, gate=self._gate, checks=checks)
+        further_run = FurtherRun(
+            ledger=self.repository,
+            service=self.registration_service,
+            clock=self.clock,
+            authorization=self._authorization,
+            conflict_check=conflict_check,
+        )
+        self._retry = Retry(authorization=self._authorization, further_run=further_run)
+        self._review = Review(authorization=self._authorization, further_run=further_run)
 
     async def submit_bulk_registration(
         self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
@@ -118,7 +132,7 @@ class BulkRegistrationOrchestrator:
             BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
                 nothing was stored.
         """
-        batch_id, run = await self._admission.accept(request, actor)
+        batch_id, run = await self._submission.accept(request, actor)
         return await self._finish(batch_id, run, drive=drive)
 
     async def preview(self, request: BulkRegistrationRequest, *, actor: Actor) -> ConflictReport:
@@ -132,7 +146,7 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
             BatchTooLargeError, AtomicModeError: as a submission would.
         """
-        return await self._admission.preview(request, actor)
+        return await self._submission.preview(request, actor)
 
     @asynccontextmanager
     async def stream_bulk_registration(
@@ -144,11 +158,11 @@ class BulkRegistrationOrchestrator:
         Leaving the block before the end stops driving here and leaves the
         batch resumable. Raises what `submit_bulk_registration` raises.
         """
-        batch_id, _ = await self._admission.accept(request, actor)
-        record = await self._reader.record(batch_id)
+        batch_id, _ = await self._submission.accept(request, actor)
+        record = await self._queries.record(batch_id)
         fresh = record.tail == 0
         async with (
-            self._reader.watching(record, after=0, must_look=not fresh) as batch_run,
+            self._queries.watching(record, after=0, must_look=not fresh) as batch_run,
             open_task_group() as crew,
         ):
             crew.start_soon(self._drives.see_through, batch_id, record.run)
@@ -163,8 +177,8 @@ class BulkRegistrationOrchestrator:
         Raises:
             NotAuthorizedError, BatchNotFoundError.
         """
-        await self._gate.visible(batch_id, actor, Action.READ)
-        return await self._reader.result(batch_id)
+        await self._authorization.authorized_batch(batch_id, actor, Action.READ)
+        return await self._queries.result(batch_id)
 
     async def retry_failed_items(
         self,
@@ -192,7 +206,7 @@ class BulkRegistrationOrchestrator:
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
             BatchNotFoundError.
         """
-        run = await self._reopening.retry(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
+        run = await self._retry.open(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
         return await self._finish(batch_id, run, drive=drive)
 
     async def resolve_conflicts(
@@ -226,7 +240,7 @@ class BulkRegistrationOrchestrator:
             StaleRunError: another run is current; nothing was done.
             EmptySelectionError, NotAuthorizedError, BatchNotFoundError.
         """
-        run = await self._reopening.resolve(batch_id, decisions, actor, expected_run=expected_run)
+        run = await self._review.open(batch_id, decisions, actor, expected_run=expected_run)
         return await self._finish(batch_id, run, drive=drive)
 
     async def cancel_batch(self, batch_id: str, *, actor: Actor, reason: str | None = None) -> CancelReport:
@@ -240,7 +254,7 @@ class BulkRegistrationOrchestrator:
             BatchStateError: the batch settled without a cancel.
             NotAuthorizedError, BatchNotFoundError.
         """
-        await self._gate.visible(batch_id, actor, Action.CANCEL)
+        await self._authorization.authorized_batch(batch_id, actor, Action.CANCEL)
         mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
         self._drives.wishes.notify(batch_id)
         self._drives.progress.notify(batch_id)
@@ -249,7 +263,7 @@ class BulkRegistrationOrchestrator:
             self.settings.cancel_grace,
             lambda: self._drives.see_through(batch_id, mark.run),
         )
-        return await report_on(mark, await self._reader.record(batch_id), self.repository)
+        return await self._queries.cancel_report(batch_id, mark)
 
     @asynccontextmanager
     async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:
@@ -263,14 +277,14 @@ class BulkRegistrationOrchestrator:
             BatchLeasedError: somebody else drives it.
             BatchNotFoundError.
         """
-        record = await self._reader.record(batch_id)
+        record = await self._queries.record(batch_id)
         acquisition = await self._drives.acquire(batch_id, record.run)
         if isinstance(acquisition, LeaseHeld):
             raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
         after = record.base if isinstance(acquisition, Lease) else record.tail
         must_look = after < record.tail or not isinstance(acquisition, Lease)
         async with (
-            self._reader.watching(record, after=after, must_look=must_look) as batch_run,
+            self._queries.watching(record, after=after, must_look=must_look) as batch_run,
             open_task_group() as crew,
         ):
             if isinstance(acquisition, Lease):
@@ -286,8 +300,8 @@ class BulkRegistrationOrchestrator:
 
         Drives nothing. Raises `NotAuthorizedError` and `BatchNotFoundError`.
         """
-        record = await self._gate.visible(batch_id, actor, Action.READ)
-        async with self._reader.watching(record, after=after) as batch_run:
+        record = await self._authorization.authorized_batch(batch_id, actor, Action.READ)
+        async with self._queries.watching(record, after=after) as batch_run:
             yield batch_run
 
     async def list_batches(
@@ -311,7 +325,7 @@ class BulkRegistrationOrchestrator:
             ValueError: `page` or `limit` is out of range.
             NotAuthorizedError.
         """
-        return await self._reader.list_batches(actor, page=page, limit=limit, statuses=statuses)
+        return await self._queries.list_batches(actor, page=page, limit=limit, statuses=statuses)
 
     async def relabel_batch(self, batch_id: str, label: str | None, *, actor: Actor) -> BulkSubmissionResult:
         """
@@ -322,9 +336,9 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, BatchNotFoundError.
         """
         check_label(label)
-        await self._gate.visible(batch_id, actor, Action.RELABEL)
+        await self._authorization.authorized_batch(batch_id, actor, Action.RELABEL)
         await self.repository.relabel(batch_id, label)
-        return await self._reader.result(batch_id)
+        return await self._queries.result(batch_id)
 
     async def delete_batch(self, batch_id: str, *, actor: Actor) -> None:
         """
@@ -334,7 +348,7 @@ class BulkRegistrationOrchestrator:
             BatchStateError: it is not settled; cancel it first.
             NotAuthorizedError, BatchNotFoundError.
         """
-        await self._gate.visible(batch_id, actor, Action.DELETE)
+        await self._authorization.authorized_batch(batch_id, actor, Action.DELETE)
         if not await self.repository.delete(batch_id):
             raise BatchNotFoundError(batch_id)
 
@@ -372,4 +386,4 @@ class BulkRegistrationOrchestrator:
         self._drives.work.notify("")
         if drive:
             await self._drives.see_through(batch_id, run)
-        return await self._reader.result(batch_id)
+        return await self._queries.result(batch_id)

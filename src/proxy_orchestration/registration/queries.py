@@ -1,5 +1,5 @@
 """
-Reads batches for the verbs: header, result, and progress as it comes.
+Reads batches for the verbs: header, result, lists, progress as it comes, and what a cancel did.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Final
 
 import attrs
 
@@ -20,19 +21,20 @@ from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.runs import CancelMark, LogPage
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.registration.submission.authorization import Gate
+from proxy_orchestration.registration.submission.authorization import Authorization
 
-_MOST_PER_PAGE = 100
+_MOST_PER_PAGE: Final = 100
+_UPDATES_PER_READ: Final = 500
 
 
 @attrs.define(eq=False, kw_only=True)
-class Reader:
+class BatchQueries:
     """
-    Everything the verbs read, after they asked the gate.
+    Everything the verbs read once the actor is authorized.
     """
 
     ledger: BatchLedger
-    gate: Gate
+    authorization: Authorization
     clock: Clock
     progress: Notifier[LogPage]
     poll_interval: float
@@ -67,12 +69,12 @@ class Reader:
         """
         Return one page of what the actor may know of.
         """
-        self.gate.authorize(actor, Action.READ)
+        self.authorization.authorize(actor, Action.READ)
         if page < 1 or not 1 <= limit <= _MOST_PER_PAGE:
             msg = f"page counts from 1 and limit is 1 to {_MOST_PER_PAGE}, not page {page} and limit {limit}"
             raise ValueError(msg)
         return await self.ledger.list_batches(
-            self.gate.visibility(actor), page=page, limit=limit, statuses=statuses
+            self.authorization.visibility(actor), page=page, limit=limit, statuses=statuses
         )
 
     @asynccontextmanager
@@ -95,29 +97,27 @@ class Reader:
             yield batch_run
         await batch_run.close()
 
+    async def cancel_report(self, batch_id: str, mark: CancelMark) -> CancelReport:
+        """
+        Return what the cancel did to every item of the batch, as of now.
 
-_PAGE = 500
-
-
-async def report_on(mark: CancelMark, record: BatchRecord, ledger: BatchLedger) -> CancelReport:
-    """
-    Return how every item of the batch stands towards the cancel, as of now.
-
-    An item without an outcome was claimed, and its call may have begun: it is
-    in doubt, as far as anybody can tell at this moment.
-    """
-    counts: Counter[ItemState] = Counter()
-    after = mark.tail_before
-    while updates := await ledger.read_updates(record.batch_id, after=after, limit=_PAGE):
-        counts.update(update.outcome.state for update in updates if update.run == mark.run)
-        after = updates[-1].sequence
-    never_started = counts.pop(ItemState.CANCELLED, 0)
-    unknown = counts.pop(ItemState.UNKNOWN, 0)
-    finished = counts.total()
-    open_items = record.total - mark.settled_before - never_started - unknown - finished
-    return CancelReport(
-        never_started=never_started,
-        finished=finished,
-        in_doubt=unknown + open_items,
-        already_settled=mark.settled_before,
-    )
+        Raises:
+            BatchNotFoundError: there is no such batch.
+        """
+        record = await self.record(batch_id)
+        counts: Counter[ItemState] = Counter()
+        after = mark.tail_before
+        while updates := await self.ledger.read_updates(batch_id, after=after, limit=_UPDATES_PER_READ):
+            counts.update(update.outcome.state for update in updates if update.run == mark.run)
+            after = updates[-1].sequence
+        never_started = counts.pop(ItemState.CANCELLED, 0)
+        unknown = counts.pop(ItemState.UNKNOWN, 0)
+        finished = counts.total()
+        # Claimed and without an outcome: its call may have begun, as far as anybody can tell now.
+        open_items = record.total - mark.settled_before - never_started - unknown - finished
+        return CancelReport(
+            never_started=never_started,
+            finished=finished,
+            in_doubt=unknown + open_items,
+            already_settled=mark.settled_before,
+        )

@@ -17,7 +17,7 @@ from proxy_orchestration.registration.reasons import OUT_OF_SCOPE, SELF_ATTRIBUT
 
 
 @attrs.define(eq=False, kw_only=True)
-class Gate:
+class Authorization:
     """
     Asks the host's access policy, every time.
     """
@@ -47,7 +47,7 @@ class Gate:
         """
         return self.access_policy.visibility(actor)
 
-    async def visible(self, batch_id: str, actor: Actor, action: Action) -> BatchRecord:
+    async def authorized_batch(self, batch_id: str, actor: Actor, action: Action) -> BatchRecord:
         """
         Return the batch if the actor may do this to it.
 
@@ -57,13 +57,14 @@ class Gate:
         """
         self.authorize(actor, action)
         record = await self.ledger.get(batch_id)
+        # One answer for both, so that nobody learns which ids exist elsewhere.
         if record is None or not self.visibility(actor).covers(
             organization_id=record.organization_id, coordinator_id=record.coordinator_id
         ):
             raise BatchNotFoundError(batch_id)
         return record
 
-    async def refused(self, actor: Actor, mentor_ids: Sequence[str]) -> dict[str, Failure]:
+    async def refused_mentors(self, actor: Actor, mentor_ids: Sequence[str]) -> dict[str, Failure]:
         """
         Return the mentors whom the actor may not register for, with the reason.
         """

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled, wait_at_most
+from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import (
@@ -26,7 +26,7 @@ _log = logging.getLogger(_loggers.CONFLICT_CHECKS)
 
 
 @attrs.define(eq=False, kw_only=True)
-class ConflictChecks:
+class ConflictCheck:
     """
     One question for all registrations of a request; no answer is a conflict of its own kind.
     """
@@ -35,7 +35,7 @@ class ConflictChecks:
     clock: Clock
     timeout: float
 
-    async def ask(
+    async def find(
         self, entries: Sequence[RegistrationEntry], *, actor: Actor, batch_id: str
     ) -> Mapping[str, Conflict]:
         """
@@ -45,35 +45,39 @@ class ConflictChecks:
             return {}
         registrations = [_registration(entry, actor, batch_id) for entry in entries]
         answer = await self._answer(self.service, registrations, batch_id)
-        conflicts = _read(answer, {entry.mentor_id for entry in entries})
-        if conflicts is None:
-            _log.error(
-                "the conflict check of %d registrations failed; they wait for review",
-                len(entries),
-                extra={"batch_id": batch_id, "mentors": len(entries)},
-            )
-            return {entry.mentor_id: _failed(entry.mentor_id) for entry in entries}
-        return conflicts
+        conflicts = _conflicts_in(answer, {entry.mentor_id for entry in entries})
+        if conflicts is not None:
+            return conflicts
+        _log.error(
+            "the conflict check of %d registrations failed; they wait for review",
+            len(entries),
+            extra={"batch_id": batch_id, "mentors": len(entries)},
+        )
+        # Not clean: what could not be found out is for a person to decide; decision 21.
+        return {
+            entry.mentor_id: Conflict(mentor_id=entry.mentor_id, kind=ConflictKind.CHECK_FAILED)
+            for entry in entries
+        }
 
     async def _answer(
-        self, service: SupportsConflictCheck, registrations: list[ProxyRegistration], batch_id: str
+        self, service: SupportsConflictCheck, registrations: Sequence[ProxyRegistration], batch_id: str
     ) -> object:
-        answers: list[object] = []
-
-        async def ask() -> None:
-            try:
-                answers.append(await service.find_conflicts(registrations))
-            except BaseException as error:
-                if not comes_from_callee(error) or is_being_cancelled():
-                    raise
-                name = type(error).__name__
-                _log.error("the conflict check raised %s", name, extra={"batch_id": batch_id, "error": name})
-
-        await wait_at_most(self.clock, self.timeout, ask)
-        return answers[0] if answers else None
+        try:
+            return await ask(
+                lambda: service.find_conflicts(registrations), clock=self.clock, seconds=self.timeout
+            )
+        except NoAnswerError:
+            return None
+        except BaseException as error:
+            if not comes_from_callee(error):
+                raise
+            name = type(error).__name__
+            _log.error("the conflict check raised %s", name, extra={"batch_id": batch_id, "error": name})
+            return None
 
 
 def _registration(entry: RegistrationEntry, actor: Actor, batch_id: str) -> ProxyRegistration:
+    # The id that it will have, since an entry may conflict with an earlier one; decision 23.
     registration_id = registration_id_of(batch_id, entry.mentor_id)
     return ProxyRegistration(
         registration_id=registration_id,
@@ -85,11 +89,7 @@ def _registration(entry: RegistrationEntry, actor: Actor, batch_id: str) -> Prox
     )
 
 
-def _failed(mentor_id: str) -> Conflict:
-    return Conflict(mentor_id=mentor_id, kind=ConflictKind.CHECK_FAILED)
-
-
-def _read(answer: object, mentor_ids: set[str]) -> dict[str, Conflict] | None:
+def _conflicts_in(answer: object, mentor_ids: set[str]) -> dict[str, Conflict] | None:
     """
     Take an answer that speaks of these mentors only; `None` for anything else.
     """

@@ -1,5 +1,5 @@
 """
-Sorts the items of a run before it opens: who is sent, who is sent over a record, who is not. Pure.
+The plan of a run before it opens: who is sent, who is sent over a record, who is not. Pure.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ from proxy_orchestration.registration.reasons import (
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import ItemState
 
-REASONS: Final[Mapping[ConflictKind, Failure]] = MappingProxyType(
+_REASONS: Final[Mapping[ConflictKind, Failure]] = MappingProxyType(
     {
         ConflictKind.DUPLICATE: DUPLICATE,
         ConflictKind.IN_BATCH: IN_BATCH,
         ConflictKind.CHECK_FAILED: CHECK_FAILED,
     }
 )
-"""Why an item with a conflict is not sent."""
 
 
 @attrs.frozen(kw_only=True)
-class Sorting:
+class RunPlan:
     """
-    What becomes of the items of a run.
+    What becomes of the items of a run; who is in neither is sent.
 
     Attributes:
         verdicts: items that are not sent, by mentor id.
@@ -47,19 +46,69 @@ class Sorting:
     overrides: Mapping[str, Override]
 
 
-def verdict_on(conflict: Conflict, policy: ConflictPolicy) -> Verdict:
+def plan_run(
+    mentor_ids: Iterable[str],
+    *,
+    mode: SubmissionMode,
+    verdicts: Mapping[str, Verdict],
+    overrides: Mapping[str, Override],
+) -> RunPlan:
     """
-    Return how an item with that conflict ends when it is not sent.
+    Return what becomes of all of them, where each has its own verdict or none.
+
+    All or nothing: one that is refused takes all others with it, and one that
+    waits makes all others wait; only who is skipped concerns nobody.
     """
-    skip = policy is ConflictPolicy.SKIP and conflict.kind is not ConflictKind.CHECK_FAILED
+    if mode is SubmissionMode.ATOMIC:
+        states = {verdict.state for verdict in verdicts.values()}
+        if ItemState.FAILED in states:
+            return _shared(mentor_ids, verdicts, overrides, ItemState.FAILED, ROLLED_BACK)
+        if ItemState.NEEDS_REVIEW in states:
+            return _shared(mentor_ids, verdicts, overrides, ItemState.NEEDS_REVIEW, AWAITING_DECISIONS)
+    return RunPlan(verdicts=verdicts, overrides=overrides)
+
+
+def _shared(
+    mentor_ids: Iterable[str],
+    verdicts: Mapping[str, Verdict],
+    overrides: Mapping[str, Override],
+    result: ItemState,
+    failure: Failure,
+) -> RunPlan:
+    shared: dict[str, Verdict] = {}
+    for mentor_id in mentor_ids:
+        own = verdicts.get(mentor_id)
+        if own is not None and own.state in {result, ItemState.SKIPPED}:
+            shared[mentor_id] = own
+        elif result is ItemState.NEEDS_REVIEW and mentor_id in overrides:
+            # All decisions of such a batch come in one call, so this one comes again; decision 25.
+            shared[mentor_id] = _waiting_again(overrides[mentor_id])
+        else:
+            shared[mentor_id] = Verdict(state=result, failure=failure)
+    return RunPlan(verdicts=shared, overrides={})
+
+
+def _waiting_again(override: Override) -> Verdict:
+    """
+    Return the verdict on an item that was decided about, and has to be again.
+    """
     return Verdict(
-        state=ItemState.SKIPPED if skip else ItemState.NEEDS_REVIEW,
-        failure=REASONS[conflict.kind],
-        conflicting_activity_id=conflict.existing_activity_id,
+        state=ItemState.NEEDS_REVIEW,
+        failure=DUPLICATE if override.activity_id else CHECK_FAILED,
+        conflicting_activity_id=override.activity_id,
     )
 
 
-def sort_conflicts(
+def refusals(failures: Mapping[str, Failure]) -> dict[str, Verdict]:
+    """
+    Return the verdicts on mentors whom the actor may not register for.
+    """
+    return {
+        mentor_id: Verdict(state=ItemState.FAILED, failure=failure) for mentor_id, failure in failures.items()
+    }
+
+
+def apply_policy(
     conflicts: Iterable[Conflict], policy: ConflictPolicy, override: Override
 ) -> tuple[dict[str, Verdict], dict[str, Override]]:
     """
@@ -80,53 +129,14 @@ def sort_conflicts(
     return verdicts, overrides
 
 
-def sort_out(
-    mentor_ids: Iterable[str],
-    *,
-    mode: SubmissionMode,
-    verdicts: Mapping[str, Verdict],
-    overrides: Mapping[str, Override],
-) -> Sorting:
+def verdict_on(conflict: Conflict, policy: ConflictPolicy) -> Verdict:
     """
-    Return what becomes of all of them, where each has its own verdict or none.
-
-    All or nothing: one that is refused takes all others with it, and one that
-    waits makes all others wait; only who is skipped concerns nobody.
+    Return how an item with that conflict ends when it is not sent.
     """
-    if mode is SubmissionMode.ATOMIC:
-        states = {verdict.state for verdict in verdicts.values()}
-        if ItemState.FAILED in states:
-            return _share(mentor_ids, verdicts, overrides, ItemState.FAILED, ROLLED_BACK)
-        if ItemState.NEEDS_REVIEW in states:
-            return _share(mentor_ids, verdicts, overrides, ItemState.NEEDS_REVIEW, AWAITING_DECISIONS)
-    return Sorting(verdicts=verdicts, overrides=overrides)
-
-
-def _share(
-    mentor_ids: Iterable[str],
-    verdicts: Mapping[str, Verdict],
-    overrides: Mapping[str, Override],
-    fate: ItemState,
-    failure: Failure,
-) -> Sorting:
-    shared: dict[str, Verdict] = {}
-    for mentor_id in mentor_ids:
-        own = verdicts.get(mentor_id)
-        if own is not None and own.state in {fate, ItemState.SKIPPED}:
-            shared[mentor_id] = own
-        elif fate is ItemState.NEEDS_REVIEW and mentor_id in overrides:
-            shared[mentor_id] = _waiting_again(overrides[mentor_id])
-        else:
-            shared[mentor_id] = Verdict(state=fate, failure=failure)
-    return Sorting(verdicts=shared, overrides={})
-
-
-def _waiting_again(override: Override) -> Verdict:
-    """
-    Return the verdict on an item that was decided about, and has to be again.
-    """
+    # A failed check names no record, so no policy may skip over it or override it; decision 21.
+    skip = policy is ConflictPolicy.SKIP and conflict.kind is not ConflictKind.CHECK_FAILED
     return Verdict(
-        state=ItemState.NEEDS_REVIEW,
-        failure=DUPLICATE if override.activity_id else CHECK_FAILED,
-        conflicting_activity_id=override.activity_id,
+        state=ItemState.SKIPPED if skip else ItemState.NEEDS_REVIEW,
+        failure=_REASONS[conflict.kind],
+        conflicting_activity_id=conflict.existing_activity_id,
     )

@@ -1,5 +1,5 @@
 """
-Lets requests in: what is checked before anything is stored.
+Turns a request into a batch: what is checked before anything is stored, and what is stored then.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from proxy_orchestration.registration.requests import (
     fingerprint_of,
 )
 from proxy_orchestration.registration.settings import BulkSettings
-from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.registration.submission.authorization import Gate
-from proxy_orchestration.registration.submission.conflict_check import ConflictChecks
-from proxy_orchestration.registration.submission.run_plan import sort_conflicts, sort_out
+from proxy_orchestration.registration.submission.authorization import Authorization
+from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
+from proxy_orchestration.registration.submission.run_plan import apply_policy, plan_run, refusals
 
 _FIRST_RUN = 1
 
 
 @attrs.define(eq=False, kw_only=True)
-class Admission:
+class Submission:
     """
     Turns requests into batches, or says why not.
     """
@@ -41,13 +40,13 @@ class Admission:
     ledger: BatchLedger
     service: ProxyRegistrationService
     clock: Clock
-    gate: Gate
-    checks: ConflictChecks
+    authorization: Authorization
+    conflict_check: ConflictCheck
     settings: BulkSettings
 
     async def preview(self, request: BulkRegistrationRequest, actor: Actor) -> ConflictReport:
         """
-        Return how the request stands towards what is registered; stores nothing.
+        Return which of the request conflicts with what is registered; stores nothing.
         """
         self._check(request, actor)
         batch_id = await self.ledger.new_batch_id()
@@ -68,7 +67,7 @@ class Admission:
         Store the request as a batch, or find the one it already is; return its id and current run.
         """
         self._check(request, actor)
-        acceptance = await self.ledger.accept(await self._sorted(request, actor))
+        acceptance = await self.ledger.accept(await self._planned(request, actor))
         if acceptance.created:
             return acceptance.batch_id, _FIRST_RUN
         record = await self.ledger.get(acceptance.batch_id)
@@ -77,9 +76,9 @@ class Admission:
         return record.batch_id, record.run
 
     def _check(self, request: BulkRegistrationRequest, actor: Actor) -> None:
-        self.gate.authorize(actor, Action.SUBMIT)
+        self.authorization.authorize(actor, Action.SUBMIT)
         if request.on_conflict is ConflictPolicy.OVERRIDE:
-            self.gate.authorize(actor, Action.OVERRIDE)
+            self.authorization.authorize(actor, Action.OVERRIDE)
         check_selection(request, limit=self.settings.max_batch_size)
         if request.mode is SubmissionMode.ATOMIC and not isinstance(self.service, SupportsBulk):
             raise AtomicModeError
@@ -87,21 +86,19 @@ class Admission:
     async def _examine(
         self, request: BulkRegistrationRequest, actor: Actor, batch_id: str
     ) -> tuple[dict[str, Verdict], dict[str, Conflict]]:
-        failures = await self.gate.refused(actor, [entry.mentor_id for entry in request.entries])
-        refused = {
-            mentor_id: Verdict(state=ItemState.FAILED, failure=failure)
-            for mentor_id, failure in failures.items()
-        }
+        mentor_ids = [entry.mentor_id for entry in request.entries]
+        refused = refusals(await self.authorization.refused_mentors(actor, mentor_ids))
         entries = [entry for entry in request.entries if entry.mentor_id not in refused]
-        return refused, dict(await self.checks.ask(entries, actor=actor, batch_id=batch_id))
+        return refused, dict(await self.conflict_check.find(entries, actor=actor, batch_id=batch_id))
 
-    async def _sorted(self, request: BulkRegistrationRequest, actor: Actor) -> NewBatch:
+    async def _planned(self, request: BulkRegistrationRequest, actor: Actor) -> NewBatch:
+        # The id comes before the batch: a conflict within it names a record derived from it; decision 23.
         batch_id = await self.ledger.new_batch_id()
         refused, conflicts = await self._examine(request, actor, batch_id)
         now = self.clock.now()
         by = Override(activity_id=None, decided_by=actor.user_id, decided_at=now)
-        verdicts, overrides = sort_conflicts(conflicts.values(), request.on_conflict, by)
-        sorting = sort_out(
+        verdicts, overrides = apply_policy(conflicts.values(), request.on_conflict, by)
+        plan = plan_run(
             (entry.mentor_id for entry in request.entries),
             mode=request.mode,
             verdicts={**refused, **verdicts},
@@ -117,6 +114,6 @@ class Admission:
             submitted_at=now,
             mode=request.mode,
             on_conflict=request.on_conflict,
-            verdicts=sorting.verdicts,
-            overrides=sorting.overrides,
+            verdicts=plan.verdicts,
+            overrides=plan.overrides,
         )

@@ -1,0 +1,106 @@
+"""
+Carries out what people decide about conflicts, mentor by mentor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from proxy_orchestration.access import Action, Actor
+from proxy_orchestration.errors import BatchStateError, EmptySelectionError
+from proxy_orchestration.registration.conflicts import ConflictDecision
+from proxy_orchestration.registration.ledger import StoredItem
+from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.submission.authorization import Authorization
+from proxy_orchestration.registration.submission.further_run import (
+    Decisions,
+    FurtherRun,
+    check_members,
+    is_conflict,
+)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Review:
+    """
+    The verb of those who decide.
+    """
+
+    authorization: Authorization
+    further_run: FurtherRun
+
+    async def open(
+        self, batch_id: str, decisions: Decisions, actor: Actor, *, expected_run: int | None
+    ) -> int:
+        """
+        Open a run over the items decided about and return its number.
+
+        Decisions that are carried out already open nothing: the current run is returned.
+        """
+        record = await self.authorization.authorized_batch(batch_id, actor, Action.REVIEW)
+        decisions = {mentor_id: ConflictDecision(decision) for mentor_id, decision in decisions.items()}
+        if not decisions:
+            raise EmptySelectionError
+        if ConflictDecision.OVERRIDE in decisions.values():
+            self.authorization.authorize(actor, Action.OVERRIDE)
+        items = {item.mentor_id: item for item in await self.further_run.items(batch_id)}
+        check_members(decisions, items)
+        # Before the run is compared: a decision that is delivered twice must find itself done.
+        pending = not_in_force(items, decisions)
+        if not pending:
+            return record.run
+        self.further_run.check_may_open(record, expected_run)
+        selected = select_for_review(batch_id, items, pending, record.mode)
+        return await self.further_run.open(record, actor, selected, pending)
+
+
+def not_in_force(items: Mapping[str, StoredItem], decisions: Decisions) -> dict[str, ConflictDecision]:
+    """
+    Return the decisions that are not carried out yet.
+    """
+    return {
+        mentor_id: decision
+        for mentor_id, decision in decisions.items()
+        if not _is_in_force(items[mentor_id], decision)
+    }
+
+
+def _is_in_force(item: StoredItem, decision: ConflictDecision) -> bool:
+    if decision is ConflictDecision.SKIP:
+        return item.state is ItemState.SKIPPED
+    return item.override is not None and item.state is not ItemState.NEEDS_REVIEW
+
+
+def select_for_review(
+    batch_id: str,
+    items: Mapping[str, StoredItem],
+    decisions: Decisions,
+    mode: SubmissionMode,
+) -> list[StoredItem]:
+    """
+    Return the items to take up after these decisions, in request order.
+
+    Raises:
+        BatchStateError: an item decided about does not wait for a decision, or
+            one of an all-or-nothing batch is left without.
+    """
+    for mentor_id in decisions:
+        state = items[mentor_id].state
+        if state is not ItemState.NEEDS_REVIEW:
+            raise BatchStateError(
+                batch_id, f"{mentor_id} is {state.value}; decide about those that need a review."
+            )
+    waiting = [item for item in items.values() if item.state is ItemState.NEEDS_REVIEW]
+    if mode is not SubmissionMode.ATOMIC:
+        return [item for item in waiting if item.mentor_id in decisions]
+    undecided = [item.mentor_id for item in waiting if is_conflict(item) and item.mentor_id not in decisions]
+    if undecided:
+        raise BatchStateError(
+            batch_id,
+            f"it is all or nothing, and {len(undecided)} conflicts have no decision, "
+            f"{undecided[0]} among them. Decide about all of them at once.",
+        )
+    return waiting
