@@ -22,6 +22,7 @@ from proxy_orchestration import (
 from proxy_orchestration._concurrency import Notifier
 from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.testing import (
     BulkLookupRegistrationService,
@@ -516,15 +517,15 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind
         blind.request(4), actor=blind.actor, drive=False
     )
     limiter = anyio.CapacityLimiter(1)
-    driver = RunDriver(
+    context = RunContext(
         lease=await blind.repository.acquire(accepted.batch_id, 1, ttl=30.0),
         service=blind.service,
-        ledger=blind.repository,
         clock=blind.clock,
         settings=blind.settings,
         limiter=limiter,
-        progress=Notifier(),
-        wishes=Notifier(),
+    )
+    driver = RunDriver(
+        context=context, ledger=blind.repository, progress=Notifier(), cancel_requests=Notifier()
     )
 
     async with anyio.create_task_group() as crew:
@@ -534,7 +535,7 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind
         gate.set()
         while limiter.statistics().tasks_waiting:
             await checkpoint()
-        driver._heed(StopReason.CANCEL_WISHED)
+        driver._stop_for(StopReason.CANCEL_REQUESTED)
 
     assert 1 == len(blind.service.bulk_calls)
     result = await blind.repository.read_result(accepted.batch_id)

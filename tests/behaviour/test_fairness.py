@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from proxy_orchestration import BulkSettings, BulkStatus, RepositoryUnavailableError
-from proxy_orchestration.registration.execution.recovery import PutOff
+from proxy_orchestration.registration.execution.recovery import Backoff
 from proxy_orchestration.testing import ScriptedRegistrationService, succeed
 
 LARGE, SMALL = 10_000, 10
@@ -178,14 +178,16 @@ def test_who_goes_wrong_again_and_again_is_left_alone_for_longer():
     """
     Up to half a minute; what is not to be driven any more is forgotten.
     """
-    put_off, run = PutOff(), ("batch", 1)
+    backoff, run = Backoff(), ("batch", 1)
     ends = []
     for _ in range(30):
-        put_off.add(run, now=100.0, pause=0.5)
-        ends.append(next(end for end in range(1, 1000) if not put_off.until(100.0 + end / 2, among={run})))
+        backoff.postpone(run, now=100.0, pause=0.5)
+        ends.append(
+            next(end for end in range(1, 1000) if not backoff.postponed(100.0 + end / 2, among={run}))
+        )
 
     assert [1, 2, 4, 8] == ends[:4]
     assert {60} == set(ends[10:])
-    assert 1 == len(put_off)
-    assert set() == put_off.until(0.0, among=set())
-    assert 0 == len(put_off)
+    assert 1 == len(backoff)
+    assert set() == backoff.postponed(0.0, among=set())
+    assert 0 == len(backoff)

@@ -23,6 +23,7 @@ from proxy_orchestration._concurrency import Notifier, open_task_group
 from proxy_orchestration.ports import LeaseLostError
 from proxy_orchestration.registration.activities import registration_id_of
 from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.storage.memory import MemoryActivityRepository
@@ -727,15 +728,15 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(scene
         scene.request(2), actor=scene.actor, drive=False
     )
     limiter = anyio.CapacityLimiter(1)
-    driver = RunDriver(
+    context = RunContext(
         lease=await scene.repository.acquire(accepted.batch_id, 1, ttl=30.0),
         service=scene.service,
-        ledger=scene.repository,
         clock=scene.clock,
         settings=scene.settings,
         limiter=limiter,
-        progress=Notifier(),
-        wishes=Notifier(),
+    )
+    driver = RunDriver(
+        context=context, ledger=scene.repository, progress=Notifier(), cancel_requests=Notifier()
     )
 
     async with anyio.create_task_group() as crew:
@@ -745,7 +746,7 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(scene
         gate.set()
         while limiter.statistics().tasks_waiting:
             await checkpoint()
-        driver._heed(StopReason.CANCEL_WISHED)
+        driver._stop_for(StopReason.CANCEL_REQUESTED)
 
     assert 1 == len(scene.service.calls)
     result = await scene.repository.read_result(accepted.batch_id)

@@ -19,8 +19,8 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
-from proxy_orchestration.registration.execution.coordinator import Drives
-from proxy_orchestration.registration.execution.recovery import Resumption, Server
+from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
@@ -64,7 +64,7 @@ class BulkRegistrationOrchestrator:
     clock: Clock = attrs.field(factory=SystemClock)
     access_policy: AccessPolicy = attrs.field(factory=CoordinatorAccess)
     settings: BulkSettings = attrs.field(factory=BulkSettings)
-    _drives: Drives = attrs.field(init=False)
+    _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
     _submission: Submission = attrs.field(init=False)
@@ -72,7 +72,7 @@ class BulkRegistrationOrchestrator:
     _review: Review = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._drives = Drives(
+        self._coordinator = Coordinator(
             service=self.registration_service,
             ledger=self.repository,
             audit_logger=self.audit_logger,
@@ -84,7 +84,7 @@ class BulkRegistrationOrchestrator:
             ledger=self.repository,
             authorization=self._authorization,
             clock=self.clock,
-            progress=self._drives.progress,
+            progress=self._coordinator.progress,
             poll_interval=self.settings.poll_interval,
         )
         self._wire_submission()
@@ -163,12 +163,12 @@ class BulkRegistrationOrchestrator:
         fresh = record.tail == 0
         async with (
             self._queries.watching(record, after=0, must_look=not fresh) as batch_run,
-            open_task_group() as crew,
+            open_task_group() as tasks,
         ):
-            crew.start_soon(self._drives.see_through, batch_id, record.run)
+            tasks.start_soon(self._coordinator.drive_until_settled, batch_id, record.run)
             yield batch_run
             if not batch_run.ended:
-                crew.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
 
     async def get_bulk_submission_status(self, batch_id: str, *, actor: Actor) -> BulkSubmissionResult:
         """
@@ -256,12 +256,12 @@ class BulkRegistrationOrchestrator:
         """
         await self._authorization.authorized_batch(batch_id, actor, Action.CANCEL)
         mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
-        self._drives.wishes.notify(batch_id)
-        self._drives.progress.notify(batch_id)
+        self._coordinator.cancel_requests.notify(batch_id)
+        self._coordinator.progress.notify(batch_id)
         await wait_at_most(
             self.clock,
             self.settings.cancel_grace,
-            lambda: self._drives.see_through(batch_id, mark.run),
+            lambda: self._coordinator.drive_until_settled(batch_id, mark.run),
         )
         return await self._queries.cancel_report(batch_id, mark)
 
@@ -278,20 +278,20 @@ class BulkRegistrationOrchestrator:
             BatchNotFoundError.
         """
         record = await self._queries.record(batch_id)
-        acquisition = await self._drives.acquire(batch_id, record.run)
+        acquisition = await self._coordinator.acquire(batch_id, record.run)
         if isinstance(acquisition, LeaseHeld):
             raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
         after = record.base if isinstance(acquisition, Lease) else record.tail
         must_look = after < record.tail or not isinstance(acquisition, Lease)
         async with (
             self._queries.watching(record, after=after, must_look=must_look) as batch_run,
-            open_task_group() as crew,
+            open_task_group() as tasks,
         ):
             if isinstance(acquisition, Lease):
-                crew.start_soon(self._drives.drive_while_leased, acquisition)
+                tasks.start_soon(self._coordinator.drive_while_leased, acquisition)
             yield batch_run
             if not batch_run.ended:
-                crew.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
 
     @asynccontextmanager
     async def watch_batch(self, batch_id: str, *, actor: Actor, after: int = 0) -> AsyncIterator[BatchRun]:
@@ -362,13 +362,13 @@ class BulkRegistrationOrchestrator:
         Returns:
             the ids of the batches driven to the end here.
         """
-        return await Resumption(drives=self._drives).resume()
+        return await RecoveryPass(coordinator=self._coordinator).resume()
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Drive accepted and stalled batches and deliver audit events, until cancelled.
         """
-        await Server(drives=self._drives).serve(task_status=task_status)
+        await RecoveryService(coordinator=self._coordinator).serve(task_status=task_status)
 
     async def purge(self, *, settled_before: datetime) -> int:
         """
@@ -383,7 +383,7 @@ class BulkRegistrationOrchestrator:
         return await self.repository.purge(settled_before=settled_before)
 
     async def _finish(self, batch_id: str, run: int, *, drive: bool) -> BulkSubmissionResult:
-        self._drives.work.notify("")
+        self._coordinator.work.notify("")
         if drive:
-            await self._drives.see_through(batch_id, run)
+            await self._coordinator.drive_until_settled(batch_id, run)
         return await self._queries.result(batch_id)

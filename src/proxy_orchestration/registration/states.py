@@ -43,7 +43,16 @@ class BulkStatus(enum.Enum):
 OPEN_STATES: Final = frozenset({ItemState.PENDING, ItemState.RUNNING})
 """States of an item that the current run has yet to settle."""
 
-OUTCOME_STATES: Final = frozenset(ItemState) - OPEN_STATES
+OUTCOME_STATES: Final = frozenset(
+    {
+        ItemState.SUCCEEDED,
+        ItemState.FAILED,
+        ItemState.UNKNOWN,
+        ItemState.NEEDS_REVIEW,
+        ItemState.SKIPPED,
+        ItemState.CANCELLED,
+    }
+)
 """States that an outcome can have."""
 
 RETRYABLE_STATES: Final = frozenset({ItemState.FAILED, ItemState.UNKNOWN})
@@ -82,11 +91,24 @@ TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
     }
 )
 """
-From each state, the states that may follow. A run settles an item; only a new
+From each state, the states that may follow; `transition` asks it. A run settles an item; only a new
 run takes a settled one back to PENDING. RUNNING to CANCELLED is a claimed item
 that the driver who claimed it never called; RUNNING to SKIPPED one whose
 service found a duplicate under `ConflictPolicy.SKIP`.
 """
+
+
+def transition(before: ItemState, after: ItemState) -> ItemState:
+    """
+    Return the state that follows, which the table must allow.
+
+    Raises:
+        ValueError: the table has no such way.
+    """
+    if after not in TRANSITIONS[before]:
+        msg = f"an item that is {before.value} never becomes {after.value}"
+        raise ValueError(msg)
+    return after
 
 
 def settled_status(counts: Mapping[ItemState, int]) -> BulkStatus:

@@ -1,5 +1,5 @@
 """
-The one worker of an all-or-nothing run: asks for all at once, and gives all one fate.
+The one worker of an all-or-nothing run: asks for all at once, and gives all one result.
 """
 
 from __future__ import annotations
@@ -11,126 +11,147 @@ import attrs
 from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.errors import DuplicateActivityError, RegistrationRejected
 from proxy_orchestration.registration.activities import RegistrationFailure
-from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.execution.attempts import (
     Attempt,
+    OutOfAttempts,
+    Question,
+    RetryAfter,
+    Step,
     StopReason,
-    after_doubt,
     again,
     failure_of,
     given_up,
     never_begun,
+    rejection,
+    succeeded,
     unexpected,
 )
-from proxy_orchestration.registration.execution.page_worker import Page
+from proxy_orchestration.registration.execution.page_worker import Chunk
+from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import (
     Answered,
     BulkAnswer,
-    BulkAttendant,
-    Doubtful,
+    NotAsked,
     Refused,
     RowAnswer,
+    ServiceCalls,
     Unavailable,
 )
+from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.reasons import DUPLICATE
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
 
-_Steps = Sequence[ItemOutcome | float]
-
 
 @attrs.define(eq=False, kw_only=True)
-class AtomicAttendant(BulkAttendant):
+class AtomicWorker:
     """
-    Attends to the whole of a batch, in calls that write all of it or nothing.
+    Works on the whole of a batch, in calls that write all of it or nothing.
 
-    No item is settled before all are: their outcomes are put at one moment.
+    No item is settled before all are: their outcomes are put at one moment,
+    since a commit that held a part of them would tell a result that is not
+    shared; decision 25.
     """
 
+    context: RunContext
+    calls: ServiceCalls
+    bulk: SupportsBulk
     outcomes: WorkQueue[Attempt, ItemOutcome]
 
-    async def run(self, pages: WorkQueue[Page, None]) -> None:
+    async def run(self, chunks: WorkQueue[Chunk, None]) -> None:
         """
-        Attend to whole batches until cancelled.
+        Work on whole batches until cancelled.
         """
         while True:
-            whole = await pages.take()
+            whole = await chunks.take()
             for outcome in await self._pursue(whole):
                 self.outcomes.put_result(outcome)
 
-    async def _pursue(self, whole: Page) -> list[ItemOutcome]:
+    async def _pursue(self, whole: Chunk) -> list[ItemOutcome]:
         while True:
-            stop = self.stop()
+            stop = self.context.state.stop
             if stop is not None:
                 return await self._stopped(whole, stop)
-            steps = self._steps(whole, await self.caller.ask(whole, atomic=True))
-            outcomes = [step for step in steps if isinstance(step, ItemOutcome)]
-            if outcomes:
-                unknown = outcomes[0].state is ItemState.UNKNOWN
-                return (await self._found(whole) if unknown else None) or outcomes
-            if self.stop() is None:
-                await self.caller.back_off(max(step for step in steps if isinstance(step, float)))
+            steps = self._steps(whole, await self.calls.register_many(self.bulk, whole, atomic=True))
+            retries = [step for step in steps if isinstance(step, RetryAfter)]
+            if not retries:
+                return await self._end(whole, steps)
+            whole = [step.attempt for step in retries]
+            if self.context.state.stop is None:
+                with self.calls.cuttable():
+                    await self.calls.back_off(max(step.seconds for step in retries))
 
-    async def _stopped(self, whole: Page, stop: StopReason) -> list[ItemOutcome]:
+    def _steps(self, whole: Chunk, answer: BulkAnswer) -> list[Step]:
+        """
+        Return what follows for each: another attempt for all of them, or for none.
+        """
+        policy = self.context.settings.retry
+        if isinstance(answer, NotAsked):
+            return [RetryAfter(attempt, 0.0) for attempt in whole]
+        asked = [attempt.asked(Question.REGISTER) for attempt in whole]
+        match answer:
+            case Answered(rows):
+                return [self._told(attempt, row) for attempt, row in zip(asked, rows, strict=True)]
+            case Refused(error):
+                return [self._refused(attempt, error) for attempt in asked]
+            case Unavailable(retry_after):
+                return [again(attempt, policy=policy, retry_after=retry_after) for attempt in asked]
+            case _:  # in doubt
+                return [again(attempt.doubted(), policy=policy) for attempt in asked]
+
+    async def _end(self, whole: Chunk, steps: Sequence[Step]) -> list[ItemOutcome]:
+        """
+        Return how all of them end; what is in doubt then is looked up once.
+        """
+        now = self.context.clock.now()
+        ends = [step if isinstance(step, ItemOutcome) else given_up(step.attempt, now=now) for step in steps]
+        if ends[0].state is not ItemState.UNKNOWN:
+            return ends
+        return await self._found([attempt.asked(Question.REGISTER) for attempt in whole]) or ends
+
+    async def _stopped(self, whole: Chunk, stop: StopReason) -> list[ItemOutcome]:
         """
         Return how all of them end after a stop; what is in doubt is looked up once and not repeated.
         """
+        # As a whole: if one record is not seen, that proves nothing and the result is shared; decision 35.
         found = await self._found(whole) if any(attempt.in_doubt for attempt in whole) else None
-        now = self.clock.now()
+        now = self.context.clock.now()
         return found or [
             given_up(attempt, now=now) if attempt.begun else never_begun(attempt, stop, now=now)
             for attempt in whole
         ]
 
-    async def _found(self, whole: Page) -> list[ItemOutcome] | None:
+    async def _found(self, whole: Chunk) -> list[ItemOutcome] | None:
         """
         Return that all of them succeeded, if the service can be asked and sees every record.
         """
-        receipts = await self.caller.look_up(whole)
+        receipts = await self.calls.look_up_all(whole)
         if receipts is None:
             return None
-        now = self.clock.now()
-        pairs = zip(whole, receipts, strict=True)
-        return [attempt.succeeded(receipt, now=now) for attempt, receipt in pairs]
-
-    def _steps(self, whole: Page, answer: BulkAnswer) -> _Steps:
-        """
-        Return what follows for each: outcomes for all of them, or delays for all of them.
-        """
-        now = self.clock.now()
-        match answer:
-            case Answered(rows):
-                return [self._told(attempt, row) for attempt, row in zip(whole, rows, strict=True)]
-            case Refused(error):
-                return [self._refused(attempt, error) for attempt in whole]
-            case Unavailable(retry_after):
-                return [
-                    again(attempt, policy=self.retry, now=now, retry_after=retry_after) for attempt in whole
-                ]
-            case Doubtful():
-                return [after_doubt(attempt, policy=self.retry, now=now) for attempt in whole]
-            case _:  # not asked
-                return [0.0]
+        now = self.context.clock.now()
+        return [
+            succeeded(attempt, receipt, calls=attempt.calls, now=now)
+            for attempt, receipt in zip(whole, receipts, strict=True)
+        ]
 
     def _told(self, attempt: Attempt, row: RowAnswer) -> ItemOutcome:
-        now = self.clock.now()
+        now = self.context.clock.now()
         if not isinstance(row, RegistrationFailure):
-            return attempt.succeeded(row, now=now)
+            return succeeded(attempt, row, calls=attempt.calls, now=now)
         existing = row.existing_activity_id
         if existing is None:
             return attempt.outcome(ItemState.FAILED, failure_of(row), now=now)
         existing = DuplicateActivityError(existing).existing_activity_id
         return attempt.outcome(ItemState.FAILED, DUPLICATE, now=now, conflicting_activity_id=existing)
 
-    def _refused(self, attempt: Attempt, error: BaseException) -> ItemOutcome:
-        now = self.clock.now()
+    def _refused(self, attempt: Attempt, error: BaseException) -> Step:
+        now = self.context.clock.now()
         match error:
             case RegistrationRejected():
-                failure = Failure(code=error.code, message=error.message, retryable=False)
-                return attempt.outcome(ItemState.FAILED, failure, now=now)
+                return attempt.outcome(ItemState.FAILED, rejection(error), now=now)
             case DuplicateActivityError():
                 return attempt.outcome(ItemState.FAILED, DUPLICATE, now=now)
             case _ if attempt.in_doubt:
-                return given_up(attempt, now=now)
+                return OutOfAttempts(attempt)
             case _:
                 return unexpected(attempt, error, now=now)

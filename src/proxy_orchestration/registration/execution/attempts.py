@@ -1,11 +1,12 @@
 """
-What an answer of the service means for an item: pure decisions, no I/O.
+What an answer of the service means for an item: pure decisions over frozen values, no I/O.
 """
 
 from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import TypeAlias, TypeGuard
 
 import attrs
 
@@ -34,7 +35,7 @@ from proxy_orchestration.registration.reasons import (
     UNKNOWN,
 )
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
-from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.states import ItemState, transition
 
 
 class StopReason(enum.Enum):
@@ -42,14 +43,23 @@ class StopReason(enum.Enum):
     Why a driver makes no further calls.
     """
 
-    CANCEL_WISHED = "cancel_wished"  # somebody cancelled the batch
+    CANCEL_REQUESTED = "cancel_requested"  # somebody cancelled the batch
     TIME_BUDGET_SPENT = "time_budget_spent"  # the run was driven for as long as it may be
 
 
-@attrs.define(eq=False)
+class Question(enum.Enum):
+    """
+    What a service is asked about one item.
+    """
+
+    REGISTER = "register"  # a call: the record may be written
+    LOOK_UP = "look_up"  # whether an earlier call wrote it
+
+
+@attrs.frozen
 class Attempt:
     """
-    One item in a worker's hands.
+    How far the work on one item has come. Frozen: what follows is a new one.
 
     Attributes:
         work: the item.
@@ -57,10 +67,8 @@ class Attempt:
         in_doubt: whether a call under its key may have been executed.
         calls: calls made to the service.
         rounds: look-ups and calls that brought no outcome.
-        delay: seconds to wait before the next round.
         not_seen: whether the newest look-up did not see a record, and no call followed.
-        concluding: whether the last look-up, after a stop, was begun.
-        suspect: the error of a call for many that said nothing definite; its key is kept.
+        refusal: the error of a call for many that said nothing definite; its key is kept.
     """
 
     work: WorkItem
@@ -68,25 +76,15 @@ class Attempt:
     in_doubt: bool
     calls: int = 0
     rounds: int = 0
-    delay: float = 0.0
     not_seen: bool = False
-    concluding: bool = False
-    suspect: BaseException | None = attrs.field(default=None, repr=False)
+    refusal: BaseException | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def at(cls, work: WorkItem, *, batch_id: str) -> Attempt:
         """
-        Return the start of attending to that item.
+        Return the start of work on that item.
         """
-        key = registration_id_of(batch_id, work.mentor_id)
-        return cls(work=work, key=key, in_doubt=work.in_doubt)
-
-    def note_refusal(self, error: BaseException) -> None:
-        """
-        Keep in mind why a call for many failed, should the item get no answer of its own.
-        """
-        if not is_definite(error):
-            self.suspect = error
+        return cls(work, registration_id_of(batch_id, work.mentor_id), work.in_doubt)
 
     @property
     def begun(self) -> bool:
@@ -94,6 +92,27 @@ class Attempt:
         Return whether a call for the item was made, or may have been.
         """
         return self.in_doubt or self.calls > 0
+
+    def asked(self, question: Question) -> Attempt:
+        """
+        Return the attempt once the service was asked that.
+        """
+        if question is Question.LOOK_UP:
+            return self
+        return attrs.evolve(self, calls=self.calls + 1, not_seen=False)
+
+    def doubted(self) -> Attempt:
+        """
+        Return the attempt once nobody knows whether its newest call was executed.
+        """
+        return attrs.evolve(self, in_doubt=True)
+
+    def refused_among_many(self, error: BaseException) -> Attempt:
+        """
+        Return the attempt once a call for many failed, should it get no answer of its own.
+        """
+        asked = self.asked(Question.REGISTER)
+        return asked if is_definite(error) else attrs.evolve(asked, refusal=error)
 
     def registration(self, *, batch_id: str, actor: Actor) -> ProxyRegistration:
         """
@@ -110,18 +129,6 @@ class Attempt:
             override_of=work.override_of,
         )
 
-    def succeeded(self, receipt: RegistrationReceipt, *, now: datetime) -> ItemOutcome:
-        """
-        Return the outcome of an item whose record exists.
-        """
-        return ItemOutcome(
-            work=self.work,
-            state=ItemState.SUCCEEDED,
-            settled_at=now,
-            attempts=self.calls,
-            activity_id=receipt.activity_id,
-        )
-
     def outcome(
         self,
         state: ItemState,
@@ -132,17 +139,47 @@ class Attempt:
         conflicting_activity_id: str | None = None,
     ) -> ItemOutcome:
         """
-        Return how the item ended.
+        Return how the item ended, short of success.
         """
         return ItemOutcome(
             work=self.work,
-            state=state,
+            state=transition(ItemState.RUNNING, state),
             settled_at=now,
             attempts=self.calls,
             failure=failure,
             conflicting_activity_id=conflicting_activity_id,
             in_doubt=in_doubt,
         )
+
+
+@attrs.frozen
+class RetryAfter:
+    """
+    The item is asked about again.
+
+    Attributes:
+        attempt: how far it has come by then.
+        seconds: how long to wait before.
+    """
+
+    attempt: Attempt
+    seconds: float
+
+
+@attrs.frozen
+class OutOfAttempts:
+    """
+    The item has no attempt left, and may still be looked up.
+
+    Attributes:
+        attempt: how far it has come.
+    """
+
+    attempt: Attempt
+
+
+Step: TypeAlias = ItemOutcome | RetryAfter | OutOfAttempts
+"""What follows an answer."""
 
 
 def is_definite(error: BaseException) -> bool:
@@ -152,29 +189,91 @@ def is_definite(error: BaseException) -> bool:
     return isinstance(error, RegistrationRejected | DuplicateActivityError | RegistrationUnavailable)
 
 
+def is_receipt(answer: object, key: str) -> TypeGuard[RegistrationReceipt]:
+    """
+    Tell whether an answer is the receipt of the registration under that key.
+    """
+    return isinstance(answer, RegistrationReceipt) and answer.registration_id == key
+
+
+def after_call(attempt: Attempt, answer: object, *, policy: RetryPolicy, now: datetime) -> Step:
+    """
+    Return what follows the answer of a call; what is no receipt of this registration says nothing.
+    """
+    if is_receipt(answer, attempt.key):
+        return succeeded(attempt, answer, calls=attempt.calls + 1, now=now)
+    return after_doubt(attempt, question=Question.REGISTER, policy=policy)
+
+
+def after_look_up(attempt: Attempt, answer: object, *, policy: RetryPolicy, now: datetime) -> Step:
+    """
+    Return what follows the answer of a look-up; a record that is not seen may be written yet.
+    """
+    if is_receipt(answer, attempt.key):
+        return succeeded(attempt, answer, calls=attempt.calls, now=now)
+    if answer is None:
+        return RetryAfter(attrs.evolve(attempt, not_seen=True), 0.0)
+    return after_doubt(attempt, question=Question.LOOK_UP, policy=policy)
+
+
 def after_error(
     attempt: Attempt, error: BaseException, *, policy: RetryPolicy, on_conflict: ConflictPolicy, now: datetime
-) -> ItemOutcome | float:
+) -> Step:
     """
-    Return the outcome that an error settles the item with, or the seconds to the next attempt.
+    Return what follows an error of a call.
 
     Only three errors are definite answers. All others leave the key in doubt,
     and a key in doubt ends by a definite answer to that very key or UNKNOWN.
     """
+    called = attempt.asked(Question.REGISTER)
     match error:
         case RegistrationRejected():
-            failure = Failure(code=error.code, message=error.message, retryable=False)
-            return attempt.outcome(ItemState.FAILED, failure, now=now)
+            # Definite also under a key in doubt: the service looked for its own record first; decision 9.
+            return called.outcome(ItemState.FAILED, rejection(error), now=now)
         case DuplicateActivityError():
-            return duplicate(attempt, error.existing_activity_id, on_conflict=on_conflict, now=now)
+            return duplicate(called, error.existing_activity_id, on_conflict=on_conflict, now=now)
         case RegistrationUnavailable():
-            return again(attempt, policy=policy, now=now, retry_after=error.retry_after)
+            return again(called, policy=policy, retry_after=error.retry_after)
         case OSError() | OutcomeUnknownError():
-            return after_doubt(attempt, policy=policy, now=now)
-        case _ if attempt.in_doubt:
-            return after_doubt(attempt, policy=policy, now=now)
-        case _:
-            return unexpected(attempt, error, now=now)
+            return again(called.doubted(), policy=policy)
+        case Exception() if not attempt.in_doubt:
+            return unexpected(called, error, now=now)
+        case _:  # no plain exception, or the key was in doubt before; decision 13
+            return again(called.doubted(), policy=policy)
+
+
+def after_doubt(attempt: Attempt, *, question: Question, policy: RetryPolicy) -> RetryAfter | OutOfAttempts:
+    """
+    Return what follows a call or a look-up whose answer is not known.
+    """
+    return again(attempt.asked(question).doubted(), policy=policy)
+
+
+def again(
+    attempt: Attempt, *, policy: RetryPolicy, retry_after: float | None = None
+) -> RetryAfter | OutOfAttempts:
+    """
+    Return the next attempt of an item that was asked about in vain, or that there is none.
+    """
+    rounds = attempt.rounds + 1
+    following = attrs.evolve(attempt, rounds=rounds)
+    if rounds >= policy.max_attempts:
+        return OutOfAttempts(following)
+    return RetryAfter(following, policy.delay_before(rounds + 1, key=attempt.key, retry_after=retry_after))
+
+
+def succeeded(attempt: Attempt, receipt: RegistrationReceipt, *, calls: int, now: datetime) -> ItemOutcome:
+    """
+    Return the outcome of an item whose record exists, after that many calls.
+    """
+    # The count comes by itself, so that the common way, one call and one receipt, makes no further attempt.
+    return ItemOutcome(
+        work=attempt.work,
+        state=transition(ItemState.RUNNING, ItemState.SUCCEEDED),
+        settled_at=now,
+        attempts=calls,
+        activity_id=receipt.activity_id,
+    )
 
 
 def duplicate(
@@ -202,6 +301,13 @@ def refused(
     return attempt.outcome(ItemState.FAILED, failure_of(answer), now=now)
 
 
+def rejection(error: RegistrationRejected) -> Failure:
+    """
+    Return the reason that a definite refusal gives.
+    """
+    return Failure(code=error.code, message=error.message, retryable=False)
+
+
 def failure_of(answer: RegistrationFailure) -> Failure:
     """
     Return the reason that a service's answer gives, in lengths that any store keeps.
@@ -218,34 +324,14 @@ def unexpected(attempt: Attempt, error: BaseException, *, now: datetime) -> Item
     return attempt.outcome(ItemState.FAILED, failure, now=now, in_doubt=True)
 
 
-def after_doubt(attempt: Attempt, *, policy: RetryPolicy, now: datetime) -> ItemOutcome | float:
-    """
-    Return what follows a call or a look-up whose answer is not known.
-    """
-    attempt.in_doubt = True
-    return again(attempt, policy=policy, now=now, retry_after=None)
-
-
-def again(
-    attempt: Attempt, *, policy: RetryPolicy, now: datetime, retry_after: float | None
-) -> ItemOutcome | float:
-    """
-    Return the seconds to the next attempt, or the outcome where there is none.
-    """
-    attempt.rounds += 1
-    if attempt.rounds >= policy.max_attempts:
-        return given_up(attempt, now=now)
-    return policy.delay_before(attempt.rounds + 1, key=attempt.key, retry_after=retry_after)
-
-
 def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     """
     Return the outcome of an item that was begun and gets no further attempt.
     """
     if attempt.in_doubt:
         return attempt.outcome(ItemState.UNKNOWN, UNKNOWN, now=now, in_doubt=True)
-    if attempt.suspect is not None:
-        return unexpected(attempt, attempt.suspect, now=now)
+    if attempt.refusal is not None:
+        return unexpected(attempt, attempt.refusal, now=now)
     return attempt.outcome(ItemState.FAILED, UNAVAILABLE, now=now)
 
 
@@ -253,6 +339,6 @@ def never_begun(attempt: Attempt, stop: StopReason, *, now: datetime) -> ItemOut
     """
     Return the outcome of an item that was claimed, never called, and not in doubt.
     """
-    if stop is StopReason.CANCEL_WISHED:
+    if stop is StopReason.CANCEL_REQUESTED:
         return attempt.outcome(ItemState.CANCELLED, CANCELLED, now=now)
     return attempt.outcome(ItemState.FAILED, OUT_OF_TIME, now=now)

@@ -22,6 +22,7 @@ from proxy_orchestration._concurrency import (
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
@@ -33,13 +34,13 @@ _log = logging.getLogger(_loggers.DRIVES)
 
 
 @attrs.define(eq=False, kw_only=True)
-class Drives:
+class Coordinator:
     """
     All driving of one orchestrator; holds no state of any batch.
 
     Attributes:
         progress: wakes watchers of a batch in this process.
-        wishes: wakes the driver of a batch in this process when cancel is wished.
+        cancel_requests: wakes the driver of a batch in this process when it is cancelled.
         work: wakes `serve` when something was accepted in this process.
     """
 
@@ -49,7 +50,7 @@ class Drives:
     clock: Clock
     settings: BulkSettings
     progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
-    wishes: Notifier[None] = attrs.field(factory=Notifier, init=False)
+    cancel_requests: Notifier[None] = attrs.field(factory=Notifier, init=False)
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
 
@@ -90,15 +91,18 @@ class Drives:
         Raises:
             LeaseLostError: another driver took over.
         """
-        driver = RunDriver(
+        context = RunContext(
             lease=lease,
             service=self.service,
-            ledger=self.ledger,
             clock=self.clock,
             settings=self.settings,
             limiter=self._limiter,
+        )
+        driver = RunDriver(
+            context=context,
+            ledger=self.ledger,
             progress=self.progress,
-            wishes=self.wishes,
+            cancel_requests=self.cancel_requests,
         )
         event = await driver.drive()
         await self.deliver(event)
@@ -119,7 +123,7 @@ class Drives:
             return False
         return True
 
-    async def see_through(self, batch_id: str, run: int) -> None:
+    async def drive_until_settled(self, batch_id: str, run: int) -> None:
         """
         Return when the run is settled, driving it whenever nobody else does.
         """

@@ -1,5 +1,5 @@
 """
-Places among the calls in flight, under two limits at once.
+How many calls may be in flight: slots under one limit, or under two at once.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ import anyio
 import attrs
 
 
-class Places(Protocol):
+class Limiter(Protocol):
     """
-    What a worker takes before a call and gives back after it; `anyio.CapacityLimiter` is one.
+    Lends slots: one is taken before a call and given back after it; `anyio.CapacityLimiter` is one.
     """
 
     def acquire_on_behalf_of_nowait(self, borrower: object, /) -> None:
         """
-        Take a place, or raise `anyio.WouldBlock`.
+        Take a slot, or raise `anyio.WouldBlock`.
         """
         ...
 
     async def acquire_on_behalf_of(self, borrower: object, /) -> None:
         """
-        Take a place, waiting for one.
+        Take a slot, waiting for one.
         """
         ...
 
     def release_on_behalf_of(self, borrower: object, /) -> None:
         """
-        Give the place back.
+        Give the slot back.
         """
         ...
 
 
 @attrs.define(eq=False)
-class PlacesOfBoth:
+class CombinedLimiter:
     """
-    A place under a run's own limit and under that over all runs.
+    Lends slots under a run's own limit and under that over all runs: both or none.
     """
 
     own: anyio.CapacityLimiter
@@ -45,7 +45,7 @@ class PlacesOfBoth:
 
     def acquire_on_behalf_of_nowait(self, borrower: object, /) -> None:
         """
-        Take a place under both, or raise `anyio.WouldBlock` and take none.
+        Take a slot under both, or raise `anyio.WouldBlock` and take none.
         """
         self.own.acquire_on_behalf_of_nowait(borrower)
         try:
@@ -56,8 +56,9 @@ class PlacesOfBoth:
 
     async def acquire_on_behalf_of(self, borrower: object, /) -> None:
         """
-        Take a place under both, waiting for it.
+        Take a slot under both, waiting for it.
         """
+        # The own one first: who waits for it keeps no shared slot from other runs.
         await self.own.acquire_on_behalf_of(borrower)
         try:
             await self.shared.acquire_on_behalf_of(borrower)

@@ -1,113 +1,129 @@
 """
-One worker of a run whose service writes many at once: takes pages, asks, hands over outcomes.
+One worker of a run whose service writes many at once: takes chunks, asks, hands over outcomes.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import attrs
+from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.registration.activities import RegistrationFailure
-from proxy_orchestration.registration.conflicts import ConflictPolicy
-from proxy_orchestration.registration.execution.attempts import Attempt, again, refused
+from proxy_orchestration.registration.execution.attempts import (
+    Attempt,
+    Question,
+    RetryAfter,
+    again,
+    given_up,
+    refused,
+    succeeded,
+)
+from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import (
     Answered,
-    BulkAttendant,
     Doubtful,
     Refused,
     RowAnswer,
+    ServiceCalls,
     Unavailable,
 )
-from proxy_orchestration.registration.ports import SupportsLookup
+from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
 
-Page = Sequence[Attempt]
+Chunk: TypeAlias = Sequence[Attempt]
 """Items that go into one call."""
 
 
 @attrs.define(eq=False, kw_only=True)
-class PageAttendant(BulkAttendant):
+class PageWorker:
     """
-    Attends to one page at a time.
+    Works on one claimed chunk at a time.
 
-    A page that is refused as a whole is halved until the bad row stands
+    A chunk that is refused as a whole is halved until the bad row stands
     alone. Whatever stands alone, is stopped, or is in doubt and can be looked
-    up, goes to the workers that attend to single items.
+    up, goes to the workers that ask item by item.
     """
 
-    on_conflict: ConflictPolicy
+    context: RunContext
+    calls: ServiceCalls
+    bulk: SupportsBulk
     singles: WorkQueue[Attempt, ItemOutcome]
 
-    async def run(self, pages: WorkQueue[Page, None]) -> None:
+    async def run(self, chunks: WorkQueue[Chunk, None]) -> None:
         """
-        Attend to pages until cancelled.
+        Work on chunks until cancelled.
         """
         while True:
-            await self._attend(await pages.take())
+            await self._work(await chunks.take())
 
-    async def _attend(self, page: Page) -> None:
-        chunks = deque([page])
+    async def _work(self, claimed: Chunk) -> None:
+        chunks = deque([claimed])
         while chunks:
             chunk = chunks.popleft()
-            if len(chunk) == 1 or self.stop() is not None:
+            if len(chunk) == 1 or self.context.state.stop is not None:
                 self.singles.put(chunk)
             else:
                 chunks.extendleft(reversed(await self._ask(chunk)))
+                await checkpoint()  # lets the writer in, should the service never yield
 
-    async def _ask(self, chunk: Page) -> list[Page]:
+    async def _ask(self, chunk: Chunk) -> list[Chunk]:
         """
         Ask once, and return what has to be asked again, in pieces.
         """
-        match await self.caller.ask(chunk, atomic=False):
+        match await self.calls.register_many(self.bulk, chunk, atomic=False):
             case Answered(rows):
                 self._hand_over(chunk, rows)
                 return []
             case Refused(error):
-                for attempt in chunk:
-                    attempt.note_refusal(error)
-                middle = len(chunk) // 2
-                return [chunk[:middle], chunk[middle:]]
+                rest = [attempt.refused_among_many(error) for attempt in chunk]
+                middle = len(rest) // 2
+                return [rest[:middle], rest[middle:]]
             case Unavailable(retry_after):
-                return await self._again(chunk, retry_after)
+                return await self._again(_asked(chunk), retry_after)
             case Doubtful():
-                return await self._doubt(chunk)
+                return await self._doubt([attempt.doubted() for attempt in _asked(chunk)])
             case _:  # not asked
                 return [chunk]
 
-    def _hand_over(self, chunk: Page, rows: Sequence[RowAnswer]) -> None:
-        now = self.clock.now()
+    def _hand_over(self, chunk: Chunk, rows: Sequence[RowAnswer]) -> None:
+        now = self.context.clock.now()
+        on_conflict = self.context.lease.on_conflict
         for attempt, row in zip(chunk, rows, strict=True):
             if isinstance(row, RegistrationFailure):
-                outcome = refused(attempt, row, on_conflict=self.on_conflict, now=now)
+                outcome = refused(attempt.asked(Question.REGISTER), row, on_conflict=on_conflict, now=now)
             else:
-                outcome = attempt.succeeded(row, now=now)
+                outcome = succeeded(attempt, row, calls=attempt.calls + 1, now=now)
             self.singles.put_result(outcome)
 
-    async def _doubt(self, chunk: Page) -> list[Page]:
-        for attempt in chunk:
-            attempt.in_doubt = True
-        if isinstance(self.caller.service, SupportsLookup):
-            self.singles.put(chunk)
-            return []
-        return await self._again(chunk, None)
+    async def _doubt(self, chunk: Chunk) -> list[Chunk]:
+        if self.context.lookup is None:
+            return await self._again(chunk, None)
+        self.singles.put(chunk)
+        return []
 
-    async def _again(self, chunk: Page, retry_after: float | None) -> list[Page]:
+    async def _again(self, chunk: Chunk, retry_after: float | None) -> list[Chunk]:
         """
         Wait before the rows' next attempt, and settle those that get none.
         """
-        now = self.clock.now()
+        now = self.context.clock.now()
         left: list[Attempt] = []
         delay = 0.0
         for attempt in chunk:
-            step = again(attempt, policy=self.retry, now=now, retry_after=retry_after)
-            if isinstance(step, ItemOutcome):
-                self.singles.put_result(step)
+            step = again(attempt, policy=self.context.settings.retry, retry_after=retry_after)
+            if isinstance(step, RetryAfter):
+                left.append(step.attempt)
+                delay = max(delay, step.seconds)
             else:
-                left.append(attempt)
-                delay = max(delay, step)
-        if left and self.stop() is None:
-            await self.caller.back_off(delay)
+                self.singles.put_result(given_up(step.attempt, now=now))
+        if left and self.context.state.stop is None:
+            with self.calls.cuttable():
+                await self.calls.back_off(delay)
         return [left] if left else []
+
+
+def _asked(chunk: Chunk) -> list[Attempt]:
+    return [attempt.asked(Question.REGISTER) for attempt in chunk]

@@ -1,5 +1,5 @@
 """
-Driving what others left: once, at start-up, or for as long as a process lives.
+Recovery: driving what others left, once, at start-up, or for as long as a process lives.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
-from proxy_orchestration.registration.execution.coordinator import Drives
+from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
 
 _PAGE = 100
@@ -31,18 +31,18 @@ _log = logging.getLogger(_loggers.SERVING)
 
 
 @attrs.define(eq=False, kw_only=True)
-class Resumption:
+class RecoveryPass:
     """
     One pass over everything that is not settled.
     """
 
-    drives: Drives
+    coordinator: Coordinator
     _driven: list[str] = attrs.field(factory=list, init=False)
     _failures: list[Exception] = attrs.field(factory=list, init=False)
     _slots: anyio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._slots = anyio.CapacityLimiter(_most_runs(self.drives))
+        self._slots = anyio.CapacityLimiter(_max_runs(self.coordinator))
 
     async def resume(self) -> Sequence[str]:
         """
@@ -57,26 +57,26 @@ class Resumption:
         """
         seen: set[tuple[str, int]] = set()
         while runs := await self._unseen(seen):
-            async with open_task_group() as crew:
+            async with open_task_group() as tasks:
                 for run in runs:
                     seen.add((run.batch_id, run.run))
-                    crew.start_soon(self._take_up, run)
-        await self.drives.deliver_pending(wait=True)
+                    tasks.start_soon(self._take_up, run)
+        await self.coordinator.deliver_pending(wait=True)
         if self._failures:
             raise _told(self._failures[0])
         return tuple(dict.fromkeys(self._driven))
 
     async def _unseen(self, seen: set[tuple[str, int]]) -> list[DrivableRun]:
-        found = await self.drives.ledger.find_drivable(limit=_PAGE + len(seen))
+        found = await self.coordinator.ledger.find_drivable(limit=_PAGE + len(seen))
         return [run for run in found if (run.batch_id, run.run) not in seen]
 
     async def _take_up(self, found: DrivableRun) -> None:
         async with self._slots:
             try:
                 lease = await self._await_lease(found)
-                if lease is not None and await self.drives.drive_while_leased(lease):
+                if lease is not None and await self.coordinator.drive_while_leased(lease):
                     self._driven.append(found.batch_id)
-            except Exception as error:  # noqa: BLE001 - one batch's trouble must not stop the others
+            except Exception as error:  # noqa: BLE001 - one batch's failure must not stop the others
                 _log_stopped(found, error)
                 self._failures.append(error)
 
@@ -84,7 +84,7 @@ class Resumption:
         """
         Acquire the run, waiting for a dead driver's lease; `None` when it is driven or settled.
         """
-        clock = self.drives.clock
+        clock = self.coordinator.clock
         ends = clock.monotonic() + found.lease_remaining
         if found.lease_remaining > 0:
             _log.warning(
@@ -93,23 +93,25 @@ class Resumption:
                 found.lease_remaining,
                 extra={"batch_id": found.batch_id, "run": found.run},
             )
-        with self.drives.progress.subscribe(found.batch_id) as subscription:
+        with self.coordinator.progress.subscribe(found.batch_id) as subscription:
             while True:
                 asked_at = clock.monotonic()
-                match await self.drives.acquire(found.batch_id, found.run):
+                match await self.coordinator.acquire(found.batch_id, found.run):
                     case Lease() as lease:
                         return lease
                     case LeaseHeld(fence=fence, remaining=remaining):
                         renewed = asked_at + remaining > ends + _RENEWED
                         if renewed or fence != found.fence:
                             return None
-                        await subscription.wait(clock, min(remaining, self.drives.settings.poll_interval))
+                        await subscription.wait(
+                            clock, min(remaining, self.coordinator.settings.poll_interval)
+                        )
                     case _:
                         return None
 
 
 @attrs.define(eq=False)
-class PutOff:
+class Backoff:
     """
     Runs that went wrong, and how long each is left alone: longer every time, so that others have a turn.
     """
@@ -120,7 +122,7 @@ class PutOff:
     def __len__(self) -> int:
         return len(self._until)
 
-    def add(self, run: tuple[str, int], *, now: float, pause: float) -> None:
+    def postpone(self, run: tuple[str, int], *, now: float, pause: float) -> None:
         """
         Leave a run alone that just went wrong: for a pause, then for two, four, and up to half a minute.
         """
@@ -128,7 +130,7 @@ class PutOff:
         self._until[run] = now + min(pause * 2**times, max(pause, _LONGEST_PAUSE))
         self._times[run] = min(times + 1, _MOST_DOUBLINGS)
 
-    def until(self, now: float, *, among: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+    def postponed(self, now: float, *, among: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
         """
         Return those that are to be left alone now; forget those that are not among what is to be driven.
         """
@@ -139,64 +141,64 @@ class PutOff:
 
 
 @attrs.define(eq=False, kw_only=True)
-class Server:
+class RecoveryService:
     """
-    Drives whatever is accepted or stalled, until cancelled.
+    Coordinator whatever is accepted or stalled, until cancelled.
     """
 
-    drives: Drives
+    coordinator: Coordinator
     _driving: set[tuple[str, int]] = attrs.field(factory=set, init=False)
-    _put_off: PutOff = attrs.field(factory=PutOff, init=False)
+    _backoff: Backoff = attrs.field(factory=Backoff, init=False)
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
         """
         Look for work at every hint and every poll interval; signal readiness after the first look.
         """
-        async with open_task_group() as crew:
-            await self._start_free_runs(crew)
+        async with open_task_group() as tasks:
+            await self._start_free_runs(tasks)
             task_status.started()
-            crew.start_soon(self._keep_delivering)
-            with self.drives.work.subscribe("") as subscription:
+            tasks.start_soon(self._keep_delivering)
+            with self.coordinator.work.subscribe("") as subscription:
                 while True:
-                    await subscription.wait(self.drives.clock, self.drives.settings.poll_interval)
-                    await self._start_free_runs(crew)
+                    await subscription.wait(self.coordinator.clock, self.coordinator.settings.poll_interval)
+                    await self._start_free_runs(tasks)
 
-    async def _start_free_runs(self, crew: TaskGroup) -> None:
-        room = _most_runs(self.drives) - len(self._driving)
+    async def _start_free_runs(self, tasks: TaskGroup) -> None:
+        room = _max_runs(self.coordinator) - len(self._driving)
         try:
-            limit = _PAGE + len(self._driving) + len(self._put_off)
-            found = await self.drives.ledger.find_drivable(limit=limit)
+            limit = _PAGE + len(self._driving) + len(self._backoff)
+            found = await self.coordinator.ledger.find_drivable(limit=limit)
         except OrchestrationError as error:
             _log.error("could not look for work: %s", error, extra={"error": type(error).__name__})
             return
         names = {(run.batch_id, run.run) for run in found}
-        taken = self._driving | self._put_off.until(self.drives.clock.monotonic(), among=names)
+        taken = self._driving | self._backoff.postponed(self.coordinator.clock.monotonic(), among=names)
         free = [run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in taken]
         for run in free[:room]:
             self._driving.add((run.batch_id, run.run))
-            crew.start_soon(self._drive, run)
+            tasks.start_soon(self._drive, run)
 
     async def _drive(self, found: DrivableRun) -> None:
         name = (found.batch_id, found.run)
         try:
-            lease = await self.drives.acquire(found.batch_id, found.run)
+            lease = await self.coordinator.acquire(found.batch_id, found.run)
             if isinstance(lease, Lease):
-                await self.drives.drive_while_leased(lease)
-        except Exception as error:  # noqa: BLE001 - one batch's trouble must not stop the others
+                await self.coordinator.drive_while_leased(lease)
+        except Exception as error:  # noqa: BLE001 - one batch's failure must not stop the others
             _log_stopped(found, error)
-            clock, pause = self.drives.clock, self.drives.settings.poll_interval
-            self._put_off.add(name, now=clock.monotonic(), pause=pause)
+            clock, pause = self.coordinator.clock, self.coordinator.settings.poll_interval
+            self._backoff.postpone(name, now=clock.monotonic(), pause=pause)
         finally:
             self._driving.discard(name)
-            self.drives.work.notify("")
+            self.coordinator.work.notify("")
 
     async def _keep_delivering(self) -> None:
         while True:
             try:
-                await self.drives.deliver_pending()
+                await self.coordinator.deliver_pending()
             except OrchestrationError as error:
                 _log.error("could not deliver audit events: %s", error, extra={"error": type(error).__name__})
-            await self.drives.clock.sleep(self.drives.settings.poll_interval)
+            await self.coordinator.clock.sleep(self.coordinator.settings.poll_interval)
 
 
 def _told(error: Exception) -> OrchestrationError:
@@ -206,8 +208,8 @@ def _told(error: Exception) -> OrchestrationError:
     return RepositoryUnavailableError(reason, advice="See the log for which; the others were driven.")
 
 
-def _most_runs(drives: Drives) -> int:
-    return max(_MOST_RUNS, drives.settings.max_calls_in_flight)
+def _max_runs(coordinator: Coordinator) -> int:
+    return max(_MOST_RUNS, coordinator.settings.max_calls_in_flight)
 
 
 def _log_stopped(found: DrivableRun, error: Exception) -> None:

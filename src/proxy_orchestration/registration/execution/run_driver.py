@@ -1,5 +1,5 @@
 """
-Drives one run: claims items, has them attended to, records what came of them.
+Drives one run: claims items, has its workers call the service, writes what came of it.
 
 The driver is the only writer of its run. Each write appends the outcomes that
 finished meanwhile, claims further items and renews the lease, in one fenced
@@ -13,7 +13,6 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-import anyio
 import attrs
 
 from proxy_orchestration import _loggers
@@ -28,8 +27,9 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason, never_begun
-from proxy_orchestration.registration.execution.worker_pool import Workforce
-from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.execution.run_context import RunContext
+from proxy_orchestration.registration.execution.worker_pool import WorkerPool
+from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, Lease, LogPage, WorkItem
 from proxy_orchestration.registration.settings import BulkSettings
 
@@ -45,41 +45,45 @@ _log = logging.getLogger(_loggers.DRIVER)
 class RunDriver:
     """
     One driver of one run, for as long as its lease lasts.
+
+    Attributes:
+        context: the run.
+        ledger: where it is written.
+        progress: wakes watchers of a batch in this process.
+        cancel_requests: wakes this driver when its batch is cancelled in this process.
     """
 
-    lease: Lease
-    service: ProxyRegistrationService
+    context: RunContext
     ledger: BatchLedger
-    clock: Clock
-    settings: BulkSettings
-    limiter: anyio.CapacityLimiter
     progress: Notifier[LogPage]
-    wishes: Notifier[None]
-    _workforce: Workforce = attrs.field(init=False)
+    cancel_requests: Notifier[None]
+    _workers: WorkerPool = attrs.field(init=False)
     _tail: int = attrs.field(default=0, init=False)
     _held: int = attrs.field(default=0, init=False)
-    _stop: StopReason | None = attrs.field(default=None, init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
-    _first_call: float | None = attrs.field(default=None, init=False)
     _reported: float = attrs.field(default=0.0, init=False)
     _written_at: float = attrs.field(default=0.0, init=False)
     _over: bool = attrs.field(default=False, init=False)
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._workforce = Workforce(
-            lease=self.lease,
-            service=self.service,
-            clock=self.clock,
-            settings=self.settings,
-            limiter=self.limiter,
-            stop=lambda: self._stop,
-            on_call=self._note_call,
-        )
+        self._workers = WorkerPool(context=self.context)
 
     @property
-    def _pool(self) -> WorkQueue[Attempt, ItemOutcome]:
-        return self._workforce.pool
+    def _lease(self) -> Lease:
+        return self.context.lease
+
+    @property
+    def _clock(self) -> Clock:
+        return self.context.clock
+
+    @property
+    def _settings(self) -> BulkSettings:
+        return self.context.settings
+
+    @property
+    def _results(self) -> WorkQueue[Attempt, ItemOutcome]:
+        return self._workers.items
 
     @property
     def _unclaimed(self) -> int:
@@ -87,7 +91,7 @@ class RunDriver:
 
     @property
     def _end(self) -> int:
-        return self.lease.base + self.lease.run_items
+        return self._lease.base + self._lease.run_items
 
     async def drive(self) -> AuditEvent:
         """
@@ -102,8 +106,8 @@ class RunDriver:
             RepositoryUnavailableError: the store failed; the batch is resumable.
         """
         try:
-            await self._attend_to_all()
-            return await self._bounded(self._settle)
+            await self._drive_items()
+            return await self._shielded(self._settle)
         except LeaseLostError:
             self._over = True
             raise
@@ -111,215 +115,215 @@ class RunDriver:
             if not self._over:
                 await self._leave_quietly()
 
-    async def _attend_to_all(self) -> None:
+    async def _drive_items(self) -> None:
         self._begin()
-        async with open_task_group() as crew:
-            self._workforce.start(crew)
-            crew.start_soon(self._keep_time)
-            crew.start_soon(self._look_for_wish)
-            await self._record()
-            crew.cancel_scope.cancel()
+        async with open_task_group() as tasks:
+            self._workers.start(tasks)
+            tasks.start_soon(self._keep_time)
+            tasks.start_soon(self._watch_for_cancel)
+            await self._write_until_settled()
+            tasks.cancel_scope.cancel()
 
     def _begin(self) -> None:
-        self._tail = self.lease.tail
-        self._written_at = self.clock.monotonic()
-        self._workforce.recruit()
-        begun = self._attempts(attrs.evolve(work, in_doubt=True) for work in self.lease.begun)
+        self._tail = self._lease.tail
+        self._written_at = self._clock.monotonic()
+        # A take-over writes nothing: who was begun by another driver is in doubt, whatever its flag says.
+        begun = self._attempts(attrs.evolve(work, in_doubt=True) for work in self._lease.begun)
         self._held = len(begun)
         self._assign(begun)
-        if self.lease.cancel_wished:
-            self._heed(StopReason.CANCEL_WISHED)
+        if self._lease.cancel_wished:
+            self._stop_for(StopReason.CANCEL_REQUESTED)
         elif self._budget_left() <= 0:
-            self._heed(StopReason.TIME_BUDGET_SPENT)
+            self._stop_for(StopReason.TIME_BUDGET_SPENT)
 
     def _attempts(self, claimed: Iterable[WorkItem]) -> list[Attempt]:
-        return [Attempt.at(work, batch_id=self.lease.batch_id) for work in claimed]
+        return [Attempt.at(work, batch_id=self._lease.batch_id) for work in claimed]
 
-    def _note_call(self) -> None:
-        if self._first_call is None:
-            self._first_call = self.clock.monotonic()
-
-    async def _record(self) -> None:
+    async def _write_until_settled(self) -> None:
         while self._tail < self._end:
-            outcomes = self._pool.oldest_results(self._workforce.most_per_commit)
+            outcomes = self._results.oldest_results(self._workers.most_per_commit)
             claim = self._claim_size(len(outcomes))
             if outcomes or claim or self._heartbeat_is_due():
                 await self._write(outcomes, claim)
             else:
-                await self._pool.wait_for_results()
+                await self._results.wait_for_results()
 
     def _claim_size(self, finishing: int) -> int:
-        window = self._workforce.window
+        window = self._workers.window
         room = window - self._held + finishing
-        if room < window // 2 and self._workforce.is_busy(self._held - finishing):
+        if room < window // 2 and self._workers.is_busy(self._held - finishing):
             return 0
         return max(0, min(self._unclaimed, room))
 
     async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> None:
-        committed = await self._bounded(lambda: self._commit(outcomes, claim))
+        committed = await self._shielded(lambda: self._commit(outcomes, claim))
         self._held += len(committed.claimed)
         self._assign(self._attempts(committed.claimed))
         if committed.cancel_wished:
-            self._heed(StopReason.CANCEL_WISHED)
+            self._stop_for(StopReason.CANCEL_REQUESTED)
 
     def _assign(self, attempts: Iterable[Attempt]) -> None:
         """
         Queue items for the workers; after a stop only those begun, the others are settled here.
         """
-        if self._stop is None:
-            self._workforce.assign(attempts, unclaimed=self._unclaimed)
+        stop = self.context.state.stop
+        if stop is None:
+            self._workers.assign(attempts, unclaimed=self._unclaimed)
             return
+        # Here and not by a worker, since all of them may be waiting for calls that hang; decision 17.
         begun: list[Attempt] = []
         for attempt in attempts:
             if attempt.begun:
                 begun.append(attempt)
             else:
-                self._pool.put_result(never_begun(attempt, self._stop, now=self.clock.now()))
-        self._workforce.assign(begun, unclaimed=self._unclaimed)
+                self._results.put_result(never_begun(attempt, stop, now=self._clock.now()))
+        self._workers.assign(begun, unclaimed=self._unclaimed)
 
     async def _commit(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> Committed:
         driven = self._driven()
-        sent_at = self.clock.monotonic()
+        sent_at = self._clock.monotonic()
         committed = await self.ledger.commit(
-            self.lease,
+            self._lease,
             Commit(
                 outcomes=outcomes,
                 claim=claim,
                 driven_for=driven - self._reported,
-                ttl=self.settings.lease_ttl,
+                ttl=self._settings.lease_ttl,
             ),
         )
         self._reported = driven
+        # When it was sent, not when it was answered: the store counted the lease from somewhere in between.
         self._written_at = sent_at
-        self._pool.discard_results(len(outcomes))
+        self._results.discard_results(len(outcomes))
         self._held -= len(outcomes)
         self._tail = committed.tail
-        self._publish(outcomes)
+        self._publish(outcomes)  # after the commit: what is told must not be lost any more
         return committed
 
     def _publish(self, outcomes: tuple[ItemOutcome, ...]) -> None:
-        page = LogPage(run=self.lease.run, first=self._tail - len(outcomes) + 1, outcomes=outcomes)
-        self.progress.notify(self.lease.batch_id, page if outcomes else None)
+        page = LogPage(run=self._lease.run, first=self._tail - len(outcomes) + 1, outcomes=outcomes)
+        self.progress.notify(self._lease.batch_id, page if outcomes else None)
 
     async def _settle(self) -> AuditEvent:
         event = await self.ledger.settle(
-            self.lease, settled_at=self.clock.now(), audit_hold=2 * self.settings.audit_timeout
+            self._lease, settled_at=self._clock.now(), audit_hold=2 * self._settings.audit_timeout
         )
         self._over = True
-        self.progress.notify(self.lease.batch_id)
+        self.progress.notify(self._lease.batch_id)
         return event
 
     async def _leave(self) -> None:
         try:
             # In any case once, for the time driven; then until all that finished is stored.
-            while await self._store_finished():
+            while await self._write_finished():
                 pass
         finally:
             if self._tail < self._end:
-                await self.ledger.release(self.lease)
-                self.progress.notify(self.lease.batch_id)
+                await self.ledger.release(self._lease)
+                self.progress.notify(self._lease.batch_id)
         if self._tail == self._end:
             await self._settle()
 
-    async def _store_finished(self) -> bool:
-        outcomes = self._pool.oldest_results(self._workforce.most_per_commit)
+    async def _write_finished(self) -> bool:
+        outcomes = self._results.oldest_results(self._workers.most_per_commit)
         await self._commit(outcomes, 0)
-        return len(outcomes) == self._workforce.most_per_commit
+        return len(outcomes) == self._workers.most_per_commit
 
     async def _leave_quietly(self) -> None:
         try:
-            await self._bounded(self._leave)
+            await self._shielded(self._leave)
         except OrchestrationError as error:
             _log.warning(
                 "could not release run %d of batch %s: %s",
-                self.lease.run,
-                self.lease.batch_id,
+                self._lease.run,
+                self._lease.batch_id,
                 error,
-                extra=_about(self.lease, error),
+                extra=_about(self._lease, error),
             )
 
-    async def _bounded(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _shielded(self, write: Callable[[], Awaitable[T]]) -> T:
         """
         Let a write that records the truth finish although the host shuts down, but not for ever.
         """
-        now = self.clock.monotonic()
-        left = max(self._heartbeat_period, self._written_at + self.settings.lease_ttl - now)
+        now = self._clock.monotonic()
+        left = max(self._heartbeat_period, self._written_at + self._settings.lease_ttl - now)
         try:
-            return await shielded_write(write, clock=self.clock, seconds=left)
+            return await shielded_write(write, clock=self._clock, seconds=left)
         except TimeoutError as error:
             reason = "The store did not answer within the lease."
             raise RepositoryUnavailableError(
                 reason, advice="Check the store, then resume the batch."
             ) from error
 
-    def _heed(self, stop: StopReason) -> None:
-        if self._stop is not None:
+    def _stop_for(self, stop: StopReason) -> None:
+        if self.context.state.stop is not None:
             return
-        self._stop = stop
-        grace = self.settings.cancel_grace if stop is StopReason.CANCEL_WISHED else 0.0
-        self._grace_ends = self.clock.monotonic() + grace
-        for member in self._workforce.members:
-            member.cut(calls=False)
-        self._assign(self._workforce.withdraw())
+        self.context.state.stop = stop
+        grace = self._settings.cancel_grace if stop is StopReason.CANCEL_REQUESTED else 0.0
+        self._grace_ends = self._clock.monotonic() + grace
+        for calls in self._workers.calls:
+            calls.cut(calls=False)
+        self._assign(self._workers.drain())
         self._alarm.notify()
 
     async def _keep_time(self) -> None:
         while True:
-            now = self.clock.monotonic() + _CLOSE_ENOUGH
-            if self._stop is None and self._budget_left() <= _CLOSE_ENOUGH:
-                self._heed(StopReason.TIME_BUDGET_SPENT)
-            for member in self._workforce.members:
-                over = now >= self._grace_ends and not member.concluding
-                if over or now >= member.deadline:
-                    member.cut(calls=True)
+            now = self._clock.monotonic() + _CLOSE_ENOUGH
+            if self.context.state.stop is None and self._budget_left() <= _CLOSE_ENOUGH:
+                self._stop_for(StopReason.TIME_BUDGET_SPENT)
+            for calls in self._workers.calls:
+                over = now >= self._grace_ends and not calls.concluding
+                if over or now >= calls.deadline:
+                    calls.cut(calls=True)
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
             if self._heartbeat_is_due():
-                self._pool.wake_collector()
-            await self._alarm.wait(self.clock, self._until_next_alarm())
+                self._results.wake_collector()
+            await self._alarm.wait(self._clock, self._until_next_alarm())
 
     def _until_next_alarm(self) -> float:
-        now = self.clock.monotonic()
-        alarms = [member.deadline for member in self._workforce.members]
+        now = self._clock.monotonic()
+        alarms = [calls.deadline for calls in self._workers.calls]
         first = min(*alarms, self._grace_ends) - now
-        budget = math.inf if self._stop else self._budget_left()
-        return max(0.0, min(first, budget, self.settings.call_timeout, self._heartbeat_period))
+        budget = math.inf if self.context.state.stop else self._budget_left()
+        return max(0.0, min(first, budget, self._settings.call_timeout, self._heartbeat_period))
 
     @property
     def _heartbeat_period(self) -> float:
-        return self.settings.lease_ttl / _HEARTBEATS_PER_LEASE
+        return self._settings.lease_ttl / _HEARTBEATS_PER_LEASE
 
     def _heartbeat_is_due(self) -> bool:
-        return self.clock.monotonic() - self._written_at >= self._heartbeat_period - _CLOSE_ENOUGH
+        return self._clock.monotonic() - self._written_at >= self._heartbeat_period - _CLOSE_ENOUGH
 
     def _driven(self) -> float:
-        return 0.0 if self._first_call is None else self.clock.monotonic() - self._first_call
+        first_call_at = self.context.state.first_call_at
+        return 0.0 if first_call_at is None else self._clock.monotonic() - first_call_at
 
     def _budget_left(self) -> float:
-        budget = self.settings.time_budget
-        return math.inf if budget is None else budget - self.lease.driven_for - self._driven()
+        budget = self._settings.time_budget
+        return math.inf if budget is None else budget - self._lease.driven_for - self._driven()
 
-    async def _look_for_wish(self) -> None:
-        with self.wishes.subscribe(self.lease.batch_id) as subscription:
-            while self._stop is not StopReason.CANCEL_WISHED:
-                notified = await subscription.wait(self.clock, self.settings.poll_interval)
-                silent = self.clock.monotonic() - self._written_at >= self.settings.poll_interval
+    async def _watch_for_cancel(self) -> None:
+        with self.cancel_requests.subscribe(self._lease.batch_id) as subscription:
+            while self.context.state.stop is not StopReason.CANCEL_REQUESTED:
+                notified = await subscription.wait(self._clock, self._settings.poll_interval)
+                silent = self._clock.monotonic() - self._written_at >= self._settings.poll_interval
                 if notified or silent:
-                    await self._read_wish()
+                    await self._read_cancel_request()
 
-    async def _read_wish(self) -> None:
+    async def _read_cancel_request(self) -> None:
         try:
-            record = await self.ledger.get(self.lease.batch_id)
+            record = await self.ledger.get(self._lease.batch_id)
         except RepositoryUnavailableError as error:
             _log.warning(
                 "could not look for a wish to cancel batch %s: %s",
-                self.lease.batch_id,
+                self._lease.batch_id,
                 error,
-                extra=_about(self.lease, error),
+                extra=_about(self._lease, error),
             )
             return
-        if record is not None and record.run == self.lease.run and record.cancel_wished_at is not None:
-            self._heed(StopReason.CANCEL_WISHED)
+        if record is not None and record.run == self._lease.run and record.cancel_wished_at is not None:
+            self._stop_for(StopReason.CANCEL_REQUESTED)
 
 
 def _about(lease: Lease, error: OrchestrationError) -> dict[str, object]:

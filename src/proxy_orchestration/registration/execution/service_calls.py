@@ -1,5 +1,5 @@
 """
-One call for many registrations, and what its answer says.
+The one way to call a run's service: take a slot, ask, keep the time, be cut off.
 """
 
 from __future__ import annotations
@@ -8,22 +8,23 @@ import enum
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
-from proxy_orchestration.access import Actor
-from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
-from proxy_orchestration.registration.execution.attempts import Attempt, StopReason, is_definite
-from proxy_orchestration.registration.execution.limits import Places
+from proxy_orchestration.registration.execution.attempts import Attempt, is_definite, is_receipt
+from proxy_orchestration.registration.execution.limits import Limiter
+from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.ports import SupportsBulk, SupportsLookup
-from proxy_orchestration.registration.settings import BulkSettings
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 RowAnswer: TypeAlias = RegistrationReceipt | RegistrationFailure
 """What a service says about one of many."""
@@ -66,7 +67,7 @@ class Doubtful:
 @attrs.frozen
 class NotAsked:
     """
-    The wait for a place among the calls was cut; no call was made.
+    The wait for a slot was cut; no call was made.
     """
 
 
@@ -75,30 +76,50 @@ BulkAnswer: TypeAlias = Answered | Refused | Unavailable | Doubtful | NotAsked
 
 
 class _Stage(enum.Enum):
-    FREE = "free"  # nothing to cut
-    WAITING = "waiting"  # for a place among the calls, or for a backoff to end
+    FREE = "free"  # between two waits; nothing to cut
+    WAITING = "waiting"  # for a slot, or for a backoff to end
     ASKING = "asking"  # the service is called
 
 
 @attrs.define(eq=False, kw_only=True)
-class BulkCaller:
+class ServiceCalls:
     """
-    Calls `register_many` for one worker, and can be cut off from a call that takes too long.
+    The calls of one worker, one at a time, which the run's driver can cut off.
 
-    A cut call is in doubt. The scope is a new one for each call: its cost is
-    spread over many items.
+    Attributes:
+        context: the run.
+        limiter: lends a slot for the time of each call.
+        deadline: when the call under way has taken too long; infinite without one.
+        concluding: whether an item's last look-up is under way, which the end of
+            a grace does not cut.
+        call_was_cut: whether the cut that ended the last `cuttable` block ended a call.
     """
 
-    batch_id: str
-    actor: Actor
-    service: SupportsBulk
-    clock: Clock
-    settings: BulkSettings
-    limiter: Places
-    on_call: Callable[[], None]
+    context: RunContext
+    limiter: Limiter
     deadline: float = attrs.field(default=math.inf, init=False)
+    concluding: bool = attrs.field(default=False, init=False)
+    call_was_cut: bool = attrs.field(default=False, init=False)
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
+
+    @property
+    def is_cut(self) -> bool:
+        """
+        Return whether the present `cuttable` block was cut.
+        """
+        return self._scope.cancel_called
+
+    @contextmanager
+    def cuttable(self) -> Iterator[None]:
+        """
+        Run a block that a cut ends. May hold any number of calls: a scope per call would cost too much.
+        """
+        # One scope for all calls until a cut, since a scope per call costs more than a call; decision 16.
+        with anyio.CancelScope() as self._scope:
+            yield
+        self.call_was_cut = self._stage is _Stage.ASKING
+        self._rest()
 
     def cut(self, *, calls: bool) -> None:
         """
@@ -108,131 +129,116 @@ class BulkCaller:
             self.deadline = math.inf
             self._scope.cancel()
 
-    async def ask(self, attempts: Sequence[Attempt], *, atomic: bool) -> BulkAnswer:
+    def register(self, attempt: Attempt) -> Awaitable[object]:
         """
-        Ask the service to register all of them, and return what came of it.
+        Ask the service to register one item; raises what the service raises.
         """
-        answer: BulkAnswer = NotAsked()
-        with self._cuttable(_Stage.WAITING):
-            await self.limiter.acquire_on_behalf_of(self)
-            try:
-                if self._scope.cancel_called:
-                    await checkpoint()  # the place among the calls came together with the cut
-                answer = Doubtful()
-                self._stage = _Stage.ASKING
-                answer = await self._call(attempts, atomic=atomic)
-            finally:
-                self.limiter.release_on_behalf_of(self)
-        return answer
+        lease = self.context.lease
+        registration = attempt.registration(batch_id=lease.batch_id, actor=lease.actor)
+        return self._ask(self.context.service.register, registration, writes=True)
 
-    async def look_up(self, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
+    def look_up(self, lookup: SupportsLookup, attempt: Attempt) -> Awaitable[object]:
+        """
+        Ask the service whether an item's record exists; raises what the service raises.
+        """
+        return self._ask(lookup.find_registration, attempt.key, writes=False)
+
+    async def register_many(
+        self, bulk: SupportsBulk, attempts: Sequence[Attempt], *, atomic: bool
+    ) -> BulkAnswer:
+        """
+        Ask the service to register all of them in one call, and return what came of it.
+        """
+        lease = self.context.lease
+        registrations = [each.registration(batch_id=lease.batch_id, actor=lease.actor) for each in attempts]
+        call = partial(bulk.register_many, atomic=atomic)
+        answer: BulkAnswer = NotAsked()
+        with self.cuttable():
+            try:
+                answer = _read(await self._ask(call, registrations, writes=True), attempts, atomic=atomic)
+            except BaseException as error:
+                if not comes_from_callee(error):
+                    raise
+                answer = _meaning_of(error)
+        return Doubtful() if self.call_was_cut else answer
+
+    async def look_up_all(self, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
         """
         Return the receipts of all of them if every record is seen, else `None`.
         """
-        if not isinstance(self.service, SupportsLookup):
+        if self.context.lookup is None:
             return None
         receipts: list[RegistrationReceipt] | None = None
-        with self._cuttable(_Stage.WAITING):
-            await self.limiter.acquire_on_behalf_of(self)
+        with self.cuttable():
             try:
-                self._stage = _Stage.ASKING
-                self.deadline = self.clock.monotonic() + self.settings.call_timeout
-                receipts = await _find_all(self.service, attempts)
-            finally:
-                self.limiter.release_on_behalf_of(self)
+                receipts = await self._ask(partial(_find_all, self.context.lookup), attempts, writes=False)
+            except BaseException as error:
+                if not comes_from_callee(error):
+                    raise
         return receipts
 
     async def back_off(self, seconds: float) -> None:
         """
         Wait before the next call; a cut ends the wait.
         """
-        with self._cuttable(_Stage.WAITING):
-            await self.clock.sleep(seconds)
+        self._stage = _Stage.WAITING
+        await self.context.clock.sleep(seconds)
+        self._stage = _Stage.FREE
 
-    async def _call(self, attempts: Sequence[Attempt], *, atomic: bool) -> BulkAnswer:
-        registrations = [
-            attempt.registration(batch_id=self.batch_id, actor=self.actor) for attempt in attempts
-        ]
-        for attempt in attempts:
-            attempt.calls += 1
-        self.on_call()
-        self.deadline = self.clock.monotonic() + self.settings.call_timeout
-        return await _sense_of(
-            lambda: self.service.register_many(registrations, atomic=atomic), attempts, atomic=atomic
-        )
-
-    @contextmanager
-    def _cuttable(self, stage: _Stage) -> Iterator[None]:
+    async def _ask(self, question: Callable[[A], Awaitable[R]], argument: A, *, writes: bool) -> R:
+        if not self._takes_a_slot_at_once():
+            self._stage = _Stage.WAITING
+            await self.limiter.acquire_on_behalf_of(self)
         try:
-            with anyio.CancelScope() as self._scope:
-                self._stage = stage
-                yield
+            if self._scope.cancel_called:
+                await checkpoint()  # the slot came together with the cut: no call begins after it
+            self._stage = _Stage.ASKING
+            if writes:
+                self.context.note_call()
+            self.deadline = self.context.clock.monotonic() + self.context.settings.call_timeout
+            answer = await question(argument)
+        except BaseException as error:
+            if not comes_from_callee(error):
+                raise
+            if is_being_cancelled() and not (writes and is_definite(error)):
+                await checkpoint()  # the call was cut, whatever the service made of that
+            self._rest()
+            raise
         finally:
-            self._stage = _Stage.FREE
-            self.deadline = math.inf
+            self.limiter.release_on_behalf_of(self)
+        self._rest()
+        return answer
+
+    def _takes_a_slot_at_once(self) -> bool:
+        try:
+            self.limiter.acquire_on_behalf_of_nowait(self)
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    def _rest(self) -> None:
+        self._stage = _Stage.FREE
+        self.deadline = math.inf
 
 
-@attrs.define(eq=False, kw_only=True)
-class BulkAttendant:
-    """
-    A worker that asks for many at once; the driver can cut its call like any other worker's.
-    """
-
-    caller: BulkCaller
-    clock: Clock
-    retry: RetryPolicy
-    stop: Callable[[], StopReason | None]
-
-    @property
-    def deadline(self) -> float:
-        """
-        Return when the call under way has taken too long.
-        """
-        return self.caller.deadline
-
-    @property
-    def concluding(self) -> bool:
-        """
-        Return whether a last look-up is under way: never here.
-        """
-        return False
-
-    def cut(self, *, calls: bool) -> None:
-        """
-        End a wait at once, and with `calls` a call as well.
-        """
-        self.caller.cut(calls=calls)
-
-
-async def _find_all(service: SupportsLookup, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
+async def _find_all(lookup: SupportsLookup, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
     receipts: list[RegistrationReceipt] = []
     for attempt in attempts:
-        try:
-            receipt = await service.find_registration(attempt.key)
-        except BaseException as error:
-            if not comes_from_callee(error) or is_being_cancelled():
-                raise
+        answer = await lookup.find_registration(attempt.key)
+        if not is_receipt(answer, attempt.key):
             return None
-        if not isinstance(receipt, RegistrationReceipt) or receipt.registration_id != attempt.key:
-            return None
-        receipts.append(receipt)
+        receipts.append(answer)
     return receipts
 
 
-async def _sense_of(
-    call: Callable[[], Awaitable[object]], attempts: Sequence[Attempt], *, atomic: bool
-) -> BulkAnswer:
-    try:
-        return _read(await call(), attempts, atomic=atomic)
-    except BaseException as error:
-        if not comes_from_callee(error):
-            raise
-        if not is_definite(error) and is_being_cancelled():
-            await checkpoint()  # the call was cut, whatever the service made of that
-        if isinstance(error, RegistrationUnavailable):
-            return Unavailable(error.retry_after)
-        lost = isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup)
-        return Doubtful() if lost or not isinstance(error, Exception) else Refused(error)
+def _meaning_of(error: BaseException) -> BulkAnswer:
+    """
+    Return what an error says about a call for many.
+    """
+    if isinstance(error, RegistrationUnavailable):
+        return Unavailable(error.retry_after)
+    lost = isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup)
+    return Doubtful() if lost or not isinstance(error, Exception) else Refused(error)
 
 
 def _read(rows: object, attempts: Sequence[Attempt], *, atomic: bool) -> BulkAnswer:

@@ -1,0 +1,77 @@
+"""
+What everybody who takes part in driving one run has in common.
+"""
+
+from __future__ import annotations
+
+import anyio
+import attrs
+
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
+from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.runs import Lease
+from proxy_orchestration.registration.settings import BulkSettings
+
+
+@attrs.define(eq=False)
+class RunState:
+    """
+    What changes while a run is driven, and both its driver and its workers look at.
+
+    Attributes:
+        stop: why no further call is made; set once.
+        first_call_at: when this driver's first call began, by the monotonic clock.
+    """
+
+    stop: StopReason | None = None
+    first_call_at: float | None = None
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class RunContext:
+    """
+    One lease on one run, and what driving it takes.
+
+    Attributes:
+        lease: which run, as of its acquisition.
+        service: the host's.
+        clock: where time comes from.
+        settings: limits and times.
+        limiter: slots for calls, over all runs of one orchestrator.
+        bulk: the service, if it writes many at once.
+        lookup: the service, if it can be asked whether a record exists.
+        state: what changes.
+    """
+
+    lease: Lease
+    service: ProxyRegistrationService
+    clock: Clock
+    settings: BulkSettings
+    limiter: anyio.CapacityLimiter
+    bulk: SupportsBulk | None = attrs.field(init=False)
+    lookup: SupportsLookup | None = attrs.field(init=False)
+    state: RunState = attrs.field(factory=RunState, init=False)
+
+    @bulk.default
+    def _find_bulk(self) -> SupportsBulk | None:
+        return self.service if isinstance(self.service, SupportsBulk) else None
+
+    @lookup.default
+    def _find_lookup(self) -> SupportsLookup | None:
+        return self.service if isinstance(self.service, SupportsLookup) else None
+
+    @property
+    def is_atomic(self) -> bool:
+        """
+        Return whether all items share one result.
+        """
+        return self.lease.mode is SubmissionMode.ATOMIC
+
+    def note_call(self) -> None:
+        """
+        Remember when the first call began: the time budget counts from there.
+        """
+        if self.state.first_call_at is None:
+            self.state.first_call_at = self.clock.monotonic()
