@@ -154,4 +154,4 @@ class AtomicWorker:
             case _ if attempt.in_doubt:
                 return OutOfAttempts(attempt)
             case _:
-                return unexpected(attempt, error, now=now)
+                return unexpected(attempt, type(error).__name__, now=now)

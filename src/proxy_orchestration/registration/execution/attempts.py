@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import TypeAlias, TypeGuard
+from typing import Final, NamedTuple, TypeAlias, TypeGuard
 
 import attrs
 
@@ -37,6 +37,8 @@ from proxy_orchestration.registration.reasons import (
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState, transition
 
+_SUCCEEDED: Final = transition(ItemState.RUNNING, ItemState.SUCCEEDED)
+
 
 class StopReason(enum.Enum):
     """
@@ -56,10 +58,9 @@ class Question(enum.Enum):
     LOOK_UP = "look_up"  # whether an earlier call wrote it
 
 
-@attrs.frozen
-class Attempt:
+class Attempt(NamedTuple):
     """
-    How far the work on one item has come. Frozen: what follows is a new one.
+    How far the work on one item has come. Immutable: what follows is a new one.
 
     Attributes:
         work: the item.
@@ -68,16 +69,18 @@ class Attempt:
         calls: calls made to the service.
         rounds: look-ups and calls that brought no outcome.
         not_seen: whether the newest look-up did not see a record, and no call followed.
-        refusal: the error of a call for many that said nothing definite; its key is kept.
+        refusal: the type of an error that refused a call for many and said nothing
+            definite; the key is kept.
     """
 
+    # A tuple, since one is made for every item: attrs' frozen classes take three times as long to make.
     work: WorkItem
     key: str
     in_doubt: bool
     calls: int = 0
     rounds: int = 0
     not_seen: bool = False
-    refusal: BaseException | None = attrs.field(default=None, repr=False)
+    refusal: str | None = None
 
     @classmethod
     def at(cls, work: WorkItem, *, batch_id: str) -> Attempt:
@@ -99,20 +102,20 @@ class Attempt:
         """
         if question is Question.LOOK_UP:
             return self
-        return attrs.evolve(self, calls=self.calls + 1, not_seen=False)
+        return self._replace(calls=self.calls + 1, not_seen=False)
 
     def doubted(self) -> Attempt:
         """
         Return the attempt once nobody knows whether its newest call was executed.
         """
-        return attrs.evolve(self, in_doubt=True)
+        return self._replace(in_doubt=True)
 
     def refused_among_many(self, error: BaseException) -> Attempt:
         """
         Return the attempt once a call for many failed, should it get no answer of its own.
         """
         asked = self.asked(Question.REGISTER)
-        return asked if is_definite(error) else attrs.evolve(asked, refusal=error)
+        return asked if is_definite(error) else asked._replace(refusal=type(error).__name__)
 
     def registration(self, *, batch_id: str, actor: Actor) -> ProxyRegistration:
         """
@@ -212,7 +215,7 @@ def after_look_up(attempt: Attempt, answer: object, *, policy: RetryPolicy, now:
     if is_receipt(answer, attempt.key):
         return succeeded(attempt, answer, calls=attempt.calls, now=now)
     if answer is None:
-        return RetryAfter(attrs.evolve(attempt, not_seen=True), 0.0)
+        return RetryAfter(attempt._replace(not_seen=True), 0.0)
     return after_doubt(attempt, question=Question.LOOK_UP, policy=policy)
 
 
@@ -237,7 +240,7 @@ def after_error(
         case OSError() | OutcomeUnknownError():
             return again(called.doubted(), policy=policy)
         case Exception() if not attempt.in_doubt:
-            return unexpected(called, error, now=now)
+            return unexpected(called, type(error).__name__, now=now)
         case _:  # no plain exception, or the key was in doubt before; decision 13
             return again(called.doubted(), policy=policy)
 
@@ -256,7 +259,7 @@ def again(
     Return the next attempt of an item that was asked about in vain, or that there is none.
     """
     rounds = attempt.rounds + 1
-    following = attrs.evolve(attempt, rounds=rounds)
+    following = attempt._replace(rounds=rounds)
     if rounds >= policy.max_attempts:
         return OutOfAttempts(following)
     return RetryAfter(following, policy.delay_before(rounds + 1, key=attempt.key, retry_after=retry_after))
@@ -269,7 +272,7 @@ def succeeded(attempt: Attempt, receipt: RegistrationReceipt, *, calls: int, now
     # The count comes by itself, so that the common way, one call and one receipt, makes no further attempt.
     return ItemOutcome(
         work=attempt.work,
-        state=transition(ItemState.RUNNING, ItemState.SUCCEEDED),
+        state=_SUCCEEDED,
         settled_at=now,
         attempts=calls,
         activity_id=receipt.activity_id,
@@ -316,11 +319,11 @@ def failure_of(answer: RegistrationFailure) -> Failure:
     return Failure(code=plain.code, message=plain.message, retryable=answer.code == ROLLED_BACK.code)
 
 
-def unexpected(attempt: Attempt, error: BaseException, *, now: datetime) -> ItemOutcome:
+def unexpected(attempt: Attempt, kind: str, *, now: datetime) -> ItemOutcome:
     """
-    Return the outcome after an error that says nothing; its key is kept, since it may hide a lost reply.
+    Return the outcome after an error that says nothing; it may hide a lost reply, so the key is kept.
     """
-    failure = Failure(code="unexpected", message=type(error).__name__, retryable=True)
+    failure = Failure(code="unexpected", message=kind, retryable=True)
     return attempt.outcome(ItemState.FAILED, failure, now=now, in_doubt=True)
 
 

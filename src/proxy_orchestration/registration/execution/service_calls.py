@@ -92,6 +92,7 @@ class ServiceCalls:
         deadline: when the call under way has taken too long; infinite without one.
         concluding: whether an item's last look-up is under way, which the end of
             a grace does not cut.
+        is_cut: whether the present `cuttable` block was cut.
         call_was_cut: whether the cut that ended the last `cuttable` block ended a call.
     """
 
@@ -99,16 +100,10 @@ class ServiceCalls:
     limiter: Limiter
     deadline: float = attrs.field(default=math.inf, init=False)
     concluding: bool = attrs.field(default=False, init=False)
+    is_cut: bool = attrs.field(default=False, init=False)
     call_was_cut: bool = attrs.field(default=False, init=False)
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
-
-    @property
-    def is_cut(self) -> bool:
-        """
-        Return whether the present `cuttable` block was cut.
-        """
-        return self._scope.cancel_called
 
     @contextmanager
     def cuttable(self) -> Iterator[None]:
@@ -116,6 +111,7 @@ class ServiceCalls:
         Run a block that a cut ends. May hold any number of calls: a scope per call would cost too much.
         """
         # One scope for all calls until a cut, since a scope per call costs more than a call; decision 16.
+        self.is_cut = False
         with anyio.CancelScope() as self._scope:
             yield
         self.call_was_cut = self._stage is _Stage.ASKING
@@ -127,6 +123,7 @@ class ServiceCalls:
         """
         if self._stage is _Stage.WAITING or (calls and self._stage is _Stage.ASKING):
             self.deadline = math.inf
+            self.is_cut = True
             self._scope.cancel()
 
     def register(self, attempt: Attempt) -> Awaitable[object]:
@@ -190,7 +187,7 @@ class ServiceCalls:
             self._stage = _Stage.WAITING
             await self.limiter.acquire_on_behalf_of(self)
         try:
-            if self._scope.cancel_called:
+            if self.is_cut:
                 await checkpoint()  # the slot came together with the cut: no call begins after it
             self._stage = _Stage.ASKING
             if writes:
@@ -206,7 +203,8 @@ class ServiceCalls:
             raise
         finally:
             self.limiter.release_on_behalf_of(self)
-        self._rest()
+        self._stage = _Stage.FREE
+        self.deadline = math.inf
         return answer
 
     def _takes_a_slot_at_once(self) -> bool:
