@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_orchestration.push.fcm_errors import Action, read_answer, seconds_of
+pytest.importorskip("httpx")
+pytest.importorskip("google.auth")
+
+from proxy_orchestration.push.fcm.answers import Action, read_answer, seconds_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JSON = st.recursive(

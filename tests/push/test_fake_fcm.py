@@ -20,7 +20,7 @@ from firebase_admin import credentials, exceptions, messaging
 from google.auth.exceptions import RefreshError
 
 from proxy_orchestration.notification.records import PushTarget
-from proxy_orchestration.push.fcm_messages import encode
+from proxy_orchestration.push.fcm.messages import encode
 
 pytestmark = [
     # Google's client warns about `token` and about parts of its own.

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytest.importorskip("httpx")
+pytest.importorskip("google.auth")
+
 from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.push.fcm_messages import content_digest, encode, problem_of, size_of
+from proxy_orchestration.push.fcm.messages import content_digest, encode, problem_of, size_of
 
 TARGET = PushTarget(kind="token", value="token-1")
 

@@ -181,9 +181,11 @@ class CertificateRun:
             self._classify(entry)
         _supersede(entries)
         due = [entry for entry in entries if entry.outcome is None]
+        # For duplicates too, so that the next run completes one whose directory failed; decision 39.
         others = await self._find_others(due)
         for entry in due:
             self._build(entry, others)
+        # Also those that are not due: their ends cancel what is queued for earlier ones.
         await self._write([entry for entry in entries if entry.subject is not None])
         await self._track(entries)
         outcomes = [entry.outcome for entry in entries if entry.outcome is not None]

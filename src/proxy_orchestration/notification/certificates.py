@@ -60,4 +60,5 @@ def type_code(certificate_type: str) -> str:
     """
     Return the spelling under which a type is compared and stored.
     """
+    # Registers spell codes as people type them; two spellings would be two notices; decision 37.
     return certificate_type.strip().casefold()

@@ -143,8 +143,10 @@ class PushDispatcher:
             return _ended(push, PushState.EXPIRED, "too_late")
         if push.attempts > self.settings.retry.max_attempts:
             return _ended(push, PushState.DEAD, "attempts_exhausted")
+        # A new notice of its day opens the digest again, which no other cancelled message is; decision 52.
         if push.digest is not None and not push.digest:
             return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
+        # Not sent, since it may be unwanted; not counted, since the message is not to blame.
         if eligibilities is None:
             return self._retry_later(push, "eligibility_unknown", counted=False)
         eligibility = eligibilities.get(push.message.recipient_id, _WANTS_PUSHES)

@@ -174,6 +174,7 @@ class NoticeBuilder:
         problems: list[RecordProblem] = []
         for other in others:
             try:
+                # Without the link, which is the mentor's own.
                 told.append(self._notice(subject, classification, other, None))
             except UnreadableRecordError as error:
                 problems.append(RecordProblem(mentor_id, f"{other.audience.value}_{error.code}"))

@@ -74,6 +74,7 @@ async def track_ends(
     A registry that fails stops nothing: the next run tracks the same ends. A
     dry run asks it nothing. Revocations are not tracked.
     """
+    # A revoked certificate has no end to compare, and its mentor may have another one.
     known = tuple(end for end in ends if end.ends_at is not None)
     if registry is None or dry_run or not known:
         return None

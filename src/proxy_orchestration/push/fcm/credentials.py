@@ -129,9 +129,9 @@ async def _content(path: str, place: str) -> str:
     try:
         return await anyio.Path(path).read_text("utf-8")
     except (OSError, ValueError) as error:
-        trouble = type(error).__name__
+        name = type(error).__name__
     raise FcmCredentialsError(
-        reason=f"{place} names no file that can be read ({trouble}).",
+        reason=f"{place} names no file that can be read ({name}).",
         advice="It must be the path of a service account's JSON file, readable for this process.",
     )
 

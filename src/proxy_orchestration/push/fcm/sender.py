@@ -1,5 +1,5 @@
 """
-Pushes through Firebase Cloud Messaging, HTTP v1. Needs the extra `fcm`.
+Sends messages to the devices of their recipients, and answers for each message.
 """
 
 from __future__ import annotations
@@ -9,35 +9,27 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
 import attrs
+import httpx
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import open_task_group, wait_at_most
-from proxy_orchestration._extras import needs_extra
+from proxy_orchestration._concurrency import NoAnswerError, ask, open_task_group
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
 from proxy_orchestration.notification.ports import PushTargetDirectory
 from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.push.fcm_errors import SHORTEST_WAIT, Action, Answer
-from proxy_orchestration.push.fcm_messages import encode, is_usable, problem_of
-from proxy_orchestration.push.fcm_pacing import Pauses
-from proxy_orchestration.push.fcm_settings import FcmSettings
-from proxy_orchestration.push.fcm_targets import TargetKeeper, told_after
-
-with needs_extra("fcm", "httpx", "h2", "google", needed_by="proxy_orchestration.push.fcm"):
-    import h2 as _h2  # noqa: F401 - httpx looks for it only when a client is made
-    import httpx
-
-    from proxy_orchestration.push.fcm_calls import FcmCalls
-    from proxy_orchestration.push.fcm_credentials import FcmCredentials, FcmCredentialsError
-    from proxy_orchestration.push.fcm_tokens import AccessTokens
-
-__all__ = ["FcmCredentials", "FcmCredentialsError", "FcmPushSender", "FcmSettings"]
+from proxy_orchestration.push.fcm.answers import SHORTEST_WAIT, Action, Answer
+from proxy_orchestration.push.fcm.calls import AccessTokens, FcmCalls
+from proxy_orchestration.push.fcm.credentials import FcmCredentials
+from proxy_orchestration.push.fcm.devices import Pauses, TargetKeeper, told_after
+from proxy_orchestration.push.fcm.messages import encode, is_usable, problem_of
+from proxy_orchestration.push.fcm.settings import FcmSettings
 
 _DEAD: Final = {Action.PAYLOAD_INVALID: "payload_invalid", Action.REFUSED: "refused"}
 _PAUSING: Final = frozenset(
@@ -117,7 +109,7 @@ class FcmPushSender:
         """
         Send each to all devices of its recipient; answer each once, in order.
 
-        A message is delivered when at least one device took it. Trouble that no
+        A message is delivered when at least one device took it. A failure that no
         message is to blame for leads to another attempt that does not count.
         """
         problems = [problem_of(message) for message in messages]
@@ -148,22 +140,21 @@ class FcmPushSender:
         """
         Return the devices by recipient; `None` where the directory does not answer.
         """
-        answers: list[Mapping[str, Sequence[PushTarget]]] = []
         recipients = {message.recipient_id for message in messages}
-
-        async def ask() -> None:
-            answers.append(await self.targets.targets_of(recipients))
-
-        name = "TimeoutError"
+        if not recipients:
+            return {}
         try:
-            if recipients:
-                await wait_at_most(self.clock, self.settings.call_timeout, ask)
+            return await ask(
+                partial(self.targets.targets_of, recipients),
+                clock=self.clock,
+                seconds=self.settings.call_timeout,
+            )
+        except NoAnswerError:
+            name = "TimeoutError"
         except Exception as error:  # noqa: BLE001 - a host's directory; the messages are sent another time
             name = type(error).__name__
-        if recipients and not answers:
-            _log.error("the devices could not be looked up: %s", name, extra={"error": name})
-            return None
-        return answers[0] if answers else {}
+        _log.error("the devices could not be looked up: %s", name, extra={"error": name})
+        return None
 
     async def _deliver(self, deliveries: Sequence[_Delivery]) -> None:
         """
@@ -173,11 +164,11 @@ class FcmPushSender:
             return
         until = self.clock.monotonic() + self.settings.time_budget
         queue = iter(deliveries)
-        async with self._connected() as client, open_task_group() as crew:
+        async with self._connected() as client, open_task_group() as tasks:
             if not self._pauses.remaining_for():
                 await self._authorize(client)
             for _ in range(min(self.settings.max_concurrency, len(deliveries))):
-                crew.start_soon(self._work, client, queue, until)
+                tasks.start_soon(self._work, client, queue, until)
 
     async def _authorize(self, client: httpx.AsyncClient) -> None:
         refusal = await self._calls.authorize(client)
@@ -190,7 +181,7 @@ class FcmPushSender:
                 delivery.outcome = self._without_call(delivery, until) or await self._attempt(
                     client, delivery
                 )
-            except Exception as error:  # noqa: BLE001 - no message's trouble may be another's
+            except Exception as error:  # noqa: BLE001 - no message's failure may be another's
                 name = type(error).__name__
                 _log.error("a push could not be sent: %s", name, extra={"error": name})
                 delivery.outcome = PushOutcome.retry(delivery.message, SHORTEST_WAIT)
@@ -240,6 +231,7 @@ class FcmPushSender:
         if action is Action.TARGET_INVALID:
             await self._keeper.suspect(message, target, sent_at=sent_at)
             return self._dead(message, "target_invalid")
+        # The device told its address during the call, so the answer is about an old one; decision 42.
         if told_after(target, sent_at):
             return PushOutcome.retry(message, SHORTEST_WAIT)
         await self._keeper.gone(message, target)
@@ -261,7 +253,7 @@ class FcmPushSender:
         return httpx.AsyncClient(
             http2=True,
             verify=self._tls,
-            limits=limits,
+            limits=limits,  # none: `max_concurrency` bounds the calls, and HTTP/2 shares a connection
             timeout=None,  # noqa: S113 - calls are cut by the clock, which a test holds in its hand
         )
 

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("httpx")
+pytest.importorskip("google.auth")
+
 from proxy_orchestration.notification.records import PushTarget
-from proxy_orchestration.push import fcm_targets
-from proxy_orchestration.push.fcm_errors import Action
-from proxy_orchestration.push.fcm_pacing import Pauses
-from proxy_orchestration.push.fcm_settings import FcmSettings
+from proxy_orchestration.push.fcm import devices as fcm_devices
+from proxy_orchestration.push.fcm.answers import Action
+from proxy_orchestration.push.fcm.devices import Pauses, PruneBreaker, TargetKeeper
+from proxy_orchestration.push.fcm.settings import FcmSettings
 
 TARGET = PushTarget(kind="token", value="token-1", platform="ios")
 
@@ -34,11 +37,11 @@ def test_settings_that_make_no_sense_are_refused(wrong) -> None:
         FcmSettings(**wrong)
 
 
-def test_the_breaker_mends_as_newer_answers_are_better(caplog) -> None:
+def test_the_breaker_closes_again_as_newer_answers_are_better(caplog) -> None:
     """
     It looks at the newest answers only, and tells each time that it trips.
     """
-    breaker = fcm_targets.PruneBreaker(settings=FcmSettings(prune_minimum=2, prune_share=0.5, prune_window=4))
+    breaker = PruneBreaker(settings=FcmSettings(prune_minimum=2, prune_share=0.5, prune_window=4))
 
     allowed = [breaker.note(gone=gone) for gone in (True, True, False, False, True, True, True)]
 
@@ -50,7 +53,7 @@ def test_few_devices_that_are_gone_stop_nothing() -> None:
     """
     A share of little says little.
     """
-    breaker = fcm_targets.PruneBreaker(settings=FcmSettings())
+    breaker = PruneBreaker(settings=FcmSettings())
 
     assert [True] * 19 + [False] == [breaker.note(gone=True) for _ in range(20)]
 
@@ -59,8 +62,8 @@ def test_what_is_remembered_about_devices_is_bounded(devices, clock, monkeypatch
     """
     The oldest is forgotten first; no address is kept.
     """
-    monkeypatch.setattr(fcm_targets, "_MOST_REMEMBERED", 2)
-    keeper = fcm_targets.TargetKeeper(directory=devices, clock=clock, settings=FcmSettings())
+    monkeypatch.setattr(fcm_devices, "_MOST_REMEMBERED", 2)
+    keeper = TargetKeeper(directory=devices, clock=clock, settings=FcmSettings())
     targets = [PushTarget(kind="token", value=f"secret-{number}") for number in range(3)]
 
     for target in targets:

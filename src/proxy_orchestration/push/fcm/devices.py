@@ -1,33 +1,143 @@
 """
-What becomes of devices that FCM does not take: quarantine, suspicion, pruning, and the breaker that stops it.
+What is known about devices between calls: pauses, quarantine, suspicion, and which are pruned.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import OrderedDict, deque
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import wait_at_most
+from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.notification.notices import PushMessage
 from proxy_orchestration.notification.ports import PushTargetDirectory
 from proxy_orchestration.notification.records import PushTarget
-from proxy_orchestration.push.fcm_messages import content_digest
-from proxy_orchestration.push.fcm_settings import FcmSettings
+from proxy_orchestration.push.fcm.answers import Action
+from proxy_orchestration.push.fcm.messages import content_digest
+from proxy_orchestration.push.fcm.settings import FcmSettings
 
 V = TypeVar("V")
 
 _MOST_REMEMBERED: Final = 10_000
+_MOST_DOUBLINGS: Final = 16
 
 _log = logging.getLogger(_loggers.FCM)
 
 _Key: TypeAlias = tuple[str, bytes, datetime | None]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Pause:
+    """
+    A time in which nothing is sent; each that follows on another without a success between is twice as long.
+
+    Attributes:
+        clock: where time comes from.
+        initial: seconds of the first.
+        longest: seconds that none exceeds.
+    """
+
+    clock: Clock
+    initial: float
+    longest: float
+    _until: float = attrs.field(init=False, default=-math.inf)
+    _row: int = attrs.field(init=False, default=0)
+
+    @property
+    def remaining(self) -> float:
+        """
+        Return the seconds that are left; 0 if there is no pause.
+        """
+        return max(0.0, self._until - self.clock.monotonic())
+
+    def begin(self, seconds: float | None) -> bool:
+        """
+        Pause, for that long if given; return whether there was no pause already.
+
+        Calls that were under way together are refused together: they lead to
+        one pause.
+        """
+        is_new = not self.remaining
+        self._row += is_new
+        own = self.initial * 2.0 ** min(self._row - 1, _MOST_DOUBLINGS)
+        length = min(self.longest, own if seconds is None else seconds)
+        # Only a time that FCM names extends a pause: of calls refused together each would double it.
+        if is_new or seconds is not None:
+            self._until = max(self._until, self.clock.monotonic() + length)
+        return is_new
+
+    def succeed(self) -> None:
+        """
+        Note that a call went well; a pause that began since the call did stays.
+        """
+        if not self.remaining:
+            self._row = 0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Pauses:
+    """
+    The pauses that a device is subject to.
+    """
+
+    clock: Clock
+    settings: FcmSettings
+    _project: Pause = attrs.field(init=False)
+    _channel: Pause = attrs.field(init=False)
+    _platforms: dict[str, Pause] = attrs.field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._project = self._pause(self.settings.quota_pause)
+        self._channel = self._pause(self.settings.channel_pause)
+
+    def remaining_for(self, target: PushTarget | None = None) -> float:
+        """
+        Return the seconds for which nothing is sent to this device, or to any; 0 for none.
+        """
+        return max(pause.remaining for pause in self._pauses_of(target))
+
+    def succeed(self, target: PushTarget) -> None:
+        """
+        Note that a call for this device went well.
+        """
+        for pause in self._pauses_of(target):
+            pause.succeed()
+
+    def begin(self, action: Action, target: PushTarget | None, seconds: float | None) -> float:
+        """
+        Pause what the answer says is not to be used, and return for how long.
+
+        A device whose platform is not known pauses no other.
+        """
+        pause = self._pause_for(action, target)
+        if pause.begin(seconds):
+            code = action.value
+            _log.error("nothing is sent for a while: %s", code, extra={"code": code})
+        return pause.remaining
+
+    def _pause_for(self, action: Action, target: PushTarget | None) -> Pause:
+        if action is Action.QUOTA:
+            return self._project
+        if action is not Action.PLATFORM_REFUSED:
+            return self._channel
+        pause = self._pause(self.settings.channel_pause)
+        platform = target.platform if target else ""
+        return self._platforms.setdefault(platform, pause) if platform else pause
+
+    def _pauses_of(self, target: PushTarget | None) -> list[Pause]:
+        own = self._platforms.get(target.platform) if target else None
+        return [self._project, self._channel] + ([own] if own else [])
+
+    def _pause(self, initial: float) -> Pause:
+        return Pause(clock=self.clock, initial=initial, longest=self.settings.longest_pause)
 
 
 class _Memory(Generic[V]):
@@ -57,7 +167,7 @@ class PruneBreaker:
     """
     Stops pruning when too many devices are called gone at once, which tells of a mistake of ours or Google's.
 
-    It mends by itself, as newer answers are better.
+    It allows pruning again by itself, as newer answers are better.
     """
 
     settings: FcmSettings
@@ -73,6 +183,7 @@ class PruneBreaker:
         self._gone += gone
         if len(self._answers) > self.settings.prune_window:
             self._gone -= self._answers.popleft()
+        # Many at once are a wrong project and no exodus; decision 42.
         too_many = self._gone > self.settings.prune_share * len(self._answers)
         tripped = too_many and self._gone >= self.settings.prune_minimum
         if tripped and not self._tripped:
@@ -132,6 +243,7 @@ class TargetKeeper:
         """
         Note that an address was found invalid; forget it once two messages of different content say so.
         """
+        # FCM may blame an address for what is wrong with a payload, hence two of them; decision 42.
         content = content_digest(message)
         first = self._suspects.get(target)
         if first is None:
@@ -140,17 +252,19 @@ class TargetKeeper:
             await self.gone(message, target)
 
     async def _prune(self, recipient_id: str, target: PushTarget) -> None:
-        async def prune() -> None:
-            await self.directory.prune(recipient_id, target)
-
-        name = ""
         try:
-            if not await wait_at_most(self.clock, self.settings.call_timeout, prune):
-                name = "TimeoutError"
+            await ask(
+                partial(self.directory.prune, recipient_id, target),
+                clock=self.clock,
+                seconds=self.settings.call_timeout,
+            )
+        except NoAnswerError:
+            name = "TimeoutError"
         except Exception as error:  # noqa: BLE001 - a host's directory; the next message prunes
             name = type(error).__name__
-        if name:
-            _log.error("a device could not be pruned: %s", name, extra={"error": name})
+        else:
+            return
+        _log.error("a device could not be pruned: %s", name, extra={"error": name})
 
 
 def told_after(target: PushTarget, sent_at: datetime) -> bool:

@@ -1,0 +1,219 @@
+"""
+Calls of FCM: signed with an access token, cut when they take too long, with their answers read.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import anyio
+import attrs
+import httpx
+
+from proxy_orchestration import _loggers
+from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.push.fcm.answers import SHORTEST_WAIT, Action, Answer, read_answer, seconds_of
+from proxy_orchestration.push.fcm.credentials import (
+    GRANT_TYPE,
+    FcmCredentials,
+    FcmCredentialsError,
+    ServiceAccount,
+)
+from proxy_orchestration.push.fcm.settings import FcmSettings
+
+T = TypeVar("T")
+
+_JSON: Final = "application/json; charset=utf-8"
+_MARGIN: Final = 300.0
+_OK: Final = 200
+_DEFINITE: Final = frozenset({400, 401, 403})
+
+_log = logging.getLogger(_loggers.FCM)
+
+
+class TokenUnavailableError(Exception):
+    """
+    Google gave no access token, for no reason that is ours.
+
+    Attributes:
+        retry_after: seconds that it asks to wait, or `None`.
+    """
+
+    def __init__(self, retry_after: float | None = None) -> None:
+        self.retry_after: float | None = retry_after
+        super().__init__("Google gave no access token.")
+
+
+@attrs.frozen
+class AccessToken:
+    """
+    What a call is signed with.
+
+    Attributes:
+        value: the token; a secret.
+        project_id: the project that the service account names; empty if it names none.
+        good_until: by the clock's `monotonic`.
+    """
+
+    value: str = attrs.field(repr=False)
+    project_id: str
+    good_until: float
+
+
+@attrs.define(eq=False, kw_only=True)
+class AccessTokens:
+    """
+    Hands out the current access token; of tasks that need a new one at once, one asks for it.
+    """
+
+    credentials: FcmCredentials
+    clock: Clock
+    _current: AccessToken | None = attrs.field(init=False, default=None, repr=False)
+    _asking: anyio.Lock = attrs.field(init=False, factory=anyio.Lock, repr=False)
+
+    async def current(
+        self, client: httpx.AsyncClient, *, instead_of: AccessToken | None = None
+    ) -> AccessToken:
+        """
+        Return a token that is good for some minutes.
+
+        Args:
+            client: what a new one is asked for with.
+            instead_of: one that FCM refused.
+
+        Raises:
+            FcmCredentialsError: there is no service account, or Google refuses it.
+            TokenUnavailableError: Google cannot be reached, or does not answer as it should.
+        """
+        # Under a lock, so that of many calls that find the token old one asks and all get the new one.
+        async with self._asking:
+            token = self._current
+            if token is None or token is instead_of or self.clock.monotonic() >= token.good_until:
+                self._current = token = await self._ask(client)
+            return token
+
+    async def _ask(self, client: httpx.AsyncClient) -> AccessToken:
+        account = await self.credentials.load()
+        began = self.clock.monotonic()
+        form = {"grant_type": GRANT_TYPE, "assertion": account.assertion(now=self.clock.now())}
+        try:
+            # Through our own client: google-auth's transport blocks a thread; decision 43.
+            response = await client.post(account.token_uri, data=form)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            response = None
+        if response is None:
+            raise TokenUnavailableError
+        return self._token(response, account, began)
+
+    def _token(self, response: httpx.Response, account: ServiceAccount, began: float) -> AccessToken:
+        answer = _answer(response)
+        value, seconds = answer.get("access_token"), answer.get("expires_in")
+        if response.status_code in _DEFINITE:
+            raise FcmCredentialsError(
+                reason="Google refuses the service account's key.",
+                advice="Check that the key was not deleted, and that this machine's clock is right.",
+            )
+        if response.status_code != _OK or not isinstance(value, str) or not value.isascii() or not value:
+            asked = seconds_of(response.headers.get("retry-after"), now=self.clock.now())
+            raise TokenUnavailableError(asked)
+        return AccessToken(value, account.project_id, began + max(0.0, _number(seconds) - _MARGIN))
+
+
+@attrs.define(eq=False, kw_only=True)
+class FcmCalls:
+    """
+    Calls FCM and says what the answer asks for; raises nothing but cancellation.
+    """
+
+    tokens: AccessTokens
+    clock: Clock
+    settings: FcmSettings
+
+    async def authorize(self, client: httpx.AsyncClient) -> Answer | None:
+        """
+        Make sure that there is an access token; return what its lack asks for, or `None`.
+        """
+        token = await self._in_time(partial(self._token, client, None))
+        if token is None:
+            return Answer(Action.UNAUTHENTICATED, SHORTEST_WAIT)
+        return token if isinstance(token, Answer) else self._without_project(token)
+
+    async def post(self, client: httpx.AsyncClient, content: bytes) -> Answer:
+        """
+        Send one message; a call past its time may have been taken all the same.
+        """
+        answer = await self._in_time(partial(self._post, client, content))
+        return Answer(Action.TRANSIENT) if answer is None else answer
+
+    async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """
+        Return what the call comes to; `None` where it fails or takes too long, which is logged.
+        """
+        try:
+            return await ask(call, clock=self.clock, seconds=self.settings.call_timeout)
+        except NoAnswerError:
+            name = "TimeoutError"
+        except Exception as error:  # noqa: BLE001 - what a transport raises concerns this message only
+            name = type(error).__name__
+        _log.error("a call of FCM failed: %s", name, extra={"error": name})
+        return None
+
+    async def _post(self, client: httpx.AsyncClient, content: bytes) -> Answer:
+        token = await self._token(client, None)
+        if isinstance(token, Answer):
+            return token
+        answer = await self._call(client, content, token)
+        if answer.action is not Action.UNAUTHENTICATED:
+            return answer
+        renewed = await self._token(client, token)
+        return renewed if isinstance(renewed, Answer) else await self._call(client, content, renewed)
+
+    async def _token(self, client: httpx.AsyncClient, refused: AccessToken | None) -> AccessToken | Answer:
+        try:
+            return await self.tokens.current(client, instead_of=refused)
+        except FcmCredentialsError as error:
+            _log.error("no call without credentials: %s", error, extra={"code": "credentials"})
+            return Answer(Action.UNAUTHENTICATED)
+        except TokenUnavailableError as error:
+            return Answer(Action.UNAUTHENTICATED, error.retry_after or SHORTEST_WAIT)
+
+    async def _call(self, client: httpx.AsyncClient, content: bytes, token: AccessToken) -> Answer:
+        headers = {"Authorization": f"Bearer {token.value}", "Content-Type": _JSON}
+        response = await client.post(self._url(token), content=content, headers=headers)
+        return read_answer(
+            response.status_code,
+            response.content,
+            retry_after=response.headers.get("retry-after"),
+            now=self.clock.now(),
+        )
+
+    def _url(self, token: AccessToken) -> str:
+        project = quote(self.settings.project_id or token.project_id, safe="")
+        return f"{self.settings.base_url.rstrip('/')}/v1/projects/{project}/messages:send"
+
+    def _without_project(self, token: AccessToken) -> Answer | None:
+        if self.settings.project_id or token.project_id:
+            return None
+        _log.error(
+            "the service account's key names no project: give FcmSettings.project_id",
+            extra={"code": "credentials"},
+        )
+        return Answer(Action.UNAUTHENTICATED)
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    try:
+        value = response.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
