@@ -2,8 +2,10 @@
 Conflicts are found before anything is sent, wait for people, and are decided mentor by mentor.
 """
 
+import anyio
 import attrs
 import pytest
+from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import (
     Actor,
@@ -282,6 +284,25 @@ async def test_an_answer_that_makes_no_sense_is_a_failed_check(checking, answer)
     result = await submit(checking, 2)
 
     assert {"check_failed"} == {outcome.failure.code for outcome in result.outcomes}
+
+
+async def test_who_leaves_during_the_check_leaves_nothing_behind(checking):
+    """
+    A cancellation of the host's own is no failed check.
+    """
+
+    async def find_conflicts(_registrations, /):
+        leaving.cancel()
+        await checkpoint()
+
+    checking.service.find_conflicts = find_conflicts
+    orchestrator = checking.orchestrator()
+
+    with anyio.CancelScope() as leaving:
+        await orchestrator.submit_bulk_registration(checking.request(2), actor=checking.actor)
+
+    assert leaving.cancelled_caught
+    assert 0 == (await orchestrator.list_batches(actor=checking.actor)).total
 
 
 async def test_one_mentor_whose_check_failed_waits_and_the_others_go_ahead(checking):
