@@ -17,7 +17,7 @@ from proxy_orchestration import _loggers
 @attrs.frozen(kw_only=True)
 class AuditedOverride:
     """
-    One mentor was registered, or was to be, although a record stood in the way.
+    One mentor was registered, or was to be, although an existing record conflicted.
 
     Attributes:
         mentor_id: the mentor.

@@ -265,7 +265,7 @@ class DuplicateActivityError(RegistrationError):
     Another registration already recorded this activity; a person has to decide.
 
     Attributes:
-        existing_activity_id: the record that stands in the way.
+        existing_activity_id: the record that it conflicts with.
     """
 
     def __init__(self, existing_activity_id: str) -> None:

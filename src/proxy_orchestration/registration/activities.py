@@ -119,7 +119,7 @@ class ProxyRegistration:
     Attributes:
         registration_id: batch and mentor; one record for ever, whatever happens.
         idempotency_key: `registration_id` and an epoch; the same for as long as a
-            call's fate is in doubt, new only after a definite failure. For services
+            call's result is in doubt, new only after a definite failure. For services
             that replay a stored failure under its key.
         batch_id: the batch this belongs to.
         mentor_id: on whose behalf: `attributed_to`.
@@ -160,7 +160,7 @@ class RegistrationFailure:
         registration_id: the registration this answers.
         code: stable and machine-readable, `snake_case`.
         message: one sentence for the coordinator, without personal data; never in a repr or a log.
-        existing_activity_id: the record that stands in the way, where that is the reason.
+        existing_activity_id: the record that it conflicts with, where that is the reason.
     """
 
     registration_id: str = attrs.field(validator=is_identifier)

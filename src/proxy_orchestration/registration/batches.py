@@ -155,9 +155,9 @@ class CancelReport:
 
     Attributes:
         never_started: items that are CANCELLED: provably never begun.
-        finished: items whose call ended with an outcome after the cancel was wished.
+        finished: items whose call ended with an outcome after the cancel was requested.
         in_doubt: items whose call began and whose answer is not known at the report.
-        already_settled: items that had an outcome before the cancel was wished.
+        already_settled: items that had an outcome before the cancel was requested.
     """
 
     never_started: int

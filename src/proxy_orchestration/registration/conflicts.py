@@ -1,5 +1,5 @@
 """
-Existing records that stand in the way of registrations, and what people decide about them.
+Existing records that conflict with registrations, and what people decide about them.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Conflict:
     Attributes:
         mentor_id: the mentor of the registration.
         kind: why it conflicts.
-        existing_activity_id: the record in the way, for IN_BATCH the one that the
-            earlier entry will have; `None` when the check failed.
+        existing_activity_id: the record that it conflicts with, for IN_BATCH the one that
+            the earlier entry will have; `None` when the check failed.
     """
 
     mentor_id: str = attrs.field(validator=is_a(str))
@@ -73,7 +73,7 @@ class Conflict:
 @attrs.frozen(kw_only=True)
 class ConflictReport:
     """
-    How a request stands towards what is registered already; nothing was written for it.
+    What of a request conflicts with what is registered already; nothing was written for it.
 
     Conflicts, clean and refused mentors together are the request's, each once.
 
@@ -99,7 +99,7 @@ class ConflictReport:
 @attrs.frozen(kw_only=True)
 class Override:
     """
-    A stored decision to register although a record stands in the way.
+    A stored decision to register although an existing record conflicts.
 
     Attributes:
         activity_id: the record that is overridden; `None` where none was known,

@@ -116,7 +116,7 @@ class BatchRecord:
         base: the log's length when the run was opened.
         tail: the log's length now; `tail - base` items of the run are settled.
         driven: whether anybody ever drove this run.
-        cancel_wished_at: when cancel was first wished in this run, or `None`.
+        cancel_wished_at: when a cancel was first requested in this run, or `None`.
         settled_at: when the run settled, or `None`.
     """
 

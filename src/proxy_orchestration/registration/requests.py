@@ -117,7 +117,7 @@ def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
     Raises:
         EmptySelectionError: no mentor is in it.
         BatchTooLargeError: more than `limit` are.
-        DuplicateSelectionError: a mentor stands in it more than once.
+        DuplicateSelectionError: a mentor is in it more than once.
     """
     size = len(request.entries)
     if size == 0:

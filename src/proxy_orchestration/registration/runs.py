@@ -108,7 +108,7 @@ class Lease:
         run_items, base, tail: as in `BatchRecord`, at the moment of acquisition.
         begun: items claimed in this run by an earlier driver and without an outcome;
             every one of them is in doubt, whatever its own flag says.
-        cancel_wished: whether cancel was wished already.
+        cancel_wished: whether a cancel was requested already.
         driven_for: seconds this run was driven before.
         mode, on_conflict: as the batch was accepted.
     """
@@ -178,7 +178,7 @@ class Committed:
     Attributes:
         tail: the log's length now.
         claimed: the newly claimed items, in request order.
-        cancel_wished: whether cancel is wished for this run.
+        cancel_wished: whether a cancel was requested for this run.
     """
 
     tail: int
@@ -189,11 +189,11 @@ class Committed:
 @attrs.frozen(kw_only=True)
 class CancelMark:
     """
-    A stored wish to cancel.
+    A stored cancel request.
 
     Attributes:
         run: the run it is for.
-        tail_before: the log's length when cancel was first wished.
+        tail_before: the log's length when the cancel was first requested.
         settled_before: items of the whole batch that had an outcome at that moment.
     """
 

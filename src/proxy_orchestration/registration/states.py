@@ -20,7 +20,7 @@ class ItemState(enum.Enum):
     SUCCEEDED = "succeeded"  # the record exists; final for ever
     FAILED = "failed"  # refused, with a reason
     UNKNOWN = "unknown"  # in doubt, and attempts or grace ran out
-    NEEDS_REVIEW = "needs_review"  # an existing record stands in the way; a person decides
+    NEEDS_REVIEW = "needs_review"  # an existing record conflicts; a person decides
     SKIPPED = "skipped"  # left out by decision
     CANCELLED = "cancelled"  # provably never begun
 

@@ -185,14 +185,14 @@ class RunLedger(Protocol):
 
     async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
         """
-        Store the wish to cancel the current run and cancel what was not claimed, all or nothing.
+        Store the request to cancel the current run and cancel what was not claimed, all or nothing.
 
         Unclaimed items that are not in doubt become CANCELLED with code
         `cancelled`, in request order; unclaimed ones in doubt stay for the
-        driver. A second wish changes nothing and returns the first one's mark.
+        driver. A second request changes nothing and returns the first one's mark.
 
         Raises:
-            BatchStateError: the run settled without a wish to cancel it, or
+            BatchStateError: the run settled without a cancel request, or
                 the batch is gone.
         """
         ...

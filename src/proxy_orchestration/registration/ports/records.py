@@ -15,26 +15,25 @@ class ActivityRecords(Protocol):
     """
     The activities that the standard service registers.
 
-    A record stands in the way of another one of its organization with the
-    same `duplicate_key`, unless it is void. The other may be stored all the
-    same when it is an override: when its registration has `override_of`.
+    A record conflicts with another one of its organization that has the same
+    `duplicate_key`, unless it is void. The other may be stored all the same
+    when it is an override: when its registration has `override_of`.
     """
 
     async def add_activities(
         self, records: Sequence[ActivityRecord], /, *, atomic: bool
     ) -> Sequence[ActivityRecord]:
         """
-        Store each record, and answer each with the record that stands for it, in order.
+        Store each record, and answer each, in order, with the record that exists then.
 
         That is the record itself; or the one that its registration has
-        already; or, where that one belongs to another registration, the record
-        that stands in its way, which then is not stored. Of two in one call
-        that stand in each other's way the first is stored. With `atomic` none
-        is stored as soon as one is in another's way. It is one transaction:
-        after an error none is stored.
+        already; or the existing record that it conflicts with, and then it is
+        not stored. Of two in one call that conflict with each other the first
+        is stored. With `atomic` none is stored as soon as one conflicts. It is
+        one transaction: after an error none is stored.
 
-        Of two calls at once with one registration, or with two that stand in
-        each other's way, one stores its record and the other gets that one.
+        Of two calls at once with one registration, or with two that conflict
+        with each other, one stores its record and the other gets that one.
 
         Raises:
             RecordRefusedError: the store is well and refuses one of them; none is stored.
@@ -51,7 +50,7 @@ class ActivityRecords(Protocol):
         self, organization_id: str, duplicate_keys: Collection[str], /
     ) -> Mapping[str, ActivityRecord]:
         """
-        Return for each of the keys the organization's record that is in the way, where there is one.
+        Return for each of the keys the organization's record that conflicts, where there is one.
 
         In one round trip. Overrides count too: of several records the one that
         is no override.

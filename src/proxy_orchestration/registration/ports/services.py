@@ -30,8 +30,8 @@ class ProxyRegistrationService(Protocol):
 
         Raises:
             RegistrationRejected: refused, definitely; nothing written.
-            DuplicateActivityError: another registration's record stands in
-                the way, definitely; nothing written.
+            DuplicateActivityError: another registration's record conflicts,
+                definitely; nothing written.
             RegistrationUnavailable: definitely not executed; try again.
             TimeoutError, OSError, OutcomeUnknownError: not known; the call is
                 looked up, or repeated under the same key. A call that exceeds

@@ -31,13 +31,18 @@ from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.reasons import DUPLICATE, ROLLED_BACK
 from proxy_orchestration.registration.standard.checks import (
+    RECORD_REFUSED,
+    CheckedRecords,
     DuplicateRule,
     RegistrationRules,
+    activity_id_of,
     same_mentor_type_and_day,
 )
-from proxy_orchestration.registration.standard.registrar import RECORD_REFUSED, Registrar, activity_id_of
-from proxy_orchestration.registration.standard.single import DuplicateWarning, ProxyActivityResult
-from proxy_orchestration.registration.standard.single_registrar import SingleRegistrar
+from proxy_orchestration.registration.standard.single import (
+    DuplicateWarning,
+    ProxyActivityResult,
+    SingleRegistrations,
+)
 
 __all__ = ["RegistrationRules", "StandardRegistrationService"]
 
@@ -51,8 +56,8 @@ class StandardRegistrationService:
 
     The registration's own record comes first. Then it checks role, scope,
     attribution, dates and duplicates; all that fails of the first four is said
-    together, and the first failing check gives the code. Whether a record
-    stands in the way the store decides in the transaction that writes, so that
+    together, and the first failing check gives the code. Whether an existing
+    record conflicts the store decides in the transaction that writes, so that
     of two calls at once one is registered and the other is a duplicate.
 
     Args:
@@ -73,42 +78,43 @@ class StandardRegistrationService:
     duplicate_rule: DuplicateRule = same_mentor_type_and_day
     audit_logger: RegistrationAuditLogger = attrs.field(factory=LoggingAuditLogger)
     audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
-    _registrar: Registrar = attrs.field(init=False)
-    _singles: SingleRegistrar = attrs.field(init=False)
+    _records: CheckedRecords = attrs.field(init=False)
+    _singles: SingleRegistrations = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._registrar = Registrar(
+        self._records = CheckedRecords(
             repository=self.repository,
             clock=self.clock,
             rules=self.rules,
             access_policy=self.access_policy,
             duplicate_rule=self.duplicate_rule,
         )
-        self._singles = SingleRegistrar(
-            registrar=self._registrar,
+        self._singles = SingleRegistrations(
+            records=self._records,
             audit_logger=self.audit_logger,
             audit_timeout=self.audit_timeout,
         )
 
     async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
         """
-        Write the registration's one record, or return the receipt of the one that stands.
+        Write the registration's one record, or return the receipt of the one that exists.
 
         Raises:
             RegistrationRejected: with code `not_a_coordinator`, `out_of_scope`,
                 `self_attribution`, `date_in_future`, `date_too_old` or `record_refused`.
-            DuplicateActivityError: another registration's record stands in the way.
+            DuplicateActivityError: another registration's record conflicts.
             RegistrationUnavailable: scope or store could not be asked; nothing was written.
             OutcomeUnknownError: the store failed while it wrote.
         """
-        failing = (await self._registrar.failing([registration]))[0]
+        (failing,) = await self._records.reasons_against([registration])
         if failing:
-            standing = await self._registrar.standing([registration])
-            if standing:
-                return _receipt(standing[registration.registration_id])
+            # Whatever changed since it was written, its record answers first; decision 29.
+            existing = await self._records.existing([registration])
+            if existing:
+                return _receipt(existing[registration.registration_id])
             raise RegistrationRejected(failing[0].code, _said_together(failing))
         try:
-            (answer,) = await self._registrar.add([registration], atomic=False)
+            (answer,) = await self._records.add([registration], atomic=False)
         except RecordRefusedError as error:
             raise RegistrationRejected(RECORD_REFUSED, str(error)) from error
         if answer.registration.registration_id != registration.registration_id:
@@ -128,12 +134,12 @@ class StandardRegistrationService:
         """
         if not registrations:
             return ()
-        failing = await self._registrar.failing(registrations)
+        failing = await self._records.reasons_against(registrations)
         answers: dict[str, _Answer] = {}
         if any(failing):
             doubtful = registrations if atomic else _those(registrations, failing, refused=True)
-            standing = await self._registrar.standing(doubtful)
-            answers = {name: _receipt(record) for name, record in standing.items()}
+            existing = await self._records.existing(doubtful)
+            answers = {name: _receipt(record) for name, record in existing.items()}
             for registration, reasons in zip(registrations, failing, strict=True):
                 if reasons:
                     answers.setdefault(registration.registration_id, _refusal(registration, reasons))
@@ -170,10 +176,10 @@ class StandardRegistrationService:
         self, warning: DuplicateWarning, *, actor: Actor
     ) -> ProxyActivityResult:
         """
-        Register although the warned record stands in the way, and say so in the new record.
+        Register over the record that the warning names, and say so in the new record.
 
-        Over that record only: where another one stands in the way by now, it
-        warns again, and where none does, it registers as usual. Raises what
+        Over that record only: where another one conflicts by now, it warns
+        again, and where none does, it registers as usual. Raises what
         `register_proxy_activity` raises.
         """
         return await self._singles.confirm(warning, actor=actor)
@@ -196,13 +202,13 @@ class StandardRegistrationService:
             key = keys[registration.registration_id]
             if key is not None:
                 by_organization[registration.registered_by.organization_id].append(key)
-        standing = {
+        existing = {
             (organization_id, key): record
             for organization_id, wanted in by_organization.items()
             for key, record in (await self.repository.find_duplicates(organization_id, wanted)).items()
         }
-        conflicts = dict(_conflicts(registrations, keys, standing))
-        own = await self._registrar.repository.find_activities(conflicts) if conflicts else ()
+        conflicts = dict(_conflicts(registrations, keys, existing))
+        own = await self.repository.find_activities(conflicts) if conflicts else ()
         for record in own:
             del conflicts[record.registration.registration_id]
         return list(conflicts.values())
@@ -214,10 +220,10 @@ class StandardRegistrationService:
             return {}
         answers: dict[str, _Answer] = {}
         try:
-            records = await self._registrar.add(registrations, atomic=atomic)
+            records = await self._records.add(registrations, atomic=atomic)
         except RecordRefusedError as error:
             if not atomic:
-                raise  # the driver halves the page and finds the one
+                raise  # the driver halves the chunk and finds the one; decision 26
             raise RegistrationRejected(RECORD_REFUSED, str(error)) from error
         for registration, record in zip(registrations, records, strict=True):
             own = record.registration.registration_id == registration.registration_id
@@ -237,7 +243,7 @@ class StandardRegistrationService:
             OutcomeUnknownError: some have records of their own already, which is
                 neither all nor nothing, and cannot be told in answers.
         """
-        if await self._registrar.standing(registrations):
+        if await self._records.existing(registrations):
             raise OutcomeUnknownError
         names = [registration.registration_id for registration in registrations]
         return {
@@ -285,7 +291,7 @@ def _those(
 def _conflicts(
     registrations: Sequence[ProxyRegistration],
     keys: Mapping[str, str | None],
-    standing: Mapping[tuple[str, str], ActivityRecord],
+    existing: Mapping[tuple[str, str], ActivityRecord],
 ) -> Iterable[tuple[str, Conflict]]:
     first: dict[tuple[str, str], str] = {}
     for registration in registrations:
@@ -294,7 +300,7 @@ def _conflicts(
         if key is None:
             continue
         likeness = (registration.registered_by.organization_id, key)
-        record = standing.get(likeness)
+        record = existing.get(likeness)
         if record is not None:
             if record.activity_id != registration.override_of:
                 yield name, _conflict(registration, ConflictKind.DUPLICATE, record.activity_id)

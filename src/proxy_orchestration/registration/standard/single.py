@@ -1,18 +1,32 @@
 """
-One activity for one mentor, outside any batch: what came of it.
+One activity for one mentor, outside any batch: the guard, the record, the warning, the audit.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from datetime import datetime
 from typing import TypeAlias
 
 import attrs
 
-from proxy_orchestration.access import Actor
-from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration import _loggers
+from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee
+from proxy_orchestration.access import Action, Actor
+from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
+from proxy_orchestration.errors import IdempotencyKeyReusedError, NotAuthorizedError, RecordRefusedError
+from proxy_orchestration.registration.activities import (
+    ActivityRecord,
+    ProxyActivity,
+    ProxyRegistration,
+    idempotency_key_of,
+)
 from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
+from proxy_orchestration.registration.standard.checks import RECORD_REFUSED, CheckedRecords
+
+_log = logging.getLogger(_loggers.SINGLE_REGISTRAR)
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +51,7 @@ class DuplicateWarning:
     Nothing was written: an activity of this kind is registered. Hand it to `confirm_despite_duplicate`.
 
     Attributes:
-        existing_activity_id: the record in the way.
+        existing_activity_id: the record that it conflicts with.
         mentor_id, activity, idempotency_key: what was asked for.
     """
 
@@ -63,9 +77,93 @@ ProxyActivityResult: TypeAlias = ActivityRegistered | DuplicateWarning | Registr
 """What came of registering one activity."""
 
 
+@attrs.define(eq=False, kw_only=True)
+class SingleRegistrations:
+    """
+    The verbs for a single registration, over the same rules and the same store.
+    """
+
+    records: CheckedRecords
+    audit_logger: RegistrationAuditLogger
+    audit_timeout: float
+
+    async def register(
+        self, mentor_id: str, activity: ProxyActivity, *, actor: Actor, idempotency_key: str
+    ) -> ProxyActivityResult:
+        """
+        Register, or say what speaks against it.
+        """
+        self._authorize(actor, Action.SUBMIT)
+        entry = RegistrationEntry(mentor_id, activity)
+        # Made for its checks alone: a batch and a single registration take the same keys.
+        BulkRegistrationRequest(entries=(entry,), idempotency_key=idempotency_key)
+        return await self._register(_registration(entry, actor, idempotency_key), idempotency_key)
+
+    async def confirm(self, warning: DuplicateWarning, *, actor: Actor) -> ProxyActivityResult:
+        """
+        Register over the warned record, and over no other.
+        """
+        self._authorize(actor, Action.SUBMIT)
+        self._authorize(actor, Action.OVERRIDE)
+        entry = RegistrationEntry(warning.mentor_id, warning.activity)
+        plain = _registration(entry, actor, warning.idempotency_key)
+        result = await self._register(plain, warning.idempotency_key)
+        seen = warning.existing_activity_id
+        if not isinstance(result, DuplicateWarning) or result.existing_activity_id != seen:
+            return result
+        return await self._register(attrs.evolve(plain, override_of=seen), warning.idempotency_key)
+
+    def _authorize(self, actor: Actor, action: Action) -> None:
+        if not self.records.access_policy.allows(actor, action):
+            raise NotAuthorizedError(action.value)
+
+    async def _register(self, registration: ProxyRegistration, key: str) -> ProxyActivityResult:
+        repository = self.records.repository
+        for existing in await repository.find_activities([registration.registration_id]):
+            return _registered(_same(existing, registration))
+        (reasons,) = await self.records.reasons_against([registration])
+        if reasons:
+            return RegistrationRefused(reasons=tuple(reasons))
+        record = self.records.record_for(registration)
+        try:
+            (answer,) = await repository.add_activities([record], atomic=False)
+        except RecordRefusedError as error:
+            reason = Failure(code=RECORD_REFUSED, message=str(error), retryable=False)
+            return RegistrationRefused(reasons=(reason,))
+        if answer.registration.registration_id != registration.registration_id:
+            return DuplicateWarning(
+                existing_activity_id=answer.activity_id,
+                mentor_id=registration.mentor_id,
+                activity=registration.activity,
+                idempotency_key=key,
+            )
+        # Only who wrote the record tells of it, so that a repeated call does not tell again; decision 30.
+        if answer == record:
+            await self._tell(answer)
+        return _registered(_same(answer, registration))
+
+    async def _tell(self, record: ActivityRecord) -> None:
+        """
+        Tell the audit logger, for `audit_timeout` at most; the activity stays registered whatever it says.
+        """
+        event = _event(record)
+        try:
+            await ask(
+                lambda: self.audit_logger.log_proxy_registration(event),
+                clock=self.records.clock,
+                seconds=self.audit_timeout,
+            )
+        except NoAnswerError:
+            _log_untaken(event, "no answer in time", TimeoutError.__name__)
+        except BaseException as error:
+            if not comes_from_callee(error):
+                raise
+            _log_untaken(event, type(error).__name__, type(error).__name__)
+
+
 def single_registration_id(actor: Actor, idempotency_key: str) -> str:
     """
-    Return the id of the one registration of that key; it stands for its batch too.
+    Return the id of the one registration of that key; it is the id of its batch too.
 
     The key belongs to the pair of coordinator and organization.
     """
@@ -73,3 +171,57 @@ def single_registration_id(actor: Actor, idempotency_key: str) -> str:
     for part in (actor.organization_id, actor.user_id, idempotency_key):
         digest.update(f"{len(part)}:{part}".encode())
     return f"single-{digest.hexdigest()[:32]}"
+
+
+def _registration(entry: RegistrationEntry, actor: Actor, key: str) -> ProxyRegistration:
+    registration_id = single_registration_id(actor, key)
+    return ProxyRegistration(
+        registration_id=registration_id,
+        idempotency_key=idempotency_key_of(registration_id, 0),
+        batch_id=registration_id,
+        mentor_id=entry.mentor_id,
+        activity=entry.activity,
+        registered_by=actor,
+    )
+
+
+def _same(record: ActivityRecord, registration: ProxyRegistration) -> ActivityRecord:
+    stored = record.registration
+    if (stored.mentor_id, stored.activity) != (registration.mentor_id, registration.activity):
+        raise IdempotencyKeyReusedError(registration.batch_id)
+    return record
+
+
+def _registered(record: ActivityRecord) -> ActivityRegistered:
+    return ActivityRegistered(
+        activity_id=record.activity_id,
+        mentor_id=record.registration.mentor_id,
+        recorded_at=record.recorded_at,
+    )
+
+
+def _event(record: ActivityRecord) -> RegistrationAuditEvent:
+    registration = record.registration
+    return RegistrationAuditEvent(
+        event_id=f"{registration.registration_id}:registered",
+        activity_id=record.activity_id,
+        mentor_id=registration.mentor_id,
+        actor_id=registration.registered_by.user_id,
+        organization_id=registration.registered_by.organization_id,
+        activity_type=registration.activity.activity_type,
+        override_of=registration.override_of,
+        recorded_at=record.recorded_at,
+    )
+
+
+def _log_untaken(event: RegistrationAuditEvent, why: str, error: str) -> None:
+    _log.error(
+        "the audit logger did not take event %s (%s)",
+        event.event_id,
+        why,
+        extra={
+            "event_id": event.event_id,
+            "activity_id": event.activity_id,
+            "error": error,
+        },
+    )
