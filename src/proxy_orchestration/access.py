@@ -30,14 +30,14 @@ class Action(enum.Enum):
     What a public verb does, as far as permission goes; the value completes "allow you to …".
     """
 
-    SUBMIT = "submit registrations"
-    READ = "read batches"
-    RETRY = "retry a batch"
-    REVIEW = "decide about conflicts"
-    OVERRIDE = "register over an existing record"
-    CANCEL = "cancel a batch"
-    RELABEL = "relabel a batch"
-    DELETE = "delete a batch"
+    SUBMIT = "submit registrations"  # also previews them
+    READ = "read batches"  # status, items, lists, watching
+    RETRY = "retry a batch"  # a new run over what failed
+    REVIEW = "decide about conflicts"  # a decision per mentor who waits
+    OVERRIDE = "register over an existing record"  # asked beside the verb when a decision or a policy says so
+    CANCEL = "cancel a batch"  # what has not begun
+    RELABEL = "relabel a batch"  # a new label; nothing else changes
+    DELETE = "delete a batch"  # a settled one; its key stays taken
 
 
 def _roles(values: Iterable[Role]) -> frozenset[Role]:
