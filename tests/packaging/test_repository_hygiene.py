@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LONGEST_FILE = 400
+LONGEST_FILE = 500
 MACHINE_PATH = re.compile(r"(?<![\w.~/:-])/(?:home|root|work|Users)/\w")
 EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:\s*ignore|pragma:)", re.IGNORECASE)
 REASONED = re.compile(
@@ -57,9 +57,9 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on() -> None:
     assert [] == found
 
 
-def test_no_source_file_is_longer_than_400_lines() -> None:
+def test_no_source_file_is_longer_than_500_lines() -> None:
     """
-    A longer file holds more than one concept.
+    One idea a file, whole; a longer one holds more than one.
     """
     long = [
         str(path.relative_to(ROOT))
