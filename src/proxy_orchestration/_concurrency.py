@@ -40,8 +40,8 @@ async def open_task_group() -> AsyncIterator[TaskGroup]:
     """
     foremost: BaseException
     try:
-        async with anyio.create_task_group() as crew:
-            yield crew
+        async with anyio.create_task_group() as tasks:
+            yield tasks
     except BaseExceptionGroup as group:
         foremost = _foremost(group)
     else:

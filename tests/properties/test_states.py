@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration import BulkStatus, ItemState
-from proxy_orchestration.registration.ledger import next_key
+from proxy_orchestration.registration.ledger import Verdict, next_key
+from proxy_orchestration.registration.reasons import DUPLICATE
 from proxy_orchestration.registration.states import (
     OPEN_STATES,
     OUTCOME_STATES,
@@ -15,6 +17,7 @@ from proxy_orchestration.registration.states import (
     TRANSITIONS,
     open_status,
     settled_status,
+    transition,
 )
 
 _counts = st.dictionaries(st.sampled_from(sorted(OUTCOME_STATES, key=str)), st.integers(0, 5)).filter(
@@ -29,6 +32,26 @@ def test_every_state_has_its_transitions() -> None:
     assert set(ItemState) == TRANSITIONS.keys()
     assert set(ItemState) == OPEN_STATES | OUTCOME_STATES
     assert frozenset() == OPEN_STATES & OUTCOME_STATES
+
+
+@given(st.sampled_from(ItemState), st.sampled_from(ItemState))
+def test_an_item_goes_only_where_the_table_leads(before: ItemState, after: ItemState) -> None:
+    """
+    Whoever settles an item asks the table.
+    """
+    if after in TRANSITIONS[before]:
+        assert after is transition(before, after)
+    else:
+        with pytest.raises(ValueError, match=f"{before.value} never becomes {after.value}"):
+            transition(before, after)
+
+
+def test_a_verdict_is_a_way_out_of_pending() -> None:
+    """
+    No run opens with an item that succeeded without a call.
+    """
+    with pytest.raises(ValueError, match="pending never becomes succeeded"):
+        Verdict(state=ItemState.SUCCEEDED, failure=DUPLICATE)
 
 
 def test_only_a_final_state_has_no_way_out() -> None:

@@ -14,7 +14,11 @@ from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.states import ItemState, transition
+
+
+def _ends_a_pending_item(_verdict: Verdict, _field: attrs.Attribute[ItemState], state: ItemState) -> None:
+    transition(ItemState.PENDING, state)
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +33,7 @@ class Verdict:
         conflicting_activity_id: the existing record, where that is the reason.
     """
 
-    state: ItemState
+    state: ItemState = attrs.field(validator=_ends_a_pending_item)
     failure: Failure
     conflicting_activity_id: str | None = None
 

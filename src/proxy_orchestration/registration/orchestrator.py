@@ -279,6 +279,7 @@ class BulkRegistrationOrchestrator:
         """
         record = await self._queries.record(batch_id)
         acquisition = await self._coordinator.acquire(batch_id, record.run)
+        # Before the block is entered: who drives already is an error of the call, not of its iteration.
         if isinstance(acquisition, LeaseHeld):
             raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
         after = record.base if isinstance(acquisition, Lease) else record.tail

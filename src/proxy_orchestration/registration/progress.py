@@ -101,6 +101,7 @@ class BatchRun:
         """
         Look into the store; return whether there is something to tell, be it the end.
         """
+        # Once more after the end: the last outcomes may have come between the two reads.
         if not await self._read() and await self.is_settled():
             self._ended = not await self._read()
         return self._ended or bool(self._buffer)
@@ -110,6 +111,7 @@ class BatchRun:
         Take over what a driver in this process has just published, as far as it follows on.
         """
         for page in self._subscription.take_news():
+            # Handed over by the driver, so that nothing is read back that was just written; decision 15.
             start = self._after + len(self._buffer) + 1 - page.first
             if page.run != self.run or start < 0:
                 self._must_look = True

@@ -24,7 +24,7 @@ class BulkSettings:
         retry: how refused calls are repeated.
         max_undurable: items claimed and not durable, beyond the calls in flight.
         lease_ttl: after this long without a sign of life another driver may take over.
-        poll_interval: how often a wish or a log written elsewhere is looked for.
+        poll_interval: how often a cancel request or a log written elsewhere is looked for.
         audit_timeout: how long the audit logger may take.
         max_batch_size: mentors per request.
         max_per_call: registrations per call of a service that is `SupportsBulk`, in

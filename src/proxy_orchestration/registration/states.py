@@ -1,5 +1,5 @@
 """
-The states of an item and of a batch, and every way from one to the next, as data.
+The states of an item and of a batch, and every way from one to the next: data, which the code asks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BulkStatus(enum.Enum):
 
     PENDING = "pending"  # accepted, and nobody drove the current run yet
     RUNNING = "running"  # not settled
-    CANCELLING = "cancelling"  # cancel is wished and the run is not settled
+    CANCELLING = "cancelling"  # cancel was requested and the run is not settled
     SUCCESS = "success"  # every item succeeded or was skipped
     PARTIAL_SUCCESS = "partial_success"  # some succeeded
     TOTAL_FAILURE = "total_failure"  # none succeeded
@@ -69,6 +69,7 @@ TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
                 ItemState.SKIPPED,
                 ItemState.NEEDS_REVIEW,
                 ItemState.FAILED,
+                ItemState.UNKNOWN,
                 ItemState.CANCELLED,
             }
         ),
@@ -92,7 +93,9 @@ TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
 )
 """
 From each state, the states that may follow; `transition` asks it. A run settles an item; only a new
-run takes a settled one back to PENDING. RUNNING to CANCELLED is a claimed item
+run takes a settled one back to PENDING. PENDING to UNKNOWN is an item that is
+refused or cancelled before this run began it, under a key that was in doubt
+already; decision 14. RUNNING to CANCELLED is a claimed item
 that the driver who claimed it never called; RUNNING to SKIPPED one whose
 service found a duplicate under `ConflictPolicy.SKIP`.
 """

@@ -26,11 +26,11 @@ from proxy_orchestration.registration.execution.attempts import (
     succeeded,
     unexpected,
 )
-from proxy_orchestration.registration.execution.page_worker import Chunk
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import (
     Answered,
     BulkAnswer,
+    Chunk,
     NotAsked,
     Refused,
     RowAnswer,

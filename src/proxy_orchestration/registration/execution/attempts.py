@@ -73,7 +73,7 @@ class Attempt(NamedTuple):
             definite; the key is kept.
     """
 
-    # A tuple, since one is made for every item: attrs' frozen classes take three times as long to make.
+    # A tuple, since one is made for every item: attrs' frozen classes take three times as long; decision 61.
     work: WorkItem
     key: str
     in_doubt: bool
@@ -331,6 +331,7 @@ def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     """
     Return the outcome of an item that was begun and gets no further attempt.
     """
+    # Doubt comes first: what a later call was refused with says nothing about the earlier one; decision 9.
     if attempt.in_doubt:
         return attempt.outcome(ItemState.UNKNOWN, UNKNOWN, now=now, in_doubt=True)
     if attempt.refusal is not None:

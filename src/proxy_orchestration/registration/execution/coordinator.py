@@ -61,6 +61,7 @@ class Coordinator:
         """
         Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
         """
+        # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
         return await self._write(
             lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
             take_back=self._give_up,
@@ -131,6 +132,7 @@ class Coordinator:
             while True:
                 match await self.acquire(batch_id, run):
                     case Lease() as lease:
+                        # Lost is not settled: whoever took it over may stop, and then it is ours again.
                         if await self.drive_while_leased(lease):
                             return
                     case LeaseHeld(remaining=remaining):
@@ -156,7 +158,7 @@ class Coordinator:
 
     async def _tell(self, event: AuditEvent) -> None:
         await self.audit_logger.log_bulk_submission(event)
-        # At once: a cancellation between the answer and this write would have the logger told twice.
+        # In here: a cancellation between the two would have the logger told twice; decision 60.
         await self._note_taken(event)
 
     async def _note_taken(self, event: AuditEvent) -> None:
@@ -186,7 +188,7 @@ class Coordinator:
                 continue
             event = events[0]
             if event.event_id in tried:
-                return
+                return  # its hold ran out while this pass told the others; the next pass tells it again
             tried.add(event.event_id)
             refused |= not await self.deliver(event)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -25,6 +24,7 @@ from proxy_orchestration.registration.execution.attempts import (
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import (
     Answered,
+    Chunk,
     Doubtful,
     Refused,
     RowAnswer,
@@ -33,9 +33,6 @@ from proxy_orchestration.registration.execution.service_calls import (
 )
 from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
-
-Chunk: TypeAlias = Sequence[Attempt]
-"""Items that go into one call."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -100,6 +97,7 @@ class PageWorker:
             self.singles.put_result(outcome)
 
     async def _doubt(self, chunk: Chunk) -> list[Chunk]:
+        # Without a look-up the whole chunk is repeated under its keys; decision 26.
         if self.context.lookup is None:
             return await self._again(chunk, None)
         self.singles.put(chunk)

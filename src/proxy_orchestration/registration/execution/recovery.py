@@ -71,6 +71,7 @@ class RecoveryPass:
         return [run for run in found if (run.batch_id, run.run) not in seen]
 
     async def _take_up(self, found: DrivableRun) -> None:
+        # Counted by runs, not by calls, or one large batch would keep all others waiting; decision 54.
         async with self._slots:
             try:
                 lease = await self._await_lease(found)
@@ -100,6 +101,7 @@ class RecoveryPass:
                     case Lease() as lease:
                         return lease
                     case LeaseHeld(fence=fence, remaining=remaining):
+                        # Counted from the asking: a slow answer would make a dead lease look renewed.
                         renewed = asked_at + remaining > ends + _RENEWED
                         if renewed or fence != found.fence:
                             return None
@@ -136,7 +138,7 @@ class Backoff:
         """
         for run in [*self._until]:
             if run not in among:
-                del self._until[run], self._times[run]
+                del self._until[run], self._times[run]  # settled, or gone
         return {run for run, end in self._until.items() if end > now}
 
 
@@ -152,7 +154,7 @@ class RecoveryService:
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
         """
-        Look for work at every hint and every poll interval; signal readiness after the first look.
+        Look for work when woken and at every poll interval; signal readiness after the first look.
         """
         async with open_task_group() as tasks:
             await self._start_free_runs(tasks)

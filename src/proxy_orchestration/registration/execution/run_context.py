@@ -50,6 +50,7 @@ class RunContext:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
+    # Asked once: a runtime check of a Protocol for each item would be felt.
     bulk: SupportsBulk | None = attrs.field(init=False)
     lookup: SupportsLookup | None = attrs.field(init=False)
     state: RunState = attrs.field(factory=RunState, init=False)

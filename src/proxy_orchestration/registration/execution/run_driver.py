@@ -122,7 +122,7 @@ class RunDriver:
             tasks.start_soon(self._keep_time)
             tasks.start_soon(self._watch_for_cancel)
             await self._write_until_settled()
-            tasks.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()  # everything is durable; workers only wait for more
 
     def _begin(self) -> None:
         self._tail = self._lease.tail
@@ -151,6 +151,7 @@ class RunDriver:
     def _claim_size(self, finishing: int) -> int:
         window = self._workers.window
         room = window - self._held + finishing
+        # Half a window at a time: a claim per item that finishes would be a commit per item.
         if room < window // 2 and self._workers.is_busy(self._held - finishing):
             return 0
         return max(0, min(self._unclaimed, room))
@@ -218,6 +219,7 @@ class RunDriver:
             while await self._write_finished():
                 pass
         finally:
+            # Also when those writes failed: nobody should have to wait for the lease of a driver that left.
             if self._tail < self._end:
                 await self.ledger.release(self._lease)
                 self.progress.notify(self._lease.batch_id)
@@ -271,6 +273,7 @@ class RunDriver:
             now = self._clock.monotonic() + _CLOSE_ENOUGH
             if self.context.state.stop is None and self._budget_left() <= _CLOSE_ENOUGH:
                 self._stop_for(StopReason.TIME_BUDGET_SPENT)
+            # One task keeps the time for all: an alarm for each call would cost more than it; decision 16.
             for calls in self._workers.calls:
                 over = now >= self._grace_ends and not calls.concluding
                 if over or now >= calls.deadline:
@@ -307,6 +310,7 @@ class RunDriver:
         with self.cancel_requests.subscribe(self._lease.batch_id) as subscription:
             while self.context.state.stop is not StopReason.CANCEL_REQUESTED:
                 notified = await subscription.wait(self._clock, self._settings.poll_interval)
+                # A commit tells of a cancel request by itself, so only who has not written asks.
                 silent = self._clock.monotonic() - self._written_at >= self._settings.poll_interval
                 if notified or silent:
                     await self._read_cancel_request()

@@ -26,6 +26,9 @@ from proxy_orchestration.registration.ports import SupportsBulk, SupportsLookup
 A = TypeVar("A")
 R = TypeVar("R")
 
+Chunk: TypeAlias = Sequence[Attempt]
+"""Items that go into one call."""
+
 RowAnswer: TypeAlias = RegistrationReceipt | RegistrationFailure
 """What a service says about one of many."""
 
@@ -140,26 +143,24 @@ class ServiceCalls:
         """
         return self._ask(lookup.find_registration, attempt.key, writes=False)
 
-    async def register_many(
-        self, bulk: SupportsBulk, attempts: Sequence[Attempt], *, atomic: bool
-    ) -> BulkAnswer:
+    async def register_many(self, bulk: SupportsBulk, chunk: Chunk, *, atomic: bool) -> BulkAnswer:
         """
         Ask the service to register all of them in one call, and return what came of it.
         """
         lease = self.context.lease
-        registrations = [each.registration(batch_id=lease.batch_id, actor=lease.actor) for each in attempts]
+        registrations = [each.registration(batch_id=lease.batch_id, actor=lease.actor) for each in chunk]
         call = partial(bulk.register_many, atomic=atomic)
         answer: BulkAnswer = NotAsked()
         with self.cuttable():
             try:
-                answer = _read(await self._ask(call, registrations, writes=True), attempts, atomic=atomic)
+                answer = _read(await self._ask(call, registrations, writes=True), chunk, atomic=atomic)
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
                 answer = _meaning_of(error)
         return Doubtful() if self.call_was_cut else answer
 
-    async def look_up_all(self, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
+    async def look_up_all(self, chunk: Chunk) -> list[RegistrationReceipt] | None:
         """
         Return the receipts of all of them if every record is seen, else `None`.
         """
@@ -168,7 +169,7 @@ class ServiceCalls:
         receipts: list[RegistrationReceipt] | None = None
         with self.cuttable():
             try:
-                receipts = await self._ask(partial(_find_all, self.context.lookup), attempts, writes=False)
+                receipts = await self._ask(partial(_find_all, self.context.lookup), chunk, writes=False)
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
@@ -219,9 +220,9 @@ class ServiceCalls:
         self.deadline = math.inf
 
 
-async def _find_all(lookup: SupportsLookup, attempts: Sequence[Attempt]) -> list[RegistrationReceipt] | None:
+async def _find_all(lookup: SupportsLookup, chunk: Chunk) -> list[RegistrationReceipt] | None:
     receipts: list[RegistrationReceipt] = []
-    for attempt in attempts:
+    for attempt in chunk:
         answer = await lookup.find_registration(attempt.key)
         if not is_receipt(answer, attempt.key):
             return None
@@ -239,13 +240,13 @@ def _meaning_of(error: BaseException) -> BulkAnswer:
     return Doubtful() if lost or not isinstance(error, Exception) else Refused(error)
 
 
-def _read(rows: object, attempts: Sequence[Attempt], *, atomic: bool) -> BulkAnswer:
+def _read(rows: object, chunk: Chunk, *, atomic: bool) -> BulkAnswer:
     """
     Take an answer that has one entry for each row, in order; anything else is no answer.
     """
-    if not isinstance(rows, Sequence) or len(rows) != len(attempts):
+    if not isinstance(rows, Sequence) or len(rows) != len(chunk):
         return Doubtful()
-    for row, attempt in zip(rows, attempts, strict=True):
+    for row, attempt in zip(rows, chunk, strict=True):
         known = isinstance(row, RegistrationReceipt | RegistrationFailure)
         if not known or row.registration_id != attempt.key:
             return Doubtful()

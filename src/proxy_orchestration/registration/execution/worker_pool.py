@@ -17,9 +17,9 @@ from proxy_orchestration.registration.execution.atomic_worker import AtomicWorke
 from proxy_orchestration.registration.execution.attempts import Attempt
 from proxy_orchestration.registration.execution.item_worker import ItemWorker
 from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
-from proxy_orchestration.registration.execution.page_worker import Chunk, PageWorker
+from proxy_orchestration.registration.execution.page_worker import PageWorker
 from proxy_orchestration.registration.execution.run_context import RunContext
-from proxy_orchestration.registration.execution.service_calls import ServiceCalls
+from proxy_orchestration.registration.execution.service_calls import Chunk, ServiceCalls
 from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
 
@@ -108,6 +108,7 @@ class WorkerPool:
     def _assign_in_chunks(self, attempts: Iterable[Attempt]) -> None:
         fresh: list[Attempt] = []
         for attempt in attempts:
+            # What is in doubt is looked up, and that goes one by one; decision 26.
             if attempt.in_doubt and self.context.lookup is not None:
                 self.items.put([attempt])
             else:
