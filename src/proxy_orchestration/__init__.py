@@ -3,8 +3,8 @@ Register and notify on behalf of others, in bulk: durable, resumable, never twic
 """
 
 import importlib as _importlib
+import typing as _typing
 import warnings as _warnings
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration.access import Actor, CoordinatorAccess, Role
@@ -239,7 +239,7 @@ _MOVED_TO_PORTS = frozenset(
     }
 )
 
-if not _TYPE_CHECKING:  # Why a checker does not see what has moved: decision 85.
+if not _typing.TYPE_CHECKING:  # Why a checker does not see what has moved: decision 85.
 
     def __getattr__(name: str) -> object:
         """
