@@ -69,7 +69,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     With `typed` somebody is at a terminal and types that.
     """
     testing = pytest.importorskip("typer.testing")
-    from proxy_orchestration.cli import reviewing  # noqa: PLC0415 - skipped without the extra
+    from proxy_orchestration.cli import review  # noqa: PLC0415 - skipped without the extra
     from proxy_orchestration.cli.app import app  # noqa: PLC0415 - the same
 
     for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
@@ -79,7 +79,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
 
     def run(*args: object, typed: str | None = None) -> Ended:
-        monkeypatch.setattr(reviewing, "at_terminal", lambda: typed is not None)
+        monkeypatch.setattr(review, "at_terminal", lambda: typed is not None)
         result = testing.CliRunner().invoke(
             app, [str(arg) for arg in args], input=typed, catch_exceptions=False
         )

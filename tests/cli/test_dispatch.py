@@ -241,7 +241,7 @@ def test_devices_that_are_gone_are_told_by_their_lines(
     ended = dispatch(*RECIPIENTS)
 
     assert ExitCode.PARTIAL_SUCCESS == ended.code
-    assert "Take these lines out of the file of devices, FCM knows them no more: [3].\n" in ended.out
+    assert "Remove these lines from the file of devices, FCM does not know them any more: [3].\n" in ended.out
 
 
 @pytest.mark.usefixtures("queued")

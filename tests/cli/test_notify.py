@@ -199,7 +199,7 @@ def test_a_row_without_a_mentor_fails_alone(run: Any, write: Write) -> None:
 
     assert ExitCode.PARTIAL_SUCCESS == ended.code
     assert "(no mentor id)  the certificate's id, its mentor's or its type is empty  c2" in ended.out
-    assert "What failed is dealt with by a later run" in ended.out
+    assert "A later run deals with what failed. Fix it and run the command again." in ended.out
     assert 1 == ended.err.count("a certificate failed")
 
 
@@ -251,7 +251,7 @@ def test_a_file_without_recipients_names_nobody_to_mend(run: Any, write: Write) 
 
 def test_the_report_names_mentors_before_anything_is_due(run: Any, write: Write, store: Path) -> None:
     """
-    It looks at all that is not revoked, lists what to mend, and writes nothing.
+    It looks at all that is not revoked, lists what to fix, and writes nothing.
     """
     file = write("c1,m1,first_aid,today+900,,", "c2,,first_aid,today+5,,", "c3,m3,first_aid,today+5,coord,")
 
@@ -259,14 +259,14 @@ def test_the_report_names_mentors_before_anything_is_due(run: Any, write: Write,
 
     assert ExitCode.NEEDS_REVIEW == ended.code
     assert "m1              no coordinator is assigned" in ended.out
-    assert "Certificates read: 3. To mend: 2." in ended.out
+    assert "Certificates read: 3. To fix: 2." in ended.out
     assert not store.exists()
 
 
 def test_the_report_on_sound_data_is_short(run: Any, write: Write) -> None:
     """
-    There is nothing to mend.
+    There is nothing to fix.
     """
     ended = run("report", "data-quality", write("c1,m1,first_aid,today+5,coord,"))
 
-    assert (ExitCode.SUCCESS, "Certificates read: 1. To mend: 0.\n") == (ended.code, ended.out)
+    assert (ExitCode.SUCCESS, "Certificates read: 1. To fix: 0.\n") == (ended.code, ended.out)

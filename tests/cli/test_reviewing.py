@@ -121,18 +121,18 @@ def test_answers_count_for_the_run_that_was_seen(
     """
     Somebody else decides while a person thinks: nothing is done, and the person is told.
     """
-    from proxy_orchestration.cli import reviewing  # noqa: PLC0415 - skipped without the extra
+    from proxy_orchestration.cli import review  # noqa: PLC0415 - skipped without the extra
 
     batch_id, file = settled(**THREE), tmp_path / "decisions.csv"
     file.write_text("mentor_id,decision\nm1,skip\n")
-    ask = reviewing.ask
+    ask = review.ask
 
     def ask_while_another_decides(*args: Any) -> Any:
         answers = ask(*args)
         run("review", batch_id, "--decisions", file)
         return answers
 
-    monkeypatch.setattr(reviewing, "ask", ask_while_another_decides)
+    monkeypatch.setattr(review, "ask", ask_while_another_decides)
     ended = run("review", batch_id, typed="o\ns\ns\ny\n")
 
     assert ExitCode.WRONG_STATE == ended.code

@@ -20,7 +20,7 @@ pytest.importorskip("sqlalchemy")
 import typer
 from rich.console import Console
 
-from proxy_orchestration.cli import driving, session
+from proxy_orchestration.cli import resume, session
 from proxy_orchestration.cli.exits import ExitCode, code_of_error
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
@@ -28,10 +28,12 @@ from proxy_orchestration.cli.progress import show_progress
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, MentorOutcome
-from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
-from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.storage.memory import (
+    MemoryActivityRepository,
+    MemoryNotificationRepository,
+    MemoryVisibilityRegistry,
+)
 
 
 def _terminal() -> Console:
@@ -134,15 +136,14 @@ def test_a_batch_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
     A resume tells of the batches that are there when it ends.
     """
     common = Common(store=tmp_path / "batches.db", as_json=True)
-    repository = MemoryActivityRepository(clock=SystemClock())
-    orchestrator = BulkRegistrationOrchestrator(
-        registration_service=StandardRegistrationService(repository=repository), repository=repository
-    )
     opened = session.Session(
-        common=common, repository=repository, orchestrator=orchestrator, clock=SystemClock()
+        common=common,
+        repository=MemoryActivityRepository(clock=SystemClock()),
+        notices=MemoryNotificationRepository(),
+        visibility=MemoryVisibilityRegistry(),
     )
 
-    assert ExitCode.SUCCESS == anyio.run(driving._show_resumed, opened, ["gone"])
+    assert ExitCode.SUCCESS == anyio.run(resume._show_resumed, opened, ["gone"])
 
 
 def test_a_terminal_sees_a_framed_table_with_harmless_cells() -> None:
@@ -208,7 +209,7 @@ def test_an_interrupt_outside_the_event_loop_is_told_alike(
 
     with pytest.raises(typer.Exit) as caught:
         session.run_command(
-            Common(store=tmp_path / "batches.db", as_json=False), driving.resume, if_interrupted="Carry on."
+            Common(store=tmp_path / "batches.db", as_json=False), resume._resume, if_interrupted="Carry on."
         )
 
     assert ExitCode.INTERRUPTED == caught.value.exit_code

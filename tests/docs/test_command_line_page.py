@@ -20,9 +20,9 @@ pytest.importorskip("sqlalchemy", reason="needs the extra sql")
 
 import typer
 
-from proxy_orchestration.cli import csv_certificates, csv_targets
 from proxy_orchestration.cli.app import app
-from proxy_orchestration.cli.csv_tables import Columns
+from proxy_orchestration.cli.csv import certificates, decisions, targets
+from proxy_orchestration.cli.csv.tables import FileFormat
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictKind, ConflictPolicy
 
@@ -149,16 +149,16 @@ def test_every_kind_and_policy_of_conflicts_is_on_the_page_and_no_other(
 
 
 @pytest.mark.parametrize(
-    ("before", "columns"),
-    [("## Certificates", csv_certificates.COLUMNS), ("`dispatch --targets FILE`", csv_targets.COLUMNS)],
+    ("before", "file"),
+    [("## Certificates", certificates.FORMAT), ("`dispatch --targets FILE`", targets.FORMAT)],
 )
-def test_every_column_of_certificates_and_devices_is_on_the_page(before: str, columns: Columns) -> None:
+def test_every_column_of_certificates_and_devices_is_on_the_page(before: str, file: FileFormat) -> None:
     """
     The page's tables are the files' headers, in their order.
     """
     table = PAGE.rpartition(before)[2].partition("| Column | Content |")[2].partition("\n\n")[0]
 
-    assert list(columns.all) == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert list(file.names) == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
 
 
 def test_every_column_of_a_decisions_file_is_on_the_page() -> None:
@@ -167,5 +167,5 @@ def test_every_column_of_a_decisions_file_is_on_the_page() -> None:
     """
     table = PAGE.partition("`review BATCH --decisions FILE`")[2].partition("\n## ")[0]
 
-    assert ["mentor_id", "decision"] == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert list(decisions.FORMAT.names) == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert all(f"`{decision.value}`" in table for decision in ConflictDecision)

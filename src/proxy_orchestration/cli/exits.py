@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Self
 
-from proxy_orchestration.cli.csv_problems import CsvFileError
+from proxy_orchestration.cli.csv.problems import CsvFileError
 from proxy_orchestration.errors import (
     BatchNotFoundError,
     BatchStateError,
@@ -35,10 +35,7 @@ class ExitCode(enum.IntEnum):
     SUCCESS = 0, "all mentors are registered, or the command did what it was asked"
     UNFORESEEN = 1, "an error in this program, or a part of it is not installed"
     BAD_INPUT = 2, "bad input: the command line or a file is wrong, nothing was stored"
-    PARTIAL_SUCCESS = (
-        3,
-        "partial success: some mentors, certificates or pushes failed, not all",
-    )
+    PARTIAL_SUCCESS = (3, "partial success: some mentors, certificates or pushes failed, not all")
     TOTAL_FAILURE = 4, "total failure: no mentor is registered, no certificate or push dealt with"
     CANCELLED = 5, "the batch was cancelled"
     NEEDS_REVIEW = 6, "nothing failed, and what is left waits for a person's decision"

@@ -1,11 +1,14 @@
 """
-The options that commands share, and what people write in them.
+The options that several commands share, and what people write in them.
+
+An option of one command stands beside that command.
 """
 
 from __future__ import annotations
 
 import enum
 import shlex
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,8 +17,7 @@ import typer
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.cli.output import Output
-from proxy_orchestration.registration.conflicts import ConflictPolicy
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.notification.tiers import zone
 
 PROGRAM: Final = "proxy-orchestration"
 DEFAULT_STORE: Final = Path("proxy-orchestration.db")
@@ -27,9 +29,24 @@ def _actor(text: str) -> Actor:
     """
     user, _, organization = text.rpartition("@")
     try:
-        return Actor(user_id=user, roles=frozenset({Role.COORDINATOR}), organization_id=organization)
+        return coordinator(user, organization)
     except ValueError:
         msg = f"{text!r} names no actor. Write USER@ORGANIZATION, for example anna@oslo."
+        raise typer.BadParameter(msg) from None
+
+
+def coordinator(user_id: str, organization_id: str) -> Actor:
+    """
+    Return a coordinator of an organization.
+    """
+    return Actor(user_id=user_id, roles=frozenset({Role.COORDINATOR}), organization_id=organization_id)
+
+
+def _zone(text: str) -> tzinfo:
+    try:
+        return zone(text)
+    except ValueError as error:
+        msg = f"{error}."
         raise typer.BadParameter(msg) from None
 
 
@@ -59,59 +76,7 @@ JsonOption = Annotated[
 ConcurrencyOption = Annotated[
     int, typer.Option("--concurrency", min=1, max=1000, help="Calls in flight at once.")
 ]
-PaceOption = Annotated[
-    float,
-    typer.Option(
-        "--pace",
-        min=0.0,
-        max=10.0,
-        metavar="SECONDS",
-        help="Pause before each call, to watch or interrupt a run.",
-    ),
-]
-FileArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE",
-        help="CSV in UTF-8 with the columns mentor_id, activity_type, activity_date (YYYY-MM-DD, today or "
-        "today-3), duration_minutes and, if wanted, notes.",
-        show_default=False,
-    ),
-]
-LabelOption = Annotated[str | None, typer.Option("--label", help="What people call the batch.")]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        help="Idempotency key. Default: drawn from actor, file, --on-conflict and --atomic, so that the same "
-        "file joins its batch.",
-    ),
-]
-PolicyOption = Annotated[
-    ConflictPolicy,
-    typer.Option(
-        "--on-conflict",
-        help="Mentors who have such an activity on that day already: review lets them wait for a decision, "
-        "skip leaves them out, override registers them all the same.",
-    ),
-]
-AtomicOption = Annotated[
-    bool,
-    typer.Option("--atomic", help="All or nothing: every mentor is registered, or none is."),
-]
-DecisionsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--decisions",
-        metavar="FILE",
-        help="CSV in UTF-8 with the columns mentor_id and decision (override or skip), instead of questions.",
-    ),
-]
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.", show_default=False)]
-MentorsOption = Annotated[
-    list[str] | None,
-    typer.Option("--mentor", metavar="ID", help="Only this mentor, also a cancelled one; may be repeated."),
-]
 ExpectedRunOption = Annotated[
     int | None,
     typer.Option(
@@ -120,15 +85,15 @@ ExpectedRunOption = Annotated[
         help="Refuse unless this run is current, so that a repeated command acts once.",
     ),
 ]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
-AfterOption = Annotated[
-    int, typer.Option("--after", min=0, help="Begin after the update with this sequence number.")
-]
-PageOption = Annotated[int, typer.Option("--page", min=1, help="Which page, from 1.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100, help="Batches on a page.")]
-StatusesOption = Annotated[
-    list[BulkStatus] | None,
-    typer.Option("--status", help="Only batches of this status; may be repeated."),
+ZoneOption = Annotated[
+    tzinfo | None,
+    typer.Option(
+        "--zone",
+        metavar="ZONE",
+        parser=_zone,
+        help="Whose calendar days count, for example Europe/Oslo. Default: UTC.",
+        show_default=False,
+    ),
 ]
 
 
@@ -148,17 +113,17 @@ class Common:
     What every command was told.
 
     Attributes:
-        store: the SQLite file.
+        store: the SQLite file; `None` for a command that works without one.
         as_json: whether standard output is for a machine.
         actor: who acts; `None` for a command that acts as the host.
         concurrency: calls in flight at once.
         pace: seconds to pause before each call.
-        atomic: whether all mentors share one fate.
+        atomic: whether all mentors are registered or none.
         if_absent: what to do when the store is not there.
         output: where the command's text goes.
     """
 
-    store: Path
+    store: Path | None
     as_json: bool
     actor: Actor | None = None
     concurrency: int = 5
@@ -170,6 +135,13 @@ class Common:
         eq=False,
         default=attrs.Factory(lambda self: Output(as_json=self.as_json), takes_self=True),
     )
+
+    @property
+    def carry_on(self) -> str:
+        """
+        Say how to continue what was interrupted.
+        """
+        return f"What is settled stays settled. Carry on:  {self.resume_command}"
 
     @property
     def resume_command(self) -> str:

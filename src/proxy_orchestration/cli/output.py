@@ -4,16 +4,16 @@ Where text goes: results to standard output, everything said on the way to stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy_orchestration.cli.csv_problems import CsvFileError, CsvProblem, printable
+from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem, printable
 from proxy_orchestration.cli.exits import ExitCode, code_of_error
-from proxy_orchestration.cli.json_output import Plain, dumps, error_document
+from proxy_orchestration.cli.json import dumps
 
 
 def _console(*, stderr: bool) -> Console:
@@ -73,28 +73,29 @@ class Output:
         """
         return self.err.input(Text(question)).strip()
 
-    def document(self, document: Mapping[str, Plain]) -> None:
+    def document(self, document: object) -> None:
         """
-        Write the one JSON document to standard output.
+        Write the one JSON document, a model or a mapping, to standard output.
         """
         self.out.out(dumps(document, indent=2), highlight=False)
 
-    def line(self, document: Mapping[str, Plain]) -> None:
+    def line(self, document: object) -> None:
         """
         Write one line of JSON to standard output, at once.
         """
         self.out.out(dumps(document), highlight=False)
         self.out.file.flush()
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> None:
         """
         Write a table: drawn on a terminal, aligned plain lines elsewhere.
         """
+        cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
         if not self.out.is_terminal:
-            self._plain_table(header, rows)
+            self._plain_table(header, cells)
             return
         table = Table(*header, header_style="bold")
-        for row in rows:
+        for row in cells:
             table.add_row(*(Text(cell.text, style=cell.style) for cell in row))
         self.out.print(table)
 
@@ -119,4 +120,5 @@ class Output:
         """
         self.say(message, style="red")
         if self.as_json:
-            self.document(error_document(code, message, problems))
+            error = {"code": code.name.lower(), "exit_code": int(code), "message": message}
+            self.document({"error": {**error, "problems": tuple(problems)}})

@@ -12,9 +12,12 @@ from typing import Final
 import attrs
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.output import Output, is_live
-from proxy_orchestration.cli.rendering import tally
+from proxy_orchestration.cli.rendering import show_result, tally
+from proxy_orchestration.cli.session import Session
 from proxy_orchestration.registration.batches import BulkProgressUpdate
+from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.states import ItemState
 
 _STEPS: Final = 10
@@ -60,12 +63,7 @@ class Board:
 
     def view(self, title: str, *, total: int, settled: int = 0) -> RunView:
         """
-        Put up a view of a run.
-
-        Args:
-            title: what is going on, in a few words.
-            total: mentors of the whole batch.
-            settled: how many of them are settled already.
+        Put up a view of a run over so many mentors, of whom so many are settled already.
         """
         return RunView(show=self.meter(title, total=total, done=settled, verb="settled"))
 
@@ -115,3 +113,22 @@ def show_progress(output: Output) -> Iterator[Board]:
     )
     with bars:
         yield Board(output=output, bars=bars)
+
+
+async def show_run(output: Output, run: BatchRun, *, title: str) -> None:
+    """
+    Show a run, update by update, to its end.
+    """
+    with show_progress(output) as board:
+        view = board.view(title, total=run.total)
+        async for update in run:
+            view.take(update)
+
+
+async def drive(session: Session, batch_id: str, *, title: str) -> ExitCode:
+    """
+    Drive a batch to its end, show it, and return how the command ends.
+    """
+    async with session.orchestrator.drive_batch(batch_id) as run:
+        await show_run(session.output, run, title=title)
+    return show_result(session.common, run.result)

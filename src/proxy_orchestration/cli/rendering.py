@@ -1,27 +1,22 @@
 """
-Batches as people read them: a table per batch, a summary, and what to do next.
+Batches, conflicts and reasons as people read them: tables, a summary, and what to do next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from proxy_orchestration.cli.conflicts import show_waiting
-from proxy_orchestration.cli.json_output import page_document, result_document
+from proxy_orchestration.cli.exits import ExitCode, code_of_batch
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
-from proxy_orchestration.registration.batches import (
-    BatchPage,
-    BatchSummary,
-    BulkSubmissionResult,
-    CancelReport,
-    MentorOutcome,
-)
-from proxy_orchestration.registration.states import OPEN_STATES, RETRYABLE_STATES, BulkStatus, ItemState
+from proxy_orchestration.registration.batches import BulkSubmissionResult, MentorOutcome
+from proxy_orchestration.registration.reasons import AWAITING_DECISIONS
+from proxy_orchestration.registration.states import OPEN_STATES, RETRYABLE_STATES, ItemState
 
-STATE_STYLES: Final[Mapping[ItemState, str]] = MappingProxyType(
+_STATE_STYLES: Final[Mapping[ItemState, str]] = MappingProxyType(
     {
         ItemState.SUCCEEDED: "green",
         ItemState.FAILED: "red",
@@ -33,15 +28,30 @@ STATE_STYLES: Final[Mapping[ItemState, str]] = MappingProxyType(
 )
 
 
-def show_result(output: Output, result: BulkSubmissionResult, common: Common) -> None:
+def words(value: Enum | str) -> str:
     """
-    Write one batch: the whole of it as JSON, or its table, with the summary beside it.
+    Return a state, a status, a tier or a code as people read it.
     """
-    if output.as_json:
-        output.document(result_document(result))
+    return str(value.value if isinstance(value, Enum) else value).replace("_", " ")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """
+    Return a number with its noun.
+    """
+    return f"{number} {one if number == 1 else many}"
+
+
+def show_result(common: Common, result: BulkSubmissionResult) -> ExitCode:
+    """
+    Write one batch: the whole of it as JSON, or its table, with the summary beside it; return its code.
+    """
+    if common.as_json:
+        common.output.document(result)
     else:
-        show_outcomes(output, result)
-    conclude(output, result, common)
+        show_outcomes(common.output, result)
+    conclude(common, result)
+    return code_of_batch(result)
 
 
 def show_outcomes(output: Output, result: BulkSubmissionResult) -> None:
@@ -51,43 +61,60 @@ def show_outcomes(output: Output, result: BulkSubmissionResult) -> None:
     output.table(
         ("MENTOR", "STATE", "ACTIVITY OR REASON"), [_outcome_row(outcome) for outcome in result.outcomes]
     )
-    show_waiting(output, result)
+    if waiting := waiting_of(result):
+        output.conclude("")
+        output.conclude(waiting_sentence(result))
+        rows = [(each.mentor_id, reason_of(each), each.conflicting_activity_id) for each in waiting]
+        show_conflicts(output, rows)
+        output.conclude("")
 
 
-def conclude(output: Output, result: BulkSubmissionResult, common: Common) -> None:
+def show_conflicts(output: Output, conflicts: Sequence[tuple[str, str, str | None]]) -> None:
+    """
+    Write a line per mentor in conflict, with the kind of conflict and the existing activity.
+    """
+    rows = [
+        (mentor_id, Cell(words(kind), "red" if kind == "refused" else "yellow"), existing or "")
+        for mentor_id, kind, existing in conflicts
+    ]
+    output.table(("MENTOR", "CONFLICT", "EXISTING ACTIVITY"), rows)
+
+
+def waiting_of(result: BulkSubmissionResult) -> tuple[MentorOutcome, ...]:
+    """
+    Return those who wait for their own decision, in request order.
+    """
+    return tuple(outcome for outcome in result.needs_review if reason_of(outcome) != AWAITING_DECISIONS.code)
+
+
+def reason_of(outcome: MentorOutcome) -> str:
+    """
+    Return why a mentor waits, as the library's code for it.
+    """
+    return outcome.failure.code if outcome.failure else ""
+
+
+def waiting_sentence(result: BulkSubmissionResult) -> str:
+    """
+    Say how many wait for a decision of their own, and how many for those of others.
+    """
+    waiting = len(waiting_of(result))
+    verb = "waits" if waiting == 1 else "wait"
+    told = f"{waiting} of {result.total} {verb} for a decision."
+    others = len(result.needs_review) - waiting
+    return f"{told} All or nothing: {others} without a conflict wait for that too." if others else told
+
+
+def conclude(common: Common, result: BulkSubmissionResult) -> None:
     """
     Write the counts, and each thing that can be done next with the command for it.
     """
-    output.conclude(summary_of(result))
-    for step in next_steps(result, common):
-        output.conclude(step)
-
-
-def show_page(output: Output, page: BatchPage) -> None:
-    """
-    Write one page of batches.
-    """
-    if output.as_json:
-        output.document(page_document(page))
-        return
-    if page.batches:
-        output.table(
-            ("BATCH", "STATUS", "MENTORS", "RUN", "SUBMITTED (UTC)", "LABEL"),
-            [_batch_row(b) for b in page.batches],
-        )
-    pages = max(1, -(-page.total // page.limit))
-    noun = "batch" if page.total == 1 else "batches"
-    output.conclude(f"{page.total} {noun}, page {page.page} of {pages}.")
-
-
-def cancel_sentence(report: CancelReport) -> str:
-    """
-    Say what a cancel did to whom.
-    """
-    return (
-        f"{report.never_started} never started and are cancelled, {report.finished} finished meanwhile, "
-        f"{report.in_doubt} in doubt, {report.already_settled} were settled before."
+    common.output.conclude(
+        f"{counted(result.total, 'mentor', 'mentors')}: {tally(result.counts)}. "
+        f"Batch {result.batch_id}, run {result.run}: {words(result.status)}."
     )
+    for step in _next_steps(result, common):
+        common.output.conclude(step)
 
 
 def tally(counts: Mapping[ItemState, int]) -> str:
@@ -95,36 +122,13 @@ def tally(counts: Mapping[ItemState, int]) -> str:
     Return the counts in words, states without items left out.
     """
     return ", ".join(
-        f"{number} {_counted(state, number)}" for state in ItemState if (number := counts.get(state))
+        counted(number, words(state), "need review" if state is ItemState.NEEDS_REVIEW else words(state))
+        for state in ItemState
+        if (number := counts.get(state))
     )
 
 
-def _counted(state: ItemState, number: int) -> str:
-    return "need review" if state is ItemState.NEEDS_REVIEW and number > 1 else words(state)
-
-
-def words(value: ItemState | BulkStatus) -> str:
-    """
-    Return a state or a status as people read it.
-    """
-    return str(value.value).replace("_", " ")
-
-
-def summary_of(result: BatchSummary) -> str:
-    """
-    Return the one line that says how a batch stands.
-    """
-    noun = "mentor" if result.total == 1 else "mentors"
-    return (
-        f"{result.total} {noun}: {tally(result.counts)}. "
-        f"Batch {result.batch_id}, run {result.run}: {words(result.status)}."
-    )
-
-
-def next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
-    """
-    Yield what can be done with the batch as it stands, one sentence each.
-    """
+def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     batch_id, counts = result.batch_id, result.counts
     if any(counts.get(state) for state in OPEN_STATES) or result.settled_at is None:
         yield f"Look on:  {common.command('watch', batch_id)}"
@@ -134,9 +138,8 @@ def next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
         hopeful = any(outcome.failure and outcome.failure.retryable for outcome in result.outcomes)
         when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
         yield f"{when}:  {common.command('retry', batch_id)}"
-    if cancelled := [
-        outcome.mentor_id for outcome in result.outcomes if outcome.state is ItemState.CANCELLED
-    ]:
+    cancelled = [outcome.mentor_id for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
+    if cancelled:
         yield f"Take up a cancelled one:  {common.command('retry', batch_id, '--mentor', cancelled[0])}"
     if counts.get(ItemState.NEEDS_REVIEW):
         yield f"Decide one by one:  {common.command('review', batch_id)}"
@@ -144,26 +147,10 @@ def next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
         yield f"Decide with a file (columns mentor_id,decision: override or skip):  {with_file}"
 
 
-def _outcome_row(outcome: MentorOutcome) -> tuple[Cell, Cell, Cell]:
-    style = STATE_STYLES.get(outcome.state, "")
-    return Cell(outcome.mentor_id), Cell(words(outcome.state), style), Cell(_detail(outcome))
-
-
-def _detail(outcome: MentorOutcome) -> str:
-    if outcome.activity_id is not None:
-        return outcome.activity_id
-    if outcome.failure is None:
-        return ""
-    record = f" (record {outcome.conflicting_activity_id})" if outcome.conflicting_activity_id else ""
-    return f"{outcome.failure.message}{record}"
-
-
-def _batch_row(batch: BatchSummary) -> tuple[Cell, ...]:
-    return (
-        Cell(batch.batch_id),
-        Cell(words(batch.status)),
-        Cell(str(batch.total)),
-        Cell(str(batch.run)),
-        Cell(f"{batch.submitted_at:%Y-%m-%d %H:%M:%S}"),
-        Cell(batch.label or ""),
-    )
+def _outcome_row(outcome: MentorOutcome) -> tuple[str, Cell, str]:
+    detail = outcome.activity_id or ""
+    if outcome.activity_id is None and outcome.failure is not None:
+        existing = outcome.conflicting_activity_id
+        detail = outcome.failure.message + (f" (record {existing})" if existing else "")
+    style = _STATE_STYLES.get(outcome.state, "")
+    return outcome.mentor_id, Cell(words(outcome.state), style), detail

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, NoReturn, TypeVar
 
 import anyio
@@ -18,23 +18,23 @@ from anyio.abc import TaskStatus
 from sqlalchemy import URL
 
 from proxy_orchestration._concurrency import open_task_group
-from proxy_orchestration.cli.csv_problems import CsvFileError
+from proxy_orchestration.cli.csv.problems import CsvFileError
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import Common, IfAbsent
 from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.pace import PacedBulkService, PacedRegistrationService
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
+from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
-from proxy_orchestration.storage.memory import MemoryActivityRepository
-from proxy_orchestration.storage.sql import SqlActivityRepository
+from proxy_orchestration.storage import memory, sql
 
-S = TypeVar("S")
 T = TypeVar("T")
 
+NOTHING_CHANGED: Final = "Nothing was changed by this."
 LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
 
@@ -46,15 +46,27 @@ class Session:
 
     Attributes:
         common: what the command was told.
-        repository: the store, open.
-        orchestrator: the verbs.
+        repository: batches and activities in the store, which is open.
+        notices: notices and pushes in the same store.
+        visibility: who is hidden, in the same store.
         clock: the machine's.
+        orchestrator: the verbs about batches.
     """
 
     common: Common
     repository: ActivityRepository
-    orchestrator: BulkRegistrationOrchestrator
-    clock: Clock
+    notices: NotificationRepository
+    visibility: VisibilityRegistry
+    clock: Clock = attrs.field(factory=SystemClock)
+    orchestrator: BulkRegistrationOrchestrator = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.orchestrator = BulkRegistrationOrchestrator(
+            registration_service=self._service(),
+            repository=self.repository,
+            clock=self.clock,
+            settings=settings_for(self.common),
+        )
 
     @property
     def output(self) -> Output:
@@ -63,18 +75,34 @@ class Session:
         """
         return self.common.output
 
+    def _service(self) -> ProxyRegistrationService:
+        standard = StandardRegistrationService(repository=self.repository, clock=self.clock)
+        if not self.common.pace:
+            return standard
+        paced = PacedBulkService if self.common.atomic else PacedRegistrationService
+        return paced(service=standard, clock=self.clock, seconds=self.common.pace)
 
-Work = Callable[[Session], Awaitable[ExitCode]]
-"""A command, once the store is open."""
+
+def settings_for(common: Common) -> BulkSettings:
+    """
+    Return the settings of the command line: a lease that a person can wait for.
+    """
+    return BulkSettings(
+        lease_ttl=LEASE_TTL,
+        max_concurrency=common.concurrency,
+        max_calls_in_flight=max(50, common.concurrency),
+    )
 
 
-def run_command(common: Common, work: Work, *, if_interrupted: str) -> NoReturn:
+def run_command(
+    common: Common, work: Callable[[Session], Awaitable[ExitCode]], *, if_interrupted: str
+) -> NoReturn:
     """
     Open the store, do the work and leave the program with the work's exit code.
 
     Args:
         common: what the command was told.
-        work: the command.
+        work: the command, once the store is open.
         if_interrupted: what to do then, told after an interrupt.
     """
     raise typer.Exit(do_in_session(common, work, if_interrupted=if_interrupted))
@@ -87,22 +115,9 @@ def do_in_session(common: Common, work: Callable[[Session], Awaitable[T]], *, if
     On Ctrl-C or a request to terminate the work is cancelled, which releases
     what it drives; then the program ends with `ExitCode.INTERRUPTED`.
     """
-    return work_in(_open_session, common, work, if_interrupted=if_interrupted)
-
-
-def work_in(
-    open_session: Callable[[Common], AbstractAsyncContextManager[S]],
-    common: Common,
-    work: Callable[[S], Awaitable[T]],
-    *,
-    if_interrupted: str,
-) -> T:
-    """
-    Do the work in any kind of session, and end as `do_in_session` does.
-    """
     with ending_on_interrupt(common.output, if_interrupted):
         with ending_on_errors(common.output), _log_to(common.output):
-            done = anyio.run(_run, lambda: open_session(common), work)
+            done = anyio.run(_run, common, work)
         if not done:
             raise KeyboardInterrupt
         return done[0]
@@ -142,18 +157,16 @@ def _first_of(error: Exception) -> Exception:
     return error
 
 
-async def _run(
-    open_session: Callable[[], AbstractAsyncContextManager[S]], work: Callable[[S], Awaitable[T]]
-) -> list[T]:
+async def _run(common: Common, work: Callable[[Session], Awaitable[T]]) -> list[T]:
     """
     Return what comes of the work, alone in a list; an empty one after an interrupt.
     """
     done: list[T] = []
-    async with open_task_group() as crew:
-        await crew.start(_cancel_at_signal, crew.cancel_scope)
-        async with open_session() as session:
+    async with open_task_group() as group:
+        await group.start(_cancel_at_signal, group.cancel_scope)
+        async with _open_session(common) as session:
             done.append(await work(session))
-        crew.cancel_scope.cancel()
+        group.cancel_scope.cancel()
     return done
 
 
@@ -171,52 +184,28 @@ async def _cancel_at_signal(
 
 @asynccontextmanager
 async def _open_session(common: Common) -> AsyncIterator[Session]:
-    clock = SystemClock()
-    async with _open_repository(common, clock) as repository:
+    store, if_absent = common.store, common.if_absent
+    if store is None or (if_absent is IfAbsent.PRETEND and not store.exists()):
+        yield Session(
+            common=common,
+            repository=memory.MemoryActivityRepository(clock=SystemClock()),
+            notices=memory.MemoryNotificationRepository(),
+            visibility=memory.MemoryVisibilityRegistry(),
+        )
+        return
+    if if_absent is IfAbsent.REFUSE and not store.exists():
+        reason, advice = (
+            f"There is no store at {store}.",
+            "Name the file that register or notify wrote with --db.",
+        )
+        raise RepositoryUnavailableError(reason, advice=advice)
+    async with sql.SqlActivityRepository.open(URL.create("sqlite", database=str(store))) as repository:
         yield Session(
             common=common,
             repository=repository,
-            clock=clock,
-            orchestrator=BulkRegistrationOrchestrator(
-                registration_service=_service(common, repository, clock),
-                repository=repository,
-                clock=clock,
-                settings=settings_for(common),
-            ),
+            notices=sql.SqlNotificationRepository(repository.engine),
+            visibility=sql.SqlVisibilityRegistry(repository.engine),
         )
-
-
-@asynccontextmanager
-async def _open_repository(common: Common, clock: Clock) -> AsyncIterator[ActivityRepository]:
-    if common.store.exists() or common.if_absent is IfAbsent.CREATE:
-        async with SqlActivityRepository.open(URL.create("sqlite", database=str(common.store))) as repository:
-            yield repository
-    elif common.if_absent is IfAbsent.PRETEND:
-        common.output.say(f"There is no store at {common.store} yet, so there is nothing to conflict with.")
-        yield MemoryActivityRepository(clock=clock)
-    else:
-        reason = f"There is no store at {common.store}."
-        advice = "Name the file that the batch was registered into with --db."
-        raise RepositoryUnavailableError(reason, advice=advice)
-
-
-def _service(common: Common, repository: ActivityRepository, clock: Clock) -> ProxyRegistrationService:
-    standard = StandardRegistrationService(repository=repository, clock=clock)
-    if not common.pace:
-        return standard
-    paced = PacedBulkService if common.atomic else PacedRegistrationService
-    return paced(service=standard, clock=clock, seconds=common.pace)
-
-
-def settings_for(common: Common) -> BulkSettings:
-    """
-    Return the settings of the command line: a lease that a person can wait for.
-    """
-    return BulkSettings(
-        lease_ttl=LEASE_TTL,
-        max_concurrency=common.concurrency,
-        max_calls_in_flight=max(50, common.concurrency),
-    )
 
 
 class _SayHandler(logging.Handler):

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.cli import csv_tables
-from proxy_orchestration.cli.csv_files import MentorFile, parse_mentors, read_mentor_file
-from proxy_orchestration.cli.csv_problems import CsvFileError, CsvProblem
+from proxy_orchestration.cli.csv import tables
+from proxy_orchestration.cli.csv.mentors import FORMAT, MentorFile, parse_mentors
+from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
 
@@ -189,7 +189,7 @@ def test_a_mentor_twice_is_refused_naming_both_lines() -> None:
     (problem,) = _problems(f"{HEADER}{ROW}m2,home_visit,today,60,\n{ROW}")
 
     assert (4, "mentor_id") == (problem.line, problem.column)
-    assert "'m1' stands on line 2 already" in problem.message
+    assert "'m1' is already on line 2" in problem.message
 
 
 def test_lines_are_the_files_own_also_after_quoted_line_ends() -> None:
@@ -249,7 +249,7 @@ def test_a_column_twice_is_refused() -> None:
 
 def test_a_row_with_too_many_cells_is_refused() -> None:
     """
-    A stray separator is told with its mend.
+    A stray separator is told with its fix.
     """
     (problem,) = _problems(f"{HEADER}m1,home_visit,today,60,tea, cake\n")
 
@@ -320,7 +320,7 @@ def test_a_file_beyond_all_bounds_is_not_even_parsed(monkeypatch: pytest.MonkeyP
     """
     The size of the file is bounded before its content is looked at.
     """
-    monkeypatch.setattr(csv_tables, "LONGEST_FILE", 10)
+    monkeypatch.setattr(tables, "LONGEST_FILE", 10)
 
     (problem,) = _problems(HEADER)
 
@@ -329,7 +329,7 @@ def test_a_file_beyond_all_bounds_is_not_even_parsed(monkeypatch: pytest.MonkeyP
 
 def test_all_problems_are_told_together_and_ten_are_shown() -> None:
     """
-    One round is enough to mend a file; a page of repetition is spared.
+    One round is enough to fix a file; a page of repetition is spared.
     """
     with pytest.raises(CsvFileError) as caught:
         _parse(HEADER + "".join(f"m{number},home_visit,never,0,\n" for number in range(6)))
@@ -360,7 +360,7 @@ def test_a_file_is_read_from_its_path(tmp_path: Path) -> None:
     path = tmp_path / "mentors.csv"
     path.write_text(HEADER + ROW)
 
-    assert _parse(HEADER + ROW) == read_mentor_file(path, today=TODAY, limit=10)
+    assert _parse(HEADER + ROW) == parse_mentors(FORMAT.load(path), name=str(path), today=TODAY, limit=10)
 
 
 def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
         (Path("mentors\0.csv"), "the file cannot be read"),
     ):
         with pytest.raises(CsvFileError, match=told):
-            read_mentor_file(path, today=TODAY, limit=10)
+            FORMAT.load(path)
 
 
 def _key(text: str, *, user: str = "anna", organization: str = "oslo", today: date = TODAY) -> str:

@@ -12,9 +12,10 @@ import pytest
 
 pytest.importorskip("typer")
 
-from proxy_orchestration.cli.csv_certificates import CertificateFile, parse_certificates, read_certificates
-from proxy_orchestration.cli.csv_problems import CsvFileError
-from proxy_orchestration.cli.csv_targets import FileTargets, parse_targets, read_targets
+from proxy_orchestration.cli.csv import certificates, targets
+from proxy_orchestration.cli.csv.certificates import CertificateFile, parse_certificates
+from proxy_orchestration.cli.csv.problems import CsvFileError
+from proxy_orchestration.cli.csv.targets import FileTargets, parse_targets
 from proxy_orchestration.notification.records import MentorRecipients, PushTarget
 
 TODAY = date(2026, 11, 21)
@@ -37,6 +38,14 @@ def _problems(*lines: str, header: str = HEADER) -> list[str]:
 
 def _targets(*lines: str) -> FileTargets:
     return parse_targets("\n".join(("recipient_id,kind,value,platform", *lines)).encode(), name="file.csv")
+
+
+def _read_certificates(path: Path) -> object:
+    return parse_certificates(certificates.FORMAT.load(path), name=str(path), today=TODAY)
+
+
+def _read_targets(path: Path) -> object:
+    return parse_targets(targets.FORMAT.load(path), name=str(path))
 
 
 def test_every_column_is_read() -> None:
@@ -115,7 +124,7 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
         "line 2, column expires: the cell is empty",
         "line 3, column revoked: 'maybe' is neither yes nor no",
         "line 4, column mentor_id: ",
-        "line 6, column coordinator_id: 'm4' has another coordinator on line 5",
+        "line 6, column coordinator_id: 'm4' has another coordinator_id on line 5",
         "line 7, column chapter_admin_ids: ",
         "line 8: the line has 12 cells and the header 11",
     ]
@@ -163,8 +172,8 @@ def test_the_least_header_names_no_recipients() -> None:
 @pytest.mark.parametrize(
     ("read", "told"),
     [
-        (lambda path: read_certificates(path, today=TODAY), "cannot be read as certificates; nothing was wr"),
-        (read_targets, "cannot be read as devices; nothing was sent."),
+        (_read_certificates, "cannot be read as certificates; nothing was written."),
+        (_read_targets, "cannot be read as devices; nothing was sent."),
     ],
 )
 def test_a_file_that_is_not_there_or_empty_is_told(read: object, told: str, tmp_path: Path) -> None:

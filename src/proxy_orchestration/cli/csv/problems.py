@@ -13,7 +13,7 @@ _SHOWN: Final = 10
 _LONGEST_QUOTE: Final = 40
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class CsvProblem:
     """
     One thing that keeps a file from being read.
@@ -29,20 +29,26 @@ class CsvProblem:
     column: str | None = None
 
     def __str__(self) -> str:
-        place = ", ".join(
-            part
-            for part in (
-                f"line {self.line}" if self.line else "",
-                f"column {self.column}" if self.column else "",
-            )
-            if part
-        )
+        places = (("line", self.line), ("column", self.column))
+        place = ", ".join(f"{kind} {value}" for kind, value in places if value)
         return f"{place}: {self.message}" if place else self.message
+
+
+class CellError(Exception):
+    """
+    A cell cannot be read; the message says what to write instead.
+    """
+
+
+class RefusedError(Exception):
+    """
+    A file cannot be read; its arguments are the `CsvProblem`s. Who knows its name raises a `CsvFileError`.
+    """
 
 
 class CsvFileError(Exception):
     """
-    A file cannot become a request or decisions; nothing was stored.
+    A file is refused as a whole.
 
     Attributes:
         name: the file, as the person named it.
@@ -50,13 +56,7 @@ class CsvFileError(Exception):
         verdict: what comes of it, to follow the name.
     """
 
-    def __init__(
-        self,
-        name: str,
-        problems: Sequence[CsvProblem],
-        *,
-        verdict: str = "cannot be registered; nothing was stored",
-    ) -> None:
+    def __init__(self, name: str, problems: Sequence[CsvProblem], *, verdict: str) -> None:
         self.name = name
         self.problems: tuple[CsvProblem, ...] = tuple(problems)
         self.verdict = verdict

@@ -13,8 +13,8 @@ pytest.importorskip("typer")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_orchestration.cli.csv_decisions import parse_decisions, read_decisions
-from proxy_orchestration.cli.csv_problems import CsvFileError, CsvProblem
+from proxy_orchestration.cli.csv.decisions import FORMAT, parse_decisions
+from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem
 from proxy_orchestration.registration.conflicts import ConflictDecision
 
 
@@ -68,13 +68,13 @@ def test_a_fault_is_refused_with_its_place(text: str, line: int | None, column: 
 
 def test_all_faults_are_told_together_under_what_comes_of_them(tmp_path: Path) -> None:
     """
-    One round is enough to mend a file, and nothing was changed by it.
+    One round is enough to fix a file, and nothing was changed by it.
     """
     path = tmp_path / "decisions.csv"
     path.write_text("mentor_id,decision\nm1,no\nm2,yes\n")
 
     with pytest.raises(CsvFileError) as caught:
-        read_decisions(path)
+        parse_decisions(FORMAT.load(path), name=str(path))
 
     assert 2 == len(caught.value.problems)
     assert f"{path} cannot be carried out; nothing was changed." == str(caught.value).splitlines()[0]

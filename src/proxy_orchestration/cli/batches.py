@@ -1,0 +1,189 @@
+"""
+The commands about batches that were registered: status, retry, cancel, watch and list.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from proxy_orchestration.cli.exits import ExitCode, code_of_batch
+from proxy_orchestration.cli.json import fields_of
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    ActorOption,
+    BatchArgument,
+    Common,
+    ConcurrencyOption,
+    ExpectedRunOption,
+    JsonOption,
+    StoreOption,
+)
+from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.progress import drive, show_progress
+from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
+from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.registration.batches import BatchPage
+from proxy_orchestration.registration.states import BulkStatus
+
+MentorsOption = Annotated[
+    list[str] | None,
+    typer.Option("--mentor", metavar="ID", help="Only this mentor, also a cancelled one; may be repeated."),
+]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
+AfterOption = Annotated[
+    int, typer.Option("--after", min=0, help="Begin after the update with this sequence number.")
+]
+PageOption = Annotated[int, typer.Option("--page", min=1, help="Which page, from 1.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100, help="Batches on a page.")]
+StatusesOption = Annotated[
+    list[BulkStatus] | None, typer.Option("--status", help="Only batches of this status; may be repeated.")
+]
+
+
+def status(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show every mentor of a batch and how the batch stands.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        result = await session.orchestrator.get_bulk_submission_status(batch, actor=actor)
+        return show_result(session.common, result)
+
+    run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=NOTHING_CHANGED)
+
+
+def retry(  # noqa: PLR0913 - a command's parameters are its options
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    mentors: MentorsOption = None,
+    expected_run: ExpectedRunOption = None,
+    concurrency: ConcurrencyOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Try the failed and unknown mentors of a batch again; what succeeded is not touched.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+
+    async def work(session: Session) -> ExitCode:
+        await session.orchestrator.retry_failed_items(
+            batch, actor=actor, mentor_ids=mentors or None, expected_run=expected_run, drive=False
+        )
+        return await drive(session, batch, title="Retrying")
+
+    run_command(common, work, if_interrupted=common.carry_on)
+
+
+def cancel(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Cancel what has not begun; calls in flight may finish.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor)
+
+    async def work(session: Session) -> ExitCode:
+        report = await session.orchestrator.cancel_batch(batch, actor=actor, reason=reason)
+        result = await session.orchestrator.get_bulk_submission_status(batch, actor=actor)
+        if as_json:
+            batch_fields = {"batch_id": result.batch_id, "status": result.status}
+            session.output.document({**batch_fields, **fields_of(report)})
+        session.output.conclude(
+            f"{report.never_started} never started and are cancelled, {report.finished} finished meanwhile, "
+            f"{report.in_doubt} in doubt, {report.already_settled} were settled before."
+        )
+        conclude(common, result)
+        return ExitCode.SUCCESS if result.settled_at else ExitCode.WRONG_STATE
+
+    look = f"The batch may be cancelled already. Look:  {common.command('status', batch)}"
+    run_command(common, work, if_interrupted=look)
+
+
+def watch(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    after: AfterOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Look on, mentor by mentor, until the batch is settled; drives nothing.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        output = session.output
+        async with session.orchestrator.watch_batch(batch, actor=actor, after=after) as run:
+            with show_progress(output) as board:
+                view = board.view("Watching", total=run.total)
+                async for update in run:
+                    view.take(update)
+                    if as_json:
+                        output.line({"kind": "progress", **fields_of(update)})
+        if as_json:
+            output.line({"kind": "result", **fields_of(run.result)})
+        else:
+            show_outcomes(output, run.result)
+        conclude(session.common, run.result)
+        return code_of_batch(run.result)
+
+    run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=NOTHING_CHANGED)
+
+
+def list_batches(  # noqa: PLR0913 - a command's parameters are its options
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    page: PageOption = 1,
+    limit: LimitOption = 20,
+    statuses: StatusesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    List batches, newest first.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        found = await session.orchestrator.list_batches(
+            actor=actor, page=page, limit=limit, statuses=statuses or None
+        )
+        _show_page(session.output, found)
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=NOTHING_CHANGED)
+
+
+def _show_page(output: Output, page: BatchPage) -> None:
+    if output.as_json:
+        output.document(page)
+        return
+    rows = [
+        (
+            batch.batch_id,
+            words(batch.status),
+            str(batch.total),
+            str(batch.run),
+            f"{batch.submitted_at:%Y-%m-%d %H:%M:%S}",
+            batch.label or "",
+        )
+        for batch in page.batches
+    ]
+    if rows:
+        output.table(("BATCH", "STATUS", "MENTORS", "RUN", "SUBMITTED (UTC)", "LABEL"), rows)
+    pages = max(1, -(-page.total // page.limit))
+    output.conclude(f"{counted(page.total, 'batch', 'batches')}, page {page.page} of {pages}.")

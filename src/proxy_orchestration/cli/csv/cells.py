@@ -1,0 +1,53 @@
+"""
+What a column of a file holds, and how the text of a cell becomes a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from proxy_orchestration.cli.csv.problems import CellError, quoted
+
+_LONGEST_IDENTIFIER: Final = 200
+
+
+@attrs.frozen
+class Column:
+    """
+    One column of a kind of file.
+
+    Attributes:
+        name: as the header has it.
+        read: turns the text of a filled cell into its value, or raises `CellError`.
+        optional: whether the header may do without it; such a column has a `blank`.
+        blank: the value of an empty cell; `None` where a cell has to be filled in.
+        once: what to do about a value that an earlier line has; empty where that is fine.
+        same_for: the column whose equal values need equal values here, if any.
+    """
+
+    name: str
+    read: Callable[[str], object]
+    optional: bool = attrs.field(default=False, kw_only=True)
+    blank: object = attrs.field(default=None, kw_only=True)
+    once: str = attrs.field(default="", kw_only=True)
+    same_for: str = attrs.field(default="", kw_only=True)
+
+
+def identifier(text: str) -> str:
+    """
+    Return the text if it is short and can be shown.
+    """
+    if len(text) > _LONGEST_IDENTIFIER:
+        msg = f"{quoted(text)} has {len(text)} characters. Use at most {_LONGEST_IDENTIFIER}."
+        raise CellError(msg)
+    if not text.isprintable():
+        msg = f"{quoted(text)} has a character that cannot be shown. Remove it."
+        raise CellError(msg)
+    return text
+
+
+MENTOR_ID: Final = Column("mentor_id", identifier, once="Keep one line for each mentor.")
+"""The column of a file that has one line for each mentor."""

@@ -1,0 +1,78 @@
+"""
+Reads days and moments as people write them in a file: `2026-11-21`, `today-3`, `2026-11-21T12:00Z`.
+
+Another way to write a date is added here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+from typing import Final, TypeAlias
+
+from proxy_orchestration.cli.csv.problems import CellError, quoted
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_RELATIVE: Final = re.compile(r"today(?: *(?P<sign>[+-]) *(?P<days>[0-9]{1,5}))?", re.IGNORECASE)
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
+
+
+When: TypeAlias = date | timedelta
+"""A day or a moment, or how long after today it is."""
+
+
+def resolved(when: When, today: date) -> date:
+    """
+    Return the day or the moment that is meant on that day.
+    """
+    if isinstance(when, date):
+        return when
+    try:
+        return today + when
+    except OverflowError:
+        msg = f"today{when.days:+} is no date: it is beyond the calendar."
+        raise CellError(msg) from None
+
+
+def relative_days(text: str) -> int | None:
+    """
+    Return how many days after today the text means; `None` where it is not about today.
+    """
+    found = _RELATIVE.fullmatch(text)
+    return None if found is None else int(f"{found['sign'] or ''}{found['days'] or 0}")
+
+
+def day(text: str, *, advice: str = "is no date. Write YYYY-MM-DD, today, today-3 or today+5.") -> When:
+    """
+    Return the day that the text names.
+    """
+    days = relative_days(text)
+    if days is not None:
+        return timedelta(days=days)
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass  # the calendar has no such day
+    msg = f"{quoted(text)} {advice}"
+    raise CellError(msg)
+
+
+def day_or_moment(text: str) -> When:
+    """
+    Return the last day, or the moment, that the text names.
+    """
+    advice = (
+        "is no end. Write YYYY-MM-DD, today, today-3, today+5, "
+        "or a moment with its offset such as 2026-11-21T12:00+01:00."
+    )
+    if _MOMENT.fullmatch(text) is None:
+        return day(text, advice=advice)
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError:
+        msg = f"{quoted(text)} {advice}"
+        raise CellError(msg) from None

@@ -1,0 +1,208 @@
+"""
+The command that sends what is due.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import attrs
+import typer
+
+from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.json import fields_of
+from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.output import Cell, Output
+from proxy_orchestration.cli.progress import show_progress
+from proxy_orchestration.cli.rendering import counted, words
+from proxy_orchestration.cli.session import Session, ending_on_errors, run_command
+from proxy_orchestration.notification.dispatcher import PushDispatcher
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
+from proxy_orchestration.notification.ports import PushSender
+from proxy_orchestration.notification.results import DispatchResult
+from proxy_orchestration.notification.settings import DispatchSettings
+
+if TYPE_CHECKING:
+    from proxy_orchestration.push.fcm import FcmPushSender
+
+FCM: Final = "https://fcm.googleapis.com"
+_SEND_AGAIN: Final = (
+    "What was sent stays sent. Run the command again: pushes that were under way are free in two minutes at "
+    "most, and are then sent once more under the same key."
+)
+_SETTINGS: Final = DispatchSettings()
+_STYLES: Final = {"sent": "green", "retried": "yellow", "dead": "red"}
+
+TargetsOption = Annotated[
+    Path,
+    typer.Option(
+        "--targets",
+        metavar="FILE",
+        help="CSV in UTF-8 with the devices: recipient_id, kind (fid or token), value, if wanted platform.",
+        show_default=False,
+    ),
+]
+CredentialsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--credentials",
+        metavar="FILE",
+        help="A service account's JSON key. Default: what FCM_SERVICE_ACCOUNT_JSON holds, or the file that "
+        "GOOGLE_APPLICATION_CREDENTIALS names.",
+        show_default=False,
+    ),
+]
+EndpointOption = Annotated[str, typer.Option("--endpoint", metavar="URL", help="Where FCM is.")]
+ReplayOption = Annotated[
+    bool, typer.Option("--replay-dead", help="Queue again first what was given up, and send it too.")
+]
+
+
+def dispatch(  # noqa: PLR0913 - a command's parameters are its options
+    *,
+    targets: TargetsOption,
+    store: StoreOption = DEFAULT_STORE,
+    credentials: CredentialsOption = None,
+    endpoint: EndpointOption = FCM,
+    replay_dead: ReplayOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Send the pushes that are due through Firebase Cloud Messaging.
+    """
+    common = Common(store=store, as_json=as_json)
+    with ending_on_errors(common.output):
+        sender, devices = _open_channel(targets, credentials, endpoint)
+
+    async def work(session: Session) -> ExitCode:
+        async with sender:
+            if replay_dead:
+                replayed = await session.notices.replay_dead(None, now=session.clock.now())
+                session.output.say(f"Queued again: {replayed}.")
+            result, unsent = await _drain(session, sender)
+        left = await session.notices.count_pushes()
+        if as_json:
+            session.output.document(_document(result, unsent, left, sorted(devices.gone)))
+        else:
+            _show_result(session.output, result, unsent)
+        for sentence in _sentences(result, left, sorted(devices.gone)):
+            session.output.conclude(sentence)
+        return _code_of_dispatch(result)
+
+    run_command(common, work, if_interrupted=_SEND_AGAIN)
+
+
+def _open_channel(
+    targets: Path, credentials: Path | None, endpoint: str
+) -> tuple[FcmPushSender, FileTargets]:
+    from proxy_orchestration.push.fcm import FcmCredentials, FcmPushSender, FcmSettings  # noqa: PLC0415 - only here is the extra needed
+
+    devices = parse_targets(FORMAT.load(targets), name=str(targets))
+    sender = FcmPushSender(
+        targets=devices,
+        credentials=FcmCredentials(path=None if credentials is None else str(credentials)),
+        settings=FcmSettings(base_url=endpoint),
+    )
+    return sender, devices
+
+
+async def _drain(
+    session: Session, sender: PushSender
+) -> tuple[DispatchResult, Mapping[tuple[str, str], int]]:
+    """
+    Send what is due; return what became of it, and how much was not delivered by recipient and reason.
+    """
+    waiting = await session.notices.count_pushes()
+    with show_progress(session.output) as board:
+        total = max(1, waiting.get(PushState.QUEUED, 0))
+        show = board.meter("Sending", total=total, verb="handed over")
+        counting = _CountingSender(inner=sender, show=show)
+        dispatcher = PushDispatcher(
+            repository=session.notices, sender=counting, clock=session.clock, settings=_SETTINGS
+        )
+        return await dispatcher.drain(), counting.unsent
+
+
+@attrs.define(eq=False, kw_only=True)
+class _CountingSender:
+    """
+    Hands messages on, and counts them and those that were not delivered.
+    """
+
+    inner: PushSender
+    show: Callable[[int, str], None]
+    unsent: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    _handed: int = 0
+
+    async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
+        """
+        Send each by the sender itself.
+        """
+        outcomes = await self.inner.send(messages)
+        recipients = {message.message_id: message.recipient_id for message in messages}
+        for outcome in outcomes:
+            if outcome.verdict is not PushVerdict.DELIVERED:
+                code = outcome.code or "later"
+                self.unsent[recipients.get(outcome.message_id, ""), code] += 1
+        self._handed += len(messages)
+        self.show(self._handed, "")
+        return outcomes
+
+
+def _code_of_dispatch(result: DispatchResult) -> ExitCode:
+    """
+    Return how a dispatch ends: by what was given up or put back.
+    """
+    if not result.dead and not result.retried:
+        return ExitCode.SUCCESS
+    return ExitCode.PARTIAL_SUCCESS if result.sent else ExitCode.TOTAL_FAILURE
+
+
+def _document(
+    result: DispatchResult,
+    unsent: Mapping[tuple[str, str], int],
+    left: Mapping[PushState, int],
+    gone: Sequence[int],
+) -> Mapping[str, object]:
+    failed = [
+        {"recipient_id": recipient_id, "code": code, "pushes": number}
+        for (recipient_id, code), number in unsent.items()
+    ]
+    return {**fields_of(result), "unsent": failed, "outbox": left, "gone_lines": gone}
+
+
+def _show_result(output: Output, result: DispatchResult, unsent: Mapping[tuple[str, str], int]) -> None:
+    """
+    Write what became of the pushes, and for whom nothing was sent.
+    """
+    rows = [(Cell(name, _STYLES.get(name, "dim")), str(number)) for name, number in fields_of(result).items()]
+    output.table(("RESULT", "PUSHES"), rows)
+    if unsent:
+        output.conclude("")
+        output.table(
+            ("NOT DELIVERED TO", "REASON", "PUSHES"),
+            [(who, words(code), str(number)) for (who, code), number in unsent.items()],
+        )
+    output.conclude("")
+
+
+def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequence[int]) -> Iterator[str]:
+    """
+    Yield what is left in the outbox, and what to do about it.
+    """
+    if queued := left.get(PushState.QUEUED):
+        yield f"{counted(queued, 'push waits', 'pushes wait')} for a later time."
+    if leased := left.get(PushState.LEASED):
+        held = counted(leased, "push is", "pushes are")
+        free = f"free in {_SETTINGS.hold:.0f} s at most"
+        yield f"{held} held by another dispatch, or by one that was killed; {free}."
+    if dead := left.get(PushState.DEAD):
+        yield f"{counted(dead, 'push is', 'pushes are')} given up; --replay-dead queues them again."
+    if gone:
+        yield f"Remove these lines from the file of devices, FCM does not know them any more: {gone}."
+    if not any(attrs.astuple(result)):
+        yield "Nothing was due."

@@ -1,0 +1,136 @@
+"""
+The commands about notices that stand in somebody's inbox: inbox and acknowledge.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Annotated, Final
+
+import attrs
+import typer
+
+from proxy_orchestration.access import Role
+from proxy_orchestration.cli.csv.problems import printable
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import DEFAULT_STORE, ActorOption, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.output import Cell, Output
+from proxy_orchestration.cli.rendering import counted, words
+from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeStatus
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.records import Acknowledged
+
+_ACKNOWLEDGE_AGAIN: Final = "The notice may be acknowledged already. Run the command again: it counts once."
+_STATUS_STYLES: Final = MappingProxyType(
+    {NoticeStatus.PENDING: "yellow", NoticeStatus.ACKNOWLEDGED: "green", NoticeStatus.CLEARED: "dim"}
+)
+
+
+class AcknowledgingRole(enum.Enum):
+    """
+    In which role somebody acknowledges a notice.
+    """
+
+    COORDINATOR = Role.COORDINATOR.value
+    CHAPTER_ADMIN = Role.CHAPTER_ADMIN.value
+
+
+RecipientArgument = Annotated[
+    str, typer.Argument(metavar="RECIPIENT", help="Whose inbox.", show_default=False)
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Also what was acknowledged, and what a renewal cleared.")
+]
+NoticeArgument = Annotated[
+    str, typer.Argument(metavar="NOTIFICATION", help="The notice's id.", show_default=False)
+]
+RoleOption = Annotated[
+    AcknowledgingRole, typer.Option("--role", help="In which role the actor acknowledges.")
+]
+NoteOption = Annotated[
+    str, typer.Option("--note", help="What was done about it, up to 500 characters; kept with the audit row.")
+]
+
+
+def inbox(
+    recipient: RecipientArgument,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    whole: AllOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show the notices that wait to be acknowledged by somebody.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        output = session.output
+        notices = await session.notices.notifications_for(recipient, unacknowledged_only=not whole)
+        if as_json:
+            output.document({"recipient_id": recipient, "notifications": notices})
+        elif notices:
+            _show_notices(output, notices)
+        pending = sum(notice.status is NoticeStatus.PENDING for notice in notices)
+        told = counted(len(notices), "notice", "notices")
+        output.conclude(f"{printable(recipient)}: {told}, {pending} pending.")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json), work, if_interrupted=NOTHING_CHANGED)
+
+
+def acknowledge(  # noqa: PLR0913 - a command's parameters are its options
+    notification: NoticeArgument,
+    *,
+    actor: ActorOption,
+    role: RoleOption = AcknowledgingRole.COORDINATOR,
+    note: NoteOption = "",
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Acknowledge a notice in one's inbox; repeating it changes nothing.
+    """
+    acting = attrs.evolve(actor, roles={Role(role.value)})
+
+    async def work(session: Session) -> ExitCode:
+        output = session.output
+        orchestrator = NotificationOrchestrator(repository=session.notices, clock=session.clock)
+        try:
+            found = await orchestrator.acknowledge(notification, actor=acting, note=note)
+        except ValueError as error:
+            output.end(ExitCode.BAD_INPUT, f"--note: {error}.")
+            return ExitCode.BAD_INPUT
+        if as_json:
+            output.document({"notification_id": notification, "acknowledged": found})
+        notice = await session.notices.notification(notification)
+        output.conclude("Acknowledged." if found is Acknowledged.NOW else _before(notice))
+        return ExitCode.SUCCESS
+
+    common = Common(store=store, as_json=as_json, actor=actor)
+    run_command(common, work, if_interrupted=_ACKNOWLEDGE_AGAIN)
+
+
+def _show_notices(output: Output, notices: Sequence[CertificateExpiryNotification]) -> None:
+    rows = [
+        (
+            notice.notification_id,
+            notice.mentor_id,
+            notice.certificate_type,
+            words(notice.tier),
+            f"{notice.created_at:%Y-%m-%d}",
+            Cell(words(notice.status), _STATUS_STYLES[notice.status]),
+            notice.body,
+        )
+        for notice in notices
+    ]
+    output.table(("NOTIFICATION", "MENTOR", "TYPE", "TIER", "SINCE", "STATUS", "TEXT"), rows)
+    output.conclude("")
+
+
+def _before(notice: CertificateExpiryNotification | None) -> str:
+    if notice is None or notice.status is NoticeStatus.CLEARED:
+        return "A renewal cleared this notice; there is nothing to acknowledge."
+    return f"It was acknowledged before, by {notice.acknowledged_by}; nothing was changed."

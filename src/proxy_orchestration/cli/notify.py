@@ -1,0 +1,285 @@
+"""
+The commands that read certificates: notify, and the report on data quality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+import attrs
+import typer
+
+from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
+from proxy_orchestration.cli.csv.dates import relative_days
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.json import fields_of
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    Common,
+    IfAbsent,
+    JsonOption,
+    StoreOption,
+    ZoneOption,
+)
+from proxy_orchestration.cli.output import Cell, Output
+from proxy_orchestration.cli.progress import show_progress
+from proxy_orchestration.cli.rendering import counted, words
+from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, ending_on_errors, run_command
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.notices import NoticeKey
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.results import NotificationPlan, OrchestrationResult, RecordProblem
+from proxy_orchestration.notification.settings import NotificationSettings
+from proxy_orchestration.notification.tiers import ExpiryPolicy, WindowPolicy, day_of
+
+_RUN_AGAIN: Final = "What is written stays written. Run the command again: nobody is told twice."
+_EVERY_DAY: Final = 4_000_000
+"""Days: more than the calendar has, so that every certificate is in a tier."""
+
+_REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
+        "empty_id": "the certificate's id, its mentor's or its type is empty",
+        "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep",
+        "unstorable_text": "a text has characters that no store can keep",
+        "repository_unavailable": "the store failed; run the command again",
+        "record_refused": "the store refused the record",
+    }
+)
+
+
+def _moment(text: str) -> datetime:
+    """
+    Return the moment that `today+3` or an ISO moment with an offset means; `today` is now.
+    """
+    days = relative_days(text)
+    try:
+        moment = datetime.fromisoformat(text) if days is None else SystemClock().now() + timedelta(days=days)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    msg = f"{text!r} is no moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
+    raise typer.BadParameter(msg)
+
+
+CertificatesArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV in UTF-8 with the columns certificate_id, mentor_id, certificate_type and expires "
+        "(YYYY-MM-DD, today+30, today-3, or a moment with its offset); optional: revoked (yes or no), "
+        "holder_name, organization_id, chapter_id, locale, coordinator_id, chapter_admin_ids (separated "
+        "by blanks).",
+        show_default=False,
+    ),
+]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="MOMENT",
+        parser=_moment,
+        help="Run as if it were then: 2026-11-21T00:05Z, or today+3. Default: now.",
+        show_default=False,
+    ),
+]
+PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]
+DailyOption = Annotated[bool, typer.Option("--daily", help="A notice each day instead of one for each tier.")]
+
+reports: typer.Typer = typer.Typer(
+    help="Say what somebody should fix; writes nothing.", no_args_is_help=True, add_completion=False
+)
+
+
+@reports.callback()
+def _reports() -> None:
+    """
+    Say what somebody should fix; writes nothing.
+    """  # a callback keeps the name of a group that has one command
+
+
+def notify(  # noqa: PLR0913 - a command's parameters are its options
+    file: CertificatesArgument,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    as_of: AsOfOption = None,
+    plan: PlanOption = False,
+    zone: ZoneOption = None,
+    daily: DailyOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Tell mentors and coordinators whose certificates of a CSV file run out, and queue pushes.
+    """
+    common = Common(store=store, as_json=as_json, if_absent=IfAbsent.PRETEND if plan else IfAbsent.CREATE)
+    policy = ExpiryPolicy(
+        timezone=zone or UTC, window=WindowPolicy.DAILY if daily else WindowPolicy.ONCE_PER_TIER
+    )
+    content = _read_file(common, file, policy.timezone)
+
+    async def work(session: Session) -> ExitCode:
+        title = "Planning" if plan else "Notifying"
+        with _prepared(session, content, policy, title=title) as (orchestrator, source):
+            if plan:
+                planned = await orchestrator.plan(source, as_of=as_of)
+            else:
+                planned = NotificationPlan(result=await orchestrator.run(source, as_of=as_of), notices=())
+        _show_run(session, content, planned, plan=plan)
+        return _code_of_run(planned.result)
+
+    run_command(common, work, if_interrupted=NOTHING_CHANGED if plan else _RUN_AGAIN)
+
+
+@reports.command("data-quality")
+def data_quality(file: CertificatesArgument, *, zone: ZoneOption = None, as_json: JsonOption = False) -> None:
+    """
+    List mentors without a coordinator, and certificates that no run can deal with.
+    """
+    common = Common(store=None, as_json=as_json)
+    policy = ExpiryPolicy(timezone=zone or UTC)
+    content = attrs.evolve(_read_file(common, file, policy.timezone), names_recipients=True)
+    policy = attrs.evolve(policy, thresholds=(_EVERY_DAY, *policy.thresholds[1:]))
+
+    async def work(session: Session) -> ExitCode:
+        with _prepared(session, content, policy, title="Looking") as (orchestrator, source):
+            result = (await orchestrator.plan(source)).result
+        output, problems = session.output, (*result.failures, *result.data_quality)
+        if as_json:
+            output.document(
+                {name: getattr(result, name) for name in ("processed", "failures", "data_quality")}
+            )
+        elif problems:
+            _show_problems(output, "MENTOR", problems, content)
+            output.conclude("")
+        output.conclude(f"Certificates read: {result.processed}. To fix: {len(problems)}.")
+        return ExitCode.NEEDS_REVIEW if problems else ExitCode.SUCCESS
+
+    run_command(common, work, if_interrupted=NOTHING_CHANGED)
+
+
+def _read_file(common: Common, path: Path, timezone: tzinfo) -> CertificateFile:
+    """
+    Return what the file says, with the zone's present day for `today`; end the program at a fault.
+    """
+    with ending_on_errors(common.output):
+        today = day_of(SystemClock().now(), timezone)
+        return parse_certificates(FORMAT.load(path), name=str(path), today=today)
+
+
+def _code_of_run(result: OrchestrationResult) -> ExitCode:
+    """
+    Return how a run ends: a store that failed first, then certificates that did.
+    """
+    if any(failure.code == "repository_unavailable" for failure in result.failures):
+        return ExitCode.STORE_UNAVAILABLE
+    if not result.failed:
+        return ExitCode.SUCCESS
+    return ExitCode.PARTIAL_SUCCESS if result.failed < result.processed else ExitCode.TOTAL_FAILURE
+
+
+@contextmanager
+def _prepared(
+    session: Session, file: CertificateFile, policy: ExpiryPolicy, *, title: str
+) -> Iterator[tuple[NotificationOrchestrator, Iterator[PeerMentorCertificate]]]:
+    """
+    Give the verbs, and the file's certificates, which are counted as chunks of them are done.
+    """
+    certificates = file.certificates
+    settings = NotificationSettings(most_problems=len(certificates) * 2, most_planned=len(certificates))
+    orchestrator = NotificationOrchestrator(
+        repository=session.notices,
+        recipients=file.recipients if file.names_recipients else None,
+        clock=session.clock,
+        policy=policy,
+        visibility=session.visibility,
+        settings=settings,
+    )
+    with show_progress(session.output) as board:
+        show = board.meter(title, total=len(certificates), verb="done")
+        yield orchestrator, _counting(certificates, settings.chunk_size, show)
+        show(len(certificates), "")
+
+
+def _counting(
+    certificates: Sequence[PeerMentorCertificate], chunk_size: int, show: Callable[[int, str], None]
+) -> Iterator[PeerMentorCertificate]:
+    for number, certificate in enumerate(certificates):
+        if number % chunk_size == 0:
+            show(number, "")
+        yield certificate
+
+
+def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan, *, plan: bool) -> None:
+    """
+    Write what a run did, or a plan would do: counts, then what failed and what to fix.
+    """
+    output, result = session.output, planned.result
+    if output.as_json:
+        keys = {"notices": [key._asdict() for key in planned.notices]} if plan else {}
+        output.document({**fields_of(result), **keys})
+    else:
+        _show_keys(output, planned.notices)
+        _show_counts(output, result)
+        for what, problems in (("FAILED", result.failures), ("TO FIX", result.data_quality)):
+            if problems:
+                output.conclude("")
+                _show_problems(output, what, problems, file)
+        output.conclude("")
+    output.conclude(("A plan, nothing was written. " if plan else "") + _run_sentence(result))
+    if result.failed and not plan:
+        output.conclude("A later run deals with what failed. Fix it and run the command again.")
+    if result.queued and not plan:
+        output.conclude(f"Send:  {session.common.command('dispatch', '--targets', 'targets.csv')}")
+
+
+def _run_sentence(result: OrchestrationResult) -> str:
+    counts = f"{result.created} created, {result.skipped} skipped, {result.failed} failed"
+    queued = f"{counted(result.queued, 'push', 'pushes')} of mentors queued."
+    return f"{counted(result.processed, 'certificate', 'certificates')}: {counts}; {queued}"
+
+
+def _show_keys(output: Output, keys: Sequence[NoticeKey]) -> None:
+    if keys:
+        rows = [(key.mentor_id, key.certificate_type, words(key.tier), str(key.window_start)) for key in keys]
+        output.table(("MENTOR", "TYPE", "TIER", "WINDOW FROM"), rows)
+        output.conclude("")
+
+
+def _show_counts(output: Output, result: OrchestrationResult) -> None:
+    counts = [("created", "green", words(tier), number) for tier, number in result.by_tier.items()]
+    counts += [
+        ("skipped", "dim", words(reason), number) for reason, number in result.skipped_by_reason.items()
+    ]
+    if result.failed:
+        counts.append(("failed", "red", "", result.failed))
+    rows = [(Cell(what, style), which, str(number)) for what, style, which, number in counts]
+    output.table(("OUTCOME", "WHICH", "CERTIFICATES"), rows)
+    if result.missed_tiers:
+        told = ", ".join(f"{number} {words(tier)}" for tier, number in result.missed_tiers.items())
+        output.conclude("")
+        output.conclude(f"Tiers that passed without their notice: {told}.")
+
+
+def _show_problems(
+    output: Output, what: str, problems: Sequence[RecordProblem], file: CertificateFile
+) -> None:
+    """
+    Write a line per problem, with the file's certificates of its mentor.
+    """
+    ids = file.ids_by_mentor()
+    rows = [
+        (
+            each.mentor_id or "(no mentor id)",
+            _REASONS.get(each.code, words(each.code)),
+            " ".join(ids.get(each.mentor_id, ())),
+        )
+        for each in problems
+    ]
+    output.table((what, "REASON", "CERTIFICATES"), rows)

@@ -1,0 +1,266 @@
+"""
+The commands about a file of mentors: preview and register.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proxy_orchestration.access import Actor
+from proxy_orchestration.cli.csv.mentors import FORMAT, parse_mentors
+from proxy_orchestration.cli.exits import ExitCode, code_of_report
+from proxy_orchestration.cli.json import fields_of
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    ActorOption,
+    Common,
+    ConcurrencyOption,
+    IfAbsent,
+    JsonOption,
+    StoreOption,
+)
+from proxy_orchestration.cli.progress import show_run
+from proxy_orchestration.cli.rendering import counted, show_conflicts, show_result
+from proxy_orchestration.cli.session import (
+    NOTHING_CHANGED,
+    Session,
+    ending_on_errors,
+    run_command,
+    settings_for,
+)
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.registration.activities import (
+    ProxyRegistration,
+    idempotency_key_of,
+    registration_id_of,
+)
+from proxy_orchestration.registration.conflicts import ConflictPolicy, ConflictReport
+from proxy_orchestration.registration.ledger import BatchRecord
+from proxy_orchestration.registration.requests import (
+    BulkRegistrationRequest,
+    RegistrationEntry,
+    SubmissionMode,
+)
+from proxy_orchestration.registration.standard.checks import same_mentor_type_and_day
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV in UTF-8 with the columns mentor_id, activity_type, activity_date (YYYY-MM-DD, today or "
+        "today-3), duration_minutes and, if wanted, notes.",
+        show_default=False,
+    ),
+]
+LabelOption = Annotated[str | None, typer.Option("--label", help="What people call the batch.")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        help="Idempotency key. Default: drawn from actor, file, --on-conflict and --atomic, so that the same "
+        "file joins its batch.",
+    ),
+]
+PolicyOption = Annotated[
+    ConflictPolicy,
+    typer.Option(
+        "--on-conflict",
+        help="Mentors who have such an activity on that day already: review lets them wait for a decision, "
+        "skip leaves them out, override registers them all the same.",
+    ),
+]
+AtomicOption = Annotated[
+    bool, typer.Option("--atomic", help="All or nothing: every mentor is registered, or none is.")
+]
+PaceOption = Annotated[
+    float,
+    typer.Option(
+        "--pace",
+        min=0.0,
+        max=10.0,
+        metavar="SECONDS",
+        help="Pause before each call, to watch or interrupt a run.",
+    ),
+]
+
+
+def preview(
+    file: FileArgument, *, actor: ActorOption, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False
+) -> None:
+    """
+    Show which mentors of a CSV file have such an activity already; stores nothing.
+    """
+    common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND)
+    request = _read_request(common, file, actor)
+
+    async def work(session: Session) -> ExitCode:
+        if not store.exists():
+            session.output.say(f"There is no store at {store} yet, so there is nothing to conflict with.")
+        report = await session.orchestrator.preview(request, actor=actor)
+        _show_report(session, report, file)
+        return code_of_report(report)
+
+    run_command(common, work, if_interrupted=NOTHING_CHANGED)
+
+
+def register(  # noqa: PLR0913 - a command's parameters are its options
+    file: FileArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    label: LabelOption = None,
+    key: KeyOption = None,
+    on_conflict: PolicyOption = ConflictPolicy.REVIEW,
+    atomic: AtomicOption = False,
+    concurrency: ConcurrencyOption = 5,
+    pace: PaceOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Register every mentor of a CSV file as one batch.
+    """
+    common = Common(
+        store=store,
+        as_json=as_json,
+        actor=actor,
+        concurrency=concurrency,
+        pace=pace,
+        atomic=atomic,
+        if_absent=IfAbsent.CREATE,
+    )
+    request = _read_request(common, file, actor, label=label, key=key, on_conflict=on_conflict)
+
+    async def work(session: Session) -> ExitCode:
+        if on_conflict is ConflictPolicy.OVERRIDE and key is None:
+            other = await _submitted_otherwise(session, request, actor)
+            if other is not None:
+                session.output.end(ExitCode.BAD_INPUT, _twice(other, common))
+                return ExitCode.BAD_INPUT
+        return await _submit(session, request, actor)
+
+    run_command(common, work, if_interrupted=common.carry_on)
+
+
+def _read_request(  # noqa: PLR0913 - a request's own fields
+    common: Common,
+    file: Path,
+    actor: Actor,
+    *,
+    label: str | None = None,
+    key: str | None = None,
+    on_conflict: ConflictPolicy = ConflictPolicy.REVIEW,
+) -> BulkRegistrationRequest:
+    """
+    Return what the file asks for, with the present day in UTC for `today`; end the program at a fault.
+    """
+    mode = SubmissionMode.ATOMIC if common.atomic else SubmissionMode.INDEPENDENT
+    with ending_on_errors(common.output):
+        today = SystemClock().now().date()
+        limit = settings_for(common).max_batch_size
+        mentors = parse_mentors(FORMAT.load(file), name=str(file), today=today, limit=limit)
+    if key is None:
+        key = mentors.key_for(actor, mode=mode, on_conflict=on_conflict)
+    try:
+        return BulkRegistrationRequest(
+            entries=mentors.entries, idempotency_key=key, label=label, mode=mode, on_conflict=on_conflict
+        )
+    except ValueError as error:
+        msg = f"{error}."
+        raise typer.BadParameter(msg, param_hint="--label or --key") from None
+
+
+def _show_report(session: Session, report: ConflictReport, file: Path) -> None:
+    """
+    Write what a preview found: all of it as JSON, or who does not go ahead, with the counts beside it.
+    """
+    output = session.output
+    rows = [(each.mentor_id, each.kind.value, each.existing_activity_id) for each in report.conflicts]
+    rows += [(mentor_id, "refused", None) for mentor_id in report.refused]
+    if output.as_json:
+        output.document({**fields_of(report), "total": report.total})
+    elif rows:
+        show_conflicts(output, rows)
+    output.conclude(
+        f"{counted(report.total, 'mentor', 'mentors')}: {len(report.clean)} clean, "
+        f"{len(report.conflicts)} in conflict, {len(report.refused)} refused. Nothing was stored."
+    )
+    for step in _register_steps(report, session.common.command("register", str(file))):
+        output.conclude(step)
+
+
+def _register_steps(report: ConflictReport, command: str) -> Iterator[str]:
+    if not report.conflicts:
+        yield f"Register:  {command}"
+        return
+    yield f"Register, and let those in conflict wait for a decision:  {command}"
+    yield f"Register, and leave those in conflict out:  {command} --on-conflict skip"
+    yield f"Register, those in conflict a second time:  {command} --on-conflict override"
+
+
+async def _submit(session: Session, request: BulkRegistrationRequest, actor: Actor) -> ExitCode:
+    """
+    Submit the request, or join its batch, and show it to the end.
+    """
+    began = session.clock.now()
+    async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
+        record = await session.repository.get(run.batch_id)
+        if record is not None and record.submitted_at < began:
+            when = f"{record.submitted_at:%Y-%m-%d at %H:%M:%S} UTC"
+            session.output.say(f"This was submitted before, on {when}; joining its batch.")
+        await show_run(session.output, run, title="Registering")
+    return show_result(session.common, run.result)
+
+
+async def _submitted_otherwise(
+    session: Session, request: BulkRegistrationRequest, actor: Actor
+) -> BatchRecord | None:
+    """
+    Return the actor's batch of the same entries under another mode or policy that registered some; or `None`.
+
+    An override of what the same file registered before would count everybody
+    twice. It is refused, unless the actor gave the submission a key of its own.
+    """
+    keys = [same_mentor_type_and_day(_registration(entry, actor)) for entry in request.entries]
+    existing = await session.repository.find_duplicates(actor.organization_id, keys)
+    for batch_id in {record.registration.batch_id for record in existing.values()}:
+        batch = await session.repository.get(batch_id)
+        if (
+            batch is not None
+            and batch.coordinator_id == actor.user_id
+            and (batch.mode, batch.on_conflict) != (request.mode, request.on_conflict)
+            and await _holds(session, batch, request)
+        ):
+            return batch
+    return None
+
+
+async def _holds(session: Session, batch: BatchRecord, request: BulkRegistrationRequest) -> bool:
+    if batch.total != len(request.entries):
+        return False
+    items = await session.repository.read_items(batch.batch_id)
+    return tuple(RegistrationEntry(item.mentor_id, item.activity) for item in items) == request.entries
+
+
+def _registration(entry: RegistrationEntry, actor: Actor) -> ProxyRegistration:
+    registration_id = registration_id_of("asked", entry.mentor_id)
+    return ProxyRegistration(
+        registration_id=registration_id,
+        idempotency_key=idempotency_key_of(registration_id, 0),
+        batch_id="asked",
+        mentor_id=entry.mentor_id,
+        activity=entry.activity,
+        registered_by=actor,
+    )
+
+
+def _twice(other: BatchRecord, common: Common) -> str:
+    return (
+        f"This file was registered before as batch {other.batch_id}; to override would register its mentors "
+        f"a second time. Nothing was stored.\n"
+        f"Decide about those of the batch who wait:  {common.command('review', other.batch_id)}\n"
+        "If everybody is to be registered a second time, say so with a --key."
+    )
