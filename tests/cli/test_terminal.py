@@ -20,7 +20,7 @@ pytest.importorskip("sqlalchemy")
 import typer
 from rich.console import Console
 
-from proxy_orchestration.cli import resume, session
+from proxy_orchestration.cli import batches, session
 from proxy_orchestration.cli.exits import ExitCode, code_of_error
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
@@ -143,7 +143,7 @@ def test_a_batch_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
         visibility=MemoryVisibilityRegistry(),
     )
 
-    assert ExitCode.SUCCESS == anyio.run(resume._show_resumed, opened, ["gone"])
+    assert ExitCode.SUCCESS == anyio.run(batches._show_resumed, opened, ["gone"])
 
 
 def test_a_terminal_sees_a_framed_table_with_harmless_cells() -> None:
@@ -209,7 +209,7 @@ def test_an_interrupt_outside_the_event_loop_is_told_alike(
 
     with pytest.raises(typer.Exit) as caught:
         session.run_command(
-            Common(store=tmp_path / "batches.db", as_json=False), resume._resume, if_interrupted="Carry on."
+            Common(store=tmp_path / "batches.db", as_json=False), batches._resume, if_interrupted="Carry on."
         )
 
     assert ExitCode.INTERRUPTED == caught.value.exit_code

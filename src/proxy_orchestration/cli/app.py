@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from proxy_orchestration.cli import batches, dispatch, inbox, notify, registration, resume, review
+from proxy_orchestration.cli import batches, dispatch, inbox, notify, registration, review
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import PROGRAM
 
@@ -41,7 +41,7 @@ app.command()(review.review)
 app.command()(batches.cancel)
 app.command()(batches.watch)
 app.command("list")(batches.list_batches)
-app.command()(resume.resume)
+app.command()(batches.resume)
 app.command()(notify.notify)
 app.command()(dispatch.dispatch)
 app.command()(inbox.inbox)

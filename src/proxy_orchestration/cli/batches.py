@@ -1,14 +1,17 @@
 """
-The commands about batches that were registered: status, retry, cancel, watch and list.
+The commands about batches that are in the store: status, retry, cancel, watch, list and resume.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
 
+import attrs
 import typer
 
-from proxy_orchestration.cli.exits import ExitCode, code_of_batch
+from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -19,12 +22,14 @@ from proxy_orchestration.cli.options import (
     ExpectedRunOption,
     JsonOption,
     StoreOption,
+    coordinator,
 )
 from proxy_orchestration.cli.output import Output
-from proxy_orchestration.cli.progress import drive, show_progress
+from proxy_orchestration.cli.progress import RunView, drive, show_progress
 from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
 from proxy_orchestration.registration.batches import BatchPage
+from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.states import BulkStatus
 
 MentorsOption = Annotated[
@@ -40,6 +45,11 @@ LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100, help="Batch
 StatusesOption = Annotated[
     list[BulkStatus] | None, typer.Option("--status", help="Only batches of this status; may be repeated.")
 ]
+
+
+_MOST_RESUMED: Final = 1000
+_PAGE: Final = 500
+_POLL_INTERVAL: Final = 0.2
 
 
 def status(
@@ -187,3 +197,86 @@ def _show_page(output: Output, page: BatchPage) -> None:
         output.table(("BATCH", "STATUS", "MENTORS", "RUN", "SUBMITTED (UTC)", "LABEL"), rows)
     pages = max(1, -(-page.total // page.limit))
     output.conclude(f"{counted(page.total, 'batch', 'batches')}, page {page.page} of {pages}.")
+
+
+def resume(
+    *, store: StoreOption = DEFAULT_STORE, concurrency: ConcurrencyOption = 5, as_json: JsonOption = False
+) -> None:
+    """
+    Carry on with every batch of the store that was interrupted.
+    """
+    common = Common(store=store, as_json=as_json, concurrency=concurrency)
+    run_command(common, _resume, if_interrupted=common.carry_on)
+
+
+async def _resume(session: Session) -> ExitCode:
+    """
+    Drive all that was interrupted to its end, waiting for leases of killed drivers.
+    """
+    found = await session.repository.find_drivable(limit=_MOST_RESUMED)
+    for run in found:
+        if run.lease_remaining > 0:
+            session.output.say(
+                f"Batch {run.batch_id} is still held, perhaps by a process that was killed; "
+                f"waiting up to {run.lease_remaining:.1f} s for its lease to end."
+            )
+    batch_ids = [run.batch_id for run in found]
+    driven = await _drive_in_view(session, batch_ids)
+    return await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))))
+
+
+async def _drive_in_view(session: Session, batch_ids: Sequence[str]) -> Sequence[str]:
+    driven: Sequence[str] = ()
+    with show_progress(session.output) as board:
+        views: dict[str, RunView] = {}
+        for batch_id in batch_ids:
+            record = await session.repository.get(batch_id)
+            if record is not None:
+                views[batch_id] = board.view(
+                    f"Resuming {batch_id}", total=record.total, settled=_settled(record), after=record.base
+                )
+
+        async def follow() -> None:
+            while True:
+                await _catch_up(session, views)
+                await session.clock.sleep(_POLL_INTERVAL)
+
+        async with open_crew() as crew:
+            crew.start_soon(follow)
+            driven = await session.orchestrator.resume_interrupted()
+            crew.cancel_scope.cancel()
+        await _catch_up(session, views)
+    return driven
+
+
+async def _catch_up(session: Session, views: Mapping[str, RunView]) -> None:
+    """
+    Show all that was logged since each view's last update.
+    """
+    for batch_id, view in views.items():
+        while page := await session.repository.read_updates(batch_id, after=view.after, limit=_PAGE):
+            for update in page:
+                view.take(update)
+
+
+def _settled(record: BatchRecord) -> int:
+    return record.total - record.run_items + record.tail - record.base
+
+
+async def _show_resumed(session: Session, batch_ids: Sequence[str]) -> ExitCode:
+    results = []
+    for batch_id in batch_ids:
+        record = await session.repository.get(batch_id)
+        result = await session.repository.read_result(batch_id)
+        if record is None or result is None:
+            continue  # somebody deleted it meanwhile
+        results.append(result)
+        if not session.output.as_json:
+            show_outcomes(session.output, result)
+        owner = coordinator(record.coordinator_id, record.organization_id)
+        conclude(attrs.evolve(session.common, actor=owner), result)
+    if not results:
+        session.output.conclude("Nothing was interrupted; there is nothing to resume.")
+    if session.output.as_json:
+        session.output.document({"batches": results})
+    return worst(results)

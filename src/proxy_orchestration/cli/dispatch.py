@@ -13,7 +13,7 @@ import attrs
 import typer
 
 from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
-from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.exits import ExitCode, code_of_shares
 from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
 from proxy_orchestration.cli.output import Cell, Output
@@ -85,13 +85,8 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
                 session.output.say(f"Queued again: {replayed}.")
             result, unsent = await _drain(session, sender)
         left = await session.notices.count_pushes()
-        if as_json:
-            session.output.document(_document(result, unsent, left, sorted(devices.gone)))
-        else:
-            _show_result(session.output, result, unsent)
-        for sentence in _sentences(result, left, sorted(devices.gone)):
-            session.output.conclude(sentence)
-        return _code_of_dispatch(result)
+        _show(session.output, result, unsent, left, sorted(devices.gone))
+        return code_of_shares(failed=result.dead + result.retried, done=result.sent)
 
     run_command(common, work, if_interrupted=_SEND_AGAIN)
 
@@ -153,41 +148,32 @@ class _CountingSender:
         return outcomes
 
 
-def _code_of_dispatch(result: DispatchResult) -> ExitCode:
-    """
-    Return how a dispatch ends: by what was given up or put back.
-    """
-    if not result.dead and not result.retried:
-        return ExitCode.SUCCESS
-    return ExitCode.PARTIAL_SUCCESS if result.sent else ExitCode.TOTAL_FAILURE
-
-
-def _document(
+def _show(
+    output: Output,
     result: DispatchResult,
     unsent: Mapping[tuple[str, str], int],
     left: Mapping[PushState, int],
     gone: Sequence[int],
-) -> Mapping[str, object]:
-    failed = [
-        {"recipient_id": recipient_id, "code": code, "pushes": number}
-        for (recipient_id, code), number in unsent.items()
-    ]
-    return {**fields_of(result), "unsent": failed, "outbox": left, "gone_lines": gone}
-
-
-def _show_result(output: Output, result: DispatchResult, unsent: Mapping[tuple[str, str], int]) -> None:
+) -> None:
     """
-    Write what became of the pushes, and for whom nothing was sent.
+    Write what became of the pushes, for whom nothing was sent, and what is left in the outbox.
     """
-    rows = [(Cell(name, _STYLES.get(name, "dim")), str(number)) for name, number in fields_of(result).items()]
-    output.table(("RESULT", "PUSHES"), rows)
-    if unsent:
+    counts = fields_of(result)
+    if output.as_json:
+        failed = [
+            {"recipient_id": who, "code": code, "pushes": number} for (who, code), number in unsent.items()
+        ]
+        output.document({**counts, "unsent": failed, "outbox": left, "gone_lines": gone})
+    else:
+        rows = [(Cell(name, _STYLES.get(name, "dim")), str(number)) for name, number in counts.items()]
+        output.table(("RESULT", "PUSHES"), rows)
+        if unsent:
+            output.conclude("")
+            names = [(who, words(code), str(number)) for (who, code), number in unsent.items()]
+            output.table(("NOT DELIVERED TO", "REASON", "PUSHES"), names)
         output.conclude("")
-        output.table(
-            ("NOT DELIVERED TO", "REASON", "PUSHES"),
-            [(who, words(code), str(number)) for (who, code), number in unsent.items()],
-        )
-    output.conclude("")
+    for sentence in _sentences(result, left, gone):
+        output.conclude(sentence)
 
 
 def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequence[int]) -> Iterator[str]:

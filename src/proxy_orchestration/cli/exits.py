@@ -5,8 +5,7 @@ The exit codes, and which error or batch ends the program with which of them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Final, Self
 
 from proxy_orchestration.cli.csv.problems import CsvFileError
@@ -56,18 +55,16 @@ class ExitCode(enum.IntEnum):
         return member
 
 
-_OF_STATUS: Final[Mapping[BulkStatus, ExitCode]] = MappingProxyType(
-    {
-        BulkStatus.PENDING: ExitCode.WRONG_STATE,
-        BulkStatus.RUNNING: ExitCode.WRONG_STATE,
-        BulkStatus.CANCELLING: ExitCode.WRONG_STATE,
-        BulkStatus.SUCCESS: ExitCode.SUCCESS,
-        BulkStatus.PARTIAL_SUCCESS: ExitCode.PARTIAL_SUCCESS,
-        BulkStatus.TOTAL_FAILURE: ExitCode.TOTAL_FAILURE,
-        BulkStatus.CANCELLED: ExitCode.CANCELLED,
-        BulkStatus.NEEDS_REVIEW: ExitCode.NEEDS_REVIEW,
-    }
-)
+_OF_STATUS: Final = {
+    BulkStatus.PENDING: ExitCode.WRONG_STATE,
+    BulkStatus.RUNNING: ExitCode.WRONG_STATE,
+    BulkStatus.CANCELLING: ExitCode.WRONG_STATE,
+    BulkStatus.SUCCESS: ExitCode.SUCCESS,
+    BulkStatus.PARTIAL_SUCCESS: ExitCode.PARTIAL_SUCCESS,
+    BulkStatus.TOTAL_FAILURE: ExitCode.TOTAL_FAILURE,
+    BulkStatus.CANCELLED: ExitCode.CANCELLED,
+    BulkStatus.NEEDS_REVIEW: ExitCode.NEEDS_REVIEW,
+}
 
 _OF_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (RepositoryUnavailableError, ExitCode.STORE_UNAVAILABLE),
@@ -108,9 +105,16 @@ def code_of_report(report: ConflictReport) -> ExitCode:
     """
     if report.conflicts:
         return ExitCode.NEEDS_REVIEW
-    if not report.refused:
+    return code_of_shares(failed=len(report.refused), done=len(report.clean))
+
+
+def code_of_shares(*, failed: int, done: int) -> ExitCode:
+    """
+    Return how a command ends of whose work so much failed, and so much was done.
+    """
+    if not failed:
         return ExitCode.SUCCESS
-    return ExitCode.PARTIAL_SUCCESS if report.clean else ExitCode.TOTAL_FAILURE
+    return ExitCode.PARTIAL_SUCCESS if done else ExitCode.TOTAL_FAILURE
 
 
 def code_of_error(error: Exception) -> ExitCode:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import Annotated, Final
 
 import attrs
@@ -24,9 +23,11 @@ from proxy_orchestration.notification.orchestrator import NotificationOrchestrat
 from proxy_orchestration.notification.records import Acknowledged
 
 _ACKNOWLEDGE_AGAIN: Final = "The notice may be acknowledged already. Run the command again: it counts once."
-_STATUS_STYLES: Final = MappingProxyType(
-    {NoticeStatus.PENDING: "yellow", NoticeStatus.ACKNOWLEDGED: "green", NoticeStatus.CLEARED: "dim"}
-)
+_STATUS_STYLES: Final = {
+    NoticeStatus.PENDING: "yellow",
+    NoticeStatus.ACKNOWLEDGED: "green",
+    NoticeStatus.CLEARED: "dim",
+}
 
 
 class AcknowledgingRole(enum.Enum):

@@ -5,7 +5,6 @@ The JSON that `--json` writes: models as plain values, field names as in the lib
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import TypeAlias, cast
@@ -38,10 +37,3 @@ def fields_of(model: attrs.AttrsInstance) -> dict[str, Plain]:
     Return a model's fields by name, in their order.
     """
     return {field.name: plain(getattr(model, field.name)) for field in attrs.fields(type(model))}
-
-
-def dumps(document: object, *, indent: int | None = None) -> str:
-    """
-    Return a document's text; characters beyond ASCII are escaped, whatever the terminal.
-    """
-    return json.dumps(plain(document), indent=indent)

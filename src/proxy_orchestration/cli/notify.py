@@ -4,11 +4,10 @@ The commands that read certificates: notify, and the report on data quality.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Final
 
 import attrs
@@ -16,7 +15,7 @@ import typer
 
 from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
 from proxy_orchestration.cli.csv.dates import relative_days
-from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.exits import ExitCode, code_of_shares
 from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -42,16 +41,14 @@ _RUN_AGAIN: Final = "What is written stays written. Run the command again: nobod
 _EVERY_DAY: Final = 4_000_000
 """Days: more than the calendar has, so that every certificate is in a tier."""
 
-_REASONS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
-        "empty_id": "the certificate's id, its mentor's or its type is empty",
-        "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep",
-        "unstorable_text": "a text has characters that no store can keep",
-        "repository_unavailable": "the store failed; run the command again",
-        "record_refused": "the store refused the record",
-    }
-)
+_REASONS: Final = {
+    "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
+    "empty_id": "the certificate's id, its mentor's or its type is empty",
+    "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep",
+    "unstorable_text": "a text has characters that no store can keep",
+    "repository_unavailable": "the store failed; run the command again",
+    "record_refused": "the store refused the record",
+}
 
 
 def _moment(text: str) -> datetime:
@@ -93,9 +90,7 @@ AsOfOption = Annotated[
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]
 DailyOption = Annotated[bool, typer.Option("--daily", help="A notice each day instead of one for each tier.")]
 
-reports: typer.Typer = typer.Typer(
-    help="Say what somebody should fix; writes nothing.", no_args_is_help=True, add_completion=False
-)
+reports: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @reports.callback()
@@ -179,9 +174,7 @@ def _code_of_run(result: OrchestrationResult) -> ExitCode:
     """
     if any(failure.code == "repository_unavailable" for failure in result.failures):
         return ExitCode.STORE_UNAVAILABLE
-    if not result.failed:
-        return ExitCode.SUCCESS
-    return ExitCode.PARTIAL_SUCCESS if result.failed < result.processed else ExitCode.TOTAL_FAILURE
+    return code_of_shares(failed=result.failed, done=result.processed - result.failed)
 
 
 @contextmanager
@@ -232,17 +225,16 @@ def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan
                 output.conclude("")
                 _show_problems(output, what, problems, file)
         output.conclude("")
-    output.conclude(("A plan, nothing was written. " if plan else "") + _run_sentence(result))
+    counts = f"{result.created} created, {result.skipped} skipped, {result.failed} failed"
+    output.conclude(
+        ("A plan, nothing was written. " if plan else "")
+        + f"{counted(result.processed, 'certificate', 'certificates')}: {counts}; "
+        f"{counted(result.queued, 'push', 'pushes')} of mentors queued."
+    )
     if result.failed and not plan:
         output.conclude("A later run deals with what failed. Fix it and run the command again.")
     if result.queued and not plan:
         output.conclude(f"Send:  {session.common.command('dispatch', '--targets', 'targets.csv')}")
-
-
-def _run_sentence(result: OrchestrationResult) -> str:
-    counts = f"{result.created} created, {result.skipped} skipped, {result.failed} failed"
-    queued = f"{counted(result.queued, 'push', 'pushes')} of mentors queued."
-    return f"{counted(result.processed, 'certificate', 'certificates')}: {counts}; {queued}"
 
 
 def _show_keys(output: Output, keys: Sequence[NoticeKey]) -> None:

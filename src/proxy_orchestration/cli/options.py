@@ -141,14 +141,7 @@ class Common:
         """
         Say how to continue what was interrupted.
         """
-        return f"What is settled stays settled. Carry on:  {self.resume_command}"
-
-    @property
-    def resume_command(self) -> str:
-        """
-        Return the command line that carries on with what was interrupted.
-        """
-        return self.command("resume", with_actor=False)
+        return f"What is settled stays settled. Carry on:  {self.command('resume', with_actor=False)}"
 
     def command(self, *words: str, with_actor: bool = True) -> str:
         """

@@ -4,6 +4,7 @@ Where text goes: results to standard output, everything said on the way to stand
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import attrs
@@ -13,18 +14,11 @@ from rich.text import Text
 
 from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem, printable
 from proxy_orchestration.cli.exits import ExitCode, code_of_error
-from proxy_orchestration.cli.json import dumps
+from proxy_orchestration.cli.json import plain
 
 
 def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-
-
-def is_live(console: Console) -> bool:
-    """
-    Tell whether a person looks at a terminal that can redraw a line.
-    """
-    return console.is_terminal and not console.is_dumb_terminal
 
 
 @attrs.frozen
@@ -77,13 +71,13 @@ class Output:
         """
         Write the one JSON document, a model or a mapping, to standard output.
         """
-        self.out.out(dumps(document, indent=2), highlight=False)
+        self.out.out(json.dumps(plain(document), indent=2), highlight=False)
 
     def line(self, document: object) -> None:
         """
         Write one line of JSON to standard output, at once.
         """
-        self.out.out(dumps(document), highlight=False)
+        self.out.out(json.dumps(plain(document)), highlight=False)
         self.out.file.flush()
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> None:

@@ -13,7 +13,7 @@ import attrs
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from proxy_orchestration.cli.exits import ExitCode
-from proxy_orchestration.cli.output import Output, is_live
+from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.rendering import show_result, tally
 from proxy_orchestration.cli.session import Session
 from proxy_orchestration.registration.batches import BulkProgressUpdate
@@ -29,10 +29,12 @@ class RunView:
     One run as a person sees it.
 
     Attributes:
-        show: is given the number of settled mentors and the tally in words.
+        show: is given the number of settled mentors, and how many ended in which state.
+        after: the newest update that was shown.
     """
 
     show: Callable[[int, str], None]
+    after: int
     _states: dict[str, ItemState] = attrs.field(factory=dict)
     _counts: Counter[ItemState] = attrs.field(factory=Counter)
 
@@ -45,37 +47,30 @@ class RunView:
             self._counts[before] -= 1
         self._states[mentor_id] = state
         self._counts[state] += 1
+        self.after = update.sequence
         self.show(update.settled, tally(self._counts))
 
 
 @attrs.define(eq=False, kw_only=True)
 class Board:
     """
-    Where views of runs are put up.
-
-    Attributes:
-        output: where lines are said.
-        bars: where bars are drawn; `None` for lines.
+    Where views of runs are put up: as `bars`, or as lines where there are none.
     """
 
     output: Output
     bars: Progress | None
 
-    def view(self, title: str, *, total: int, settled: int = 0) -> RunView:
+    def view(self, title: str, *, total: int, settled: int = 0, after: int = 0) -> RunView:
         """
-        Put up a view of a run over so many mentors, of whom so many are settled already.
+        Put up a view of a run over so many mentors, of whom so many are settled after that update.
         """
-        return RunView(show=self.meter(title, total=total, done=settled, verb="settled"))
+        return RunView(show=self.meter(title, total=total, done=settled, verb="settled"), after=after)
 
     def meter(self, title: str, *, total: int, verb: str, done: int = 0) -> Callable[[int, str], None]:
         """
         Put up a view of anything that can be counted; return what shows its number and words beside it.
 
-        Args:
-            title: what is going on, in a few words.
-            total: where it ends, at least 1.
-            verb: what has become of those that are done, for a line.
-            done: how many are already.
+        Of `total`, at least 1, so many are `done` already; `verb` is what has become of those, for a line.
         """
         if self.bars is None:
             return self._lines(title, total=total, verb=verb, done=done)
@@ -100,7 +95,7 @@ def show_progress(output: Output) -> Iterator[Board]:
     """
     Show runs on standard error for as long as the context lasts.
     """
-    if not is_live(output.err):
+    if not output.err.is_terminal or output.err.is_dumb_terminal:
         yield Board(output=output, bars=None)
         return
     bars = Progress(

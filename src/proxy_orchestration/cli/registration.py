@@ -5,6 +5,7 @@ The commands about a file of mentors: preview and register.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -133,15 +134,7 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
         if_absent=IfAbsent.CREATE,
     )
     request = _read_request(common, file, actor, label=label, key=key, on_conflict=on_conflict)
-
-    async def work(session: Session) -> ExitCode:
-        if on_conflict is ConflictPolicy.OVERRIDE and key is None:
-            other = await _submitted_otherwise(session, request, actor)
-            if other is not None:
-                session.output.end(ExitCode.BAD_INPUT, _twice(other, common))
-                return ExitCode.BAD_INPUT
-        return await _submit(session, request, actor)
-
+    work = partial(_submit, request=request, actor=actor, own_key=key is not None)
     run_command(common, work, if_interrupted=common.carry_on)
 
 
@@ -201,10 +194,20 @@ def _register_steps(report: ConflictReport, command: str) -> Iterator[str]:
     yield f"Register, those in conflict a second time:  {command} --on-conflict override"
 
 
-async def _submit(session: Session, request: BulkRegistrationRequest, actor: Actor) -> ExitCode:
+async def _submit(
+    session: Session, request: BulkRegistrationRequest, actor: Actor, *, own_key: bool
+) -> ExitCode:
     """
     Submit the request, or join its batch, and show it to the end.
+
+    An override of what the same file registered before would count everybody
+    twice. It is refused, unless the actor gave the submission a key of its own.
     """
+    if request.on_conflict is ConflictPolicy.OVERRIDE and not own_key:
+        other = await _submitted_otherwise(session, request, actor)
+        if other is not None:
+            session.output.end(ExitCode.BAD_INPUT, _twice(other, session.common))
+            return ExitCode.BAD_INPUT
     began = session.clock.now()
     async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
         record = await session.repository.get(run.batch_id)
@@ -220,29 +223,19 @@ async def _submitted_otherwise(
 ) -> BatchRecord | None:
     """
     Return the actor's batch of the same entries under another mode or policy that registered some; or `None`.
-
-    An override of what the same file registered before would count everybody
-    twice. It is refused, unless the actor gave the submission a key of its own.
     """
     keys = [same_mentor_type_and_day(_registration(entry, actor)) for entry in request.entries]
     existing = await session.repository.find_duplicates(actor.organization_id, keys)
     for batch_id in {record.registration.batch_id for record in existing.values()}:
         batch = await session.repository.get(batch_id)
-        if (
-            batch is not None
-            and batch.coordinator_id == actor.user_id
-            and (batch.mode, batch.on_conflict) != (request.mode, request.on_conflict)
-            and await _holds(session, batch, request)
-        ):
+        if batch is None or batch.coordinator_id != actor.user_id or batch.total != len(request.entries):
+            continue
+        if (batch.mode, batch.on_conflict) == (request.mode, request.on_conflict):
+            continue
+        items = await session.repository.read_items(batch_id)
+        if tuple(RegistrationEntry(item.mentor_id, item.activity) for item in items) == request.entries:
             return batch
     return None
-
-
-async def _holds(session: Session, batch: BatchRecord, request: BulkRegistrationRequest) -> bool:
-    if batch.total != len(request.entries):
-        return False
-    items = await session.repository.read_items(batch.batch_id)
-    return tuple(RegistrationEntry(item.mentor_id, item.activity) for item in items) == request.entries
 
 
 def _registration(entry: RegistrationEntry, actor: Actor) -> ProxyRegistration:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
 
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch
@@ -16,16 +15,14 @@ from proxy_orchestration.registration.batches import BulkSubmissionResult, Mento
 from proxy_orchestration.registration.reasons import AWAITING_DECISIONS
 from proxy_orchestration.registration.states import OPEN_STATES, RETRYABLE_STATES, ItemState
 
-_STATE_STYLES: Final[Mapping[ItemState, str]] = MappingProxyType(
-    {
-        ItemState.SUCCEEDED: "green",
-        ItemState.FAILED: "red",
-        ItemState.UNKNOWN: "magenta",
-        ItemState.NEEDS_REVIEW: "yellow",
-        ItemState.CANCELLED: "dim",
-        ItemState.SKIPPED: "dim",
-    }
-)
+_STATE_STYLES: Final = {
+    ItemState.SUCCEEDED: "green",
+    ItemState.FAILED: "red",
+    ItemState.UNKNOWN: "magenta",
+    ItemState.NEEDS_REVIEW: "yellow",
+    ItemState.CANCELLED: "dim",
+    ItemState.SKIPPED: "dim",
+}
 
 
 def words(value: Enum | str) -> str:
@@ -132,7 +129,7 @@ def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     batch_id, counts = result.batch_id, result.counts
     if any(counts.get(state) for state in OPEN_STATES) or result.settled_at is None:
         yield f"Look on:  {common.command('watch', batch_id)}"
-        yield f"Carry on:  {common.resume_command}"
+        yield f"Carry on:  {common.command('resume', with_actor=False)}"
         return
     if any(counts.get(state) for state in RETRYABLE_STATES):
         hopeful = any(outcome.failure and outcome.failure.retryable for outcome in result.outcomes)

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -52,9 +51,7 @@ DecisionsOption = Annotated[
     ),
 ]
 
-_DECISIONS: Final[Mapping[str, ConflictDecision]] = MappingProxyType(
-    {"override": ConflictDecision.OVERRIDE, "skip": ConflictDecision.SKIP}
-)
+_DECISIONS: Final = {decision.value: decision for decision in ConflictDecision}
 _UNCHANGED: Final = "Nothing was changed."
 _NO_TERMINAL: Final = (
     "There is no terminal to ask at. Give a file with the columns mentor_id,decision (override or skip) "

@@ -96,12 +96,7 @@ class CertificateFile:
 
 def parse_certificates(data: bytes, *, name: str, today: date) -> CertificateFile:
     """
-    Return what the bytes of a file say.
-
-    Args:
-        data: the file's bytes.
-        name: the file's name, for errors.
-        today: what `today` stands for.
+    Return what the bytes of a file say on that day.
 
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.

@@ -85,13 +85,7 @@ class MentorFile:
 
 def parse_mentors(data: bytes, *, name: str, today: date, limit: int) -> MentorFile:
     """
-    Return what the bytes of a file say.
-
-    Args:
-        data: the file's bytes.
-        name: the file's name, for errors.
-        today: what `today` stands for.
-        limit: mentors that one batch may hold.
+    Return what the bytes of a file say on that day; a batch holds at most `limit` mentors.
 
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.

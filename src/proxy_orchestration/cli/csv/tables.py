@@ -174,7 +174,7 @@ class _Reader:
                 f"the line has {len(row.cells)} cells and the header {len(self.header)}. "
                 "Put a cell that contains the separator in quotes."
             )
-            self._problems.append(CsvProblem(message, row.line))
+            self._note(message, row.line)
             return
         found = len(self._problems)
         values = {column.name: self._value(row, column) for column in self.format.columns}
@@ -183,7 +183,7 @@ class _Reader:
         try:
             yield build(Record(row.line, values))
         except CellError as error:
-            self._problems.append(CsvProblem(str(error), row.line))
+            self._note(str(error), row.line)
 
     def check(self, most: int | None) -> None:
         """
@@ -201,6 +201,9 @@ class _Reader:
         if self._problems:
             raise RefusedError(*self._problems)
 
+    def _note(self, message: str, line: int, column: str | None = None) -> None:
+        self._problems.append(CsvProblem(message, line, column))
+
     def _value(self, row: _Row, column: Column) -> object:
         """
         Return what a cell says; note what is wrong with it and return `None`.
@@ -212,8 +215,7 @@ class _Reader:
             value = column.read(_filled(text))
             self._compare(row, column, value)
         except CellError as error:
-            line = row.line_of(self.header.index(column.name))
-            self._problems.append(CsvProblem(str(error), line, column.name))
+            self._note(str(error), row.line_of(self.header.index(column.name)), column.name)
             return None
         return value
 
