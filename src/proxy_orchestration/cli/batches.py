@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import attrs
 import typer
 
-from proxy_orchestration._concurrency import open_crew
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import (
@@ -241,10 +241,10 @@ async def _drive_in_view(session: Session, batch_ids: Sequence[str]) -> Sequence
                 await _catch_up(session, views)
                 await session.clock.sleep(_POLL_INTERVAL)
 
-        async with open_crew() as crew:
-            crew.start_soon(follow)
+        async with open_task_group() as group:
+            group.start_soon(follow)
             driven = await session.orchestrator.resume_interrupted()
-            crew.cancel_scope.cancel()
+            group.cancel_scope.cancel()
         await _catch_up(session, views)
     return driven
 
