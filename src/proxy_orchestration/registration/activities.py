@@ -18,6 +18,7 @@ from proxy_orchestration.access import Actor
 
 
 def _plain_date(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    # A datetime is a date too, but which day it means depends on a zone that nobody gave.
     if not isinstance(value, date) or isinstance(value, datetime):
         msg = f"{type(instance).__name__}.{attribute.name} must be a date, not a {type(value).__name__}"
         raise TypeError(msg)
@@ -181,7 +182,7 @@ class ActivityRecord:
         duplicate_key: two records of one organization with one key register the same;
             `None` for a record that is never a duplicate. The host's rule makes it of
             whatever it likes, so never in a repr.
-        voided_at: when it was declared void; a void record is in nobody's way.
+        voided_at: when it was declared void; a void record conflicts with none.
     """
 
     activity_id: str = attrs.field(validator=is_identifier)
@@ -195,6 +196,7 @@ def registration_id_of(batch_id: str, mentor_id: str) -> str:
     """
     Return the one id under which this mentor of this batch is ever registered.
     """
+    # No epoch in it: whatever is refused, repeated or retried, there is one record.
     return f"{batch_id}:{mentor_id}"
 
 
@@ -224,6 +226,7 @@ def encode_activities(activities: Iterable[ProxyActivity]) -> Iterator[str]:
     """
     Yield each activity's text; one object many times in a row is encoded once.
     """
+    # By identity, not equality: comparing long details would cost what encoding them does.
     previous: ProxyActivity | None = None
     text = ""
     for activity in activities:

@@ -171,6 +171,7 @@ def next_key(outcome_state: ItemState, *, epoch: int, in_doubt: bool) -> tuple[i
     A key in doubt stays, and stays in doubt; a definite refusal, be it for a
     duplicate, gets a new key; an item that was never begun keeps its unused key.
     """
+    # A new key here could write a second record beside the one that may exist; decisions 9 and 14.
     if in_doubt:
         return epoch, True
     refused = outcome_state in {ItemState.FAILED, ItemState.NEEDS_REVIEW}

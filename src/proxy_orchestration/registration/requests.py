@@ -134,15 +134,17 @@ def fingerprint_of(request: BulkRegistrationRequest) -> str:
     Return the SHA-256 of all that will be registered, as 64 hexadecimal digits.
 
     The label is left out: it is a name for people and registers nothing. Mode
-    and policy count where they are not the usual ones.
+    and policy count where they are not the usual ones. See decision 3.
     """
     digest = hashlib.sha256()
+    # Unmarked where usual: stored fingerprints are older than the other modes and policies.
     if request.mode is not SubmissionMode.INDEPENDENT:
         digest.update(f"mode={request.mode.value};".encode())
     if request.on_conflict is not ConflictPolicy.REVIEW:
         digest.update(f"on_conflict={request.on_conflict.value};".encode())
     texts = encode_activities(entry.activity for entry in request.entries)
     for entry, text in zip(request.entries, texts, strict=True):
+        # Lengths come first, so that no two requests give the same bytes.
         digest.update(
             f"{len(entry.mentor_id)}:{entry.mentor_id}{len(text)}:{text}".encode(errors="surrogatepass")
         )

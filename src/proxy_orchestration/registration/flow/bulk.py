@@ -310,6 +310,7 @@ def _progressed(state: words.BulkSubmitting, update: BulkProgressUpdate) -> word
     adds_up = update.settled <= update.total == state.total and mentor_id in state.mentor_ids
     if not adds_up or state.batch_id not in {None, update.batch_id}:
         return _refused(state, RefusalReason.FOREIGN_ANSWER, mentor_id)
+    # A watcher that begins at the start of the log replays what was told before.
     if update.sequence <= state.sequence or update.run <= run_before:
         return words.BulkStep(state=state, ignored=True)
     return words.BulkStep(
@@ -333,6 +334,7 @@ def _worked(state: words.BulkSubmitting, result: BulkSubmissionResult) -> words.
         return words.BulkStep(state=going_on)
     selected = tuple(outcome.mentor_id for outcome in result.failed)
     settled = words.BulkSettled(token=state.token, result=result, selected=selected, left_out=state.left_out)
+    # Decided before the batch met the conflict: nobody is asked twice about one record; decision 34.
     decided = _decided_before(state, result)
     return _resolve(settled, settled, decided) if decided else words.BulkStep(state=settled)
 

@@ -171,6 +171,7 @@ class Flow(Generic[StateT, EventT, StepT]):
                 return self.step(state=self.idle(token=state.token))
             case Answer():
                 return self._answered(state, event)
+        # A press that finds no place came twice; a choice would be lost unnoticed; decision 33.
         step = self.taken(state, event)
         if step is None and isinstance(event, Press):
             return self.step(state=state, ignored=True)
@@ -187,8 +188,7 @@ class Flow(Generic[StateT, EventT, StepT]):
             return self.step(state=state, ignored=True)
         if isinstance(event, CallFailed):
             # A foreign exception's words may hold anything, so people read none of them.
-            own = isinstance(event.error, OrchestrationError)
-            message = str(event.error) if own else _UNEXPECTED
+            message = str(event.error) if isinstance(event.error, OrchestrationError) else _UNEXPECTED
             return self.step(state=self.failed(token=state.token, message=message, during=state))
         return self.answered(state, event)
 

@@ -34,6 +34,7 @@ with one key register the same. `None`: it never is a duplicate.
 RECORD_REFUSED: Final = "record_refused"
 """The code of a registration whose record the store refuses."""
 
+# Ids derived from it are stored, so it never changes.
 _NAMESPACE: Final = uuid.UUID("6f0c7a3e-9d55-5e0b-8f7b-0a8f6c1d2e4b")
 
 
@@ -56,6 +57,7 @@ def same_mentor_type_and_day(registration: ProxyRegistration) -> str:
     Return the usual duplicate key: one activity of a type for a mentor on a calendar day (UTC).
     """
     activity, mentor_id = registration.activity, registration.mentor_id
+    # The length keeps apart what a colon in an id or a type would run together.
     return f"{activity.activity_date.isoformat()}:{len(mentor_id)}:{mentor_id}:{activity.activity_type}"
 
 
@@ -175,6 +177,7 @@ class CheckedRecords:
         try:
             return await self.repository.add_activities(records, atomic=atomic)
         except RepositoryUnavailableError as error:
+            # The commit may have come through before the connection broke.
             raise OutcomeUnknownError from error
 
     def _may(self, registration: ProxyRegistration) -> bool:
@@ -195,4 +198,5 @@ class CheckedRecords:
                 for mentor_id in await self.access_policy.out_of_scope(actor, mentor_ids)
             }
         except Exception as error:
+            # A host's query may raise anything; that it failed neither denies nor allows.
             raise RegistrationUnavailable from error

@@ -209,6 +209,7 @@ class StandardRegistrationService:
         }
         conflicts = dict(_conflicts(registrations, keys, existing))
         own = await self.repository.find_activities(conflicts) if conflicts else ()
+        # At a retry a lost reply's own record is found: that is a success to be, and no conflict.
         for record in own:
             del conflicts[record.registration.registration_id]
         return list(conflicts.values())
@@ -293,6 +294,7 @@ def _conflicts(
     keys: Mapping[str, str | None],
     existing: Mapping[tuple[str, str], ActivityRecord],
 ) -> Iterable[tuple[str, Conflict]]:
+    # An earlier entry has no record yet; the id that it will have stands for it; decision 23.
     first: dict[tuple[str, str], str] = {}
     for registration in registrations:
         name = registration.registration_id

@@ -107,6 +107,7 @@ class SingleRegistrations:
         self._authorize(actor, Action.OVERRIDE)
         entry = RegistrationEntry(warning.mentor_id, warning.activity)
         plain = _registration(entry, actor, warning.idempotency_key)
+        # Asked anew without the override: only the record that was seen may be overridden; decision 34.
         result = await self._register(plain, warning.idempotency_key)
         seen = warning.existing_activity_id
         if not isinstance(result, DuplicateWarning) or result.existing_activity_id != seen:

@@ -137,6 +137,7 @@ class FurtherRun:
             for item in items
             if decisions.get(item.mentor_id) is ConflictDecision.SKIP
         }
+        # Who is skipped is not sent, so nobody's scope has to cover them.
         sent = [item.mentor_id for item in items if item.mentor_id not in skipped]
         return skipped | refusals(await self.authorization.refused_mentors(actor, sent))
 
@@ -153,6 +154,7 @@ class FurtherRun:
                 overrides[item.mentor_id] = Override(
                     activity_id=item.conflicting_activity_id, decided_by=actor.user_id, decided_at=now
                 )
+            # An override that ended in another conflict was about another record; decision 34.
             elif item.override is not None and not is_conflict(item):
                 overrides[item.mentor_id] = item.override
         return overrides
@@ -168,6 +170,7 @@ class FurtherRun:
         Return what becomes of conflicts that were found just now.
         """
         policy = record.on_conflict
+        # Whoever submitted chose the policy; who opens this run may lack the right to it.
         if policy is ConflictPolicy.OVERRIDE and not self.authorization.allows(actor, Action.OVERRIDE):
             policy = ConflictPolicy.REVIEW
         undecided = [conflict for mentor_id, conflict in found.items() if mentor_id not in overrides]

@@ -67,6 +67,7 @@ def select_for_retry(
     else:
         _check_named(batch_id, items, mentor_ids)
         selected = [item for item in items if item.mentor_id in set(mentor_ids)]
+    # A part of it would end apart from the rest; decision 25.
     if mode is SubmissionMode.ATOMIC:
         _check_whole(batch_id, items, selected)
     return selected

@@ -96,6 +96,7 @@ def select_for_review(
     waiting = [item for item in items.values() if item.state is ItemState.NEEDS_REVIEW]
     if mode is not SubmissionMode.ATOMIC:
         return [item for item in waiting if item.mentor_id in decisions]
+    # Decided in parts, some decisions would have to be remembered and not carried out; decision 25.
     undecided = [item.mentor_id for item in waiting if is_conflict(item) and item.mentor_id not in decisions]
     if undecided:
         raise BatchStateError(

@@ -67,6 +67,7 @@ class Submission:
         Store the request as a batch, or find the one it already is; return its id and current run.
         """
         self._check(request, actor)
+        # The store decides whether it is new: two submissions at once under one key both look new here.
         acceptance = await self.ledger.accept(await self._planned(request, actor))
         if acceptance.created:
             return acceptance.batch_id, _FIRST_RUN
@@ -88,6 +89,7 @@ class Submission:
     ) -> tuple[dict[str, Verdict], dict[str, Conflict]]:
         mentor_ids = [entry.mentor_id for entry in request.entries]
         refused = refusals(await self.authorization.refused_mentors(actor, mentor_ids))
+        # Not asked about who is refused, so that nothing is told about mentors out of scope.
         entries = [entry for entry in request.entries if entry.mentor_id not in refused]
         return refused, dict(await self.conflict_check.find(entries, actor=actor, batch_id=batch_id))
 
