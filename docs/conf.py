@@ -21,7 +21,7 @@ release = version = _METADATA["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "extension"]
 exclude_patterns = ["_build"]
-default_role = "literal"
+default_role = "literal"  # docstrings put names in single backticks; the extension links them
 nitpicky = True
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
@@ -31,10 +31,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!proxy_orchestration\.).*"),
     (r"py:.*", r"proxy_orchestration\.(.*\.)?_.*"),
     (r"py:.*", r"proxy_orchestration\..*\.(\w+T|[A-Z])"),  # type variables
-    (
-        r"py:class",
-        r"proxy_orchestration\.push\..*\.ServiceAccount",
-    ),  # what the credentials hold is nobody else's
+    (r"py:.*", r"proxy_orchestration\.push\..*\.ServiceAccount"),  # what credentials hold
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
