@@ -217,13 +217,13 @@ async def test_calls_with_the_same_duplicates_wait_for_each_other_in_one_order(
     second = [activity_record(n + 99, f"mentor-{n}", "batch-2", key=day) for n, day in enumerate(days)]
     with _another(postgresql_url) as other:
         other.exec_driver_sql("SET LOCAL deadlock_timeout = 1")  # it would notice, and fail, first
-        activity_rows.add_many(other, first[:5], atomic=False)
+        activity_rows.add_activities(other, first[:5], atomic=False)
         answer = await _meanwhile(
             postgresql,
             other,
             postgresql_url,
             lambda: store.add_activities(second[::-1], atomic=False),
-            then=lambda: activity_rows.add_many(other, first[5:], atomic=False),
+            then=lambda: activity_rows.add_activities(other, first[5:], atomic=False),
         )
 
     assert not isinstance(answer, Exception)

@@ -130,7 +130,7 @@ class PushOutbox(Protocol):
     own clock, a lease of 0 seconds is over at once.
     """
 
-    async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
+    async def claim_pushes(self, /, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
         """
         Lease messages that are due, those due first first, and count the attempt.
 
@@ -150,7 +150,7 @@ class PushOutbox(Protocol):
         """
         ...
 
-    async def push_wait(self, *, now: datetime) -> float | None:
+    async def push_wait(self, /, *, now: datetime) -> float | None:
         """
         Return the seconds until a message is due; 0 if one is, `None` without any.
         """
@@ -162,7 +162,7 @@ class PushOutbox(Protocol):
         """
         ...
 
-    async def count_pushes(self) -> Mapping[PushState, int]:
+    async def count_pushes(self, /) -> Mapping[PushState, int]:
         """
         Return the messages by state; states without any are absent.
         """

@@ -106,7 +106,7 @@ def hooked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
     return write  # type: ignore[return-value]  # a coroutine function stands for the port's own
 
 
-class FaultyActivityRepository(FaultyStore[ActivityRepository]):
+class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityRepository):
     """
     An `ActivityRepository` that fails where a test wants it to.
 

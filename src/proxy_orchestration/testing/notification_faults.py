@@ -10,7 +10,7 @@ from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.testing.faults import FaultyStore, hooked, passed_on
 
 
-class FaultyNotificationRepository(FaultyStore[NotificationRepository]):
+class FaultyNotificationRepository(FaultyStore[NotificationRepository], NotificationRepository):
     """
     A `NotificationRepository` that fails where a test wants it to.
 

@@ -28,7 +28,7 @@ class BatchCatalogue(Protocol):
     The batches: accepting, reading, naming and removing them.
     """
 
-    async def new_batch_id(self) -> str:
+    async def new_batch_id(self, /) -> str:
         """
         Return an id that no batch has or ever gets otherwise; stores nothing.
         """
@@ -103,7 +103,7 @@ class BatchCatalogue(Protocol):
         """
         ...
 
-    async def purge(self, *, settled_before: datetime) -> int:
+    async def purge(self, /, *, settled_before: datetime) -> int:
         """
         Delete every batch whose current run settled before that moment; return how many.
         """
@@ -197,7 +197,7 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
+    async def find_drivable(self, /, *, limit: int) -> Sequence[DrivableRun]:
         """
         Return at most `limit` runs that are not settled, the free ones first, then by lease end.
 
@@ -211,7 +211,7 @@ class AuditOutbox(Protocol):
     Audit events that are stored and not known to be taken.
     """
 
-    async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+    async def claim_audit_events(self, /, *, limit: int, hold: float) -> Sequence[AuditEvent]:
         """
         Return undelivered events that nobody holds, and hold them for `hold` seconds.
 
@@ -221,7 +221,7 @@ class AuditOutbox(Protocol):
         """
         ...
 
-    async def audit_wait(self) -> float | None:
+    async def audit_wait(self, /) -> float | None:
         """
         Return the seconds until the next undelivered event is free; 0 if one is, `None` without any.
         """

@@ -6,8 +6,8 @@ from proxy_orchestration._extras import needs_extra
 
 with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.storage.sql"):
     from proxy_orchestration.storage.sql.database.migrate import create_schema
+    from proxy_orchestration.storage.sql.notification.registry import SqlVisibilityRegistry
     from proxy_orchestration.storage.sql.notification.repository import SqlNotificationRepository
-    from proxy_orchestration.storage.sql.notification.visibility import SqlVisibilityRegistry
     from proxy_orchestration.storage.sql.registration.repository import SqlActivityRepository
     from proxy_orchestration.storage.sql.schema import metadata
     from proxy_orchestration.storage.sql.security import row_level_security

@@ -79,7 +79,7 @@ def prepare(engine: Engine) -> Engine:
     return engine
 
 
-def writing(engine: Engine) -> Engine:
+def for_writing(engine: Engine) -> Engine:
     """
     Return the engine's twin whose transactions are begun to write.
     """
@@ -89,7 +89,7 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="READ COMMITTED")
 
 
-def reading(engine: Engine) -> Engine:
+def for_reading(engine: Engine) -> Engine:
     """
     Return the engine's twin whose transactions see one moment.
     """

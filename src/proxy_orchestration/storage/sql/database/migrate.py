@@ -13,7 +13,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from proxy_orchestration.storage.sql.database.engines import prepare, writing
+from proxy_orchestration.storage.sql.database.engines import for_writing, prepare
 from proxy_orchestration.storage.sql.database.errors import translated_errors
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE, is_current
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
@@ -49,7 +49,7 @@ def create_schema(engine: Engine) -> None:
     with translated_errors(), engine.begin() as connection:
         if is_current(connection):
             return  # a look first: whoever only opens the store waits for no writer
-    with _ALONE, translated_errors(), writing(engine).begin() as connection:
+    with _ALONE, translated_errors(), for_writing(engine).begin() as connection:
         wait_for_turn(connection, "schema")
         if not is_current(connection):  # another process may have had its turn before
             _upgrade(connection)

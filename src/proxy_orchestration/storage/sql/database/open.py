@@ -5,14 +5,14 @@ Databases that are opened for a while.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from anyio import to_thread
 from sqlalchemy import URL, Engine
 
 from proxy_orchestration.storage.sql.database.engines import open_engine
 from proxy_orchestration.storage.sql.database.migrate import create_schema
-from proxy_orchestration.storage.sql.database.transactions import Transactions
+from proxy_orchestration.storage.sql.database.transactions import Refusals, Transactions
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def opened(url: str | URL) -> AsyncIterator[Engine]:
         engine.dispose()
 
 
-def transactions_of(engine: Engine) -> Transactions:
+def transactions_of(engine: Engine, *, refusals: Refusals = nullcontext) -> Transactions:
     """
     Return what runs transactions on an engine.
 
@@ -45,4 +45,4 @@ def transactions_of(engine: Engine) -> Transactions:
     if engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}:
         msg = "SQLite in memory is not shared by threads: use a file, or the store in memory"
         raise ValueError(msg)
-    return Transactions(engine)
+    return Transactions(engine, refusals)

@@ -7,8 +7,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -18,11 +19,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersionError
-from proxy_orchestration.storage.sql.database.engines import database_file, prepare, reading, writing
+from proxy_orchestration.storage.sql.database.engines import database_file, for_reading, for_writing, prepare
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
 from proxy_orchestration.storage.sql.database.versions import check_version
 
 T = TypeVar("T")
+
+Refusals: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Translates what only a call's own values can be the cause of."""
 
 _READERS: Final = 8
 _WRITERS: Final = 4
@@ -54,9 +58,14 @@ class Transactions:
     each other; reads run beside them. PostgreSQL gives a transaction up for a
     deadlock, and a restart or a cut connection undoes it: what was not
     committed yet is then repeated from its start, a few times.
+
+    Attributes:
+        engine: the host's, or the one that was opened.
+        refusals: surrounds each function, and names what its values caused.
     """
 
     engine: Engine = attrs.field(converter=prepare)
+    refusals: Refusals = nullcontext
     _reading: Engine = attrs.field(init=False)
     _writing: Engine = attrs.field(init=False)
     _file: Path | None = attrs.field(init=False)
@@ -66,8 +75,8 @@ class Transactions:
     _version_seen: float = attrs.field(init=False, default=-math.inf)
 
     def __attrs_post_init__(self) -> None:
-        self._reading = reading(self.engine)
-        self._writing = writing(self.engine)
+        self._reading = for_reading(self.engine)
+        self._writing = for_writing(self.engine)
         self._file = database_file(self.engine)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -112,7 +121,8 @@ class Transactions:
             if time.monotonic() - self._version_seen >= _VERSION_HOLDS:
                 check_version(connection)
                 self._version_seen = time.monotonic()
-            result = work(connection)
+            with self.refusals():
+                result = work(connection)
             try:
                 transaction.commit()
             except DBAPIError as error:

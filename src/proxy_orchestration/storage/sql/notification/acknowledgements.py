@@ -14,13 +14,11 @@ from proxy_orchestration.notification.records import Acknowledged, Acknowledgeme
 from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.notification import schema
 from proxy_orchestration.storage.sql.notification.rows import TIERS
-from proxy_orchestration.storage.sql.notification.schema import (
-    acknowledgements,
-    notification_runs,
-    notifications,
-)
+from proxy_orchestration.storage.sql.notification.schema import notification_runs, notifications
 
+_AUDIT = schema.acknowledgements
 _MARK = (
     update(notifications)
     .where(
@@ -35,16 +33,16 @@ _MARK = (
     )
 )
 _NEWEST = (
-    select(acknowledgements)
-    .where(acknowledgements.c.organization_id.is_not_distinct_from(bindparam("organization")))
-    .order_by(acknowledgements.c.acknowledged_at.desc(), acknowledgements.c.id.desc())
+    select(_AUDIT)
+    .where(_AUDIT.c.organization_id.is_not_distinct_from(bindparam("organization")))
+    .order_by(_AUDIT.c.acknowledged_at.desc(), _AUDIT.c.id.desc())
     .limit(bindparam("most"))
 )
 
 
-def acknowledge(connection: Connection, event: AcknowledgementEvent) -> Acknowledged:
+def acknowledge(connection: Connection, event: AcknowledgementEvent, /) -> Acknowledged:
     """
-    Mark the notice and write its audit row, unless somebody did.
+    Mark the notice and write its one audit row.
     """
     row = {
         "notification_id": event.notification_id,
@@ -68,12 +66,12 @@ def acknowledge(connection: Connection, event: AcknowledgementEvent) -> Acknowle
     )
     if marked.rowcount == 0:
         return Acknowledged.BEFORE
-    connection.execute(insert(acknowledgements), row)
+    connection.execute(insert(_AUDIT), row)
     return Acknowledged.NOW
 
 
-def newest(
-    connection: Connection, organization_id: str | None, *, limit: int
+def acknowledgements(
+    connection: Connection, organization_id: str | None, /, *, limit: int
 ) -> Sequence[AcknowledgementEvent]:
     """
     Return the newest audit rows of an organization, newest first.
@@ -96,7 +94,7 @@ def newest(
     ]
 
 
-def log_run(connection: Connection, run: RunRecord) -> None:
+def log_run(connection: Connection, run: RunRecord, /) -> None:
     """
     Add a run to the log, once.
     """

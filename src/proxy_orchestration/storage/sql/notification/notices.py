@@ -5,7 +5,7 @@ Notices, written in chunks and read by recipient.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
@@ -79,7 +79,7 @@ _UNACKNOWLEDGED = _INBOX.where(notifications.c.status == NoticeStatus.PENDING.va
 _ONE = select(notifications).where(notifications.c.notification_id == bindparam("wanted"))
 
 
-def record(connection: Connection, chunk: NoticeChunk) -> Sequence[DraftFate]:
+def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
     """
     Write what the chunk's drafts tell, and answer each in order.
     """
@@ -106,9 +106,9 @@ def record(connection: Connection, chunk: NoticeChunk) -> Sequence[DraftFate]:
     return _fates(chunk, states, existing)
 
 
-def weigh(connection: Connection, chunk: NoticeChunk) -> Sequence[DraftFate]:
+def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
     """
-    Return what `record` would answer now.
+    Return what `record` would answer now, and write nothing.
     """
     check_texts(text for draft in chunk.drafts for text in texts_of(draft))
     ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
@@ -117,20 +117,26 @@ def weigh(connection: Connection, chunk: NoticeChunk) -> Sequence[DraftFate]:
     return _fates(chunk, _states(chunk, ends, standing, existing), existing)
 
 
-def renew(connection: Connection, told: Sequence[CertificateEnd]) -> int:
+def renew(
+    connection: Connection,
+    ends: Sequence[CertificateEnd],
+    /,
+    *,
+    at: datetime,  # noqa: ARG001 - the port's
+) -> int:
     """
-    Note new ends; cancel messages and clear notices for earlier ones. Returns how many messages.
+    Note new ends, clear notices of earlier ones; return how many messages were cancelled.
     """
-    ends = resend_guard.ends_of(told)
-    resend_guard.note_ends(connection, ends, corrected=True)
-    over = ended(ends, ends.latest)
+    latest = resend_guard.ends_of(ends)
+    resend_guard.note_ends(connection, latest, corrected=True)
+    over = ended(latest, latest.latest)
     if over:
         connection.execute(_CLEAR, {"ended": json_list(over)})
     return outbox.cancel(connection, over)
 
 
-def inbox(
-    connection: Connection, recipient_id: str, *, unacknowledged_only: bool
+def notifications_for(
+    connection: Connection, recipient_id: str, /, *, unacknowledged_only: bool = False
 ) -> Sequence[CertificateExpiryNotification]:
     """
     Return a recipient's notices, oldest first.
@@ -139,7 +145,7 @@ def inbox(
     return [notice_of(row) for row in connection.execute(query, {"recipient": findable(recipient_id)})]
 
 
-def get(connection: Connection, notification_id: str) -> CertificateExpiryNotification | None:
+def notification(connection: Connection, notification_id: str, /) -> CertificateExpiryNotification | None:
     """
     Return a notice, or `None`.
     """

@@ -21,7 +21,7 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
-from proxy_orchestration.storage.sql.dialect.texts import as_text
+from proxy_orchestration.storage.sql.dialect.texts import as_text, keepable
 from proxy_orchestration.storage.sql.notification.rows import TIERS, json_list, message_of
 from proxy_orchestration.storage.sql.notification.schema import (
     LEASED,
@@ -178,9 +178,9 @@ def _queue_text(dialect: Dialect) -> str:
     return driver_text(statement, dialect)
 
 
-def claim(connection: Connection, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
+def claim_pushes(connection: Connection, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
     """
-    Lease messages that are due, those due first first, and count the attempt.
+    Lease messages that are due, the longest due first, and count the attempt.
     """
     due = connection.execute(_DUE, {"now": now, "most": limit}).all()
     left_over = connection.execute(_LEFT_OVER, {"most": limit}).all()
@@ -214,9 +214,9 @@ def _leased(row: Row[Any], digests: Mapping[Digest, Mapping[NotificationThreshol
     )
 
 
-def complete(connection: Connection, completions: Sequence[PushCompletion]) -> int:
+def complete_pushes(connection: Connection, completions: Sequence[PushCompletion], /) -> int:
     """
-    Store how attempts ended; return how many leases still held.
+    Store how the attempts ended; return how many leases still held.
     """
     ordered = sorted(completions, key=lambda completion: completion.message_id)
     # One at a time: not every driver tells how many rows a list of statements changed.
@@ -250,7 +250,7 @@ def _completion(completion: PushCompletion) -> dict[str, Any]:
     }
 
 
-def seconds_to_wait(connection: Connection, *, now: datetime) -> float | None:
+def push_wait(connection: Connection, *, now: datetime) -> float | None:
     """
     Return the seconds until a message is due; 0 if one is, `None` without any.
     """
@@ -261,18 +261,18 @@ def seconds_to_wait(connection: Connection, *, now: datetime) -> float | None:
     return max(0.0, min(waits)) if waits else None
 
 
-def replay(connection: Connection, message_ids: Collection[str] | None, *, now: datetime) -> int:
+def replay_dead(connection: Connection, message_ids: Collection[str] | None, /, *, now: datetime) -> int:
     """
     Queue dead messages again, these or all; return how many.
     """
     if message_ids is None:
         return connection.execute(_REPLAY_ALL, {"due": now}).rowcount
-    ids = json_list([one] for one in sorted(message_ids))
+    ids = json_list([one] for one in sorted(keepable(message_ids)))
     return connection.execute(_REPLAY, {"due": now, "ids": ids}).rowcount
 
 
-def count(connection: Connection) -> Mapping[PushState, int]:
+def count_pushes(connection: Connection) -> Mapping[PushState, int]:
     """
-    Return the messages by state.
+    Return the messages by state; states without any are absent.
     """
     return {PushState(state): number for state, number in connection.execute(_COUNT)}

@@ -7,19 +7,15 @@ that one renewal does not restore whom another type still suppresses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-import attrs
-from sqlalchemy import URL, Connection, Dialect, Engine, bindparam, select, true
+from sqlalchemy import Connection, Dialect, bindparam, select, true
 
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.storage.sql.database.open import opened, transactions_of
-from proxy_orchestration.storage.sql.database.transactions import Transactions
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_rows, json_text
@@ -63,56 +59,12 @@ class _Standing(NamedTuple):
     suppressed_at: datetime | None
 
 
-@attrs.define(eq=False)
-class SqlVisibilityRegistry:
+def track(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
     """
-    A `VisibilityRegistry` over a database that SQLAlchemy reaches; see `SqlNotificationRepository`.
-
-    Args:
-        engine: a synchronous engine; on SQLite the database must be a file.
+    Note these ends, suppress and restore by them; return how many mentors are newly suppressed.
 
     Raises:
-        ValueError: the engine is an in-memory SQLite.
-    """
-
-    engine: Engine
-    _transactions: Transactions = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._transactions = transactions_of(self.engine)
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, url: str | URL) -> AsyncIterator[SqlVisibilityRegistry]:
-        """
-        Open a database, bring its schema up to date, and close it at the end.
-
-        Raises:
-            SchemaVersionError: the schema is too new for this version of the library.
-            RepositoryUnavailableError: the database cannot be opened or written.
-        """
-        async with opened(url) as engine:
-            yield cls(engine)
-
-    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
-        """
-        Note these ends, suppress and restore by them; return how many mentors are newly suppressed.
-
-        Raises:
-            RecordRefusedError: an id is empty, or cannot be kept as text.
-        """
-        return await self._transactions.write(lambda connection: track(connection, ends, at=at))
-
-    async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
-        """
-        Return those of the mentors who are not to be shown at that moment.
-        """
-        return await self._transactions.read(lambda connection: hidden(connection, mentor_ids, at=at))
-
-
-def track(connection: Connection, ends: Sequence[CertificateEnd], *, at: datetime) -> int:
-    """
-    Note ends, suppress and restore by them; return how many mentors are newly suppressed.
+        RecordRefusedError: an id is empty, or cannot be kept as text.
     """
     latest = ends_of(ends).latest
     if not latest:
@@ -165,9 +117,9 @@ def _row(certificate: Certificate, standing: _Standing, dialect: Dialect) -> tup
     )
 
 
-def hidden(connection: Connection, mentor_ids: Collection[str], *, at: datetime) -> Collection[str]:
+def hidden(connection: Connection, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
     """
-    Return those of the mentors with an end that is over at that moment.
+    Return those of the mentors who are not to be shown at that moment.
     """
     ids = json_list([one] for one in sorted(keepable(mentor_ids)))
     statement = _HIDDEN if connection.dialect.name == "sqlite" else _ANY_HIDDEN

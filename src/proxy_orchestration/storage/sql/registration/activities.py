@@ -5,7 +5,7 @@ The activities that the standard service writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -73,11 +73,11 @@ def _alike(kind: ColumnElement[bool], dialect: Dialect) -> Select[Any]:
     return narrowed(records, activities.c.organization_id, activities.c.duplicate_key, dialect)
 
 
-def add_many(
-    connection: Connection, records: Sequence[ActivityRecord], *, atomic: bool
-) -> list[ActivityRecord]:
+def add_activities(
+    connection: Connection, records: Sequence[ActivityRecord], /, *, atomic: bool
+) -> Sequence[ActivityRecord]:
     """
-    Store the records that nothing stands in the way of; return what stands for each.
+    Store each record, and answer each with the record that stands for it, in order.
 
     Overrides are looked for, everything else the unique indexes say: they have
     the last word, and as a rule nothing to say.
@@ -169,9 +169,10 @@ def _standing(connection: Connection, records: Sequence[ActivityRecord]) -> dict
     for organization_id, asked in _keyed(records).items():
         duplicates = find_duplicates(connection, organization_id, _keys(asked))
         for record in asked:
-            if record.duplicate_key in duplicates:
-                found[_name(record)] = duplicates[record.duplicate_key]
-    own = find_many(connection, [_name(record) for record in records])
+            key = record.duplicate_key
+            if key is not None and key in duplicates:
+                found[_name(record)] = duplicates[key]
+    own = find_activities(connection, [_name(record) for record in records])
     return found | {_name(record): record for record in own}
 
 
@@ -194,7 +195,7 @@ def _name(record: ActivityRecord) -> str:
     return record.registration.registration_id
 
 
-def find_many(connection: Connection, registration_ids: Collection[str]) -> list[ActivityRecord]:
+def find_activities(connection: Connection, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
     """
     Return the records of these registrations.
     """
@@ -206,10 +207,10 @@ def find_many(connection: Connection, registration_ids: Collection[str]) -> list
 
 
 def find_duplicates(
-    connection: Connection, organization_id: str, duplicate_keys: Collection[str]
-) -> dict[str, ActivityRecord]:
+    connection: Connection, organization_id: str, duplicate_keys: Collection[str], /
+) -> Mapping[str, ActivityRecord]:
     """
-    Return what is in the way of each key; the record that is no override wins.
+    Return for each of the keys the organization's record that is in the way, where there is one.
     """
     return _look_up(connection, organization_id, duplicate_keys, _in_the_way(connection.dialect))
 
@@ -228,18 +229,18 @@ def _look_up(
     return found
 
 
-def of_batch(connection: Connection, batch_id: str) -> Sequence[ActivityRecord]:
+def activities_of_batch(connection: Connection, batch_id: str, /) -> Sequence[ActivityRecord]:
     """
-    Return what the batch wrote, by mentor id.
+    Return every record that the batch wrote, ordered by mentor id.
     """
     return [_record(row) for row in connection.execute(_OF_BATCH, {"wanted": findable(batch_id)})]
 
 
-def void(connection: Connection, activity_id: str, *, at: datetime) -> bool:
+def void_activity(connection: Connection, activity_id: str, /, *, voided_at: datetime) -> bool:
     """
-    Declare a record void; return whether there is one.
+    Declare a record void; return whether there is such a record.
     """
-    return connection.execute(_VOID, {"wanted": findable(activity_id), "at": at}).rowcount == 1
+    return connection.execute(_VOID, {"wanted": findable(activity_id), "at": voided_at}).rowcount == 1
 
 
 def _row(record: ActivityRecord, dialect: Dialect) -> tuple[Any, ...]:

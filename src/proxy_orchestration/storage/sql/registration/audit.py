@@ -47,9 +47,9 @@ def store_event(connection: Connection, event: AuditEvent, *, hold: float) -> No
     )
 
 
-def claim_events(connection: Connection, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+def claim_audit_events(connection: Connection, *, limit: int, hold: float) -> Sequence[AuditEvent]:
     """
-    Return events that nobody holds, and hold them.
+    Return undelivered events that nobody holds, and hold them.
     """
     rows = connection.execute(_CLAIM, {"most": limit}).all()
     if rows:
@@ -57,7 +57,7 @@ def claim_events(connection: Connection, *, limit: int, hold: float) -> Sequence
     return [event_of(row.payload) for row in rows]
 
 
-def seconds_to_wait(connection: Connection) -> float | None:
+def audit_wait(connection: Connection) -> float | None:
     """
     Return the seconds until an undelivered event is free, or `None` without any.
     """
@@ -65,8 +65,8 @@ def seconds_to_wait(connection: Connection) -> float | None:
     return None if seconds is None else max(0.0, seconds)
 
 
-def mark_delivered(connection: Connection, event_id: str) -> None:
+def mark_audited(connection: Connection, event_id: str, /) -> None:
     """
-    Note that the event was taken.
+    Note that the logger took the event.
     """
     connection.execute(_DELIVERED, {"taken": findable(event_id)})

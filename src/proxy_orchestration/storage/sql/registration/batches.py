@@ -20,7 +20,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     select,
     update,
@@ -53,8 +52,8 @@ _SETTLED_BEFORE = (
     .limit(bindparam("most"))
 )
 _DELETES = (
-    *(delete(table).where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
-    delete(batches).where(batches.c.id == bindparam("b")),
+    *(table.delete().where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
+    batches.delete().where(batches.c.id == bindparam("b")),
 )
 
 
@@ -98,7 +97,7 @@ def _read_record(connection: Connection, batch_id: str) -> Row[*tuple[Any, ...]]
     return connection.execute(_record(connection.dialect), {"wanted": findable(batch_id)}).one_or_none()
 
 
-def get(connection: Connection, batch_id: str) -> BatchRecord | None:
+def get(connection: Connection, batch_id: str, /) -> BatchRecord | None:
     """
     Return the batch's header and current run, or `None`.
     """
@@ -124,9 +123,9 @@ def get(connection: Connection, batch_id: str) -> BatchRecord | None:
     )
 
 
-def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult | None:
+def read_result(connection: Connection, batch_id: str, /) -> BulkSubmissionResult | None:
     """
-    Return the batch with every outcome, or `None`.
+    Return the batch with all outcomes as of one moment, or `None`.
     """
     row = _read_record(connection, batch_id)
     if row is None:
@@ -142,6 +141,7 @@ def read_result(connection: Connection, batch_id: str) -> BulkSubmissionResult |
 def list_batches(
     connection: Connection,
     visibility: Visibility,
+    /,
     *,
     page: int,
     limit: int,
@@ -196,7 +196,7 @@ def _summary_fields(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def relabel(connection: Connection, batch_id: str, label: str | None) -> bool:
+def relabel(connection: Connection, batch_id: str, label: str | None, /) -> bool:
     """
     Change the label; return whether the batch exists.
     """
@@ -204,7 +204,7 @@ def relabel(connection: Connection, batch_id: str, label: str | None) -> bool:
     return connection.execute(_RELABEL, {"wanted": findable(batch_id), "new_label": label}).rowcount == 1
 
 
-def remove(connection: Connection, batch_id: str) -> bool:
+def delete(connection: Connection, batch_id: str, /) -> bool:
     """
     Remove a settled batch; return whether it existed.
     """

@@ -62,7 +62,7 @@ def _outcomes_of(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     return narrowed(found, outcomes.c.batch, outcomes.c.item, dialect, order_by=order)
 
 
-def read_items(connection: Connection, batch_id: str) -> Sequence[StoredItem]:
+def read_items(connection: Connection, batch_id: str, /) -> Sequence[StoredItem]:
     """
     Return every item of the batch in request order; none of an unknown batch.
     """

@@ -226,31 +226,31 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
         )
 
 
-def open_run(connection: Connection, new: NewRun) -> int:
+def open_run(connection: Connection, run: NewRun, /) -> int:
     """
-    Open the next run over these items.
+    Open the next run over these items and return its number.
     """
-    current = _current_run(connection, new)
+    current = _current_run(connection, run)
     batch: int = current.batch
-    run: int = current.run + 1
+    number: int = current.run + 1
     judged: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
-    for mentor_id, item, epoch, in_doubt in next_keys(connection, batch, new.mentor_ids):
-        if mentor_id in new.verdicts:
-            verdict = new.verdicts[mentor_id]
+    for mentor_id, item, epoch, in_doubt in next_keys(connection, batch, run.mentor_ids):
+        if mentor_id in run.verdicts:
+            verdict = run.verdicts[mentor_id]
             judged.append(
-                _verdict_row(batch, run, item, verdict, new.opened_at, epoch=epoch, in_doubt=in_doubt)
+                _verdict_row(batch, number, item, verdict, run.opened_at, epoch=epoch, in_doubt=in_doubt)
             )
         else:
-            row = {"batch": batch, "run": run, "item": item, "epoch": epoch, "in_doubt": in_doubt}
-            rows.append(row | _override_columns(new.overrides.get(mentor_id)))
-    _insert_run(connection, batch, run, new, items=len(new.mentor_ids), base=current.tail, judged=judged)
+            row = {"batch": batch, "run": number, "item": item, "epoch": epoch, "in_doubt": in_doubt}
+            rows.append(row | _override_columns(run.overrides.get(mentor_id)))
+    _insert_run(connection, batch, number, run, items=len(run.mentor_ids), base=current.tail, judged=judged)
     if rows:
         connection.execute(
             insert(work), [{**row, "position": position} for position, row in enumerate(rows, start=1)]
         )
-    connection.execute(update(batches).where(batches.c.id == batch).values(run=run))
-    return run
+    connection.execute(update(batches).where(batches.c.id == batch).values(run=number))
+    return number
 
 
 def _override_columns(override: Override | None) -> dict[str, Any]:
@@ -273,9 +273,11 @@ def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
     return current
 
 
-def cancel_run(connection: Connection, batch_id: str, *, reason: str | None, at: datetime) -> CancelMark:
+def cancel_run(
+    connection: Connection, batch_id: str, /, *, reason: str | None, wished_at: datetime
+) -> CancelMark:
     """
-    Store the wish, once, and cancel what nobody claimed.
+    Store the cancel request, once, and cancel what nobody claimed.
     """
     check_texts((reason,))
     lock_batch(connection, batch_id)
@@ -285,7 +287,7 @@ def cancel_run(connection: Connection, batch_id: str, *, reason: str | None, at:
     if run.cancel_wished_at is None:
         if run.settled_at is not None:
             raise BatchStateError(batch_id, "it is settled already; there is nothing left to cancel.")
-        key = {"b": run.batch, "r": run.run, "at": at}
+        key = {"b": run.batch, "r": run.run, "at": wished_at}
         cancelled = cancel_unclaimed(connection, {**key, "claimed": run.claimed, "tail": run.tail})
         connection.execute(_WISH, {**key, "reason": reason, "cancelled": cancelled})
     before = run.tail if run.cancel_tail is None else run.cancel_tail

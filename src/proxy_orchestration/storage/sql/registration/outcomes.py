@@ -184,10 +184,10 @@ def cancel_unclaimed(connection: Connection, values: Mapping[str, Any]) -> int:
 
 
 def read_updates(
-    connection: Connection, batch_id: str, *, after: int, limit: int
+    connection: Connection, batch_id: str, /, *, after: int, limit: int
 ) -> Sequence[BulkProgressUpdate]:
     """
-    Return the log's entries that follow `after`.
+    Return at most `limit` entries of the batch's log that follow `after`.
     """
     last = min(after + limit, LARGEST)
     asked = {"wanted": findable(batch_id), "first": after + 1, "last": last}

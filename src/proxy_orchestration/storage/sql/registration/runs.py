@@ -5,6 +5,8 @@ What a driver does to its run: acquire, commit, settle, release.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -132,7 +134,7 @@ def _key(lease: Lease) -> dict[str, Any]:
     return {"wanted": lease.batch_id, "r": lease.run, "held": lease.fence}
 
 
-def acquire(connection: Connection, batch_id: str, run: int, *, ttl: float) -> Acquisition:
+def acquire(connection: Connection, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
     """
     Take the run's lease if it is free, or say who holds it.
     """
@@ -168,18 +170,19 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
     )
 
 
-def commit(connection: Connection, lease: Lease, write: Commit) -> Committed:
+def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed:
     """
-    Append outcomes, claim items, renew the lease; the fenced update comes first and locks the run.
+    Append outcomes, claim items and renew the lease, all or nothing.
     """
+    # The fenced update comes first: it locks the run, so that a stale driver writes nothing after it.
     run = connection.execute(
         _COMMIT,
         {
             **_key(lease),
-            "settled": len(write.outcomes),
-            "claim": write.claim,
-            "driven": float(write.driven_for),
-            "ttl": float(write.ttl),
+            "settled": len(commit.outcomes),
+            "claim": commit.claim,
+            "driven": float(commit.driven_for),
+            "ttl": float(commit.ttl),
         },
     ).one_or_none()
     if run is None:
@@ -189,13 +192,13 @@ def commit(connection: Connection, lease: Lease, write: Commit) -> Committed:
     ):
         append(
             connection,
-            write.outcomes,
+            commit.outcomes,
             batch=run.batch,
             run=lease.run,
-            after=run.tail - len(write.outcomes),
+            after=run.tail - len(commit.outcomes),
         )
     cancel_wished = run.cancel_wished_at is not None
-    claimed = _claim(connection, run, lease.run, write.claim, cancel_wished=cancel_wished)
+    claimed = _claim(connection, run, lease.run, commit.claim, cancel_wished=cancel_wished)
     return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
 
 
@@ -227,11 +230,11 @@ def _claim(
     return tuple(map(work_item, rows))
 
 
-def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) -> AuditEvent:  # noqa: ANN401 - a moment
+def settle(connection: Connection, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
     """
-    Close the run and store its counts and its audit event.
+    Close the run with its counts and its audit event.
     """
-    run = connection.execute(_SETTLE, {**_key(lease), "at": at}).one_or_none()
+    run = connection.execute(_SETTLE, {**_key(lease), "at": settled_at}).one_or_none()
     if run is None:
         raise LeaseLostError(lease.batch_id, lease.run)
     if run.tail - run.base < run.run_items:
@@ -256,7 +259,7 @@ def settle(connection: Connection, lease: Lease, *, at: Any, audit_hold: float) 
         status=status.value,
         total=owner.total,
         counts=by_state,
-        settled_at=at,
+        settled_at=settled_at,
         overrides=_overrides(connection, run),
     )
     store_event(connection, event, hold=audit_hold)
@@ -272,14 +275,14 @@ def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, 
     )
 
 
-def release(connection: Connection, lease: Lease) -> None:
+def release(connection: Connection, lease: Lease, /) -> None:
     """
     Give up the lease; nothing happens under an old fence.
     """
     connection.execute(_RELEASE, _key(lease))
 
 
-def find_drivable(connection: Connection, *, limit: int) -> list[DrivableRun]:
+def find_drivable(connection: Connection, *, limit: int) -> Sequence[DrivableRun]:
     """
     Return runs that are not settled, the free ones first.
     """

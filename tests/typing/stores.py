@@ -1,0 +1,54 @@
+"""
+Every store is what its port asks for, for mypy and for pyright.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from proxy_orchestration.ports import ActivityRepository, NotificationRepository, VisibilityRegistry
+from proxy_orchestration.storage.memory import (
+    MemoryActivityRepository,
+    MemoryNotificationRepository,
+    MemoryVisibilityRegistry,
+)
+from proxy_orchestration.storage.sql import (
+    SqlActivityRepository,
+    SqlNotificationRepository,
+    SqlVisibilityRegistry,
+)
+from proxy_orchestration.testing import FaultyActivityRepository
+from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
+
+
+def activity_repositories(engine: Engine) -> list[ActivityRepository]:
+    """
+    Return a store of each kind.
+    """
+    memory = MemoryActivityRepository()
+    return [memory, SqlActivityRepository(engine), FaultyActivityRepository(memory)]
+
+
+def notification_repositories(engine: Engine) -> list[NotificationRepository]:
+    """
+    Return a store of each kind.
+    """
+    memory = MemoryNotificationRepository()
+    return [memory, SqlNotificationRepository(engine), FaultyNotificationRepository(memory)]
+
+
+def visibility_registries(engine: Engine) -> list[VisibilityRegistry]:
+    """
+    Return a registry of each kind.
+    """
+    return [MemoryVisibilityRegistry(), SqlVisibilityRegistry(engine)]
+
+
+async def arguments_and_answers_are_known(store: SqlActivityRepository) -> str | None:
+    """
+    A declared method is checked like a written one.
+    """
+    await store.acquire("batch", 1, ttl="soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # seconds are a number
+    await store.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # which one?
+    record = await store.get("batch")
+    return None if record is None else record.label
