@@ -114,7 +114,7 @@ def test_a_bad_file_stores_nothing_at_all(run: Any, tmp_path: Path, store: Path)
 
     assert ExitCode.BAD_INPUT == ended.code
     assert f"{file} cannot be registered; nothing was stored." in ended.err
-    assert "line 2, column activity_date: '3.11.2026' is no date" in ended.err
+    assert "line 2, column activity_date: '3.11.2026' is not a date" in ended.err
     assert not ended.out
     assert not store.exists()
 
@@ -218,7 +218,7 @@ def test_status_says_what_to_do_about_each_kind(run: Any, settled: Any) -> None:
     told = run("status", batch_id).out
 
     assert f"Retry what failed:  proxy-orchestration retry {batch_id} " in told
-    assert f"Take up a cancelled one:  proxy-orchestration retry {batch_id} --mentor m2 " in told
+    assert f"Retry a cancelled mentor:  proxy-orchestration retry {batch_id} --mentor m2 " in told
     assert "is already registered for that day. (record activity-before)" in told
     assert f"Decide one by one:  proxy-orchestration review {batch_id} " in told
 
@@ -367,7 +367,7 @@ def test_cancel_says_what_became_of_everybody(run: Any, accepted: Any) -> None:
 
     assert ExitCode.SUCCESS == ended.code
     assert (
-        "2 never started and are cancelled, 0 finished meanwhile, 0 in doubt, 0 were settled before."
+        "2 never started and are cancelled, 0 finished meanwhile, 0 in doubt, 0 had been settled before."
         in ended.out
     )
     assert "2 mentors: 2 cancelled." in ended.out

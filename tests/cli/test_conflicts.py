@@ -292,8 +292,8 @@ def test_decisions_delivered_twice_change_nothing_the_second_time(
     second = run("review", batch_id, "--decisions", file, "--json", "--expected-run", 1)
 
     assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
-    assert "in force already" not in first.err
-    assert "These decisions are in force already; nothing was changed." in second.err
+    assert "had already been carried out" not in first.err
+    assert "These decisions had already been carried out; nothing was changed." in second.err
     assert first.document == second.document
     assert 2 == second.document["run"]
     assert Counter(m1=1, m3=1, m4=1) == _mentors(in_store, batch_id)
@@ -344,7 +344,7 @@ def test_a_bad_decisions_file_changes_nothing(run: Any, waiting: Any, decisions_
 
     assert ExitCode.BAD_INPUT == ended.code
     assert f"{file} cannot be carried out; nothing was changed." in ended.err
-    assert "line 2, column decision: 'perhaps' is no decision. Write override or skip." in ended.err
+    assert "line 2, column decision: 'perhaps' is not a decision. Write override or skip." in ended.err
     (problem,) = ended.document["error"]["problems"]
     assert (2, "decision") == (problem["line"], problem["column"])
     assert before == run("status", before["batch_id"], "--json").document
@@ -375,7 +375,7 @@ def test_all_or_nothing_waits_as_a_whole_and_is_decided_as_a_whole(
     told = run("status", batch_id)
     half = run("review", batch_id, "--decisions", decisions_csv(m1="skip"))
     assert ExitCode.NEEDS_REVIEW == told.code
-    assert "2 of 4 wait for a decision. All or nothing: 2 without a conflict wait for that too." in told.out
+    assert "2 of 4 wait for a decision. All or nothing: 2 without a conflict wait as well." in told.out
     assert ExitCode.WRONG_STATE == half.code
     assert "all or nothing, and 1 conflicts have no decision" in half.err
 

@@ -269,7 +269,7 @@ def test_a_faulty_file_of_devices_is_refused(run: Any, tmp_path: Path) -> None:
     ended = run("dispatch", "--targets", path)
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert "line 2, column kind: the cell is no kind of address. Write fid or token." in ended.err
+    assert "line 2, column kind: the cell is not a kind of address. Write fid or token." in ended.err
 
 
 def test_without_the_extra_the_install_line_is_shown(

@@ -58,7 +58,7 @@ def test_an_interrupted_run_is_released_and_resumed(
     out, err = process.communicate(timeout=30)
 
     assert ExitCode.INTERRUPTED == process.returncode
-    assert "Carry on:  proxy-orchestration resume --db " in err
+    assert "Continue:  proxy-orchestration resume --db " in err
     assert "Traceback" not in err
     assert "interrupted" == json.loads(out)["error"]["code"]
 

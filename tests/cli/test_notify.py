@@ -61,7 +61,7 @@ def test_a_person_reads_tables_and_what_to_do_next(run: Any) -> None:
 
     assert "created  urgent 7    5" in ended.out
     assert "skipped  superseded  1" in ended.out
-    assert "Tiers that passed without their notice: 14 advance 60" in ended.out
+    assert "Tiers that passed without a notice: 14 advance 60" in ended.out
     assert "mentor-2120  no coordinator is assigned; chapter admins are told instead  cert-1021" in ended.out
     assert "25 certificates: 18 created, 7 skipped, 0 failed; 17 pushes of mentors queued." in ended.out
     assert "Send:  proxy-orchestration dispatch --targets targets.csv --db " in ended.out
@@ -172,9 +172,9 @@ def test_daily_windows_remind_each_day(run: Any, write: Write) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--as-of", "2026-11-21T00:05", "no moment"),
-        ("--as-of", "tomorrow", "no moment"),
-        ("--as-of", "0001-01-01T00:00+14:00", "no moment"),
+        ("--as-of", "2026-11-21T00:05", "is not a moment"),
+        ("--as-of", "tomorrow", "is not a moment"),
+        ("--as-of", "0001-01-01T00:00+14:00", "is not a moment"),
         ("--zone", "Europe/Olso", "no time zone"),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_batch_in_which_nobody_waits_is_not_asked_about(run: Any, settled: Any
     ended = run("review", settled(m1=ItemState.SUCCEEDED, m2=ItemState.FAILED), typed="")
 
     assert ExitCode.PARTIAL_SUCCESS == ended.code
-    assert "Nobody of this batch waits for a decision.\n" == ended.out
+    assert "No mentor of this batch waits for a decision.\n" == ended.out
 
 
 def test_a_batch_that_cannot_be_decided_about_is_not_asked_about(

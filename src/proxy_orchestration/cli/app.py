@@ -17,7 +17,7 @@ Register activities on behalf of many mentors. Every outcome is durable, nothing
 
 Tell mentors and coordinators that certificates run out: once per tier, however often it is run.
 
-All of it lives in a SQLite file (--db). Stop the program at any moment: "{PROGRAM} resume" carries on.
+All of it lives in a SQLite file (--db). Stop the program at any moment: "{PROGRAM} resume" continues.
 """
 
 _EPILOG: Final = "\n".join(

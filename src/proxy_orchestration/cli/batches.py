@@ -34,7 +34,7 @@ from proxy_orchestration.registration.states import BulkStatus
 
 MentorsOption = Annotated[
     list[str] | None,
-    typer.Option("--mentor", metavar="ID", help="Only this mentor, also a cancelled one; may be repeated."),
+    typer.Option("--mentor", metavar="ID", help="Only this mentor, even a cancelled one; may be repeated."),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
 AfterOption = Annotated[
@@ -115,7 +115,7 @@ def cancel(
             session.output.document({**batch_fields, **fields_of(report)})
         session.output.conclude(
             f"{report.never_started} never started and are cancelled, {report.finished} finished meanwhile, "
-            f"{report.in_doubt} in doubt, {report.already_settled} were settled before."
+            f"{report.in_doubt} in doubt, {report.already_settled} had been settled before."
         )
         conclude(common, result)
         return ExitCode.SUCCESS if result.settled_at else ExitCode.WRONG_STATE
@@ -133,7 +133,7 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Look on, mentor by mentor, until the batch is settled; drives nothing.
+    Show each outcome as it comes, until the batch is settled; drives nothing.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -203,7 +203,7 @@ def resume(
     *, store: StoreOption = DEFAULT_STORE, concurrency: ConcurrencyOption = 5, as_json: JsonOption = False
 ) -> None:
     """
-    Carry on with every batch of the store that was interrupted.
+    Continue every batch in the store that was interrupted.
     """
     common = Common(store=store, as_json=as_json, concurrency=concurrency)
     run_command(common, _resume, if_interrupted=common.carry_on)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 FCM: Final = "https://fcm.googleapis.com"
 _SEND_AGAIN: Final = (
-    "What was sent stays sent. Run the command again: pushes that were under way are free in two minutes at "
-    "most, and are then sent once more under the same key."
+    "What was sent stays sent. Run the command again: pushes that were under way are released within two "
+    "minutes and are then sent once more under the same key."
 )
 _SETTINGS: Final = DispatchSettings()
 _STYLES: Final = {"sent": "green", "retried": "yellow", "dead": "red"}
@@ -42,7 +42,7 @@ TargetsOption = Annotated[
     typer.Option(
         "--targets",
         metavar="FILE",
-        help="CSV in UTF-8 with the devices: recipient_id, kind (fid or token), value, if wanted platform.",
+        help="CSV in UTF-8 with the devices: recipient_id, kind (fid or token), value; optional: platform.",
         show_default=False,
     ),
 ]
@@ -58,7 +58,7 @@ CredentialsOption = Annotated[
 ]
 EndpointOption = Annotated[str, typer.Option("--endpoint", metavar="URL", help="Where FCM is.")]
 ReplayOption = Annotated[
-    bool, typer.Option("--replay-dead", help="Queue again first what was given up, and send it too.")
+    bool, typer.Option("--replay-dead", help="First queue again what was given up, and send it too.")
 ]
 
 
@@ -184,7 +184,7 @@ def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequ
         yield f"{counted(queued, 'push waits', 'pushes wait')} for a later time."
     if leased := left.get(PushState.LEASED):
         held = counted(leased, "push is", "pushes are")
-        free = f"free in {_SETTINGS.hold:.0f} s at most"
+        free = f"released within {_SETTINGS.hold:.0f} s"
         yield f"{held} held by another dispatch, or by one that was killed; {free}."
     if dead := left.get(PushState.DEAD):
         yield f"{counted(dead, 'push is', 'pushes are')} given up; --replay-dead queues them again."

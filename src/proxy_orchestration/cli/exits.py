@@ -35,13 +35,13 @@ class ExitCode(enum.IntEnum):
     UNFORESEEN = 1, "an error in this program, or a part of it is not installed"
     BAD_INPUT = 2, "bad input: the command line or a file is wrong, nothing was stored"
     PARTIAL_SUCCESS = (3, "partial success: some mentors, certificates or pushes failed, not all")
-    TOTAL_FAILURE = 4, "total failure: no mentor is registered, no certificate or push dealt with"
+    TOTAL_FAILURE = 4, "total failure: no mentor is registered, no certificate or push was handled"
     CANCELLED = 5, "the batch was cancelled"
     NEEDS_REVIEW = 6, "nothing failed, and what is left waits for a person's decision"
     STORE_UNAVAILABLE = 7, "the store could not be read or written"
     NOT_FOUND = 8, "no such batch or notice for this actor, or not allowed"
     WRONG_STATE = 9, "wrong state: not settled yet, held elsewhere, or a stale run"
-    INTERRUPTED = 130, "interrupted (Ctrl-C); the command can be carried on"
+    INTERRUPTED = 130, "interrupted (Ctrl-C); the command can be continued"
 
     meaning: str
 

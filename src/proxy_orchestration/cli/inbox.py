@@ -43,7 +43,7 @@ RecipientArgument = Annotated[
     str, typer.Argument(metavar="RECIPIENT", help="Whose inbox.", show_default=False)
 ]
 AllOption = Annotated[
-    bool, typer.Option("--all", help="Also what was acknowledged, and what a renewal cleared.")
+    bool, typer.Option("--all", help="Also show what was acknowledged, and what a renewal cleared.")
 ]
 NoticeArgument = Annotated[
     str, typer.Argument(metavar="NOTIFICATION", help="The notice's id.", show_default=False)

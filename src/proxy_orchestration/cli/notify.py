@@ -62,7 +62,7 @@ def _moment(text: str) -> datetime:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    msg = f"{text!r} is no moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
+    msg = f"{text!r} is not a moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
     raise typer.BadParameter(msg)
 
 
@@ -96,7 +96,7 @@ reports: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False)
 @reports.callback()
 def _reports() -> None:
     """
-    Say what somebody should fix; writes nothing.
+    List what somebody should fix; writes nothing.
     """  # a callback keeps the name of a group that has one command
 
 
@@ -111,7 +111,7 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Tell mentors and coordinators whose certificates of a CSV file run out, and queue pushes.
+    Tell mentors and coordinators which certificates of a CSV file run out, and queue pushes.
     """
     common = Common(store=store, as_json=as_json, if_absent=IfAbsent.PRETEND if plan else IfAbsent.CREATE)
     policy = ExpiryPolicy(
@@ -135,7 +135,7 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
 @reports.command("data-quality")
 def data_quality(file: CertificatesArgument, *, zone: ZoneOption = None, as_json: JsonOption = False) -> None:
     """
-    List mentors without a coordinator, and certificates that no run can deal with.
+    List mentors without a coordinator, and certificates that no run can process.
     """
     common = Common(store=None, as_json=as_json)
     policy = ExpiryPolicy(timezone=zone or UTC)
@@ -256,7 +256,7 @@ def _show_counts(output: Output, result: OrchestrationResult) -> None:
     if result.missed_tiers:
         told = ", ".join(f"{number} {words(tier)}" for tier, number in result.missed_tiers.items())
         output.conclude("")
-        output.conclude(f"Tiers that passed without their notice: {told}.")
+        output.conclude(f"Tiers that passed without a notice: {told}.")
 
 
 def _show_problems(

@@ -31,7 +31,7 @@ def _actor(text: str) -> Actor:
     try:
         return coordinator(user, organization)
     except ValueError:
-        msg = f"{text!r} names no actor. Write USER@ORGANIZATION, for example anna@oslo."
+        msg = f"{text!r} does not name an actor. Write USER@ORGANIZATION, for example anna@oslo."
         raise typer.BadParameter(msg) from None
 
 
@@ -141,7 +141,7 @@ class Common:
         """
         Say how to continue what was interrupted.
         """
-        return f"What is settled stays settled. Carry on:  {self.command('resume', with_actor=False)}"
+        return f"What is settled stays settled. Continue:  {self.command('resume', with_actor=False)}"
 
     def command(self, *words: str, with_actor: bool = True) -> str:
         """

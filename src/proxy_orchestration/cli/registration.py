@@ -53,7 +53,7 @@ FileArgument = Annotated[
     typer.Argument(
         metavar="FILE",
         help="CSV in UTF-8 with the columns mentor_id, activity_type, activity_date (YYYY-MM-DD, today or "
-        "today-3), duration_minutes and, if wanted, notes.",
+        "today-3), duration_minutes and optionally notes.",
         show_default=False,
     ),
 ]
@@ -62,16 +62,16 @@ KeyOption = Annotated[
     str | None,
     typer.Option(
         "--key",
-        help="Idempotency key. Default: drawn from actor, file, --on-conflict and --atomic, so that the same "
-        "file joins its batch.",
+        help="Idempotency key. Default: derived from actor, file, --on-conflict and --atomic, so that the "
+        "same file joins its batch.",
     ),
 ]
 PolicyOption = Annotated[
     ConflictPolicy,
     typer.Option(
         "--on-conflict",
-        help="Mentors who have such an activity on that day already: review lets them wait for a decision, "
-        "skip leaves them out, override registers them all the same.",
+        help="Mentors who already have such an activity on that day: review lets them wait for a decision, "
+        "skip leaves them out, override registers them anyway.",
     ),
 ]
 AtomicOption = Annotated[
@@ -93,7 +93,7 @@ def preview(
     file: FileArgument, *, actor: ActorOption, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False
 ) -> None:
     """
-    Show which mentors of a CSV file have such an activity already; stores nothing.
+    Show which mentors of a CSV file already have such an activity; stores nothing.
     """
     common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND)
     request = _read_request(common, file, actor)
@@ -252,8 +252,8 @@ def _registration(entry: RegistrationEntry, actor: Actor) -> ProxyRegistration:
 
 def _twice(other: BatchRecord, common: Common) -> str:
     return (
-        f"This file was registered before as batch {other.batch_id}; to override would register its mentors "
+        f"This file was registered before as batch {other.batch_id}; an override would register its mentors "
         f"a second time. Nothing was stored.\n"
-        f"Decide about those of the batch who wait:  {common.command('review', other.batch_id)}\n"
-        "If everybody is to be registered a second time, say so with a --key."
+        f"Decide about its mentors who wait:  {common.command('review', other.batch_id)}\n"
+        "To register everybody a second time, give the submission its own --key."
     )

@@ -99,7 +99,7 @@ def waiting_sentence(result: BulkSubmissionResult) -> str:
     verb = "waits" if waiting == 1 else "wait"
     told = f"{waiting} of {result.total} {verb} for a decision."
     others = len(result.needs_review) - waiting
-    return f"{told} All or nothing: {others} without a conflict wait for that too." if others else told
+    return f"{told} All or nothing: {others} without a conflict wait as well." if others else told
 
 
 def conclude(common: Common, result: BulkSubmissionResult) -> None:
@@ -128,8 +128,8 @@ def tally(counts: Mapping[ItemState, int]) -> str:
 def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     batch_id, counts = result.batch_id, result.counts
     if any(counts.get(state) for state in OPEN_STATES) or result.settled_at is None:
-        yield f"Look on:  {common.command('watch', batch_id)}"
-        yield f"Carry on:  {common.command('resume', with_actor=False)}"
+        yield f"Watch it:  {common.command('watch', batch_id)}"
+        yield f"Continue:  {common.command('resume', with_actor=False)}"
         return
     if any(counts.get(state) for state in RETRYABLE_STATES):
         hopeful = any(outcome.failure and outcome.failure.retryable for outcome in result.outcomes)
@@ -137,7 +137,7 @@ def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
         yield f"{when}:  {common.command('retry', batch_id)}"
     cancelled = [outcome.mentor_id for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
     if cancelled:
-        yield f"Take up a cancelled one:  {common.command('retry', batch_id, '--mentor', cancelled[0])}"
+        yield f"Retry a cancelled mentor:  {common.command('retry', batch_id, '--mentor', cancelled[0])}"
     if counts.get(ItemState.NEEDS_REVIEW):
         yield f"Decide one by one:  {common.command('review', batch_id)}"
         with_file = common.command("review", batch_id, "--decisions", "decisions.csv")

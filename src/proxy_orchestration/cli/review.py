@@ -54,13 +54,13 @@ DecisionsOption = Annotated[
 _DECISIONS: Final = {decision.value: decision for decision in ConflictDecision}
 _UNCHANGED: Final = "Nothing was changed."
 _NO_TERMINAL: Final = (
-    "There is no terminal to ask at. Give a file with the columns mentor_id,decision (override or skip) "
+    "There is no terminal to ask at. Pass a file with the columns mentor_id,decision (override or skip) "
     "with --decisions."
 )
 _LATER: Final = "later"
 _QUIT: Final = "quit"
 _EXPLAINED: Final = (
-    "override registers the mentor all the same, beside the existing activity; skip leaves the mentor out "
+    "override registers the mentor anyway, beside the existing activity; skip leaves the mentor out "
     "for good; "
 )
 _LATER_EXPLAINED: Final = "later lets the mentor wait; quit leaves everything as it is."
@@ -80,7 +80,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Decide, mentor by mentor, about those who wait since they have such an activity already.
+    Decide about each mentor who waits because they already have such an activity.
     """
     common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
     if decisions is None:
@@ -110,7 +110,7 @@ async def _carry_out(
         batch_id, decisions, actor=actor, expected_run=expected_run, drive=False
     )
     if before is not None and before.run == after.run:
-        session.output.say("These decisions are in force already; nothing was changed.")
+        session.output.say("These decisions had already been carried out; nothing was changed.")
     return await drive(session, batch_id, title="Carrying out")
 
 
@@ -154,7 +154,7 @@ def ask(output: Output, result: BulkSubmissionResult, mode: SubmissionMode) -> M
     """
     waiting = waiting_of(result)
     if not waiting:
-        _leave(output, result, "Nobody of this batch waits for a decision.")
+        _leave(output, result, "No mentor of this batch waits for a decision.")
     answers = _ask_all(output, result, mode)
     decisions = {
         mentor_id: _DECISIONS[answer] for mentor_id, answer in answers.items() if answer in _DECISIONS

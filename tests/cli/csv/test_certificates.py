@@ -103,7 +103,7 @@ def test_what_is_no_end_is_refused_with_its_place(text: str) -> None:
     """
     (problem,) = _problems("c1,m1,first_aid,today", f"c2,m2,first_aid,{text}")
 
-    assert problem.startswith(f"line 3, column expires: '{text}' is no end. Write YYYY-MM-DD, today")
+    assert problem.startswith(f"line 3, column expires: '{text}' is not an end date. Write YYYY-MM-DD, today")
 
 
 def test_all_faults_of_a_file_are_told_at_once() -> None:

@@ -128,7 +128,7 @@ def test_other_dates_are_refused_with_their_place(text: str) -> None:
     (problem,) = _problems(f"{HEADER}{ROW}m2,home_visit,{text},60,\n")
 
     assert (3, "activity_date") == (problem.line, problem.column)
-    assert f"'{text}' is no date" in problem.message
+    assert f"'{text}' is not a date" in problem.message
     assert "YYYY-MM-DD, today, today-3 or today+5" in problem.message
 
 
@@ -138,7 +138,7 @@ def test_a_relative_date_beyond_the_calendar_is_refused() -> None:
     """
     data = f"{HEADER}m1,home_visit,today+99999,60,\n".encode()
 
-    with pytest.raises(CsvFileError, match="is no date"):
+    with pytest.raises(CsvFileError, match="is not a date"):
         parse_mentors(data, name="f", today=date(9999, 1, 1), limit=10)
 
 
@@ -234,7 +234,7 @@ def test_a_file_without_a_header_is_told_what_one_is() -> None:
     (problem,) = _problems("\n" + ROW)
 
     assert 2 == problem.line
-    assert "this is no header. The first line names the columns: mentor_id, " in problem.message
+    assert "this is not a header. The first line names the columns: mentor_id, " in problem.message
 
 
 def test_a_column_twice_is_refused() -> None:
@@ -292,7 +292,7 @@ def test_another_encoding_is_refused_with_line_and_byte() -> None:
     (problem,) = _problems(b"\xef\xbb\xbf" + HEADER.encode() + "m1,besøk".encode("latin-1"))
 
     assert 2 == problem.line
-    assert f"byte {3 + len(HEADER) + 7} of the file (0xf8) is no UTF-8" in problem.message
+    assert f"byte {3 + len(HEADER) + 7} of the file (0xf8) is not UTF-8" in problem.message
 
 
 @pytest.mark.parametrize("data", [HEADER.encode("utf-16"), (HEADER + "m1\0,a,today,1,").encode()])
@@ -338,7 +338,7 @@ def test_all_problems_are_told_together_and_ten_are_shown() -> None:
     assert 12 == len(caught.value.problems)
     assert "mentors.csv cannot be registered; nothing was stored." == told[0]
     assert (
-        "  line 2, column activity_date: 'never' is no date. Write YYYY-MM-DD, today, today-3 or today+5."
+        "  line 2, column activity_date: 'never' is not a date. Write YYYY-MM-DD, today, today-3 or today+5."
         == told[1]
     )
     assert ["  and 2 more"] == told[11:]

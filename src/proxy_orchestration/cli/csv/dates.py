@@ -33,7 +33,7 @@ def resolved(when: When, today: date) -> date:
     try:
         return today + when
     except OverflowError:
-        msg = f"today{when.days:+} is no date: it is beyond the calendar."
+        msg = f"today{when.days:+} is not a date: it is beyond the calendar."
         raise CellError(msg) from None
 
 
@@ -45,7 +45,7 @@ def relative_days(text: str) -> int | None:
     return None if found is None else int(f"{found['sign'] or ''}{found['days'] or 0}")
 
 
-def day(text: str, *, advice: str = "is no date. Write YYYY-MM-DD, today, today-3 or today+5.") -> When:
+def day(text: str, *, advice: str = "is not a date. Write YYYY-MM-DD, today, today-3 or today+5.") -> When:
     """
     Return the day that the text names.
     """
@@ -66,7 +66,7 @@ def day_or_moment(text: str) -> When:
     Return the last day, or the moment, that the text names.
     """
     advice = (
-        "is no end. Write YYYY-MM-DD, today, today-3, today+5, "
+        "is not an end date. Write YYYY-MM-DD, today, today-3, today+5, "
         "or a moment with its offset such as 2026-11-21T12:00+01:00."
     )
     if _MOMENT.fullmatch(text) is None:

@@ -17,7 +17,7 @@ def _decision(text: str) -> ConflictDecision:
     try:
         return ConflictDecision(text.casefold())
     except ValueError:
-        msg = f"{quoted(text)} is no decision. Write override or skip."
+        msg = f"{quoted(text)} is not a decision. Write override or skip."
         raise CellError(msg) from None
 
 

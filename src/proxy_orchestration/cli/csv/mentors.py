@@ -25,7 +25,7 @@ _MINUTES: Final = re.compile(r"[0-9]{1,6}")
 
 def _minutes(text: str) -> int:
     if _MINUTES.fullmatch(text) is None or int(text) == 0:
-        msg = f"{quoted(text)} is no number of minutes. Write a whole number from 1 to 999999."
+        msg = f"{quoted(text)} is not a number of minutes. Write a whole number from 1 to 999999."
         raise CellError(msg)
     return int(text)
 

@@ -114,7 +114,7 @@ class FileFormat:
             raise RefusedError(CsvProblem(message))
         header = tuple(cell.strip() for cell in row.cells)
         if not set(self.names) & set(header):
-            message = f"this is no header. The first line names the columns: {known}."
+            message = f"this is not a header. The first line names the columns: {known}."
             raise RefusedError(CsvProblem(message, row.line))
         problems = [
             CsvProblem(message, row.line, column) for message, column in self._header_problems(header)
@@ -268,14 +268,14 @@ def _text_of(data: bytes) -> str:
     except UnicodeDecodeError as error:
         position = error.start + (len(_BOM) if data.startswith(_BOM) else 0)
         message = (
-            f"byte {position + 1} of the file (0x{data[position]:02x}) is no UTF-8. "
+            f"byte {position + 1} of the file (0x{data[position]:02x}) is not UTF-8. "
             "Save the file as CSV in UTF-8 and submit it again."
         )
         line = _lines_in(data[:position].decode("latin-1"))
         raise RefusedError(CsvProblem(message, line)) from None
     before, nul, _ = text.partition("\0")
     if nul:
-        message = "there is a zero byte, so this is no text file. Save it as CSV in UTF-8."
+        message = "there is a zero byte, so this is not a text file. Save it as CSV in UTF-8."
         raise RefusedError(CsvProblem(message, _lines_in(before)))
     return text
 

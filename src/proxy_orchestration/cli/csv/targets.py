@@ -30,7 +30,7 @@ def _at_most(longest: int) -> Callable[[str], str]:
 
 def _kind(text: str) -> str:
     if text.casefold() not in _KINDS:
-        msg = "the cell is no kind of address. Write fid or token."
+        msg = "the cell is not a kind of address. Write fid or token."
         raise CellError(msg)
     return text.casefold()
 
