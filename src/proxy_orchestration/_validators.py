@@ -1,5 +1,5 @@
 """
-Field checks that several models share; each error names the field and the mend.
+Field checks that several models share; each error names the field and the fix.
 
 None shows a value that may be a text: a column in the wrong place is personal data.
 """

@@ -347,7 +347,7 @@ async def test_who_went_ahead_blindly_sees_what_was_found_since(checking):
     assert "activity-of-mentor-1" == checking.service.calls[-1].override_of
 
 
-async def test_two_entries_of_one_batch_stand_in_each_others_way(standard):
+async def test_two_entries_of_one_batch_conflict_with_each_other(standard):
     """
     A rule that looks beyond the mentor: the second entry waits, and can be overridden.
     """

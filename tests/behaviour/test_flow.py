@@ -928,7 +928,7 @@ def single_submitting() -> Any:
 
 def warned() -> Any:
     """
-    Return a single flow with a record in the way.
+    Return a single flow that warns of an existing record.
     """
     found = flow.SingleDuplicateFound(token=flow.SingleToken(1), existing_activity_id="a-old")
     return single_after(found, state=single_submitting())

@@ -269,7 +269,7 @@ async def test_a_key_belongs_to_one_coordinator_of_one_organization(service, sto
 @pytest.mark.parametrize("actor", [COORDINATOR, COLLEAGUE])
 async def test_a_duplicate_is_a_warning_that_can_be_handed_back(service, store, audit, actor):
     """
-    It has all that was asked for and the record in the way; nothing was written.
+    It has all that was asked for and the existing record; nothing was written.
     """
     first = await register(service)
 
@@ -310,7 +310,7 @@ async def test_a_day_beyond_the_rules_is_refused(service, days, code):
     assert [code] == codes(result)
 
 
-async def test_a_refused_form_can_be_mended_under_its_key(service):
+async def test_a_refused_form_can_be_fixed_under_its_key(service):
     """
     Nothing was written, so the key still is free.
     """
@@ -378,7 +378,7 @@ async def test_who_may_register_may_not_by_that_confirm(make, store):
 
 async def test_a_confirmed_warning_is_registered_and_names_what_it_overrides(service, store):
     """
-    The record in the way stays.
+    The existing record stays.
     """
     first = await register(service)
     warning = await register(service, "form-2")
@@ -419,7 +419,7 @@ async def test_a_warning_whose_record_is_gone_registers_as_usual(service, store,
     assert record.registration.override_of is None
 
 
-async def test_a_warning_about_another_record_than_the_one_in_the_way_warns_again(service, store, clock):
+async def test_a_warning_about_another_record_than_the_conflicting_one_warns_again(service, store, clock):
     """
     Nobody confirmed that one; the new warning can be confirmed.
     """

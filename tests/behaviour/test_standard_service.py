@@ -342,7 +342,7 @@ async def test_what_registers_the_same_is_the_hosts_to_say(make):
 
 async def test_an_override_is_written_and_says_what_it_overrides(service, store):
     """
-    The record in the way stays, and the new one names it.
+    The existing record stays, and the new one names it.
     """
     first = await service.register(registration())
     over = attrs.evolve(registration(batch="batch-2"), override_of=first.activity_id)

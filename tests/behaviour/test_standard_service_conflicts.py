@@ -176,7 +176,7 @@ async def test_an_override_has_no_conflict_left(service, store):
     assert [duplicate_of(first)] == await service.find_conflicts([attrs.evolve(over, override_of="other")])
 
 
-async def test_an_override_in_the_store_is_in_the_way_of_a_third(service, store, clock):
+async def test_an_override_in_the_store_conflicts_with_a_third(service, store, clock):
     """
     Also after the original was voided.
     """
@@ -189,7 +189,7 @@ async def test_an_override_in_the_store_is_in_the_way_of_a_third(service, store,
     assert [duplicate_of(over)] == await service.find_conflicts([third])
 
 
-async def test_an_earlier_entry_is_in_the_way_of_a_later_one(service):
+async def test_an_earlier_entry_conflicts_with_a_later_one(service):
     """
     The conflict names the record that the earlier one will have.
     """
@@ -213,7 +213,7 @@ async def test_a_record_comes_before_an_earlier_entry(service):
     assert [duplicate_of(first)] * 3 == await service.find_conflicts(asked)
 
 
-async def test_entries_of_two_organizations_are_not_in_each_others_way(service):
+async def test_entries_of_two_organizations_do_not_conflict(service):
     """
     No host's rule can make them conflict.
     """

@@ -323,7 +323,7 @@ async def test_all_or_nothing_with_two_alike_is_nothing(service, rows):
     assert 0 == rows()
 
 
-async def test_all_or_nothing_goes_through_once_nothing_is_in_the_way(service, store, rows, clock):
+async def test_all_or_nothing_goes_through_once_nothing_conflicts(service, store, rows, clock):
     """
     What failed as a whole is registered as a whole after the reason is gone.
     """
@@ -354,7 +354,7 @@ async def test_some_that_stand_beside_one_that_is_refused_is_neither_all_nor_not
 
 async def test_all_or_nothing_completes_what_was_written_in_part(service, rows):
     """
-    With nothing in the way of the rest, the whole stands afterwards.
+    With nothing that conflicts with the rest, the whole stands afterwards.
     """
     first = await service.register(registration("a"))
 

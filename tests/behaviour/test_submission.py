@@ -81,7 +81,7 @@ async def test_whatever_a_service_raises_becomes_an_outcome_without_its_text(sce
 
 async def test_an_existing_record_waits_for_a_decision(scene):
     """
-    A duplicate is neither a failure nor a success; the record in the way is named.
+    A duplicate is neither a failure nor a success; the existing record is named.
     """
     scene.service.script = lambda *_: duplicate("activity-99")
 
