@@ -3,7 +3,9 @@ What a test of this library's users needs: a clock, doubles, faults and contract
 """
 
 from proxy_orchestration.testing.audit import AuditScript, RecordingAuditLogger, RegistrationAuditScript
-from proxy_orchestration.testing.bulk_services import (
+from proxy_orchestration.testing.clock import FakeClock
+from proxy_orchestration.testing.faults import FaultHook, FaultyActivityRepository, WritePoint, fail_at
+from proxy_orchestration.testing.registration_services import (
     BulkLookupRegistrationService,
     BulkRegistrationService,
     CheckingBulkRegistrationService,
@@ -11,10 +13,12 @@ from proxy_orchestration.testing.bulk_services import (
     ChunkScript,
     ConflictScript,
     Garble,
+    LookupRegistrationService,
+    LookupScript,
+    RegistrationScript,
+    ScriptedRegistrationService,
 )
-from proxy_orchestration.testing.clock import FakeClock
-from proxy_orchestration.testing.faults import FaultHook, FaultyActivityRepository, WritePoint, fail_at
-from proxy_orchestration.testing.replies import (
+from proxy_orchestration.testing.scripted_replies import (
     Reply,
     duplicate,
     fail,
@@ -26,12 +30,6 @@ from proxy_orchestration.testing.replies import (
     stubborn,
     succeed,
     unavailable,
-)
-from proxy_orchestration.testing.services import (
-    LookupRegistrationService,
-    LookupScript,
-    RegistrationScript,
-    ScriptedRegistrationService,
 )
 
 __all__ = [

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.audit import AuditEvent, RegistrationAuditEvent
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.testing.replies import Reply, succeed
+from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 AuditScript: TypeAlias = Callable[[AuditEvent, int], Reply]
 """Decides one delivery: the event, and which delivery of it this is, from 1."""

@@ -1,5 +1,5 @@
 """
-Neighbours of notification that do what a test tells them.
+What notification depends on, as a test tells it: a push sender, a directory, opt-outs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome
 from proxy_orchestration.notification.records import Eligibility, MentorRecipients
-from proxy_orchestration.testing.replies import Reply, succeed
+from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]
 """Answers one message: the message, and which attempt for it this is, from 1; `None` for no answer."""

@@ -1,5 +1,5 @@
 """
-A run's neighbours: a store, a directory, a registry, a sender and a clock that a test holds in its hand.
+What a run depends on: a store, a directory, a registry, a sender and a clock that a test holds in its hand.
 """
 
 from collections.abc import Awaitable, Callable

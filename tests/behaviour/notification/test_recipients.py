@@ -112,7 +112,7 @@ async def test_without_a_coordinator_the_chapter_admins_are_told(entry, told, ca
 @pytest.mark.parametrize("admins", [(), ("a1",)])
 async def test_a_coordinator_who_is_the_mentor_is_told_once_as_the_mentor(admins, caplog):
     """
-    A coordinator is assigned, so nobody stands in and nothing is to be mended.
+    A coordinator is assigned, so nobody is told instead and nothing is to be fixed.
     """
     entry = MentorRecipients(coordinator_id="m1", chapter_admin_ids=admins)
 

@@ -274,7 +274,7 @@ PASSED_ON = {"the store raises"}
 @pytest.fixture
 def world(scene, witness, canaries):
     """
-    Return a world in which every neighbour is there.
+    Return a world in which every dependency is there.
     """
     scene.repository = Hands(scene.repository)
     scene.directory.recipients = {f"mentor-{n}": MentorRecipients(coordinator_id="coord-1") for n in range(9)}
