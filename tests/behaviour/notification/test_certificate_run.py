@@ -311,9 +311,25 @@ async def test_a_record_that_the_store_refuses_is_found_by_halving(scene, size):
     assert size - 1 == result.created
 
 
+async def test_a_record_that_tells_nothing_is_skipped_although_the_store_refuses_its_end(scene):
+    """
+    Nothing was to be told, so nothing failed; the next run hands the end over again.
+    """
+
+    async def refuse(_chunk, /):
+        raise RecordRefusedError
+
+    scene.repository.record = refuse
+
+    result = await scene.run(scene.certificate(1, revoked=True))
+
+    assert {SkipReason.REVOKED: 1} == result.skipped_by_reason
+    assert (0, ()) == (result.failed, result.failures)
+
+
 async def test_a_store_that_answers_nonsense_fails_the_records(scene):
     """
-    Too few fates are no fates.
+    Results that are not one for each draft are no results.
     """
 
     async def record(_chunk, /):
