@@ -36,7 +36,7 @@ _log = logging.getLogger(_loggers.DRIVES)
 @attrs.define(eq=False, kw_only=True)
 class Coordinator:
     """
-    All driving of one orchestrator; holds no state of any batch.
+    Coordinates the driving of one orchestrator's runs (it is no person); holds no state of any batch.
 
     Attributes:
         progress: wakes watchers of a batch in this process.

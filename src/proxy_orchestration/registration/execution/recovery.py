@@ -145,7 +145,7 @@ class Backoff:
 @attrs.define(eq=False, kw_only=True)
 class RecoveryService:
     """
-    Coordinator whatever is accepted or stalled, until cancelled.
+    Drives whatever is accepted or stalled, until cancelled.
     """
 
     coordinator: Coordinator
