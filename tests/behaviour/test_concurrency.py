@@ -5,7 +5,7 @@ Asking a dependency within a time, and writing to the end.
 import anyio
 import pytest
 
-from proxy_orchestration._concurrency import NoAnswerError, ask, shielded_write
+from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee, shielded_write
 
 
 async def answer():
@@ -109,3 +109,18 @@ async def test_what_was_written_for_a_cancelled_task_is_given_to_it_or_taken_bac
         gate.set()
 
     assert ["lease"] == given + taken_back
+
+
+async def test_a_cancellation_that_nobody_asked_for_comes_from_the_callee():
+    """
+    Neither a scope nor the host cancelled this task.
+    """
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            cancellation = error
+            raise
+
+    assert comes_from_callee(cancellation)
