@@ -24,7 +24,8 @@ Around it:
 
 - before a run: `submission/authorization.py` asks the host's access policy,
   `submission/conflict_check.py` the service, `submission/run_plan.py` decides
-  who is sent; `submission/retry.py` and `submission/review.py` open further runs.
+  who is sent; `submission/retry.py` and `submission/review.py` choose what
+  `submission/further_run.py` takes up again.
 - while it is driven: `progress.py` watches, `execution/limits.py` and
   `execution/run_context.py` hold what all workers share, and
   `execution/recovery.py` takes up what another process left.

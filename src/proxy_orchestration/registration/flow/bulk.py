@@ -100,13 +100,9 @@ def _submitted(state: words.BulkSelecting, idempotency_key: str) -> words.BulkSt
     return _check(words.BulkChecking(token=state.token, form=form, request=request))
 
 
-def _after(token: words.BulkToken) -> words.BulkToken:
-    return words.BulkToken(token + 1)
-
-
 def _check(state: words.BulkChecking) -> words.BulkStep:
     """Look for conflicts under the next token."""
-    state = attrs.evolve(state, token=_after(state.token))
+    state = attrs.evolve(state, token=words.BulkToken(state.token + 1))
     effect = words.CheckBulkConflicts(token=state.token, request=state.request)
     return words.BulkStep(state=state, effects=(effect,))
 
@@ -116,7 +112,7 @@ def _submit(
     request: BulkRegistrationRequest,
     left_out: tuple[str, ...] = (),
 ) -> words.BulkStep:
-    effect = words.SubmitBulk(token=_after(origin.token), request=request)
+    effect = words.SubmitBulk(token=words.BulkToken(origin.token + 1), request=request)
     mentor_ids = frozenset(entry.mentor_id for entry in request.entries)
     state = words.BulkSubmitting(
         token=effect.token,
@@ -206,8 +202,8 @@ def _submit_reviewed(state: words.BulkReviewing) -> words.BulkStep:
 def _resolve(
     settled: words.BulkSettled, origin: words.BulkOrigin, cases: tuple[words.BulkConflictCase, ...]
 ) -> words.BulkStep:
-    batch_id, run = settled.result.batch_id, settled.result.run
-    effect = words.ResolveBulk(token=_after(origin.token), batch_id=batch_id, expected_run=run, cases=cases)
+    token, result = words.BulkToken(origin.token + 1), settled.result
+    effect = words.ResolveBulk(token=token, batch_id=result.batch_id, expected_run=result.run, cases=cases)
     return _further_run(settled, origin, effect)
 
 
@@ -229,7 +225,7 @@ def _settled(state: words.BulkSettled, event: _Choice) -> words.BulkStep | None:
 def _retry(state: words.BulkSettled) -> words.BulkStep:
     if not state.selected:
         return _refused(state, RefusalReason.NO_MENTOR)
-    token, batch_id, run = _after(state.token), state.result.batch_id, state.result.run
+    token, batch_id, run = words.BulkToken(state.token + 1), state.result.batch_id, state.result.run
     effect = words.RetryBulk(token=token, batch_id=batch_id, expected_run=run, mentor_ids=state.selected)
     return _further_run(state, state, effect)
 
@@ -237,8 +233,7 @@ def _retry(state: words.BulkSettled) -> words.BulkStep:
 def _selected_for_retry(state: words.BulkSettled, added: tuple[str, ...]) -> words.BulkStep:
     """Add mentors whom a retry may name, in request order."""
     choice = [outcome.mentor_id for outcome in state.result.outcomes if outcome.state in RETRYABLE_BY_NAME]
-    foreign = _less(added, choice)
-    if foreign:
+    if foreign := _less(added, choice):
         return _refused(state, RefusalReason.NOT_IN_QUESTION, *foreign)
     selected = tuple(mentor_id for mentor_id in choice if mentor_id in {*state.selected, *added})
     return words.BulkStep(state=attrs.evolve(state, selected=selected))
@@ -262,7 +257,7 @@ def _failed(state: words.BulkFailed, event: _Choice) -> words.BulkStep | None:
         case words.BulkTriedAgain(), words.BulkChecking() as during:
             return _check(during)
         case words.BulkTriedAgain(), words.BulkSubmitting() as during:
-            effect = attrs.evolve(during.effect, token=_after(state.token))
+            effect = attrs.evolve(during.effect, token=words.BulkToken(state.token + 1))
             again = attrs.evolve(during, token=effect.token, effect=effect)
             return words.BulkStep(state=again, effects=(effect,))
         case words.BulkWentBack(), words.BulkChecking(form=form):
@@ -287,8 +282,7 @@ def _answered(
 
 
 def _checked(state: words.BulkChecking, report: ConflictReport) -> words.BulkStep:
-    conflicting = [conflict.mentor_id for conflict in report.conflicts]
-    named = sorted([*conflicting, *report.clean, *report.refused])
+    named = sorted([*(each.mentor_id for each in report.conflicts), *report.clean, *report.refused])
     if named != sorted(entry.mentor_id for entry in state.request.entries):
         return _refused(state, RefusalReason.FOREIGN_ANSWER)
     if not report.conflicts:

@@ -278,7 +278,15 @@ class BulkRefusal:
 
 
 class BulkStep(forms.Step[BulkState, BulkEffect, BulkRefusal]):
-    """What an event led to in the bulk flow."""
+    """
+    What an event led to in the bulk flow.
+
+    Attributes:
+        state: where the flow stands now; the same one if ignored or refused.
+        effects: what the host does next, none or one.
+        ignored: the event came late or twice; nothing is wrong.
+        refusal: the event was a mistake of the host, or of the person before it.
+    """
 
 
 def _ids(mentor_ids: Iterable[str]) -> tuple[str, ...]:

@@ -63,15 +63,7 @@ StepT = TypeVar("StepT")
 
 @attrs.frozen(kw_only=True)
 class Step(Generic[StateT, EffectT, RefusalT]):
-    """
-    What an event led to.
-
-    Attributes:
-        state: where the flow stands now; the same one if ignored or refused.
-        effects: what the host does next, none or one.
-        ignored: the event came late or twice; nothing is wrong.
-        refusal: the event was a mistake of the host, or of the person before it.
-    """
+    """What an event led to; each flow's own step says what is in it."""
 
     state: StateT
     effects: tuple[EffectT, ...] = ()
@@ -142,8 +134,7 @@ class Flow(Generic[StateT, EventT, StepT]):
     Attributes:
         states, events: every one of the flow's own.
         idle, selecting, failed: the flow's states of that name.
-        step: makes a step.
-        refusal: makes a refusal.
+        step, refusal: make one.
         waiting: the states in which a question is open.
         answered: the step after an answer to the open question.
         taken: the step after a choice or a press, `None` where the state has no place for it.
@@ -162,8 +153,11 @@ class Flow(Generic[StateT, EventT, StepT]):
 
     def after(self, state: StateT, event: EventT) -> StepT:
         """Return where the flow stands after the event."""
-        _check_kind(state, self.states)
-        _check_kind(event, self.events)
+        # A type checker sees this border; hosts without one meet it here.
+        for value, kind in ((state, self.states), (event, self.events)):
+            if not isinstance(value, kind):
+                msg = f"{type(value).__name__} is no part of this flow"
+                raise TypeError(msg)
         match event:
             case Entered():
                 return self.step(state=self.selecting(token=state.token))
@@ -191,13 +185,6 @@ class Flow(Generic[StateT, EventT, StepT]):
             message = str(event.error) if isinstance(event.error, OrchestrationError) else _UNEXPECTED
             return self.step(state=self.failed(token=state.token, message=message, during=state))
         return self.answered(state, event)
-
-
-def _check_kind(value: object, kind: UnionType) -> None:
-    """Accept a value of the flow; hosts without a type checker meet the border here."""
-    if not isinstance(value, kind):
-        msg = f"{type(value).__name__} is no part of this flow"
-        raise TypeError(msg)
 
 
 def edited(form: FormT, event: object) -> FormT | None:

@@ -170,7 +170,15 @@ class SingleRefusal:
 
 
 class SingleStep(forms.Step[SingleState, RegisterSingle, SingleRefusal]):
-    """What an event led to in the single flow."""
+    """
+    What an event led to in the single flow.
+
+    Attributes:
+        state: where the flow stands now; the same one if ignored or refused.
+        effects: what the host does next, none or one.
+        ignored: the event came late or twice; nothing is wrong.
+        refusal: the event was a mistake of the host, or of the person before it.
+    """
 
 
 class SingleEntered(forms.Entered):

@@ -75,10 +75,7 @@ def _is_in_force(item: StoredItem, decision: ConflictDecision) -> bool:
 
 
 def select_for_review(
-    batch_id: str,
-    items: Mapping[str, StoredItem],
-    decisions: Decisions,
-    mode: SubmissionMode,
+    batch_id: str, items: Mapping[str, StoredItem], decisions: Decisions, mode: SubmissionMode
 ) -> list[StoredItem]:
     """
     Return the items to take up after these decisions, in request order.
