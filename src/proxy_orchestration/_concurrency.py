@@ -164,32 +164,43 @@ async def shielded_write(
         NoAnswerError: it did not end within that time.
     """
     answers: list[T] = []
-    work, alarm = anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)
 
     async def do() -> None:
-        try:
-            with work:
-                answers.append(await write())
-        finally:
-            alarm.cancel()
-
-    async def ring() -> None:
-        with alarm:
-            await clock.sleep(seconds)
-            work.cancel()
+        answers.append(await write())
 
     try:
-        # The write has a task of its own, since asyncio's own `Task.cancel` passes through a shield.
-        async with open_task_group() as tasks:
-            tasks.start_soon(do)
-            tasks.start_soon(ring)
+        await _shield(do, clock=clock, seconds=seconds)
     except BaseException:
         if answers and take_back is not None:
-            await shielded_write(partial(take_back, answers[0]), clock=clock, seconds=seconds)
+            await _shield(partial(take_back, answers[0]), clock=clock, seconds=seconds)
         raise
     if not answers:
         raise NoAnswerError
     return answers[0]
+
+
+async def _shield(work: Callable[[], Awaitable[object]], *, clock: Clock, seconds: float) -> None:
+    """
+    Let work go on for that long although this task is cancelled.
+    """
+    working, waiting = anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)
+
+    async def do() -> None:
+        try:
+            with working:
+                await work()
+        finally:
+            waiting.cancel()
+
+    async def ring() -> None:
+        with waiting:
+            await clock.sleep(seconds)
+            working.cancel()
+
+    # A task of its own, since asyncio's own `Task.cancel` passes through a shield; decision 60.
+    async with open_task_group() as tasks:
+        tasks.start_soon(do)
+        tasks.start_soon(ring)
 
 
 class WorkQueue(Generic[T, R]):

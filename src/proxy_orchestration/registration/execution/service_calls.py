@@ -111,7 +111,7 @@ class ServiceCalls:
     @contextmanager
     def cuttable(self) -> Iterator[None]:
         """
-        Run a block that a cut ends. May hold any number of calls: a scope per call would cost too much.
+        Run a block that a cut ends; it may hold any number of calls.
         """
         # One scope for all calls until a cut, since a scope per call costs more than a call; decision 16.
         self.is_cut = False
