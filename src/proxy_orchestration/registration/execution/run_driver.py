@@ -278,6 +278,7 @@ class RunDriver:
                 over = now >= self._grace_ends and not calls.concluding
                 if over or now >= calls.deadline:
                     calls.cut(calls=True)
+            # Once: the grace cuts calls, not the look-ups that settle their doubt afterwards.
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
             if self._heartbeat_is_due():
