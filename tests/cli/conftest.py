@@ -126,6 +126,20 @@ def mentors_csv(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def waiting(run: Any, mentors_csv: Any) -> Any:
+    """
+    Registers m1 and m2, then submits m1 to m4 with these options; returns the second batch.
+    """
+
+    def submit(*options: str) -> Any:
+        run("register", mentors_csv(name="before.csv", m1="today", m2="today"))
+        file = mentors_csv(m1="today", m2="today", m3="today", m4="today")
+        return run("register", file, "--json", *options).document
+
+    return submit
+
+
+@pytest.fixture
 def in_store(store: Path) -> Callable[[Callable[[Any], Awaitable[Any]]], Any]:
     """
     Does something with the open repository and returns what comes of it.

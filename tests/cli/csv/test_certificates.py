@@ -1,5 +1,5 @@
 """
-Files of certificates and of devices, sound and faulty.
+A file of certificates is read, or refused whole with every place named.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ pytest.importorskip("typer")
 from proxy_orchestration.cli.csv import certificates, targets
 from proxy_orchestration.cli.csv.certificates import CertificateFile, parse_certificates
 from proxy_orchestration.cli.csv.problems import CsvFileError
-from proxy_orchestration.cli.csv.targets import FileTargets, parse_targets
-from proxy_orchestration.notification.records import MentorRecipients, PushTarget
+from proxy_orchestration.cli.csv.targets import parse_targets
+from proxy_orchestration.notification.records import MentorRecipients
 
 TODAY = date(2026, 11, 21)
 HEADER = (
     "certificate_id,mentor_id,certificate_type,expires,revoked,holder_name,organization_id,chapter_id,"
     "locale,coordinator_id,chapter_admin_ids"
 )
-SECRET = "secret-" + "s" * 5000
 
 
 def _parse(*lines: str, header: str = HEADER) -> CertificateFile:
@@ -34,10 +33,6 @@ def _problems(*lines: str, header: str = HEADER) -> list[str]:
     with pytest.raises(CsvFileError) as caught:
         _parse(*lines, header=header)
     return [str(problem) for problem in caught.value.problems]
-
-
-def _targets(*lines: str) -> FileTargets:
-    return parse_targets("\n".join(("recipient_id,kind,value,platform", *lines)).encode(), name="file.csv")
 
 
 def _read_certificates(path: Path) -> object:
@@ -193,42 +188,3 @@ def test_a_file_that_is_not_there_or_empty_is_told(read: object, told: str, tmp_
         with pytest.raises(CsvFileError) as caught:
             read(path)
         assert told in str(caught.value)
-
-
-def test_devices_are_read_by_recipient() -> None:
-    """
-    A recipient may have many; one without any is absent.
-    """
-    targets = _targets("m1,token,abc,Android", "m1,FID,def", "m2,token,ghi,ios")
-
-    assert {
-        "m1": (
-            PushTarget(kind="token", value="abc", platform="android"),
-            PushTarget(kind="fid", value="def"),
-        )
-    } == anyio.run(targets.targets_of, ["m1", "m3"])
-    assert "abc" not in repr(targets)
-
-
-def test_a_device_that_is_gone_is_left_out_from_then_on() -> None:
-    """
-    Its line is remembered, the others stay.
-    """
-    targets = _targets("m1,token,abc,", "m1,token,def,")
-
-    anyio.run(targets.prune, "m1", PushTarget(kind="token", value="abc"))
-    anyio.run(targets.prune, "m2", PushTarget(kind="token", value="def"))
-
-    assert {2} == targets.gone
-    assert {"m1": (PushTarget(kind="token", value="def"),)} == anyio.run(targets.targets_of, ["m1"])
-
-
-def test_faults_of_devices_never_quote_a_cell() -> None:
-    """
-    A value, or one that slipped into another column, is a secret.
-    """
-    with pytest.raises(CsvFileError) as caught:
-        _targets(f"m1,{SECRET},token", f"m1,token,{SECRET}", f"{SECRET},token,a", "m1,token,", "a,b,c,d,e")
-
-    assert [2, 3, 4, 5, 6] == [problem.line for problem in caught.value.problems]
-    assert "secret" not in str(caught.value)

@@ -8,7 +8,9 @@ import os
 import select
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -20,7 +22,40 @@ pytest.importorskip("sqlalchemy")
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.registration.states import ItemState
 
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
+ONCE: Final = [f"mentor-{number}" for number in range(3001, 3016)]
+DECISIONS: Final = (
+    "mentor_id,decision\nmentor-3003,skip\nmentor-3008,override\nmentor-3012,Override\nmentor-3015,SKIP\n"
+)
 THREE: Final = {"m1": ItemState.NEEDS_REVIEW, "m2": ItemState.NEEDS_REVIEW, "m3": ItemState.NEEDS_REVIEW}
+
+
+@pytest.fixture
+def decisions_csv(tmp_path: Path) -> Any:
+    """
+    Writes a file of decisions: one word for each mentor.
+    """
+
+    def write(**decisions: str) -> Path:
+        rows = [f"{mentor_id},{decision}" for mentor_id, decision in decisions.items()]
+        path = tmp_path / "decisions.csv"
+        path.write_text("\n".join(("mentor_id,decision", *rows, "")))
+        return path
+
+    return write
+
+
+def _mentors(in_store: Any, *batches: Any) -> Counter[str]:
+    records = [
+        record
+        for batch in batches
+        for record in in_store(lambda repository, batch=batch: repository.activities_of_batch(batch))
+    ]
+    return Counter(record.registration.mentor_id for record in records)
+
+
+def _states_of(document: Any) -> dict[str, str]:
+    return {outcome["mentor_id"]: outcome["state"] for outcome in document["outcomes"]}
 
 
 def _states(run: Any, batch_id: str) -> list[str]:
@@ -154,6 +189,149 @@ def test_all_or_nothing_leaves_nobody_for_later(run: Any, mentors_csv: Any) -> N
     assert "All or nothing: every conflict gets its decision now." in ended.err
     assert "override, skip or quit? [o/s/q] " in ended.err
     assert ["succeeded", "succeeded"] == _states(run, batch_id)
+
+
+def test_fifteen_participants_of_whom_four_are_registered_already(
+    run: Any, in_store: Any, tmp_path: Path
+) -> None:
+    """
+    Four are seen beforehand and wait; after the decisions nobody is counted twice and nobody lost.
+    """
+    before = run("register", EXAMPLES / "registered_before.csv", "--json")
+    assert ExitCode.SUCCESS == before.code
+    ids = {outcome["mentor_id"]: outcome["activity_id"] for outcome in before.document["outcomes"]}
+
+    seen = run("preview", EXAMPLES / "participants.csv")
+    assert ExitCode.NEEDS_REVIEW == seen.code
+    assert [(mentor_id, "duplicate", ids[mentor_id]) for mentor_id in sorted(ids)] == [
+        tuple(line.split()) for line in seen.out.splitlines()[1:5]
+    ]
+    assert "15 mentors: 11 clean, 4 in conflict, 0 refused. Nothing was stored." in seen.out
+    assert 1 == run("list", "--json").document["total"]
+
+    registered = run("register", EXAMPLES / "participants.csv")
+    (batch,) = (b for b in run("list", "--json").document["batches"] if b["total"] == 15)
+    assert ExitCode.NEEDS_REVIEW == registered.code
+    assert "4 of 15 wait for a decision." in registered.out
+    assert {"succeeded": 11, "needs_review": 4} == batch["counts"]
+
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text(DECISIONS)
+    reviewed = run("review", batch["batch_id"], "--decisions", decisions)
+    assert ExitCode.SUCCESS == reviewed.code
+    assert "15 mentors: 13 succeeded, 2 skipped." in reviewed.out
+    assert "run 2: success." in reviewed.out
+
+    listed = {b["batch_id"]: b["counts"] for b in run("list", "--json").document["batches"]}
+    assert {"succeeded": 13, "skipped": 2} == listed[batch["batch_id"]]
+    counted = _mentors(in_store, before.document["batch_id"], batch["batch_id"])
+    assert Counter([*ONCE, "mentor-3008", "mentor-3012"]) == counted
+
+
+def test_decisions_delivered_twice_change_nothing_the_second_time(
+    run: Any, waiting: Any, decisions_csv: Any, in_store: Any
+) -> None:
+    """
+    The second delivery says so, ends with the batch's code and opens no run.
+    """
+    batch_id = waiting()["batch_id"]
+    file = decisions_csv(m1="override", m2="skip")
+
+    first = run("review", batch_id, "--decisions", file, "--json")
+    second = run("review", batch_id, "--decisions", file, "--json", "--expected-run", 1)
+
+    assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
+    assert "had already been carried out" not in first.err
+    assert "These decisions had already been carried out; nothing was changed." in second.err
+    assert first.document == second.document
+    assert 2 == second.document["run"]
+    assert Counter(m1=1, m3=1, m4=1) == _mentors(in_store, batch_id)
+
+
+def test_who_has_no_decision_goes_on_waiting(run: Any, waiting: Any, decisions_csv: Any) -> None:
+    """
+    The rest can be decided about later.
+    """
+    batch_id = waiting()["batch_id"]
+
+    first = run("review", batch_id, "--decisions", decisions_csv(m2="skip"), "--json")
+    second = run("review", batch_id, "--decisions", decisions_csv(m1="skip"), "--json")
+
+    assert (ExitCode.NEEDS_REVIEW, ExitCode.SUCCESS) == (first.code, second.code)
+    assert ("needs_review", "skipped") == tuple(_states_of(first.document)[name] for name in ("m1", "m2"))
+    assert "Carrying out:" in first.err
+
+
+def test_decisions_of_another_batch_change_nothing(run: Any, waiting: Any, decisions_csv: Any) -> None:
+    """
+    A mentor of no batch is bad input, one who does not wait and a stale run are a wrong state.
+    """
+    before = waiting()
+    batch_id = before["batch_id"]
+
+    stranger = run("review", batch_id, "--decisions", decisions_csv(m1="skip", m9="skip"))
+    settled = run("review", batch_id, "--decisions", decisions_csv(m3="override"))
+    stale = run("review", batch_id, "--decisions", decisions_csv(m1="skip"), "--expected-run", 2)
+
+    assert ExitCode.BAD_INPUT == stranger.code
+    assert "Not part of this batch: m9." in stranger.err
+    assert ExitCode.WRONG_STATE == settled.code
+    assert "m3 is succeeded" in settled.err
+    assert ExitCode.WRONG_STATE == stale.code
+    assert "run 2 was expected and run 1 is current" in stale.err
+    assert before == run("status", batch_id, "--json").document
+
+
+def test_a_bad_decisions_file_changes_nothing(run: Any, waiting: Any, decisions_csv: Any) -> None:
+    """
+    The message names file, line and column, also to a machine.
+    """
+    before = waiting()
+    file = decisions_csv(m1="perhaps", m2="skip")
+
+    ended = run("review", before["batch_id"], "--decisions", file, "--json")
+
+    assert ExitCode.BAD_INPUT == ended.code
+    assert f"{file} cannot be carried out; nothing was changed." in ended.err
+    assert "line 2, column decision: 'perhaps' is not a decision. Write override or skip." in ended.err
+    (problem,) = ended.document["error"]["problems"]
+    assert (2, "decision") == (problem["line"], problem["column"])
+    assert before == run("status", before["batch_id"], "--json").document
+
+
+def test_a_review_without_a_terminal_wants_a_file(run: Any, waiting: Any) -> None:
+    """
+    A job in the night is told what to give.
+    """
+    ended = run("review", waiting()["batch_id"], "--json")
+
+    assert ExitCode.BAD_INPUT == ended.code
+    assert "There is no terminal to ask at." in ended.err
+    assert "--decisions" in ended.document["error"]["message"]
+
+
+def test_all_or_nothing_waits_as_a_whole_and_is_decided_as_a_whole(
+    run: Any, waiting: Any, decisions_csv: Any, in_store: Any
+) -> None:
+    """
+    Nothing is written while one decision is open; a file that leaves one out is refused with the reason.
+    """
+    batch = waiting("--atomic")
+    batch_id = batch["batch_id"]
+    assert {"needs_review": 4} == batch["counts"]
+    assert not _mentors(in_store, batch_id)
+
+    told = run("status", batch_id)
+    half = run("review", batch_id, "--decisions", decisions_csv(m1="skip"))
+    assert ExitCode.NEEDS_REVIEW == told.code
+    assert "2 of 4 wait for a decision. All or nothing: 2 without a conflict wait as well." in told.out
+    assert ExitCode.WRONG_STATE == half.code
+    assert "all or nothing, and 1 conflicts have no decision" in half.err
+
+    whole = run("review", batch_id, "--decisions", decisions_csv(m1="skip", m2="override"), "--json")
+    assert ExitCode.SUCCESS == whole.code
+    assert {"skipped": 1, "succeeded": 3} == whole.document["counts"]
+    assert Counter(m2=1, m3=1, m4=1) == _mentors(in_store, batch_id)
 
 
 @attrs.define(eq=False)

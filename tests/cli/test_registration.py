@@ -1,11 +1,12 @@
 """
-Mentors who are registered already: seen beforehand, decided about, neither counted twice nor lost.
+What preview and register do with a file of mentors, tell a person and a machine, and end with.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,42 +16,172 @@ pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
 from proxy_orchestration.cli.exits import ExitCode
-from proxy_orchestration.registration.states import ItemState
 
-EXAMPLES: Final = Path(__file__).parents[2] / "examples"
-ONCE: Final = [f"mentor-{number}" for number in range(3001, 3016)]
-DECISIONS: Final = (
-    "mentor_id,decision\nmentor-3003,skip\nmentor-3008,override\nmentor-3012,Override\nmentor-3015,SKIP\n"
+CONTROL: Final = frozenset(map(chr, range(32))) - {"\n"}
+_BATCH_FIELDS: Final = {
+    *("batch_id", "coordinator_id", "status", "run", "total", "counts"),
+    *("label", "submitted_at", "settled_at", "outcomes"),
+}
+HEADER: Final = "mentor_id,activity_type,activity_date,duration_minutes\n"
+
+
+def test_a_file_of_good_rows_succeeds(run: Any, mentors_csv: Any) -> None:
+    """
+    Every mentor has a line with the record's id, and the program ends with 0.
+    """
+    ended = run("register", mentors_csv(m1="today", m2="today-3"))
+
+    assert ExitCode.SUCCESS == ended.code
+    header, first, second, summary = ended.out.splitlines()
+    assert "MENTOR  STATE      ACTIVITY OR REASON" == header
+    assert ["m1", "succeeded"] == first.split()[:2]
+    assert ["m2", "succeeded"] == second.split()[:2]
+    assert summary.startswith("2 mentors: 2 succeeded. Batch ")
+    assert summary.endswith("run 1: success.")
+
+
+def test_a_partial_success_says_why_and_what_next(run: Any, mentors_csv: Any, store: Path) -> None:
+    """
+    A refused mentor shows the reason, and the retry command can be pasted.
+    """
+    ended = run("register", mentors_csv(m1="today", m2="today+5", anna="today"))
+
+    batch_id = run("list", "--json").document["batches"][0]["batch_id"]
+    assert ExitCode.PARTIAL_SUCCESS == ended.code
+    assert "is in the future" in ended.out
+    assert f"proxy-orchestration retry {batch_id} --db {store} --actor anna@oslo" in ended.out
+    assert f"3 mentors: 1 succeeded, 2 failed. Batch {batch_id}, run 1: partial success." in ended.out
+
+
+def test_a_batch_of_refusals_is_a_total_failure(run: Any, mentors_csv: Any) -> None:
+    """
+    No mentor registered is an exit code of its own.
+    """
+    assert ExitCode.TOTAL_FAILURE == run("register", mentors_csv(m1="today+1", m2="today-400")).code
+
+
+def test_plain_output_has_no_control_characters_and_no_frames(run: Any, mentors_csv: Any) -> None:
+    """
+    What is no terminal gets lines, whatever the labels hold; progress goes to standard error.
+    """
+    file = mentors_csv(m1="today", m2="today")
+    ended = run("register", file, "--label", "week\x1b[31m 45")
+    listed = run("list")
+
+    for text in (ended.out, ended.err, listed.out, listed.err):
+        assert not CONTROL & set(text)
+        assert not {"│", "━", "┃"} & set(text)
+    assert "Registering: 2 of 2 settled (2 succeeded)" in ended.err
+    assert "week\\x1b[31m 45" in listed.out
+
+
+def test_the_same_file_twice_joins_its_batch(run: Any, mentors_csv: Any, in_store: Any) -> None:
+    """
+    The second submission says so, shows the same batch and registers nothing.
+    """
+    file = mentors_csv(m1="today", m2="today+1")
+    first = run("register", file, "--json").document
+    second = run("register", file, "--json", "--label", "again")
+
+    assert first == second.document
+    assert ExitCode.PARTIAL_SUCCESS == second.code
+    assert "This was submitted before, on" in second.err
+    records = in_store(lambda repository: repository.activities_of_batch(first["batch_id"]))
+    assert ["m1"] == [record.registration.mentor_id for record in records]
+
+
+def test_another_key_makes_another_batch_and_a_reused_one_is_refused(run: Any, mentors_csv: Any) -> None:
+    """
+    `--key` replaces the file's own key; with other content it is bad input.
+    """
+    file = mentors_csv(m1="today")
+    first = run("register", file, "--key", "k1", "--json").document
+    second = run("register", file, "--key", "k2", "--json").document
+    refused = run("register", mentors_csv(m2="today"), "--key", "k1")
+
+    assert first["batch_id"] != second["batch_id"]
+    assert ExitCode.BAD_INPUT == refused.code
+    assert first["batch_id"] in refused.err
+
+
+def test_a_bad_file_stores_nothing_at_all(run: Any, tmp_path: Path, store: Path) -> None:
+    """
+    The message names file, line and column, and not even the store is made.
+    """
+    file = tmp_path / "bad.csv"
+    file.write_text(HEADER + "m1,visit,3.11.2026,60\n")
+
+    ended = run("register", file)
+
+    assert ExitCode.BAD_INPUT == ended.code
+    assert f"{file} cannot be registered; nothing was stored." in ended.err
+    assert "line 2, column activity_date: '3.11.2026' is not a date" in ended.err
+    assert not ended.out
+    assert not store.exists()
+
+
+def test_a_bad_file_is_told_to_a_machine_place_by_place(run: Any, tmp_path: Path) -> None:
+    """
+    With --json standard output is one document also when the file is refused.
+    """
+    file = tmp_path / "bad.csv"
+    file.write_text(HEADER + "m1,visit,today,x\n")
+
+    error = run("register", file, "--json").document["error"]
+
+    assert ("bad_input", 2) == (error["code"], error["exit_code"])
+    assert [(2, "duration_minutes")] == [
+        (problem["line"], problem["column"]) for problem in error["problems"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--actor", "anna"),
+        ("--actor", "@oslo"),
+        ("--actor", " anna@oslo"),
+        ("--label", "x" * 201),
+        ("--key", ""),
+        ("--concurrency", "0"),
+    ],
 )
-
-
-@pytest.fixture
-def decisions_csv(tmp_path: Path) -> Any:
+def test_a_bad_option_is_bad_input(run: Any, mentors_csv: Any, store: Path, options: tuple[str, str]) -> None:
     """
-    Writes a file of decisions: one word for each mentor.
+    The message names the option, and nothing is stored.
     """
+    ended = run("register", mentors_csv(m1="today"), *options)
 
-    def write(**decisions: str) -> Path:
-        rows = [f"{mentor_id},{decision}" for mentor_id, decision in decisions.items()]
-        path = tmp_path / "decisions.csv"
-        path.write_text("\n".join(("mentor_id,decision", *rows, "")))
-        return path
-
-    return write
+    assert ExitCode.BAD_INPUT == ended.code
+    assert options[0] in ended.err
+    assert not store.exists()
 
 
-@pytest.fixture
-def waiting(run: Any, mentors_csv: Any) -> Any:
+def test_an_actor_may_be_named_like_an_address(run: Any, mentors_csv: Any) -> None:
     """
-    Registers m1 and m2, then submits m1 to m4 with these options; returns the second batch.
+    The last @ separates user and organization.
     """
+    document = run("register", mentors_csv(m1="today"), "--actor", "a@b.example@oslo", "--json").document
 
-    def submit(*options: str) -> Any:
-        run("register", mentors_csv(name="before.csv", m1="today", m2="today"))
-        file = mentors_csv(m1="today", m2="today", m3="today", m4="today")
-        return run("register", file, "--json", *options).document
+    assert "a@b.example" == document["coordinator_id"]
 
-    return submit
+
+def test_the_json_of_a_batch_has_everything(run: Any, mentors_csv: Any) -> None:
+    """
+    Field names and values are those of the library; moments are ISO 8601 with Z.
+    """
+    document = run("register", mentors_csv(m1="today", m2="today+1"), "--json", "--label", "week").document
+
+    assert _BATCH_FIELDS == set(document)
+    assert ("partial_success", 1, 2, "week") == tuple(
+        document[name] for name in ("status", "run", "total", "label")
+    )
+    assert {"succeeded": 1, "failed": 1} == document["counts"]
+    assert document["submitted_at"].endswith("Z")
+    assert datetime.fromisoformat(document["settled_at"]).tzinfo is UTC
+    first, second = document["outcomes"]
+    assert ("m1", "succeeded", None) == (first["mentor_id"], first["state"], first["failure"])
+    assert ("date_in_future", False) == (second["failure"]["code"], second["failure"]["retryable"])
 
 
 def _mentors(in_store: Any, *batches: Any) -> Counter[str]:
@@ -64,43 +195,6 @@ def _mentors(in_store: Any, *batches: Any) -> Counter[str]:
 
 def _states(document: Any) -> dict[str, str]:
     return {outcome["mentor_id"]: outcome["state"] for outcome in document["outcomes"]}
-
-
-def test_fifteen_participants_of_whom_four_are_registered_already(
-    run: Any, in_store: Any, tmp_path: Path
-) -> None:
-    """
-    Four are seen beforehand and wait; after the decisions nobody is counted twice and nobody lost.
-    """
-    before = run("register", EXAMPLES / "registered_before.csv", "--json")
-    assert ExitCode.SUCCESS == before.code
-    ids = {outcome["mentor_id"]: outcome["activity_id"] for outcome in before.document["outcomes"]}
-
-    seen = run("preview", EXAMPLES / "participants.csv")
-    assert ExitCode.NEEDS_REVIEW == seen.code
-    assert [(mentor_id, "duplicate", ids[mentor_id]) for mentor_id in sorted(ids)] == [
-        tuple(line.split()) for line in seen.out.splitlines()[1:5]
-    ]
-    assert "15 mentors: 11 clean, 4 in conflict, 0 refused. Nothing was stored." in seen.out
-    assert 1 == run("list", "--json").document["total"]
-
-    registered = run("register", EXAMPLES / "participants.csv")
-    (batch,) = (b for b in run("list", "--json").document["batches"] if b["total"] == 15)
-    assert ExitCode.NEEDS_REVIEW == registered.code
-    assert "4 of 15 wait for a decision." in registered.out
-    assert {"succeeded": 11, "needs_review": 4} == batch["counts"]
-
-    decisions = tmp_path / "decisions.csv"
-    decisions.write_text(DECISIONS)
-    reviewed = run("review", batch["batch_id"], "--decisions", decisions)
-    assert ExitCode.SUCCESS == reviewed.code
-    assert "15 mentors: 13 succeeded, 2 skipped." in reviewed.out
-    assert "run 2: success." in reviewed.out
-
-    listed = {b["batch_id"]: b["counts"] for b in run("list", "--json").document["batches"]}
-    assert {"succeeded": 13, "skipped": 2} == listed[batch["batch_id"]]
-    counted = _mentors(in_store, before.document["batch_id"], batch["batch_id"])
-    assert Counter([*ONCE, "mentor-3008", "mentor-3012"]) == counted
 
 
 def test_a_preview_without_conflicts_succeeds_and_makes_no_store(
@@ -266,123 +360,6 @@ def test_who_waits_stands_below_the_result_with_the_commands(run: Any, waiting: 
     assert [["m1", "duplicate"], ["m2", "duplicate"]] == [line.split()[:2] for line in section[1:3]]
     assert f"Decide one by one:  proxy-orchestration review {batch_id} --db " in ended.out
     assert f"proxy-orchestration review {batch_id} --decisions decisions.csv --db " in ended.out
-
-
-def test_some_failed_and_some_wait_is_a_partial_success(run: Any, settled: Any) -> None:
-    """
-    A script retries after 3 and reviews after 6.
-    """
-    both = settled(m1=ItemState.SUCCEEDED, m2=ItemState.FAILED, m3=ItemState.NEEDS_REVIEW)
-    waits = settled(m1=ItemState.SUCCEEDED, m2=ItemState.NEEDS_REVIEW)
-
-    assert ExitCode.PARTIAL_SUCCESS == run("status", both).code
-    assert ExitCode.NEEDS_REVIEW == run("status", waits).code
-
-
-def test_decisions_delivered_twice_change_nothing_the_second_time(
-    run: Any, waiting: Any, decisions_csv: Any, in_store: Any
-) -> None:
-    """
-    The second delivery says so, ends with the batch's code and opens no run.
-    """
-    batch_id = waiting()["batch_id"]
-    file = decisions_csv(m1="override", m2="skip")
-
-    first = run("review", batch_id, "--decisions", file, "--json")
-    second = run("review", batch_id, "--decisions", file, "--json", "--expected-run", 1)
-
-    assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
-    assert "had already been carried out" not in first.err
-    assert "These decisions had already been carried out; nothing was changed." in second.err
-    assert first.document == second.document
-    assert 2 == second.document["run"]
-    assert Counter(m1=1, m3=1, m4=1) == _mentors(in_store, batch_id)
-
-
-def test_who_has_no_decision_goes_on_waiting(run: Any, waiting: Any, decisions_csv: Any) -> None:
-    """
-    The rest can be decided about later.
-    """
-    batch_id = waiting()["batch_id"]
-
-    first = run("review", batch_id, "--decisions", decisions_csv(m2="skip"), "--json")
-    second = run("review", batch_id, "--decisions", decisions_csv(m1="skip"), "--json")
-
-    assert (ExitCode.NEEDS_REVIEW, ExitCode.SUCCESS) == (first.code, second.code)
-    assert ("needs_review", "skipped") == tuple(_states(first.document)[name] for name in ("m1", "m2"))
-    assert "Carrying out:" in first.err
-
-
-def test_decisions_of_another_batch_change_nothing(run: Any, waiting: Any, decisions_csv: Any) -> None:
-    """
-    A mentor of no batch is bad input, one who does not wait and a stale run are a wrong state.
-    """
-    before = waiting()
-    batch_id = before["batch_id"]
-
-    stranger = run("review", batch_id, "--decisions", decisions_csv(m1="skip", m9="skip"))
-    settled = run("review", batch_id, "--decisions", decisions_csv(m3="override"))
-    stale = run("review", batch_id, "--decisions", decisions_csv(m1="skip"), "--expected-run", 2)
-
-    assert ExitCode.BAD_INPUT == stranger.code
-    assert "Not part of this batch: m9." in stranger.err
-    assert ExitCode.WRONG_STATE == settled.code
-    assert "m3 is succeeded" in settled.err
-    assert ExitCode.WRONG_STATE == stale.code
-    assert "run 2 was expected and run 1 is current" in stale.err
-    assert before == run("status", batch_id, "--json").document
-
-
-def test_a_bad_decisions_file_changes_nothing(run: Any, waiting: Any, decisions_csv: Any) -> None:
-    """
-    The message names file, line and column, also to a machine.
-    """
-    before = waiting()
-    file = decisions_csv(m1="perhaps", m2="skip")
-
-    ended = run("review", before["batch_id"], "--decisions", file, "--json")
-
-    assert ExitCode.BAD_INPUT == ended.code
-    assert f"{file} cannot be carried out; nothing was changed." in ended.err
-    assert "line 2, column decision: 'perhaps' is not a decision. Write override or skip." in ended.err
-    (problem,) = ended.document["error"]["problems"]
-    assert (2, "decision") == (problem["line"], problem["column"])
-    assert before == run("status", before["batch_id"], "--json").document
-
-
-def test_a_review_without_a_terminal_wants_a_file(run: Any, waiting: Any) -> None:
-    """
-    A job in the night is told what to give.
-    """
-    ended = run("review", waiting()["batch_id"], "--json")
-
-    assert ExitCode.BAD_INPUT == ended.code
-    assert "There is no terminal to ask at." in ended.err
-    assert "--decisions" in ended.document["error"]["message"]
-
-
-def test_all_or_nothing_waits_as_a_whole_and_is_decided_as_a_whole(
-    run: Any, waiting: Any, decisions_csv: Any, in_store: Any
-) -> None:
-    """
-    Nothing is written while one decision is open; a file that leaves one out is refused with the reason.
-    """
-    batch = waiting("--atomic")
-    batch_id = batch["batch_id"]
-    assert {"needs_review": 4} == batch["counts"]
-    assert not _mentors(in_store, batch_id)
-
-    told = run("status", batch_id)
-    half = run("review", batch_id, "--decisions", decisions_csv(m1="skip"))
-    assert ExitCode.NEEDS_REVIEW == told.code
-    assert "2 of 4 wait for a decision. All or nothing: 2 without a conflict wait as well." in told.out
-    assert ExitCode.WRONG_STATE == half.code
-    assert "all or nothing, and 1 conflicts have no decision" in half.err
-
-    whole = run("review", batch_id, "--decisions", decisions_csv(m1="skip", m2="override"), "--json")
-    assert ExitCode.SUCCESS == whole.code
-    assert {"skipped": 1, "succeeded": 3} == whole.document["counts"]
-    assert Counter(m2=1, m3=1, m4=1) == _mentors(in_store, batch_id)
 
 
 @pytest.mark.parametrize("options", [(), ("--pace", "0.01")])
