@@ -113,7 +113,7 @@ async def _drain(
     """
     waiting = await session.notices.count_pushes()
     with show_progress(session.output) as board:
-        total = max(1, waiting.get(PushState.QUEUED, 0))
+        total = max(1, waiting.get(PushState.QUEUED, 0))  # a bar needs an end
         show = board.meter("Sending", total=total, verb="handed over")
         counting = _CountingSender(inner=sender, show=show)
         dispatcher = PushDispatcher(

@@ -185,6 +185,7 @@ def _prepared(
     Give the verbs, and the file's certificates, which are counted as chunks of them are done.
     """
     certificates = file.certificates
+    # whoever runs a file by hand is told of every problem in it
     settings = NotificationSettings(most_problems=len(certificates) * 2, most_planned=len(certificates))
     orchestrator = NotificationOrchestrator(
         repository=session.notices,

@@ -18,7 +18,7 @@ from proxy_orchestration.cli.json import plain
 
 
 def _console(*, stderr: bool) -> Console:
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)  # names are shown as they are
 
 
 @attrs.frozen
@@ -78,7 +78,7 @@ class Output:
         Write one line of JSON to standard output, at once.
         """
         self.out.out(json.dumps(plain(document)), highlight=False)
-        self.out.file.flush()
+        self.out.file.flush()  # whoever reads a pipe sees each update at once
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> None:
         """

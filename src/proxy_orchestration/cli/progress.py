@@ -43,7 +43,7 @@ class RunView:
         Show that one more mentor is settled; a mentor counts with the newest state.
         """
         mentor_id, state = update.outcome.mentor_id, update.outcome.state
-        if (before := self._states.get(mentor_id)) is not None:
+        if (before := self._states.get(mentor_id)) is not None:  # a retry settles a mentor a second time
             self._counts[before] -= 1
         self._states[mentor_id] = state
         self._counts[state] += 1
@@ -83,7 +83,7 @@ class Board:
         def show(done: int, words: str) -> None:
             nonlocal said
             step = done * _STEPS // total
-            if step > said:
+            if step > said:  # a log is not filled with a line per mentor
                 said = step
                 self.output.say(f"{title}: {done} of {total} {verb}{f' ({words})' if words else ''}")
 

@@ -203,7 +203,7 @@ async def _submit(
     An override of what the same file registered before would count everybody
     twice. It is refused, unless the actor gave the submission a key of its own.
     """
-    if request.on_conflict is ConflictPolicy.OVERRIDE and not own_key:
+    if request.on_conflict is ConflictPolicy.OVERRIDE and not own_key:  # decision 32
         other = await _submitted_otherwise(session, request, actor)
         if other is not None:
             session.output.end(ExitCode.BAD_INPUT, _twice(other, session.common))
@@ -211,7 +211,7 @@ async def _submit(
     began = session.clock.now()
     async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
         record = await session.repository.get(run.batch_id)
-        if record is not None and record.submitted_at < began:
+        if record is not None and record.submitted_at < began:  # an older batch was joined
             when = f"{record.submitted_at:%Y-%m-%d at %H:%M:%S} UTC"
             session.output.say(f"This was submitted before, on {when}; joining its batch.")
         await show_run(session.output, run, title="Registering")

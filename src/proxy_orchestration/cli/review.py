@@ -208,7 +208,7 @@ def _choose(output: Output, choices: Sequence[str], *, about: str = "") -> str:
             answer = output.ask(question).casefold()
         except EOFError:
             output.say("")
-            return choices[-1]
+            return choices[-1]  # leaving is always the last choice
         for choice in choices:
             if answer in {choice, choice[0]}:
                 return choice

@@ -118,7 +118,7 @@ def do_in_session(common: Common, work: Callable[[Session], Awaitable[T]], *, if
     with ending_on_interrupt(common.output, if_interrupted):
         with ending_on_errors(common.output), _log_to(common.output):
             done = anyio.run(_run, common, work)
-        if not done:
+        if not done:  # the work was cancelled by a signal
             raise KeyboardInterrupt
         return done[0]
 
@@ -223,7 +223,7 @@ class _SayHandler(logging.Handler):
         Write the record's message to standard error, unless it was written before.
         """
         message = record.getMessage()
-        if message not in self._said:
+        if message not in self._said:  # the same failure may be logged at each attempt
             self._said.add(message)
             self._output.say(message, style="red")
 

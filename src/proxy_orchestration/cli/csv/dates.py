@@ -72,7 +72,7 @@ def day_or_moment(text: str) -> When:
     if _MOMENT.fullmatch(text) is None:
         return day(text, advice=advice)
     try:
-        return datetime.fromisoformat(text.upper())
+        return datetime.fromisoformat(text.upper())  # Python takes no lower-case z
     except ValueError:
         msg = f"{quoted(text)} {advice}"
         raise CellError(msg) from None

@@ -75,10 +75,11 @@ class MentorFile:
         Mode and policy count where they are not the usual ones.
         """
         parts = [actor.organization_id, actor.user_id, self.content, str(self.resolved_on)]
-        if mode is not SubmissionMode.INDEPENDENT:
+        if mode is not SubmissionMode.INDEPENDENT:  # the usual way adds nothing: keys of before stay
             parts.append(f"mode={mode.value}")
         if on_conflict is not ConflictPolicy.REVIEW:
             parts.append(f"on_conflict={on_conflict.value}")
+        # with their lengths, since ("a", "bc") and ("ab", "c") are not the same
         digest = hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode())
         return f"file-{digest.hexdigest()}"
 

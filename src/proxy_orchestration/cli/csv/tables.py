@@ -252,7 +252,7 @@ def _filled(text: str) -> str:
 def _bytes_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(LONGEST_FILE + 1)
+            return file.read(LONGEST_FILE + 1)  # one byte more shows that it is too long
     except FileNotFoundError:
         message = "there is no such file. Check the name and the folder."
     except IsADirectoryError:
@@ -271,7 +271,7 @@ def _text_of(data: bytes) -> str:
             f"byte {position + 1} of the file (0x{data[position]:02x}) is not UTF-8. "
             "Save the file as CSV in UTF-8 and submit it again."
         )
-        line = _lines_in(data[:position].decode("latin-1"))
+        line = _lines_in(data[:position].decode("latin-1"))  # any byte is a character there
         raise RefusedError(CsvProblem(message, line)) from None
     before, nul, _ = text.partition("\0")
     if nul:
@@ -290,9 +290,10 @@ def _rows_of(text: str) -> Iterator[_Row]:
     """
     first_line = _LINE_END.split(text.lstrip("\r\n"), 1)[0]
     delimiter = ";" if first_line.count(";") > first_line.count(",") else ","
+    # strict: otherwise a quote that is left open swallows the rows below it
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
-        line = lines.line_num + 1
+        line = lines.line_num + 1  # before the row is read: a quoted cell may span lines
         try:
             cells = next(lines)
         except StopIteration:
