@@ -30,10 +30,13 @@ def _is_left_out(item: pytest.Item) -> bool:
     return mark.kwargs.get("asyncio_only", False) and parameters.params.get("anyio_backend") == "trio"
 
 
-@pytest.fixture(params=["asyncio", "trio"], ids=["asyncio", "trio"])
+EVENT_LOOPS = os.environ.get("EVENT_LOOPS", "asyncio trio").split()
+
+
+@pytest.fixture(params=EVENT_LOOPS, ids=EVENT_LOOPS)
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """
-    Every asynchronous test runs on both event loops.
+    Every asynchronous test runs on both event loops, unless the environment names one.
     """
     backend: str = request.param
     return backend

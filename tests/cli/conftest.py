@@ -5,15 +5,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import attrs
 import pytest
+from held_day import hold_the_day
 
 from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.ledger import NewBatch, Verdict
@@ -66,7 +67,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """
     Runs the command line in this process over the store, as anna of oslo unless told otherwise.
 
-    With `typed` somebody is at a terminal and types that.
+    With `typed` somebody is at a terminal and types that. All commands of a test run on one day.
     """
     testing = pytest.importorskip("typer.testing")
     from proxy_orchestration.cli import review  # noqa: PLC0415 - skipped without the extra
@@ -77,6 +78,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("PROXY_ORCHESTRATION_DB", str(store))
     monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
+    hold_the_day(monkeypatch)
 
     def run(*args: object, typed: str | None = None) -> Ended:
         monkeypatch.setattr(review, "at_terminal", lambda: typed is not None)
@@ -194,7 +196,7 @@ def settled(in_store: Callable[..., Any]) -> Callable[..., str]:
 
 async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = "") -> str:
     activity = ProxyActivity(
-        activity_type="home_visit", activity_date=datetime.now(UTC).date(), duration_minutes=60
+        activity_type="home_visit", activity_date=SystemClock().now().date(), duration_minutes=60
     )
     request = BulkRegistrationRequest.for_mentors(mentor_ids, activity)
     failure = Failure(code="refused", message="It was so.", retryable=False)
@@ -204,7 +206,7 @@ async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = 
         idempotency_key=None,
         fingerprint=fingerprint_of(request),
         label=None,
-        submitted_at=datetime.now(UTC),
+        submitted_at=SystemClock().now(),
         verdicts={refused: Verdict(state=ItemState.FAILED, failure=failure)} if refused else {},
     )
     acceptance = await repository.accept(batch)
@@ -218,7 +220,7 @@ async def _settle(repository: Any, states: Mapping[str, ItemState]) -> str:
     claimed = (await repository.commit(lease, Commit(claim=len(states), ttl=60.0))).claimed
     outcomes = tuple(_outcome(work, states[work.mentor_id]) for work in claimed)
     await repository.commit(lease, Commit(outcomes=outcomes, ttl=60.0))
-    event = await repository.settle(lease, settled_at=datetime.now(UTC), audit_hold=0.0)
+    event = await repository.settle(lease, settled_at=SystemClock().now(), audit_hold=0.0)
     await repository.mark_audited(event.event_id)
     return batch_id
 
@@ -231,7 +233,7 @@ def _outcome(work: WorkItem, state: ItemState) -> ItemOutcome:
     return ItemOutcome(
         work,
         state,
-        datetime.now(UTC),
+        SystemClock().now(),
         attempts=1,
         activity_id=f"activity-{work.mentor_id}" if succeeded else None,
         failure=None if succeeded else failure,

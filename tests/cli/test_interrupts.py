@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ MENTORS = 40
 @pytest.fixture
 def file(mentors_csv: Any) -> Any:
     """
-    A file of forty mentors, all good.
+    A file of forty mentors, all good, for processes that may start on either side of midnight.
     """
-    return mentors_csv(**{f"m{number:02}": "today" for number in range(MENTORS)})
+    day = (datetime.now(UTC) - timedelta(days=1)).date()
+    return mentors_csv(**{f"m{number:02}": day for number in range(MENTORS)})
 
 
 def _begun(process: subprocess.Popen[str]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from held_day import dated
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
@@ -57,11 +58,17 @@ def _begun(process: subprocess.Popen[str]) -> None:
     assert f"of {MANY} done" in line, line
 
 
-def test_two_at_once_on_a_file_that_is_not_there_tell_once(start: Callable[..., Any], store: Path) -> None:
+def test_two_at_once_on_a_file_that_is_not_there_tell_once(
+    start: Callable[..., Any], store: Path, tmp_path: Path
+) -> None:
     """
-    Both end well, and together they created what one alone would.
+    Both end well, and together they created what one alone would, on whichever side of midnight.
     """
-    both = [start("notify", EXAMPLE) for _ in range(2)]
+    now = datetime.now(UTC)
+    example = tmp_path / EXAMPLE.name
+    example.write_text(dated(EXAMPLE.read_text(encoding="utf-8"), now.date()), encoding="utf-8")
+
+    both = [start("notify", example, "--as-of", now.isoformat()) for _ in range(2)]
 
     for process in both:
         _, err = process.communicate(timeout=60)

@@ -47,6 +47,7 @@ ROUNDS = 50
 BATCHES_A_ROUND = 4
 MENTORS = tuple(f"mentor-{number}" for number in range(10))
 LONGEST_ROUND = 40
+TODAY = datetime.now(UTC).date()  # read once: a key repeated with another day is refused
 _HERE = Path(__file__).parent
 
 
@@ -172,8 +173,7 @@ def _storm(audit: Path, seed: int) -> Iterator[tuple[Storm, Any]]:
 
 
 def _request(number: int) -> BulkRegistrationRequest:
-    today = datetime.now(UTC).date()
-    visit = ProxyActivity(activity_type=f"visit-{number}", activity_date=today, duration_minutes=45)
+    visit = ProxyActivity(activity_type=f"visit-{number}", activity_date=TODAY, duration_minutes=45)
     return BulkRegistrationRequest.for_mentors(MENTORS, visit, idempotency_key=f"batch-{number}")
 
 
