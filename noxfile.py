@@ -1,15 +1,21 @@
 """
-Every check of this repository. `nox` runs them all, `nox -l` lists them.
+Every check of this repository, in three loops. `nox -l` lists the sessions.
 
-Needs nothing but Python with venv and pip: each session installs its own tools.
+- `nox -s quick`: an answer in 90 seconds while one works.
+- `nox`: the README's five minutes: lint, types, every test file; kills and storms are sampled.
+- `nox -s full`: all the rest. Both together are what CI runs, and neither repeats the other.
+
+Needs nothing but Python with venv and pip: sessions install their own tools.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +26,9 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.py")
 FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
+EXTRAS = ".[cli,fcm,postgresql]"
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+SHARED = ROOT / ".nox" / "shared"
 PROBE = (
     "import ssl, sqlite3, sys, sysconfig as s;"
     "ok = sys.implementation.name == 'cpython' and sys.version_info.releaselevel == 'final';"
@@ -66,6 +75,16 @@ PYTHONS = list(INTERPRETERS)
 MAIN = PYTHONS[0]  # the lowest supported version here: its rules bind the code
 NEWEST = PYTHONS[-1]
 BETWEEN = ("tests/behaviour", "tests/contracts", "tests/push", "tests/storage", "tests/testing")
+MOMENTS = (
+    "2026-12-31T23:58",  # midnight and a new year while the tests run
+    "2027-03-28T00:30",  # half an hour before summer time begins in Oslo
+    "2027-10-31T00:30",  # and before it ends
+    "2028-02-29T12:00",
+    "2031-06-15T22:30",  # the next day in Oslo
+    "2026-09-30T08:00",
+)
+EVERYDAY = ("lint", "types", "tests", "postgresql-tests", "fcm-reference")
+DATED = ("tests/docs", "tests/examples", "tests/cli", "tests/behaviour", "tests/push")
 # nox asks for "python3.12" on the PATH: the interpreters that were seen to work come first there.
 os.environ["PATH"] = os.pathsep.join(
     [*(str(Path(path).parent) for path in INTERPRETERS.values()), os.environ.get("PATH", "")]
@@ -74,90 +93,180 @@ os.environ["PATH"] = os.pathsep.join(
 nox.options.default_venv_backend = "virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "typing", "docs", "tests", "tests_core", "coverage"]
+nox.options.sessions = ["lint", "types", "tests"]
 
 
-def _pytest(session: nox.Session, *arguments: str, measured: bool = False) -> None:
-    runner = ["coverage", "run", "-m", "pytest"] if measured else ["python", "-m", "pytest"]
-    session.run(
-        *runner,
-        "-n",
-        "2",
-        "--dist",
-        "worksteal",
-        "--durations",
-        "5",
-        *arguments,
-        *session.posargs,
-        env=MEASURED,
+def _group(*names: str) -> tuple[str, ...]:
+    """Return the requirements of these dependency groups, for any pip."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+def _shared(session: nox.Session, *groups: str) -> None:
+    """
+    Put the one environment that most sessions share on the PATH, with these groups in it.
+
+    What is there already is not asked for again until `pyproject.toml` changes.
+    """
+    scripts = SHARED / "bin"
+    session.env["PATH"] = os.pathsep.join([str(scripts), os.environ["PATH"]])
+    wanted = f"{INTERPRETERS[MAIN]} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}"
+    digest = hashlib.sha256(wanted.encode()).hexdigest()
+    notes = [SHARED / f"installed-{group}" for group in groups]
+    if all(note.exists() and note.read_text() == digest for note in notes):
+        return
+    if not scripts.exists():
+        maker = [sys.executable, "-m", "virtualenv", "--quiet", "--python", INTERPRETERS[MAIN], str(SHARED)]
+        session.run(*maker, external=True)
+    # Bytecode is written when a module is first imported; most of what is installed never is.
+    install = ["python", "-m", "pip", "install", "--quiet", "--no-compile", "-e", EXTRAS]
+    session.run(*install, *_group(*groups), external=True)
+    for note in notes:
+        note.write_text(digest)
+
+
+def _pytest(
+    session: nox.Session, *arguments: str, workers: tuple[str, ...] = ("-n", "2"), **env: str
+) -> None:
+    """Run these tests on two workers, whichever environment is on the PATH."""
+    distribution = () if "--dist" in workers else ("--dist", "worksteal")
+    options = [*workers, *distribution, "--durations", "5", *arguments, *session.posargs]
+    session.run("python", "-m", "pytest", *options, env=env, external=session.python is False)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Check format, rules and the direction of imports."""
+    _shared(session, *EVERYDAY)
+    code = [name for name in CODE if (ROOT / name).exists()]
+    session.run("ruff", "format", "--check", *code, external=True)
+    session.run("ruff", "check", *code, external=True)
+    session.run("lint-imports", "--no-cache", external=True)
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Check the types of the source, and of code as hosts write it."""
+    _shared(session, *EVERYDAY)
+    session.run("mypy", "--strict", "src", "tests/typing", external=True)
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """Run every test file with all extras on both event loops; kills and storms are sampled."""
+    _shared(session, *EVERYDAY)
+    _pytest(session, "-m", "not full")
+
+
+@nox.session(python=False)
+def quick(session: nox.Session) -> None:
+    """Give an answer while one works: lint, types, and on asyncio every test that starts nothing large."""
+    lint(session)
+    types(session)
+    _pytest(session, "-m", "not full and not crash and not postgresql", EVENT_LOOPS="asyncio")
+
+
+@nox.session(python=False)
+def full(session: nox.Session) -> None:
+    """Queue everything that the default run leaves out."""
+    between = [f"versions-{version}" for version in PYTHONS[1:-1]]
+    for name in ("storms", "coverage", *between, "core", "calendar", "typing", "docs", "package"):
+        session.notify(name)
+
+
+@nox.session(python=False)
+def storms(session: nox.Session) -> None:
+    """Run the kills, storms, long properties and large tables that other loops sample."""
+    _shared(session, *EVERYDAY)
+    _pytest(session, "-m", "full")
+
+
+@nox.session(python=False)
+def calendar(session: nox.Session) -> None:
+    """
+    Run what has to do with dates at six moments, each a worker of its own under a shifted wall clock.
+
+    All six at once, so that each takes long enough for midnight to strike in the first.
+    """
+    _shared(session, *EVERYDAY)
+    ledger = Path(session.create_tmp()) / f"wall-clock-{time.time_ns()}"
+    ledger.touch()
+    shifted = ROOT / "tests" / "support" / "shifted"
+    workers = [f"--tx=popen//env:WALL_CLOCK={moment}:00+00:00" for moment in MOMENTS]
+    _pytest(
+        session,
+        *("-p", "shifted_session", "-p", "no:time_machine", "-m", "not full", *DATED),
+        workers=("--dist", "each", *workers),
+        EVENT_LOOPS="asyncio",
+        PYTHONPATH=str(shifted),
+        TZ="Europe/Oslo",
+        WALL_CLOCK_LEDGER=str(ledger),
     )
 
 
-@nox.session(python=PYTHONS)
-def tests(session: nox.Session) -> None:
-    """
-    Run the tests with all extras.
-
-    Everything, and measured, on the lowest version; no crashes on the others;
-    between lowest and newest only what depends on the language and its libraries.
-    """
-    if session.python == MAIN:
-        session.install(".[cli,fcm-reference,postgresql-tests,tests]")
-        session.run("coverage", "erase", env=MEASURED)
-        _pytest(session, "-m", "not crash", measured=True)
-        _pytest(session, "-m", "crash")  # what is killed measures nothing
-    else:
-        session.install(".[cli,fcm,tests]")
-        _pytest(session, "-m", "not crash", *(() if session.python == NEWEST else BETWEEN))
-
-
-@nox.session(python=MAIN)
-def tests_core(session: nox.Session) -> None:
-    """Run the tests without any extra: what needs one skips itself."""
-    session.install(".[tests]")
-    _pytest(session, "-m", "not crash")
-
-
-@nox.session(python=MAIN)
+@nox.session(python=NEWEST)
 def coverage(session: nox.Session) -> None:
-    """Ask for 95 % of everything and for every branch of the registration core."""
-    session.install("coverage>=7.10")
+    """Measure the tests on the newest version: 95 % of everything, every branch of the core."""
+    session.install("--no-compile", EXTRAS, *_group("tests", "postgresql-tests", "fcm-reference"))
+    session.run("coverage", "erase", env=MEASURED)
+    options = ["-n", "2", "--dist", "worksteal", "--durations", "5", "-m", "not full and not crash"]
+    session.run("coverage", "run", "-m", "pytest", *options, *session.posargs, env=MEASURED)
     session.run("coverage", "combine", "--quiet", env=MEASURED)
     session.run("coverage", "report", "--fail-under=95", env=MEASURED)
     session.run("coverage", "report", f"--include={FULLY_COVERED}", "--fail-under=100", env=MEASURED)
 
 
-@nox.session(python=MAIN)
-def lint(session: nox.Session) -> None:
-    """Check format, rules and the direction of imports."""
-    session.install("-e", ".[lint]")
-    code = [name for name in CODE if (ROOT / name).exists()]
-    session.run("ruff", "format", "--check", *code)
-    session.run("ruff", "check", *code)
-    session.run("lint-imports", "--no-cache")
+@nox.session(python=PYTHONS[1:-1])
+def versions(session: nox.Session) -> None:
+    """Between lowest and newest, run only what depends on the language and its libraries."""
+    session.install("--no-compile", EXTRAS, *_group("tests"))
+    _pytest(session, "-m", "not full and not crash", *BETWEEN)
 
 
 @nox.session(python=MAIN)
+def core(session: nox.Session) -> None:
+    """Run the tests without any extra: what needs one skips itself."""
+    session.install("--no-compile", ".", *_group("tests"))
+    _pytest(session, "-m", "not full and not crash")
+
+
+@nox.session(python=False)
 def typing(session: nox.Session) -> None:
-    """Check all types twice, and that users see a type for every public name."""
-    session.install(".[cli,fcm,postgresql,typing]")
-    session.run("mypy", "--strict", "src", "tests/typing")
-    session.run("pyright")
-    session.run("pyright", "--verifytypes", "proxy_orchestration", "--ignoreexternal")
+    """Check all types a second time, and that users see a type for every public name."""
+    _shared(session, *EVERYDAY, "typing")
+    session.run("pyright", external=True)
+    session.run("pyright", "--verifytypes", "proxy_orchestration", "--ignoreexternal", external=True)
 
 
-@nox.session(python=MAIN)
+@nox.session(python=False)
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".[cli,fcm,docs]")
-    built = ROOT / ".nox" / "docs-html"
-    session.run("sphinx-build", "-q", "-W", "--keep-going", "-n", "-E", "-b", "html", "docs", str(built))
+    _shared(session, *EVERYDAY, "docs")
+    options = ["-q", "-W", "--keep-going", "-n", "-E", "-b", "html"]
+    session.run("sphinx-build", *options, "docs", str(ROOT / ".nox" / "docs-html"), external=True)
+
+
+@nox.session(python=MAIN)
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, install each where nothing else is, and run the main job."""
+    session.install("build")
+    built = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(built, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(built))
+    for archive in sorted(built.iterdir()):
+        session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "proxy-orchestration")
+        session.install(f"{archive}[cli]")
+        store = str(built / f"{archive.name}.db")
+        with session.chdir(built):  # away from the source
+            mentors = str(ROOT / "examples" / "mentors.csv")
+            command = ["proxy-orchestration", "register", mentors, "--db", store, "--actor", "anna@oslo"]
+            session.run(*command, success_codes=[3])  # three of the fifty are refused: partial success
+            session.run("proxy-orchestration", "list", "--db", store, "--actor", "anna@oslo")
 
 
 @nox.session(python=MAIN)
 def benchmarks(session: nox.Session) -> None:
     """Run every benchmark, or the scripts named after `--`."""
-    session.install(".[benchmarks]")
+    session.install(".[sql]", *_group("benchmarks"))
     scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("bench_*.py"))
     for script in scripts:
         session.run("python", script)

@@ -13,13 +13,20 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     Leave out trio where a mark says so: below the threads, both event loops are the same.
+
+    Of each test that kills processes the first case is everybody's; the others are for the full run.
     """
     kept = [item for item in items if not _is_left_out(item)]
     config.hook.pytest_deselected(items=[item for item in items if _is_left_out(item)])
     items[:] = kept
+    first: dict[tuple[object, str], pytest.Item] = {}
+    for item in (each for each in kept if each.get_closest_marker("crash")):
+        if first.setdefault((item.parent, getattr(item, "originalname", item.name)), item) is not item:
+            item.add_marker("full")
 
 
 def _is_left_out(item: pytest.Item) -> bool:

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.postgresql(asyncio_only=True), pytest.mark.crash]
 
 COORDINATOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 WORKERS = 4
-ROUNDS = 50
+SAMPLED, WHOLE = 16, 50
 BATCHES_A_ROUND = 4
 MENTORS = tuple(f"mentor-{number}" for number in range(10))
 LONGEST_ROUND = 40
@@ -191,7 +191,10 @@ async def _accept(orchestrator: BulkRegistrationOrchestrator, number: int) -> st
         return accepted.batch_id
 
 
-async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [SAMPLED, WHOLE])
+async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(
+    tmp_path: Path, rounds: int
+) -> None:
     """
     Hundreds of batches, dozens of strikes; then every batch ends, every event is told.
     """
@@ -203,19 +206,20 @@ async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(
             orchestrator = workers.orchestrator_over(store, str(audit), BulkSettings())
             for _ in range(WORKERS):
                 storm.start()
-            for number in range(ROUNDS):
+            for number in range(rounds):
                 first = number * BATCHES_A_ROUND
                 batches += [await _accept(orchestrator, first + each) for each in range(BATCHES_A_ROUND)]
                 storm.wait_for_calls(len(batches) * len(MENTORS))
                 storm.strike()
             storm.end()
             await _settle(orchestrator)
-            await _check(orchestrator, batches)
+            await _check(orchestrator, batches, rounds * BATCHES_A_ROUND)
         told = Counter(line.partition(" ")[0] for line in audit.read_text(encoding="utf-8").splitlines())
 
     assert {f"{batch_id}:run-1" for batch_id in batches} == set(told)
     assert told.total() - len(told) <= storm.strikes.total()
-    assert min(storm.strikes[name] for name in ("kill", "pause", "cut", "restart")) > 0
+    kinds = ("kill", "pause", "cut", "restart") if rounds == WHOLE else ("kill", "pause", "cut")
+    assert min(storm.strikes[name] for name in kinds) > 0
 
 
 async def _settle(orchestrator: BulkRegistrationOrchestrator) -> None:
@@ -229,8 +233,8 @@ async def _settle(orchestrator: BulkRegistrationOrchestrator) -> None:
         await orchestrator.resume_interrupted()
 
 
-async def _check(orchestrator: BulkRegistrationOrchestrator, batches: list[str]) -> None:
-    assert len(set(batches)) == ROUNDS * BATCHES_A_ROUND
+async def _check(orchestrator: BulkRegistrationOrchestrator, batches: list[str], total: int) -> None:
+    assert len(set(batches)) == total
     for batch_id in batches:
         result = await orchestrator.get_bulk_submission_status(batch_id, actor=COORDINATOR)
         records = await orchestrator.repository.activities_of_batch(batch_id)

@@ -108,7 +108,7 @@ async def _settle_two(url: URL) -> None:
         await settled_batch(store, ItemState.SUCCEEDED, ItemState.FAILED)
 
 
-@pytest.fixture(scope="module", params=[0, 2])
+@pytest.fixture(scope="module", params=[0, pytest.param(2, marks=pytest.mark.full)])
 def engine(postgresql: Databases, request: pytest.FixtureRequest) -> Iterator[Engine]:
     """
     A host's own engine over large tables that were analysed while they held that many rows.

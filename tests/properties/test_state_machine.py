@@ -380,9 +380,14 @@ def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set
     ("world_type", "examples", "phases"),
     # Threads make a file's commits differ from run to run, so that shrinking would lead nowhere.
     [
-        ("MemoryWorld", 80, [Phase.generate, Phase.shrink]),
-        ("SqliteWorld", 20, [Phase.generate]),
-        pytest.param("PostgresqlWorld", 10, [Phase.generate], marks=pytest.mark.postgresql),
+        ("MemoryWorld", 20, [Phase.generate, Phase.shrink]),
+        ("SqliteWorld", 5, [Phase.generate]),
+        pytest.param("PostgresqlWorld", 3, [Phase.generate], marks=pytest.mark.postgresql),
+        pytest.param("MemoryWorld", 80, [Phase.generate, Phase.shrink], marks=pytest.mark.full),
+        pytest.param("SqliteWorld", 20, [Phase.generate], marks=pytest.mark.full),
+        pytest.param(
+            "PostgresqlWorld", 10, [Phase.generate], marks=[pytest.mark.postgresql, pytest.mark.full]
+        ),
     ],
 )
 def test_random_commands_keep_every_promise(

@@ -73,7 +73,7 @@ def _new_store(file: Path) -> Engine:
     return engine
 
 
-@pytest.fixture(params=["no rows", "100 000 rows"])
+@pytest.fixture(params=["no rows", pytest.param("100 000 rows", marks=pytest.mark.full)])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     Yield a host's own engine over a file with the schema, whose statistics are of so many rows.

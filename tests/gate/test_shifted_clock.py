@@ -1,0 +1,93 @@
+"""
+The calendar session shifts every Python process that its tests start, and notices one that it missed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("time_machine")
+
+SUPPORT = Path(__file__).parents[1] / "support" / "shifted"
+TEST = """
+import os, subprocess, sys
+from datetime import UTC, datetime
+
+def test_a_process_is_started():
+    assert datetime(2031, 6, 15, tzinfo=UTC).date() == datetime.now(UTC).date()
+    subprocess.run({command}, check=True, {options})
+"""
+PRINTS_ITS_YEAR = "import datetime; assert datetime.date.today().year == 2031"
+FORKS = f"""
+import os
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+{PRINTS_ITS_YEAR}
+"""
+SHELL = f"'{sys.executable}' -c 'import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]])'"
+
+
+def _session(folder: Path, command: str, options: str = "") -> tuple[int, str]:
+    """
+    Run a session at a moment whose only test starts this process.
+    """
+    (folder / "test_it.py").write_text(TEST.format(command=command, options=options), encoding="utf-8")
+    (folder / "ledger").touch()
+    shifted = {
+        "WALL_CLOCK": "2031-06-15T22:30:00+00:00",
+        "WALL_CLOCK_LEDGER": str(folder / "ledger"),
+        "PYTHONPATH": str(SUPPORT),
+        "TZ": "UTC",
+    }
+    kept = {name: value for name, value in os.environ.items() if name != "WALL_CLOCK_OFFSET"}
+    options_of_ours = ["-q", "-p", "shifted_session", "-p", "no:time_machine", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options_of_ours, "--rootdir", str(folder), str(folder)],
+        env=kept | shifted,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("program", [PRINTS_ITS_YEAR, FORKS], ids=["itself", "its fork"])
+def test_what_a_test_starts_reads_the_shifted_date(tmp_path: Path, program: str) -> None:
+    """
+    A subprocess and its forks agree with the test; nothing is missed.
+    """
+    code, said = _session(tmp_path, f"[sys.executable, '-c', {program!r}]")
+
+    assert 0 == code, said
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("[sys.executable, '-I', '-c', 'pass']", ""),
+        ("[sys.executable, '-S', '-c', 'pass']", ""),
+        ("[sys.executable, '-c', 'pass']", "env={}"),
+        (
+            "[sys.executable, '-c', 'import os, sys; os.execve(sys.executable, [sys.executable], {})']",
+            "stdin=subprocess.DEVNULL",
+        ),
+        (f"{SHELL + ' -E -c pass'!r}", "shell=True"),
+    ],
+    ids=["isolated", "without site", "without its environment", "replaced", "two processes further"],
+)
+def test_a_process_that_misses_the_shift_is_noticed(tmp_path: Path, command: str, options: str) -> None:
+    """
+    Its test passes, and the session fails and names the command.
+    """
+    code, said = _session(tmp_path, command, options)
+
+    assert "1 passed" in said
+    assert "1 started without the shift to 2031-06-15T22:30:00+00:00" in said
+    assert 1 == code
