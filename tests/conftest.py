@@ -6,11 +6,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from postgres_server import ServerFailedError, find_programs, running_server
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases
     from sqlalchemy import URL
+
+# The same examples everywhere, so that a red run is red for everybody; and never red for being slow.
+settings.register_profile(
+    "everywhere",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("everywhere")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
@@ -301,9 +302,9 @@ def test_an_interrupted_dispatch_says_when_to_run_it_again(
     process = start(
         "dispatch", "--targets", targets(*RECIPIENTS), "--credentials", account, "--endpoint", fcm.url
     )
-    assert fcm.hanging.acquire(timeout=30)
+    assert fcm.hanging.acquire(timeout=LONGEST_WAIT)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=LONGEST_WAIT)
     fcm.release()
 
     assert ExitCode.INTERRUPTED == process.returncode

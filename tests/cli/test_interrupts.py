@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
@@ -57,7 +58,7 @@ def test_an_interrupted_run_is_released_and_resumed(
     process = start("register", file, "--pace", 0.1, "--concurrency", 2, "--json")
     _begun(process)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=LONGEST_WAIT)
 
     assert ExitCode.INTERRUPTED == process.returncode
     assert "Continue:  proxy-orchestration resume --db " in err
@@ -79,7 +80,7 @@ def test_a_killed_run_is_resumed_after_its_lease(start: Any, run: Any, in_store:
     process = start("register", file, "--pace", 0.05)
     _begun(process)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=LONGEST_WAIT)
 
     ended = run("resume", "--json")
 
@@ -97,7 +98,7 @@ def test_submitting_an_interrupted_file_again_carries_on(start: Any, run: Any, f
     process = start("register", file, "--pace", 0.1)
     _begun(process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=LONGEST_WAIT)
 
     ended = run("register", file, "--pace", 0.01)
 
@@ -128,7 +129,7 @@ def test_a_run_that_is_alive_is_watched_left_alone_and_cancelled(start: Any, run
         cancelled.document[name] for name in ("never_started", "finished", "in_doubt", "already_settled")
     )
     for each in (process, watcher):
-        each.communicate(timeout=30)
+        each.communicate(timeout=LONGEST_WAIT)
         assert ExitCode.CANCELLED == each.returncode
 
 
@@ -140,7 +141,7 @@ def test_a_store_that_vanishes_under_a_run_is_told(start: Any, store: Path, file
     _begun(process)
     for path in store.parent.glob(f"{store.name}*"):
         path.unlink()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=LONGEST_WAIT)
 
     assert ExitCode.STORE_UNAVAILABLE == process.returncode
     assert "Traceback" not in err
@@ -155,7 +156,7 @@ def test_a_watcher_that_leaves_changes_nothing(start: Any, run: Any, accepted: A
     assert process.stderr is not None
     assert "Watching: 1 of 2 settled (1 failed)\n" == process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=LONGEST_WAIT)
 
     assert ExitCode.INTERRUPTED == process.returncode
     assert "Traceback" not in err

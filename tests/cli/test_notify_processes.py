@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from held_day import dated
+from waits import LONGEST_WAIT
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
@@ -71,7 +72,7 @@ def test_two_at_once_on_a_file_that_is_not_there_tell_once(
     both = [start("notify", example, "--as-of", now.isoformat()) for _ in range(2)]
 
     for process in both:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=LONGEST_WAIT)
         assert ExitCode.SUCCESS == process.returncode, err
     keys = _keys(store)
     assert len(keys) == len(set(keys))
@@ -88,7 +89,7 @@ def test_an_interrupted_run_is_completed_by_the_next(
     process = start("notify", many)
     _begun(process)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=LONGEST_WAIT)
     written = len(_keys(store))
 
     ended = run("notify", many, "--json")

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
@@ -404,7 +405,7 @@ def test_a_person_at_a_terminal_decides(at_terminal: Any, run: Any, settled: Any
     terminal.type("y\n")
     terminal.read_rest()
 
-    assert ExitCode.SUCCESS == process.wait(timeout=30)
+    assert ExitCode.SUCCESS == process.wait(timeout=LONGEST_WAIT)
     assert "run 2: success." in terminal.told
     assert ["succeeded", "skipped", "skipped"] == _states(run, batch_id)
 
@@ -423,7 +424,7 @@ def test_an_interrupt_at_a_question_changes_nothing(at_terminal: Any, run: Any, 
     process.send_signal(signal.SIGINT)
     terminal.read_rest()
 
-    assert ExitCode.INTERRUPTED == process.wait(timeout=30)
+    assert ExitCode.INTERRUPTED == process.wait(timeout=LONGEST_WAIT)
     assert "Interrupted. Nothing was changed." in terminal.told
     assert "Traceback" not in terminal.told
     assert 1 == run("status", batch_id, "--json").document["run"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
@@ -171,7 +172,7 @@ def test_python_can_run_the_package(start: Any) -> None:
     """
     `python -m proxy_orchestration` is the command line under its own name.
     """
-    out, _ = start("--help").communicate(timeout=30)
+    out, _ = start("--help").communicate(timeout=LONGEST_WAIT)
 
     assert "Usage: proxy-orchestration " in out
 

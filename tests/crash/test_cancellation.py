@@ -11,6 +11,7 @@ import anyio
 import attrs
 import pytest
 from anyio.lowlevel import checkpoint
+from waits import LONGEST_WAIT
 
 from proxy_orchestration import (
     Actor,
@@ -92,7 +93,7 @@ class World:
         """
         Resume, submit again as the host does, and check the end.
         """
-        with anyio.fail_after(10):
+        with anyio.fail_after(LONGEST_WAIT):
             await self.orchestrator().resume_interrupted()
             result = await self.orchestrator().submit_bulk_registration(_REQUEST, actor=_COORDINATOR)
         await self._check(result)

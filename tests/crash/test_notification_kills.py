@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import attrs
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 
@@ -65,7 +66,7 @@ def live(place: Place, verb: str, *strike: object) -> int:
     Start a process of its own and return how it ended.
     """
     command = [sys.executable, str(VICTIM), place.url, str(place.sent), verb, *map(str, strike)]
-    return subprocess.run(command, check=False, timeout=60).returncode
+    return subprocess.run(command, check=False, timeout=LONGEST_WAIT).returncode
 
 
 async def check_told_once(place: Place) -> None:

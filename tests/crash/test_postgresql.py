@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 pytestmark = [
     pytest.mark.crash,
@@ -149,7 +150,7 @@ async def test_a_request_submitted_by_two_processes_at_once_is_one_batch(scene: 
 
     async with scene.survivor() as orchestrator:
         assert ["night"] == list(await scene.batches(orchestrator))
-        with anyio.fail_after(30):
+        with anyio.fail_after(LONGEST_WAIT):
             await scene.check_end(orchestrator, await scene.submit(orchestrator, "night"))
     called = (*scene.victim.ACCEPTED, scene.victim.REFUSED[1])
     assert dict.fromkeys(called, 1) == scene.called("night")

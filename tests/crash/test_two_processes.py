@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 pytestmark = pytest.mark.crash
 
@@ -97,7 +98,7 @@ async def test_a_dead_driver_is_replaced_by_one_of_two_that_wait_for_its_lease(s
     drivers = [key for key in _WORKERS if "before settle" in scene.trace(key)]
     assert 1 == len(drivers)
     async with scene.survivor() as orchestrator:
-        with anyio.fail_after(30):
+        with anyio.fail_after(LONGEST_WAIT):
             await scene.check_end(orchestrator, await scene.submit(orchestrator, "night"))
 
 

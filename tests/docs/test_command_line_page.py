@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from held_day import hold_the_day
+from waits import LONGEST_WAIT
 
 pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("sqlalchemy", reason="needs the extra sql")
@@ -58,7 +59,7 @@ def test_the_first_command_of_the_readme_runs_as_a_program(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LONGEST_WAIT,
     )
 
     assert ExitCode.PARTIAL_SUCCESS == done.returncode, done.stderr

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waits import LONGEST_WAIT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LAST_LINES = {
@@ -28,7 +29,7 @@ def _run(name: str, folder: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LONGEST_WAIT,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("time_machine")
 
@@ -53,7 +54,7 @@ def _session(folder: Path, command: str, options: str = "") -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LONGEST_WAIT,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from waits import LONGEST_WAIT
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ["mentor_id", "activity_type", "activity_date", "duration_minutes", "notes"]
@@ -54,7 +55,7 @@ def test_ci_runs_the_second_of_them(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LONGEST_WAIT,
     )
 
     assert 4 == done.returncode, done.stderr

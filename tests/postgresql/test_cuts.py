@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
@@ -202,7 +203,7 @@ async def test_a_deadlock_is_repeated(postgresql_url: URL, store: SqlActivityRep
             connection.exec_driver_sql("SET deadlock_timeout = '60s'")  # the other one notices
             connection.execute(_RELABEL, {"wanted": names[1], "label": "theirs"})
             holds.set()
-            may_go_on.wait(timeout=30)
+            may_go_on.wait(timeout=LONGEST_WAIT)
             connection.execute(_RELABEL, {"wanted": names[0], "label": "theirs"})
         engine.dispose()
 
@@ -214,9 +215,9 @@ async def test_a_deadlock_is_repeated(postgresql_url: URL, store: SqlActivityRep
 
     other = threading.Thread(target=stand_in_the_way)
     other.start()
-    holds.wait(timeout=30)
+    holds.wait(timeout=LONGEST_WAIT)
     await store._transactions.write(relabel_both)
-    other.join(timeout=30)
+    other.join(timeout=LONGEST_WAIT)
 
     assert 1 < len(attempts) < 6
     assert ["ours", "ours"] == [record.label for name in names if (record := await store.get(name))]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import pytest
 from anyio import to_thread
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
@@ -85,7 +86,7 @@ async def _meanwhile(
         except Exception as error:  # noqa: BLE001 - told by the test
             answers.append(error)
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(ask)
             await to_thread.run_sync(postgresql.wait_for_waiting, url.database)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
@@ -115,7 +116,7 @@ def test_processes_may_create_the_schema_at_once(empty: URL, engine: Engine) -> 
         racer.stdin.write("go\n")
         racer.stdin.flush()
     for racer in racers:
-        racer.communicate(timeout=60)
+        racer.communicate(timeout=LONGEST_WAIT)
 
     assert [0] * _RACERS == [racer.returncode for racer in racers]
     assert [REVISIONS[-1]] == _stamps(engine)
@@ -133,7 +134,7 @@ def test_threads_may_create_the_schema_at_once(postgresql: Databases, empty: URL
 
     def create(engine: Engine) -> None:
         try:
-            together.wait(timeout=30)
+            together.wait(timeout=LONGEST_WAIT)
             create_schema(engine)
         except BaseException as error:  # noqa: BLE001 - told by the test
             failed.append(error)
@@ -142,7 +143,7 @@ def test_threads_may_create_the_schema_at_once(postgresql: Databases, empty: URL
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=LONGEST_WAIT)
     stamps = [_stamps(engine) for engine in engines]
     for engine in engines:
         engine.dispose()

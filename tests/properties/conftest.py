@@ -1,5 +1,5 @@
 """
-Hypothesis draws the same examples everywhere, so that a red run is red for everybody.
+The worlds in which random commands are played.
 """
 
 from __future__ import annotations
@@ -12,16 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-settings.register_profile(
-    "everywhere",
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("everywhere")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 import attrs
+from waits import LONGEST_WAIT
 
 from proxy_orchestration import (
     Actor,
@@ -53,7 +54,6 @@ PHONE_CALL: Final = attrs.evolve(VISIT, activity_type="call")
 
 _SETTINGS: Final = BulkSettings(max_concurrency=2, max_undurable=1, retry=RetryPolicy(initial=0.0))
 _A_LONG_TIME: Final = 1000.0
-_LONGEST_COMMAND: Final = 5.0
 
 
 @attrs.frozen
@@ -268,7 +268,7 @@ class Host:
 
         async def live() -> None:
             nonlocal result
-            with anyio.fail_after(_LONGEST_COMMAND), anyio.CancelScope() as scope:
+            with anyio.fail_after(LONGEST_WAIT), anyio.CancelScope() as scope:
                 result = await verb(self._orchestrator(self._mortal(death, scope)))
 
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio import to_thread
+from waits import LONGEST_WAIT
 
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
@@ -230,7 +231,7 @@ async def test_a_token_endpoint_that_hangs_is_cut(world) -> None:
     async def send() -> None:
         outcomes.extend(await world.sender.send([world.push()]))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(send)
             await to_thread.run_sync(world.fcm.hanging.acquire)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import anyio
 import pytest
 from anyio import to_thread
+from waits import LONGEST_WAIT
 
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
@@ -53,7 +54,7 @@ async def test_a_call_that_hangs_is_cut_and_tried_again(world) -> None:
     async def send() -> None:
         outcomes.extend(await world.sender_with(max_concurrency=1).send(messages))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(send)
             await to_thread.run_sync(world.fcm.hanging.acquire)
@@ -76,7 +77,7 @@ async def test_no_call_begins_when_the_time_budget_is_spent(world) -> None:
     async def send() -> None:
         outcomes.extend(await sender.send(messages))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(send)
             await to_thread.run_sync(world.fcm.hanging.acquire)
@@ -114,7 +115,7 @@ async def test_a_directory_that_hangs_is_cut(world, caplog) -> None:
         await anyio.sleep_forever()
 
     world.devices.targets_of = targets_of
-    with anyio.fail_after(5):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(world.sender.send, [world.push()])
             await asked.wait()
@@ -179,7 +180,7 @@ async def test_a_sender_that_is_cancelled_lets_go(world) -> None:
     world.devices.add("mentor-1", "token-1")
     world.fcm.script("token-1", world.fake.HANG)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(world.sender.send, [world.push()])
             await to_thread.run_sync(world.fcm.hanging.acquire)

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio import to_thread
+from waits import LONGEST_WAIT
 
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
@@ -133,7 +134,7 @@ async def test_no_more_calls_are_in_flight_than_allowed(world) -> None:
         world.devices.add(f"mentor-{number}", f"token-{number}")
         world.fcm.script(f"token-{number}", world.fake.HANG)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(LONGEST_WAIT):
         async with anyio.create_task_group() as crew:
             crew.start_soon(world.sender_with(max_concurrency=4).send, messages)
             for _ in range(4):

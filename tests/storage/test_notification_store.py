@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
@@ -102,7 +103,7 @@ def test_two_writers_of_one_chunk_create_each_notice_once(tmp_path: Path) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(LONGEST_WAIT)
 
     created, duplicate = sorted(fates, key=lambda answered: answered[0].state.value)
     assert [DraftFate(state=DraftState.CREATED, others=1)] * 50 == created

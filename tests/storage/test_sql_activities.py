@@ -14,6 +14,7 @@ from typing import Any, Final
 import anyio
 import attrs
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
@@ -206,7 +207,7 @@ def test_two_processes_that_add_the_same_end_with_one_record_each(engine: Engine
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    told = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    told = [racer.communicate(timeout=LONGEST_WAIT)[0].split() for racer in racers]
     with engine.connect() as connection:
         stored = connection.execute(select(activities.c.activity_id)).scalars().all()
 

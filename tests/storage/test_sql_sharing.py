@@ -13,6 +13,7 @@ from typing import Final
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
@@ -198,7 +199,7 @@ def test_processes_may_create_the_schema_at_once(url: str) -> None:
         for _ in range(3)
     ]
     for racer in racers:
-        racer.communicate("go\n", timeout=60)
+        racer.communicate("go\n", timeout=LONGEST_WAIT)
     engine = create_engine(url)
     with engine.connect() as connection:
         stamps = connection.exec_driver_sql("SELECT version_num FROM proxy_orchestration_version").all()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 from proxy_orchestration.testing import FakeClock
 
@@ -91,7 +92,7 @@ async def test_due_sleepers_wake_in_the_order_of_their_deadlines() -> None:
     async with anyio.create_task_group() as crew:
         for seconds in (5.0, 1.0, 4.0, 2.0, 3.0, 9.0):
             crew.start_soon(sleeper, seconds)
-        with anyio.fail_after(5):
+        with anyio.fail_after(LONGEST_WAIT):
             await clock.wait_for_sleepers(6)
         clock.advance(5)
         clock.advance(4)
@@ -156,7 +157,7 @@ async def test_waiting_for_sleepers_ends_when_enough_sleep() -> None:
     async with anyio.create_task_group() as crew:
         for _ in range(3):
             crew.start_soon(clock.sleep, 1)
-        with anyio.fail_after(5):
+        with anyio.fail_after(LONGEST_WAIT):
             await clock.wait_for_sleepers(3)
 
         assert 3 == clock.sleepers

@@ -2,6 +2,7 @@ from collections.abc import Mapping
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.recipients import (
@@ -225,7 +226,7 @@ async def test_a_cancelled_run_is_cancelled():
             await anyio.sleep_forever()
 
     reached = False
-    with anyio.fail_after(5), anyio.CancelScope() as scope:
+    with anyio.fail_after(LONGEST_WAIT), anyio.CancelScope() as scope:
         await find_recipients(Hanging(None), ["m1"])
         reached = True
 

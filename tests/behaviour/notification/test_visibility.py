@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
+from waits import LONGEST_WAIT
 
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
@@ -174,7 +175,7 @@ async def test_a_cancelled_run_is_cancelled():
             await anyio.sleep_forever()
 
     reached = False
-    with anyio.fail_after(5), anyio.CancelScope() as scope:
+    with anyio.fail_after(LONGEST_WAIT), anyio.CancelScope() as scope:
         await track_ends(Hanging(), [end()], at=NOON)
         reached = True
 

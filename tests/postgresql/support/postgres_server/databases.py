@@ -13,6 +13,7 @@ from typing import Any, Final, LiteralString
 import attrs
 import psycopg
 from sqlalchemy import URL, create_engine
+from waits import LONGEST_WAIT
 
 from proxy_orchestration.storage.sql import create_schema, metadata
 
@@ -26,7 +27,6 @@ _LET_GO: Final = (
 _WAITING: Final = (
     "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
-_PATIENCE: Final = 30.0
 _RESTART: Final = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
 
 
@@ -111,7 +111,7 @@ class Databases:
         """
         Return as soon as a transaction on that database waits for a lock.
         """
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + LONGEST_WAIT
         while not self.execute(name, _WAITING):
             assert time.monotonic() < give_up, "nobody waits for a lock"
 
@@ -119,6 +119,6 @@ class Databases:
         """
         Return as soon as the server's process for a connection is gone.
         """
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + LONGEST_WAIT
         while (backend,) in self.execute("postgres", "SELECT pid FROM pg_stat_activity"):
             assert time.monotonic() < give_up, "the server's process stays"
