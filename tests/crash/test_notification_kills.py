@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.crash, pytest.mark.parametrize("anyio_backend", ["asyn
 
 VICTIM = Path(__file__).with_name("notification_victim.py")
 MENTORS = [f"mentor-{number:02}" for number in range(12)]
-RUN_WRITES = 4  # three chunks and the log
+RUN_WRITES = (1, 2, 3, 4)  # three chunks and the log
 BATCH = 4
-DISPATCH_WRITES = 8  # four batches, claimed and completed
+DISPATCH_WRITES = ((1, 2), (3, 4), (5, 6), (7, 8))  # four batches, claimed and completed
 
 
 @attrs.frozen
@@ -41,18 +41,18 @@ class Place:
     sent: Path
 
 
-Places: TypeAlias = Callable[[int], Iterator[tuple[int, Place]]]
+Places: TypeAlias = Callable[[Sequence[int]], Iterator[tuple[int, Place]]]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
     """
-    Yield an empty place for every number up to one; on PostgreSQL for two of them, for their time.
+    Yield an empty place for each of these writes.
     """
     databases = None if request.param == "sqlite" else request.getfixturevalue("postgresql")
 
-    def empty(count: int) -> Iterator[tuple[int, Place]]:
-        for number in range(1, count + 1) if databases is None else (3, 4):
+    def empty(writes: Sequence[int]) -> Iterator[tuple[int, Place]]:
+        for number in writes:
             url = f"sqlite:///{tmp_path / str(number)}.db"
             if databases is not None:
                 url = databases.emptied().render_as_string(hide_password=False)
@@ -94,11 +94,14 @@ async def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(places
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(places: Places, side: str) -> None:
+@pytest.mark.parametrize("writes", DISPATCH_WRITES, ids=str)
+async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(
+    places: Places, writes: tuple[int, int], side: str
+) -> None:
     """
     Only what the provider took and we had not stored is sent again, under the same collapse key.
     """
-    for number, place in places(DISPATCH_WRITES):
+    for number, place in places(writes):
         assert 0 == live(place, "run")
         assert -signal.SIGKILL == live(place, "dispatch", number, side)
 

@@ -39,15 +39,29 @@ def test_the_first_code_block_is_the_main_job_and_the_tests() -> None:
     assert commands[1].endswith(".venv/bin/nox")
 
 
-def test_ci_runs_the_second_of_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("second", "total"),
+    [
+        (
+            "exit 1\necho '== 7 passed, 2 failed in 0.1s =='; exit 4",
+            "7 passed, 2 failed, 0 skipped (exit status 4)",
+        ),
+        ("exit 1\necho '== 7 passed in 0.1s =='", "12 passed, 1 failed, 0 skipped (exit status 5)"),
+    ],
+    ids=["the second fails", "the rest fails"],
+)
+def test_ci_runs_the_second_of_them_and_then_the_rest(tmp_path: Path, second: str, total: str) -> None:
     """
-    CI takes the command out of the README instead of repeating it, and fails with it.
+    CI takes the command out of the README instead of repeating it, and fails with it or with the rest.
     """
     (tmp_path / ".ci").mkdir()
     script = tmp_path / ".ci" / "run"
     script.write_text((ROOT / ".ci" / "run").read_text(encoding="utf-8"), encoding="utf-8")
-    readme = "# A\n\n```console\nexit 1\necho '== 7 passed, 2 failed in 0.1s =='; exit 4\n```\n"
-    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+    (tmp_path / "README.md").write_text(f"# A\n\n```console\n{second}\n```\n", encoding="utf-8")
+    nox = tmp_path / ".venv" / "bin" / "nox"
+    nox.parent.mkdir(parents=True)
+    nox.write_text('#!/bin/sh\necho "== 5 passed, 1 failed in 0.1s == $*"; exit 5\n', encoding="utf-8")
+    nox.chmod(0o755)
 
     done = subprocess.run(
         ["bash", str(script)],  # noqa: S607 - bash is found on PATH
@@ -58,8 +72,9 @@ def test_ci_runs_the_second_of_them(tmp_path: Path) -> None:
         timeout=LONGEST_WAIT,
     )
 
-    assert 4 == done.returncode, done.stderr
-    assert "7 passed, 2 failed, 0 skipped (exit status 4)" == done.stdout.splitlines()[-1]
+    assert total == done.stdout.splitlines()[-1], done.stderr
+    assert total.endswith(f"(exit status {done.returncode})")
+    assert ("== -s full" in done.stdout) is ("12 passed" in total)
 
 
 def test_the_example_file_has_fifty_mentors() -> None:
