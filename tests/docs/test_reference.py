@@ -18,6 +18,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+pytestmark = pytest.mark.full  # `nox -s docs` runs them
+
 DOCS = Path(__file__).parents[2] / "docs"
 NEEDED = ("sphinx", "myst_parser", "furo", "sqlalchemy", "httpx", "google.auth")
 MODULES = (
