@@ -103,6 +103,13 @@ def test_the_page_is_the_readme_but_for_its_links(page: str) -> None:
     assert LINK.sub("", readme).strip() == LINK.sub("", page).strip()
 
 
+def test_users_see_only_their_own_extras(metadata: Message) -> None:
+    """
+    What the library's developers need is in dependency groups, which no wheel tells of.
+    """
+    assert {"cli", "fcm", "postgresql", "sql"} == set(metadata.get_all("Provides-Extra", []))
+
+
 def test_every_address_of_a_file_names_this_version() -> None:
     """
     The version is raised everywhere at once, in the pages and in the metadata.
