@@ -104,6 +104,18 @@ class NotificationScene:
         """
         return await self.orchestrator().run(certificates, as_of=NIGHT + timedelta(days=day))
 
+    @staticmethod
+    def added_up(result) -> bool:
+        """
+        Return whether the counts say the same.
+        """
+        return (
+            result.processed == result.created + result.skipped + result.failed
+            and result.created == sum(result.by_tier.values())
+            and result.skipped == sum(result.skipped_by_reason.values())
+            and result.failed == len(result.failures)
+        )
+
     async def while_time_passes(self, work: Callable[[], Awaitable[T]]) -> T:
         """
         Do the work, moving the clock to the next alarm whenever nothing else is left to do.

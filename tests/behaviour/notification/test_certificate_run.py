@@ -10,12 +10,9 @@ import pytest
 
 from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailableError
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
-from proxy_orchestration.notification.enrollment import EnrollmentLinks
-from proxy_orchestration.notification.languages import TextTemplate
-from proxy_orchestration.notification.messages import MessageCatalogue, NoticeText
 from proxy_orchestration.notification.notices import Audience, PushState
 from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients
-from proxy_orchestration.notification.results import RecordProblem, RecordState, SkipReason
+from proxy_orchestration.notification.results import RecordProblem, SkipReason
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, WindowPolicy
 from proxy_orchestration.testing import fail, hang
@@ -25,25 +22,13 @@ ADVANCE, WARNING, URGENT, LAPSED = TIERS
 GONE = RepositoryUnavailableError("It is gone.", advice="Wait.")
 
 
-def added_up(result):
-    """
-    Return whether the counts say the same.
-    """
-    return (
-        result.processed == result.created + result.skipped + result.failed
-        and result.created == sum(result.by_tier.values())
-        and result.skipped == sum(result.skipped_by_reason.values())
-        and result.failed == len(result.failures)
-    )
-
-
 async def test_one_notice_and_one_push_for_each_tier(scene):
     """
     Four certificates in four tiers, one far from its end; the coordinator is told of each.
     """
     result = await scene.run(*(scene.certificate(n, days) for n, days in enumerate([61, 60, 30, 7, -1])))
 
-    assert added_up(result)
+    assert scene.added_up(result)
     assert dict.fromkeys(TIERS, 1) == dict(result.by_tier)
     assert {SkipReason.NOT_DUE: 1} == dict(result.skipped_by_reason)
     assert 4 == result.queued
@@ -92,7 +77,7 @@ async def test_thirty_one_nights_are_one_notice_per_tier(scene):
     for day in range(40):
         result = await scene.run(certificate, day=day)
         created.update(dict.fromkeys(result.by_tier, day))
-        assert added_up(result)
+        assert scene.added_up(result)
 
     assert {ADVANCE: 0, WARNING: 5, URGENT: 28, LAPSED: 36} == created
     assert 4 == len(await scene.repository.notifications_for("mentor-1"))
@@ -139,15 +124,6 @@ async def test_a_gap_gives_one_notice_and_counts_what_was_missed(scene):
 
     assert {URGENT: 1} == dict(result.by_tier)
     assert {ADVANCE: 1, WARNING: 1} == dict(result.missed_tiers)
-
-
-async def test_a_long_lapsed_certificate_is_told_in_the_app_and_not_pushed(scene):
-    """
-    Thirty days after the end the pushing stops.
-    """
-    result = await scene.run(scene.certificate(1, -31), scene.certificate(2, -29))
-
-    assert (2, 1) == (result.created, result.queued)
 
 
 async def test_a_renewal_starts_afresh_and_cancels_what_is_queued(scene):
@@ -200,96 +176,6 @@ async def test_an_older_certificate_in_a_later_chunk_is_stale(scene):
     assert {SkipReason.STALE: 1} == dict(result.skipped_by_reason)
 
 
-POISONED = {
-    "no certificate": ("certificate", "not_a_certificate"),
-    "no mentor": ({"mentor_id": " "}, "empty_id"),
-    "no certificate id": ({"certificate_id": ""}, "empty_id"),
-    "no type": ({"certificate_type": ""}, "empty_id"),
-    "a number for a mentor": ({"mentor_id": 7}, "empty_id"),
-    "an id with NUL": ({"mentor_id": "mentor\0"}, "invalid_id"),
-    "an id that no index takes": ({"mentor_id": "m" * 201}, "invalid_id"),
-    "an organization that no index takes": ({"organization_id": "o" * 201}, "unstorable_text"),
-    "an id with half a character": ({"certificate_id": "cert-\ud800"}, "invalid_id"),
-    "an organization with NUL": ({"organization_id": "org\0"}, "unstorable_text"),
-    "a text for an end": ({"expires": "2026-01-02"}, "invalid_expiry"),
-    "a naive end": ({"expires": datetime(2026, 1, 2)}, "naive_expiry"),  # noqa: DTZ001 - that is the point
-}
-
-
-@pytest.mark.parametrize(("change", "code"), POISONED.values(), ids=POISONED)
-async def test_a_record_that_makes_no_sense_fails_alone(scene, change, code):
-    """
-    With a code; the others are told.
-    """
-    poisoned = change if isinstance(change, str) else attrs.evolve(scene.certificate(1), **change)
-
-    result = await scene.run(scene.certificate(2), poisoned, scene.certificate(3))
-
-    assert added_up(result)
-    assert (2, 1, code) == (result.created, result.failed, result.failures[0].code)
-
-
-async def test_a_text_that_lacks_a_field_fails_its_record_only(scene):
-    """
-    The template insists on a name, and one record has none.
-    """
-    texts = MessageCatalogue().with_text(
-        "nb", WARNING, Audience.MENTOR, TextTemplate("Til {holder_name}", "{holder_name}")
-    )
-    scene.rest["messages"] = texts
-
-    result = await scene.run(scene.certificate(1), scene.certificate(2, holder_name=""))
-
-    assert (1, ["missing_text_field"]) == (result.created, [each.code for each in result.failures])
-
-
-async def test_a_catalogue_that_raises_fails_the_records_it_raises_for(scene):
-    """
-    Whatever it raises; a coordinator's text that cannot be made is told as data quality.
-    """
-
-    class Broken:
-        def render(self, notice, /):
-            if notice.mentor_id == "mentor-1" or notice.audience is Audience.COORDINATOR:
-                raise KeyError(notice.holder_name)
-            return MessageCatalogue().render(notice)
-
-    scene.rest["messages"] = Broken()
-
-    result = await scene.run(scene.certificate(1), scene.certificate(2))
-
-    assert (1, ["text_failed"]) == (result.created, [each.code for each in result.failures])
-    assert RecordProblem("mentor-2", "coordinator_text_failed") in result.data_quality
-
-
-@pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        (None, "text_failed"),
-        (("title", "body"), "text_failed"),
-        (NoticeText("Title\0", "Body"), "unstorable_text"),
-        (NoticeText("Title", "Body \udfff"), "unstorable_text"),
-    ],
-)
-async def test_a_catalogue_that_answers_garbage_fails_its_record_only(scene, answer, code):
-    """
-    Before the store is asked, so that a plan says the same.
-    """
-
-    class Garbling:
-        def render(self, notice, /):
-            return answer if notice.mentor_id == "mentor-1" else MessageCatalogue().render(notice)
-
-    scene.rest["messages"] = Garbling()
-    records = (scene.certificate(1), scene.certificate(2))
-
-    planned = await scene.orchestrator().plan(records, as_of=scene.clock.now())
-    result = await scene.run(*records)
-
-    assert (1, [code]) == (result.created, [each.code for each in result.failures])
-    assert result == planned.result
-
-
 @pytest.mark.parametrize("size", [1, 2, 7, 20])
 async def test_a_record_that_the_store_refuses_is_found_by_halving(scene, size):
     """
@@ -306,7 +192,7 @@ async def test_a_record_that_the_store_refuses_is_found_by_halving(scene, size):
 
     result = await scene.run(*(scene.certificate(n) for n in range(size)))
 
-    assert added_up(result)
+    assert scene.added_up(result)
     assert [RecordProblem(bad, "record_refused")] == list(result.failures)
     assert size - 1 == result.created
 
@@ -425,103 +311,6 @@ async def test_without_a_directory_only_mentors_are_told(scene):
     assert (1, ()) == (result.created, result.data_quality)
 
 
-async def test_a_plan_is_a_run_without_writes(scene):
-    """
-    The same counts as the run after it, and the keys of what it writes.
-    """
-    certificates = [scene.certificate(n, days) for n, days in enumerate([61, 60, 30, 7, -1])]
-
-    plan = await scene.orchestrator().plan(certificates)
-
-    assert 4 == len(plan.notices)
-    assert {} == dict(await scene.repository.count_pushes())
-    assert set() == await scene.visibility.hidden(["mentor-4"], at=scene.clock.now())
-    assert [] == list(scene.repository.runs)
-    assert plan.result == await scene.run(*certificates)
-
-
-async def test_a_plan_lists_no_more_than_it_is_told_to(scene):
-    """
-    Bounded, whatever the number of certificates.
-    """
-    scene.settings = NotificationSettings(most_planned=2, most_problems=1)
-
-    plan = await scene.orchestrator().plan([*(scene.certificate(n) for n in range(5)), "x", "y"])
-
-    assert (2, 5, 2, 1) == (
-        len(plan.notices),
-        plan.result.created,
-        plan.result.failed,
-        len(plan.result.failures),
-    )
-
-
-async def test_a_stream_tells_how_each_certificate_ended(scene):
-    """
-    Once its chunk is written; leaving early leaves the rest to a later run.
-    """
-    scene.settings = NotificationSettings(chunk_size=2)
-    certificates = [scene.certificate(n) for n in range(6)]
-    seen = []
-
-    async with scene.orchestrator().stream(certificates) as outcomes:
-        async for outcome in outcomes:
-            seen.append(outcome)
-            if len(seen) == 3:
-                break
-
-    assert {RecordState.CREATED} == {outcome.state for outcome in seen}
-    assert 4 == len(await scene.repository.notifications_for("coord-1"))
-    assert 2 == (await scene.run(*certificates)).created
-    assert [4, 6] == sorted(run.processed for run in scene.repository.runs)
-
-
-async def test_certificates_may_come_asynchronously(scene):
-    """
-    From a cursor, for example.
-    """
-
-    async def cursor():
-        for number in range(3):
-            yield scene.certificate(number)
-
-    assert 3 == (await scene.orchestrator().run(cursor())).created
-
-
-async def test_a_source_that_fails_in_the_middle_is_told_as_far_as_it_came(scene):
-    """
-    Its own error reaches the caller, and the run is in the log.
-    """
-
-    def source():
-        yield scene.certificate(1)
-        raise ConnectionError
-
-    with pytest.raises(ConnectionError):
-        await scene.orchestrator().run(source())
-
-    assert 1 == len(await scene.repository.notifications_for("mentor-1"))
-    assert [1] == [run.created for run in scene.repository.runs]
-
-
-async def test_no_certificates_are_zeros(scene):
-    """
-    An empty day is a day.
-    """
-    result = await scene.run()
-
-    assert (0, 0) == (result.processed, len(scene.directory.asked))
-
-
-async def test_a_naive_moment_is_refused_before_anything_is_read(scene):
-    """
-    A run has to know its day.
-    """
-    for verb in (scene.orchestrator().run, scene.orchestrator().plan):
-        with pytest.raises(ValueError, match="as_of"):
-            await verb(iter([pytest.fail]), as_of=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
-
-
 async def test_lapsed_mentors_are_hidden_whatever_became_of_their_notice(scene):
     """
     And shown again when a run sees the renewal.
@@ -556,46 +345,6 @@ async def test_a_registry_that_hangs_stops_nothing(scene):
     result = await scene.while_time_passes(lambda: scene.run(scene.certificate(1)))
 
     assert (1, [RecordProblem("", "visibility_unknown")]) == (result.created, list(result.data_quality))
-
-
-async def test_only_urgent_and_lapsed_notices_carry_a_link(scene):
-    """
-    The mentor's own, in the notice and in the push.
-    """
-    scene.rest["enrollment"] = EnrollmentLinks(
-        secret="s" * 32, base_url="https://courses.example", courses={"first_aid": "fa-1"}, clock=scene.clock
-    )
-
-    await scene.run(scene.certificate(1, 30), scene.certificate(2, 7))
-
-    links = [(await scene.repository.notifications_for(f"mentor-{number}"))[0].deep_link for number in (1, 2)]
-    assert links[0] is None
-    assert scene.rest["enrollment"].verify(links[1])
-    await scene.dispatcher().drain()
-    sent = {message.recipient_id: message.data for message in scene.sender.sent}
-    assert links[1] == sent["mentor-2"]["enrollmentUrl"]
-    assert "enrollmentUrl" not in sent["mentor-1"]
-
-
-async def test_a_run_is_logged_with_its_counts_and_codes(scene):
-    """
-    Also where the log itself fails, the run's result is told.
-    """
-    await scene.run(scene.certificate(1), "x")
-
-    (run,) = scene.repository.runs
-    assert (2, 1, {"not_a_certificate": 1}, {"warning_30": 1}) == (
-        run.processed,
-        run.created,
-        dict(run.error_codes),
-        dict(run.by_tier),
-    )
-
-    async def log_run(_run, /):
-        raise GONE
-
-    scene.repository.log_run = log_run
-    assert 1 == (await scene.run(scene.certificate(2))).created
 
 
 async def test_nothing_personal_is_logged_or_shown(scene, caplog):
