@@ -29,6 +29,14 @@ class RunState:
     first_call_at: float | None = None
 
 
+def _find_bulk(context: RunContext) -> SupportsBulk | None:
+    return context.service if isinstance(context.service, SupportsBulk) else None
+
+
+def _find_lookup(context: RunContext) -> SupportsLookup | None:
+    return context.service if isinstance(context.service, SupportsLookup) else None
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class RunContext:
     """
@@ -51,17 +59,11 @@ class RunContext:
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
     # Asked once: a runtime check of a Protocol for each item would be felt.
-    bulk: SupportsBulk | None = attrs.field(init=False)
-    lookup: SupportsLookup | None = attrs.field(init=False)
+    bulk: SupportsBulk | None = attrs.field(default=attrs.Factory(_find_bulk, takes_self=True), init=False)
+    lookup: SupportsLookup | None = attrs.field(
+        default=attrs.Factory(_find_lookup, takes_self=True), init=False
+    )
     state: RunState = attrs.field(factory=RunState, init=False)
-
-    @bulk.default
-    def _find_bulk(self) -> SupportsBulk | None:
-        return self.service if isinstance(self.service, SupportsBulk) else None
-
-    @lookup.default
-    def _find_lookup(self) -> SupportsLookup | None:
-        return self.service if isinstance(self.service, SupportsLookup) else None
 
     @property
     def is_atomic(self) -> bool:
