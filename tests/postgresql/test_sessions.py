@@ -15,7 +15,8 @@ pytest.importorskip("psycopg")
 from sqlalchemy import URL, Connection, create_engine
 
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.storage.sql.database.engines import open_engine, prepare
+from proxy_orchestration.storage.sql.database.engines import open_engine
+from proxy_orchestration.storage.sql.dialect.connections import prepare
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 

@@ -23,7 +23,8 @@ from proxy_orchestration.errors import BatchStateError, MissingExtraError, Unkno
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
-from proxy_orchestration.storage.sql.database.engines import open_engine, prepare
+from proxy_orchestration.storage.sql.database.engines import open_engine
+from proxy_orchestration.storage.sql.dialect.connections import prepare
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,

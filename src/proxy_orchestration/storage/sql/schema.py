@@ -9,7 +9,7 @@ the store's own clock, as seconds since 1970.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Date,
-    DateTime,
     Dialect,
     Double,
     ForeignKey,
@@ -33,8 +32,14 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
+
+from proxy_orchestration.storage.sql.dialect.types import (
+    BY_CODE_POINT,
+    instant_type,
+    read_instant,
+    stored_instant,
+)
 
 LARGEST: Final = 2**31 - 1
 """What an integer column holds at the most."""
@@ -49,7 +54,7 @@ metadata: MetaData = MetaData(
     }
 )
 
-KEY: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+KEY: Final[TypeEngine[str]] = BY_CODE_POINT
 """Ids and what is looked up by: compared by code point, whatever language the database speaks."""
 
 
@@ -65,7 +70,7 @@ class Instant(TypeDecorator[datetime]):
         """
         Return the database's own type.
         """
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+        return instant_type(dialect)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401 - text or moment
         """
@@ -77,18 +82,7 @@ class Instant(TypeDecorator[datetime]):
         """
         Return the moment in UTC.
         """
-        if value is None:
-            return None
-        return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - text or moment
-    """
-    Return the moment as the database stores it.
-    """
-    if dialect.name != "sqlite":
-        return value
-    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
+        return None if value is None else read_instant(value, dialect)
 
 
 batch_keys: Table = Table(

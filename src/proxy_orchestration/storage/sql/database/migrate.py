@@ -13,19 +13,14 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from proxy_orchestration.storage.sql.database.engines import for_writing, prepare
 from proxy_orchestration.storage.sql.database.errors import translated_errors
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE, is_current
+from proxy_orchestration.storage.sql.dialect.connections import for_writing, prepare
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
+from proxy_orchestration.storage.sql.dialect.policies import lay_policies_aside
 
 MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 """Where the Alembic revisions are, for a host's own `version_locations`."""
-
-_POLICIES: Final = (
-    "SELECT 'DROP POLICY ' || quote_ident(polname) || ' ON ' || polrelid::regclass FROM pg_policy"
-    " WHERE polname IN ('proxy_orchestration_own', 'proxy_orchestration_own_organization')"
-    " AND pg_table_is_visible(polrelid)"
-)
 
 _ALONE: Final = threading.Lock()  # alembic's `op` speaks to one connection in the whole process
 
@@ -61,23 +56,7 @@ def _upgrade(connection: Connection) -> None:
     def to_head(revision: str, _context: MigrationContext) -> object:
         return script._upgrade_revs("head", revision)  # noqa: SLF001 - what alembic.command.upgrade does
 
-    _lay_policies_aside(connection)
+    lay_policies_aside(connection)
     upgrading = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "fn": to_head})
     with Operations.context(upgrading):
         upgrading.run_migrations()
-
-
-def _lay_policies_aside(connection: Connection) -> None:
-    """
-    Drop what lets clients read, where row-level security is on.
-
-    A column that a policy names cannot be altered. Until the script is run
-    again, as its guide says, clients read nothing; the service goes on.
-    """
-    if connection.dialect.name != "postgresql":
-        return
-    policies = connection.exec_driver_sql(_POLICIES).all()
-    for (statement,) in policies:
-        connection.exec_driver_sql(statement)
-    if policies:
-        connection.exec_driver_sql("DROP TRIGGER IF EXISTS proxy_orchestration_attribution ON activities")

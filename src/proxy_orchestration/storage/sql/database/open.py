@@ -13,6 +13,7 @@ from sqlalchemy import URL, Engine
 from proxy_orchestration.storage.sql.database.engines import open_engine
 from proxy_orchestration.storage.sql.database.migrate import create_schema
 from proxy_orchestration.storage.sql.database.transactions import Refusals, Transactions
+from proxy_orchestration.storage.sql.dialect.connections import is_of_one_thread
 
 
 @asynccontextmanager
@@ -42,7 +43,7 @@ def transactions_of(engine: Engine, *, refusals: Refusals = nullcontext) -> Tran
         ValueError: the engine is an in-memory SQLite, where every thread
             would see another database.
     """
-    if engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}:
+    if is_of_one_thread(engine):
         msg = "SQLite in memory is not shared by threads: use a file, or the store in memory"
         raise ValueError(msg)
     return Transactions(engine, refusals)

@@ -19,9 +19,15 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersionError
-from proxy_orchestration.storage.sql.database.engines import database_file, for_reading, for_writing, prepare
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
 from proxy_orchestration.storage.sql.database.versions import check_version
+from proxy_orchestration.storage.sql.dialect.connections import (
+    database_file,
+    for_reading,
+    for_writing,
+    prepare,
+    writers_at_once,
+)
 
 T = TypeVar("T")
 
@@ -29,7 +35,6 @@ Refusals: TypeAlias = Callable[[], AbstractContextManager[None]]
 """Translates what only a call's own values can be the cause of."""
 
 _READERS: Final = 8
-_WRITERS: Final = 4
 _PAUSES: Final = (0.0, 0.01, 0.05, 0.2)
 """Seconds before each repetition, for whoever stands in the way to get through; the thread is a worker's."""
 
@@ -91,9 +96,8 @@ class Transactions:
         """
         Run a function that writes; when it returns, all it wrote survives a crash.
         """
-        writers = 1 if self.engine.dialect.name == "sqlite" else _WRITERS
         return await to_thread.run_sync(
-            self._run, self._writing, work, limiter=_limiter(self._writers, writers)
+            self._run, self._writing, work, limiter=_limiter(self._writers, writers_at_once(self.engine))
         )
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -57,6 +57,13 @@ def listed(values: Iterable[str | int], dialect: Dialect) -> Any:  # noqa: ANN40
     return json.dumps(list(values)) if dialect.name == "sqlite" else list(values)
 
 
+def locks_rows(dialect: Dialect) -> bool:
+    """
+    Return whether a transaction locks rows; SQLite's has locked all of the database when it begins to write.
+    """
+    return dialect.name != "sqlite"
+
+
 def wait_for_turn(connection: Connection, what: str) -> None:
     """
     Let nobody else do that until this transaction ends; SQLite's lock for writing says so already.

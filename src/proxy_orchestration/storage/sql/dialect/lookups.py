@@ -43,17 +43,23 @@ def one_by_one(*conditions: ColumnElement[bool]) -> Exists:
 
 
 def looked_up(
-    source: FromClause, table: Table, condition: ColumnElement[bool], dialect: Dialect
+    source: FromClause,
+    table: Table,
+    condition: ColumnElement[bool],
+    dialect: Dialect,
+    *,
+    locked: bool = False,
 ) -> tuple[FromClause, FromClause]:
     """
-    Return the source joined with one row of the table for each of its own, and what has that row's columns.
+    Return the source joined with the table's rows for each of its own, and what has those rows' columns.
 
     PostgreSQL is made to look for each by the index: with statistics that
     are old it may go through a whole batch for every row of the source.
     """
     if dialect.name == "sqlite":
         return source.join(table, condition), table
-    found = select(table).where(condition).offset(_FENCE).lateral(f"{table.name}_found")
+    wanted = select(table).where(condition).offset(_FENCE)
+    found = (wanted.with_for_update() if locked else wanted).lateral(f"{table.name}_found")
     return source.join(found, true()), found
 
 

@@ -22,6 +22,7 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
 from proxy_orchestration.storage.sql.notification import outbox, resend_guard
 from proxy_orchestration.storage.sql.notification.resend_guard import Certificate, Ends, Guard
 from proxy_orchestration.storage.sql.notification.rows import (
@@ -31,11 +32,9 @@ from proxy_orchestration.storage.sql.notification.rows import (
     notice_of,
     notice_row,
     push_row,
-    stored_date,
     texts_of,
 )
 from proxy_orchestration.storage.sql.notification.schema import notifications
-from proxy_orchestration.storage.sql.schema import stored_instant
 
 KeyTexts: TypeAlias = tuple[str, str, str, str, str, str]
 

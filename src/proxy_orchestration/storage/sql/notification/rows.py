@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Dialect, Row
@@ -24,7 +24,7 @@ from proxy_orchestration.notification.notices import (
 )
 from proxy_orchestration.notification.records import NoticeChunk, NoticeDraft
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.storage.sql.schema import stored_instant
+from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
 
 TIERS: Final = {tier.value: tier for tier in NotificationThresholdTier}
 AUDIENCES: Final = {audience.value: audience for audience in Audience}
@@ -76,13 +76,6 @@ def json_list(values: Iterable[object]) -> str:
     Return the values as one JSON parameter.
     """
     return _encode(list(values))
-
-
-def stored_date(day: date, dialect: Dialect) -> Any:  # noqa: ANN401 - text or day
-    """
-    Return the day as the database stores it.
-    """
-    return day.isoformat() if dialect.name == "sqlite" else day
 
 
 def key_texts(key: NoticeKey) -> tuple[str, str, str, str, str, str]:

@@ -13,45 +13,37 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Dialect, bindparam, select, true
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
 
 from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_rows, json_text
+from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, keepable
+from proxy_orchestration.storage.sql.dialect.types import stored_instant
 from proxy_orchestration.storage.sql.notification.resend_guard import Certificate, ends_of
 from proxy_orchestration.storage.sql.notification.rows import json_list, refusals
 from proxy_orchestration.storage.sql.notification.schema import mentor_visibility
-from proxy_orchestration.storage.sql.schema import Instant, stored_instant
+from proxy_orchestration.storage.sql.schema import Instant
 
 _VISIBLE: Final = "visible"
 
 _IDS, (_ID,) = json_rows("ids", json_text)
-_OF_MENTORS = select(mentor_visibility).join_from(
-    _IDS, mentor_visibility, mentor_visibility.c.mentor_id == _ID
-)
-_HIDDEN = (
-    select(mentor_visibility.c.mentor_id)
-    .join_from(_IDS, mentor_visibility, mentor_visibility.c.mentor_id == _ID)
-    .where(mentor_visibility.c.ends_at <= bindparam("at", type_=Instant))
-    .distinct()
-)
+_OF_MENTOR = mentor_visibility.c.mentor_id == _ID
+_OVER = mentor_visibility.c.ends_at <= bindparam("at", type_=Instant)
 
-# PostgreSQL looks for each mentor by the index here, also while it knows nothing of the table yet:
-# with a plain join it may take the whole of it for a few.
-_EACH = select(mentor_visibility).where(mentor_visibility.c.mentor_id == _ID).with_for_update().lateral()
-_EACH_OF_MENTORS = select(_EACH).select_from(_IDS.join(_EACH, true()))
-_ANY = (
-    select(mentor_visibility.c.mentor_id)
-    .where(
-        mentor_visibility.c.mentor_id == _ID,
-        mentor_visibility.c.ends_at <= bindparam("at", type_=Instant),
-    )
-    .limit(1)
-    .lateral()
-)
-_ANY_HIDDEN = select(_ANY.c.mentor_id).select_from(_IDS.join(_ANY, true()))
+
+@lru_cache(maxsize=8)
+def _of_mentors(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, found = looked_up(_IDS, mentor_visibility, _OF_MENTOR, dialect, locked=True)
+    return select(*(found.c[name] for name in mentor_visibility.c.keys())).select_from(joined)  # noqa: SIM118 - columns
+
+
+@lru_cache(maxsize=8)
+def _hidden(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, found = looked_up(_IDS, mentor_visibility, and_(_OF_MENTOR, _OVER), dialect)
+    return select(found.c.mentor_id).select_from(joined)
 
 
 class _Standing(NamedTuple):
@@ -84,8 +76,7 @@ def track(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: date
 
 def _standings(connection: Connection, mentor_ids: Iterable[str]) -> dict[Certificate, _Standing]:
     ids = json_list([one] for one in sorted(mentor_ids))
-    statement = _OF_MENTORS if connection.dialect.name == "sqlite" else _EACH_OF_MENTORS
-    rows = connection.execute(statement, {"ids": ids})
+    rows = connection.execute(_of_mentors(connection.dialect), {"ids": ids})
     return {(row[0], row[1]): _Standing(row[2], row[3]) for row in rows}
 
 
@@ -122,8 +113,7 @@ def hidden(connection: Connection, mentor_ids: Collection[str], /, *, at: dateti
     Return those of the mentors who are not to be shown at that moment.
     """
     ids = json_list([one] for one in sorted(keepable(mentor_ids)))
-    statement = _HIDDEN if connection.dialect.name == "sqlite" else _ANY_HIDDEN
-    return set(connection.execute(statement, {"ids": ids, "at": at}).scalars())
+    return set(connection.execute(_hidden(connection.dialect), {"ids": ids, "at": at}).scalars())
 
 
 @lru_cache(maxsize=8)

@@ -33,7 +33,8 @@ from proxy_orchestration.storage.sql.dialect.differences import is_any_of, liste
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
-from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities, stored_instant
+from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
+from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities
 
 _LOOKS = 3
 """What is in the way may be declared void by another transaction before it is read; then the way is free."""
@@ -256,7 +257,7 @@ def _row(record: ActivityRecord, dialect: Dialect) -> tuple[Any, ...]:
         _roles_text(registration.registered_by),
         registration.mentor_id,
         activity.activity_type,
-        activity.activity_date.isoformat() if dialect.name == "sqlite" else activity.activity_date,
+        stored_date(activity.activity_date, dialect),
         int(activity.duration_minutes),  # a host may have named its numbers
         activity.notes,
         canonical_json(activity.details),

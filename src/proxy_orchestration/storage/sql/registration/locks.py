@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select, bindparam, select
 
-from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
+from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed, locks_rows
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.schema import batches
 
@@ -36,7 +36,7 @@ def lock_batch(connection: Connection, batch_id: str) -> None:
     """
     Keep the batch and its current run's number as they are until the transaction ends.
     """
-    if connection.dialect.name != "sqlite":
+    if locks_rows(connection.dialect):
         connection.execute(_ONE, {"wanted": findable(batch_id)})
 
 
@@ -44,5 +44,5 @@ def lock_batches(connection: Connection, rows: Sequence[int]) -> None:
     """
     Do so with many batches, by their rows.
     """
-    if connection.dialect.name != "sqlite" and rows:
+    if rows and locks_rows(connection.dialect):
         connection.execute(_many(connection.dialect), {"wanted": listed(rows, connection.dialect)})

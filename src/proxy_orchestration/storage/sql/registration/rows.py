@@ -18,7 +18,7 @@ from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.batches import Failure, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql.schema import stored_instant
+from proxy_orchestration.storage.sql.dialect.types import stored_instant
 
 STATES = {state.value: state for state in ItemState}
 _TEXTS = {state: text for text, state in STATES.items()}

@@ -1,0 +1,46 @@
+"""
+How ids, moments and days are kept.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from sqlalchemy import DateTime, Dialect, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
+
+BY_CODE_POINT: Final[TypeEngine[str]] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Texts that are compared by code point, whatever language the database speaks; decision 44."""
+
+
+def instant_type(dialect: Dialect) -> TypeEngine[Any]:
+    """
+    Return what keeps a moment: `timestamptz` where the database has it, text on SQLite; decision 19.
+    """
+    return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+
+def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - text or moment
+    """
+    Return the moment as the database stores it.
+    """
+    if dialect.name != "sqlite":
+        return value
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
+
+
+def read_instant(value: Any, dialect: Dialect) -> datetime:  # noqa: ANN401 - text or moment
+    """
+    Return the moment in UTC that the database stores so.
+    """
+    stored: datetime = datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+    return stored
+
+
+def stored_date(day: date, dialect: Dialect) -> Any:  # noqa: ANN401 - text or day
+    """
+    Return the day as the database stores it.
+    """
+    return day.isoformat() if dialect.name == "sqlite" else day
