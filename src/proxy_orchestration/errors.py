@@ -328,7 +328,7 @@ class RecordRefusedError(OrchestrationError):
     def __init__(self) -> None:
         super().__init__(
             "The store refuses a record: a value breaks one of its rules, or cannot be kept as text. "
-            "Nothing of this call was stored. Mend the record and repeat."
+            "Nothing of this call was stored. Correct the record and repeat."
         )
 
 

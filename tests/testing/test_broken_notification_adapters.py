@@ -26,7 +26,7 @@ from proxy_orchestration.notification.records import (
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
-from proxy_orchestration.storage.memory._pushes import StoredPush
+from proxy_orchestration.storage.memory.notification.outbox import StoredPush
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
 
 
@@ -128,8 +128,8 @@ class _ForgettingTheDead(MemoryNotificationRepository):
 
 
 class _BlindToItsOwnEnds(MemoryNotificationRepository):
-    def _latest(self, chunk: NoticeChunk) -> dict[tuple[str, str], datetime]:
-        return self._ends
+    def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
+        return super()._fates(attrs.evolve(chunk, ends=()))
 
 
 class _KeepingTheLatestEnd(MemoryNotificationRepository):

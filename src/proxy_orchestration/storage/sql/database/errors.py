@@ -1,7 +1,7 @@
 """
 The one place where vendors' errors are translated.
 
-SQLite tells troubles in words, PostgreSQL by SQLSTATE; only while a
+SQLite says in words what is wrong, PostgreSQL by SQLSTATE; only while a
 connection is made has it nothing but words.
 """
 
@@ -21,7 +21,7 @@ from proxy_orchestration.errors import (
     SchemaVersionError,
 )
 
-Trouble: TypeAlias = tuple[str, str]
+Explanation: TypeAlias = tuple[str, str]
 """What is wrong, and what to do."""
 
 _READ_ONLY: Final = (
@@ -37,13 +37,13 @@ _TOO_MANY: Final = (
     "The database server takes no further connection.",
     "End some, use smaller pools, or raise its limit, and resume.",
 )
-_NO_DATABASE: Final = ("There is no such database on the server.", "Create it, or mend the address.")
+_NO_DATABASE: Final = ("There is no such database on the server.", "Create it, or correct the address.")
 _STARTING: Final = ("The database server is starting or stopping.", "Resume when it is up.")
 _UNREACHABLE: Final = (
     "The database server cannot be reached.",
     "Check that it runs, and its host and port in the address; then resume.",
 )
-_BUSY: Final = ("Transactions kept standing in each other's way.", "Resume when the database is less busy.")
+_BUSY: Final = ("Transactions kept blocking each other.", "Resume when the database is less busy.")
 _WAITING: Final = (
     "The database server ended a statement that took too long.",
     "Look for long transactions, or raise its statement_timeout and lock_timeout, and resume.",
@@ -55,7 +55,7 @@ _SCHEMA: Final = (
     "Run proxy_orchestration.storage.sql.create_schema on it.",
 )
 
-_SQLITE: Final[Mapping[str, Trouble]] = {
+_SQLITE: Final[Mapping[str, Explanation]] = {
     "locked": (
         "The database is locked by another process.",
         "Wait for it to finish, or end it, and resume.",
@@ -78,7 +78,7 @@ _SQLITE: Final[Mapping[str, Trouble]] = {
 }
 """What SQLite's message holds."""
 
-_CONNECTING: Final[Mapping[str, Trouble]] = {
+_CONNECTING: Final[Mapping[str, Explanation]] = {
     "the database system is": _STARTING,
     "too many": _TOO_MANY,
     "remaining connection slots": _TOO_MANY,
@@ -90,14 +90,14 @@ _CONNECTING: Final[Mapping[str, Trouble]] = {
 }
 """What the message of a server holds that refuses a connection; it has no SQLSTATE then."""
 
-_SQLSTATES: Final[Mapping[str, Trouble]] = {
+_SQLSTATES: Final[Mapping[str, Explanation]] = {
     "08": _CUT,
     "25006": _READ_ONLY,
     "25P03": ("The database server ended a transaction that stood idle.", "Resume."),
     "25P04": _WAITING,
     "28": _REFUSED,
     "3D000": _NO_DATABASE,
-    "3F000": ("The database has no such schema.", "Create it, or mend the search_path, and resume."),
+    "3F000": ("The database has no such schema.", "Create it, or correct the search_path, and resume."),
     "40": _BUSY,
     "42501": (
         "This user may not do that in the database.",
@@ -180,7 +180,7 @@ def _raise_alone(error: OrchestrationError) -> None:
 
 
 def _may_tell_secrets(error: SQLAlchemyError) -> bool:
-    # A refusal shows the row, and a failure to connect what was misread as a host.
+    # A refusal shows the row, and a failure to connect what was misread as a host; decisions 36 and 50.
     if isinstance(error, IntegrityError | DataError):
         return True
     if not isinstance(error, DBAPIError) or not hasattr(error.orig, "sqlstate"):
@@ -196,12 +196,12 @@ def _translated(error: SQLAlchemyError) -> OrchestrationError:
         return RepositoryUnavailableError(
             "Every connection of the pool is in use.", advice="Give the engine a larger pool, and resume."
         )
-    reason, advice = _trouble(error)
+    reason, advice = _explanation(error)
     kind = SchemaVersionError if (reason, advice) == _SCHEMA else RepositoryUnavailableError
     return kind(reason, advice=advice)
 
 
-def _trouble(error: SQLAlchemyError) -> Trouble:
+def _explanation(error: SQLAlchemyError) -> Explanation:
     if not isinstance(error, DBAPIError) or not hasattr(error.orig, "sqlstate"):
         text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
         return _first(_SQLITE, text) or _unknown(type(error).__name__)
@@ -215,15 +215,15 @@ def _trouble(error: SQLAlchemyError) -> Trouble:
     return known or _unknown(f"{type(error).__name__}, SQLSTATE {state}")
 
 
-def _refusal_to_connect(text: str) -> Trouble:
+def _refusal_to_connect(text: str) -> Explanation:
     # In the server's own language; what is in none that we know is told as unreachable.
     said = text.partition("FATAL:")[2].lower()
     return _first(_CONNECTING, said) or _UNREACHABLE
 
 
-def _first(troubles: Mapping[str, Trouble], text: str) -> Trouble | None:
-    return next((trouble for sign, trouble in troubles.items() if sign in text), None)
+def _first(known: Mapping[str, Explanation], text: str) -> Explanation | None:
+    return next((explanation for sign, explanation in known.items() if sign in text), None)
 
 
-def _unknown(name: str) -> Trouble:
+def _unknown(name: str) -> Explanation:
     return f"The database failed ({name}).", "Check the database, and resume."

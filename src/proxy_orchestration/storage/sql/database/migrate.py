@@ -22,7 +22,7 @@ from proxy_orchestration.storage.sql.dialect.policies import lay_policies_aside
 MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 """Where the Alembic revisions are, for a host's own `version_locations`."""
 
-_ALONE: Final = threading.Lock()  # alembic's `op` speaks to one connection in the whole process
+_ALONE: Final = threading.Lock()  # alembic's `op` speaks to one connection in a process; decision 48
 
 
 def create_schema(engine: Engine) -> None:

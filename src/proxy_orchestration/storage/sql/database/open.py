@@ -17,7 +17,7 @@ from proxy_orchestration.storage.sql.dialect.connections import is_of_one_thread
 
 
 @asynccontextmanager
-async def opened(url: str | URL) -> AsyncIterator[Engine]:
+async def open_database(url: str | URL) -> AsyncIterator[Engine]:
     """
     Open a database, bring its schema up to date, and close it at the end.
 

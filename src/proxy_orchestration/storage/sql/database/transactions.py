@@ -111,6 +111,7 @@ class Transactions:
         return result
 
     def _repeated(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        # Never after the commit was sent: repeating it might be a second batch; decision 47.
         for pause in _PAUSES:
             try:
                 return self._once(engine, work)

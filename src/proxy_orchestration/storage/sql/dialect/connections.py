@@ -77,7 +77,7 @@ def for_writing(engine: Engine) -> Engine:
     """
     if engine.dialect.name == "sqlite":
         return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-    # Each statement has to see what others committed while it waited for their locks.
+    # Each statement has to see what others committed while it waited for their locks; decision 46.
     return engine.execution_options(isolation_level="READ COMMITTED")
 
 

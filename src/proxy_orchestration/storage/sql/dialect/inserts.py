@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
 
 _MOST_TEXT: Final = 1_000_000
-"""Characters in one statement: libpq takes ever longer to send more, and the server ends at a gigabyte."""
+"""Characters in one statement: libpq takes ever longer to send more, up to a gigabyte; decision 58."""
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -22,7 +22,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
     Insert many rows, each a tuple in the order of the table's columns, straight through the driver.
 
     SQLAlchemy would look at every value of every row; for the rows that are
-    written per item that is most of the cost.
+    written per item that is most of the cost (decision 18).
     """
     if rows:
         _insert(connection, table, rows, ignore=False)

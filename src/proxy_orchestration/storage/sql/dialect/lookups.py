@@ -28,7 +28,7 @@ from sqlalchemy.dialects import postgresql
 
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 
-# What has an offset is not merged into the statement around it.
+# What has an offset is not merged into the statement around it; decision 49.
 _FENCE: Final[ColumnElement[int]] = literal_column("0", Integer)
 
 

@@ -4,9 +4,9 @@ Notices, written in chunks and read by recipient.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
@@ -18,13 +18,21 @@ from proxy_orchestration.notification.records import (
     NoticeChunk,
     NoticeDraft,
 )
-from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.notification.resend import (
+    Certificate,
+    Consequence,
+    IsThere,
+    Standing,
+    certificate_of,
+    consequence_of,
+    states_of,
+)
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
 from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
 from proxy_orchestration.storage.sql.notification import outbox, resend_guard
-from proxy_orchestration.storage.sql.notification.resend_guard import Certificate, Ends, Guard
+from proxy_orchestration.storage.sql.notification.resend_guard import Ends
 from proxy_orchestration.storage.sql.notification.rows import (
     digest_row,
     json_list,
@@ -35,10 +43,6 @@ from proxy_orchestration.storage.sql.notification.rows import (
     texts_of,
 )
 from proxy_orchestration.storage.sql.notification.schema import notifications
-
-KeyTexts: TypeAlias = tuple[str, str, str, str, str, str]
-
-_NEW: Final = Guard(None, None)
 
 _KEY = (
     notifications.c.mentor_id,
@@ -84,25 +88,28 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]
     """
     check_texts(text for draft in chunk.drafts for text in texts_of(draft))
     ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
-    advanced = resend_guard.note_ends(connection, ends)  # first, since it locks
+    # Ends first, since that locks: what is read from here on is what another call left.
+    advanced = resend_guard.note_ends(connection, ends)
     standing = resend_guard.known(connection, ends.latest)
     # What was never told has nothing queued.
     told = [certificate for certificate in advanced if standing[certificate].notified_at is not None]
     outbox.cancel(connection, ended(ends, told))
-    existing = _existing(connection, chunk.drafts, standing)
-    states = _states(chunk, ends, standing, existing)
+    is_there = _existing(connection, chunk.drafts, standing)
+    states = states_of(chunk, standing, is_there)
     passing = {
-        _about(draft)
+        certificate_of(draft)
         for draft, state in zip(chunk.drafts, states, strict=True)
         if state is DraftState.CREATED
     }
+    # Again, by a conditional statement: another run may have told the same mentor since the look.
     taken = resend_guard.take(connection, passing, at=chunk.as_of, guard=chunk.guard)
     states = [
-        DraftState.DEFERRED if state is DraftState.CREATED and _about(draft) not in taken else state
+        DraftState.DEFERRED if state is DraftState.CREATED and certificate_of(draft) not in taken else state
         for draft, state in zip(chunk.drafts, states, strict=True)
     ]
-    _insert(connection, chunk, states, existing)
-    return _fates(chunk, states, existing)
+    consequences = _consequences(chunk, states, is_there)
+    _insert(connection, chunk, consequences)
+    return [consequence.fate for consequence in consequences]
 
 
 def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
@@ -112,8 +119,9 @@ def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
     check_texts(text for draft in chunk.drafts for text in texts_of(draft))
     ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
     standing = resend_guard.known(connection, ends.latest)
-    existing = _existing(connection, chunk.drafts, standing)
-    return _fates(chunk, _states(chunk, ends, standing, existing), existing)
+    is_there = _existing(connection, chunk.drafts, standing)
+    states = states_of(chunk, standing, is_there)
+    return [consequence.fate for consequence in _consequences(chunk, states, is_there)]
 
 
 def renew(
@@ -161,24 +169,19 @@ def ended(ends: Ends, renewed: Iterable[Certificate]) -> list[tuple[str, str, st
     return sorted(rows, key=lambda row: row[:2])
 
 
-def _about(draft: NoticeDraft) -> Certificate:
-    return draft.notice.mentor_id, draft.notice.certificate_type
-
-
 def _existing(
-    connection: Connection, drafts: Sequence[NoticeDraft], standing: Mapping[Certificate, Guard]
-) -> set[KeyTexts]:
+    connection: Connection, drafts: Sequence[NoticeDraft], standing: Mapping[Certificate, Standing]
+) -> IsThere:
     """
-    Return the keys of those of the drafts' notices, earlier ones included, that are there.
+    Return which of the drafts' notices, earlier ones included, are there.
 
     None is where the guard was never taken, since nobody writes one without it.
     """
-    told = (draft for draft in drafts if standing.get(_about(draft), _NEW).notified_at is not None)
-    keys = [key_texts(key) for draft in told for key in _keys(draft)]
-    if not keys:
-        return set()
-    rows = connection.execute(_EXISTING, {"keys": json_list(keys)}).all()
-    return {(*row[:3], row[3].isoformat(), *row[4:]) for row in rows}
+    told = {about for about, known in standing.items() if known.notified_at is not None}
+    keys = [key_texts(key) for draft in drafts if certificate_of(draft) in told for key in _keys(draft)]
+    rows = connection.execute(_EXISTING, {"keys": json_list(keys)}).all() if keys else ()
+    found = {(*row[:3], row[3].isoformat(), *row[4:]) for row in rows}
+    return lambda key: bool(found) and key_texts(key) in found
 
 
 def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
@@ -188,42 +191,19 @@ def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
         yield notice.key
 
 
-def _states(
-    chunk: NoticeChunk,
-    ends: Ends,
-    standing: Mapping[Certificate, Guard],
-    existing: Collection[KeyTexts],
-) -> list[DraftState]:
-    limit = resend_guard.last_allowed(chunk.as_of, chunk.guard)
-
-    def state(draft: NoticeDraft) -> DraftState:
-        about = _about(draft)
-        notified_at, known_end = standing.get(about, _NEW)
-        if max(ends.latest[about], known_end or draft.ends_at) > draft.ends_at:
-            return DraftState.STALE
-        if _is_in(existing, draft.notice.key):
-            return DraftState.DUPLICATE
-        passes = notified_at is None or notified_at <= limit
-        return DraftState.CREATED if passes else DraftState.DEFERRED
-
-    return [state(draft) for draft in chunk.drafts]
-
-
-def _insert(
-    connection: Connection, chunk: NoticeChunk, states: Sequence[DraftState], existing: Collection[KeyTexts]
-) -> None:
+def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
     dialect = connection.dialect
     due_at = stored_instant(chunk.as_of, dialect)
     day = stored_date(chunk.digest_date, dialect)
     notice_rows: list[tuple[Any, ...]] = []
     push_rows: dict[str, tuple[Any, ...]] = {}
-    for draft, state in zip(chunk.drafts, states, strict=True):
+    for draft, (fate, others) in zip(chunk.drafts, consequences, strict=True):
         ends_at = stored_instant(draft.ends_at, dialect)
-        if state is DraftState.CREATED:
+        if fate.state is DraftState.CREATED:
             notice_rows.append(notice_row(draft.notice, ends_at, day, dialect))
             if draft.push is not None:
                 push_rows[draft.push.message_id] = push_row(draft.push, draft, ends_at, due_at, dialect)
-        for notice in _new_others(draft, state, existing):
+        for notice in others:
             notice_rows.append(notice_row(notice, ends_at, day, dialect))
             digest = digest_row(notice, chunk, dialect)
             push_rows.setdefault(digest[0], digest)
@@ -232,27 +212,5 @@ def _insert(
     outbox.queue(connection, [*push_rows.values()])
 
 
-def _new_others(
-    draft: NoticeDraft, state: DraftState, existing: Collection[KeyTexts]
-) -> list[CertificateExpiryNotification]:
-    if not draft.others or state not in {DraftState.CREATED, DraftState.DUPLICATE}:
-        return []
-    others = {notice.key: notice for notice in draft.others}
-    return [notice for key, notice in others.items() if not _is_in(existing, key)]
-
-
-def _is_in(existing: Collection[KeyTexts], key: NoticeKey) -> bool:
-    return bool(existing) and key_texts(key) in existing
-
-
-def _fates(
-    chunk: NoticeChunk, states: Sequence[DraftState], existing: Collection[KeyTexts]
-) -> list[DraftFate]:
-    return [_fate(draft, state, existing) for draft, state in zip(chunk.drafts, states, strict=True)]
-
-
-def _fate(draft: NoticeDraft, state: DraftState, existing: Collection[KeyTexts]) -> DraftFate:
-    missed: tuple[NotificationThresholdTier, ...] = ()
-    if state is DraftState.CREATED:
-        missed = tuple(key.tier for key in draft.earlier if not _is_in(existing, key))
-    return DraftFate(state=state, missed=missed, others=len(_new_others(draft, state, existing)))
+def _consequences(chunk: NoticeChunk, states: Sequence[DraftState], is_there: IsThere) -> list[Consequence]:
+    return [consequence_of(draft, state, is_there) for draft, state in zip(chunk.drafts, states, strict=True)]

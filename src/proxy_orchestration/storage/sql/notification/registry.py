@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine
 
 from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.storage.sql.database.methods import reading, writing
-from proxy_orchestration.storage.sql.database.open import opened, transactions_of
+from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import visibility
 
 
@@ -41,7 +41,7 @@ class SqlVisibilityRegistry(VisibilityRegistry):
             SchemaVersionError: the schema is too new for this version of the library.
             RepositoryUnavailableError: the database cannot be opened or written.
         """
-        async with opened(url) as engine:
+        async with open_database(url) as engine:
             yield cls(engine)
 
     track: Final = writing(visibility.track)

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine
 
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.storage.sql.database.methods import reading, writing
-from proxy_orchestration.storage.sql.database.open import opened, transactions_of
+from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
 from proxy_orchestration.storage.sql.notification import notices, outbox
 from proxy_orchestration.storage.sql.notification.rows import refusals
@@ -53,7 +53,7 @@ class SqlNotificationRepository(NotificationRepository):
             SchemaVersionError: the schema is too new for this version of the library.
             RepositoryUnavailableError: the database cannot be opened or written.
         """
-        async with opened(url) as engine:
+        async with open_database(url) as engine:
             yield cls(engine)
 
     record: Final = writing(notices.record)

@@ -8,22 +8,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import attrs
 from sqlalchemy import Connection, Dialect, and_, bindparam, or_, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.notification.records import CertificateEnd, NoticeDraft
+from proxy_orchestration.notification.resend import Certificate, Standing, last_allowed, told_ends
 from proxy_orchestration.storage.sql.dialect.inserts import upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.texts import check_texts
 from proxy_orchestration.storage.sql.notification.rows import json_list
 from proxy_orchestration.storage.sql.notification.schema import expiry_guards
 from proxy_orchestration.storage.sql.schema import Instant
-
-Certificate: TypeAlias = tuple[str, str]
-"""Mentor and type."""
 
 _PAIRS, _PAIR = json_rows("pairs", json_text, json_text)
 _ROWS, _COLUMNS = json_rows("rows", json_text, json_text, json_instant)
@@ -32,15 +30,6 @@ _KNOWN = select(expiry_guards).join_from(
     expiry_guards,
     and_(expiry_guards.c.mentor_id == _PAIR[0], expiry_guards.c.certificate_type == _PAIR[1]),
 )
-
-
-class Guard(NamedTuple):
-    """
-    The last notice and the latest end; `None` where there is none.
-    """
-
-    notified_at: datetime | None
-    ends_at: datetime | None
 
 
 @attrs.frozen
@@ -57,26 +46,20 @@ class Ends:
     revoked: Collection[Certificate]
 
 
-def ends_of(ends: Iterable[CertificateEnd], drafts: Iterable[NoticeDraft] = ()) -> Ends:
+def ends_of(ends: Sequence[CertificateEnd], drafts: Sequence[NoticeDraft] = ()) -> Ends:
     """
     Return the latest end of each; a revoked one stands only where there is no other.
     """
-    latest: dict[Certificate, datetime] = {}
-    told = [(end.mentor_id, end.certificate_type, end.ends_at) for end in ends]
-    told += [(draft.notice.mentor_id, draft.notice.certificate_type, draft.ends_at) for draft in drafts]
-    for mentor_id, certificate_type, ends_at in told:
-        certificate = (mentor_id, certificate_type)
-        if ends_at is not None and (certificate not in latest or ends_at > latest[certificate]):
-            latest[certificate] = ends_at
-    return Ends(latest, {(one, kind) for one, kind, _ in told} - latest.keys())
+    latest = told_ends(ends, drafts)
+    return Ends(latest, {(end.mentor_id, end.certificate_type) for end in ends} - latest.keys())
 
 
-def known(connection: Connection, certificates: Iterable[Certificate]) -> dict[Certificate, Guard]:
+def known(connection: Connection, certificates: Iterable[Certificate]) -> dict[Certificate, Standing]:
     """
     Return what the store knows of these; who is absent was never spoken of.
     """
     rows = connection.execute(_KNOWN, {"pairs": json_list(certificates)}).all()
-    return {(row[0], row[1]): Guard(row[2], row[3]) for row in rows}
+    return {(row[0], row[1]): Standing(row[2], row[3]) for row in rows}
 
 
 def note_ends(connection: Connection, ends: Ends, *, corrected: bool = False) -> set[Certificate]:
@@ -103,16 +86,6 @@ def take(
     moment = at.astimezone(UTC).isoformat()
     rows = [(*certificate, moment) for certificate in sorted(certificates)]
     return _written(connection, _take(connection.dialect), rows, limit=last_allowed(at, guard))
-
-
-def last_allowed(at: datetime, guard: timedelta) -> datetime:
-    """
-    Return the latest moment of an earlier notice that lets another pass now.
-    """
-    try:
-        return at.astimezone(UTC) - guard
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
 
 
 def _written(

@@ -16,13 +16,13 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
 
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.resend import Certificate, told_ends
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, keepable
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
-from proxy_orchestration.storage.sql.notification.resend_guard import Certificate, ends_of
 from proxy_orchestration.storage.sql.notification.rows import json_list, refusals
 from proxy_orchestration.storage.sql.notification.schema import mentor_visibility
 from proxy_orchestration.storage.sql.schema import Instant
@@ -58,11 +58,12 @@ def track(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: date
     Raises:
         RecordRefusedError: an id is empty, or cannot be kept as text.
     """
-    latest = ends_of(ends).latest
+    latest = told_ends(ends)
     if not latest:
         return 0
     check_texts(chain.from_iterable(latest))
-    # Whether a mentor is newly suppressed is up to rows of other types, which may not be there yet.
+    # Whether a mentor is newly suppressed is up to rows of other types, which may not be there yet;
+    # decision 48.
     wait_for_turn(connection, "visibility")
     with refusals():
         before = _standings(connection, {mentor_id for mentor_id, _ in latest})

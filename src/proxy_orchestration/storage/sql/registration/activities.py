@@ -65,7 +65,7 @@ def _overrides_in_the_way(dialect: Dialect) -> Select[Any]:
 
 @lru_cache(maxsize=8)
 def _in_the_way(dialect: Dialect) -> CompoundSelect[Any]:
-    # Each half in the words of its partial index: one condition for both would find neither.
+    # Each half in the words of its partial index: one condition for both would find neither; decision 27.
     return union_all(_alike(ORIGINAL, dialect), _overrides_in_the_way(dialect))
 
 

@@ -230,7 +230,7 @@ def purge(
     values = {"moment": settled_before, "after": after, "most": limit}
     found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
     lock_batches(connection, found)
-    # Another run may have been opened between the look and the lock.
+    # Another run may have been opened between the look and the lock; decision 45.
     still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
     removed = [batch for batch in found if batch in still]
     for batch in removed:

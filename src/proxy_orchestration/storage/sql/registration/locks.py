@@ -4,7 +4,7 @@ Locks on batches: whoever opens a run, cancels or removes takes the batch first.
 PostgreSQL looks again at a row that it waited for, and only at that row: a
 join with the current run would find none when the run changed meanwhile. So
 the batch is locked by a statement of its own, and what depends on it is read
-by the next. SQLite has one writer at a time, and needs none of it.
+by the next (decision 45). SQLite has one writer at a time, and needs none of it.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ _CANCEL_UNCLAIMED = (
 
 @lru_cache(maxsize=8)
 def _updates(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    # The log has no gaps: a page has two ends, where a limit would let the planner sort all that follows.
+    # The log has no gaps: a page has two ends, where a limit would let the planner sort all that follows;
+    # decision 57.
     wanted = batches.c.batch_id == bindparam("wanted")
     batch, total = (
         select(column).where(wanted).scalar_subquery() for column in (batches.c.id, batches.c.total)

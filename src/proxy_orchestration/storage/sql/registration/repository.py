@@ -17,7 +17,7 @@ from sqlalchemy import URL, Engine
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.storage.sql.database.methods import reading, writing
-from proxy_orchestration.storage.sql.database.open import opened, transactions_of
+from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
 from proxy_orchestration.storage.sql.registration import (
     activities,
@@ -68,7 +68,7 @@ class SqlActivityRepository(ActivityRepository):
                 or the address is not understood.
             MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
         """
-        async with opened(url) as engine:
+        async with open_database(url) as engine:
             yield cls(engine)
 
     async def new_batch_id(self) -> str:

@@ -174,7 +174,7 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
     """
     Append outcomes, claim items and renew the lease, all or nothing.
     """
-    # The fenced update comes first: it locks the run, so that a stale driver writes nothing after it.
+    # The fenced update comes first: it locks the run, so that a stale driver has written nothing yet.
     run = connection.execute(
         _COMMIT,
         {

@@ -18,7 +18,7 @@ from proxy_orchestration.registration.batches import (
 )
 from proxy_orchestration.registration.ledger import BatchRecord, StoredItem
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
-from proxy_orchestration.storage.memory._stored import StoredBatch
+from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
 
 
 class _Summary(TypedDict):

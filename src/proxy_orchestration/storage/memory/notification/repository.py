@@ -7,7 +7,7 @@ Every method is atomic because it does not await once it has begun to read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import attrs
@@ -16,9 +16,9 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration.notification.notices import (
     Audience,
     CertificateExpiryNotification,
+    NoticeKey,
     NoticeStatus,
     PushMessage,
-    notification_id_of,
 )
 from proxy_orchestration.notification.records import (
     Acknowledged,
@@ -29,13 +29,17 @@ from proxy_orchestration.notification.records import (
     NoticeChunk,
     NoticeDraft,
 )
-from proxy_orchestration.notification.results import RunRecord
-from proxy_orchestration.storage.memory._pushes import (
+from proxy_orchestration.notification.resend import (
     Certificate,
-    MemoryPushOutbox,
-    StoredNotice,
-    StoredPush,
+    Consequence,
+    Standing,
+    certificate_of,
+    consequence_of,
+    states_of,
+    told_ends,
 )
+from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.storage.memory.notification.outbox import MemoryPushOutbox, StoredNotice, StoredPush
 
 
 @attrs.define(eq=False, slots=False)
@@ -48,6 +52,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
     """
 
     _notices: dict[str, StoredNotice] = attrs.field(init=False, repr=False, factory=dict)
+    _keys: set[NoticeKey] = attrs.field(init=False, repr=False, factory=set)
     _notices_about: dict[Certificate, list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
     _inboxes: dict[str, list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
     _ends: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
@@ -60,12 +65,12 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Write what the chunk's drafts tell, and answer each in order.
         """
         await checkpoint()
-        fates = self._fates(chunk)
+        consequences = self._consequences(chunk)
         self._cancel(chunk.ends)
         self._note(chunk.ends)
-        for draft, fate in zip(chunk.drafts, fates, strict=True):
-            self._write(draft, fate.state, chunk)
-        return fates
+        for draft, consequence in zip(chunk.drafts, consequences, strict=True):
+            self._write(draft, consequence, chunk)
+        return [consequence.fate for consequence in consequences]
 
     async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
         """
@@ -86,7 +91,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         """
         await checkpoint()
         cancelled = self._cancel(ends)
-        self._ends |= _latest_of(ends)
+        self._ends |= told_ends(ends)
         for end in ends:
             self._clear(end)
         return cancelled
@@ -158,54 +163,30 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         return tuple(self._runs.values())
 
     def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
-        latest = self._latest(chunk)
-        return [self._fate(draft, chunk, latest) for draft in chunk.drafts]
+        return [consequence.fate for consequence in self._consequences(chunk)]
 
-    def _latest(self, chunk: NoticeChunk) -> dict[Certificate, datetime]:
-        """
-        Return the latest ends of the chunk's certificates: of those that are known, and that it tells.
-        """
-        latest: dict[Certificate, datetime] = {}
-        for end in chunk.ends:
-            certificate = (end.mentor_id, end.certificate_type)
-            known = latest.get(certificate) or self._ends.get(certificate) or end.ends_at
-            if known is not None:
-                latest[certificate] = max(known, end.ends_at or known)
-        return latest
+    def _consequences(self, chunk: NoticeChunk) -> list[Consequence]:
+        standing = {
+            about: Standing(self._notified.get(about), self._ends.get(about))
+            for about in map(certificate_of, chunk.drafts)
+        }
+        states = states_of(chunk, standing, self._is_there)
+        return [
+            consequence_of(draft, state, self._is_there)
+            for draft, state in zip(chunk.drafts, states, strict=True)
+        ]
 
-    def _fate(
-        self, draft: NoticeDraft, chunk: NoticeChunk, latest: Mapping[Certificate, datetime]
-    ) -> DraftFate:
-        state = self._state(draft, chunk, latest)
-        if state in {DraftState.STALE, DraftState.DEFERRED}:
-            return DraftFate(state=state)
-        new = {other.notification_id for other in draft.others} - self._notices.keys()
-        created = state is DraftState.CREATED
-        missed = (key.tier for key in draft.earlier if notification_id_of(key) not in self._notices)
-        return DraftFate(state=state, missed=tuple(missed) if created else (), others=len(new))
+    def _is_there(self, key: NoticeKey) -> bool:
+        return key in self._keys
 
-    def _state(
-        self, draft: NoticeDraft, chunk: NoticeChunk, latest: Mapping[Certificate, datetime]
-    ) -> DraftState:
-        certificate = _certificate(draft.notice)
-        if latest.get(certificate, draft.ends_at) > draft.ends_at:
-            return DraftState.STALE
-        if draft.notice.notification_id in self._notices:
-            return DraftState.DUPLICATE
-        notified = self._notified.get(certificate)
-        if notified is not None and chunk.as_of - notified < chunk.guard:
-            return DraftState.DEFERRED
-        return DraftState.CREATED
-
-    def _write(self, draft: NoticeDraft, state: DraftState, chunk: NoticeChunk) -> None:
-        if state is DraftState.CREATED:
+    def _write(self, draft: NoticeDraft, consequence: Consequence, chunk: NoticeChunk) -> None:
+        if consequence.fate.state is DraftState.CREATED:
             self._tell(draft, chunk)
-        if state in {DraftState.CREATED, DraftState.DUPLICATE}:
-            for other in draft.others:
-                self._tell_other(other, draft, chunk)
+        for other in consequence.others:
+            self._tell_other(other, draft, chunk)
 
     def _tell(self, draft: NoticeDraft, chunk: NoticeChunk) -> None:
-        certificate = _certificate(draft.notice)
+        certificate = certificate_of(draft)
         self._notified[certificate] = chunk.as_of
         self._keep(StoredNotice(draft.notice, draft.ends_at))
         if draft.push is not None:
@@ -221,8 +202,6 @@ class MemoryNotificationRepository(MemoryPushOutbox):
     def _tell_other(
         self, notice: CertificateExpiryNotification, draft: NoticeDraft, chunk: NoticeChunk
     ) -> None:
-        if notice.notification_id in self._notices:
-            return
         stored = StoredNotice(notice, draft.ends_at)
         self._keep(stored)
         if notice.audience is not Audience.MENTOR:
@@ -236,11 +215,12 @@ class MemoryNotificationRepository(MemoryPushOutbox):
     def _keep(self, stored: StoredNotice) -> None:
         notice = stored.notice
         self._notices[notice.notification_id] = stored
-        self._notices_about.setdefault(_certificate(notice), []).append(stored)
+        self._keys.add(notice.key)
+        self._notices_about.setdefault((notice.mentor_id, notice.certificate_type), []).append(stored)
         self._inboxes.setdefault(notice.recipient_id, []).append(stored)
 
     def _note(self, ends: Iterable[CertificateEnd]) -> None:
-        for certificate, ends_at in _latest_of(ends).items():
+        for certificate, ends_at in told_ends(ends).items():
             self._ends[certificate] = max(ends_at, self._ends.get(certificate, ends_at))
 
     def _clear(self, end: CertificateEnd) -> None:
@@ -248,19 +228,6 @@ class MemoryNotificationRepository(MemoryPushOutbox):
             needless = end.ends_at is None or stored.ends_at < end.ends_at
             if needless and stored.notice.status is NoticeStatus.PENDING:
                 stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
-
-
-def _latest_of(ends: Iterable[CertificateEnd]) -> dict[Certificate, datetime]:
-    latest: dict[Certificate, datetime] = {}
-    for end in ends:
-        if end.ends_at is not None:
-            certificate = (end.mentor_id, end.certificate_type)
-            latest[certificate] = max(end.ends_at, latest.get(certificate, end.ends_at))
-    return latest
-
-
-def _certificate(notice: CertificateExpiryNotification) -> Certificate:
-    return notice.mentor_id, notice.certificate_type
 
 
 def _digest_of(notice: CertificateExpiryNotification, chunk: NoticeChunk) -> PushMessage:

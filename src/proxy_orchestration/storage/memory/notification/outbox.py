@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -27,12 +27,10 @@ from proxy_orchestration.notification.records import (
     LeasedPush,
     PushCompletion,
 )
+from proxy_orchestration.notification.resend import Certificate
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _UNSENT: Final = frozenset({PushState.QUEUED, PushState.LEASED, PushState.DEAD})
-
-Certificate: TypeAlias = tuple[str, str]
-"""A mentor and a type."""
 
 
 @attrs.define(eq=False)

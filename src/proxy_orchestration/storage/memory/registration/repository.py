@@ -36,10 +36,9 @@ from proxy_orchestration.registration.runs import (
     RunSettled,
 )
 from proxy_orchestration.registration.states import BulkStatus
-from proxy_orchestration.storage.memory._outbox import MemoryAuditOutbox
-from proxy_orchestration.storage.memory._records import MemoryActivityRecords
-from proxy_orchestration.storage.memory._stored import StoredBatch
-from proxy_orchestration.storage.memory._views import (
+from proxy_orchestration.storage.memory.registration.activities import MemoryActivityRecords
+from proxy_orchestration.storage.memory.registration.audit import MemoryAuditOutbox
+from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
     items_of,
@@ -49,6 +48,7 @@ from proxy_orchestration.storage.memory._views import (
     summary_of,
     updates_of,
 )
+from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
 
 
 @attrs.define(eq=False, slots=False)

@@ -1,0 +1,3 @@
+"""
+Notices, pushes and visibility in memory.
+"""

@@ -1,0 +1,3 @@
+"""
+Batches, runs, audit events and activities in memory.
+"""
