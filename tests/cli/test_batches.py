@@ -5,18 +5,29 @@ What status, retry, cancel, watch, list and resume do with a store, tell, and en
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import anyio
 import pytest
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
+
+from proxy_orchestration.cli import batches, session
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.memory import (
+    MemoryActivityRepository,
+    MemoryNotificationRepository,
+    MemoryVisibilityRegistry,
+)
 
 
 @pytest.mark.parametrize(
@@ -287,3 +298,18 @@ def test_some_failed_and_some_wait_is_a_partial_success(run: Any, settled: Any) 
 
     assert ExitCode.PARTIAL_SUCCESS == run("status", both).code
     assert ExitCode.NEEDS_REVIEW == run("status", waits).code
+
+
+def test_a_batch_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
+    """
+    A resume tells of the batches that are there when it ends.
+    """
+    common = Common(store=tmp_path / "batches.db", as_json=True)
+    opened = session.Session(
+        common=common,
+        repository=MemoryActivityRepository(clock=SystemClock()),
+        notices=MemoryNotificationRepository(),
+        visibility=MemoryVisibilityRegistry(),
+    )
+
+    assert ExitCode.SUCCESS == anyio.run(batches._show_resumed, opened, ["gone"])

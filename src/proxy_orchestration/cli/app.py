@@ -17,8 +17,7 @@ Register activities on behalf of many mentors. Every outcome is durable, nothing
 
 Tell mentors and coordinators that certificates run out: once per tier, however often it is run.
 
-All of it is stored in a SQLite file (--db). Stop the program at any moment, and continue with
-"{PROGRAM} resume".
+All of it is stored in a SQLite file (--db). Stop at any moment: "{PROGRAM} resume" continues the work.
 """
 
 _EPILOG: Final = "\n".join(

@@ -196,7 +196,7 @@ async def _open_session(common: Common) -> AsyncIterator[Session]:
     if if_absent is IfAbsent.REFUSE and not store.exists():
         reason, advice = (
             f"There is no store at {store}.",
-            "Name the file that register or notify wrote with --db.",
+            "With --db, name the file that register or notify wrote.",
         )
         raise RepositoryUnavailableError(reason, advice=advice)
     async with sql.SqlActivityRepository.open(URL.create("sqlite", database=str(store))) as repository:
