@@ -15,7 +15,6 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
-
 from proxy_orchestration.cli import batches, session
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import Common

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
-
 from proxy_orchestration.cli.exits import ExitCode, code_of_error
 
 

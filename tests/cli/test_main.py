@@ -4,6 +4,7 @@ The program as it is started, and when a part of it is not installed.
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ from waits import LONGEST_WAIT
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
-
+from proxy_orchestration.cli import main
 from proxy_orchestration.cli.exits import ExitCode
 
 
@@ -27,42 +28,42 @@ def test_python_can_run_the_package(start: Any) -> None:
     assert "Usage: proxy-orchestration " in out
 
 
-def test_a_host_may_replace_the_standard_streams() -> None:
+def test_a_host_may_replace_the_standard_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A stream that cannot be reconfigured is written to as it is.
     """
-    program = """
-import io, sys
-from proxy_orchestration.cli import main
-sys.argv, sys.stdout = ["proxy-orchestration", "--help"], io.StringIO()
-try:
-    main()
-finally:
-    sys.stderr.write(sys.stdout.getvalue())
-"""
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    out = io.StringIO()
+    monkeypatch.setattr("sys.argv", ["proxy-orchestration", "--help"])
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
 
-    assert ExitCode.SUCCESS == ended.returncode
-    assert "Usage: proxy-orchestration " in ended.stderr
+    with pytest.raises(SystemExit) as caught:
+        main()
+
+    assert ExitCode.SUCCESS == caught.value.code
+    assert "Usage: proxy-orchestration " in out.getvalue()
 
 
-def test_an_interrupt_while_starting_is_quiet() -> None:
+def test_an_interrupt_while_starting_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """
     Ctrl-C before the program has begun ends it with the same code and no traceback.
     """
-    program = """
-import sys
-class Interrupting:
-    def find_spec(self, name, path, target=None):
-        if name == "proxy_orchestration.cli.app":
-            raise KeyboardInterrupt
-sys.meta_path.insert(0, Interrupting())
-from proxy_orchestration.cli import main
-main()
-"""
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    app = "proxy_orchestration.cli.app"
 
-    assert (ExitCode.INTERRUPTED, "") == (ended.returncode, ended.stderr)
+    class Interrupting:
+        def find_spec(self, name: str, _path: object, _target: object = None) -> None:
+            if name == app:
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, app, raising=False)
+    monkeypatch.setattr("sys.meta_path", [Interrupting(), *sys.meta_path])
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+
+    assert (ExitCode.INTERRUPTED, "") == (caught.value.code, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
