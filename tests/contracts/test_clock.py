@@ -25,10 +25,10 @@ async def _keep_moving(fake: FakeClock) -> None:
 @asynccontextmanager
 async def _open_moving_clock() -> AsyncIterator[Clock]:
     fake = FakeClock()
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(_keep_moving, fake)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_keep_moving, fake)
         yield fake
-        crew.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("open_clock", [_open_system_clock, _open_moving_clock])

@@ -188,7 +188,7 @@ async def test_a_token_endpoint_that_gives_none_keeps_messages_waiting(
     world, status, body, header, wait
 ) -> None:
     """
-    Long where our key is refused, short where Google is in trouble; no attempt counts.
+    Long where our key is refused, short where Google fails; no attempt counts.
     """
     world.devices.add("mentor-1", "token-1")
     world.fcm.token_replies.append(world.fake.Reply(status, body, {"Retry-After": header} if header else {}))
@@ -232,8 +232,8 @@ async def test_a_token_endpoint_that_hangs_is_cut(world) -> None:
         outcomes.extend(await world.sender.send([world.push()]))
 
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(send)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
             await to_thread.run_sync(world.fcm.hanging.acquire)
             world.clock.advance(15)
 

@@ -55,8 +55,8 @@ async def test_a_call_that_hangs_is_cut_and_tried_again(world) -> None:
         outcomes.extend(await world.sender_with(max_concurrency=1).send(messages))
 
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(send)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
             await to_thread.run_sync(world.fcm.hanging.acquire)
             world.clock.advance(15)
 
@@ -78,8 +78,8 @@ async def test_no_call_begins_when_the_time_budget_is_spent(world) -> None:
         outcomes.extend(await sender.send(messages))
 
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(send)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
             await to_thread.run_sync(world.fcm.hanging.acquire)
             world.clock.advance(5)
             world.fcm.release()
@@ -116,8 +116,8 @@ async def test_a_directory_that_hangs_is_cut(world, caplog) -> None:
 
     world.devices.targets_of = targets_of
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(world.sender.send, [world.push()])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.sender.send, [world.push()])
             await asked.wait()
             await world.clock.wait_for_sleepers()
             world.clock.advance(15)
@@ -125,7 +125,7 @@ async def test_a_directory_that_hangs_is_cut(world, caplog) -> None:
     assert "the devices could not be looked up: TimeoutError" in caplog.messages
 
 
-async def test_trouble_that_nobody_thought_of_concerns_one_message_only(world, caplog) -> None:
+async def test_a_failure_that_nobody_thought_of_concerns_one_message_only(world, caplog) -> None:
     """
     An end without a zone, which no model of ours makes, is tried again and then dead.
     """
@@ -163,7 +163,7 @@ async def test_of_several_devices_trouble_the_most_hopeful_counts(world) -> None
 
 async def test_an_attempt_counts_where_one_device_says_so(world) -> None:
     """
-    One on a platform that is paused, one in trouble of its own: the longer wait, and it counts.
+    One on a platform that is paused, one with a failure of its own: the longer wait, and it counts.
     """
     world.devices.add("mentor-1", "iphone", platform="ios")
     world.devices.add("mentor-1", "pixel", platform="android")
@@ -181,7 +181,7 @@ async def test_a_sender_that_is_cancelled_lets_go(world) -> None:
     world.fcm.script("token-1", world.fake.HANG)
 
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(world.sender.send, [world.push()])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.sender.send, [world.push()])
             await to_thread.run_sync(world.fcm.hanging.acquire)
-            crew.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()

@@ -84,11 +84,11 @@ async def test_a_call_that_is_cut_or_cancelled_tells_nothing_either(world, accou
     world.fcm.script(DEVICE, world.fake.HANG, world.fake.HANG)
 
     with anyio.fail_after(LONGEST_WAIT):
-        for cut in (lambda _: world.clock.advance(15), lambda crew: crew.cancel_scope.cancel()):
-            async with anyio.create_task_group() as crew:
-                crew.start_soon(world.sender.send, [world.push(title=NAME, data={"route": ROUTE})])
+        for cut in (lambda _: world.clock.advance(15), lambda tasks: tasks.cancel_scope.cancel()):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(world.sender.send, [world.push(title=NAME, data={"route": ROUTE})])
                 await to_thread.run_sync(world.fcm.hanging.acquire)
-                cut(crew)
+                cut(tasks)
 
     said = "\n".join(map(_everything_of, caplog.records))
     assert [] == [canary for canary in _canaries(account) if canary in said]

@@ -255,8 +255,8 @@ async def test_a_directory_that_never_answers_is_not_waited_for_when_a_device_is
 
     world.devices.prune = prune
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(world.sender.send, [world.push()])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.sender.send, [world.push()])
             await asked.wait()
             await world.clock.wait_for_sleepers()
             world.clock.advance(15)

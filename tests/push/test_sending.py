@@ -78,7 +78,7 @@ async def test_each_device_of_a_recipient_gets_a_call_of_its_own_and_no_device_t
 
 async def test_one_device_that_took_the_message_is_enough(world) -> None:
     """
-    The other one's trouble would make the first get it twice.
+    The other one's failure would make the first get it twice.
     """
     world.devices.add("mentor-1", "phone")
     world.devices.add("mentor-1", "tablet")
@@ -135,8 +135,8 @@ async def test_no_more_calls_are_in_flight_than_allowed(world) -> None:
         world.fcm.script(f"token-{number}", world.fake.HANG)
 
     with anyio.fail_after(LONGEST_WAIT):
-        async with anyio.create_task_group() as crew:
-            crew.start_soon(world.sender_with(max_concurrency=4).send, messages)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.sender_with(max_concurrency=4).send, messages)
             for _ in range(4):
                 await to_thread.run_sync(world.fcm.hanging.acquire)
             world.fcm.release()
@@ -165,9 +165,9 @@ async def test_tasks_that_send_at_once_share_one_access_token(world) -> None:
     """
     world.devices.add("mentor-1", "token-1")
 
-    async with anyio.create_task_group() as crew:
+    async with anyio.create_task_group() as tasks:
         for number in range(5):
-            crew.start_soon(world.sender.send, [world.push(number)])
+            tasks.start_soon(world.sender.send, [world.push(number)])
 
     assert 1 == len(world.fcm.assertions)
     assert 5 == len(world.fcm.calls)

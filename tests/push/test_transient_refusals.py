@@ -1,5 +1,5 @@
 """
-The error table over real HTTP, its rows about quota, trouble of FCM's own, and answers nobody knows.
+The error table over real HTTP, its rows about quota, failures of FCM's own, and answers nobody knows.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def test_refusals_for_quota_in_a_row_pause_ever_longer(world) -> None:
         (408, None, None, 10.0),
     ],
 )
-async def test_trouble_of_fcms_own_is_tried_again_after_ten_seconds_or_what_it_asks(
+async def test_a_failure_of_fcms_own_is_tried_again_after_ten_seconds_or_what_it_asks(
     world, status, code, header, seconds
 ) -> None:
     """

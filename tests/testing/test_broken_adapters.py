@@ -73,10 +73,10 @@ class _ClaimingShort(MemoryActivityRepository):
 
 
 class _CancellingClaimed(MemoryActivityRepository):
-    async def cancel_run(self, batch_id: str, /, **wish: Any) -> CancelMark:
+    async def cancel_run(self, batch_id: str, /, **request: Any) -> CancelMark:
         if batch_id in self._batches:
             self._batches[batch_id].run.claimed = 0
-        return await super().cancel_run(batch_id, **wish)
+        return await super().cancel_run(batch_id, **request)
 
 
 class _ForgettingDoubt(MemoryActivityRepository):
@@ -176,12 +176,12 @@ class _LookingBeforeItWaits(MemoryActivityRepository):
     async def add_activities(
         self, records: Sequence[ActivityRecord], /, *, atomic: bool
     ) -> Sequence[ActivityRecord]:
-        standing = [self._standing_for(record) for record in records]
+        existing = [self._standing_for(record) for record in records]
         await checkpoint()
-        for record, found in zip(records, standing, strict=True):
+        for record, found in zip(records, existing, strict=True):
             if found is None:
                 self._store(record)
-        return [found or record for record, found in zip(records, standing, strict=True)]
+        return [found or record for record, found in zip(records, existing, strict=True)]
 
 
 class _LookingForDuplicatesFirst(MemoryActivityRepository):

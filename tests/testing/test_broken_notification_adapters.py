@@ -43,10 +43,10 @@ class _GuardingAnInstantTooLong(MemoryNotificationRepository):
 
 class _LookingBeforeItWaits(MemoryNotificationRepository):
     async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
-        fates = self._fates(chunk)
+        results = self._fates(chunk)
         await checkpoint()
         await super().record(chunk)
-        return fates
+        return results
 
 
 class _WritingWhenItWeighs(MemoryNotificationRepository):

@@ -69,8 +69,8 @@ async def test_set_now_wakes_nobody() -> None:
     Sleeping is by seconds, not by dates.
     """
     clock = FakeClock()
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(clock.sleep, 10)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(clock.sleep, 10)
         await clock.wait_for_sleepers()
         clock.set_now(datetime(2030, 1, 1, tzinfo=UTC))
 
@@ -89,9 +89,9 @@ async def test_due_sleepers_wake_in_the_order_of_their_deadlines() -> None:
         await clock.sleep(seconds)
         woken.append(seconds)
 
-    async with anyio.create_task_group() as crew:
+    async with anyio.create_task_group() as tasks:
         for seconds in (5.0, 1.0, 4.0, 2.0, 3.0, 9.0):
-            crew.start_soon(sleeper, seconds)
+            tasks.start_soon(sleeper, seconds)
         with anyio.fail_after(LONGEST_WAIT):
             await clock.wait_for_sleepers(6)
         clock.advance(5)
@@ -105,8 +105,8 @@ async def test_a_sleeper_that_is_not_due_goes_on_sleeping() -> None:
     The deadline counts, not the number of advances.
     """
     clock = FakeClock()
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(clock.sleep, 10)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(clock.sleep, 10)
         await clock.wait_for_sleepers()
         clock.advance(9.5)
 
@@ -119,10 +119,10 @@ async def test_a_cancelled_sleeper_is_forgotten() -> None:
     Nothing stays behind of a sleep that was cut.
     """
     clock = FakeClock()
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(clock.sleep, 10)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(clock.sleep, 10)
         await clock.wait_for_sleepers()
-        crew.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
 
     assert 0 == clock.sleepers
 
@@ -138,10 +138,10 @@ async def test_a_sleeper_cancelled_when_due_still_wakes_the_next() -> None:
         with scope:
             await clock.sleep(1)
 
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(cut_short)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cut_short)
         await clock.wait_for_sleepers(1)
-        crew.start_soon(clock.sleep, 2)
+        tasks.start_soon(clock.sleep, 2)
         await clock.wait_for_sleepers(2)
         clock.advance(3)
         scope.cancel()
@@ -154,9 +154,9 @@ async def test_waiting_for_sleepers_ends_when_enough_sleep() -> None:
     The wait is for arrivals, and needs no polling.
     """
     clock = FakeClock()
-    async with anyio.create_task_group() as crew:
+    async with anyio.create_task_group() as tasks:
         for _ in range(3):
-            crew.start_soon(clock.sleep, 1)
+            tasks.start_soon(clock.sleep, 1)
         with anyio.fail_after(LONGEST_WAIT):
             await clock.wait_for_sleepers(3)
 
@@ -170,9 +170,9 @@ async def test_the_next_alarm_is_the_first_deadline() -> None:
     """
     clock = FakeClock()
     alarms = [clock.next_alarm]
-    async with anyio.create_task_group() as crew:
+    async with anyio.create_task_group() as tasks:
         for seconds in (7, 3):
-            crew.start_soon(clock.sleep, seconds)
+            tasks.start_soon(clock.sleep, seconds)
         await clock.wait_for_sleepers(2)
         clock.advance(1)
         alarms.append(clock.next_alarm)

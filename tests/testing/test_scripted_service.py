@@ -138,8 +138,8 @@ async def test_a_slow_reply_takes_the_seconds_of_the_clock() -> None:
     """
     clock = FakeClock()
     service = service_that(slow(2, slow(3)), clock=clock)
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(service.register, registration())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.register, registration())
         await clock.wait_for_sleepers()
         clock.advance(2)
         await clock.wait_for_sleepers()
@@ -167,9 +167,9 @@ async def test_calls_under_way_are_counted() -> None:
     """
     clock = FakeClock()
     service = ScriptedRegistrationService(lambda _registration, _attempt: slow(1), clock=clock)
-    async with anyio.create_task_group() as crew:
+    async with anyio.create_task_group() as tasks:
         for mentor in ("a", "b", "c"):
-            crew.start_soon(service.register, registration(mentor))
+            tasks.start_soon(service.register, registration(mentor))
         await clock.wait_for_sleepers(3)
         assert 3 == service.in_flight
         clock.advance(1)
@@ -198,10 +198,10 @@ async def test_a_stubborn_reply_comes_after_the_cancel() -> None:
     """
     clock = FakeClock()
     service = service_that(stubborn(slow(5)), clock=clock)
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(service.register, registration())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.register, registration())
         await clock.wait_for_sleepers()
-        crew.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
         clock.advance(5)
 
     assert 1 == len(service.records)

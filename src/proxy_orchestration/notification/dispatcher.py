@@ -162,23 +162,10 @@ class PushDispatcher:
         """
         if not messages:
             return {}
-
-        async def send() -> Sequence[object]:
-            try:
-                return tuple(await self.sender.send(messages))
-            except BaseException as error:
-                if not comes_from_callee(error) or is_being_cancelled():
-                    raise
-                name = type(error).__name__
-                _log.error(
-                    "the sender raised %s; its messages are sent again later",
-                    name,
-                    extra={"error": name, "pushes": len(messages)},
-                )
-                return ()
-
         try:
-            outcomes = await ask(send, clock=self.clock, seconds=self.settings.send_timeout)
+            outcomes = await ask(
+                partial(self._call_sender, messages), clock=self.clock, seconds=self.settings.send_timeout
+            )
         except NoAnswerError:
             _log.error(
                 "the sender did not answer in time; its messages are sent again later",
@@ -190,6 +177,20 @@ class PushDispatcher:
             if isinstance(outcome, PushOutcome):
                 answers.setdefault(outcome.message_id, outcome)
         return answers
+
+    async def _call_sender(self, messages: Sequence[PushMessage]) -> Sequence[object]:
+        try:
+            return tuple(await self.sender.send(messages))
+        except BaseException as error:
+            if not comes_from_callee(error) or is_being_cancelled():
+                raise
+            name = type(error).__name__
+            _log.error(
+                "the sender raised %s; its messages are sent again later",
+                name,
+                extra={"error": name, "pushes": len(messages)},
+            )
+            return ()
 
     def _completion(self, push: LeasedPush, outcome: PushOutcome | None) -> PushCompletion:
         if outcome is None:

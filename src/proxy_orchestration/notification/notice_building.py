@@ -202,19 +202,7 @@ class NoticeBuilder:
     ) -> CertificateExpiryNotification:
         certificate = subject.certificate
         key = _key(subject, classification.tier, classification.window_start, to)
-        text = self._text(
-            NoticeContext(
-                mentor_id=key.mentor_id,
-                holder_name=certificate.holder_name,
-                certificate_type=key.certificate_type,
-                tier=key.tier,
-                expires=last_valid_day(certificate.expires, self.policy.timezone),
-                days_left=classification.days_left,
-                audience=key.audience,
-                locale=certificate.locale,
-                link=link,
-            )
-        )
+        text = self._text(self._context(certificate, key, classification.days_left, link))
         written_for = (to.recipient_id, str(certificate.organization_id))
         if not is_storable(f"{text.title}{text.body}{link}") or not all(map(is_storable_id, written_for)):
             raise UnreadableRecordError("unstorable_text")  # noqa: EM101 - a code
@@ -231,6 +219,21 @@ class NoticeBuilder:
             deep_link=link,
             created_at=self.classifier.as_of,
             organization_id=certificate.organization_id,
+        )
+
+    def _context(
+        self, certificate: PeerMentorCertificate, key: NoticeKey, days_left: int, link: str | None
+    ) -> NoticeContext:
+        return NoticeContext(
+            mentor_id=key.mentor_id,
+            holder_name=certificate.holder_name,
+            certificate_type=key.certificate_type,
+            tier=key.tier,
+            expires=last_valid_day(certificate.expires, self.policy.timezone),
+            days_left=days_left,
+            audience=key.audience,
+            locale=certificate.locale,
+            link=link,
         )
 
     def _text(self, context: NoticeContext) -> NoticeText:

@@ -121,13 +121,13 @@ class NotificationScene:
         Do the work, moving the clock to the next alarm whenever nothing else is left to do.
         """
         results: list[T] = []
-        async with open_task_group() as crew:
+        async with open_task_group() as tasks:
 
             async def run() -> None:
                 results.append(await work())
-                crew.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
 
-            crew.start_soon(run)
+            tasks.start_soon(run)
             with anyio.CancelScope():
                 while not results:
                     for _ in range(_QUIET):

@@ -61,9 +61,9 @@ async def test_two_runs_at_once_tell_once(scene):
     async def run():
         results.append(await scene.run(*certificates))
 
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(run)
-        crew.start_soon(run)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        tasks.start_soon(run)
 
     assert 20 == sum(result.created for result in results)
 
@@ -283,12 +283,12 @@ async def test_without_a_coordinator_the_chapter_admins_are_told_and_it_is_repor
         assert Audience.CHAPTER_ADMIN is notice.audience
 
 
-@pytest.mark.parametrize("trouble", [fail(RuntimeError()), hang()])
-async def test_a_directory_that_fails_stops_nothing_and_a_later_run_tells_the_coordinator(scene, trouble):
+@pytest.mark.parametrize("failure", [fail(RuntimeError()), hang()])
+async def test_a_directory_that_fails_stops_nothing_and_a_later_run_tells_the_coordinator(scene, failure):
     """
     Mentors are told at once, the coordinator when the directory works again.
     """
-    reply, scene.directory.reply = scene.directory.reply, trouble
+    reply, scene.directory.reply = scene.directory.reply, failure
 
     result = await scene.while_time_passes(lambda: scene.run(scene.certificate(1)))
     assert (1, ["recipients_unknown"]) == (result.created, [each.code for each in result.data_quality])

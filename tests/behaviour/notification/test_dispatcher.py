@@ -125,12 +125,12 @@ async def test_what_can_never_be_sent_is_dead(scene, outcome, code):
     assert [code] == [push.code for push in scene.repository._pushes.values()]
 
 
-@pytest.mark.parametrize("trouble", [fail(RuntimeError("secret")), fail(OSError()), hang()])
-async def test_a_sender_that_fails_or_hangs_loses_nothing(scene, trouble, caplog):
+@pytest.mark.parametrize("failure", [fail(RuntimeError("secret")), fail(OSError()), hang()])
+async def test_a_sender_that_fails_or_hangs_loses_nothing(scene, failure, caplog):
     """
     Its messages are sent again later, under the same id.
     """
-    reply, scene.sender.reply = scene.sender.reply, trouble
+    reply, scene.sender.reply = scene.sender.reply, failure
     await queued(scene, 2)
 
     result = await scene.while_time_passes(lambda: scene.dispatcher().drain())
@@ -224,10 +224,10 @@ async def test_a_dispatcher_that_was_killed_is_followed_by_another(scene):
     """
     scene.sender.reply = hang()
     await queued(scene)
-    async with anyio.create_task_group() as crew:
-        crew.start_soon(scene.dispatcher().drain)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scene.dispatcher().drain)
         await anyio.wait_all_tasks_blocked()
-        crew.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
     scene.sender.reply = fail(RuntimeError())
 
     assert DispatchResult() == await scene.dispatcher().drain()
@@ -299,12 +299,12 @@ async def test_serve_sends_what_becomes_due_and_outlives_a_failing_store(scene):
     scene.repository.claim_pushes = claim_pushes
 
     async def serve():
-        async with anyio.create_task_group() as crew:
-            await crew.start(lambda task_status: scene.dispatcher().serve(task_status=task_status))
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(lambda task_status: scene.dispatcher().serve(task_status=task_status))
             while not scene.sender.sent:
                 await scene.clock.sleep(1.0)
             await scene.clock.sleep(20.0)
-            crew.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
 
     await scene.while_time_passes(serve)
 

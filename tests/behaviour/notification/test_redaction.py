@@ -179,10 +179,10 @@ async def _drain(world):
 
 
 async def _serve(world):
-    async with open_task_group() as crew:
-        await crew.start(world.scene.dispatcher().serve)
+    async with open_task_group() as tasks:
+        await tasks.start(world.scene.dispatcher().serve)
         await world.scene.clock.sleep(90.0)
-        crew.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
 
 
 async def _replay(world):
