@@ -95,6 +95,7 @@ async def a_leased_message_is_nobody_else_s(store: NotificationRepository) -> No
 
 @rule_of(sending)
 async def a_lease_that_is_over_is_leased_anew(store: NotificationRepository) -> None:
+    # Its dispatcher may have been killed, before or after sending: at least once, under one id.
     await _queue(store, 0)
     first = await the_push(store, hold=OVER)
     expect("due at once", expected=0, actual=await store.push_wait(now=MORNING))
@@ -107,6 +108,7 @@ async def a_lease_that_is_over_is_leased_anew(store: NotificationRepository) -> 
 
 @rule_of(sending)
 async def an_old_token_changes_nothing(store: NotificationRepository) -> None:
+    # A dispatcher that slept beyond its lease must not end the attempt of another.
     await _queue(store, 0)
     old = await the_push(store, hold=OVER)
     new = await the_push(store)
@@ -120,6 +122,7 @@ async def an_old_token_changes_nothing(store: NotificationRepository) -> None:
 
 @rule_of(sending)
 async def a_lease_that_is_over_still_completes_unless_taken(store: NotificationRepository) -> None:
+    # It was sent; forgetting that would send it again.
     await _queue(store, 0)
     push = await the_push(store, hold=OVER)
 
@@ -181,6 +184,7 @@ async def a_retry_is_due_at_its_moment(store: NotificationRepository) -> None:
 
 @rule_of(sending)
 async def an_attempt_that_does_not_count_is_given_back(store: NotificationRepository) -> None:
+    # Quiet hours and a provider that is down are not the message's fault.
     await _queue(store, 0)
     for _ in range(3):
         push = await the_push(store)
@@ -236,6 +240,7 @@ async def a_cancelled_message_is_not_claimed(store: NotificationRepository) -> N
 
 @rule_of(sending)
 async def a_dead_message_of_an_end_that_is_over_is_not_replayed(store: NotificationRepository) -> None:
+    # A replay days later would tell about an end that is over; decision 52.
     await _queue(store, 0, 1, 2)
     pushes = await claimed(store, at=MORNING + 9 * MINUTE)
     await store.complete_pushes([ended(push, PushState.DEAD) for push in pushes])
@@ -248,6 +253,7 @@ async def a_dead_message_of_an_end_that_is_over_is_not_replayed(store: Notificat
 
 @rule_of(sending)
 async def what_was_sent_while_it_was_cancelled_is_sent(store: NotificationRepository) -> None:
+    # The provider took it, and the outbox says what happened.
     await _queue(store, 0)
     push = await the_push(store)
     await store.renew([end_of("mentor-0")], at=MORNING)

@@ -68,6 +68,7 @@ async def an_earlier_moment_restores_nobody(registry: VisibilityRegistry) -> Non
 
 @rule_of(hiding)
 async def of_tracks_at_once_one_suppresses(registry: VisibilityRegistry) -> None:
+    # Rows that another call is about to insert are covered by no row lock; decision 48.
     ends = [_lapsed("mentor-1"), _lapsed("mentor-2")]
     answers = await at_once(*[lambda: registry.track(ends, at=_AFTER)] * 3)
 
@@ -76,6 +77,7 @@ async def of_tracks_at_once_one_suppresses(registry: VisibilityRegistry) -> None
 
 @rule_of(hiding)
 async def hiding_compares_the_ends_with_the_moment(registry: VisibilityRegistry) -> None:
+    # A run that comes late would otherwise hide late.
     await registry.track([_lapsed()], at=MORNING)
     moments = [ENDS - INSTANT, ENDS, _AFTER]
     hidden = [await _hidden(registry, at=moment) for moment in moments]

@@ -121,6 +121,7 @@ async def many_records_are_answered_in_order(store: ActivityRecords) -> None:
 
 @rule_of(storing)
 async def a_registration_has_one_record_for_ever(store: ActivityRecords) -> None:
+    # A doubt ends by repeating the call, which must find what the first one wrote.
     first, second = activity_record(1), activity_record(2)
     await store.add_activities([first], atomic=False)
 
@@ -182,6 +183,7 @@ async def a_batch_has_its_records_by_mentor(store: ActivityRecords) -> None:
 
 @rule_of(storing)
 async def a_record_is_void_from_its_first_moment(store: ActivityRecords) -> None:
+    # A second void says nothing new, and auditors rely on the first.
     await store.add_activities([activity_record(1), activity_record(2, "mentor-2")], atomic=False)
 
     for moment in (5, 4, 6):
@@ -220,6 +222,7 @@ async def of_two_in_one_call_the_first_is_stored(store: ActivityRecords) -> None
 
 @rule_of(storing)
 async def another_organization_is_in_nobody_s_way(store: ActivityRecords) -> None:
+    # No host's rule for keys may make two organizations conflict; decision 27.
     stranger = attrs.evolve(COORDINATOR, organization_id="org-2")
     mine = activity_record(1, key=_KEY)
     theirs = activity_record(2, batch_id="batch-2", key=_KEY, actor=stranger)
@@ -259,6 +262,7 @@ async def a_void_record_is_in_nobody_s_way(store: ActivityRecords) -> None:
 
 @rule_of(storing)
 async def an_override_passes_and_is_in_the_way_later(store: ActivityRecords) -> None:
+    # The unique index leaves overrides out, so a second one finds them; decision 27.
     first = activity_record(1, key=_KEY)
     over = activity_record(2, batch_id="batch-2", key=_KEY, override_of="activity-1")
     plain = activity_record(3, batch_id="batch-3", key=_KEY)
@@ -301,6 +305,7 @@ async def overrides_pass_one_another(store: ActivityRecords) -> None:
 
 @rule_of(storing)
 async def a_record_stays_its_registration_s_answer(store: ActivityRecords) -> None:
+    # Its own record comes before any conflict: the call may be a repetition.
     mine = activity_record(1, key=_KEY)
     over = activity_record(2, batch_id="batch-2", key=_KEY, override_of="activity-1")
     await store.add_activities([mine], atomic=False)
@@ -315,6 +320,7 @@ async def a_record_stays_its_registration_s_answer(store: ActivityRecords) -> No
 
 @rule_of(storing)
 async def all_or_nothing_is_nothing_with_one_in_the_way(store: ActivityRecords) -> None:
+    # The answer names the offender, which an error would not; decision 28.
     await store.add_activities([activity_record(1, key=_KEY)], atomic=False)
     mine = [activity_record(n, f"mentor-{n}", "batch-2", key=f"key {n}") for n in range(2, 8)]
     mine[3] = activity_record(5, "mentor-5", "batch-2", key=_KEY)
@@ -354,6 +360,7 @@ async def all_or_nothing_repeated_is_answered_by_its_own(store: ActivityRecords)
 
 @rule_of(storing)
 async def of_calls_at_once_one_stores_and_all_get_it(store: ActivityRecords) -> None:
+    # No look-up before the insert can see what another call is about to write.
     batch_ids = [f"batch-{number}" for number in range(5)]
     candidates = [activity_record(n, batch_id=name, key=_KEY) for n, name in enumerate(batch_ids)]
     answers = await at_once(

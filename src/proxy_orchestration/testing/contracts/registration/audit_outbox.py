@@ -39,6 +39,7 @@ async def an_empty_outbox_waits_for_nothing(ledger: BatchLedger) -> None:
 
 @rule_of(outbox)
 async def a_settled_run_event_is_held_by_whoever_settled(ledger: BatchLedger) -> None:
+    # It delivers the event itself at once; others come in only if it is killed before.
     await settled_batch(ledger, _DONE, hold=60)
 
     expect("nobody else gets it", expected=[], actual=await _claimed(ledger))
@@ -58,6 +59,7 @@ async def a_free_event_is_claimed_as_it_was_stored(ledger: BatchLedger) -> None:
 
 @rule_of(outbox)
 async def an_event_comes_again_when_its_hold_is_over(ledger: BatchLedger) -> None:
+    # Whoever held it may have been killed before the delivery, or after it: the id tells which.
     await settled_batch(ledger, _DONE, hold=OVER)
     first = await ledger.claim_audit_events(limit=9, hold=OVER)
     again = await ledger.claim_audit_events(limit=9, hold=60)

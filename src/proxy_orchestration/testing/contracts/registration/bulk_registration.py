@@ -84,6 +84,8 @@ async def _recorded(
 
 @rule_of(writing_many)
 async def answers_come_in_the_order_asked(service: ProxyRegistrationService) -> None:
+    # Receipts name their registration as well, since an answer in the wrong place attaches one mentor's
+    # record to another; decision 6.
     asked = _many()
     receipts = _receipts(await _bulk(service).register_many(asked, atomic=False))
 
@@ -103,6 +105,7 @@ async def many_repeated_are_the_same_records(service: ProxyRegistrationService) 
 
 @rule_of(writing_many)
 async def many_and_single_calls_share_their_records(service: ProxyRegistrationService) -> None:
+    # A chunk that went wrong is finished one by one; decision 26.
     bulk = _bulk(service)
     asked = _many()
     single = await service.register(asked[1])
@@ -134,6 +137,7 @@ async def many_at_once_are_one_record_each(service: ProxyRegistrationService) ->
 
 @rule_of(writing_many)
 async def one_bad_row_fails_alone_or_nothing_is_written(service: ProxyRegistrationService) -> None:
+    # Both let the driver go on, the second by halving; decision 26.
     asked = _with_a_bad_row()
     bulk = _bulk(service)
     try:
@@ -165,6 +169,7 @@ async def all_or_nothing_is_all(service: ProxyRegistrationService) -> None:
 
 @rule_of(writing_many)
 async def all_or_nothing_with_a_bad_row_is_nothing(service: ProxyRegistrationService) -> None:
+    # All share one result, so that no kill leaves a part of them; decision 25.
     asked = _with_a_bad_row()
     failures = _failures(await _bulk(service).register_many(asked, atomic=True))
 

@@ -56,6 +56,7 @@ async def a_record_of_another_registration_is_told_by_its_id(service: ProxyRegis
 
 @rule_of(finding_conflicts)
 async def its_own_record_is_no_conflict(service: ProxyRegistrationService) -> None:
+    # A retry is checked again, and would otherwise wait for a decision about itself.
     await service.register(registration_of())
 
     found = await _conflicts(service, registration_of())
@@ -93,6 +94,7 @@ async def each_mentor_asked_about_has_one_conflict_at_most(service: ProxyRegistr
 
 @rule_of(finding_conflicts)
 async def the_record_that_is_overridden_is_no_conflict(service: ProxyRegistrationService) -> None:
+    # The decision stays good at a retry; another record would need another one; decision 34.
     receipt = await service.register(registration_of())
     over = attrs.evolve(_again(), override_of=receipt.activity_id)
 

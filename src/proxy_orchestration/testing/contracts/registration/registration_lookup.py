@@ -19,6 +19,7 @@ def _lookup(service: ProxyRegistrationService) -> SupportsLookup:
 
 @rule_of(looking_up)
 async def a_record_is_found_once_it_is_written(service: ProxyRegistrationService) -> None:
+    # This is what settles a doubt without another call.
     lookup = _lookup(service)
     expect("nothing before", expected=None, actual=await lookup.find_registration("batch-1:mentor-1"))
     receipt = await service.register(registration_of())

@@ -27,6 +27,7 @@ async def a_call_repeated_under_its_key_is_one_record(service: ProxyRegistration
 
 @rule_of(registering)
 async def a_registration_under_a_new_key_is_the_same_record(service: ProxyRegistrationService) -> None:
+    # Keys are for services that replay failures; one registration is one record under any of them.
     first = await service.register(registration_of())
 
     expect("the same receipt", expected=first, actual=await service.register(registration_of(epoch=1)))
@@ -36,6 +37,7 @@ async def a_registration_under_a_new_key_is_the_same_record(service: ProxyRegist
 async def a_registration_with_a_record_is_answered_before_any_other_check(
     service: ProxyRegistrationService,
 ) -> None:
+    # A repeated call must get its receipt whatever changed since, or doubt never ends; decision 29.
     registration = registration_of()
     first = await service.register(registration)
     again = await service.register(refusable(registration))

@@ -117,6 +117,7 @@ async def a_digest_counts_no_notice_of_the_recipient_as_a_mentor(store: Notifica
 
 @rule_of(digesting)
 async def a_digest_counts_as_it_is_claimed(store: NotificationRepository) -> None:
+    # The text is made when it is sent, so that it tells nothing that is over.
     drafts = [draft_of(f"mentor-{number}", WARNING, coordinator(), pushed=False) for number in (1, 2)]
     await store.record(chunk_of(*drafts))
     expect("both", expected={WARNING: 2}, actual=await _counts(store))
@@ -139,6 +140,7 @@ async def a_digest_of_renewed_certificates_only_is_empty(store: NotificationRepo
 
 @rule_of(digesting)
 async def a_digest_that_was_sent_is_not_opened_again(store: NotificationRepository) -> None:
+    # A recipient gets one a day; what came later stands in the inbox.
     await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
     await store.complete_pushes([ended(await _digest(store))])
     await store.record(chunk_of(draft_of("mentor-2", WARNING, coordinator(), pushed=False)))
@@ -149,6 +151,7 @@ async def a_digest_that_was_sent_is_not_opened_again(store: NotificationReposito
 
 @rule_of(digesting)
 async def a_digest_that_had_nothing_left_is_opened_by_a_new_notice(store: NotificationRepository) -> None:
+    # Nobody was told anything yet that day; decision 52.
     await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
     await store.renew([end_of("mentor-1")], at=MORNING)
     old = await _digest(store)
@@ -163,6 +166,7 @@ async def a_digest_that_had_nothing_left_is_opened_by_a_new_notice(store: Notifi
 
 @rule_of(digesting)
 async def a_digest_is_not_emptied_while_a_notice_comes(store: NotificationRepository) -> None:
+    # The dispatcher saw it empty, and the notice came before its answer.
     await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
     await store.renew([end_of("mentor-1")], at=MORNING)
     empty = await _digest(store)

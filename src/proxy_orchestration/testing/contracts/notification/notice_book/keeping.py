@@ -94,6 +94,7 @@ async def a_second_acknowledgement_changes_nothing(store: NotificationRepository
 
 @rule_of(keeping)
 async def of_acknowledgements_at_once_one_is_now(store: NotificationRepository) -> None:
+    # Each has an audit row of its own to write, and a notice has one.
     await _told(store, "mentor-1")
     events = [acknowledgement(notice_of(), by=f"mentor-{number}") for number in range(3)]
     answers = await at_once(*[lambda event=event: store.acknowledge(event) for event in events])
@@ -152,6 +153,7 @@ async def a_renewal_again_cancels_nothing_more(store: NotificationRepository) ->
 
 @rule_of(keeping)
 async def a_renewal_leaves_what_was_acknowledged(store: NotificationRepository) -> None:
+    # Somebody took note of it; that is history, not a task.
     await _told(store, "mentor-1")
     await store.acknowledge(acknowledgement(notice_of()))
     await store.renew([end_of()], at=MORNING)
@@ -185,6 +187,7 @@ async def a_revocation_cancels_and_clears_all(store: NotificationRepository) -> 
 
 @rule_of(keeping)
 async def a_run_that_sees_a_later_end_or_a_revocation_cancels(store: NotificationRepository) -> None:
+    # A register often shows a renewal before the host tells it by `renew`.
     await store.record(chunk_of(*(draft_of(f"mentor-{number}") for number in (1, 2, 3))))
     seen = [end_of("mentor-1", ENDS + INSTANT), end_of("mentor-2", None), end_of("mentor-3", ENDS)]
     await store.record(chunk_of(ends=seen, at=MORNING + MINUTE))
@@ -207,6 +210,7 @@ async def a_draft_for_a_later_end_replaces_what_is_queued(store: NotificationRep
 
 @rule_of(keeping)
 async def a_run_is_logged_again_without_complaint(store: NotificationRepository) -> None:
+    # The answer to the first attempt may have been lost.
     run = RunRecord(
         run_id="run-1",
         as_of=MORNING,

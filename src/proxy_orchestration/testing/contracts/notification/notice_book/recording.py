@@ -66,6 +66,7 @@ async def a_draft_without_a_push_is_a_notice_only(store: NotificationRepository)
 
 @rule_of(recording)
 async def one_key_is_one_notice_whenever_it_is_told(store: NotificationRepository) -> None:
+    # A nightly run that is repeated, late or killed tells nobody twice.
     await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator()), draft_of("mentor-2")))
     for hours in (0, 1, 20, 99):
         at = MORNING + timedelta(hours=hours)
@@ -89,6 +90,7 @@ async def fates_come_in_the_order_of_the_drafts(store: NotificationRepository) -
 
 @rule_of(recording)
 async def of_records_at_once_with_one_key_one_creates(store: NotificationRepository) -> None:
+    # Two nightly runs may overlap, and both see no notice before they insert.
     chunk = chunk_of(draft_of("mentor-1", WARNING, coordinator()), draft_of("mentor-2"))
     answers = await at_once(*[lambda: store.record(chunk)] * 3)
 
@@ -101,6 +103,7 @@ async def of_records_at_once_with_one_key_one_creates(store: NotificationReposit
 
 @rule_of(recording)
 async def of_tiers_at_once_the_guard_lets_one_pass(store: NotificationRepository) -> None:
+    # The keys differ, so only the guard's own row stands between two notices to one mentor.
     chunks = chunk_of(draft_of(tier=WARNING)), chunk_of(draft_of(tier=URGENT))
     answers = await at_once(lambda: store.record(chunks[0]), lambda: store.record(chunks[1]))
 
@@ -112,6 +115,7 @@ async def of_tiers_at_once_the_guard_lets_one_pass(store: NotificationRepository
 
 @rule_of(recording)
 async def the_guard_defers_until_it_is_exactly_over(store: NotificationRepository) -> None:
+    # The key of a deferred draft is not consumed, so a later run tells.
     await store.record(chunk_of(draft_of(tier=ADVANCE)))
     early, late = MORNING + GUARD - INSTANT, MORNING + GUARD
     warning = draft_of("mentor-1", WARNING, coordinator(), at=late)
@@ -160,6 +164,7 @@ async def the_guard_is_of_one_mentor_and_type(store: NotificationRepository) -> 
 
 @rule_of(recording)
 async def an_earlier_run_after_a_later_one_is_deferred(store: NotificationRepository) -> None:
+    # The guard is in the runs' time, and a run may be repeated for a day that is over.
     await store.record(chunk_of(draft_of()))
     before = chunk_of(draft_of(tier=ADVANCE), at=MORNING - 2 * GUARD)
 
@@ -168,6 +173,7 @@ async def an_earlier_run_after_a_later_one_is_deferred(store: NotificationReposi
 
 @rule_of(recording)
 async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationRepository) -> None:
+    # An old row of a register, in a later chunk, must not tell about a renewed certificate; decision 38.
     await store.record(chunk_of(ends=[end_of("mentor-1")]))
     await store.renew([end_of("mentor-2")], at=MORNING)
     old = [draft_of(mentor_id, WARNING, coordinator()) for mentor_id in ("mentor-1", "mentor-2")]
@@ -184,6 +190,7 @@ async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationReposito
 
 @rule_of(recording)
 async def a_corrected_end_is_told_though_a_later_one_was_known(store: NotificationRepository) -> None:
+    # `renew` is the host's own word, a run's row is not; decision 38.
     await store.record(chunk_of(ends=[end_of("mentor-1"), end_of("mentor-2")]))
     await store.renew([end_of("mentor-1", ENDS)], at=MORNING)
     chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"))
@@ -217,6 +224,7 @@ async def a_later_end_is_of_one_mentor_and_type(store: NotificationRepository) -
 
 @rule_of(recording)
 async def a_later_run_completes_what_others_were_not_told(store: NotificationRepository) -> None:
+    # The directory may have failed in the run before; decision 39.
     admins = (Audience.CHAPTER_ADMIN, "admin-1"), (Audience.CHAPTER_ADMIN, "admin-2")
     await store.record(chunk_of(draft_of("mentor-1", WARNING, admins[0])))
     again = draft_of("mentor-1", WARNING, *admins)

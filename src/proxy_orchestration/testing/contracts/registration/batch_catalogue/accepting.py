@@ -121,6 +121,7 @@ async def batches_without_a_key_are_never_joined(ledger: BatchLedger) -> None:
 
 @rule_of(accepting)
 async def a_redelivered_request_is_the_batch_it_became(ledger: BatchLedger) -> None:
+    # People correct a label, and it registers nothing: it is no part of what is compared; decision 3.
     batch = batch_of(2, idempotency_key="key-1", label="First")
     first = await ledger.accept(batch)
     again = await ledger.accept(attrs.evolve(batch, label="Second", submitted_at=later(60)))
@@ -159,6 +160,7 @@ async def a_key_with_other_content_is_refused(ledger: BatchLedger) -> None:
 
 @rule_of(accepting)
 async def a_key_belongs_to_coordinator_and_organization(ledger: BatchLedger) -> None:
+    # The last owner has the two ids swapped, which a key joined from both would mix up.
     owners = [
         COORDINATOR,
         attrs.evolve(COORDINATOR, user_id="coordinator-2"),
@@ -172,6 +174,7 @@ async def a_key_belongs_to_coordinator_and_organization(ledger: BatchLedger) -> 
 
 @rule_of(accepting)
 async def a_deleted_batch_keeps_its_key(ledger: BatchLedger) -> None:
+    # A request that is delivered again after the deletion would register everybody anew.
     batch_id = await settled_batch(ledger, ItemState.SUCCEEDED, idempotency_key="key-1")
     await ledger.delete(batch_id)
 
@@ -199,6 +202,7 @@ async def a_purged_batch_keeps_its_key(ledger: BatchLedger) -> None:
 
 @rule_of(accepting)
 async def one_key_at_once_creates_one_batch(ledger: BatchLedger) -> None:
+    # Calls that look first all find nothing; only a unique key decides.
     batch = batch_of(3, idempotency_key="key-1")
     answers = await at_once(*[lambda: ledger.accept(batch)] * 5)
 
@@ -208,6 +212,7 @@ async def one_key_at_once_creates_one_batch(ledger: BatchLedger) -> None:
 
 @rule_of(accepting)
 async def refused_items_enter_the_log_first(ledger: BatchLedger) -> None:
+    # Without a work row no driver can ever claim them; decision 2.
     first, second, third, fourth = mentors(4)
     batch_id = await accepted(ledger, batch_of(4, verdicts={fourth: REFUSED, second: REFUSED}))
     outcomes = [update.outcome for update in await log_of(ledger, batch_id)]
@@ -234,6 +239,7 @@ async def refused_items_enter_the_log_first(ledger: BatchLedger) -> None:
 
 @rule_of(accepting)
 async def a_batch_of_refused_items_still_has_a_run_to_settle(ledger: BatchLedger) -> None:
+    # Its audit event is stored when the run settles, and there has to be one.
     batch_id = await accepted(ledger, batch_of(1, verdicts={mentors(1)[0]: REFUSED}))
 
     expect("it is not settled", expected=None, actual=(await record_of(ledger, batch_id)).settled_at)
@@ -244,6 +250,7 @@ async def a_batch_of_refused_items_still_has_a_run_to_settle(ledger: BatchLedger
 
 @rule_of(accepting)
 async def a_batch_has_the_id_it_was_given(ledger: BatchLedger) -> None:
+    # The conflict check is asked under the id before anything is stored; decision 23.
     first, second = await ledger.new_batch_id(), await ledger.new_batch_id()
     expect("two ids differ", expected=True, actual=first != second)
     expect("asking for one stores nothing", expected=None, actual=await ledger.get(first))

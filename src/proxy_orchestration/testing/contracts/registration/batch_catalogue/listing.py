@@ -155,6 +155,7 @@ async def a_deleted_batch_is_gone(ledger: BatchLedger) -> None:
 
 @rule_of(listing)
 async def a_batch_that_is_not_settled_cannot_be_deleted(ledger: BatchLedger) -> None:
+    # Its driver would go on calling for a batch that is not there.
     pending = await accepted(ledger, batch_of(1))
     driven = await accepted(ledger, batch_of(1))
     await lease_of(ledger, driven)
@@ -170,6 +171,7 @@ async def a_batch_that_is_not_settled_cannot_be_deleted(ledger: BatchLedger) -> 
 
 @rule_of(listing)
 async def deleting_leaves_the_audit_event(ledger: BatchLedger) -> None:
+    # It may not have been delivered yet.
     batch_id = await settled_batch(ledger, _DONE, hold=OVER)
     await ledger.delete(batch_id)
     events = await ledger.claim_audit_events(limit=9, hold=9)

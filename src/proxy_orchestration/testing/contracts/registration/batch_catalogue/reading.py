@@ -131,6 +131,7 @@ async def a_wish_to_cancel_shows_until_the_run_settles(ledger: BatchLedger) -> N
 
 @rule_of(reading)
 async def a_result_shows_each_item_newest_outcome(ledger: BatchLedger) -> None:
+    # Earlier ones stay in the log: that is how an item came to its state.
     batch_id = await settled_batch(ledger, _DONE, _FAILED, _FAILED)
     first, second, _ = mentors(3)
     await ledger.open_run(rerun(batch_id, [second]))
@@ -173,6 +174,7 @@ async def an_update_tells_how_an_item_settled(ledger: BatchLedger) -> None:
 
 @rule_of(reading)
 async def a_log_is_read_by_cursor(ledger: BatchLedger) -> None:
+    # A watcher goes on where it left, in another process too; decision 57.
     batch_id = await settled_batch(ledger, *[_DONE] * 5)
     log = await log_of(ledger, batch_id)
 
@@ -188,6 +190,7 @@ async def a_log_is_read_by_cursor(ledger: BatchLedger) -> None:
 
 @rule_of(reading)
 async def sequences_and_settled_numbers_go_on_across_runs(ledger: BatchLedger) -> None:
+    # A cursor of run 1 is good for the runs after it.
     batch_id = await settled_batch(ledger, _FAILED, _DONE, _FAILED)
     first, _, third = mentors(3)
     await ledger.open_run(rerun(batch_id, [first, third]))

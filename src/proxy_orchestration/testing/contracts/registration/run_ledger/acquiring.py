@@ -53,6 +53,7 @@ async def a_first_lease_tells_the_run(ledger: BatchLedger) -> None:
 
 @rule_of(acquiring)
 async def a_lease_keeps_others_out(ledger: BatchLedger) -> None:
+    # Two drivers at once would call for the same items.
     batch_id = await accepted(ledger, batch_of(1))
     lease = await lease_of(ledger, batch_id, ttl=60)
     held = await ledger.acquire(batch_id, 1, ttl=60)
@@ -74,6 +75,7 @@ async def a_lease_that_is_over_is_free(ledger: BatchLedger) -> None:
 
 @rule_of(acquiring)
 async def of_many_at_once_one_acquires(ledger: BatchLedger) -> None:
+    # Calls that read before they write would all find the run free.
     batch_id = await accepted(ledger, batch_of(1))
     answers = await at_once(*[lambda: ledger.acquire(batch_id, 1, ttl=LONG)] * 5)
 
@@ -104,6 +106,7 @@ async def a_released_lease_is_free_at_once(ledger: BatchLedger) -> None:
 
 @rule_of(acquiring)
 async def releasing_under_an_old_fence_changes_nothing(ledger: BatchLedger) -> None:
+    # A driver that slept beyond its lease must not free what another holds by now.
     batch_id = await accepted(ledger, batch_of(1))
     stale = await lease_of(ledger, batch_id, ttl=OVER)
     await lease_of(ledger, batch_id)
@@ -129,6 +132,7 @@ async def releasing_a_settled_run_changes_nothing(ledger: BatchLedger) -> None:
 
 @rule_of(acquiring)
 async def a_take_over_is_told_what_had_begun(ledger: BatchLedger) -> None:
+    # What began and has no outcome is in doubt, which is the driver's to clear: writing here would guess.
     batch_id = await accepted(ledger, batch_of(5))
     first = await lease_of(ledger, batch_id)
     work = await claim(ledger, first, 4)
@@ -148,6 +152,7 @@ async def a_take_over_is_told_what_had_begun(ledger: BatchLedger) -> None:
 
 @rule_of(acquiring)
 async def begun_items_are_never_claimed_again(ledger: BatchLedger) -> None:
+    # A claim is for items that were provably never called.
     batch_id = await accepted(ledger, batch_of(4))
     await claim(ledger, await lease_of(ledger, batch_id, ttl=OVER), 2, ttl=OVER)
     claimed = await claim(ledger, await lease_of(ledger, batch_id), 9)
@@ -167,6 +172,7 @@ async def a_lease_tells_a_wish_to_cancel(ledger: BatchLedger) -> None:
 
 @rule_of(acquiring)
 async def driving_time_adds_up_over_drivers(ledger: BatchLedger) -> None:
+    # The time budget is the run's: killing its driver again and again must not renew it.
     batch_id = await accepted(ledger, batch_of(1))
     first = await lease_of(ledger, batch_id)
     await ledger.commit(first, Commit(driven_for=1.5, ttl=LONG))

@@ -34,6 +34,7 @@ _DONE, _CANCELLED = ItemState.SUCCEEDED, ItemState.CANCELLED
 
 @rule_of(cancelling)
 async def what_was_not_claimed_is_cancelled(ledger: BatchLedger) -> None:
+    # Only above the watermark is it proven that no call began.
     batch_id = await accepted(ledger, batch_of(5))
     lease = await lease_of(ledger, batch_id)
     first, _ = await claim(ledger, lease, 2)
@@ -63,6 +64,7 @@ async def what_was_not_claimed_is_cancelled(ledger: BatchLedger) -> None:
 
 @rule_of(cancelling)
 async def a_second_wish_is_the_first(ledger: BatchLedger) -> None:
+    # Whoever asks again gets the same report, also after a lost answer.
     batch_id = await accepted(ledger, batch_of(3))
     lease = await lease_of(ledger, batch_id)
     (work,) = await claim(ledger, lease, 1)
@@ -89,6 +91,7 @@ async def wishes_at_once_are_one(ledger: BatchLedger) -> None:
 
 @rule_of(cancelling)
 async def a_batch_nobody_drove_can_be_cancelled(ledger: BatchLedger) -> None:
+    # No driver may ever come, and waiting for one would leave it open.
     batch_id = await accepted(ledger, batch_of(2))
     await ledger.cancel_run(batch_id, reason=None, wished_at=later(5))
 
@@ -118,6 +121,7 @@ async def a_settled_or_missing_batch_cannot_be_cancelled(ledger: BatchLedger) ->
 
 @rule_of(cancelling)
 async def items_in_doubt_survive_a_cancel(ledger: BatchLedger) -> None:
+    # CANCELLED says never begun, and the run before may have written their records.
     batch_id = await settled_batch(
         ledger, ItemState.FAILED, ItemState.UNKNOWN, _DONE, ItemState.FAILED, ItemState.UNKNOWN
     )
@@ -144,6 +148,7 @@ async def items_in_doubt_survive_a_cancel(ledger: BatchLedger) -> None:
 
 @rule_of(cancelling)
 async def a_wish_ends_with_its_run(ledger: BatchLedger) -> None:
+    # A retry after a cancel is a new decision.
     batch_id = await accepted(ledger, batch_of(1))
     await ledger.cancel_run(batch_id, reason=None, wished_at=later(5))
     await ledger.settle(await lease_of(ledger, batch_id), settled_at=later(6), audit_hold=OVER)

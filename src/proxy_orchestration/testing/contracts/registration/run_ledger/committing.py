@@ -56,6 +56,7 @@ async def a_fresh_item_has_an_unused_key(ledger: BatchLedger) -> None:
 
 @rule_of(committing)
 async def a_claim_is_filled_up_past_refused_items(ledger: BatchLedger) -> None:
+    # A driver takes a short claim for the end of the run.
     verdicts = dict.fromkeys(mentors(6)[:3], REFUSED)
     lease = await lease_of(ledger, await accepted(ledger, batch_of(6, verdicts=verdicts)))
     pages = [[work.item for work in await claim(ledger, lease, 2)] for _ in range(3)]
@@ -117,6 +118,7 @@ async def a_driver_learns_of_a_wish_to_cancel(ledger: BatchLedger) -> None:
 
 @rule_of(committing)
 async def an_old_fence_changes_nothing(ledger: BatchLedger) -> None:
+    # The other driver may have looked the item up meanwhile and stored what is true.
     batch_id = await accepted(ledger, batch_of(3))
     stale = await lease_of(ledger, batch_id)
     work = await claim(ledger, stale, 1)
@@ -156,6 +158,7 @@ async def a_settled_or_deleted_run_takes_no_writes(ledger: BatchLedger) -> None:
 
 @rule_of(committing)
 async def a_lease_of_an_earlier_run_is_lost(ledger: BatchLedger) -> None:
+    # Fences are compared within a run, and run 2 may have the same one.
     batch_id = await accepted(ledger, batch_of(1))
     stale = await lease_of(ledger, batch_id)
     (work,) = await claim(ledger, stale, 1)
@@ -175,6 +178,7 @@ async def a_lease_of_an_earlier_run_is_lost(ledger: BatchLedger) -> None:
 
 @rule_of(committing)
 async def a_run_with_open_items_cannot_settle(ledger: BatchLedger) -> None:
+    # The sum of the states would not be the total, and nobody would drive the rest.
     batch_id = await accepted(ledger, batch_of(2))
     lease = await lease_of(ledger, batch_id)
     first, _ = await claim(ledger, lease, 2)
@@ -195,6 +199,7 @@ async def a_run_with_open_items_cannot_settle(ledger: BatchLedger) -> None:
 
 @rule_of(committing)
 async def a_settled_run_has_one_event_that_tells_it(ledger: BatchLedger) -> None:
+    # Stored with the settling itself, so that a kill in between loses no event.
     batch_id = await accepted(ledger, batch_of(3))
     event = await settle(ledger, batch_id, [_DONE, _FAILED, _DONE], at=later(9))
     expected = AuditEvent(
@@ -238,6 +243,7 @@ async def a_further_run_has_an_event_over_the_whole_batch(ledger: BatchLedger) -
 
 @rule_of(committing)
 async def drivers_of_different_batches_write_at_once(ledger: BatchLedger) -> None:
+    # A driver locks its own run alone; decision 45.
     ids = [await accepted(ledger, batch_of(5)) for _ in range(4)]
     states = [_DONE, _FAILED, _DONE, _DONE, _FAILED]
     await at_once(*[lambda batch_id=batch_id: settle(ledger, batch_id, states) for batch_id in ids])

@@ -86,6 +86,7 @@ async def a_verdict_is_an_outcome_at_acceptance(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def a_batch_that_waits_for_decisions_settles(ledger: BatchLedger) -> None:
+    # People take days to decide; a run that waits for them would hold its lease as long.
     batch_id = await accepted(ledger, batch_of(2, verdicts=dict.fromkeys(mentors(2), CONFLICTING)))
     event = await settle(ledger, batch_id, [], at=later(1))
     result = await result_of(ledger, batch_id)
@@ -117,6 +118,7 @@ async def a_verdict_is_an_outcome_in_a_further_run(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def doubt_is_never_decided_away(ledger: BatchLedger) -> None:
+    # Only the service's answer to that very key ends a doubt; decisions 14 and 24.
     batch_id = await settled_batch(ledger, _UNKNOWN, _UNKNOWN, _UNKNOWN)
     verdicts = dict(zip(mentors(3), _VERDICTS, strict=True))
     await ledger.open_run(rerun(batch_id, mentors(3), verdicts=verdicts))
@@ -135,6 +137,7 @@ async def doubt_is_never_decided_away(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def a_reviewed_item_gets_a_new_key(ledger: BatchLedger) -> None:
+    # A duplicate is a definite answer, which a service may replay under the old key.
     batch_id = await accepted(ledger, batch_of(3, verdicts={mentors(3)[0]: CONFLICTING}))
     lease = await lease_of(ledger, batch_id)
     work = await claim(ledger, lease, 2)
@@ -152,6 +155,7 @@ async def a_reviewed_item_gets_a_new_key(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def an_override_is_told_to_the_driver(ledger: BatchLedger) -> None:
+    # Stored before the call, so that whoever takes over sends the same; decision 22.
     first, second, third, fourth = mentors(4)
     overrides = {fourth: override("activity-4"), second: override("activity-2"), third: override(None)}
     batch_id = await accepted(ledger, batch_of(4, overrides=overrides, verdicts={first: CONFLICTING}))
@@ -166,6 +170,7 @@ async def an_override_is_told_to_the_driver(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def an_override_holds_for_its_run(ledger: BatchLedger) -> None:
+    # A retry says anew what it carries on, since the record that was seen may have changed; decision 34.
     batch_id = await settled_batch(ledger, _FAILED, _REVIEW, _REVIEW)
     first, second, third = mentors(3)
     overrides = {third: override("activity-3"), second: override("activity-2")}
@@ -216,6 +221,7 @@ async def an_event_names_the_overrides_of_its_run(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def a_cancelled_override_is_named_all_the_same(ledger: BatchLedger) -> None:
+    # Auditors ask who decided, not only what came of it.
     (mentor_id,) = mentors(1)
     batch_id = await accepted(ledger, batch_of(1, overrides={mentor_id: override("activity-1")}))
     await ledger.cancel_run(batch_id, reason=None, wished_at=later(5))
@@ -226,6 +232,7 @@ async def a_cancelled_override_is_named_all_the_same(ledger: BatchLedger) -> Non
 
 @rule_of(deciding)
 async def mode_and_policy_are_told_for_ever(ledger: BatchLedger) -> None:
+    # A retry of another process knows them from the store alone.
     for mode in SubmissionMode:
         for policy in ConflictPolicy:
             batch_id = await accepted(ledger, batch_of(1, mode=mode, on_conflict=policy))

@@ -147,6 +147,7 @@ async def doubt_of_an_item_follows_its_newest_outcome(ledger: BatchLedger) -> No
 
 @rule_of(items)
 async def an_override_is_the_newest_that_there_was(ledger: BatchLedger) -> None:
+    # A retry carries on what a person decided in an earlier run; decision 22.
     first, second, third = mentors(3)
     in_run_1 = {first: override("a-1"), second: override(None, by="coordinator-2")}
     in_run_2 = {first: override("a-2", seconds=65), third: override("a-3", seconds=65)}

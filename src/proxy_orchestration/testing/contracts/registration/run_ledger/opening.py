@@ -62,6 +62,8 @@ async def a_further_run_takes_its_items_in_request_order(ledger: BatchLedger) ->
 
 @rule_of(opening)
 async def keys_follow_from_the_newest_outcome(ledger: BatchLedger) -> None:
+    # A service that replays stored failures needs a new key, and one in doubt may have a record under the
+    # old.
     batch_id = await accepted(ledger, batch_of(5))
     lease = await lease_of(ledger, batch_id)
     work = await claim(ledger, lease, 5)
@@ -151,6 +153,7 @@ async def refused_items_of_a_further_run_fail_at_once(ledger: BatchLedger) -> No
 
 @rule_of(opening)
 async def doubt_outlives_a_refusal(ledger: BatchLedger) -> None:
+    # A refusal of ours says nothing about what the earlier call did; decision 14.
     batch_id = await settled_batch(ledger, _UNKNOWN)
     await ledger.open_run(rerun(batch_id, mentors(1), verdicts={mentors(1)[0]: REFUSED}))
     await ledger.settle(await lease_of(ledger, batch_id, 2), settled_at=later(70), audit_hold=OVER)
@@ -175,6 +178,7 @@ async def a_refused_item_was_never_sent_under_its_new_key(ledger: BatchLedger) -
 
 @rule_of(opening)
 async def a_stale_run_is_refused(ledger: BatchLedger) -> None:
+    # A retry that is delivered twice retries once.
     batch_id = await settled_batch(ledger, _FAILED)
     await ledger.open_run(rerun(batch_id, mentors(1)))
     await settle(ledger, batch_id, [_FAILED], run=2)
@@ -196,6 +200,7 @@ async def a_stale_run_is_refused(ledger: BatchLedger) -> None:
 
 @rule_of(opening)
 async def an_unsettled_run_is_not_followed(ledger: BatchLedger) -> None:
+    # Its driver may be calling for these very items.
     batch_id = await accepted(ledger, batch_of(2))
     lease = await lease_of(ledger, batch_id)
     before = await result_of(ledger, batch_id)
@@ -211,6 +216,7 @@ async def an_unsettled_run_is_not_followed(ledger: BatchLedger) -> None:
 
 @rule_of(opening)
 async def of_further_runs_at_once_one_opens(ledger: BatchLedger) -> None:
+    # The batch is locked before its run is read, or both would find run 1; decision 45.
     batch_id = await settled_batch(ledger, _FAILED, _FAILED)
 
     async def attempt() -> int | None:
