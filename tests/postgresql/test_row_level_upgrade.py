@@ -50,6 +50,24 @@ def test_a_schema_with_the_script_s_policies_is_upgraded_and_closed_until_it_run
     assert {table for table, _ in before} == {table for table, _ in between}
 
 
+def test_clients_read_on_through_an_upgrade_that_only_adds(postgresql: Databases) -> None:
+    """
+    From the revision on after which nothing is altered; the script runs again for what is new.
+    """
+    url = postgresql.new()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(row_level_security())
+        connection.exec_driver_sql("UPDATE proxy_orchestration_version SET version_num = '0004'")
+        connection.exec_driver_sql("ALTER TABLE proxy_orchestration_version DROP COLUMN compatible_from")
+    before = postgresql.execute(url.database, _POLICIES)
+
+    create_schema(engine)
+    engine.dispose()
+
+    assert before == postgresql.execute(url.database, _POLICIES)
+
+
 def test_a_script_that_a_superuser_runs_serves_the_owner_of_the_tables(postgresql: Databases) -> None:
     """
     Who owns the tables needs no grant, whoever ran the script.

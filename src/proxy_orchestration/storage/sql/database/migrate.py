@@ -14,13 +14,21 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from proxy_orchestration.storage.sql.database.errors import translated_errors
-from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE, is_current
+from proxy_orchestration.storage.sql.database.versions import (
+    REVISIONS,
+    VERSION_TABLE,
+    is_current,
+    revision_of,
+)
 from proxy_orchestration.storage.sql.dialect.connections import for_writing, prepare
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 from proxy_orchestration.storage.sql.dialect.policies import lay_policies_aside
 
 MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 """Where the Alembic revisions are, for a host's own `version_locations`."""
+
+_ALTERED_LATER: Final = REVISIONS[: REVISIONS.index("0004")]
+"""Revisions whose columns a later one alters; from then on a revision only adds, and clients read on."""
 
 _ALONE: Final = threading.Lock()  # alembic's `op` speaks to one connection in a process; decision 48
 
@@ -56,7 +64,8 @@ def _upgrade(connection: Connection) -> None:
     def to_head(revision: str, _context: MigrationContext) -> object:
         return script._upgrade_revs("head", revision)  # noqa: SLF001 - what alembic.command.upgrade does
 
-    lay_policies_aside(connection)
+    if revision_of(connection) in _ALTERED_LATER:
+        lay_policies_aside(connection)
     upgrading = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "fn": to_head})
     with Operations.context(upgrading):
         upgrading.run_migrations()
