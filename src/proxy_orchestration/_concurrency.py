@@ -4,24 +4,24 @@ Task groups, time limits, work queues and wake-ups that several rooms share.
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, TypeVarTuple
 
 import anyio
+import attrs
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._cancellation import HostCancellation, comes_from_callee, settled_scopes
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError
 
 T = TypeVar("T")
 R = TypeVar("R")
+Args = TypeVarTuple("Args")
 
 _FAIR_BACKLOG: Final = 64
 """Results after which a worker lets others run, should its handler never yield."""
@@ -30,23 +30,70 @@ _MOST_NEWS: Final = 16
 """Notifications whose news a subscription keeps; older news is dropped."""
 
 
-@asynccontextmanager
-async def open_task_group() -> AsyncIterator[TaskGroup]:
+@attrs.frozen(eq=False)
+class Tasks:
     """
-    Open a task group from which a lone failure leaves as itself.
+    The tasks of one group; each keeps the count of its own cancellations to itself.
+    """
+
+    _group: TaskGroup
+
+    @property
+    def cancel_scope(self) -> anyio.CancelScope:
+        """
+        Return the scope that all of them are in.
+        """
+        return self._group.cancel_scope
+
+    def start_soon(self, work: Callable[[*Args], Awaitable[object]], *arguments: *Args) -> None:
+        """
+        Start a task.
+        """
+        self._group.start_soon(_run, work, *arguments, name=_name(work))
+
+    async def start(self, work: Callable[..., Awaitable[object]], *arguments: object) -> object:
+        """
+        Start a task and wait until it says that it is ready.
+        """
+        return await self._group.start(_run, work, *arguments, name=_name(work))
+
+
+async def _run(work: Callable[..., Awaitable[object]], *arguments: object, **status: object) -> None:
+    with settled_scopes():
+        await work(*arguments, **status)
+
+
+def _name(work: object) -> str:
+    return getattr(work, "__qualname__", type(work).__name__)
+
+
+@asynccontextmanager
+async def open_task_group() -> AsyncIterator[Tasks]:
+    """
+    Open a task group from which a lone failure leaves as itself, and the host's cancellation always.
 
     Of several of this library's errors the one leaves that a caller can act
     on; failures of other kinds stay a group, since none may hide another.
+    When the host cancelled this task, its cancellation leaves before the
+    failure of a task, and an error of the block before both.
     """
-    foremost: BaseException
+    host = HostCancellation()
+    foremost: BaseException | None = None
+    of_the_block: BaseException | None = None
     try:
-        async with anyio.create_task_group() as tasks:
-            yield tasks
+        with settled_scopes():
+            async with anyio.create_task_group() as tasks:
+                try:
+                    yield Tasks(tasks)
+                except BaseException as error:
+                    of_the_block = error
+                    raise
     except BaseExceptionGroup as group:
         foremost = _foremost(group)
-    else:
-        return
-    raise foremost  # outside the handler, so that its own cause stays
+    if foremost is None or (isinstance(foremost, Exception) and foremost is not of_the_block):
+        host.raise_if_requested(foremost)
+    if foremost is not None:
+        raise foremost  # outside the handler, so that its own cause stays
 
 
 def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -57,39 +104,6 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     if errors and all(isinstance(error, OrchestrationError) for error in errors):
         return next((error for error in errors if isinstance(error, LeaseLostError)), errors[0])
     return group
-
-
-def is_being_cancelled() -> bool:
-    """
-    Tell whether the present task is cancelled, by a scope of ours or by the host.
-    """
-    return anyio.current_effective_deadline() == -math.inf
-
-
-def comes_from_callee(error: BaseException) -> bool:
-    """
-    Tell whatever called code may raise from the cancellation of this task, and from an exit.
-
-    A callee may make up a cancellation of its own, and its task groups may
-    mix ours with its errors.
-    """
-    cancelled = anyio.get_cancelled_exc_class()
-    if isinstance(error, cancelled):
-        return not (is_being_cancelled() or _is_cancelled_natively())
-    if isinstance(error, BaseExceptionGroup):
-        return error.split((Exception, cancelled))[1] is None
-    return isinstance(error, Exception)
-
-
-def _is_cancelled_natively() -> bool:
-    """
-    Tell whether the host cancelled this task by asyncio's own `Task.cancel`, which no scope knows of.
-    """
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop of asyncio's
-        return False
-    return task is not None and task.cancelling() > 0
 
 
 class NoAnswerError(TimeoutError):
@@ -109,6 +123,7 @@ async def ask(call: Callable[[], Awaitable[T]], *, clock: Clock, seconds: float)
     Raises:
         NoAnswerError: the time is over.
     """
+    host = HostCancellation()
     is_over = False
 
     async def ring() -> None:
@@ -125,7 +140,7 @@ async def ask(call: Callable[[], Awaitable[T]], *, clock: Clock, seconds: float)
             return answer
     except BaseException as error:
         if comes_from_callee(error):
-            await checkpoint()  # leaves here if this task is cancelled
+            await host.leave_if_cancelled()
             if is_over:
                 raise NoAnswerError from error
         raise

@@ -16,7 +16,8 @@ import attrs
 from anyio.abc import TaskStatus
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee, is_being_cancelled
+from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
+from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.notification.digests import DigestTexts, with_text

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
+from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import RecipientDirectory

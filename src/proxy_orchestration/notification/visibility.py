@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
+from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd

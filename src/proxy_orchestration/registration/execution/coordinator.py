@@ -12,13 +12,8 @@ import anyio
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import (
-    NoAnswerError,
-    Notifier,
-    ask,
-    comes_from_callee,
-    shielded_write,
-)
+from proxy_orchestration._cancellation import comes_from_callee
+from proxy_orchestration._concurrency import NoAnswerError, Notifier, ask, shielded_write
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError

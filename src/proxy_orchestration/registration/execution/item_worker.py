@@ -9,7 +9,8 @@ from collections.abc import Awaitable
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import WorkQueue, comes_from_callee
+from proxy_orchestration._cancellation import comes_from_callee
+from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.registration.execution.attempts import (
     Attempt,
     OutOfAttempts,

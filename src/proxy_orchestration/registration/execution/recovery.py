@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import open_task_group
+from proxy_orchestration._concurrency import Tasks, open_task_group
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
@@ -165,7 +165,7 @@ class RecoveryService:
                     await subscription.wait(self.coordinator.clock, self.coordinator.settings.poll_interval)
                     await self._start_free_runs(tasks)
 
-    async def _start_free_runs(self, tasks: TaskGroup) -> None:
+    async def _start_free_runs(self, tasks: Tasks) -> None:
         room = _max_runs(self.coordinator) - len(self._driving)
         try:
             limit = _PAGE + len(self._driving) + len(self._backoff)

@@ -15,7 +15,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import comes_from_callee, is_being_cancelled
+from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration.errors import OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
 from proxy_orchestration.registration.execution.attempts import Attempt, is_definite, is_receipt

@@ -9,9 +9,8 @@ from typing import Final
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup
 
-from proxy_orchestration._concurrency import WorkQueue
+from proxy_orchestration._concurrency import Tasks, WorkQueue
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.execution.atomic_worker import AtomicWorker
 from proxy_orchestration.registration.execution.attempts import Attempt
@@ -60,7 +59,7 @@ class WorkerPool:
             # Workers for chunks and workers for items stand beside each other; together they keep the cap.
             self._limiter = CombinedLimiter(anyio.CapacityLimiter(settings.max_concurrency), self._limiter)
 
-    def start(self, tasks: TaskGroup) -> None:
+    def start(self, tasks: Tasks) -> None:
         """
         Set the workers to work.
 
@@ -78,11 +77,11 @@ class WorkerPool:
             if bulk is not None:
                 self._start_page_worker(tasks, bulk)
 
-    def _start_atomic(self, tasks: TaskGroup, bulk: SupportsBulk) -> None:
+    def _start_atomic(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = AtomicWorker(context=self.context, calls=self._new_calls(), bulk=bulk, outcomes=self.items)
         tasks.start_soon(worker.run, self.chunks)
 
-    def _start_page_worker(self, tasks: TaskGroup, bulk: SupportsBulk) -> None:
+    def _start_page_worker(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = PageWorker(context=self.context, calls=self._new_calls(), bulk=bulk, singles=self.items)
         tasks.start_soon(worker.run, self.chunks)
 

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee
+from proxy_orchestration._cancellation import comes_from_callee
+from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
 from proxy_orchestration.errors import IdempotencyKeyReusedError, NotAuthorizedError, RecordRefusedError

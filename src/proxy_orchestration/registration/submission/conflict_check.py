@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import NoAnswerError, ask, comes_from_callee
+from proxy_orchestration._cancellation import comes_from_callee
+from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import (
