@@ -43,6 +43,17 @@ def _begun(process: subprocess.Popen[str]) -> None:
     assert f" of {MENTORS} settled (" in line, line
 
 
+def _running(run: Any) -> str:
+    """
+    Return the batch's id as soon as somebody drives it.
+    """
+    while True:
+        listed = run("list", "--json")
+        running = [batch for batch in listed.document.get("batches", ()) if batch["status"] == "running"]
+        if running:
+            return str(running[0]["batch_id"])
+
+
 def _mentors(in_store: Any, batch_id: str) -> list[str]:
     records = in_store(lambda repository: repository.activities_of_batch(batch_id))
     return [record.registration.mentor_id for record in records]
@@ -55,7 +66,7 @@ def test_an_interrupted_run_is_released_and_resumed(
     """
     The program says how to carry on and ends with 130; the resume waits for nobody and finishes.
     """
-    process = start("register", file, "--pace", 0.1, "--concurrency", 2, "--json")
+    process = start("register", file, "--pace", 1, "--concurrency", 2, "--json")
     _begun(process)
     process.send_signal(number)
     out, err = process.communicate(timeout=LONGEST_WAIT)
@@ -77,7 +88,7 @@ def test_a_killed_run_is_resumed_after_its_lease(start: Any, run: Any, in_store:
     """
     After SIGKILL nobody released the lease: the resume says that it waits, then every mentor has one record.
     """
-    process = start("register", file, "--pace", 0.05)
+    process = start("register", file, "--pace", 1)
     _begun(process)
     process.kill()
     process.communicate(timeout=LONGEST_WAIT)
@@ -95,7 +106,7 @@ def test_submitting_an_interrupted_file_again_carries_on(start: Any, run: Any, f
     """
     The same command joins its batch and drives what is left.
     """
-    process = start("register", file, "--pace", 0.1)
+    process = start("register", file, "--pace", 1)
     _begun(process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LONGEST_WAIT)
@@ -111,9 +122,9 @@ def test_a_run_that_is_alive_is_watched_left_alone_and_cancelled(start: Any, run
     """
     Others look on, find nothing to resume, and cancel; the driver ends with the batch's code.
     """
-    process = start("register", file, "--pace", 0.4, "--concurrency", 2, "--json")
-    _begun(process)
-    batch_id = run("list", "--json").document["batches"][0]["batch_id"]
+    # A minute's work, of which three seconds are done: it outlives all that follows, on a busy machine too.
+    process = start("register", file, "--pace", 3, "--concurrency", 2, "--json")
+    batch_id = _running(run)
 
     resumed = run("resume", "--json")
     assert ExitCode.WRONG_STATE == resumed.code
@@ -137,7 +148,7 @@ def test_a_store_that_vanishes_under_a_run_is_told(start: Any, store: Path, file
     """
     A file deleted in the middle is one message and a code, not a traceback and not a success.
     """
-    process = start("register", file, "--pace", 0.1)
+    process = start("register", file, "--pace", 1)
     _begun(process)
     for path in store.parent.glob(f"{store.name}*"):
         path.unlink()
