@@ -189,7 +189,7 @@ def calendar(session: nox.Session) -> None:
     All six at once, so that each takes long enough for midnight to strike in the first.
     """
     _shared(session, *EVERYDAY)
-    ledger = Path(session.create_tmp()) / f"wall-clock-{time.time_ns()}"
+    ledger = SHARED / f"wall-clock-{time.time_ns()}"
     ledger.touch()
     shifted = ROOT / "tests" / "support" / "shifted"
     workers = [f"--tx=popen//env:WALL_CLOCK={moment}:00+00:00" for moment in MOMENTS]
@@ -234,8 +234,9 @@ def core(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check all types a second time, and that users see a type for every public name."""
     _shared(session, *EVERYDAY, "typing")
-    session.run("pyright", external=True)
-    session.run("pyright", "--verifytypes", "proxy_orchestration", "--ignoreexternal", external=True)
+    pyright = ["pyright", "--pythonpath", str(SHARED / "bin" / "python")]
+    session.run(*pyright, external=True)
+    session.run(*pyright, "--verifytypes", "proxy_orchestration", "--ignoreexternal", external=True)
 
 
 @nox.session(python=False)
@@ -249,7 +250,7 @@ def docs(session: nox.Session) -> None:
 def package(session: nox.Session) -> None:
     """Build sdist and wheel, install each where nothing else is, and run the main job."""
     session.install("build")
-    built = Path(session.create_tmp()) / "dist"
+    built = ROOT / ".nox" / "dist"
     shutil.rmtree(built, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(built))
     for archive in sorted(built.iterdir()):
