@@ -104,34 +104,40 @@ def _group(*names: str) -> tuple[str, ...]:
 
 def _shared(session: nox.Session, *groups: str) -> None:
     """
-    Put the one environment that most sessions share on the PATH, with these groups in it.
+    Make the one environment that most sessions share, with these groups in it.
 
     What is there already is not asked for again until `pyproject.toml` changes.
     """
-    scripts = SHARED / "bin"
-    session.env["PATH"] = os.pathsep.join([str(scripts), os.environ["PATH"]])
     wanted = f"{INTERPRETERS[MAIN]} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}"
     digest = hashlib.sha256(wanted.encode()).hexdigest()
     notes = [SHARED / f"installed-{group}" for group in groups]
     if all(note.exists() and note.read_text() == digest for note in notes):
         return
-    if not scripts.exists():
+    if not SHARED.exists():
         maker = [sys.executable, "-m", "virtualenv", "--quiet", "--python", INTERPRETERS[MAIN], str(SHARED)]
         session.run(*maker, external=True)
     # Bytecode is written when a module is first imported; most of what is installed never is.
-    install = ["python", "-m", "pip", "install", "--quiet", "--no-compile", "-e", EXTRAS]
-    session.run(*install, *_group(*groups), external=True)
+    install = ["-m", "pip", "install", "--quiet", "--no-compile", "-e", EXTRAS]
+    _run(session, "python", *install, *_group(*groups))
     for note in notes:
         note.write_text(digest)
+
+
+def _run(session: nox.Session, program: str, *arguments: str, **env: str) -> None:
+    """Run a program of the session's own environment, or else of the shared one, by its path."""
+    if session.python is False:
+        session.run(str(SHARED / "bin" / program), *arguments, env=env, external=True)
+    else:
+        session.run(program, *arguments, env=env)
 
 
 def _pytest(
     session: nox.Session, *arguments: str, workers: tuple[str, ...] = ("-n", "2"), **env: str
 ) -> None:
-    """Run these tests on two workers, whichever environment is on the PATH."""
+    """Run these tests on two workers."""
     distribution = () if "--dist" in workers else ("--dist", "worksteal")
     options = [*workers, *distribution, "--durations", "5", *arguments, *session.posargs]
-    session.run("python", "-m", "pytest", *options, env=env, external=session.python is False)
+    _run(session, "python", "-m", "pytest", *options, **env)
 
 
 @nox.session(python=False)
@@ -139,16 +145,16 @@ def lint(session: nox.Session) -> None:
     """Check format, rules and the direction of imports."""
     _shared(session, *EVERYDAY)
     code = [name for name in CODE if (ROOT / name).exists()]
-    session.run("ruff", "format", "--check", *code, external=True)
-    session.run("ruff", "check", *code, external=True)
-    session.run("lint-imports", "--no-cache", external=True)
+    _run(session, "ruff", "format", "--check", *code)
+    _run(session, "ruff", "check", *code)
+    _run(session, "lint-imports", "--no-cache")
 
 
 @nox.session(python=False)
 def types(session: nox.Session) -> None:
     """Check the types of the source, and of code as hosts write it."""
     _shared(session, *EVERYDAY)
-    session.run("mypy", "--strict", "src", "tests/typing", external=True)
+    _run(session, "mypy", "--strict", "src", "tests/typing")
 
 
 @nox.session(python=False)
@@ -234,9 +240,9 @@ def core(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check all types a second time, and that users see a type for every public name."""
     _shared(session, *EVERYDAY, "typing")
-    pyright = ["pyright", "--pythonpath", str(SHARED / "bin" / "python")]
-    session.run(*pyright, external=True)
-    session.run(*pyright, "--verifytypes", "proxy_orchestration", "--ignoreexternal", external=True)
+    there = ("--pythonpath", str(SHARED / "bin" / "python"))
+    _run(session, "pyright", *there)
+    _run(session, "pyright", *there, "--verifytypes", "proxy_orchestration", "--ignoreexternal")
 
 
 @nox.session(python=False)
