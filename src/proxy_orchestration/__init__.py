@@ -77,6 +77,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictReport,
 )
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.registration.ports import ErrorKind
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
@@ -127,6 +128,7 @@ __all__ = [
     "DuplicateWarning",
     "EmptySelectionError",
     "EnrollmentLinks",
+    "ErrorKind",
     "ExpiryPolicy",
     "Failure",
     "IdempotencyKeyReusedError",

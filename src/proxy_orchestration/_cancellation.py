@@ -12,10 +12,15 @@ import asyncio
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import anyio
 import attrs
 from anyio.lowlevel import checkpoint
+
+
+_EXITS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends a process or a coroutine; every other class is a failure like others; decision 110."""
 
 
 def is_being_cancelled() -> bool:
@@ -29,15 +34,15 @@ def comes_from_callee(error: BaseException) -> bool:
     """
     Tell whatever called code may raise from the cancellation of this task, and from an exit.
 
-    A callee may make up a cancellation of its own, and its task groups may
-    mix ours with its errors.
+    A callee may make up a cancellation of its own, its task groups may mix
+    ours with its errors, and a class of its own may be no `Exception`.
     """
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(error, cancelled):
         return not (is_being_cancelled() or _requests() > 0)
     if isinstance(error, BaseExceptionGroup):
-        return error.split((Exception, cancelled))[1] is None
-    return isinstance(error, Exception)
+        return error.split(_EXITS)[0] is None
+    return not isinstance(error, _EXITS)
 
 
 def _requests() -> int:

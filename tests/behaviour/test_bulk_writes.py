@@ -24,6 +24,7 @@ from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import StopReason
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
+from proxy_orchestration.registration.reasons import UNEXPECTED
 from proxy_orchestration.testing import (
     BulkLookupRegistrationService,
     BulkRegistrationService,
@@ -195,7 +196,7 @@ async def test_a_row_that_only_an_exception_tells_of_fails_as_unexpected(bulk):
 
     result = await submit(bulk, 4)
 
-    assert ("unexpected", "ValueError") == (
+    assert ("unexpected", UNEXPECTED.message) == (
         result.outcomes[1].failure.code,
         result.outcomes[1].failure.message,
     )

@@ -21,11 +21,17 @@ from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionRe
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
-from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
+from proxy_orchestration.registration.ports import (
+    ActivityRepository,
+    ClassifyError,
+    OnServiceError,
+    ProxyRegistrationService,
+)
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
+from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.states import BulkStatus
 from proxy_orchestration.registration.submission.authorization import Authorization
@@ -56,6 +62,10 @@ class BulkRegistrationOrchestrator:
         clock: where time comes from.
         access_policy: who may do, see and register what.
         settings: limits and times.
+        classify_error: says what an exception of the service means where this library's
+            rules do not: an HTTP client's own time-out class is in doubt, for instance.
+        on_service_error: is handed each exception of the service with the registrations of
+            its call, for the host's error tracker; the log shows its type and place only.
     """
 
     registration_service: ProxyRegistrationService
@@ -64,6 +74,8 @@ class BulkRegistrationOrchestrator:
     clock: Clock = attrs.field(factory=SystemClock)
     access_policy: AccessPolicy = attrs.field(factory=CoordinatorAccess)
     settings: BulkSettings = attrs.field(factory=BulkSettings)
+    classify_error: ClassifyError | None = None
+    on_service_error: OnServiceError | None = None
     _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
@@ -72,12 +84,14 @@ class BulkRegistrationOrchestrator:
     _review: Review = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        hooks = ServiceHooks(classify_error=self.classify_error, on_service_error=self.on_service_error)
         self._coordinator = Coordinator(
             service=self.registration_service,
             ledger=self.repository,
             audit_logger=self.audit_logger,
             clock=self.clock,
             settings=self.settings,
+            hooks=hooks,
         )
         self._authorization = Authorization(ledger=self.repository, access_policy=self.access_policy)
         self._queries = BatchQueries(
@@ -87,11 +101,14 @@ class BulkRegistrationOrchestrator:
             progress=self._coordinator.progress,
             poll_interval=self.settings.poll_interval,
         )
-        self._wire_submission()
+        self._wire_submission(hooks)
 
-    def _wire_submission(self) -> None:
+    def _wire_submission(self, hooks: ServiceHooks) -> None:
         conflict_check = ConflictCheck(
-            service=self.registration_service, clock=self.clock, timeout=self.settings.call_timeout
+            service=self.registration_service,
+            clock=self.clock,
+            timeout=self.settings.call_timeout,
+            hooks=hooks,
         )
         self._submission = Submission(
             ledger=self.repository,

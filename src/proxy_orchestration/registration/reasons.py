@@ -43,6 +43,19 @@ UNKNOWN: Final = Failure(
     message="The service's answer never arrived; a retry finds out without registering twice.",
     retryable=True,
 )
+BAD_ANSWER: Final = Failure(
+    code="bad_answer",
+    message="The service gave an answer that says nothing; a retry finds out without registering twice.",
+    retryable=True,
+)
+UNEXPECTED: Final = Failure(
+    code="unexpected",
+    message="The service failed, and did not say how; a retry finds out without registering twice.",
+    retryable=True,
+)
+REFUSED: Final = Failure(
+    code="refused", message="The service refused this registration; nothing was written.", retryable=False
+)
 UNAVAILABLE: Final = Failure(
     code="unavailable", message="The service refused the call for now; nothing was written.", retryable=True
 )

@@ -31,6 +31,7 @@ from proxy_orchestration.registration.execution.service_calls import (
     Answered,
     BulkAnswer,
     Chunk,
+    Doubtful,
     NotAsked,
     Refused,
     RowAnswer,
@@ -86,18 +87,18 @@ class AtomicWorker:
         Return what follows for each: another attempt for all of them, or for none.
         """
         policy = self.context.settings.retry
-        if isinstance(answer, NotAsked):
-            return [RetryAfter(attempt, 0.0) for attempt in whole]
         asked = [attempt.asked(Question.REGISTER) for attempt in whole]
         match answer:
+            case NotAsked():
+                return [RetryAfter(attempt, 0.0) for attempt in whole]
             case Answered(rows):
                 return [self._told(attempt, row) for attempt, row in zip(asked, rows, strict=True)]
             case Refused(error):
                 return [self._refused(attempt, error) for attempt in asked]
             case Unavailable(retry_after):
                 return [again(attempt, policy=policy, retry_after=retry_after) for attempt in asked]
-            case _:  # in doubt
-                return [again(attempt.doubted(), policy=policy) for attempt in asked]
+            case Doubtful(reason=reason):
+                return [again(attempt.doubted(reason), policy=policy) for attempt in asked]
 
     async def _end(self, whole: Chunk, steps: Sequence[Step]) -> list[ItemOutcome]:
         """
@@ -154,4 +155,4 @@ class AtomicWorker:
             case _ if attempt.in_doubt:
                 return OutOfAttempts(attempt)
             case _:
-                return unexpected(attempt, type(error).__name__, now=now)
+                return unexpected(attempt, now=now)

@@ -15,6 +15,7 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import (
     DuplicateActivityError,
     OutcomeUnknownError,
+    RecordRefusedError,
     RegistrationRejected,
     RegistrationUnavailable,
 )
@@ -28,10 +29,12 @@ from proxy_orchestration.registration.activities import (
 from proxy_orchestration.registration.batches import CANCELLED, Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.reasons import (
+    BAD_ANSWER,
     DUPLICATE,
     OUT_OF_TIME,
     ROLLED_BACK,
     UNAVAILABLE,
+    UNEXPECTED,
     UNKNOWN,
 )
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
@@ -68,9 +71,9 @@ class Attempt(NamedTuple):
         in_doubt: whether a call under its key may have been executed.
         calls: calls made to the service.
         rounds: look-ups and calls that brought no outcome.
-        not_seen: whether the newest look-up did not see a record, and no call followed.
-        refusal: the type of an error that refused a call for many and said nothing
-            definite; the key is kept.
+        not_seen: whether the newest look-up did not see a record, or failed, and no call followed.
+        reason: why it gets no outcome of its own, where that is more than a lost or
+            missing answer: BAD_ANSWER or, after a call for many was refused, UNEXPECTED.
     """
 
     # A tuple, since one is made for every item: attrs' frozen classes take three times as long; decision 61.
@@ -80,7 +83,7 @@ class Attempt(NamedTuple):
     calls: int = 0
     rounds: int = 0
     not_seen: bool = False
-    refusal: str | None = None
+    reason: Failure | None = None
 
     @classmethod
     def at(cls, work: WorkItem, *, batch_id: str) -> Attempt:
@@ -104,18 +107,18 @@ class Attempt(NamedTuple):
             return self
         return self._replace(calls=self.calls + 1, not_seen=False)
 
-    def doubted(self) -> Attempt:
+    def doubted(self, reason: Failure | None = None) -> Attempt:
         """
         Return the attempt once nobody knows whether its newest call was executed.
         """
-        return self._replace(in_doubt=True)
+        return self._replace(in_doubt=True, reason=reason)
 
     def refused_among_many(self, error: BaseException) -> Attempt:
         """
         Return the attempt once a call for many failed, should it get no answer of its own.
         """
         asked = self.asked(Question.REGISTER)
-        return asked if is_definite(error) else asked._replace(refusal=type(error).__name__)
+        return asked if is_definite(error) else asked._replace(reason=UNEXPECTED)
 
     def registration(self, *, batch_id: str, actor: Actor) -> ProxyRegistration:
         """
@@ -192,6 +195,13 @@ def is_definite(error: BaseException) -> bool:
     return isinstance(error, RegistrationRejected | DuplicateActivityError | RegistrationUnavailable)
 
 
+def is_reasoned(error: BaseException) -> bool:
+    """
+    Tell whether an error that refused a call for many says that it is about a row, and not about the call.
+    """
+    return is_definite(error) or isinstance(error, RecordRefusedError)
+
+
 def is_receipt(answer: object, key: str) -> TypeGuard[RegistrationReceipt]:
     """
     Tell whether an answer is the receipt of the registration under that key.
@@ -205,12 +215,14 @@ def after_call(attempt: Attempt, answer: object, *, policy: RetryPolicy, now: da
     """
     if is_receipt(answer, attempt.key):
         return succeeded(attempt, answer, calls=attempt.calls + 1, now=now)
-    return after_doubt(attempt, question=Question.REGISTER, policy=policy)
+    return again(attempt.asked(Question.REGISTER).doubted(BAD_ANSWER), policy=policy)
 
 
 def after_look_up(attempt: Attempt, answer: object, *, policy: RetryPolicy, now: datetime) -> Step:
     """
     Return what follows the answer of a look-up; a record that is not seen may be written yet.
+
+    What is neither a receipt nor `None` counts as a look-up that failed.
     """
     if is_receipt(answer, attempt.key):
         return succeeded(attempt, answer, calls=attempt.calls, now=now)
@@ -240,7 +252,7 @@ def after_error(
         case OSError() | OutcomeUnknownError():
             return again(called.doubted(), policy=policy)
         case Exception() if not attempt.in_doubt:
-            return unexpected(called, type(error).__name__, now=now)
+            return unexpected(called, now=now)
         case _:  # no plain exception, or the key was in doubt before; decision 13
             return again(called.doubted(), policy=policy)
 
@@ -248,7 +260,13 @@ def after_error(
 def after_doubt(attempt: Attempt, *, question: Question, policy: RetryPolicy) -> RetryAfter | OutOfAttempts:
     """
     Return what follows a call or a look-up whose answer is not known.
+
+    A look-up that failed says nothing, so the call is repeated under its key;
+    that call, and not the look-up, is what counts as an attempt; decision 111.
     """
+    if question is Question.LOOK_UP:
+        delay = policy.delay_before(attempt.rounds + 2, key=attempt.key)
+        return RetryAfter(attempt._replace(not_seen=True), delay)
     return again(attempt.asked(question).doubted(), policy=policy)
 
 
@@ -319,12 +337,11 @@ def failure_of(answer: RegistrationFailure) -> Failure:
     return Failure(code=plain.code, message=plain.message, retryable=answer.code == ROLLED_BACK.code)
 
 
-def unexpected(attempt: Attempt, kind: str, *, now: datetime) -> ItemOutcome:
+def unexpected(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     """
     Return the outcome after an error that says nothing; it may hide a lost reply, so the key is kept.
     """
-    failure = Failure(code="unexpected", message=kind, retryable=True)
-    return attempt.outcome(ItemState.FAILED, failure, now=now, in_doubt=True)
+    return attempt.outcome(ItemState.FAILED, UNEXPECTED, now=now, in_doubt=True)
 
 
 def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
@@ -333,9 +350,10 @@ def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     """
     # Doubt comes first: what a later call was refused with says nothing about the earlier one; decision 9.
     if attempt.in_doubt:
-        return attempt.outcome(ItemState.UNKNOWN, UNKNOWN, now=now, in_doubt=True)
-    if attempt.refusal is not None:
-        return unexpected(attempt, attempt.refusal, now=now)
+        failure = BAD_ANSWER if attempt.reason is BAD_ANSWER else UNKNOWN
+        return attempt.outcome(ItemState.UNKNOWN, failure, now=now, in_doubt=True)
+    if attempt.reason is not None:
+        return unexpected(attempt, now=now)
     return attempt.outcome(ItemState.FAILED, UNAVAILABLE, now=now)
 
 

@@ -21,6 +21,7 @@ from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
+from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Coordinator:
     audit_logger: ProxyAuditLogger
     clock: Clock
     settings: BulkSettings
+    hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
     progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
     cancel_requests: Notifier[None] = attrs.field(factory=Notifier, init=False)
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
@@ -93,6 +95,7 @@ class Coordinator:
             clock=self.clock,
             settings=self.settings,
             limiter=self._limiter,
+            hooks=self.hooks,
         )
         driver = RunDriver(
             context=context,
@@ -100,7 +103,10 @@ class Coordinator:
             progress=self.progress,
             cancel_requests=self.cancel_requests,
         )
-        event = await driver.drive()
+        try:
+            event = await driver.drive()
+        finally:
+            context.errors.conclude()
         await self.deliver(event)
 
     async def drive_while_leased(self, lease: Lease) -> bool:

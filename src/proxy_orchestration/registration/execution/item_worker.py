@@ -23,11 +23,14 @@ from proxy_orchestration.registration.execution.attempts import (
     after_error,
     after_look_up,
     given_up,
+    is_definite,
+    is_receipt,
     never_begun,
 )
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import ServiceCalls
 from proxy_orchestration.registration.ports import SupportsLookup
+from proxy_orchestration.registration.reasons import UNEXPECTED
 from proxy_orchestration.registration.runs import ItemOutcome
 
 
@@ -67,6 +70,8 @@ class ItemWorker:
         Go on with an item whose call was cut off as with one whose reply was lost.
         """
         if self.calls.call_was_cut and self._attempt is not None:
+            method = "register" if self._question is Question.REGISTER else "find_registration"
+            self.calls.note_cut(method, (self._attempt,))
             step = after_doubt(self._attempt, question=self._question, policy=self.context.settings.retry)
             self._take(step)
 
@@ -86,13 +91,10 @@ class ItemWorker:
                 return await self._look_once_more(attempt)
             if self._delay:
                 await self._back_off()
-            question = self._next_question(attempt)
-            step = await self._ask(attempt, question)
+            step = await self._ask(attempt, self._next_question(attempt))
             if isinstance(step, ItemOutcome):
                 return step
             attempt = self._take(step)
-            if isinstance(step, OutOfAttempts) and question is Question.LOOK_UP:
-                return given_up(attempt, now=self.context.clock.now())
 
     def _next_question(self, attempt: Attempt) -> Question:
         doubtful = attempt.in_doubt and not attempt.not_seen
@@ -132,9 +134,14 @@ class ItemWorker:
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
+            if attempt.reason is UNEXPECTED and not is_definite(error):
+                context.state.refusals.failed_alone(error)
             on_conflict, now = context.lease.on_conflict, context.clock.now()
             return after_error(attempt, error, policy=policy, on_conflict=on_conflict, now=now)
-        return after_call(attempt, answer, policy=policy, now=context.clock.now())
+        step = after_call(attempt, answer, policy=policy, now=context.clock.now())
+        if not isinstance(step, ItemOutcome):
+            self.calls.note_bad_answer("register", answer, attempt)
+        return step
 
     async def _look_up(self, attempt: Attempt, lookup: SupportsLookup) -> Step:
         policy = self.context.settings.retry
@@ -145,6 +152,8 @@ class ItemWorker:
                 raise
             # Whatever a look-up raises says nothing about the call that it asks about.
             return after_doubt(attempt, question=Question.LOOK_UP, policy=policy)
+        if answer is not None and not is_receipt(answer, attempt.key):
+            self.calls.note_bad_answer("find_registration", answer, attempt)
         return after_look_up(attempt, answer, policy=policy, now=self.context.clock.now())
 
     async def _back_off(self) -> None:

@@ -4,8 +4,8 @@ One worker of a run whose service writes many at once: takes chunks, asks, hands
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -18,8 +18,10 @@ from proxy_orchestration.registration.execution.attempts import (
     RetryAfter,
     again,
     given_up,
+    is_reasoned,
     refused,
     succeeded,
+    unexpected,
 )
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import (
@@ -41,14 +43,17 @@ class PageWorker:
     Works on one claimed chunk at a time.
 
     A chunk that is refused as a whole is halved until the bad row stands
-    alone. Whatever stands alone, is stopped, or is in doubt and can be looked
-    up, goes to the workers that ask item by item.
+    alone; what is refused for no stated reason is asked again after a pause,
+    and given up once the first rows fail alike. Whatever stands alone, is
+    stopped, or is in doubt and can be looked up, goes to the workers that ask
+    item by item.
     """
 
     context: RunContext
     calls: ServiceCalls
     bulk: SupportsBulk
     singles: WorkQueue[Attempt, ItemOutcome]
+    _chunks: list[Chunk] = attrs.field(factory=list, init=False)
 
     async def run(self, chunks: WorkQueue[Chunk, None]) -> None:
         """
@@ -58,14 +63,21 @@ class PageWorker:
             await self._work(await chunks.take())
 
     async def _work(self, claimed: Chunk) -> None:
-        chunks = deque([claimed])
-        while chunks:
-            chunk = chunks.popleft()
-            if len(chunk) == 1 or self.context.state.stop is not None:
+        self._chunks.append(claimed)
+        while self._chunks:
+            chunk = self._chunks.pop()
+            if self._goes_alone(chunk):
                 self.singles.put(chunk)
+                # The largest piece next: rows that are far from each other show sooner what they share.
+                self._chunks.sort(key=len)
             else:
-                chunks.extendleft(reversed(await self._ask(chunk)))
+                pieces = await self._ask(chunk)
+                self._chunks += reversed(pieces)
                 await checkpoint()  # lets the writer in, should the service never yield
+
+    def _goes_alone(self, chunk: Chunk) -> bool:
+        state = self.context.state
+        return len(chunk) == 1 or state.stop is not None or state.refusals.is_halving_in_vain
 
     async def _ask(self, chunk: Chunk) -> list[Chunk]:
         """
@@ -73,18 +85,38 @@ class PageWorker:
         """
         match await self.calls.register_many(self.bulk, chunk, atomic=False):
             case Answered(rows):
+                self.context.state.refusals.answered()
                 self._hand_over(chunk, rows)
                 return []
             case Refused(error):
-                rest = [attempt.refused_among_many(error) for attempt in chunk]
-                middle = len(rest) // 2
-                return [rest[:middle], rest[middle:]]
+                return await self._halved([attempt.refused_among_many(error) for attempt in chunk], error)
             case Unavailable(retry_after):
                 return await self._again(_asked(chunk), retry_after)
-            case Doubtful():
-                return await self._doubt([attempt.doubted() for attempt in _asked(chunk)])
+            case Doubtful(reason=reason):
+                return await self._doubt([attempt.doubted(reason) for attempt in _asked(chunk)])
             case _:  # not asked
                 return [chunk]
+
+    async def _halved(self, rows: Chunk, error: BaseException) -> list[Chunk]:
+        """
+        Return both halves, after a pause if the error says nothing; none if all pieces are given up.
+        """
+        refusals = self.context.state.refusals
+        if not is_reasoned(error):
+            refusals.refused()
+            with self.calls.cuttable():
+                await self.calls.back_off(refusals.pause(self.context.settings.retry, key=rows[0].key))
+            if refusals.condemns(error):
+                self._give_up(rows)
+                return []
+        middle = len(rows) // 2
+        return [rows[:middle], rows[middle:]]
+
+    def _give_up(self, rows: Chunk) -> None:
+        now = self.context.clock.now()
+        pieces, self._chunks = [rows, *self._chunks], []
+        for attempt in chain.from_iterable(pieces):
+            self.singles.put_result(unexpected(attempt, now=now))
 
     def _hand_over(self, chunk: Chunk, rows: Sequence[RowAnswer]) -> None:
         now = self.context.clock.now()

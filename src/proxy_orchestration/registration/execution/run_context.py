@@ -4,14 +4,19 @@ What everybody who takes part in driving one run has in common.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import anyio
 import attrs
 
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.activities import ProxyRegistration
+from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
+from proxy_orchestration.registration.execution.refusals import Refusals
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import Lease
+from proxy_orchestration.registration.service_errors import ServiceErrors, ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 
 
@@ -23,10 +28,16 @@ class RunState:
     Attributes:
         stop: why no further call is made; set once.
         first_call_at: when this driver's first call began, by the monotonic clock.
+        refusals: calls for many that were refused without a stated reason.
     """
 
     stop: StopReason | None = None
     first_call_at: float | None = None
+    refusals: Refusals = attrs.field(factory=Refusals)
+
+
+def _hear_errors(context: RunContext) -> ServiceErrors:
+    return ServiceErrors(batch_id=context.lease.batch_id, run=context.lease.run, hooks=context.hooks)
 
 
 def _find_bulk(context: RunContext) -> SupportsBulk | None:
@@ -48,6 +59,8 @@ class RunContext:
         clock: where time comes from.
         settings: limits and times.
         limiter: slots for calls, over all runs of one orchestrator.
+        hooks: what the host says about its service's errors.
+        errors: where those errors are heard.
         bulk: the service, if it writes many at once.
         lookup: the service, if it can be asked whether a record exists.
         state: what changes.
@@ -58,6 +71,8 @@ class RunContext:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
+    hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
+    errors: ServiceErrors = attrs.field(default=attrs.Factory(_hear_errors, takes_self=True), init=False)
     # Asked once: a runtime check of a Protocol for each item would be felt.
     bulk: SupportsBulk | None = attrs.field(default=attrs.Factory(_find_bulk, takes_self=True), init=False)
     lookup: SupportsLookup | None = attrs.field(
@@ -71,6 +86,13 @@ class RunContext:
         Return whether all items share one result.
         """
         return self.lease.mode is SubmissionMode.ATOMIC
+
+    def registrations(self, attempts: Iterable[Attempt]) -> list[ProxyRegistration]:
+        """
+        Return what the service is asked to register.
+        """
+        lease = self.lease
+        return [each.registration(batch_id=lease.batch_id, actor=lease.actor) for each in attempts]
 
     def note_call(self) -> None:
         """

@@ -9,7 +9,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -18,10 +18,13 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration.errors import OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
+from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.execution.attempts import Attempt, is_definite, is_receipt
 from proxy_orchestration.registration.execution.limits import Limiter
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.ports import SupportsBulk, SupportsLookup
+from proxy_orchestration.registration.reasons import BAD_ANSWER
+from proxy_orchestration.registration.service_errors import lone
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -64,7 +67,12 @@ class Unavailable:
 class Doubtful:
     """
     Whether the call was executed is not known, for any of its rows.
+
+    Attributes:
+        reason: BAD_ANSWER if it was answered, and the answer does not fit.
     """
+
+    reason: Failure | None = None
 
 
 @attrs.frozen
@@ -73,6 +81,8 @@ class NotAsked:
     The wait for a slot was cut; no call was made.
     """
 
+
+_CLOSE_ENOUGH: Final = 1e-6
 
 BulkAnswer: TypeAlias = Answered | Refused | Unavailable | Doubtful | NotAsked
 """What came of one call for many."""
@@ -106,6 +116,7 @@ class ServiceCalls:
     is_cut: bool = attrs.field(default=False, init=False)
     call_was_cut: bool = attrs.field(default=False, init=False)
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
+    _was_late: bool = attrs.field(default=False, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
 
     @contextmanager
@@ -125,6 +136,7 @@ class ServiceCalls:
         End a wait at once, and with `calls` a call as well, which then is in doubt.
         """
         if self._stage is _Stage.WAITING or (calls and self._stage is _Stage.ASKING):
+            self._was_late = self.context.clock.monotonic() >= self.deadline - _CLOSE_ENOUGH
             self.deadline = math.inf
             self.is_cut = True
             self._scope.cancel()
@@ -135,30 +147,50 @@ class ServiceCalls:
         """
         lease = self.context.lease
         registration = attempt.registration(batch_id=lease.batch_id, actor=lease.actor)
-        return self._ask(self.context.service.register, registration, writes=True)
+        return self._ask(self.context.service.register, registration, (attempt,), writes=True)
 
     def look_up(self, lookup: SupportsLookup, attempt: Attempt) -> Awaitable[object]:
         """
         Ask the service whether an item's record exists; raises what the service raises.
         """
-        return self._ask(lookup.find_registration, attempt.key, writes=False)
+        return self._ask(lookup.find_registration, attempt.key, (attempt,), writes=False)
 
     async def register_many(self, bulk: SupportsBulk, chunk: Chunk, *, atomic: bool) -> BulkAnswer:
         """
         Ask the service to register all of them in one call, and return what came of it.
         """
-        lease = self.context.lease
-        registrations = [each.registration(batch_id=lease.batch_id, actor=lease.actor) for each in chunk]
+        registrations = self.context.registrations(chunk)
         call = partial(bulk.register_many, atomic=atomic)
         answer: BulkAnswer = NotAsked()
         with self.cuttable():
             try:
-                answer = _read(await self._ask(call, registrations, writes=True), chunk, atomic=atomic)
+                rows = await self._ask(call, registrations, chunk, writes=True)
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
                 answer = _meaning_of(error)
-        return Doubtful() if self.call_was_cut else answer
+            else:
+                answer = _read(rows, chunk, atomic=atomic)
+                if isinstance(answer, Doubtful):
+                    self.context.errors.note_bad_answer(rows, "register_many", registrations)
+        if not self.call_was_cut:
+            return answer
+        self.note_cut("register_many", chunk)
+        return Doubtful()
+
+    def note_cut(self, method: str, about: Chunk) -> None:
+        """
+        Log a call that was cut if that was for its time.
+        """
+        if self._was_late:
+            seconds = self.context.settings.call_timeout
+            self.context.errors.note_silence(method, seconds, self.context.registrations(about))
+
+    def note_bad_answer(self, method: str, answer: object, attempt: Attempt) -> None:
+        """
+        Log that the service answered one item with something else than it was asked for.
+        """
+        self.context.errors.note_bad_answer(answer, method, self.context.registrations((attempt,)))
 
     async def look_up_all(self, chunk: Chunk) -> list[RegistrationReceipt] | None:
         """
@@ -169,10 +201,21 @@ class ServiceCalls:
         receipts: list[RegistrationReceipt] | None = None
         with self.cuttable():
             try:
-                receipts = await self._ask(partial(_find_all, self.context.lookup), chunk, writes=False)
+                receipts = await self._find_all(self.context.lookup, chunk)
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
+        return receipts
+
+    async def _find_all(self, lookup: SupportsLookup, chunk: Chunk) -> list[RegistrationReceipt] | None:
+        receipts: list[RegistrationReceipt] = []
+        for attempt in chunk:
+            answer = await self.look_up(lookup, attempt)  # each in a time of its own; decision 114
+            if not is_receipt(answer, attempt.key):
+                if answer is not None:
+                    self.note_bad_answer("find_registration", answer, attempt)
+                return None
+            receipts.append(answer)
         return receipts
 
     async def back_off(self, seconds: float) -> None:
@@ -183,7 +226,9 @@ class ServiceCalls:
         await self.context.clock.sleep(seconds)
         self._stage = _Stage.FREE
 
-    async def _ask(self, question: Callable[[A], Awaitable[R]], argument: A, *, writes: bool) -> R:
+    async def _ask(
+        self, question: Callable[[A], Awaitable[R]], argument: A, about: Chunk, *, writes: bool
+    ) -> R:
         if not self._takes_a_slot_at_once():
             self._stage = _Stage.WAITING
             await self.limiter.acquire_on_behalf_of(self)
@@ -198,15 +243,30 @@ class ServiceCalls:
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
-            if is_being_cancelled() and not (writes and is_definite(error)):
-                await checkpoint()  # the call was cut, whatever the service made of that
+            told = await self._heard(error, about, writes=writes)
             self._rest()
-            raise
+            if told is error:
+                raise
+            raise told from None
         finally:
             self.limiter.release_on_behalf_of(self)
         self._stage = _Stage.FREE
         self.deadline = math.inf
         return answer
+
+    async def _heard(self, error: BaseException, about: Chunk, *, writes: bool) -> BaseException:
+        """
+        Return what an error of the service says; one that is made of being cut says nothing.
+        """
+        cut = is_being_cancelled()
+        if cut and not (writes and is_definite(lone(error))):
+            await checkpoint()  # the call was cut, whatever the service made of that
+        registrations = self.context.registrations(about)
+        if writes:
+            method = "register" if len(about) == 1 else "register_many"
+            return self.context.errors.heard(error, method, registrations)
+        self.context.errors.tell(error, "find_registration", registrations)
+        return error
 
     def _takes_a_slot_at_once(self) -> bool:
         try:
@@ -218,16 +278,6 @@ class ServiceCalls:
     def _rest(self) -> None:
         self._stage = _Stage.FREE
         self.deadline = math.inf
-
-
-async def _find_all(lookup: SupportsLookup, chunk: Chunk) -> list[RegistrationReceipt] | None:
-    receipts: list[RegistrationReceipt] = []
-    for attempt in chunk:
-        answer = await lookup.find_registration(attempt.key)
-        if not is_receipt(answer, attempt.key):
-            return None
-        receipts.append(answer)
-    return receipts
 
 
 def _meaning_of(error: BaseException) -> BulkAnswer:
@@ -245,11 +295,11 @@ def _read(rows: object, chunk: Chunk, *, atomic: bool) -> BulkAnswer:
     Take an answer that has one entry for each row, in order; anything else is no answer.
     """
     if not isinstance(rows, Sequence) or len(rows) != len(chunk):
-        return Doubtful()
+        return Doubtful(BAD_ANSWER)
     for row, attempt in zip(rows, chunk, strict=True):
         known = isinstance(row, RegistrationReceipt | RegistrationFailure)
         if not known or row.registration_id != attempt.key:
-            return Doubtful()
+            return Doubtful(BAD_ANSWER)
     if atomic and len({type(row) for row in rows}) > 1:
-        return Doubtful()
+        return Doubtful(BAD_ANSWER)
     return Answered(rows)

@@ -11,6 +11,9 @@ from typing import Protocol
 from proxy_orchestration.registration.ports.ledger import AuditOutbox, BatchCatalogue, BatchLedger, RunLedger
 from proxy_orchestration.registration.ports.records import ActivityRecords
 from proxy_orchestration.registration.ports.services import (
+    ClassifyError,
+    ErrorKind,
+    OnServiceError,
     ProxyRegistrationService,
     SupportsBulk,
     SupportsConflictCheck,
@@ -30,6 +33,9 @@ __all__ = [
     "AuditOutbox",
     "BatchCatalogue",
     "BatchLedger",
+    "ClassifyError",
+    "ErrorKind",
+    "OnServiceError",
     "ProxyRegistrationService",
     "RunLedger",
     "SupportsBulk",

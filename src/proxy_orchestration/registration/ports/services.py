@@ -4,8 +4,9 @@ What a host's registration service implements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+import enum
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from proxy_orchestration.registration.activities import (
     ProxyRegistration,
@@ -13,6 +14,33 @@ from proxy_orchestration.registration.activities import (
     RegistrationReceipt,
 )
 from proxy_orchestration.registration.conflicts import Conflict
+
+
+class ErrorKind(enum.Enum):
+    """
+    What an exception of a registration service says about its call.
+    """
+
+    TRANSIENT = "transient"  # definitely not executed; worth another attempt
+    DEFINITE = "definite"  # definitely not executed, and refused for good
+    IN_DOUBT = "in_doubt"  # executed or not: not known
+
+
+ClassifyError: TypeAlias = Callable[[Exception], ErrorKind | None]
+"""
+Says what an exception of the host's service means; `None` leaves it to this library's own rules.
+
+Asked about no error of `register`'s own list; a group of one is asked about
+as the one. What it raises is logged, and counts as `None`.
+"""
+
+OnServiceError: TypeAlias = Callable[[Exception, Sequence[ProxyRegistration]], object]
+"""
+Takes an exception of the host's service, and the registrations of the call that raised it.
+
+For a host's error tracker. Called for each one, in the task of the call, so it
+must not wait. What it returns is ignored, and what it raises is logged.
+"""
 
 
 class ProxyRegistrationService(Protocol):
@@ -39,7 +67,10 @@ class ProxyRegistrationService(Protocol):
 
         Any other exception settles the item as FAILED with code `unexpected`;
         since it may hide a lost reply, the key is kept and looked up first on
-        a retry.
+        a retry. It is logged by type and place. A host may say more with the
+        orchestrator's `classify_error`; a group of one exception is that
+        exception. An answer that is no receipt of this registration leaves
+        the key in doubt as a lost one does, and ends UNKNOWN as `bad_answer`.
         """
         ...
 
@@ -55,7 +86,8 @@ class SupportsLookup(Protocol):
         Return the receipt of the registration's record, or `None` if not seen.
 
         `None` is no proof: a call still under way may yet write. The driver
-        repeats the call under the same key. An exception leaves the doubt.
+        repeats the call under the same key. An exception, or an answer of
+        another kind, is no answer either: it is logged, and the call repeated.
         """
         ...
 
@@ -83,7 +115,10 @@ class SupportsBulk(Protocol):
         With `atomic=False` an exception means that nothing was written. One
         that says nothing about time or connection is taken as the refusal of
         some row: the driver asks again with the halves, down to the single
-        one, which it registers alone.
+        one, which it registers alone. Between calls that are refused for no
+        stated reason it pauses. When three rows that stand alone have failed
+        alike and no call was answered in between, the rest of what is refused
+        ends as they did.
 
         With `atomic=True` either all records exist afterwards or none of
         them: the answers are all receipts, or all failures, those of the rows

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -22,6 +23,9 @@ from proxy_orchestration.registration.activities import (
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsConflictCheck
 from proxy_orchestration.registration.requests import RegistrationEntry
+from proxy_orchestration.registration.service_errors import ServiceErrors, ServiceHooks
+
+_NO_RUN_YET: Final = 0
 
 _log = logging.getLogger(_loggers.CONFLICT_CHECKS)
 
@@ -35,6 +39,7 @@ class ConflictCheck:
     service: ProxyRegistrationService
     clock: Clock
     timeout: float
+    hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
 
     async def find(
         self, entries: Sequence[RegistrationEntry], *, actor: Actor, batch_id: str
@@ -74,6 +79,9 @@ class ConflictCheck:
                 raise
             name = type(error).__name__
             _log.error("the conflict check raised %s", name, extra={"batch_id": batch_id, "error": name})
+            ServiceErrors(batch_id=batch_id, run=_NO_RUN_YET, hooks=self.hooks).tell(
+                error, "find_conflicts", registrations
+            )
             return None
 
 
