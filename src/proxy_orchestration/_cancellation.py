@@ -18,7 +18,6 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-
 _EXITS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """What ends a process or a coroutine; every other class is a failure like others; decision 110."""
 

@@ -130,11 +130,11 @@ class ServiceErrors:
         for what, times in self._times.items():
             if times > 1:
                 _log.error(
-                    "%s: %d times in run %d of batch %s",
-                    what,
+                    "the service failed %d times in run %d of batch %s: %s",
                     times,
                     self.run,
                     self.batch_id,
+                    what,
                     extra={"batch_id": self.batch_id, "run": self.run, "times": times},
                 )
         self._times.clear()
@@ -172,11 +172,11 @@ class ServiceErrors:
             return
         first, rest = registrations[0].mentor_id, len(registrations) - 1
         _log.error(
-            "%s (batch %s, run %d, mentor %s%s)",
-            what,
-            self.batch_id,
+            "the service failed in run %d of batch %s for mentor %s%s: %s",
             self.run,
+            self.batch_id,
             first,
             f" and {rest} more" if rest else "",
+            what,
             extra={"batch_id": self.batch_id, "run": self.run, "mentor_id": first, "error": kind},
         )
