@@ -34,7 +34,8 @@ a table's name or a vendor's own text.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 _SHOWN = 5
 _LONGEST_TEXT = 1000
@@ -47,6 +48,26 @@ def _plain(text: object) -> str:
     return str(text).encode(errors="replace").decode().replace("\0", "")[:_LONGEST_TEXT]
 
 
+@contextmanager
+def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iterator[None]:
+    """
+    Have whatever goes wrong in a block say which submission it was, so that a caller can take it up.
+
+    An error of another kind, as a store of the host's may raise, gets a note and the same attributes.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OrchestrationError):
+            error.add_note(f"While batch {batch_id} was submitted; take it up by its id or idempotency key.")
+        named = {"batch_id": batch_id, "idempotency_key": idempotency_key}
+        for name, value in named.items():
+            if getattr(error, name, None) is None:
+                with suppress(AttributeError):  # an error of the host's may have slots
+                    setattr(error, name, value)
+        raise
+
+
 def _few(mentor_ids: Sequence[str]) -> str:
     shown = ", ".join(mentor_ids[:_SHOWN])
     rest = len(mentor_ids) - _SHOWN
@@ -56,7 +77,15 @@ def _few(mentor_ids: Sequence[str]) -> str:
 class OrchestrationError(Exception):
     """
     Root of every error of this library.
+
+    Attributes:
+        batch_id: the batch that it is about, or that was being submitted when it
+            happened, whether that was stored or not; `None` where there is none.
+        idempotency_key: the key of the request that was being submitted, `None` without one.
     """
+
+    batch_id: str | None = None
+    idempotency_key: str | None = None
 
 
 class EmptySelectionError(OrchestrationError):
@@ -139,7 +168,7 @@ class BatchNotFoundError(OrchestrationError):
     """
 
     def __init__(self, batch_id: str) -> None:
-        self.batch_id = batch_id
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         super().__init__(f"There is no batch {batch_id!r} for you. Check the id, or list your batches.")
 
 
@@ -153,7 +182,7 @@ class BatchStateError(OrchestrationError):
     """
 
     def __init__(self, batch_id: str, reason: str) -> None:
-        self.batch_id = batch_id
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         self.reason = reason
         super().__init__(f"Batch {batch_id}: {reason}")
 
@@ -204,7 +233,7 @@ class IdempotencyKeyReusedError(OrchestrationError):
     """
 
     def __init__(self, batch_id: str, *, deleted: bool = False) -> None:
-        self.batch_id = batch_id
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         self.deleted = deleted
         why = "was deleted" if deleted else "was submitted with other content"
         super().__init__(
@@ -342,7 +371,7 @@ class LeaseLostError(OrchestrationError):
     """
 
     def __init__(self, batch_id: str, run: int) -> None:
-        self.batch_id = batch_id
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         self.run = run
         super().__init__(
             f"Run {run} of batch {batch_id} was taken over by another driver. Stop; watch the batch instead."

@@ -1,3 +1,5 @@
+import contextlib
+
 import anyio
 import pytest
 
@@ -11,7 +13,9 @@ from proxy_orchestration import (
     RepositoryUnavailableError,
     RetryPolicy,
 )
+from proxy_orchestration.errors import LeaseLostError
 from proxy_orchestration.registration.runs import Commit
+from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
     FaultyActivityRepository,
     fail_at,
@@ -108,7 +112,7 @@ async def test_leaving_early_stops_driving_and_frees_the_batch(scene):
     async with scene.orchestrator().drive_batch(batch_id) as run:
         first = await anext(run)
 
-    assert BulkStatus.RUNNING is run.result.status
+    assert BulkStatus.RUNNING is (await status(scene, batch_id)).status
     found = await scene.repository.find_drivable(limit=9)
     assert [0.0] == [drivable.lease_remaining for drivable in found]
     assert [batch_id] == list(await scene.orchestrator().resume_interrupted())
@@ -116,6 +120,80 @@ async def test_leaving_early_stops_driving_and_frees_the_batch(scene):
     assert BulkStatus.SUCCESS is final.status
     assert first.outcome in final.outcomes
     assert 6 == len(scene.service.records)
+
+
+@pytest.mark.parametrize("way_out", ["end", "error"])
+async def test_a_block_that_is_left_with_work_undone_has_no_result_and_says_so(scene, caplog, way_out):
+    """
+    Neither a job nor its log can take it for done.
+    """
+    scene.settings = BulkSettings(max_concurrency=1, max_undurable=1)
+    batch_id = await accept(scene)
+
+    with contextlib.suppress(ZeroDivisionError):
+        async with scene.orchestrator().drive_batch(batch_id) as run:
+            await anext(run)
+            if way_out == "error":
+                raise ZeroDivisionError
+
+    with pytest.raises(BatchStateError, match="Drive it again"):
+        _ = run.result
+    assert f"run 1 of batch {batch_id} was left before it was settled" in caplog.text
+    assert len(scene.service.calls) < 6
+
+
+async def test_a_block_that_is_left_after_the_last_update_is_done(scene, caplog):
+    """
+    Whoever counts need not wait for the end of the iteration.
+    """
+    batch_id = await accept(scene)
+
+    async with scene.orchestrator().drive_batch(batch_id) as run:
+        async for update in run:
+            if update.settled == update.total:
+                break
+
+    assert BulkStatus.SUCCESS is run.result.status
+    assert "left before" not in caplog.text
+
+
+async def test_a_watcher_may_leave_whenever_it_likes(scene, caplog):
+    """
+    It drives nothing, so nothing is left undone.
+    """
+    batch_id = await accept(scene)
+
+    async with scene.orchestrator().watch_batch(batch_id, actor=scene.actor) as run:
+        pass
+
+    assert BulkStatus.PENDING is run.result.status
+    assert "" == caplog.text
+
+
+async def test_who_drives_a_batch_is_told_that_another_took_it_over(scene):
+    """
+    A job that only looked on has not done its work.
+    """
+    batch_id = await accept(scene)
+
+    class Overtaken(MemoryActivityRepository):
+        async def commit(self, lease, commit, /):
+            if commit.outcomes:
+                await self.release(lease)
+                await self.acquire(lease.batch_id, lease.run, ttl=30.0)
+            return await super().commit(lease, commit)
+
+    scene.repository.__class__ = Overtaken
+
+    async def drive():
+        async with scene.orchestrator().drive_batch(batch_id) as run:
+            async for _ in run:
+                pass
+
+    with pytest.raises(LeaseLostError) as caught:
+        await drive()
+
+    assert (batch_id, 1) == (caught.value.batch_id, caught.value.run)
 
 
 async def test_cancelling_the_host_task_stores_what_had_finished(scene):

@@ -14,9 +14,20 @@ from proxy_orchestration import (
     ItemState,
     ProxyActivity,
     RegistrationEntry,
+    RepositoryUnavailableError,
 )
 from proxy_orchestration.registration.reasons import UNEXPECTED
-from proxy_orchestration.testing import duplicate, fail, lose_reply, reject, slow, succeed
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import (
+    FaultyActivityRepository,
+    duplicate,
+    fail,
+    fail_at,
+    lose_reply,
+    reject,
+    slow,
+    succeed,
+)
 
 
 async def test_all_mentors_succeed_and_stand_in_request_order(scene):
@@ -289,3 +300,73 @@ async def test_claimed_and_not_durable_stays_within_the_window(scene):
     await scene.orchestrator().submit_bulk_registration(scene.request(100), actor=scene.actor)
 
     assert 10 == max(claimed)
+
+
+@pytest.mark.parametrize("write", range(1, 4))
+@pytest.mark.parametrize("verb", ["submit_bulk_registration", "stream_bulk_registration"])
+async def test_an_error_while_submitting_names_the_batch_and_its_key(scene, write, verb):
+    """
+    The caller knows what to resume, whichever write failed.
+    """
+    gone = RepositoryUnavailableError("The disk is full.", advice="Free space.")
+    sound = scene.repository
+    scene.repository = FaultyActivityRepository(sound, after=fail_at(write, gone))
+    submission = getattr(scene.orchestrator(), verb)(scene.request(3, "night"), actor=scene.actor)
+
+    async def iterate():
+        async with submission as run:
+            async for _ in run:
+                pass
+
+    with pytest.raises(RepositoryUnavailableError) as caught:
+        await (submission if verb == "submit_bulk_registration" else iterate())
+
+    error = caught.value
+    assert "night" == error.idempotency_key
+    record = await sound.get(error.batch_id)
+    assert 3 == record.total
+
+
+async def test_an_error_of_the_hosts_own_store_names_the_batch_too(scene):
+    """
+    By a note for people, and by attributes for programs.
+    """
+
+    class OwnError(Exception):
+        pass
+
+    class SlottedError(ValueError):
+        __slots__ = ()
+
+        @property
+        def batch_id(self):
+            return None
+
+    for error in (OwnError(), SlottedError()):
+
+        class Failing(MemoryActivityRepository):
+            async def acquire(self, *_args, **_rest):
+                raise error  # noqa: B023 - raised within this turn
+
+        scene.repository = Failing(scene.clock)
+        with pytest.raises(type(error)) as caught:
+            await scene.orchestrator().submit_bulk_registration(
+                scene.request(3, f"key of {error!r}"), actor=scene.actor
+            )
+        page = await scene.orchestrator().list_batches(actor=scene.actor)
+        (batch,) = page.batches
+        assert batch.batch_id in caught.value.__notes__[0]
+        assert batch.batch_id == getattr(error, "batch_id", None) or isinstance(error, SlottedError)
+
+
+async def test_an_error_that_is_about_another_batch_keeps_that(scene):
+    """
+    The key that was used before belongs to the batch that is there.
+    """
+    orchestrator = scene.orchestrator()
+    there = await orchestrator.submit_bulk_registration(scene.request(2, "key"), actor=scene.actor)
+
+    with pytest.raises(IdempotencyKeyReusedError) as caught:
+        await orchestrator.submit_bulk_registration(scene.request(3, "key"), actor=scene.actor)
+
+    assert (there.batch_id, "key") == (caught.value.batch_id, caught.value.idempotency_key)

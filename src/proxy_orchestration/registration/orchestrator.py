@@ -16,7 +16,7 @@ from proxy_orchestration._concurrency import open_task_group, wait_at_most
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
+from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError, naming_submission
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
@@ -148,9 +148,12 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
             BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
                 nothing was stored.
+            RepositoryUnavailableError: the store failed; its `batch_id` and
+                `idempotency_key` say what to resume, or to submit again.
         """
         batch_id, run = await self._submission.accept(request, actor)
-        return await self._finish(batch_id, run, drive=drive)
+        with naming_submission(batch_id, request.idempotency_key):
+            return await self._finish(batch_id, run, drive=drive)
 
     async def preview(self, request: BulkRegistrationRequest, *, actor: Actor) -> ConflictReport:
         """
@@ -172,20 +175,22 @@ class BulkRegistrationOrchestrator:
         """
         Accept a batch and drive it while its progress is iterated.
 
-        Leaving the block before the end stops driving here and leaves the
-        batch resumable. Raises what `submit_bulk_registration` raises.
+        Leaving the block before the end stops driving, logs a WARNING and
+        leaves the batch resumable; it has no `result` then. Raises what
+        `submit_bulk_registration` raises.
         """
         batch_id, _ = await self._submission.accept(request, actor)
-        record = await self._queries.record(batch_id)
-        fresh = record.tail == 0
-        async with (
-            self._queries.watching(record, after=0, must_look=not fresh) as batch_run,
-            open_task_group() as tasks,
-        ):
-            tasks.start_soon(self._coordinator.drive_until_settled, batch_id, record.run)
-            yield batch_run
-            if not batch_run.ended:
-                tasks.cancel_scope.cancel()
+        with naming_submission(batch_id, request.idempotency_key):
+            record = await self._queries.record(batch_id)
+            fresh = record.tail == 0
+            async with (
+                self._queries.watching(record, after=0, must_look=not fresh, drives=True) as batch_run,
+                open_task_group() as tasks,
+            ):
+                tasks.start_soon(self._coordinator.drive_until_settled, batch_id, record.run)
+                yield batch_run
+                if not batch_run.ended:
+                    tasks.cancel_scope.cancel()
 
     async def get_bulk_submission_status(self, batch_id: str, *, actor: Actor) -> BulkSubmissionResult:
         """
@@ -288,10 +293,12 @@ class BulkRegistrationOrchestrator:
         Drive the batch here and now while its progress is iterated; for hosts.
 
         A settled batch yields nothing and has its result. Leaving the block
-        before the end stops driving and leaves the batch resumable.
+        before the end stops driving, logs a WARNING and leaves the batch
+        resumable; it has no `result` then.
 
         Raises:
             BatchLeasedError: somebody else drives it.
+            LeaseLostError: another driver took it over meanwhile.
             BatchNotFoundError.
         """
         record = await self._queries.record(batch_id)
@@ -302,11 +309,12 @@ class BulkRegistrationOrchestrator:
         after = record.base if isinstance(acquisition, Lease) else record.tail
         must_look = after < record.tail or not isinstance(acquisition, Lease)
         async with (
-            self._queries.watching(record, after=after, must_look=must_look) as batch_run,
+            self._queries.watching(record, after=after, must_look=must_look, drives=True) as batch_run,
             open_task_group() as tasks,
         ):
             if isinstance(acquisition, Lease):
-                tasks.start_soon(self._coordinator.drive_while_leased, acquisition)
+                # A lost lease leaves: who goes on as a watcher has not done its work; decision 121.
+                tasks.start_soon(self._coordinator.drive, acquisition)
             yield batch_run
             if not batch_run.ended:
                 tasks.cancel_scope.cancel()

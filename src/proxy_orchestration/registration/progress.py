@@ -7,10 +7,12 @@ reading it again; whoever is too slow for that reads the log.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import Subscription
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError, BatchStateError
@@ -20,6 +22,13 @@ from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import ItemOutcome, LogPage
 
 _PAGE = 500
+
+_UNDONE = (
+    "it was left before its run was settled, so it has no result. Drive it again "
+    "(drive_batch, resume_interrupted or serve), or read its status."
+)
+
+_log = logging.getLogger(_loggers.DRIVES)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -46,9 +55,11 @@ class BatchRun:
     _clock: Clock = attrs.field(alias="clock")
     _poll_interval: float = attrs.field(alias="poll_interval")
     _must_look: bool = attrs.field(alias="must_look")
+    _drives: bool = attrs.field(alias="drives")
     _buffer: deque[BulkProgressUpdate] = attrs.field(factory=deque, init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _closed: bool = attrs.field(default=False, init=False)
+    _broken_off: bool = attrs.field(default=False, init=False)
     _result: BulkSubmissionResult | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -69,9 +80,12 @@ class BatchRun:
         Return the batch as it stood when the `async with` block was left.
 
         Raises:
-            BatchStateError: the block was not left yet.
+            BatchStateError: the block was not left yet, or was left by who drove
+                the batch before its run was settled.
             BatchNotFoundError: the batch was deleted meanwhile.
         """
+        if self._broken_off:
+            raise BatchStateError(self.batch_id, _UNDONE)
         if self._closed and self._result is None:
             raise BatchNotFoundError(self.batch_id)
         if self._result is None:
@@ -151,3 +165,19 @@ class BatchRun:
         """
         self._result = await self._ledger.read_result(self.batch_id)
         self._closed = True
+        result = self._result
+        if result is not None and result.run == self.run and result.settled_at is None:
+            self.break_off()
+
+    def break_off(self) -> None:
+        """
+        Note, and say, that the block is left with work undone, if that is driven here.
+        """
+        if self._drives and not self._ended:
+            self._broken_off = True
+            _log.warning(
+                "run %d of batch %s was left before it was settled; drive it again",
+                self.run,
+                self.batch_id,
+                extra={"batch_id": self.batch_id, "run": self.run},
+            )

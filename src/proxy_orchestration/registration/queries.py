@@ -79,7 +79,7 @@ class BatchQueries:
 
     @asynccontextmanager
     async def watching(
-        self, record: BatchRecord, *, after: int, must_look: bool = True
+        self, record: BatchRecord, *, after: int, must_look: bool = True, drives: bool = False
     ) -> AsyncIterator[BatchRun]:
         """
         Open the stream of the current run's progress, from the update that follows `after`.
@@ -93,8 +93,13 @@ class BatchQueries:
                 clock=self.clock,
                 poll_interval=self.poll_interval,
                 must_look=must_look,
+                drives=drives,
             )
-            yield batch_run
+            try:
+                yield batch_run
+            except BaseException:
+                batch_run.break_off()
+                raise
         await batch_run.close()
 
     async def cancel_report(self, batch_id: str, mark: CancelMark) -> CancelReport:

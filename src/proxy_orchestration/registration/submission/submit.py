@@ -8,7 +8,7 @@ import attrs
 
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import AtomicModeError, BatchNotFoundError
+from proxy_orchestration.errors import AtomicModeError, BatchNotFoundError, naming_submission
 from proxy_orchestration.registration.conflicts import (
     Conflict,
     ConflictPolicy,
@@ -68,7 +68,9 @@ class Submission:
         """
         self._check(request, actor)
         # The store decides whether it is new: two submissions at once under one key both look new here.
-        acceptance = await self.ledger.accept(await self._planned(request, actor))
+        planned = await self._planned(request, actor)
+        with naming_submission(planned.batch_id, planned.idempotency_key):
+            acceptance = await self.ledger.accept(planned)
         if acceptance.created:
             return acceptance.batch_id, _FIRST_RUN
         record = await self.ledger.get(acceptance.batch_id)
