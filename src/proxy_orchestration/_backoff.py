@@ -8,7 +8,7 @@ import zlib
 
 import attrs
 
-from proxy_orchestration._validators import is_not_negative, is_positive, is_positive_count
+from proxy_orchestration._validators import is_not_negative, is_positive, is_positive_count, is_share
 
 _HASHES = 2**32
 
@@ -30,10 +30,7 @@ class RetryPolicy:
     initial: float = attrs.field(default=0.5, validator=is_not_negative)
     multiplier: float = attrs.field(default=2.0, validator=is_positive)
     max_delay: float = attrs.field(default=30.0, validator=is_not_negative)
-    jitter: float = attrs.field(
-        default=0.5,
-        validator=[is_not_negative, attrs.validators.le(1.0)],
-    )
+    jitter: float = attrs.field(default=0.5, validator=is_share)
 
     def delay_before(self, attempt: int, *, key: str, retry_after: float | None = None) -> float:
         """

@@ -5,11 +5,21 @@ JSON values that cannot be changed, and their one canonical text.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
+from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
+
 Json: TypeAlias = "bool | int | float | str | tuple[Json, ...] | FrozenMapping | None"
 """A JSON value after `freeze`."""
+
+MOST_LEVELS: Final = 50
+"""Objects and lists within each other, the outermost counted, at the most."""
+
+_ANY_LEVELS: Final = sys.maxsize
+_MOST_BITS: Final = 1024  # what a float spans; beyond some thousand digits Python writes no number
+_NAME: Final = "details"
 
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False,
@@ -27,8 +37,17 @@ class FrozenMapping(Mapping[str, Json]):
 
     __slots__ = ("_items",)
 
-    def __init__(self, items: Mapping[str, object]) -> None:
-        self._items: dict[str, Json] = {_text_key(key): freeze(value) for key, value in items.items()}
+    def __init__(self, items: Mapping[str, object], *, levels: int = MOST_LEVELS) -> None:
+        self._items: dict[str, Json] = {
+            _text_key(key): freeze(value, levels=levels - 1) for key, value in items.items()
+        }
+
+    @classmethod
+    def stored(cls, items: Mapping[str, object]) -> FrozenMapping:
+        """
+        Return what a store has kept, however deep an earlier version let it be.
+        """
+        return cls(items, levels=_ANY_LEVELS)
 
     def __getitem__(self, key: str) -> Json:
         return self._items[key]
@@ -54,32 +73,48 @@ class FrozenMapping(Mapping[str, Json]):
 
 def _text_key(key: object) -> str:
     if not isinstance(key, str):
-        msg = f"a JSON object's keys must be strings, not {type(key).__name__}"
-        raise TypeError(msg)
+        raise InvalidTypeError(
+            _NAME, f"are a JSON object, whose keys must be strings, not {type(key).__name__}"
+        )
     return key
 
 
-def freeze(value: object) -> Json:
+def freeze(value: object, *, levels: int = MOST_LEVELS) -> Json:
     """
     Return the JSON value with its lists as tuples and its objects frozen.
 
     Raises:
-        TypeError: a part of it is no JSON value; say so before it is stored.
-        ValueError: a number that JSON cannot say (NaN or an infinity).
+        InvalidTypeError: a part of it is no JSON value; say so before it is stored.
+        InvalidValueError: a number that JSON cannot say (NaN or an infinity) or that
+            nobody can write, or more levels of objects and lists than these.
     """
-    if value is None or isinstance(value, bool | int | str | FrozenMapping):
+    if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, float):
-        if value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - NaN is not itself
-            msg = "JSON has no NaN and no infinity"
-            raise ValueError(msg)
-        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if not isinstance(value, Mapping | list | tuple):
+        raise InvalidTypeError(
+            _NAME,
+            f"hold a {type(value).__name__}, which is no JSON value; "
+            "use strings, numbers, booleans, None, lists and dicts",
+        )
+    # Counted, so that what is nested in itself ends in a sentence and not in a RecursionError.
+    if levels < 1:
+        raise InvalidValueError(
+            _NAME, f"hold objects and lists within each other at most {MOST_LEVELS} levels deep: flatten them"
+        )
     if isinstance(value, Mapping):
-        return FrozenMapping(value)
-    if isinstance(value, list | tuple):
-        return tuple(freeze(part) for part in value)
-    msg = f"{type(value).__name__} is no JSON value; use strings, numbers, booleans, None, lists and dicts"
-    raise TypeError(msg)
+        return FrozenMapping(value, levels=levels)
+    return tuple(freeze(part, levels=levels - 1) for part in value)
+
+
+def _number(value: float) -> int | float:
+    if isinstance(value, int):
+        if value.bit_length() > _MOST_BITS:
+            raise InvalidValueError(_NAME, f"hold whole numbers of at most {_MOST_BITS} bits: use a string")
+    elif value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - NaN is not itself
+        raise InvalidValueError(_NAME, "are JSON, which has no NaN and no infinity")
+    return value
 
 
 def canonical_json(value: object) -> str:

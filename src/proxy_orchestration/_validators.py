@@ -7,35 +7,50 @@ None shows a value that may be a text: a column in the wrong place is personal d
 from __future__ import annotations
 
 import enum
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 
 if TYPE_CHECKING:
     import attrs
 
 E = TypeVar("E", bound=enum.Enum)
 
-_LONGEST_IDENTIFIER = 200
+LONGEST_IDENTIFIER: Final = 200
+"""Characters of an id at the most."""
+
+_LONGEST_DERIVED: Final = 2 * LONGEST_IDENTIFIER + 1
 
 
 def is_identifier(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """
     Accept a string of 1 to 200 printable characters that is not blank at either end.
     """
+    _check_identifier(instance, attribute, value, LONGEST_IDENTIFIER)
+
+
+def is_derived_identifier(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """
+    Accept what is made of two ids and a colon between them.
+    """
+    # Any id of a batch and any id of a mentor make one of a registration; decision 131.
+    _check_identifier(instance, attribute, value, _LONGEST_DERIVED)
+
+
+def _check_identifier(instance: object, attribute: attrs.Attribute[Any], value: object, longest: int) -> None:
     if (
         isinstance(value, str)
-        and 0 < len(value) <= _LONGEST_IDENTIFIER
+        and 0 < len(value) <= longest
         and value == value.strip()
         and value.isprintable()
     ):
         return
-    name = f"{type(instance).__name__}.{attribute.name}"
+    name = _name(instance, attribute)
     if not isinstance(value, str):
-        msg = f"{name} must be a string, not {type(value).__name__}"
-        raise TypeError(msg)
-    msg = f"{name} must have 1 to {_LONGEST_IDENTIFIER} printable characters and no blanks at its ends"
-    raise ValueError(msg)
+        raise InvalidTypeError(name, f"must be a string, not {type(value).__name__}")
+    raise InvalidValueError(name, f"must have 1 to {longest} printable characters and no blanks at its ends")
 
 
 def is_positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - any number
@@ -44,8 +59,7 @@ def is_positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -
     """
     _finite(instance, attribute, value)
     if value <= 0:
-        msg = f"{type(instance).__name__}.{attribute.name} must be above 0, not {value!r}"
-        raise ValueError(msg)
+        raise InvalidValueError(_name(instance, attribute), f"must be above 0, not {value!r}")
 
 
 def is_not_negative(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - any number
@@ -54,8 +68,16 @@ def is_not_negative(instance: object, attribute: attrs.Attribute[Any], value: An
     """
     _finite(instance, attribute, value)
     if value < 0:
-        msg = f"{type(instance).__name__}.{attribute.name} must be 0 or more, not {value!r}"
-        raise ValueError(msg)
+        raise InvalidValueError(_name(instance, attribute), f"must be 0 or more, not {value!r}")
+
+
+def is_share(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - any number
+    """
+    Accept a number from 0 to 1.
+    """
+    _finite(instance, attribute, value)
+    if not 0 <= value <= 1:
+        raise InvalidValueError(_name(instance, attribute), f"must be from 0 to 1, not {value!r}")
 
 
 def is_positive_count(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -63,15 +85,19 @@ def is_positive_count(instance: object, attribute: attrs.Attribute[Any], value: 
     Accept a whole number from one on.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        name = f"{type(instance).__name__}.{attribute.name}"
-        msg = f"{name} must be a whole number from 1 on, not {_told(value)}"
-        raise ValueError(msg)
+        raise InvalidValueError(
+            _name(instance, attribute), f"must be a whole number from 1 on, not {_told(value)}"
+        )
 
 
 def _finite(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        msg = f"{type(instance).__name__}.{attribute.name} must be a finite number, not {_told(value)}"
-        raise ValueError(msg)
+    # Compared, since a whole number that no float holds cannot be asked whether it is finite.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not -sys.float_info.max <= value <= sys.float_info.max
+    ):
+        raise InvalidValueError(_name(instance, attribute), f"must be a finite number, not {_told(value)}")
 
 
 def is_a(kind: type) -> Callable[[object, attrs.Attribute[Any], object], None]:
@@ -81,11 +107,26 @@ def is_a(kind: type) -> Callable[[object, attrs.Attribute[Any], object], None]:
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kind):
-            name = f"{type(instance).__name__}.{attribute.name}"
-            msg = f"{name} must be of type {kind.__name__}, not {type(value).__name__}"
-            raise TypeError(msg)
+            raise InvalidTypeError(
+                _name(instance, attribute), f"must be of type {kind.__name__}, not {type(value).__name__}"
+            )
 
     return check
+
+
+def members_in(name: str, values: object) -> Iterator[Any]:
+    """
+    Return what is given as several things, one by one.
+
+    Raises:
+        InvalidTypeError: it is one thing.
+    """
+    # A string can be iterated too, and each of its letters would be taken for an id; decision 133.
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidTypeError(
+            name, f"must be a list or a set, not {type(values).__name__}: put one into a list"
+        )
+    return iter(values)
 
 
 def member_of(kind: type[E], value: object) -> E:
@@ -93,14 +134,18 @@ def member_of(kind: type[E], value: object) -> E:
     Return the member that the value is, or is the value of.
 
     Raises:
-        ValueError: it is neither.
+        InvalidValueError: it is neither.
     """
     try:
         return kind(value)
     except ValueError:
         values = ", ".join(repr(member.value) for member in kind)
-        msg = f"{kind.__name__} is one of {values}"
-    raise ValueError(msg)  # outside the handler: the enum's own error shows the value
+    # Outside the handler: the enum's own error shows the value.
+    raise InvalidValueError(kind.__name__, f"is one of {values}")
+
+
+def _name(instance: object, attribute: attrs.Attribute[Any]) -> str:
+    return f"{type(instance).__name__}.{attribute.name}"
 
 
 def _told(value: object) -> str:

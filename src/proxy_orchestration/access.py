@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from proxy_orchestration._validators import is_identifier, member_of
+from proxy_orchestration._validators import is_identifier, member_of, members_in
 
 
 class Role(enum.Enum):
@@ -41,7 +41,7 @@ class Action(enum.Enum):
 
 
 def _roles(values: Iterable[Role]) -> frozenset[Role]:
-    return frozenset(member_of(Role, value) for value in values)
+    return frozenset(member_of(Role, value) for value in members_in("Actor.roles", values))
 
 
 @attrs.frozen(kw_only=True)

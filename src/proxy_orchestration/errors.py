@@ -4,6 +4,10 @@ Every error this library raises, in one tree.
 ::
 
     OrchestrationError
+    ├── MisconfiguredError             a TypeError too
+    ├── InvalidInputError
+    │   ├── InvalidTypeError           a TypeError too
+    │   └── InvalidValueError          a ValueError too
     ├── EmptySelectionError
     ├── DuplicateSelectionError
     ├── UnknownMentorError
@@ -68,6 +72,17 @@ def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iter
         raise
 
 
+def _told(name: str, text: object) -> str:
+    """
+    Return what any store can keep of a text that has to tell something.
+    """
+    # What is no text is made one: a refusal that cannot be raised would hide that it was definite.
+    plain = "" if text is None else _plain(text)
+    if not plain.strip():
+        raise InvalidValueError(name, "must not be empty: say it, so that people and programs can act on it")
+    return plain
+
+
 def _few(mentor_ids: Sequence[str]) -> str:
     shown = ", ".join(mentor_ids[:_SHOWN])
     rest = len(mentor_ids) - _SHOWN
@@ -86,6 +101,48 @@ class OrchestrationError(Exception):
 
     batch_id: str | None = None
     idempotency_key: str | None = None
+
+
+class MisconfiguredError(OrchestrationError, TypeError):
+    """
+    A part that a host gave an orchestrator, a service or a dispatcher does not fit; nothing was started.
+
+    Attributes:
+        owner: what was to be made.
+        part: the argument that does not fit.
+    """
+
+    def __init__(self, owner: str, part: str, problem: str) -> None:
+        self.owner = owner
+        self.part = part
+        super().__init__(f"{owner} cannot work with this {part}: {problem}")
+
+
+class InvalidInputError(OrchestrationError):
+    """
+    A value that a caller gave makes no sense; nothing was stored or called.
+
+    Attributes:
+        name: the argument, or the model and its field.
+        rule: what it must be.
+    """
+
+    def __init__(self, name: str, rule: str) -> None:
+        self.name = name
+        self.rule = rule
+        super().__init__(f"{name} {rule}")
+
+
+class InvalidTypeError(InvalidInputError, TypeError):
+    """
+    The value is of another type than is asked for.
+    """
+
+
+class InvalidValueError(InvalidInputError, ValueError):
+    """
+    The value is of the right type and breaks a rule.
+    """
 
 
 class EmptySelectionError(OrchestrationError):
@@ -279,13 +336,13 @@ class RegistrationRejected(RegistrationError):  # noqa: N818 - the contract's pu
     The service refused, definitely: nothing was written, and repeating will not help.
 
     Attributes:
-        code: stable and machine-readable, `snake_case`.
-        message: one sentence for the coordinator, without personal data.
+        code: stable and machine-readable, `snake_case`; not empty.
+        message: one sentence for the coordinator, without personal data; not empty.
     """
 
     def __init__(self, code: str, message: str) -> None:
-        self.code: str = _plain(code)
-        self.message: str = _plain(message)
+        self.code: str = _told("RegistrationRejected.code", code)
+        self.message: str = _told("RegistrationRejected.message", message)
         super().__init__(f"{self.code}: {self.message}")
 
 
@@ -294,11 +351,13 @@ class DuplicateActivityError(RegistrationError):
     Another registration already recorded this activity; a person has to decide.
 
     Attributes:
-        existing_activity_id: the record that it conflicts with.
+        existing_activity_id: the record that it conflicts with; not empty.
     """
 
     def __init__(self, existing_activity_id: str) -> None:
-        self.existing_activity_id: str = _plain(existing_activity_id)
+        self.existing_activity_id: str = _told(
+            "DuplicateActivityError.existing_activity_id", existing_activity_id
+        )
         super().__init__(f"Activity {self.existing_activity_id} already covers this mentor, type and day.")
 
 

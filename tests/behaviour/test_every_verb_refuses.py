@@ -51,8 +51,12 @@ class Untouchable:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        message = f"{name} was touched"
-        raise AssertionError(message)
+
+        async def touched(*_args, **_kwargs):
+            message = f"{name} was touched"
+            raise AssertionError(message)
+
+        return touched
 
 
 class UntouchedScope(CoordinatorAccess):

@@ -7,13 +7,21 @@ from proxy_orchestration import (
     Actor,
     BulkRegistrationRequest,
     BulkSettings,
+    Conflict,
+    DuplicateActivityError,
+    InvalidInputError,
+    InvalidTypeError,
+    InvalidValueError,
     ProxyActivity,
     RegistrationEntry,
     RegistrationReceipt,
+    RegistrationRejected,
     RetryPolicy,
     Role,
 )
 from proxy_orchestration._frozen_json import FrozenMapping, freeze
+from proxy_orchestration.ports import RegistrationFailure
+from proxy_orchestration.registration.activities import decode_activity, encode_activity
 
 DAY = date(2026, 1, 1)
 
@@ -43,14 +51,21 @@ def activity(**changes):
         ({"details": {1: "x"}}, TypeError, "keys must be strings"),
         ({"details": {"share": float("nan")}}, ValueError, "NaN"),
         ({"details": {"share": [float("inf")]}}, ValueError, "infinity"),
+        ({"details": None}, TypeError, "details must be a mapping, not NoneType"),
+        ({"details": "note"}, TypeError, "not str"),
+        ({"details": [("a", 1)]}, TypeError, "not list"),
+        ({"details": {"number": 10**5000}}, ValueError, "1024 bits"),
+        ({"details": {"ids": {1, 2}}}, TypeError, "set, which is no JSON value"),
     ],
 )
 def test_an_activity_refuses_what_makes_no_sense(changes, error, told):
     """
     The error names the field and what it must be.
     """
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=told) as refusal:
         activity(**changes)
+
+    assert isinstance(refusal.value, InvalidInputError)
 
 
 def test_notes_and_details_never_show_in_a_repr():
@@ -141,3 +156,112 @@ def test_an_entry_needs_an_activity():
     """
     with pytest.raises(TypeError):
         RegistrationEntry("mentor-1", {"activity_type": "visit"})
+
+
+def nested(levels, kind):
+    """
+    Return that many levels of objects or of lists within each other, in an object.
+    """
+    inner = {}
+    for _ in range(levels - 1):
+        inner = {"inner": inner} if kind is dict else [inner]
+    return {"inner": inner}
+
+
+def endless():
+    """
+    Return an object that holds itself.
+    """
+    details = {}
+    details["self"] = details
+    return details
+
+
+@pytest.mark.parametrize("kind", [dict, list])
+def test_details_may_be_fifty_levels_deep(kind):
+    """
+    Deeper ones end in a sentence and never in a RecursionError.
+    """
+    deep = activity(details=nested(49, kind))
+
+    assert deep == decode_activity(encode_activity(deep))
+    assert hash(deep) == hash(pickle.loads(pickle.dumps(deep)))  # noqa: S301 - our own bytes
+    for levels in (50, 51, 100_000):
+        with pytest.raises(InvalidValueError, match="at most 50 levels deep"):
+            activity(details=nested(levels, kind))
+
+
+def test_details_that_hold_themselves_or_what_is_deep_already_are_too_deep():
+    """
+    Frozen details within details count too.
+    """
+    deep = activity(details=nested(49, dict)).details
+
+    for details in (endless(), {"inner": deep}):
+        with pytest.raises(InvalidValueError, match="flatten"):
+            activity(details=details)
+
+
+def test_what_an_earlier_version_stored_is_read_however_deep():
+    """
+    A batch that was accepted goes on.
+    """
+    text = encode_activity(activity()).replace('"details":{}', '"details":' + '{"a":' * 80 + "1" + "}" * 80)
+
+    assert text == encode_activity(decode_activity(text))
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda: RegistrationRejected("", "No."), "RegistrationRejected.code must not be empty"),
+        (lambda: RegistrationRejected("closed", " "), "RegistrationRejected.message must not be empty"),
+        (lambda: RegistrationRejected("closed", None), "message must not be empty"),
+        (lambda: RegistrationRejected("\0", "No."), "code must not be empty"),
+        (lambda: DuplicateActivityError(""), "existing_activity_id must not be empty"),
+        (lambda: RegistrationFailure(registration_id="r", code="", message="No."), "code must have 1"),
+        (lambda: RegistrationFailure(registration_id="r", code="no", message=""), "message must not be empty"),
+        (
+            lambda: RegistrationFailure(registration_id="r", code="no", message="No.", existing_activity_id=""),
+            "existing_activity_id must not be empty",
+        ),
+        (lambda: Conflict(mentor_id="m", kind="duplicate", existing_activity_id=""), "must not be empty"),
+    ],
+)
+def test_a_refusal_says_something(build, told):
+    """
+    An empty code or reason would stand beside the mentor for ever.
+    """
+    with pytest.raises(InvalidValueError, match=told):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda: Actor(user_id="u", roles="coordinator", organization_id="o"), "Actor.roles must be a list"),
+        (lambda: Actor(user_id="u", roles=None, organization_id="o"), "Actor.roles must be a list"),
+        (lambda: Actor(user_id=5, roles=(), organization_id="o"), "user_id must be a string"),
+        (lambda: BulkRegistrationRequest(entries=None), "entries must be a list"),
+        (lambda: BulkRegistrationRequest(entries="mentor-1"), "entries must be a list"),
+        (lambda: BulkRegistrationRequest(entries=["mentor-1"]), "must be of type RegistrationEntry, not str"),
+        (lambda: BulkRegistrationRequest(entries=[], label=5), "label must be of type str, not int"),
+        (lambda: BulkRegistrationRequest(entries=[], idempotency_key=5), "must be a string, not int"),
+        (lambda: Conflict(mentor_id=5, kind="duplicate"), "mentor_id must be of type str"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_name(build, told):
+    """
+    Where it is made, and as an error of this library.
+    """
+    with pytest.raises(InvalidTypeError, match=told):
+        build()
+
+
+@pytest.mark.parametrize("mode", [None, 5, "both", []])
+def test_a_mode_that_is_none_is_refused(mode):
+    """
+    With those that there are.
+    """
+    with pytest.raises(InvalidValueError, match="SubmissionMode is one of 'independent'"):
+        BulkRegistrationRequest(entries=[], mode=mode)

@@ -18,11 +18,18 @@ from anyio.abc import TaskStatus
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.digests import DigestTexts, with_text
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
-from proxy_orchestration.notification.ports import NotificationRepository, PushEligibility, PushSender
+from proxy_orchestration.notification.ports import (
+    NotificationRepository,
+    PushEligibility,
+    PushOutbox,
+    PushSender,
+)
 from proxy_orchestration.notification.records import (
     NOTHING_LEFT,
     Eligibility,
@@ -53,6 +60,9 @@ class PushDispatcher:
         settings: limits and times.
         eligibility: who wants no pushes, asked just before sending; `None`: everybody does.
         digests: words for a coordinator's digest.
+
+    Raises:
+        MisconfiguredError: a part does not fit; the message says what to do.
     """
 
     repository: NotificationRepository
@@ -61,6 +71,17 @@ class PushDispatcher:
     settings: DispatchSettings = attrs.field(factory=DispatchSettings)
     eligibility: PushEligibility | None = None
     digests: DigestTexts = attrs.field(factory=DigestTexts)
+
+    def __attrs_post_init__(self) -> None:
+        check_parts(
+            self,
+            repository=PushOutbox,
+            sender=PushSender,
+            clock=Clock,
+            settings=DispatchSettings,
+            digests=DigestTexts,
+        )
+        check_optional_parts(self, eligibility=PushEligibility)
 
     async def drain(self) -> DispatchResult:
         """
@@ -95,6 +116,7 @@ class PushDispatcher:
         """
         Queue dead messages again, these or all; return how many.
         """
+        check_arguments(message_ids=message_ids)
         return await self.repository.replay_dead(message_ids, now=self.clock.now())
 
     async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:

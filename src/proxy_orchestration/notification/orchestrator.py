@@ -18,6 +18,7 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
@@ -26,6 +27,7 @@ from proxy_orchestration.errors import (
     OrchestrationError,
     RepositoryUnavailableError,
 )
+from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.certificate_run import CertificateRun, Certificates
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
@@ -33,6 +35,7 @@ from proxy_orchestration.notification.messages import MessageCatalogue, Messages
 from proxy_orchestration.notification.notice_building import NoticeBuilder, classify_certificate
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
 from proxy_orchestration.notification.ports import (
+    NoticeBook,
     NotificationRepository,
     RecipientDirectory,
     VisibilityRegistry,
@@ -46,11 +49,10 @@ from proxy_orchestration.notification.results import (
     RunRecord,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, check_aware
+from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
-_LONGEST_NOTE: Final = 500
 
 _numbers = count()
 
@@ -75,6 +77,9 @@ class NotificationOrchestrator:
         enrollment: links to a renewal course, for urgent and lapsed notices.
         visibility: hides mentors whose certificate is lapsed; `None`: nobody is hidden.
         settings: limits.
+
+    Raises:
+        MisconfiguredError: a part does not fit; the message says what to do.
     """
 
     repository: NotificationRepository
@@ -85,6 +90,20 @@ class NotificationOrchestrator:
     enrollment: EnrollmentLinks | None = None
     visibility: VisibilityRegistry | None = None
     settings: NotificationSettings = attrs.field(factory=NotificationSettings)
+
+    def __attrs_post_init__(self) -> None:
+        # The book alone: pushes are the dispatcher's, which asks for their outbox itself.
+        check_parts(
+            self,
+            repository=NoticeBook,
+            clock=Clock,
+            policy=ExpiryPolicy,
+            messages=Messages,
+            settings=NotificationSettings,
+        )
+        check_optional_parts(
+            self, recipients=RecipientDirectory, enrollment=EnrollmentLinks, visibility=VisibilityRegistry
+        )
 
     async def run(self, certificates: Certificates, *, as_of: datetime | None = None) -> OrchestrationResult:
         """
@@ -98,8 +117,9 @@ class NotificationOrchestrator:
             as_of: the moment to run for, aware; `None`: now.
 
         Raises:
-            ValueError: `as_of` is naive; nothing was read.
+            InvalidValueError: `as_of` is naive; nothing was read.
         """
+        check_arguments(certificates=certificates, as_of=as_of)
         work = self._begin(as_of, dry_run=False)
         began, started_at = self.clock.monotonic(), self.clock.now()
         try:
@@ -115,8 +135,9 @@ class NotificationOrchestrator:
         Return what `run` would do, by the same code, and write nothing.
 
         Raises:
-            ValueError: `as_of` is naive.
+            InvalidValueError: `as_of` is naive.
         """
+        check_arguments(certificates=certificates, as_of=as_of)
         work = self._begin(as_of, dry_run=True)
         async with aclosing(work.outcomes(certificates)) as outcomes:
             async for _outcome in outcomes:
@@ -133,8 +154,9 @@ class NotificationOrchestrator:
         Leaving the block early stops after the chunk under way; a later run does the rest.
 
         Raises:
-            ValueError: `as_of` is naive.
+            InvalidValueError: `as_of` is naive.
         """
+        check_arguments(certificates=certificates, as_of=as_of)
         work = self._begin(as_of, dry_run=False)
         began, started_at = self.clock.monotonic(), self.clock.now()
         try:
@@ -161,6 +183,7 @@ class NotificationOrchestrator:
             UnreadableRecordError: a certificate lacks an id or has no usable end; nothing was changed.
             RepositoryUnavailableError: the store failed.
         """
+        check_arguments(certificates=certificates)
         now = self.clock.now()
         classifier = TierClassifier(now, self.policy)
         ends = latest_ends([classify_certificate(each, classifier).end for each in certificates])
@@ -189,14 +212,12 @@ class NotificationOrchestrator:
             NotAuthorizedError: neither a coordinator nor a chapter admin; nothing was read.
             NotificationNotFoundError: no such notice, or none that is the actor's to acknowledge.
             RepositoryUnavailableError: the store failed, or the directory did not answer.
-            ValueError: the note is too long.
+            InvalidValueError: the note is too long, or no store keeps it.
         """
+        check_arguments(notification_id=notification_id, actor=actor, note=note)
         if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
             action = "acknowledge notices"
             raise NotAuthorizedError(action)
-        if len(note) > _LONGEST_NOTE:
-            msg = f"a note has at most {_LONGEST_NOTE} characters, not {len(note)}"
-            raise ValueError(msg)
         notice = await self.repository.notification(notification_id)
         if notice is None or not await self._answers_for(actor, notice):
             raise NotificationNotFoundError(notification_id)
@@ -233,7 +254,6 @@ class NotificationOrchestrator:
 
     def _begin(self, as_of: datetime | None, *, dry_run: bool) -> CertificateRun:
         moment = as_of or self.clock.now()
-        check_aware(moment, name="as_of")
         classifier = TierClassifier(moment.astimezone(UTC), self.policy)
         return CertificateRun(
             builder=NoticeBuilder(classifier=classifier, messages=self.messages, enrollment=self.enrollment),

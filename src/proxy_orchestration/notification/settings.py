@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 import attrs
 
 from proxy_orchestration._backoff import RetryPolicy
-from proxy_orchestration._validators import is_positive, is_positive_count
+from proxy_orchestration._validators import is_a, is_positive, is_positive_count
 from proxy_orchestration.notification.tiers import zone
 
 
@@ -89,10 +89,13 @@ class DispatchSettings:
     hold: float = attrs.field(default=120.0, validator=is_positive)
     send_timeout: float = attrs.field(default=60.0, validator=is_positive)
     retry: RetryPolicy = attrs.field(
-        factory=lambda: RetryPolicy(max_attempts=8, initial=10.0, multiplier=2.0, max_delay=3600.0)
+        factory=lambda: RetryPolicy(max_attempts=8, initial=10.0, multiplier=2.0, max_delay=3600.0),
+        validator=is_a(RetryPolicy),
     )
     poll_interval: float = attrs.field(default=5.0, validator=is_positive)
-    quiet_hours: QuietHours | None = None
+    quiet_hours: QuietHours | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_a(QuietHours))
+    )
 
     @property
     def eligibility_timeout(self) -> float:

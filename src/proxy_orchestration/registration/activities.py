@@ -8,30 +8,62 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from proxy_orchestration._frozen_json import FrozenMapping, canonical_json
-from proxy_orchestration._validators import is_identifier, is_positive_count
+from proxy_orchestration._texts import UNSTORABLE, is_storable
+from proxy_orchestration._validators import is_derived_identifier, is_identifier, is_positive_count
 from proxy_orchestration.access import Actor
+from proxy_orchestration.errors import (
+    DuplicateActivityError,
+    InvalidTypeError,
+    InvalidValueError,
+    RegistrationRejected,
+)
+
+_MOST_MINUTES: Final = 2**31 - 1  # what every database's integers hold
 
 
 def _plain_date(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     # A datetime is a date too, but which day it means depends on a zone that nobody gave.
     if not isinstance(value, date) or isinstance(value, datetime):
-        msg = f"{type(instance).__name__}.{attribute.name} must be a date, not a {type(value).__name__}"
-        raise TypeError(msg)
+        name = f"{type(instance).__name__}.{attribute.name}"
+        raise InvalidTypeError(name, f"must be a date, not a {type(value).__name__}")
 
 
 def _text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str):
-        msg = f"{type(instance).__name__}.{attribute.name} must be a string, not {type(value).__name__}"
-        raise TypeError(msg)
+        name = f"{type(instance).__name__}.{attribute.name}"
+        raise InvalidTypeError(name, f"must be a string, not {type(value).__name__}")
 
 
 def _frozen_details(value: Mapping[str, object]) -> FrozenMapping:
-    return value if isinstance(value, FrozenMapping) else FrozenMapping(value)
+    if isinstance(value, FrozenMapping):
+        return value
+    given: object = value
+    if not isinstance(given, Mapping):
+        kind = type(given).__name__
+        raise InvalidTypeError(
+            "details",  # noqa: EM101 - a field's name
+            f"must be a mapping, not {kind}; leave them out for none",
+        )
+    return FrozenMapping(value)
+
+
+def plain_activity_id(value: str | None) -> str | None:
+    """
+    Return the id of a record that conflicts as any store keeps it; `None` stays.
+
+    Raises:
+        InvalidValueError: it is empty.
+    """
+    return None if value is None else DuplicateActivityError(value).existing_activity_id
+
+
+def _said(message: str) -> str:
+    return RegistrationRejected("refused", message).message
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +76,7 @@ class ProxyActivity:
         activity_date: the calendar day, without a time.
         duration_minutes: whole minutes, at least 1.
         notes: free text; personal data, so never in a repr, a log or an audit event.
-        details: any JSON object; kept immutable, never in a repr.
+        details: any JSON object, at most 50 levels deep; kept immutable, never in a repr.
     """
 
     activity_type: str = attrs.field(validator=is_identifier)
@@ -148,7 +180,7 @@ class RegistrationReceipt:
         activity_id: the record; the same for every call with the same registration.
     """
 
-    registration_id: str = attrs.field(validator=is_identifier)
+    registration_id: str = attrs.field(validator=is_derived_identifier)
     activity_id: str = attrs.field(validator=is_identifier)
 
 
@@ -160,14 +192,15 @@ class RegistrationFailure:
     Attributes:
         registration_id: the registration this answers.
         code: stable and machine-readable, `snake_case`.
-        message: one sentence for the coordinator, without personal data; never in a repr or a log.
+        message: one sentence for the coordinator, without personal data; not empty, never in a
+            repr or a log.
         existing_activity_id: the record that it conflicts with, where that is the reason.
     """
 
-    registration_id: str = attrs.field(validator=is_identifier)
+    registration_id: str = attrs.field(validator=is_derived_identifier)
     code: str = attrs.field(validator=is_identifier)
-    message: str = attrs.field(repr=False)
-    existing_activity_id: str | None = None
+    message: str = attrs.field(repr=False, converter=_said)
+    existing_activity_id: str | None = attrs.field(default=None, converter=plain_activity_id)
 
 
 @attrs.frozen(kw_only=True)
@@ -205,6 +238,25 @@ def idempotency_key_of(registration_id: str, epoch: int) -> str:
     Return the key of the epoch's calls; different for every registration and epoch.
     """
     return f"{registration_id}:{epoch}"
+
+
+def check_storable(activity: ProxyActivity) -> None:
+    """
+    Accept an activity that every store keeps as it is.
+
+    Raises:
+        InvalidValueError: a text in its notes or details, or the number of its minutes, is none of those.
+    """
+    # Not in the model: what an earlier version stored has to be read; decision 132.
+    if activity.duration_minutes > _MOST_MINUTES:
+        name, rule = "ProxyActivity.duration_minutes", f"is at most {_MOST_MINUTES}"
+    elif not is_storable(activity.notes):
+        name, rule = "ProxyActivity.notes", UNSTORABLE
+    elif not is_storable(canonical_json(activity.details)):
+        name, rule = "ProxyActivity.details", UNSTORABLE
+    else:
+        return
+    raise InvalidValueError(name, rule)
 
 
 def encode_activity(activity: ProxyActivity) -> str:
@@ -246,5 +298,5 @@ def decode_activity(text: str) -> ProxyActivity:
         activity_date=date.fromisoformat(fields["activity_date"]),
         duration_minutes=fields["duration_minutes"],
         notes=fields["notes"],
-        details=fields["details"],
+        details=FrozenMapping.stored(fields["details"]),
     )

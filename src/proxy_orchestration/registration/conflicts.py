@@ -10,7 +10,7 @@ from datetime import datetime
 import attrs
 
 from proxy_orchestration._validators import is_a, member_of
-from proxy_orchestration.errors import DuplicateActivityError
+from proxy_orchestration.registration.activities import plain_activity_id
 
 
 class ConflictKind(enum.Enum):
@@ -45,10 +45,6 @@ class ConflictDecision(enum.Enum):
     SKIP = "skip"  # leave this mentor out, for good
 
 
-def _plain_id(value: str | None) -> str | None:
-    return None if value is None else DuplicateActivityError(value).existing_activity_id
-
-
 def _kind(value: object) -> ConflictKind:
     return member_of(ConflictKind, value)
 
@@ -67,7 +63,7 @@ class Conflict:
 
     mentor_id: str = attrs.field(validator=is_a(str))
     kind: ConflictKind = attrs.field(converter=_kind)
-    existing_activity_id: str | None = attrs.field(default=None, converter=_plain_id)
+    existing_activity_id: str | None = attrs.field(default=None, converter=plain_activity_id)
 
 
 @attrs.frozen(kw_only=True)

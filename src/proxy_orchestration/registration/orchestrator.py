@@ -13,23 +13,29 @@ import attrs
 from anyio.abc import TaskStatus
 
 from proxy_orchestration._concurrency import open_task_group, wait_at_most
+from proxy_orchestration._wiring import check_abilities, check_functions, check_parts
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError, naming_submission
+from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
+    BatchLedger,
     ClassifyError,
     OnServiceError,
     ProxyRegistrationService,
+    SupportsBulk,
+    SupportsConflictCheck,
+    SupportsLookup,
 )
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
-from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
+from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
@@ -51,7 +57,9 @@ class BulkRegistrationOrchestrator:
     repository are one system. Every verb that acts for a person checks the
     actor itself, every time. Batches that the actor may not know of answer
     like batches that do not exist. Each verb may raise
-    `RepositoryUnavailableError`; what was acknowledged before it is safe.
+    `RepositoryUnavailableError`; what was acknowledged before it is safe. An
+    argument that means nothing is an `InvalidInputError` before anything is
+    read, stored or called.
 
     Args:
         registration_service: registers one activity; `SupportsLookup` settles doubt,
@@ -66,6 +74,9 @@ class BulkRegistrationOrchestrator:
             rules do not: an HTTP client's own time-out class is in doubt, for instance.
         on_service_error: is handed each exception of the service with the registrations of
             its call, for the host's error tracker; the log shows its type and place only.
+
+    Raises:
+        MisconfiguredError: a part does not fit; the message says what to do.
     """
 
     registration_service: ProxyRegistrationService
@@ -84,6 +95,7 @@ class BulkRegistrationOrchestrator:
     _review: Review = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._check_wiring()
         hooks = ServiceHooks(classify_error=self.classify_error, on_service_error=self.on_service_error)
         self._coordinator = Coordinator(
             service=self.registration_service,
@@ -102,6 +114,20 @@ class BulkRegistrationOrchestrator:
             poll_interval=self.settings.poll_interval,
         )
         self._wire_submission(hooks)
+
+    def _check_wiring(self) -> None:
+        # The ledger alone: activity records are the standard service's, which asks for them itself.
+        check_parts(
+            self,
+            registration_service=ProxyRegistrationService,
+            repository=BatchLedger,
+            audit_logger=ProxyAuditLogger,
+            clock=Clock,
+            access_policy=AccessPolicy,
+            settings=BulkSettings,
+        )
+        check_abilities(self, "registration_service", SupportsLookup, SupportsBulk, SupportsConflictCheck)
+        check_functions(self, "classify_error", "on_service_error", optional=True)
 
     def _wire_submission(self, hooks: ServiceHooks) -> None:
         conflict_check = ConflictCheck(
@@ -151,6 +177,7 @@ class BulkRegistrationOrchestrator:
             RepositoryUnavailableError: the store failed; its `batch_id` and
                 `idempotency_key` say what to resume, or to submit again.
         """
+        check_arguments(request=request, actor=actor, drive=drive)
         batch_id, run = await self._submission.accept(request, actor)
         with naming_submission(batch_id, request.idempotency_key):
             return await self._finish(batch_id, run, drive=drive)
@@ -166,6 +193,7 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
             BatchTooLargeError, AtomicModeError: as a submission would.
         """
+        check_arguments(request=request, actor=actor)
         return await self._submission.preview(request, actor)
 
     @asynccontextmanager
@@ -179,6 +207,7 @@ class BulkRegistrationOrchestrator:
         leaves the batch resumable; it has no `result` then. Raises what
         `submit_bulk_registration` raises.
         """
+        check_arguments(request=request, actor=actor)
         batch_id, _ = await self._submission.accept(request, actor)
         with naming_submission(batch_id, request.idempotency_key):
             record = await self._queries.record(batch_id)
@@ -199,6 +228,7 @@ class BulkRegistrationOrchestrator:
         Raises:
             NotAuthorizedError, BatchNotFoundError.
         """
+        check_arguments(batch_id=batch_id, actor=actor)
         await self._authorization.authorized_batch(batch_id, actor, Action.READ)
         return await self._queries.result(batch_id)
 
@@ -228,6 +258,9 @@ class BulkRegistrationOrchestrator:
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
             BatchNotFoundError.
         """
+        check_arguments(
+            batch_id=batch_id, actor=actor, mentor_ids=mentor_ids, expected_run=expected_run, drive=drive
+        )
         run = await self._retry.open(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
         return await self._finish(batch_id, run, drive=drive)
 
@@ -262,6 +295,9 @@ class BulkRegistrationOrchestrator:
             StaleRunError: another run is current; nothing was done.
             EmptySelectionError, NotAuthorizedError, BatchNotFoundError.
         """
+        check_arguments(
+            batch_id=batch_id, decisions=decisions, actor=actor, expected_run=expected_run, drive=drive
+        )
         run = await self._review.open(batch_id, decisions, actor, expected_run=expected_run)
         return await self._finish(batch_id, run, drive=drive)
 
@@ -276,6 +312,7 @@ class BulkRegistrationOrchestrator:
             BatchStateError: the batch settled without a cancel.
             NotAuthorizedError, BatchNotFoundError.
         """
+        check_arguments(batch_id=batch_id, actor=actor, reason=reason)
         await self._authorization.authorized_batch(batch_id, actor, Action.CANCEL)
         mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
         self._coordinator.cancel_requests.notify(batch_id)
@@ -301,6 +338,7 @@ class BulkRegistrationOrchestrator:
             LeaseLostError: another driver took it over meanwhile.
             BatchNotFoundError.
         """
+        check_arguments(batch_id=batch_id)
         record = await self._queries.record(batch_id)
         acquisition = await self._coordinator.acquire(batch_id, record.run)
         # Before the block is entered: who drives already is an error of the call, not of its iteration.
@@ -326,6 +364,7 @@ class BulkRegistrationOrchestrator:
 
         Drives nothing. Raises `NotAuthorizedError` and `BatchNotFoundError`.
         """
+        check_arguments(batch_id=batch_id, actor=actor, after=after)
         record = await self._authorization.authorized_batch(batch_id, actor, Action.READ)
         async with self._queries.watching(record, after=after) as batch_run:
             yield batch_run
@@ -348,9 +387,10 @@ class BulkRegistrationOrchestrator:
             statuses: only these; `None` for all.
 
         Raises:
-            ValueError: `page` or `limit` is out of range.
+            InvalidValueError: `page` or `limit` is out of range.
             NotAuthorizedError.
         """
+        check_arguments(actor=actor, page=page, limit=limit, statuses=statuses)
         return await self._queries.list_batches(actor, page=page, limit=limit, statuses=statuses)
 
     async def relabel_batch(self, batch_id: str, label: str | None, *, actor: Actor) -> BulkSubmissionResult:
@@ -358,10 +398,10 @@ class BulkRegistrationOrchestrator:
         Change what people call the batch; up to 200 characters, `None` for no label.
 
         Raises:
-            ValueError: the label is too long.
+            InvalidValueError: the label is too long.
             NotAuthorizedError, BatchNotFoundError.
         """
-        check_label(label)
+        check_arguments(batch_id=batch_id, label=label, actor=actor)
         await self._authorization.authorized_batch(batch_id, actor, Action.RELABEL)
         await self.repository.relabel(batch_id, label)
         return await self._queries.result(batch_id)
@@ -374,6 +414,7 @@ class BulkRegistrationOrchestrator:
             BatchStateError: it is not settled; cancel it first.
             NotAuthorizedError, BatchNotFoundError.
         """
+        check_arguments(batch_id=batch_id, actor=actor)
         await self._authorization.authorized_batch(batch_id, actor, Action.DELETE)
         if not await self.repository.delete(batch_id):
             raise BatchNotFoundError(batch_id)
@@ -401,11 +442,9 @@ class BulkRegistrationOrchestrator:
         Delete the batches that settled before that moment, notes and all; return how many.
 
         Raises:
-            ValueError: the moment is naive.
+            InvalidValueError: the moment is naive.
         """
-        if settled_before.tzinfo is None:
-            msg = "settled_before must be an aware datetime: give it a time zone"
-            raise ValueError(msg)
+        check_arguments(settled_before=settled_before)
         return await self.repository.purge(settled_before=settled_before)
 
     async def _finish(self, batch_id: str, run: int, *, drive: bool) -> BulkSubmissionResult:

@@ -23,7 +23,6 @@ from proxy_orchestration.registration.runs import CancelMark, LogPage
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
 
-_MOST_PER_PAGE: Final = 100
 _UPDATES_PER_READ: Final = 500
 
 
@@ -70,9 +69,6 @@ class BatchQueries:
         Return one page of what the actor may know of.
         """
         self.authorization.authorize(actor, Action.READ)
-        if page < 1 or not 1 <= limit <= _MOST_PER_PAGE:
-            msg = f"page counts from 1 and limit is 1 to {_MOST_PER_PAGE}, not page {page} and limit {limit}"
-            raise ValueError(msg)
         return await self.ledger.list_batches(
             self.authorization.visibility(actor), page=page, limit=limit, statuses=statuses
         )

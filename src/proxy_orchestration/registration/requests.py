@@ -11,9 +11,14 @@ from collections.abc import Iterable
 
 import attrs
 
-from proxy_orchestration._validators import is_a, is_identifier, member_of
-from proxy_orchestration.errors import BatchTooLargeError, DuplicateSelectionError, EmptySelectionError
-from proxy_orchestration.registration.activities import ProxyActivity, encode_activities
+from proxy_orchestration._arguments import of_kind, optional, storable_text
+from proxy_orchestration._validators import is_a, is_identifier, member_of, members_in
+from proxy_orchestration.errors import (
+    BatchTooLargeError,
+    DuplicateSelectionError,
+    EmptySelectionError,
+)
+from proxy_orchestration.registration.activities import ProxyActivity, check_storable, encode_activities
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 
 _LONGEST_LABEL = 200
@@ -28,16 +33,18 @@ class SubmissionMode(enum.Enum):
     ATOMIC = "atomic"  # all records exist, or none; needs a service that is `SupportsBulk`
 
 
-def check_label(label: str | None) -> None:
+_is_label = optional(storable_text(at_most=_LONGEST_LABEL))
+
+
+def check_label(label: object) -> None:
     """
-    Accept no label, or up to 200 characters.
+    Accept no label, or up to 200 characters that every store keeps.
 
     Raises:
-        ValueError: the label is longer.
+        InvalidTypeError: the label is no string.
+        InvalidValueError: it is longer, or holds what no store keeps.
     """
-    if label is not None and len(label) > _LONGEST_LABEL:
-        msg = f"a label has at most {_LONGEST_LABEL} characters, not {len(label)}"
-        raise ValueError(msg)
+    _is_label("label", label)
 
 
 @attrs.frozen
@@ -50,8 +57,14 @@ class RegistrationEntry:
     activity: ProxyActivity = attrs.field(validator=is_a(ProxyActivity))
 
 
+_is_entry = of_kind(RegistrationEntry)
+
+
 def _entries(entries: Iterable[RegistrationEntry]) -> tuple[RegistrationEntry, ...]:
-    return tuple(entries)
+    kept = tuple(members_in("entries", entries))
+    for entry in kept:
+        _is_entry("each of entries", entry)
+    return kept
 
 
 def _mode(value: object) -> SubmissionMode:
@@ -102,7 +115,9 @@ class BulkRegistrationRequest:
         Return a request that registers one shared activity for every mentor.
         """
         return cls(
-            entries=tuple(RegistrationEntry(mentor_id, activity) for mentor_id in mentor_ids),
+            entries=tuple(
+                RegistrationEntry(mentor_id, activity) for mentor_id in members_in("mentor_ids", mentor_ids)
+            ),
             idempotency_key=idempotency_key,
             label=label,
             mode=mode,
@@ -112,12 +127,13 @@ class BulkRegistrationRequest:
 
 def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
     """
-    Accept a request with 1 to `limit` mentors, each once.
+    Accept a request with 1 to `limit` mentors, each once, whose activities every store keeps.
 
     Raises:
         EmptySelectionError: no mentor is in it.
         BatchTooLargeError: more than `limit` are.
         DuplicateSelectionError: a mentor is in it more than once.
+        InvalidValueError: an activity cannot be kept by every store.
     """
     size = len(request.entries)
     if size == 0:
@@ -127,6 +143,9 @@ def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
     if len({entry.mentor_id for entry in request.entries}) < size:
         seen = Counter(entry.mentor_id for entry in request.entries)
         raise DuplicateSelectionError([mentor_id for mentor_id, times in seen.items() if times > 1])
+    # Here and not at the first registration: what cannot be written is not accepted; decision 132.
+    for activity in {id(entry.activity): entry.activity for entry in request.entries}.values():
+        check_storable(activity)
 
 
 def fingerprint_of(request: BulkRegistrationRequest) -> str:

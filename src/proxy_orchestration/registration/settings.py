@@ -7,7 +7,7 @@ from __future__ import annotations
 import attrs
 
 from proxy_orchestration._backoff import RetryPolicy
-from proxy_orchestration._validators import is_not_negative, is_positive, is_positive_count
+from proxy_orchestration._validators import is_a, is_not_negative, is_positive, is_positive_count
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +36,7 @@ class BulkSettings:
     call_timeout: float = attrs.field(default=30.0, validator=is_positive)
     time_budget: float | None = attrs.field(default=None, validator=attrs.validators.optional(is_positive))
     cancel_grace: float = attrs.field(default=10.0, validator=is_not_negative)
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=is_a(RetryPolicy))
     max_undurable: int = attrs.field(default=200, validator=is_positive_count)
     lease_ttl: float = attrs.field(default=30.0, validator=is_positive)
     poll_interval: float = attrs.field(default=0.5, validator=is_positive)

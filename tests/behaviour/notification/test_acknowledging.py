@@ -13,6 +13,7 @@ from proxy_orchestration.errors import (
 from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import NoticeStatus, PushState
 from proxy_orchestration.notification.records import Acknowledged, MentorRecipients
+from proxy_orchestration.storage.memory import MemoryVisibilityRegistry
 from proxy_orchestration.testing import fail, hang
 
 COORDINATOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
@@ -58,9 +59,13 @@ async def test_a_mentor_never_acknowledges(scene, roles):
     """
     Refused before anything is read.
     """
+
+    async def read(_notification_id, /):
+        raise AssertionError
+
     own, _ = await notices(scene)
     mentor = Actor(user_id="mentor-1", roles=roles, organization_id="oslo")
-    scene.repository.notification = None
+    scene.repository.notification = read
 
     with pytest.raises(NotAuthorizedError, match="acknowledge"):
         await scene.orchestrator().acknowledge(own.notification_id, actor=mentor)
@@ -167,7 +172,7 @@ async def test_a_registry_that_fails_at_a_renewal_is_told(scene):
     The renewal is stored; the next run shows the mentor.
     """
 
-    class Broken:
+    class Broken(MemoryVisibilityRegistry):
         async def track(self, _ends, /, *, at):
             raise ConnectionError
 

@@ -15,6 +15,7 @@ from proxy_orchestration.notification.records import DraftFate, DraftState, Ment
 from proxy_orchestration.notification.results import RecordProblem, SkipReason
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, WindowPolicy
+from proxy_orchestration.storage.memory import MemoryVisibilityRegistry
 from proxy_orchestration.testing import fail, hang
 
 TIERS = list(NotificationThresholdTier)
@@ -336,7 +337,7 @@ async def test_a_registry_that_hangs_stops_nothing(scene):
     It is reported, and the next run updates it.
     """
 
-    class Hanging:
+    class Hanging(MemoryVisibilityRegistry):
         async def track(self, _ends, /, *, at):
             await anyio.sleep_forever()
 
@@ -373,7 +374,11 @@ async def test_a_chunk_of_nonsense_asks_the_store_nothing(scene):
     """
     There is nothing to write.
     """
-    scene.repository.record = None
+
+    async def record(_chunk, /):
+        raise AssertionError
+
+    scene.repository.record = record
 
     result = await scene.run("x", "y")
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from proxy_orchestration._arguments import of_kind
 from proxy_orchestration._validators import is_positive
+from proxy_orchestration._wiring import check_functions, check_parts
 from proxy_orchestration.access import AccessPolicy, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, RegistrationAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
@@ -26,6 +28,7 @@ from proxy_orchestration.registration.activities import (
     RegistrationFailure,
     RegistrationReceipt,
 )
+from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ActivityRecords
@@ -45,6 +48,8 @@ from proxy_orchestration.registration.standard.single import (
 )
 
 __all__ = ["RegistrationRules", "StandardRegistrationService"]
+
+_is_warning = of_kind(DuplicateWarning)
 
 _Answer = RegistrationReceipt | RegistrationFailure
 
@@ -69,6 +74,9 @@ class StandardRegistrationService:
         audit_logger: told of every single registration, once, best effort; a batch's run has
             an event of its own.
         audit_timeout: how long the audit logger may take, in seconds.
+
+    Raises:
+        MisconfiguredError: a part does not fit; the message says what to do.
     """
 
     repository: ActivityRecords
@@ -82,6 +90,15 @@ class StandardRegistrationService:
     _singles: SingleRegistrations = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        check_parts(
+            self,
+            repository=ActivityRecords,
+            clock=Clock,
+            rules=RegistrationRules,
+            access_policy=AccessPolicy,
+            audit_logger=RegistrationAuditLogger,
+        )
+        check_functions(self, "duplicate_rule")
         self._records = CheckedRecords(
             repository=self.repository,
             clock=self.clock,
@@ -165,11 +182,12 @@ class StandardRegistrationService:
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
-            ValueError: the mentor's id or the key is empty, too long or not printable.
+            InvalidValueError: the mentor's id or the key is empty, too long or not printable.
             IdempotencyKeyReusedError: the key came with another mentor or activity before.
             RegistrationUnavailable: the scope could not be asked; nothing was written.
             RepositoryUnavailableError: the store failed; repeat with the same key.
         """
+        check_arguments(mentor_id=mentor_id, activity=activity, actor=actor, idempotency_key=idempotency_key)
         return await self._singles.register(mentor_id, activity, actor=actor, idempotency_key=idempotency_key)
 
     async def confirm_despite_duplicate(
@@ -182,6 +200,8 @@ class StandardRegistrationService:
         again, and where none does, it registers as usual. Raises what
         `register_proxy_activity` raises.
         """
+        check_arguments(actor=actor)
+        _is_warning("warning", warning)
         return await self._singles.confirm(warning, actor=actor)
 
     async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:

@@ -10,7 +10,9 @@ from datetime import datetime
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration.registration.activities import ActivityRecord
+from proxy_orchestration._texts import check_texts
+from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
+from proxy_orchestration.registration.activities import ActivityRecord, check_storable
 
 
 @attrs.define(eq=False, slots=False)
@@ -30,6 +32,8 @@ class MemoryActivityRecords:
         Store each record, and answer each with the record that stands for it, in order.
         """
         await checkpoint()
+        for record in records:
+            _check_keepable(record)
         added: list[ActivityRecord] = []
         answers: list[ActivityRecord] = []
         for record in records:
@@ -114,3 +118,20 @@ def _likeness(record: ActivityRecord) -> tuple[str, str]:
 
 def _belongs_to_another(asked: ActivityRecord, answer: ActivityRecord) -> bool:
     return asked.registration.registration_id != answer.registration.registration_id
+
+
+def _check_keepable(record: ActivityRecord) -> None:
+    """
+    Accept what a database would keep too, so that a test on this store promises nothing that one breaks.
+
+    Raises:
+        RecordRefusedError: a text or a number is none that it keeps, or nobody registers for another.
+    """
+    registration = record.registration
+    check_texts((record.activity_id, record.duplicate_key))
+    if registration.registered_by.user_id == registration.mentor_id:
+        raise RecordRefusedError
+    try:
+        check_storable(registration.activity)
+    except InvalidValueError:
+        raise RecordRefusedError from None

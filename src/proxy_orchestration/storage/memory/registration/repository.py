@@ -9,16 +9,18 @@ from __future__ import annotations
 import contextlib
 import math
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._texts import check_texts
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchStateError, IdempotencyKeyReusedError, LeaseLostError
+from proxy_orchestration.registration.activities import encode_activity
 from proxy_orchestration.registration.batches import (
     BatchPage,
     BulkProgressUpdate,
@@ -79,6 +81,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         """
         await checkpoint()
         actor, key = batch.actor, batch.idempotency_key
+        check_texts((batch.label, key, *_activity_texts(batch)))
         batch_id = batch.batch_id or uuid.uuid4().hex
         if key is not None:
             owned = (actor.organization_id, actor.user_id, key)
@@ -145,6 +148,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         Change the label; return whether the batch exists.
         """
         await checkpoint()
+        check_texts((label,))
         batch = self._batches.get(batch_id)
         if batch is not None:
             batch.label = label
@@ -264,6 +268,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         Store the wish to cancel and cancel what was not claimed.
         """
         await checkpoint()
+        check_texts((reason,))
         return self._known(batch_id).cancel(reason=reason, wished_at=wished_at)
 
     async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
@@ -302,3 +307,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         deleted = batch_id not in self._batches
         if deleted or not same:
             raise IdempotencyKeyReusedError(batch_id, deleted=deleted)
+
+
+def _activity_texts(batch: NewBatch) -> Iterator[str]:
+    # A database writes them down; here they are kept as objects and refused all the same.
+    for activity in {id(entry.activity): entry.activity for entry in batch.entries}.values():
+        yield encode_activity(activity)

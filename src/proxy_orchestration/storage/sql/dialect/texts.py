@@ -6,20 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy_orchestration._texts import is_storable
-from proxy_orchestration.errors import RecordRefusedError
+from proxy_orchestration._texts import check_texts, is_storable
 
-
-def check_texts(texts: Iterable[str | None]) -> None:
-    """
-    Accept what every database keeps as it is.
-
-    Raises:
-        RecordRefusedError: a text holds NUL, or half a surrogate pair.
-    """
-    # SQLite would keep a NUL, and then cut the text there in its functions.
-    if not is_storable("\n".join(map(str, texts))):
-        raise RecordRefusedError
+__all__ = ["as_text", "check_texts", "findable", "keepable"]
 
 
 def findable(text: str) -> str:

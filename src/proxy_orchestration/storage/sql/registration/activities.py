@@ -34,7 +34,7 @@ from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignor
 from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
 from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
-from proxy_orchestration.storage.sql.schema import ORIGINAL, STANDING_OVERRIDE, activities
+from proxy_orchestration.storage.sql.schema import LARGEST, ORIGINAL, STANDING_OVERRIDE, activities
 
 _LOOKS = 3
 """What is in the way may be declared void by another transaction before it is read; then the way is free."""
@@ -136,6 +136,9 @@ def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     if not records:
         return 0
     check_texts(text for record in records for text in _texts(record))
+    # PostgreSQL's integers end there and SQLite's do not; what is kept does not depend on the database.
+    if any(record.registration.activity.duration_minutes > LARGEST for record in records):
+        raise RecordRefusedError
     # In one order, so that two calls at once do not wait for each other; alike ones stay in theirs.
     rows = [_row(record, connection.dialect) for record in sorted(records, key=_place)]
     try:

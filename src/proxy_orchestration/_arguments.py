@@ -1,0 +1,124 @@
+"""
+What a verb accepts under an argument's name, checked before it reads, stores or calls anything.
+
+A type checker says most of this to who uses one. A string where a list of ids is
+asked for it does not: `str` is a collection of `str`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from proxy_orchestration._texts import UNSTORABLE, is_storable
+from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
+
+Rule: TypeAlias = Callable[[str, object], None]
+"""Takes an argument's name and its value, and raises an `InvalidInputError` for what it does not accept."""
+
+LARGEST: Final = 2**31 - 1
+"""What every store counts to."""
+
+
+def of_kind(kind: type, *, hint: str = "") -> Rule:
+    """
+    Return a rule that accepts instances of the class.
+    """
+
+    def check(name: str, value: object) -> None:
+        # A bool is an int to Python, and none to who reads a page's number.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise InvalidTypeError(name, f"must be of type {kind.__name__}, not {_kind_of(value)}{hint}")
+
+    return check
+
+
+def optional(rule: Rule) -> Rule:
+    """
+    Return a rule that accepts `None` too.
+    """
+
+    def check(name: str, value: object) -> None:
+        if value is not None:
+            rule(name, value)
+
+    return check
+
+
+def whole_number(*, at_least: int, at_most: int = LARGEST, hint: str = "") -> Rule:
+    """
+    Return a rule that accepts whole numbers of that range.
+    """
+    is_number = of_kind(int)
+
+    def check(name: str, value: object) -> None:
+        is_number(name, value)
+        if isinstance(value, int) and not at_least <= value <= at_most:
+            raise InvalidValueError(name, f"must be a whole number from {at_least} to {at_most}{hint}")
+
+    return check
+
+
+def storable_text(*, at_most: int | None = None) -> Rule:
+    """
+    Return a rule that accepts strings that every store keeps, of so many characters.
+    """
+    is_text = of_kind(str)
+
+    def check(name: str, value: object) -> None:
+        is_text(name, value)
+        words = str(value)
+        if at_most is not None and len(words) > at_most:
+            raise InvalidValueError(name, f"has at most {at_most} characters, not {len(words)}")
+        if not is_storable(words):
+            raise InvalidValueError(name, UNSTORABLE)
+
+    return check
+
+
+def collection_of(kind: type) -> Rule:
+    """
+    Return a rule that accepts lists, sets and the like whose members are instances of the class.
+    """
+    is_member = of_kind(kind)
+
+    def check(name: str, value: object) -> None:
+        if isinstance(value, str | bytes) or not isinstance(value, Collection):
+            raise InvalidTypeError(
+                name,
+                f"must be a list or a set of {kind.__name__}, not {_kind_of(value)}: put one into a list",
+            )
+        for member in value:
+            is_member(f"each of {name}", member)
+
+    return check
+
+
+def mapping_of(key: type, rule: Rule) -> Rule:
+    """
+    Return a rule that accepts mappings whose keys are instances of the class and whose values are accepted.
+    """
+    is_mapping, is_key = of_kind(Mapping), of_kind(key)
+
+    def check(name: str, value: object) -> None:
+        is_mapping(name, value)
+        if isinstance(value, Mapping):
+            for each, valued in value.items():
+                is_key(f"each key of {name}", each)
+                rule(name, valued)
+
+    return check
+
+
+def aware(name: str, value: object) -> None:
+    """
+    Accept a moment that has a zone.
+    """
+    of_kind(datetime)(name, value)
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        raise InvalidValueError(name, "must be an aware datetime: give it a time zone")
+
+
+def _kind_of(value: object) -> str:
+    return "None" if value is None else type(value).__name__

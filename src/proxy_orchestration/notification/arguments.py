@@ -1,0 +1,46 @@
+"""
+What the verbs of notification accept, by the name of the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from proxy_orchestration._arguments import Rule, aware, collection_of, of_kind, optional, storable_text
+from proxy_orchestration.access import Actor
+from proxy_orchestration.errors import InvalidTypeError
+
+_LONGEST_NOTE: Final = 500
+
+
+def _certificates(name: str, value: object) -> None:
+    # A record among them that is none fails alone; what holds no records at all is the caller's mistake.
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable | AsyncIterable):
+        raise InvalidTypeError(
+            name, f"must be a list or a stream of PeerMentorCertificate, not {type(value).__name__}"
+        )
+
+
+_RULES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {
+        "certificates": _certificates,
+        "as_of": optional(aware),
+        "notification_id": of_kind(str),
+        "actor": of_kind(Actor),
+        "note": storable_text(at_most=_LONGEST_NOTE),
+        "message_ids": optional(collection_of(str)),
+    }
+)
+
+
+def check_arguments(**arguments: object) -> None:
+    """
+    Accept arguments that mean something under these names.
+
+    Raises:
+        InvalidTypeError, InvalidValueError: one does not; the message says what to give.
+    """
+    for name, value in arguments.items():
+        _RULES[name](name, value)

@@ -1,0 +1,70 @@
+"""
+What the verbs of registration accept, by the name of the argument: the same under every verb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from proxy_orchestration._arguments import (
+    Rule,
+    aware,
+    collection_of,
+    mapping_of,
+    of_kind,
+    optional,
+    storable_text,
+    whole_number,
+)
+from proxy_orchestration._validators import member_of
+from proxy_orchestration.access import Actor
+from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.conflicts import ConflictDecision
+from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
+from proxy_orchestration.registration.states import BulkStatus
+
+_MOST_PER_PAGE: Final = 100
+
+
+def _label(_name: str, value: object) -> None:
+    check_label(value)
+
+
+def _decision(_name: str, value: object) -> None:
+    member_of(ConflictDecision, value)
+
+
+_RULES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {
+        "request": of_kind(BulkRegistrationRequest),
+        "actor": of_kind(Actor),
+        "drive": of_kind(bool),
+        "batch_id": of_kind(str),
+        "mentor_id": of_kind(str),
+        "activity": of_kind(ProxyActivity),
+        "idempotency_key": of_kind(str),
+        "mentor_ids": optional(collection_of(str)),
+        "expected_run": optional(of_kind(int)),
+        "decisions": mapping_of(str, _decision),
+        "reason": optional(storable_text()),
+        "label": _label,
+        "after": whole_number(at_least=0),
+        "page": whole_number(at_least=1, hint=f"; one has at most {_MOST_PER_PAGE} batches"),
+        "limit": whole_number(at_least=1, at_most=_MOST_PER_PAGE),
+        "statuses": optional(collection_of(BulkStatus)),
+        "settled_before": aware,
+    }
+)
+
+
+def check_arguments(**arguments: object) -> None:
+    """
+    Accept arguments that mean something under these names.
+
+    Raises:
+        InvalidTypeError, InvalidValueError: one does not; the message says what to give.
+    """
+    for name, value in arguments.items():
+        _RULES[name](name, value)
