@@ -128,7 +128,9 @@ def _cases():
     for kind, name, asked in _verbs():
         for argument in asked:
             for number, value in enumerate(WRONG.get(argument, ())):
-                yield pytest.param(kind, name, argument, value, id=f"{kind.__name__}.{name}-{argument}-{number}")
+                yield pytest.param(
+                    kind, name, argument, value, id=f"{kind.__name__}.{name}-{argument}-{number}"
+                )
 
 
 def test_every_argument_of_every_verb_has_its_row():
@@ -152,7 +154,7 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_touched(kind, n
     with pytest.raises(InvalidInputError) as error:
         await _entered(verb(**arguments))
 
-    assert argument in error.value.name
+    assert argument.removesuffix("s") in error.value.name.casefold()
     assert isinstance(error.value, TypeError | ValueError)
 
 
@@ -175,7 +177,9 @@ async def test_what_is_accepted_reaches_the_store():
     page = await orchestrator.list_batches(
         actor=ACTOR, page=2**31 - 1, limit=100, statuses={BulkStatus.SUCCESS, BulkStatus.CANCELLED}
     )
-    result = await NotificationOrchestrator(repository=notices).run([], as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    result = await NotificationOrchestrator(repository=notices).run(
+        [], as_of=datetime(2026, 1, 1, tzinfo=UTC)
+    )
 
     assert ((), 0) == (page.batches, result.processed)
 
@@ -196,7 +200,9 @@ async def test_an_activity_that_some_store_cannot_keep_is_refused_with_its_field
     """
     Before anything is stored, whichever store it is.
     """
-    odd = ProxyActivity(**{"activity_type": "visit", "activity_date": date(2026, 1, 1), "duration_minutes": 5} | changes)
+    odd = ProxyActivity(
+        **{"activity_type": "visit", "activity_date": date(2026, 1, 1), "duration_minutes": 5} | changes
+    )
     request = BulkRegistrationRequest.for_mentors(["mentor-1"], odd)
     subject = _subject(BulkRegistrationOrchestrator)
 

@@ -220,9 +220,14 @@ def test_what_an_earlier_version_stored_is_read_however_deep():
         (lambda: RegistrationRejected("\0", "No."), "code must not be empty"),
         (lambda: DuplicateActivityError(""), "existing_activity_id must not be empty"),
         (lambda: RegistrationFailure(registration_id="r", code="", message="No."), "code must have 1"),
-        (lambda: RegistrationFailure(registration_id="r", code="no", message=""), "message must not be empty"),
         (
-            lambda: RegistrationFailure(registration_id="r", code="no", message="No.", existing_activity_id=""),
+            lambda: RegistrationFailure(registration_id="r", code="no", message=""),
+            "message must not be empty",
+        ),
+        (
+            lambda: RegistrationFailure(
+                registration_id="r", code="no", message="No.", existing_activity_id=""
+            ),
             "existing_activity_id must not be empty",
         ),
         (lambda: Conflict(mentor_id="m", kind="duplicate", existing_activity_id=""), "must not be empty"),

@@ -60,7 +60,7 @@ def _service_with(**methods):
     """
     Return a service with these as its methods.
     """
-    return type("Service", (Service,), {name: method for name, method in methods.items()})()
+    return type("Service", (Service,), methods)()
 
 
 def _policy_with(**methods):
@@ -181,6 +181,7 @@ WRONG = [
     (StandardRegistrationService, STANDARD, "access_policy", CoordinatorAccess, "the class"),
     (NotificationOrchestrator, NOTICES, "repository", MemoryActivityRepository(), "has no "),
     (NotificationOrchestrator, NOTICES, "recipients", {}, "has no resolve"),
+    (NotificationOrchestrator, NOTICES, "clock", 5, "has no monotonic"),
     (NotificationOrchestrator, NOTICES, "policy", (60, 30, 7), "Give a ExpiryPolicy"),
     (NotificationOrchestrator, NOTICES, "messages", {"title": "x"}, "has no render"),
     (NotificationOrchestrator, NOTICES, "enrollment", "https://courses.example", "Give a EnrollmentLinks"),
@@ -264,32 +265,34 @@ class Proxy:
         return getattr(self._inner, name)
 
 
-@pytest.mark.parametrize(
-    "service",
-    [
-        Service(),
-        ScriptedRegistrationService(),
-        Proxy(Service()),
-        Doubled(_register),
-        Doubled(functools.partial(_register)),
-        Doubled(functools.partial(lambda _world, registration: _register(registration), "world")),
-        Doubled(AsyncMock()),
-        Doubled(AsyncCallable()),
-        Doubled(lambda registration: _register(registration)),
-        Doubled(_hand_on),
-        Doubled(_traced),
-        MagicMock(spec=Service()),
-        _service_with(find_registration=None),
-    ],
-    ids=str,
-)
+FITTING = {
+    "a service": Service(),
+    "a double": ScriptedRegistrationService(),
+    "a proxy": Proxy(Service()),
+    "a function": Doubled(_register),
+    "a partial": Doubled(functools.partial(_register)),
+    "a partial of a lambda": Doubled(functools.partial(lambda _world, one: _register(one), "world")),
+    "an AsyncMock": Doubled(AsyncMock()),
+    "an object that is called": Doubled(AsyncCallable()),
+    "a lambda": Doubled(lambda one: _register(one)),  # noqa: PLW0108 - a lambda is what is meant
+    "annotated": Doubled(_hand_on),
+    "wrapped": Doubled(_traced),
+    "a MagicMock of a service": MagicMock(spec=Service()),
+    "an ability that is None": _service_with(find_registration=None),
+}
+
+
+@pytest.mark.parametrize("service", FITTING.values(), ids=FITTING)
 def test_whatever_can_be_called_and_awaited_fits(service):
     """
     Doubles, wrappers and objects that are called; an ability that is None is none.
     """
-    assert BulkRegistrationOrchestrator(
-        registration_service=service, repository=MemoryActivityRepository()
-    ).settings == BulkSettings()
+    assert (
+        BulkRegistrationOrchestrator(
+            registration_service=service, repository=MemoryActivityRepository()
+        ).settings
+        == BulkSettings()
+    )
 
 
 def test_a_method_that_is_not_written_in_python_is_left_to_its_first_call():
