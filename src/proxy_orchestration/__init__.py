@@ -23,6 +23,7 @@ from proxy_orchestration.errors import (
     InvalidInputError,
     InvalidTypeError,
     InvalidValueError,
+    LeaseLostError,
     MisconfiguredError,
     MissingExtraError,
     NotAuthorizedError,
@@ -80,6 +81,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     ConflictReport,
 )
+from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ErrorKind
 from proxy_orchestration.registration.progress import BatchRun
@@ -135,12 +137,14 @@ __all__ = [
     "ErrorKind",
     "ExpiryPolicy",
     "Failure",
+    "Health",
     "IdempotencyKeyReusedError",
     "InvalidInputError",
     "InvalidTypeError",
     "InvalidValueError",
     "ItemState",
     "Language",
+    "LeaseLostError",
     "LoggingAuditLogger",
     "MentorOutcome",
     "MessageCatalogue",
@@ -210,7 +214,6 @@ _MOVED_TO_PORTS = frozenset(
         "DraftState",
         "Eligibility",
         "Expiry",
-        "LeaseLostError",
         "LeasedPush",
         "MentorRecipients",
         "Messages",

@@ -28,7 +28,7 @@ Every error this library raises, in one tree.
     ├── RepositoryUnavailableError
     │   └── SchemaVersionError
     ├── RecordRefusedError             raised by a repository
-    ├── LeaseLostError                 raised by a repository to a stale driver
+    ├── LeaseLostError                 raised by a repository to a stale driver, and by drive_batch
     └── MissingExtraError              an ImportError too
 
 Every message says what happened and what to do. None carries personal data,

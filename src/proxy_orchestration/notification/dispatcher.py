@@ -18,6 +18,7 @@ from anyio.abc import TaskStatus
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._outages import Outage
 from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
@@ -99,18 +100,32 @@ class PushDispatcher:
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
-        Send whatever becomes due, until cancelled; a store that fails is tried again.
+        Send whatever becomes due, until cancelled; whatever fails is tried again, ever more rarely.
         """
         task_status.started()
+        outage = Outage()
         while True:
-            wait = self.settings.poll_interval
-            try:
-                await self.drain()
-                due = await self.repository.push_wait(now=self.clock.now())
-                wait = min(wait, wait if due is None else due)
-            except OrchestrationError as error:
-                _log.error("could not dispatch: %s", error, extra={"error": type(error).__name__})
-            await self.clock.sleep(wait)
+            await self.clock.sleep(await self._drain_and_wait(outage))
+
+    async def _drain_and_wait(self, outage: Outage) -> float:
+        """
+        Send what is due, and return how long to wait for more.
+        """
+        usual = self.settings.poll_interval
+        try:
+            await self.drain()
+            due = await self.repository.push_wait(now=self.clock.now())
+        except BaseException as error:
+            if not comes_from_callee(error):
+                raise
+            if outage.note(error, now=self.clock.monotonic()):
+                said = error if isinstance(error, OrchestrationError) else type(error).__name__
+                _log.error("could not dispatch: %s", said, extra={"error": type(error).__name__})
+            return outage.pause(usual)
+        lasted = outage.end(now=self.clock.monotonic())
+        if lasted is not None:
+            _log.warning("pushes are dispatched again after %.1f s", lasted, extra={"seconds": lasted})
+        return usual if due is None else min(usual, due)
 
     async def replay_dead(self, message_ids: Sequence[str] | None = None) -> int:
         """

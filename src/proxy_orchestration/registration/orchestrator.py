@@ -22,6 +22,7 @@ from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
@@ -434,8 +435,23 @@ class BulkRegistrationOrchestrator:
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Drive accepted and stalled batches and deliver audit events, until cancelled.
+
+        Nothing else ends it: what goes wrong is logged and tried again, ever
+        more rarely. `health` tells how it goes.
         """
         await RecoveryService(coordinator=self._coordinator).serve(task_status=task_status)
+
+    def health(self) -> Health:
+        """
+        Return what this orchestrator last saw of its store, and how old that is; asks nobody.
+        """
+        return self._coordinator.health.health()
+
+    async def check_health(self) -> Health:
+        """
+        Ask the store, for five seconds at most, and return what is known then; raises nothing.
+        """
+        return await self._coordinator.check_health()
 
     async def purge(self, *, settled_before: datetime) -> int:
         """

@@ -17,6 +17,7 @@ from proxy_orchestration._concurrency import NoAnswerError, Notifier, ask, shiel
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.registration.execution.health import Health, HealthRecord
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
@@ -25,6 +26,8 @@ from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 
 T = TypeVar("T")
+
+_LONGEST_CHECK = 5.0
 
 _log = logging.getLogger(_loggers.DRIVES)
 
@@ -38,6 +41,7 @@ class Coordinator:
         progress: wakes watchers of a batch in this process.
         cancel_requests: wakes the driver of a batch in this process when it is cancelled.
         work: wakes `serve` when something was accepted in this process.
+        health: what is known of the store, and of who drives here.
     """
 
     service: ProxyRegistrationService
@@ -49,9 +53,11 @@ class Coordinator:
     progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
     cancel_requests: Notifier[None] = attrs.field(factory=Notifier, init=False)
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
+    health: HealthRecord = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.health = HealthRecord(ledger=self.ledger, clock=self.clock)
         self._limiter = anyio.CapacityLimiter(self.settings.max_calls_in_flight)
 
     async def acquire(self, batch_id: str, run: int) -> Acquisition:
@@ -103,9 +109,11 @@ class Coordinator:
             progress=self.progress,
             cancel_requests=self.cancel_requests,
         )
+        self.health.driving += 1
         try:
             event = await driver.drive()
         finally:
+            self.health.driving -= 1
             context.errors.conclude()
         await self.deliver(event)
 
@@ -140,6 +148,23 @@ class Coordinator:
                         await subscription.wait(self.clock, min(remaining, self.settings.poll_interval))
                     case _:
                         return
+
+    async def check_health(self) -> Health:
+        """
+        Ask the store for work, for a few seconds at most, and return what is known then.
+        """
+        try:
+            found = await ask(
+                lambda: self.ledger.find_drivable(limit=1),
+                clock=self.clock,
+                seconds=min(_LONGEST_CHECK, self.settings.lease_ttl),
+            )
+            await self.health.saw(found)
+        except BaseException as error:
+            if not comes_from_callee(error):
+                raise
+            self.health.failed(error)
+        return self.health.health()
 
     async def deliver(self, event: AuditEvent) -> bool:
         """

@@ -1,0 +1,109 @@
+"""
+How the driving of batches goes, for a host's health checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import attrs
+
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.runs import DrivableRun
+
+_FIRST_RUN = 1
+
+
+@attrs.frozen(kw_only=True)
+class Health:
+    """
+    What one orchestrator last saw of its store, and what it does.
+
+    Attributes:
+        serving: whether `serve` runs in this process.
+        store_reachable: whether the store answered when it was last asked for
+            work; `None` before the first time.
+        looked_at: when it last answered, aware, UTC; `None` if it never did.
+        age: seconds since then.
+        oldest_undriven: the batch that waits longest for a driver, as of then; `None`
+            if none does.
+        oldest_undriven_age: seconds since it was submitted, or, in a later run than
+            its first, since it was first seen waiting.
+        driving: runs that are driven here now.
+        error: the type of what the store raised when it was last asked; `None` if it answered.
+    """
+
+    serving: bool
+    store_reachable: bool | None
+    looked_at: datetime | None
+    age: float | None
+    oldest_undriven: str | None
+    oldest_undriven_age: float | None
+    driving: int
+    error: str | None = None
+
+
+@attrs.define(eq=False, kw_only=True)
+class HealthRecord:
+    """
+    What was last seen, from which `Health` is told at any time.
+
+    Attributes:
+        serving: how many times `serve` runs in this process.
+        driving: runs that are driven here now.
+    """
+
+    ledger: BatchLedger
+    clock: Clock
+    serving: int = attrs.field(default=0, init=False)
+    driving: int = attrs.field(default=0, init=False)
+    _reachable: bool | None = attrs.field(default=None, init=False)
+    _error: str | None = attrs.field(default=None, init=False)
+    _looked: tuple[datetime, float] | None = attrs.field(default=None, init=False)
+    _undriven: tuple[str, int] | None = attrs.field(default=None, init=False)
+    _since: datetime | None = attrs.field(default=None, init=False)
+
+    def failed(self, error: BaseException) -> None:
+        """
+        Note that the store did not answer.
+        """
+        self._reachable, self._error = False, type(error).__name__
+
+    async def saw(self, found: Sequence[DrivableRun], *, driven: Collection[tuple[str, int]] = ()) -> None:
+        """
+        Note what the store answered: its runs, those that wait longest first, and which are driven here.
+        """
+        waiting = (run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in driven)
+        oldest = next(waiting, None)
+        name = None if oldest is None else (oldest.batch_id, oldest.run)
+        if name != self._undriven:
+            # Asked once for each that comes to be the oldest, not at every look.
+            self._since = None if name is None else await self._waiting_since(*name)
+            self._undriven = name
+        self._reachable, self._error = True, None
+        self._looked = (self.clock.now(), self.clock.monotonic())
+
+    async def _waiting_since(self, batch_id: str, run: int) -> datetime:
+        record = await self.ledger.get(batch_id) if run == _FIRST_RUN else None
+        return self.clock.now() if record is None else record.submitted_at
+
+    def health(self) -> Health:
+        """
+        Return what is known now; asks nobody.
+        """
+        now = self.clock.now()
+        looked_at, at = self._looked or (None, None)
+        return Health(
+            serving=self.serving > 0,
+            store_reachable=self._reachable,
+            looked_at=looked_at,
+            age=None if at is None else self.clock.monotonic() - at,
+            oldest_undriven=None if self._undriven is None else self._undriven[0],
+            oldest_undriven_age=None
+            if self._since is None
+            else max(0.0, (now - self._since).total_seconds()),
+            driving=self.driving,
+            error=self._error,
+        )
