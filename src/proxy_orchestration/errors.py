@@ -207,13 +207,22 @@ class BatchTooLargeError(OrchestrationError):
 class AtomicModeError(OrchestrationError):
     """
     All or nothing was asked for, and the registration service cannot do that; nothing was called.
+
+    Attributes:
+        limit: registrations that the service takes in one call; `None` if it takes one at a time.
     """
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The registration service registers one at a time, so it cannot promise all or nothing. "
-            "Submit in independent mode, or give the service a register_many method."
+    def __init__(self, *, limit: int | None = None) -> None:
+        self.limit = limit
+        takes = (
+            "registers one at a time, so it cannot promise all or nothing. "
+            if limit is None
+            else f"takes at most {limit} in one call, and all or nothing is one call. "
         )
+        advice = (
+            "give the service a register_many method." if limit is None else "with fewer mentors in a batch."
+        )
+        super().__init__(f"The registration service {takes}Submit in independent mode, or {advice}")
 
 
 class BatchNotFoundError(OrchestrationError):

@@ -103,6 +103,8 @@ from proxy_orchestration.registration.ports import (
     ProxyRegistrationService,
     RunLedger,
     SupportsBulk,
+    SupportsBulkLookup,
+    SupportsCallLimit,
     SupportsConflictCheck,
     SupportsLookup,
 )
@@ -220,6 +222,8 @@ __all__ = [
     "StoredItem",
     "SubmissionMode",
     "SupportsBulk",
+    "SupportsBulkLookup",
+    "SupportsCallLimit",
     "SupportsConflictCheck",
     "SupportsLookup",
     "Verdict",

@@ -51,7 +51,7 @@ DecisionsOption = Annotated[
     ),
 ]
 
-_DECISIONS: Final = {decision.value: decision for decision in ConflictDecision}
+_DECISIONS: Final = {each.value: each for each in (ConflictDecision.OVERRIDE, ConflictDecision.SKIP)}
 _UNCHANGED: Final = "Nothing was changed."
 _NO_TERMINAL: Final = (
     "There is no terminal to ask at. Pass a file with the columns mentor_id,decision (override or skip) "

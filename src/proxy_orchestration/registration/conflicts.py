@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -21,14 +22,15 @@ class ConflictKind(enum.Enum):
     DUPLICATE = "duplicate"  # a record of the same mentor, type and day exists
     IN_BATCH = "in_batch"  # an earlier entry of the same request registers the same
     CHECK_FAILED = "check_failed"  # whether one exists could not be found out
+    MAYBE_OWN = "maybe_own"  # a record exists that a call whose answer was lost may have written
 
 
 class ConflictPolicy(enum.Enum):
     """
     What a submission does with mentors whose registration conflicts.
 
-    A check that failed is covered by none of them: such a mentor waits for a
-    person under each.
+    A check that failed, and a record that may be the mentor's own, are covered
+    by none of them: such a mentor waits for a person under each.
     """
 
     REVIEW = "review"  # they wait for a decision; the others go ahead
@@ -43,6 +45,11 @@ class ConflictDecision(enum.Enum):
 
     OVERRIDE = "override"  # register all the same
     SKIP = "skip"  # leave this mentor out, for good
+    OVERRIDE_MAYBE_OWN = "override_maybe_own"  # register although the record may be the mentor's own
+
+
+OVERRIDES: Final = frozenset({ConflictDecision.OVERRIDE, ConflictDecision.OVERRIDE_MAYBE_OWN})
+"""Decisions to register all the same."""
 
 
 def _kind(value: object) -> ConflictKind:

@@ -27,8 +27,7 @@ class Verdict:
     How an item ends in a run without any call.
 
     Attributes:
-        state: FAILED, NEEDS_REVIEW or SKIPPED; stored as UNKNOWN where the item's key
-            is in doubt, since doubt is never decided away.
+        state: FAILED, NEEDS_REVIEW or SKIPPED.
         failure: the reason.
         conflicting_activity_id: the existing record, where that is the reason.
     """
@@ -36,6 +35,15 @@ class Verdict:
     state: ItemState = attrs.field(validator=_ends_a_pending_item)
     failure: Failure
     conflicting_activity_id: str | None = None
+
+    def stored_state(self, *, in_doubt: bool) -> ItemState:
+        """
+        Return the state to store, where the item's key is in doubt or not.
+
+        Doubt is never decided away: it is UNKNOWN. Only a person skips an
+        item in doubt, who looked at the record that it conflicts with.
+        """
+        return ItemState.UNKNOWN if in_doubt and self.state is not ItemState.SKIPPED else self.state
 
 
 @attrs.frozen(kw_only=True)

@@ -280,7 +280,9 @@ class BulkRegistrationOrchestrator:
         Who is skipped stays out for good; who is overridden is registered over
         the record that the review named, and audited so. Who has no decision
         goes on waiting; an all-or-nothing batch takes all its decisions at
-        once. Decisions that are in force already change nothing.
+        once. Decisions that are in force already change nothing. A record that
+        may be the mentor's own (code `maybe_own`) is overridden by
+        `ConflictDecision.OVERRIDE_MAYBE_OWN` only.
 
         Args:
             batch_id: a settled batch.
@@ -292,7 +294,8 @@ class BulkRegistrationOrchestrator:
 
         Raises:
             UnknownMentorError: a mentor is not in the batch.
-            BatchStateError: not settled, or a mentor needs no review.
+            BatchStateError: not settled, a mentor needs no review, or a record
+                that may be the mentor's own is to be overridden without saying so.
             StaleRunError: another run is current; nothing was done.
             EmptySelectionError, NotAuthorizedError, BatchNotFoundError.
         """

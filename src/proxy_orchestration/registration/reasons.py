@@ -19,6 +19,12 @@ OUT_OF_SCOPE: Final = Failure(
 DUPLICATE: Final = Failure(
     code="duplicate", message="An activity of this kind is already registered for that day.", retryable=False
 )
+MAYBE_OWN: Final = Failure(
+    code="maybe_own",
+    message="A record exists that may be this one's own, written by a call whose answer was lost. "
+    "Look at it before you decide.",
+    retryable=False,
+)
 IN_BATCH: Final = Failure(
     code="in_batch", message="An earlier entry of this batch registers the same activity.", retryable=False
 )

@@ -15,6 +15,7 @@ from proxy_orchestration.testing.registration_services import (
     Garble,
     LookupRegistrationService,
     LookupScript,
+    ManyLookupsRegistrationService,
     RegistrationScript,
     ScriptedRegistrationService,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Garble",
     "LookupRegistrationService",
     "LookupScript",
+    "ManyLookupsRegistrationService",
     "RecordingAuditLogger",
     "RegistrationAuditScript",
     "RegistrationScript",

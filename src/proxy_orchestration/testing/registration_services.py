@@ -5,7 +5,7 @@ Registration services that do what a test tells them: one by one, many at once, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -70,6 +70,8 @@ class ScriptedRegistrationService:
 
     Attributes:
         script: decides each call; by default every call succeeds.
+        finds_own: false plays the likeliest mistake of a service: it does not look for
+            its own record first, and answers a repeated call as a duplicate of that.
         clock: times `slow` replies and stamps records.
         calls: every registration asked for, in the order of the calls.
         records: what was written, by registration id.
@@ -79,6 +81,7 @@ class ScriptedRegistrationService:
 
     script: RegistrationScript = _always_succeed
     clock: Clock = attrs.field(factory=SystemClock)
+    finds_own: bool = attrs.field(default=True, kw_only=True)
     calls: list[ProxyRegistration] = attrs.field(init=False, factory=list)
     records: dict[str, ActivityRecord] = attrs.field(init=False, factory=dict)
     in_flight: int = attrs.field(init=False, default=0)
@@ -96,12 +99,18 @@ class ScriptedRegistrationService:
         with self._counted(), anyio.CancelScope(shield=reply.stubborn):
             await checkpoint()
             await reply.wait(self.clock)
+            self._mistake_own(registration)
             refused = isinstance(reply.error, RegistrationRejected | DuplicateActivityError)
             if not (refused and registration_id in self.records):
                 if reply.writes:
                     self._write(registration)
                 await reply.finish()
         return self._receipt_of(registration_id)
+
+    def _mistake_own(self, registration: ProxyRegistration) -> None:
+        own = self.records.get(registration.registration_id)
+        if not self.finds_own and own is not None and registration.override_of != own.activity_id:
+            raise DuplicateActivityError(own.activity_id)
 
     def _write(self, registration: ProxyRegistration) -> None:
         record = ActivityRecord(
@@ -220,7 +229,7 @@ class BulkRegistrationService(ScriptedRegistrationService):
         name = registration.registration_id
         self._attempts[name] += 1
         if name in self.records:
-            return None
+            return self._own_as_duplicate(registration)
         match self.script(registration, self._attempts[name]).error:
             case None:
                 return None
@@ -232,6 +241,14 @@ class BulkRegistrationService(ScriptedRegistrationService):
             case error:
                 raise error
 
+    def _own_as_duplicate(self, registration: ProxyRegistration) -> RegistrationFailure | None:
+        try:
+            self._mistake_own(registration)
+        except DuplicateActivityError as error:
+            failure = _failure(registration, "duplicate", "It is registered already.")
+            return attrs.evolve(failure, existing_activity_id=error.existing_activity_id)
+        return None
+
 
 def _failure(registration: ProxyRegistration, code: str, message: str) -> RegistrationFailure:
     return RegistrationFailure(registration_id=registration.registration_id, code=code, message=message)
@@ -242,6 +259,28 @@ class BulkLookupRegistrationService(BulkRegistrationService, LookupRegistrationS
     """
     A scripted service that is `SupportsBulk` and `SupportsLookup`.
     """
+
+
+@attrs.define(eq=False, slots=False)
+class ManyLookupsRegistrationService(BulkLookupRegistrationService):
+    """
+    A scripted service that is `SupportsBulk` and `SupportsBulkLookup`.
+
+    Attributes:
+        many_lookups: the registration ids of every look-up of many, in order.
+    """
+
+    many_lookups: list[tuple[str, ...]] = attrs.field(init=False, factory=list)
+
+    async def find_registrations(
+        self, registration_ids: Sequence[str], /
+    ) -> Mapping[str, RegistrationReceipt]:
+        """
+        Do for each what the look-up script says.
+        """
+        self.many_lookups.append(tuple(registration_ids))
+        found = {each: await self.find_registration(each) for each in registration_ids}
+        return {each: receipt for each, receipt in found.items() if receipt is not None}
 
 
 @attrs.define(eq=False, slots=False)

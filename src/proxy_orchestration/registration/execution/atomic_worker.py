@@ -21,6 +21,7 @@ from proxy_orchestration.registration.execution.attempts import (
     again,
     failure_of,
     given_up,
+    maybe_own,
     never_begun,
     rejection,
     succeeded,
@@ -39,7 +40,7 @@ from proxy_orchestration.registration.execution.service_calls import (
     Unavailable,
 )
 from proxy_orchestration.registration.ports import SupportsBulk
-from proxy_orchestration.registration.reasons import DUPLICATE
+from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, DUPLICATE
 from proxy_orchestration.registration.runs import ItemOutcome
 from proxy_orchestration.registration.states import ItemState
 
@@ -106,9 +107,21 @@ class AtomicWorker:
         """
         now = self.context.clock.now()
         ends = [step if isinstance(step, ItemOutcome) else given_up(step.attempt, now=now) for step in steps]
-        if ends[0].state is not ItemState.UNKNOWN:
+        asked = [attempt.asked(Question.REGISTER) for attempt in whole]
+        if whole[0].in_doubt and any(end.failure is DUPLICATE for end in ends):
+            ends = [self._maybe_own(attempt, end) for attempt, end in zip(asked, ends, strict=True)]
+        elif ends[0].state is not ItemState.UNKNOWN:
             return ends
-        return await self._found([attempt.asked(Question.REGISTER) for attempt in whole]) or ends
+        return await self._found(asked) or ends
+
+    def _maybe_own(self, attempt: Attempt, end: ItemOutcome) -> ItemOutcome:
+        """
+        Return that an item waits, since what conflicts may be the batch's own records.
+        """
+        now = self.context.clock.now()
+        if end.failure is DUPLICATE:
+            return maybe_own(attempt, end.conflicting_activity_id, now=now)
+        return attempt.outcome(ItemState.NEEDS_REVIEW, AWAITING_DECISIONS, now=now, in_doubt=True)
 
     async def _stopped(self, whole: Chunk, stop: StopReason) -> list[ItemOutcome]:
         """

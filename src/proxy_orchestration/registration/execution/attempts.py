@@ -31,6 +31,7 @@ from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.reasons import (
     BAD_ANSWER,
     DUPLICATE,
+    MAYBE_OWN,
     OUT_OF_TIME,
     ROLLED_BACK,
     UNAVAILABLE,
@@ -304,10 +305,29 @@ def duplicate(
     Return the outcome of an item that the service found to be a duplicate.
 
     Nobody saw that record before, so even under OVERRIDE a person decides.
+    Under a key in doubt it may be the item's own, whatever the service says.
     """
+    if attempt.in_doubt:
+        return maybe_own(attempt, existing_activity_id, now=now)
     skip = on_conflict is ConflictPolicy.SKIP
     state = ItemState.SKIPPED if skip else ItemState.NEEDS_REVIEW
     return attempt.outcome(state, DUPLICATE, now=now, conflicting_activity_id=existing_activity_id)
+
+
+def maybe_own(attempt: Attempt, existing_activity_id: str | None, *, now: datetime) -> ItemOutcome:
+    """
+    Return the outcome of an item that conflicts with a record it may have written itself.
+
+    A service that commits, loses the reply and does not look for its own
+    record first answers the repetition so. The key stays in doubt.
+    """
+    return attempt.outcome(
+        ItemState.NEEDS_REVIEW,
+        MAYBE_OWN,
+        now=now,
+        in_doubt=True,
+        conflicting_activity_id=existing_activity_id,
+    )
 
 
 def refused(

@@ -22,6 +22,7 @@ from proxy_orchestration.registration.execution.attempts import (
     after_doubt,
     after_error,
     after_look_up,
+    again,
     given_up,
     is_definite,
     is_receipt,
@@ -30,7 +31,7 @@ from proxy_orchestration.registration.execution.attempts import (
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import ServiceCalls
 from proxy_orchestration.registration.ports import SupportsLookup
-from proxy_orchestration.registration.reasons import UNEXPECTED
+from proxy_orchestration.registration.reasons import MAYBE_OWN, UNEXPECTED
 from proxy_orchestration.registration.runs import ItemOutcome
 
 
@@ -137,11 +138,25 @@ class ItemWorker:
             if attempt.reason is UNEXPECTED and not is_definite(error):
                 context.state.refusals.failed_alone(error)
             on_conflict, now = context.lease.on_conflict, context.clock.now()
-            return after_error(attempt, error, policy=policy, on_conflict=on_conflict, now=now)
+            step = after_error(attempt, error, policy=policy, on_conflict=on_conflict, now=now)
+            return await self._own_first(attempt, step)
         step = after_call(attempt, answer, policy=policy, now=context.clock.now())
         if not isinstance(step, ItemOutcome):
             self.calls.note_bad_answer("register", answer, attempt)
         return step
+
+    async def _own_first(self, attempt: Attempt, step: Step) -> Step:
+        """
+        Look up an item whose conflict may be with its own record; seen, it has succeeded.
+        """
+        lookup = self.context.lookup
+        if lookup is None or not isinstance(step, ItemOutcome) or step.failure is not MAYBE_OWN:
+            return step
+        self._question = Question.LOOK_UP
+        # Counted before: should this look-up be cut, the call was made all the same.
+        self._attempt = again(attempt.asked(Question.REGISTER), policy=self.context.settings.retry).attempt
+        found = await self._look_up(self._attempt, lookup)
+        return found if isinstance(found, ItemOutcome) else step
 
     async def _look_up(self, attempt: Attempt, lookup: SupportsLookup) -> Step:
         policy = self.context.settings.retry

@@ -13,7 +13,13 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
 from proxy_orchestration.registration.execution.refusals import Refusals
-from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
+from proxy_orchestration.registration.ports import (
+    ProxyRegistrationService,
+    SupportsBulk,
+    SupportsBulkLookup,
+    SupportsLookup,
+    call_limit_of,
+)
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import Lease
 from proxy_orchestration.registration.service_errors import ServiceErrors, ServiceHooks
@@ -44,6 +50,16 @@ def _find_bulk(context: RunContext) -> SupportsBulk | None:
     return context.service if isinstance(context.service, SupportsBulk) else None
 
 
+def _find_bulk_lookup(context: RunContext) -> SupportsBulkLookup | None:
+    return context.service if isinstance(context.service, SupportsBulkLookup) else None
+
+
+def _find_most_per_call(context: RunContext) -> int:
+    limit = call_limit_of(context.service)
+    most = context.settings.max_per_call
+    return most if limit is None else min(limit, most)
+
+
 def _find_lookup(context: RunContext) -> SupportsLookup | None:
     return context.service if isinstance(context.service, SupportsLookup) else None
 
@@ -63,6 +79,8 @@ class RunContext:
         errors: where those errors are heard.
         bulk: the service, if it writes many at once.
         lookup: the service, if it can be asked whether a record exists.
+        bulk_lookup: the service, if it can be asked about many records at once.
+        most_per_call: how many items a call for many may hold.
         state: what changes.
     """
 
@@ -75,6 +93,10 @@ class RunContext:
     errors: ServiceErrors = attrs.field(default=attrs.Factory(_hear_errors, takes_self=True), init=False)
     # Asked once: a runtime check of a Protocol for each item would be felt.
     bulk: SupportsBulk | None = attrs.field(default=attrs.Factory(_find_bulk, takes_self=True), init=False)
+    bulk_lookup: SupportsBulkLookup | None = attrs.field(
+        default=attrs.Factory(_find_bulk_lookup, takes_self=True), init=False
+    )
+    most_per_call: int = attrs.field(default=attrs.Factory(_find_most_per_call, takes_self=True), init=False)
     lookup: SupportsLookup | None = attrs.field(
         default=attrs.Factory(_find_lookup, takes_self=True), init=False
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
@@ -209,14 +209,29 @@ class ServiceCalls:
 
     async def _find_all(self, lookup: SupportsLookup, chunk: Chunk) -> list[RegistrationReceipt] | None:
         receipts: list[RegistrationReceipt] = []
-        for attempt in chunk:
-            answer = await self.look_up(lookup, attempt)  # each in a time of its own; decision 114
-            if not is_receipt(answer, attempt.key):
-                if answer is not None:
-                    self.note_bad_answer("find_registration", answer, attempt)
-                return None
-            receipts.append(answer)
+        size = self.context.most_per_call if self.context.bulk_lookup else 1
+        for first in range(0, len(chunk), size):
+            some = chunk[first : first + size]
+            answers = await self._find_some(lookup, some)  # each question in a time of its own; decision 114
+            for attempt, answer in zip(some, answers, strict=True):
+                if not is_receipt(answer, attempt.key):
+                    if answer is not None:
+                        self.note_bad_answer("find_registration", answer, attempt)
+                    return None
+                receipts.append(answer)
         return receipts
+
+    async def _find_some(self, lookup: SupportsLookup, some: Chunk) -> list[object]:
+        if self.context.bulk_lookup is None:
+            return [await self.look_up(lookup, some[0])]
+        keys = [attempt.key for attempt in some]
+        answer: object = await self._ask(
+            self.context.bulk_lookup.find_registrations, keys, some, writes=False
+        )
+        if isinstance(answer, Mapping):
+            return [answer.get(key) for key in keys]
+        self.context.errors.note_bad_answer(answer, "find_registrations", self.context.registrations(some))
+        return [None for _ in keys]
 
     async def back_off(self, seconds: float) -> None:
         """
@@ -265,7 +280,8 @@ class ServiceCalls:
         if writes:
             method = "register" if len(about) == 1 else "register_many"
             return self.context.errors.heard(error, method, registrations)
-        self.context.errors.tell(error, "find_registration", registrations)
+        method = "find_registration" if len(about) == 1 else "find_registrations"
+        self.context.errors.tell(error, method, registrations)
         return error
 
     def _takes_a_slot_at_once(self) -> bool:

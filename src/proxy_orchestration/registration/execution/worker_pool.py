@@ -112,7 +112,7 @@ class WorkerPool:
                 self.items.put([attempt])
             else:
                 fresh.append(attempt)
-        size = self.context.settings.max_per_call
+        size = self.context.most_per_call
         self.chunks.put(fresh[first : first + size] for first in range(0, len(fresh), size))
 
     def drain(self) -> list[Attempt]:

@@ -19,7 +19,7 @@ from proxy_orchestration.registration.conflicts import (
 )
 from proxy_orchestration.registration.flow import bulk_words as words
 from proxy_orchestration.registration.flow.forms import Flow, RefusalReason, edited
-from proxy_orchestration.registration.reasons import AWAITING_DECISIONS
+from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, MAYBE_OWN
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.states import OPEN_STATES, RETRYABLE_BY_NAME
 
@@ -248,6 +248,8 @@ def _waiting_case(outcome: MentorOutcome) -> words.BulkConflictCase:
     """Return the case of an outcome; one that names no record waits since the check failed."""
     existing = outcome.conflicting_activity_id
     kind = ConflictKind.CHECK_FAILED if existing is None else ConflictKind.DUPLICATE
+    if outcome.failure is not None and outcome.failure.code == MAYBE_OWN.code:
+        kind = ConflictKind.MAYBE_OWN
     conflict = Conflict(mentor_id=outcome.mentor_id, kind=kind, existing_activity_id=existing)
     return words.BulkConflictCase(conflict=conflict)
 
@@ -294,7 +296,10 @@ def _checked(state: words.BulkChecking, report: ConflictReport) -> words.BulkSte
 
 def _case_of(conflict: Conflict, policy: ConflictPolicy) -> words.BulkConflictCase:
     """Return the case as the policy decides it; no policy decides about a check that failed."""
-    if policy is ConflictPolicy.REVIEW or conflict.kind is ConflictKind.CHECK_FAILED:
+    if policy is ConflictPolicy.REVIEW or conflict.kind in {
+        ConflictKind.CHECK_FAILED,
+        ConflictKind.MAYBE_OWN,
+    }:
         return words.BulkConflictCase(conflict=conflict)
     return words.BulkConflictCase(conflict=conflict, decision=ConflictDecision(policy.value))
 

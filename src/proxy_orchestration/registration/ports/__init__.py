@@ -16,8 +16,11 @@ from proxy_orchestration.registration.ports.services import (
     OnServiceError,
     ProxyRegistrationService,
     SupportsBulk,
+    SupportsBulkLookup,
+    SupportsCallLimit,
     SupportsConflictCheck,
     SupportsLookup,
+    call_limit_of,
 )
 
 
@@ -39,6 +42,9 @@ __all__ = [
     "ProxyRegistrationService",
     "RunLedger",
     "SupportsBulk",
+    "SupportsBulkLookup",
+    "SupportsCallLimit",
     "SupportsConflictCheck",
     "SupportsLookup",
+    "call_limit_of",
 ]

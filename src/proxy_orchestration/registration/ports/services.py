@@ -5,7 +5,7 @@ What a host's registration service implements.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from proxy_orchestration.registration.activities import (
@@ -93,12 +93,54 @@ class SupportsLookup(Protocol):
 
 
 @runtime_checkable
+class SupportsBulkLookup(SupportsLookup, Protocol):
+    """
+    A registration service that can say of many records at once which exist.
+
+    Asked after an all-or-nothing call whose answer is not known, and at most
+    for as many as fit into one call.
+    """
+
+    async def find_registrations(
+        self, registration_ids: Sequence[str], /
+    ) -> Mapping[str, RegistrationReceipt]:
+        """
+        Return the receipts of the records that are seen, by registration id.
+
+        An id that is absent means what `None` means to `find_registration`.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsCallLimit(Protocol):
+    """
+    A registration service that takes no more than so many registrations in one call.
+
+    Attributes:
+        max_registrations_per_call: at least 1. Where it is less than
+            `BulkSettings.max_per_call` it counts instead, and an all-or-nothing
+            batch of more is refused when it is submitted.
+    """
+
+    max_registrations_per_call: int
+
+
+def call_limit_of(service: object) -> int | None:
+    """
+    Return how many registrations a service takes in one call; `None` if it does not say.
+    """
+    return service.max_registrations_per_call if isinstance(service, SupportsCallLimit) else None
+
+
+@runtime_checkable
 class SupportsBulk(Protocol):
     """
     A registration service that writes many records in one round trip.
 
     The driver hands it at most `BulkSettings.max_per_call` registrations at
-    once, or the whole batch in atomic mode.
+    once, or the whole batch in atomic mode; never more than the service says
+    with `SupportsCallLimit`.
     """
 
     async def register_many(

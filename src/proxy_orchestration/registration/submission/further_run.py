@@ -11,15 +11,20 @@ import attrs
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import (
-    AtomicModeError,
     BatchNotFoundError,
     BatchStateError,
     StaleRunError,
     UnknownMentorError,
 )
-from proxy_orchestration.registration.conflicts import Conflict, ConflictDecision, ConflictPolicy, Override
+from proxy_orchestration.registration.conflicts import (
+    OVERRIDES,
+    Conflict,
+    ConflictDecision,
+    ConflictPolicy,
+    Override,
+)
 from proxy_orchestration.registration.ledger import BatchRecord, NewRun, StoredItem, Verdict
-from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService, SupportsBulk
+from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, SKIPPED
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.states import ItemState
@@ -28,6 +33,7 @@ from proxy_orchestration.registration.submission.conflict_check import ConflictC
 from proxy_orchestration.registration.submission.run_plan import (
     RunPlan,
     apply_policy,
+    check_can_be_whole,
     plan_run,
     refusals,
     verdict_on,
@@ -75,8 +81,8 @@ class FurtherRun:
             raise BatchStateError(
                 record.batch_id, "it is not settled yet. Wait for its end, or cancel it, and try again."
             )
-        if record.mode is SubmissionMode.ATOMIC and not isinstance(self.service, SupportsBulk):
-            raise AtomicModeError
+        if record.mode is SubmissionMode.ATOMIC:
+            check_can_be_whole(self.service, record.total)
 
     async def open(
         self, record: BatchRecord, actor: Actor, items: Sequence[StoredItem], decisions: Decisions
@@ -150,7 +156,7 @@ class FurtherRun:
         now = self.clock.now()
         overrides = {}
         for item in items:
-            if decisions.get(item.mentor_id) is ConflictDecision.OVERRIDE:
+            if decisions.get(item.mentor_id) in OVERRIDES:
                 overrides[item.mentor_id] = Override(
                     activity_id=item.conflicting_activity_id, decided_by=actor.user_id, decided_at=now
                 )

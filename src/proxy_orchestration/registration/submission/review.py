@@ -10,8 +10,9 @@ import attrs
 
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.errors import BatchStateError, EmptySelectionError
-from proxy_orchestration.registration.conflicts import ConflictDecision
+from proxy_orchestration.registration.conflicts import OVERRIDES, ConflictDecision
 from proxy_orchestration.registration.ledger import StoredItem
+from proxy_orchestration.registration.reasons import MAYBE_OWN
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
@@ -44,7 +45,7 @@ class Review:
         decisions = {mentor_id: ConflictDecision(decision) for mentor_id, decision in decisions.items()}
         if not decisions:
             raise EmptySelectionError
-        if ConflictDecision.OVERRIDE in decisions.values():
+        if not OVERRIDES.isdisjoint(decisions.values()):
             self.authorization.authorize(actor, Action.OVERRIDE)
         items = {item.mentor_id: item for item in await self.further_run.items(batch_id)}
         check_members(decisions, items)
@@ -74,6 +75,20 @@ def _is_in_force(item: StoredItem, decision: ConflictDecision) -> bool:
     return item.override is not None and item.state is not ItemState.NEEDS_REVIEW
 
 
+def _check_decision(batch_id: str, item: StoredItem, decision: ConflictDecision) -> None:
+    if item.state is not ItemState.NEEDS_REVIEW:
+        raise BatchStateError(
+            batch_id, f"{item.mentor_id} is {item.state.value}; decide about those that need a review."
+        )
+    # Said twice: a second record of one activity is what the whole library is there to prevent; decision 115.
+    if decision is ConflictDecision.OVERRIDE and item.code == MAYBE_OWN.code:
+        raise BatchStateError(
+            batch_id,
+            f"the record that conflicts with {item.mentor_id} may be this one's own, written by a call "
+            "whose answer was lost. Look at it: skip if it is, and decide override_maybe_own if it is not.",
+        )
+
+
 def select_for_review(
     batch_id: str, items: Mapping[str, StoredItem], decisions: Decisions, mode: SubmissionMode
 ) -> list[StoredItem]:
@@ -81,15 +96,12 @@ def select_for_review(
     Return the items to take up after these decisions, in request order.
 
     Raises:
-        BatchStateError: an item decided about does not wait for a decision, or
-            one of an all-or-nothing batch is left without.
+        BatchStateError: an item decided about does not wait for a decision, one
+            of an all-or-nothing batch is left without, or a record that may be
+            the item's own is overridden without saying so.
     """
-    for mentor_id in decisions:
-        state = items[mentor_id].state
-        if state is not ItemState.NEEDS_REVIEW:
-            raise BatchStateError(
-                batch_id, f"{mentor_id} is {state.value}; decide about those that need a review."
-            )
+    for mentor_id, decision in decisions.items():
+        _check_decision(batch_id, items[mentor_id], decision)
     waiting = [item for item in items.values() if item.state is ItemState.NEEDS_REVIEW]
     if mode is not SubmissionMode.ATOMIC:
         return [item for item in waiting if item.mentor_id in decisions]

@@ -10,14 +10,17 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
 from proxy_orchestration.registration.ledger import Verdict
+from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, call_limit_of
 from proxy_orchestration.registration.reasons import (
     AWAITING_DECISIONS,
     CHECK_FAILED,
     DUPLICATE,
     IN_BATCH,
+    MAYBE_OWN,
     ROLLED_BACK,
 )
 from proxy_orchestration.registration.requests import SubmissionMode
@@ -28,8 +31,26 @@ _REASONS: Final[Mapping[ConflictKind, Failure]] = MappingProxyType(
         ConflictKind.DUPLICATE: DUPLICATE,
         ConflictKind.IN_BATCH: IN_BATCH,
         ConflictKind.CHECK_FAILED: CHECK_FAILED,
+        ConflictKind.MAYBE_OWN: MAYBE_OWN,
     }
 )
+
+_FOR_A_PERSON: Final = frozenset({ConflictKind.CHECK_FAILED, ConflictKind.MAYBE_OWN})
+"""Conflicts that no policy decides about: what was found is not what it looks like, or nothing was."""
+
+
+def check_can_be_whole(service: ProxyRegistrationService, size: int) -> None:
+    """
+    Accept a service that can register that many in one call, all or nothing.
+
+    Raises:
+        AtomicModeError: it cannot.
+    """
+    if not isinstance(service, SupportsBulk):
+        raise AtomicModeError
+    limit = call_limit_of(service)
+    if limit is not None and size > limit:
+        raise AtomicModeError(limit=limit)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +143,8 @@ def apply_policy(
     verdicts: dict[str, Verdict] = {}
     overrides: dict[str, Override] = {}
     for conflict in conflicts:
-        if policy is ConflictPolicy.OVERRIDE and conflict.existing_activity_id is not None:
+        sure = conflict.kind not in _FOR_A_PERSON and conflict.existing_activity_id is not None
+        if policy is ConflictPolicy.OVERRIDE and sure:
             overrides[conflict.mentor_id] = attrs.evolve(override, activity_id=conflict.existing_activity_id)
         else:
             verdicts[conflict.mentor_id] = verdict_on(conflict, policy)
@@ -134,7 +156,7 @@ def verdict_on(conflict: Conflict, policy: ConflictPolicy) -> Verdict:
     Return how an item with that conflict ends when it is not sent.
     """
     # A failed check names no record, so no policy may skip over it or override it; decision 21.
-    skip = policy is ConflictPolicy.SKIP and conflict.kind is not ConflictKind.CHECK_FAILED
+    skip = policy is ConflictPolicy.SKIP and conflict.kind not in _FOR_A_PERSON
     return Verdict(
         state=ItemState.SKIPPED if skip else ItemState.NEEDS_REVIEW,
         failure=_REASONS[conflict.kind],

@@ -8,7 +8,7 @@ import attrs
 
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import AtomicModeError, BatchNotFoundError, naming_submission
+from proxy_orchestration.errors import BatchNotFoundError, naming_submission
 from proxy_orchestration.registration.conflicts import (
     Conflict,
     ConflictPolicy,
@@ -16,7 +16,7 @@ from proxy_orchestration.registration.conflicts import (
     Override,
 )
 from proxy_orchestration.registration.ledger import NewBatch, Verdict
-from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService, SupportsBulk
+from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     SubmissionMode,
@@ -26,7 +26,12 @@ from proxy_orchestration.registration.requests import (
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
-from proxy_orchestration.registration.submission.run_plan import apply_policy, plan_run, refusals
+from proxy_orchestration.registration.submission.run_plan import (
+    apply_policy,
+    check_can_be_whole,
+    plan_run,
+    refusals,
+)
 
 _FIRST_RUN = 1
 
@@ -83,8 +88,8 @@ class Submission:
         if request.on_conflict is ConflictPolicy.OVERRIDE:
             self.authorization.authorize(actor, Action.OVERRIDE)
         check_selection(request, limit=self.settings.max_batch_size)
-        if request.mode is SubmissionMode.ATOMIC and not isinstance(self.service, SupportsBulk):
-            raise AtomicModeError
+        if request.mode is SubmissionMode.ATOMIC:
+            check_can_be_whole(self.service, len(request.entries))
 
     async def _examine(
         self, request: BulkRegistrationRequest, actor: Actor, batch_id: str

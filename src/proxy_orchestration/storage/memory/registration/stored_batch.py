@@ -274,7 +274,7 @@ class StoredBatch:
         (work,) = self.work_items((item,))
         outcome = ItemOutcome(
             work,
-            ItemState.UNKNOWN if work.in_doubt else verdict.state,
+            verdict.stored_state(in_doubt=work.in_doubt),
             settled_at,
             failure=verdict.failure,
             conflicting_activity_id=verdict.conflicting_activity_id,

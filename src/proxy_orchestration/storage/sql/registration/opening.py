@@ -34,7 +34,6 @@ from proxy_orchestration.registration.activities import encode_activities
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, Verdict
 from proxy_orchestration.registration.runs import CancelMark
-from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore, insert_rows
 from proxy_orchestration.storage.sql.dialect.lookups import one_by_one
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
@@ -184,7 +183,7 @@ def _verdict_row(  # noqa: PLR0913 - one row's columns
         "batch": batch,
         "run": run,
         "item": item,
-        "state": (ItemState.UNKNOWN if in_doubt else verdict.state).value,
+        "state": verdict.stored_state(in_doubt=in_doubt).value,
         "activity_id": None,
         "code": failure.code,
         "message": failure.message,

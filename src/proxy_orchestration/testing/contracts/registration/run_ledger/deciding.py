@@ -118,14 +118,21 @@ async def a_verdict_is_an_outcome_in_a_further_run(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def doubt_is_never_decided_away(ledger: BatchLedger) -> None:
-    # Only the service's answer to that very key ends a doubt; decisions 14 and 24.
+    # Only the service's answer to that very key ends a doubt, or a person who looked; decisions 14, 24 and 115.
     batch_id = await settled_batch(ledger, _UNKNOWN, _UNKNOWN, _UNKNOWN)
     verdicts = dict(zip(mentors(3), _VERDICTS, strict=True))
     await ledger.open_run(rerun(batch_id, mentors(3), verdicts=verdicts))
     outcomes = [update.outcome for update in (await log_of(ledger, batch_id))[3:]]
     expect(
-        "each is UNKNOWN, with the verdict's reason",
-        expected=[(_UNKNOWN, verdict.failure, verdict.conflicting_activity_id) for verdict in _VERDICTS],
+        "each is UNKNOWN, or skipped, with the verdict's reason",
+        expected=[
+            (
+                _SKIPPED if verdict.state is _SKIPPED else _UNKNOWN,
+                verdict.failure,
+                verdict.conflicting_activity_id,
+            )
+            for verdict in _VERDICTS
+        ],
         actual=[(one.state, one.failure, one.conflicting_activity_id) for one in outcomes],
     )
     await settle(ledger, batch_id, [], run=2, at=later(70))
