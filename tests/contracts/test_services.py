@@ -16,11 +16,11 @@ from proxy_orchestration.registration.ports import ProxyRegistrationService
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
-    BulkLookupRegistrationService,
     BulkRegistrationService,
     CheckingBulkRegistrationService,
     CheckingRegistrationService,
     LookupRegistrationService,
+    ManyLookupsRegistrationService,
     Reply,
     ScriptedRegistrationService,
     reject,
@@ -84,7 +84,7 @@ def _double(name: str) -> ProxyRegistrationService:
         case "bulk":
             return BulkRegistrationService(_reject_ancient)
         case "bulk and lookup":
-            return BulkLookupRegistrationService(_reject_ancient)
+            return ManyLookupsRegistrationService(_reject_ancient)
         case "checking":
             return _look_at_its_records(CheckingRegistrationService(_reject_ancient))
         case _:

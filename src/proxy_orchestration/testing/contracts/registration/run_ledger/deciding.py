@@ -118,7 +118,7 @@ async def a_verdict_is_an_outcome_in_a_further_run(ledger: BatchLedger) -> None:
 
 @rule_of(deciding)
 async def doubt_is_never_decided_away(ledger: BatchLedger) -> None:
-    # Only the service's answer to that very key ends a doubt, or a person who looked; decisions 14, 24 and 115.
+    # Only the service's answer to that key ends a doubt, or a person who looked; decisions 14, 24, 115.
     batch_id = await settled_batch(ledger, _UNKNOWN, _UNKNOWN, _UNKNOWN)
     verdicts = dict(zip(mentors(3), _VERDICTS, strict=True))
     await ledger.open_run(rerun(batch_id, mentors(3), verdicts=verdicts))
