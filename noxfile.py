@@ -124,9 +124,16 @@ def _shared(session: nox.Session, *groups: str) -> None:
 
 
 def _run(session: nox.Session, program: str, *arguments: str, **env: str) -> None:
-    """Run a program of the session's own environment, or else of the shared one, by its path."""
+    """
+    Run a program of the session's own environment, or else of the shared one, by its path.
+
+    Bytecode is kept whatever the caller's environment says: the tests start Python hundreds of times.
+    """
+    env = {"PYTHONDONTWRITEBYTECODE": "", **env}
     if session.python is False:
-        session.run(str(SHARED / "bin" / program), *arguments, env=env, external=True)
+        scripts = SHARED / "bin"
+        env["PATH"] = os.pathsep.join([str(scripts), os.environ["PATH"]])
+        session.run(str(scripts / program), *arguments, env=env, external=True)
     else:
         session.run(program, *arguments, env=env)
 
@@ -216,7 +223,7 @@ def coverage(session: nox.Session) -> None:
     session.install("--no-compile", EXTRAS, *_group("tests", "postgresql-tests", "fcm-reference"))
     session.run("coverage", "erase", env=MEASURED)
     options = ["-n", "2", "--dist", "worksteal", "--durations", "5", "-m", "not full and not crash"]
-    session.run("coverage", "run", "-m", "pytest", *options, *session.posargs, env=MEASURED)
+    _run(session, "coverage", "run", "-m", "pytest", *options, *session.posargs, **MEASURED)
     session.run("coverage", "combine", "--quiet", env=MEASURED)
     session.run("coverage", "report", "--fail-under=95", env=MEASURED)
     session.run("coverage", "report", f"--include={FULLY_COVERED}", "--fail-under=100", env=MEASURED)
@@ -240,9 +247,8 @@ def core(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check all types a second time, and that users see a type for every public name."""
     _shared(session, *EVERYDAY, "typing")
-    there = ("--pythonpath", str(SHARED / "bin" / "python"))
-    _run(session, "pyright", *there)
-    _run(session, "pyright", *there, "--verifytypes", "proxy_orchestration", "--ignoreexternal")
+    _run(session, "pyright")
+    _run(session, "pyright", "--verifytypes", "proxy_orchestration", "--ignoreexternal")
 
 
 @nox.session(python=False)
