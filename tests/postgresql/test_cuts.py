@@ -235,7 +235,7 @@ async def test_transactions_that_always_stand_in_each_other_s_way_are_an_error(
         attempts.append(1)
         connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
 
-    with pytest.raises(RepositoryUnavailableError, match="in each other's way"):
+    with pytest.raises(RepositoryUnavailableError, match="kept blocking each other"):
         await store._transactions.write(fail)
 
     assert 1 < len(attempts) < 10
