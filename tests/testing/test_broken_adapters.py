@@ -216,6 +216,36 @@ class _NeverVoiding(MemoryActivityRepository):
         return True
 
 
+class _MendingTexts(MemoryActivityRepository):
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        return await super().accept(attrs.evolve(batch, label=_mended(batch.label)))
+
+    async def relabel(self, batch_id: str, label: str | None, /) -> bool:
+        return await super().relabel(batch_id, _mended(label))
+
+    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+        return await super().cancel_run(batch_id, reason=_mended(reason), wished_at=wished_at)
+
+    async def add_activities(
+        self, records: Sequence[ActivityRecord], /, *, atomic: bool
+    ) -> Sequence[ActivityRecord]:
+        mended = [attrs.evolve(record, duplicate_key=_mended(record.duplicate_key)) for record in records]
+        return await super().add_activities(mended, atomic=atomic)
+
+
+def _mended(text: str | None) -> str | None:
+    return text and text.encode(errors="replace").decode().replace("\0", "")
+
+
+class _WithShortIds(MemoryActivityRepository):
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        entries = [attrs.evolve(entry, mentor_id=entry.mentor_id[:100]) for entry in batch.entries]
+        return await super().accept(attrs.evolve(batch, entries=tuple(entries)))
+
+    async def new_batch_id(self) -> str:
+        return 7 * await super().new_batch_id()
+
+
 class _PolicyWithoutVisibility(CoordinatorAccess):
     def visibility(self, actor: Actor, /) -> Visibility:
         return None  # type: ignore[return-value]  # the mistake under test
@@ -261,6 +291,12 @@ class _PolicyAcrossOrganizations(CoordinatorAccess):
         (_BlindToOrganizations, activity_records, "another_organization_is_in_nobody_s_way"),
         (_MovingTheMoment, activity_records, "a_record_is_void_from_its_first_moment"),
         (_NeverVoiding, activity_records, "a_void_record_is_in_nobody_s_way"),
+        (_MendingTexts, batch_catalogue, "a_batch_with_a_text_that_cannot_be_kept_is_refused_whole"),
+        (_MendingTexts, batch_catalogue, "a_label_that_cannot_be_kept_changes_nothing"),
+        (_MendingTexts, run_ledger, "a_reason_that_cannot_be_kept_cancels_nothing"),
+        (_MendingTexts, activity_records, "a_record_that_cannot_be_kept_is_refused_with_its_call"),
+        (_WithShortIds, batch_catalogue, "the_longest_ids_are_kept"),
+        (_WithShortIds, batch_catalogue, "a_new_id_leaves_room_for_a_mentors"),
         (_PolicyWithoutVisibility, access_policy, "an_actor_sees_only_the_own_organization"),
         (_PolicyAcrossOrganizations, access_policy, "an_actor_sees_only_the_own_organization"),
     ],

@@ -36,6 +36,9 @@ from proxy_orchestration.notification.results import RunRecord
 class NoticeBook(Protocol):
     """
     Notices, their guard, and the log of runs.
+
+    A text that holds NUL or half a surrogate pair is a `RecordRefusedError`, and
+    nothing of its call is written.
     """
 
     async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:

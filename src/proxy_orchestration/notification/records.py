@@ -5,7 +5,7 @@ What an orchestrator, a dispatcher and a store say to each other. Immutable, no 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -58,6 +58,22 @@ class NoticeDraft:
     others: tuple[CertificateExpiryNotification, ...] = ()
     ends_at: datetime
     earlier: tuple[NoticeKey, ...] = ()
+
+
+def texts_of(draft: NoticeDraft) -> Iterator[str]:
+    """
+    Yield all that a draft would have a store keep as text.
+    """
+    for notice in (draft.notice, *draft.others):
+        yield (
+            f"{notice.notification_id}{notice.mentor_id}{notice.certificate_type}{notice.recipient_id}"
+            f"{notice.title}{notice.body}{notice.deep_link}{notice.note}{notice.organization_id}"
+            f"{notice.acknowledged_by}"
+        )
+    if draft.push is not None:
+        push = draft.push
+        yield f"{push.message_id}{push.recipient_id}{push.title}{push.body}{push.collapse_key}"
+        yield from push.data.values()
 
 
 @attrs.frozen(kw_only=True)

@@ -31,6 +31,8 @@ class BatchCatalogue(Protocol):
     async def new_batch_id(self, /) -> str:
         """
         Return an id that no batch has or ever gets otherwise; stores nothing.
+
+        At most 200 printable characters, since the ids of registrations begin with it.
         """
         ...
 
@@ -46,6 +48,7 @@ class BatchCatalogue(Protocol):
         Raises:
             IdempotencyKeyReusedError: the key came with another fingerprint
                 before, or its batch was deleted.
+            RecordRefusedError: a text holds NUL or half a surrogate pair.
         """
         ...
 
@@ -89,6 +92,9 @@ class BatchCatalogue(Protocol):
     async def relabel(self, batch_id: str, label: str | None, /) -> bool:
         """
         Change the label; return whether the batch exists.
+
+        Raises:
+            RecordRefusedError: the label holds NUL or half a surrogate pair.
         """
         ...
 

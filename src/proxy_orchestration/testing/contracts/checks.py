@@ -17,6 +17,9 @@ _Error = TypeVar("_Error", bound=Exception)
 Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
 """Opens a fresh subject: `async with open_subject() as subject`; an empty store, an unused service."""
 
+UNKEEPABLE: Final = ("cut\0off", "half \ud800")
+"""Texts that no database keeps as they are: NUL, and half of a surrogate pair."""
+
 _DEADLINE: Final = 30.0
 
 

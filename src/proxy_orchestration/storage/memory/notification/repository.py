@@ -9,10 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._texts import check_texts
 from proxy_orchestration.notification.notices import (
     Audience,
     CertificateExpiryNotification,
@@ -28,6 +30,7 @@ from proxy_orchestration.notification.records import (
     DraftState,
     NoticeChunk,
     NoticeDraft,
+    texts_of,
 )
 from proxy_orchestration.notification.resend import (
     Certificate,
@@ -65,6 +68,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Write what the chunk's drafts tell, and answer each in order.
         """
         await checkpoint()
+        check_texts(text for draft in chunk.drafts for text in texts_of(draft))
         consequences = self._consequences(chunk)
         self._cancel(chunk.ends)
         self._note(chunk.ends)
@@ -77,6 +81,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Return what `record` would answer now, and write nothing.
         """
         await checkpoint()
+        check_texts(text for draft in chunk.drafts for text in texts_of(draft))
         return self._fates(chunk)
 
     async def renew(
@@ -90,8 +95,10 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Note these ends: cancel messages and clear pending notices for earlier ones.
         """
         await checkpoint()
+        latest = told_ends(ends)
+        check_texts(chain.from_iterable(latest))
         cancelled = self._cancel(ends)
-        self._ends |= told_ends(ends)
+        self._ends |= latest
         for end in ends:
             self._clear(end)
         return cancelled
@@ -123,6 +130,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Mark the notice and keep the event, unless it is not pending.
         """
         await checkpoint()
+        check_texts((event.notification_id, event.acknowledged_by, event.note, event.organization_id))
         stored = self._notices.get(event.notification_id)
         if stored is None or stored.notice.status is not NoticeStatus.PENDING:
             return Acknowledged.BEFORE
@@ -153,6 +161,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Add a run to the log. Once per `run_id`.
         """
         await checkpoint()
+        check_texts((run.run_id,))
         self._runs.setdefault(run.run_id, run)
 
     @property

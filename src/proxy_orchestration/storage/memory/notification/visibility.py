@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._texts import check_texts
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.resend import told_ends
 
 SUPPRESSED: Final = "suppressed"
 VISIBLE: Final = "visible"
@@ -37,6 +40,7 @@ class MemoryVisibilityRegistry:
         Note these ends; suppress and restore their mentors by them.
         """
         await checkpoint()
+        check_texts(chain.from_iterable(told_ends(ends)))
         for end in ends:
             self._note(end)
         return sum(self._settle(mentor_id, at) for mentor_id in dict.fromkeys(end.mentor_id for end in ends))

@@ -17,6 +17,7 @@ from proxy_orchestration.notification.records import (
     DraftState,
     NoticeChunk,
     NoticeDraft,
+    texts_of,
 )
 from proxy_orchestration.notification.resend import (
     Certificate,
@@ -40,7 +41,6 @@ from proxy_orchestration.storage.sql.notification.rows import (
     notice_of,
     notice_row,
     push_row,
-    texts_of,
 )
 from proxy_orchestration.storage.sql.notification.schema import notifications
 

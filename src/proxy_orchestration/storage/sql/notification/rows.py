@@ -55,22 +55,6 @@ def refusals() -> Iterator[None]:
         raise RecordRefusedError from None  # their texts may show the row, and names are in notices
 
 
-def texts_of(draft: NoticeDraft) -> Iterator[str]:
-    """
-    Yield all that a draft would have the database keep as text.
-    """
-    for notice in (draft.notice, *draft.others):
-        yield (
-            f"{notice.notification_id}{notice.mentor_id}{notice.certificate_type}{notice.recipient_id}"
-            f"{notice.title}{notice.body}{notice.deep_link}{notice.note}{notice.organization_id}"
-            f"{notice.acknowledged_by}"
-        )
-    if draft.push is not None:
-        push = draft.push
-        yield f"{push.message_id}{push.recipient_id}{push.title}{push.body}{push.collapse_key}"
-        yield from push.data.values()
-
-
 def json_list(values: Iterable[object]) -> str:
     """
     Return the values as one JSON parameter.

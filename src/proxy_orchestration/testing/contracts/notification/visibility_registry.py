@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     INSTANT,
@@ -150,3 +151,13 @@ async def a_type_that_is_valid_restores_nobody(registry: VisibilityRegistry) -> 
 
     expect("hidden", expected={"mentor-1"}, actual=await _hidden(registry))
     expect("suppressed all along", expected=0, actual=await registry.track([_lapsed()], at=_AFTER))
+
+
+@rule_of(hiding)
+async def ends_of_a_mentor_that_cannot_be_kept_are_refused_whole(registry: VisibilityRegistry) -> None:
+    for odd in UNKEEPABLE:
+        call = registry.track([_lapsed(), _lapsed(odd)], at=_AFTER)
+        await error_of(RecordRefusedError, f"track {odd!r}", call)
+        expect("not asked about either", expected=set(), actual=set(await registry.hidden([odd], at=_AFTER)))
+
+    expect("nobody is hidden", expected=set(), actual=await _hidden(registry))

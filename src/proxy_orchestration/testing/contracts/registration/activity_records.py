@@ -5,13 +5,22 @@ What the store of activity records promises: of each record, and of duplicates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
 from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
 from proxy_orchestration.registration.ports import ActivityRecords
-from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import (
+    UNKEEPABLE,
+    Check,
+    at_once,
+    error_of,
+    expect,
+    rule_of,
+)
 from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     COORDINATOR,
@@ -401,3 +410,49 @@ async def duplicates_are_found_for_many_keys_at_once(store: ActivityRecords) -> 
 
     expect("each that conflicts", expected=expected, actual=await _conflicting(store, *asked))
     expect("none for none", expected={}, actual=dict(await store.find_duplicates("org-1", [])))
+
+
+def _with_activity(record: ActivityRecord, **changes: Any) -> ActivityRecord:  # noqa: ANN401 - fields of it
+    registration = record.registration
+    activity = attrs.evolve(registration.activity, **changes)
+    return attrs.evolve(record, registration=attrs.evolve(registration, activity=activity))
+
+
+@rule_of(storing)
+async def a_record_that_cannot_be_kept_is_refused_with_its_call(store: ActivityRecords) -> None:
+    good, bad = activity_record(1, key="a"), activity_record(2, "mentor-2", key="b")
+    refused = [_with_activity(bad, notes=odd) for odd in UNKEEPABLE]
+    refused += [attrs.evolve(bad, duplicate_key=odd) for odd in UNKEEPABLE]
+    refused.append(_with_activity(bad, details={"name": UNKEEPABLE[1]}))
+    refused.append(_with_activity(bad, duration_minutes=2**31))
+    refused.append(activity_record(2, COORDINATOR.user_id, key="b"))
+    for number, record in enumerate(refused):
+        for atomic in (False, True):
+            call = store.add_activities([good, record], atomic=atomic)
+            await error_of(RecordRefusedError, f"record {number}, atomic {atomic}", call)
+
+    expect("nothing of the calls is stored", expected=[], actual=await _stored(store, "batch-1"))
+
+
+@rule_of(storing)
+async def one_id_that_cannot_be_kept_hides_no_other(store: ActivityRecords) -> None:
+    record = activity_record(1, key=_KEY)
+    await store.add_activities([record], atomic=False)
+    for odd in UNKEEPABLE:
+        found = await store.find_activities([odd, record.registration.registration_id])
+        expect("found by registration", expected=["activity-1"], actual=_ids(found))
+        expect("found by key", expected={_KEY: "activity-1"}, actual=await _conflicting(store, odd, _KEY))
+
+
+@rule_of(storing)
+async def the_longest_ids_are_kept(store: ActivityRecords) -> None:
+    # Characters of four bytes each: an index of a database counts bytes.
+    longest = "\N{MATHEMATICAL BOLD CAPITAL A}" * 200
+    actor = attrs.evolve(COORDINATOR, organization_id=longest)
+    record = activity_record(1, longest, "b" * 200, key=f"2026-03-03:200:{longest}:{'t' * 200}", actor=actor)
+    await store.add_activities([record], atomic=False)
+    found = await store.find_activities([record.registration.registration_id])
+
+    expect("it is found", expected=[record], actual=list(found))
+    conflicting = await _conflicting(store, str(record.duplicate_key), organization_id=longest)
+    expect("by its key too", expected=["activity-1"], actual=list(conflicting.values()))

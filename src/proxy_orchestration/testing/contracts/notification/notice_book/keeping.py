@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import Acknowledged
 from proxy_orchestration.notification.results import RunRecord
-from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
     ENDS,
@@ -225,3 +226,15 @@ async def a_run_is_logged_again_without_complaint(store: NotificationRepository)
     )
     for _ in range(2):
         await store.log_run(run)
+
+
+@rule_of(keeping)
+async def an_acknowledgement_that_cannot_be_kept_marks_nothing(store: NotificationRepository) -> None:
+    await _told(store, "mentor-1")
+    notice = notice_of(to=coordinator())
+    for odd in UNKEEPABLE:
+        call = store.acknowledge(acknowledgement(notice, by="coordinator-1", note=odd))
+        await error_of(RecordRefusedError, f"the note {odd!r}", call)
+
+    expect("it waits", expected=_PENDING, actual=await status_of(store, notice))
+    expect("no audit row", expected=[], actual=list(await store.acknowledgements("org-1", limit=9)))

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
+
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import DraftFate, DraftState
-from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
     ENDS,
@@ -271,3 +274,16 @@ async def weighing_answers_the_same_and_writes_nothing(store: NotificationReposi
     expect("the same", expected=[recorded] * 2, actual=weighed)
     states = [_DUPLICATE, _DEFERRED, _STALE, _CREATED]
     expect("one of each", expected=states, actual=[result.state for result in recorded])
+
+
+@rule_of(recording)
+async def a_chunk_with_a_text_that_cannot_be_kept_is_refused_whole(store: NotificationRepository) -> None:
+    for odd in UNKEEPABLE:
+        draft = draft_of("mentor-2")
+        bad = attrs.evolve(draft, notice=attrs.evolve(draft.notice, body=odd))
+        for name, call in (("record", store.record), ("weigh", store.weigh)):
+            await error_of(RecordRefusedError, f"{name} {odd!r}", call(chunk_of(draft_of(), bad)))
+        await error_of(RecordRefusedError, f"renew {odd!r}", store.renew([end_of(odd, RENEWED)], at=MORNING))
+
+    await expect_counts("no message", store)
+    expect("no notice", expected=[], actual=await inbox_of(store))

@@ -6,14 +6,21 @@ from __future__ import annotations
 
 import attrs
 
-from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.errors import IdempotencyKeyReusedError
+from proxy_orchestration.access import Actor, Role, Visibility
+from proxy_orchestration.errors import IdempotencyKeyReusedError, RecordRefusedError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts.checks import Check, at_once, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import (
+    UNKEEPABLE,
+    Check,
+    at_once,
+    error_of,
+    expect,
+    rule_of,
+)
 from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     COORDINATOR,
@@ -33,6 +40,9 @@ from proxy_orchestration.testing.contracts.registration.samples import (
 )
 
 accepting: list[Check[BatchLedger]] = []
+
+_LONGEST = 200
+_LONG_CHARACTER = "\N{MATHEMATICAL BOLD CAPITAL A}"
 
 
 @rule_of(accepting)
@@ -263,3 +273,53 @@ async def a_batch_has_the_id_it_was_given(ledger: BatchLedger) -> None:
     expect("its key answers", expected=(second, False), actual=(again.batch_id, again.created))
     expect("the other id is unused", expected=None, actual=await ledger.get(first))
     expect("ids go on", expected=False, actual=await ledger.new_batch_id() in {first, second})
+
+
+@rule_of(accepting)
+async def a_batch_with_a_text_that_cannot_be_kept_is_refused_whole(ledger: BatchLedger) -> None:
+    for odd in UNKEEPABLE:
+        for changes in ({"label": odd}, {"idempotency_key": odd}):
+            call = ledger.accept(batch_of(2, **changes))
+            await error_of(RecordRefusedError, f"{next(iter(changes))} {odd!r}", call)
+    half = attrs.evolve(ACTIVITY, notes=UNKEEPABLE[1])
+    entries = (RegistrationEntry("mentor-1", ACTIVITY), RegistrationEntry("mentor-2", half))
+    await error_of(RecordRefusedError, "an activity", ledger.accept(batch_of(2, entries=entries)))
+    page = await ledger.list_batches(Visibility(organization_id="org-1"), page=1, limit=9, statuses=None)
+
+    expect("nothing of them is stored", expected=0, actual=page.total)
+
+
+@rule_of(accepting)
+async def a_label_that_cannot_be_kept_changes_nothing(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(1, label="Spring"))
+    for odd in UNKEEPABLE:
+        await error_of(RecordRefusedError, f"the label {odd!r}", ledger.relabel(batch_id, odd))
+
+    expect("the old one stands", expected="Spring", actual=(await record_of(ledger, batch_id)).label)
+
+
+@rule_of(accepting)
+async def the_longest_ids_are_kept(ledger: BatchLedger) -> None:
+    # Characters of four bytes each: an index of a database counts bytes.
+    longest = _LONG_CHARACTER * _LONGEST
+    actor = attrs.evolve(COORDINATOR, user_id=longest, organization_id=longest)
+    entries = tuple(
+        RegistrationEntry(f"{number}{_LONG_CHARACTER * (_LONGEST - 1)}", ACTIVITY) for number in range(2)
+    )
+    batch_id = await accepted(ledger, batch_of(2, actor=actor, entries=entries, idempotency_key=longest))
+    result = await result_of(ledger, batch_id)
+
+    expect(
+        "every mentor is found",
+        expected=[entry.mentor_id for entry in entries],
+        actual=[outcome.mentor_id for outcome in result.outcomes],
+    )
+    expect("the coordinator too", expected=longest, actual=result.coordinator_id)
+
+
+@rule_of(accepting)
+async def a_new_id_leaves_room_for_a_mentors(ledger: BatchLedger) -> None:
+    batch_id = await ledger.new_batch_id()
+
+    expect("printable", expected=True, actual=batch_id.isprintable())
+    expect("1 to 200 characters", expected=True, actual=0 < len(batch_id) <= _LONGEST)

@@ -4,11 +4,11 @@ What a cancel request promises.
 
 from __future__ import annotations
 
-from proxy_orchestration.errors import BatchStateError
+from proxy_orchestration.errors import BatchStateError, RecordRefusedError
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts.checks import Check, at_once, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import (
     OVER,
     accepted,
@@ -160,3 +160,14 @@ async def a_wish_ends_with_its_run(ledger: BatchLedger) -> None:
     expect("its items", expected=1, actual=len(await claim(ledger, lease, 9)))
     mark = await ledger.cancel_run(batch_id, reason=None, wished_at=later(70))
     expect("a request of its own", expected=CancelMark(run=2, tail_before=1, settled_before=0), actual=mark)
+
+
+@rule_of(cancelling)
+async def a_reason_that_cannot_be_kept_cancels_nothing(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(2))
+    for odd in UNKEEPABLE:
+        call = ledger.cancel_run(batch_id, reason=odd, wished_at=later(5))
+        await error_of(RecordRefusedError, f"the reason {odd!r}", call)
+
+    expect("no wish", expected=None, actual=(await record_of(ledger, batch_id)).cancel_wished_at)
+    expect("no outcome", expected=[], actual=list(await log_of(ledger, batch_id)))
