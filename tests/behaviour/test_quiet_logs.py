@@ -195,6 +195,10 @@ async def _serve(world, verbs, _actor):
         crew.cancel_scope.cancel()
 
 
+async def _check_health(_world, verbs, _actor):
+    return await verbs.check_health()
+
+
 async def _purge(world, verbs, _actor):
     return await verbs.purge(settled_before=world.scene.clock.now() + timedelta(days=1))
 
@@ -215,6 +219,7 @@ VERBS = {
     "delete_batch": _delete,
     "resume_interrupted": _resume,
     "serve": _serve,
+    "check_health": _check_health,
     "purge": _purge,
 }
 
