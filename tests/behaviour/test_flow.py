@@ -22,7 +22,8 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     ConflictReport,
 )
-from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, DUPLICATE
+from proxy_orchestration.registration.flow.bulk import _waiting_case
+from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, DUPLICATE, MAYBE_OWN
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import ItemState, settled_status
 
@@ -1070,3 +1071,24 @@ def test_a_template_asks_before_it_overwrites_single_edits_too() -> None:
     assert (SINGLE_DRAFT, PHONE) == (asked.form.draft, asked.form.pending)
     assert single_filled() == single_after(flow.SingleTemplateDeclined(), state=asked)
     assert "call" == single_after(flow.SingleTemplateConfirmed(), state=asked).form.draft.activity_type
+
+
+@pytest.mark.parametrize(
+    ("failure", "existing", "kind"),
+    [
+        (DUPLICATE, "a-1", ConflictKind.DUPLICATE),
+        (MAYBE_OWN, "a-1", ConflictKind.MAYBE_OWN),
+        (DUPLICATE, None, ConflictKind.CHECK_FAILED),
+    ],
+)
+def test_who_waits_is_shown_with_the_kind_of_conflict(
+    failure: Failure, existing: str | None, kind: ConflictKind
+) -> None:
+    """
+    A record that may be the mentor's own is told from another's, since it is overridden by another word.
+    """
+    waiting = MentorOutcome(
+        mentor_id="m1", state=ItemState.NEEDS_REVIEW, failure=failure, conflicting_activity_id=existing
+    )
+
+    assert kind is _waiting_case(waiting).conflict.kind

@@ -9,7 +9,6 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +23,7 @@ pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
 
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
 TESTS = Path(__file__).parents[1]
@@ -117,9 +117,9 @@ def dispatch(run: Any, fcm: Any, account: Path, targets: Callable[..., Path]) ->
 
 
 @pytest.fixture
-def queued(run: Any, tmp_path: Path) -> None:
+def certificates(tmp_path: Path) -> Path:
     """
-    Queue the pushes of two mentors and of their coordinator's digest.
+    A file that tells two mentors and their coordinator.
     """
     path = tmp_path / "certificates.csv"
     path.write_text(
@@ -127,7 +127,25 @@ def queued(run: Any, tmp_path: Path) -> None:
         "c1,m1,first_aid,today+5,coord\nc2,m2,first_aid,today+20,coord\n",
         encoding="utf-8",
     )
-    assert ExitCode.SUCCESS == run("notify", path).code
+    return path
+
+
+@pytest.fixture
+def queued(run: Any, certificates: Path) -> None:
+    """
+    Queue the pushes of two mentors and of their coordinator's digest.
+    """
+    assert ExitCode.SUCCESS == run("notify", certificates).code
+
+
+@pytest.fixture
+def queued_by_a_process(start: Callable[..., Any], certificates: Path) -> None:
+    """
+    Queue the same for another process: the day of commands in this one may be held ahead of its day.
+    """
+    process = start("notify", certificates)
+    process.communicate(timeout=LONGEST_WAIT)
+    assert ExitCode.SUCCESS == process.returncode
 
 
 @pytest.mark.usefixtures("queued")
@@ -253,7 +271,7 @@ def test_pushes_that_another_dispatch_holds_are_told(dispatch: Dispatch, store: 
 
     async def claim() -> None:
         async with SqlNotificationRepository.open(f"sqlite:///{store}") as repository:
-            await repository.claim_pushes(now=datetime.now(UTC), limit=1, hold=60)
+            await repository.claim_pushes(now=SystemClock().now(), limit=1, hold=60)
 
     anyio.run(claim)
 
@@ -290,9 +308,13 @@ def test_without_the_extra_the_install_line_is_shown(
 
 
 @pytest.mark.crash
-@pytest.mark.usefixtures("queued")
+@pytest.mark.usefixtures("queued_by_a_process")
 def test_an_interrupted_dispatch_says_when_to_run_it_again(
-    start: Callable[..., Any], fcm: Any, fake: ModuleType, account: Path, targets: Callable[..., Path]
+    start: Callable[..., Any],
+    fcm: Any,
+    fake: ModuleType,
+    account: Path,
+    targets: Callable[..., Path],
 ) -> None:
     """
     Calls under way are cut; there is no traceback, and what they carried is not lost.

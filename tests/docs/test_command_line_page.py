@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from held_day import hold_the_day
@@ -21,7 +22,6 @@ pytest.importorskip("typer", reason="needs the extra cli")
 pytest.importorskip("sqlalchemy", reason="needs the extra sql")
 
 import typer
-from click.testing import Result
 from typer.testing import CliRunner
 
 from proxy_orchestration.cli.app import app
@@ -40,7 +40,7 @@ COMMANDS = [
 ]
 
 
-def _run(arguments: list[str]) -> Result:
+def _run(arguments: list[str]) -> Any:
     """
     Run the command line where this process stands.
     """

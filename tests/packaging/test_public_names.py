@@ -97,3 +97,14 @@ def test_every_public_class_and_function_says_what_it_does(module: str, name: st
     ]
 
     assert [] == undocumented
+
+
+def test_the_former_name_of_the_ledger_s_values_still_imports() -> None:
+    """
+    Who wrote a store against it goes on.
+    """
+    former = importlib.import_module("proxy_orchestration.registration.openings")
+    ledger = importlib.import_module("proxy_orchestration.registration.ledger")
+
+    assert all(getattr(former, name) is getattr(ledger, name) for name in former.__all__)
+    assert "NewBatch" in former.__all__

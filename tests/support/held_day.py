@@ -18,7 +18,8 @@ def hold_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Let this process's commands run when no day ends soon: near the end of an hour they are in the next one.
 
-    Ahead, not back: what another process wrote before is earlier for them too.
+    Ahead, not back: what another process wrote before is earlier for them too. What they write
+    may be later than the time of another process, so that such a process has to write it itself.
     """
     ahead = timedelta(minutes=10) if datetime.now(UTC).minute >= _LAST_MINUTES else timedelta(0)
     monkeypatch.setattr(SystemClock, "now", lambda _clock: datetime.now(UTC) + ahead)

@@ -14,7 +14,6 @@ from proxy_orchestration.registration.activities import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import (
     Attempt,
     OutOfAttempts,
-    Question,
     RetryAfter,
     Step,
     StopReason,
@@ -32,7 +31,6 @@ from proxy_orchestration.registration.execution.service_calls import (
     Answered,
     BulkAnswer,
     Chunk,
-    Doubtful,
     NotAsked,
     Refused,
     RowAnswer,
@@ -88,7 +86,7 @@ class AtomicWorker:
         Return what follows for each: another attempt for all of them, or for none.
         """
         policy = self.context.settings.retry
-        asked = [attempt.asked(Question.REGISTER) for attempt in whole]
+        asked = [attempt.asked() for attempt in whole]
         match answer:
             case NotAsked():
                 return [RetryAfter(attempt, 0.0) for attempt in whole]
@@ -98,8 +96,8 @@ class AtomicWorker:
                 return [self._refused(attempt, error) for attempt in asked]
             case Unavailable(retry_after):
                 return [again(attempt, policy=policy, retry_after=retry_after) for attempt in asked]
-            case Doubtful(reason=reason):
-                return [again(attempt.doubted(reason), policy=policy) for attempt in asked]
+            case _:
+                return [again(attempt.doubted(answer.reason), policy=policy) for attempt in asked]
 
     async def _end(self, whole: Chunk, steps: Sequence[Step]) -> list[ItemOutcome]:
         """
@@ -107,7 +105,7 @@ class AtomicWorker:
         """
         now = self.context.clock.now()
         ends = [step if isinstance(step, ItemOutcome) else given_up(step.attempt, now=now) for step in steps]
-        asked = [attempt.asked(Question.REGISTER) for attempt in whole]
+        asked = [attempt.asked() for attempt in whole]
         if whole[0].in_doubt and any(end.failure is DUPLICATE for end in ends):
             ends = [self._maybe_own(attempt, end) for attempt, end in zip(asked, ends, strict=True)]
         elif ends[0].state is not ItemState.UNKNOWN:

@@ -100,12 +100,10 @@ class Attempt(NamedTuple):
         """
         return self.in_doubt or self.calls > 0
 
-    def asked(self, question: Question) -> Attempt:
+    def asked(self) -> Attempt:
         """
-        Return the attempt once the service was asked that.
+        Return the attempt once the service was asked to register it.
         """
-        if question is Question.LOOK_UP:
-            return self
         return self._replace(calls=self.calls + 1, not_seen=False)
 
     def doubted(self, reason: Failure | None = None) -> Attempt:
@@ -118,7 +116,7 @@ class Attempt(NamedTuple):
         """
         Return the attempt once a call for many failed, should it get no answer of its own.
         """
-        asked = self.asked(Question.REGISTER)
+        asked = self.asked()
         return asked if is_definite(error) else asked._replace(reason=UNEXPECTED)
 
     def registration(self, *, batch_id: str, actor: Actor) -> ProxyRegistration:
@@ -216,7 +214,7 @@ def after_call(attempt: Attempt, answer: object, *, policy: RetryPolicy, now: da
     """
     if is_receipt(answer, attempt.key):
         return succeeded(attempt, answer, calls=attempt.calls + 1, now=now)
-    return again(attempt.asked(Question.REGISTER).doubted(BAD_ANSWER), policy=policy)
+    return again(attempt.asked().doubted(BAD_ANSWER), policy=policy)
 
 
 def after_look_up(attempt: Attempt, answer: object, *, policy: RetryPolicy, now: datetime) -> Step:
@@ -241,7 +239,7 @@ def after_error(
     Only three errors are definite answers. All others leave the key in doubt,
     and a key in doubt ends by a definite answer to that very key or UNKNOWN.
     """
-    called = attempt.asked(Question.REGISTER)
+    called = attempt.asked()
     match error:
         case RegistrationRejected():
             # Definite also under a key in doubt: the service looked for its own record first; decision 9.
@@ -268,7 +266,7 @@ def after_doubt(attempt: Attempt, *, question: Question, policy: RetryPolicy) ->
     if question is Question.LOOK_UP:
         delay = policy.delay_before(attempt.rounds + 2, key=attempt.key)
         return RetryAfter(attempt._replace(not_seen=True), delay)
-    return again(attempt.asked(question).doubted(), policy=policy)
+    return again(attempt.asked().doubted(), policy=policy)
 
 
 def again(

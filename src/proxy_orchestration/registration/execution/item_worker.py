@@ -154,7 +154,7 @@ class ItemWorker:
             return step
         self._question = Question.LOOK_UP
         # Counted before: should this look-up be cut, the call was made all the same.
-        self._attempt = again(attempt.asked(Question.REGISTER), policy=self.context.settings.retry).attempt
+        self._attempt = again(attempt.asked(), policy=self.context.settings.retry).attempt
         found = await self._look_up(self._attempt, lookup)
         return found if isinstance(found, ItemOutcome) else step
 

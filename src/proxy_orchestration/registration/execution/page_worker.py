@@ -14,7 +14,6 @@ from proxy_orchestration._concurrency import WorkQueue
 from proxy_orchestration.registration.activities import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import (
     Attempt,
-    Question,
     RetryAfter,
     again,
     given_up,
@@ -123,7 +122,7 @@ class PageWorker:
         on_conflict = self.context.lease.on_conflict
         for attempt, row in zip(chunk, rows, strict=True):
             if isinstance(row, RegistrationFailure):
-                outcome = refused(attempt.asked(Question.REGISTER), row, on_conflict=on_conflict, now=now)
+                outcome = refused(attempt.asked(), row, on_conflict=on_conflict, now=now)
             else:
                 outcome = succeeded(attempt, row, calls=attempt.calls + 1, now=now)
             self.singles.put_result(outcome)
@@ -156,4 +155,4 @@ class PageWorker:
 
 
 def _asked(chunk: Chunk) -> list[Attempt]:
-    return [attempt.asked(Question.REGISTER) for attempt in chunk]
+    return [attempt.asked() for attempt in chunk]
