@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import attrs
 import pytest
-from held_day import hold_the_day
+from held_day import hold_the_day, program
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import SystemClock
@@ -63,7 +64,15 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def ahead(monkeypatch: pytest.MonkeyPatch) -> timedelta:
+    """
+    How far the commands of this test are ahead, so that all of them run on one day.
+    """
+    return hold_the_day(monkeypatch)
+
+
+@pytest.fixture
+def run(store: Path, monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> Run:
     """
     Runs the command line in this process over the store, as anna of oslo unless told otherwise.
 
@@ -78,7 +87,6 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("PROXY_ORCHESTRATION_DB", str(store))
     monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
-    hold_the_day(monkeypatch)
 
     def run(*args: object, typed: str | None = None) -> Ended:
         monkeypatch.setattr(review, "at_terminal", lambda: typed is not None)
@@ -91,7 +99,7 @@ def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
-def start(store: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(store: Path, ahead: timedelta) -> Callable[..., subprocess.Popen[str]]:
     """
     Starts the command line as a process of its own over the store, as anna of oslo.
     """
@@ -103,7 +111,7 @@ def start(store: Path) -> Callable[..., subprocess.Popen[str]]:
     }
 
     def start(*args: object, **rest: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "proxy_orchestration", *(str(arg) for arg in args)]
+        command = [sys.executable, *program(ahead), *(str(arg) for arg in args)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **rest}
         return subprocess.Popen(command, env=environment, text=True, **streams)
 

@@ -117,9 +117,9 @@ def dispatch(run: Any, fcm: Any, account: Path, targets: Callable[..., Path]) ->
 
 
 @pytest.fixture
-def certificates(tmp_path: Path) -> Path:
+def queued(run: Any, tmp_path: Path) -> None:
     """
-    A file that tells two mentors and their coordinator.
+    Queue the pushes of two mentors and of their coordinator's digest.
     """
     path = tmp_path / "certificates.csv"
     path.write_text(
@@ -127,25 +127,7 @@ def certificates(tmp_path: Path) -> Path:
         "c1,m1,first_aid,today+5,coord\nc2,m2,first_aid,today+20,coord\n",
         encoding="utf-8",
     )
-    return path
-
-
-@pytest.fixture
-def queued(run: Any, certificates: Path) -> None:
-    """
-    Queue the pushes of two mentors and of their coordinator's digest.
-    """
-    assert ExitCode.SUCCESS == run("notify", certificates).code
-
-
-@pytest.fixture
-def queued_by_a_process(start: Callable[..., Any], certificates: Path) -> None:
-    """
-    Queue the same for another process: the day of commands in this one may be held ahead of its day.
-    """
-    process = start("notify", certificates)
-    process.communicate(timeout=LONGEST_WAIT)
-    assert ExitCode.SUCCESS == process.returncode
+    assert ExitCode.SUCCESS == run("notify", path).code
 
 
 @pytest.mark.usefixtures("queued")
@@ -308,13 +290,9 @@ def test_without_the_extra_the_install_line_is_shown(
 
 
 @pytest.mark.crash
-@pytest.mark.usefixtures("queued_by_a_process")
+@pytest.mark.usefixtures("queued")
 def test_an_interrupted_dispatch_says_when_to_run_it_again(
-    start: Callable[..., Any],
-    fcm: Any,
-    fake: ModuleType,
-    account: Path,
-    targets: Callable[..., Path],
+    start: Callable[..., Any], fcm: Any, fake: ModuleType, account: Path, targets: Callable[..., Path]
 ) -> None:
     """
     Calls under way are cut; there is no traceback, and what they carried is not lost.
