@@ -11,6 +11,8 @@ from proxy_orchestration import BulkSettings, BulkStatus, RepositoryUnavailableE
 from proxy_orchestration.registration.execution.recovery import Backoff
 from proxy_orchestration.testing import ScriptedRegistrationService, succeed
 
+pytestmark = pytest.mark.dateless
+
 LARGE, SMALL = 10_000, 10
 HEAD_START = 500
 

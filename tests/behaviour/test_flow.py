@@ -27,6 +27,8 @@ from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, DUPLICA
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import ItemState, settled_status
 
+pytestmark = pytest.mark.dateless
+
 UNTYPED: Any = flow
 """The flows as a host without a type checker sees them."""
 

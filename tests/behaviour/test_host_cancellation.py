@@ -11,6 +11,8 @@ from proxy_orchestration import BulkSettings
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.testing import ScriptedRegistrationService
 
+pytestmark = pytest.mark.dateless
+
 
 def orchestrator(scene):
     """

@@ -25,6 +25,8 @@ from proxy_orchestration.registration.standard.service import StandardRegistrati
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlNotificationRepository, create_schema
 from proxy_orchestration.testing import FakeClock
 
+pytestmark = pytest.mark.dateless
+
 COORDINATOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 
 

@@ -23,6 +23,7 @@ from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.push.fcm.messages import encode
 
 pytestmark = [
+    pytest.mark.dateless,
     # Google's client warns about `token` and about parts of its own.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     # It leaves sessions open that fetch access tokens; they are collected before these filters end.

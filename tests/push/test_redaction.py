@@ -19,6 +19,8 @@ pytest.importorskip("google.auth")
 
 from proxy_orchestration.push.fcm import FcmCredentials, FcmCredentialsError, FcmPushSender
 
+pytestmark = pytest.mark.dateless
+
 NAME, MAIL, DEVICE, ROUTE = "Canary-Kari", "canary@person.example", "canary-device", "canary-route"
 BAD_ADDRESS = "The registration token is not a valid FCM registration token"
 

@@ -11,6 +11,8 @@ pytest.importorskip("google.auth")
 
 from proxy_orchestration.notification.notices import PushOutcome
 
+pytestmark = pytest.mark.dateless
+
 BAD_ADDRESS = "The registration token is not a valid FCM registration token"
 
 

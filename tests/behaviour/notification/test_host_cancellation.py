@@ -9,6 +9,8 @@ from strikes import cancelled_at
 
 from proxy_orchestration.notification.settings import DispatchSettings, NotificationSettings
 
+pytestmark = pytest.mark.dateless
+
 
 def fresh(scene):
     """

@@ -18,6 +18,8 @@ from proxy_orchestration.testing import fail, slow
 from proxy_orchestration.testing.notification import ScriptedPushEligibility
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
 
+pytestmark = pytest.mark.dateless
+
 COORDINATOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 
 
