@@ -206,7 +206,8 @@ class RunLedger(Protocol):
 
         Unclaimed items that are not in doubt become CANCELLED with code
         `cancelled`, in request order; unclaimed ones in doubt stay for the
-        driver, for whom the run is due now. A second request changes nothing and returns the first one's mark.
+        driver, for whom the run is due now. A second request changes nothing
+        and returns the first one's mark.
 
         Raises:
             BatchStateError: the run settled without a cancel request, or

@@ -176,7 +176,8 @@ work: Table = Table(
 unfinished: Table = Table(
     "unfinished",
     metadata,
-    Column("batch", Integer, primary_key=True),
+    # Code of revision 0005 removes batches, and knows nothing of these rows.
+    Column("batch", Integer, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
     Column("run", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("due_at", Double, nullable=False),

@@ -218,6 +218,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             run_items=current.size,
             base=current.base,
             tail=len(batch.log),
+            begun=batch.unknown(0, current.called),
+            uncalled=batch.unknown(current.called, current.claimed),
+            unfinished=batch.unfinished(now),
             called=current.called,
             claimed=current.claimed,
             cancel_wished=current.cancel_mark is not None,
@@ -225,7 +228,6 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             since_first_call=None if current.first_call_at is None else now - current.first_call_at,
             mode=batch.mode,
             on_conflict=batch.on_conflict,
-            **batch.parts_of_lease(now),
         )
 
     async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
@@ -241,9 +243,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         run.lease_until = now + commit.ttl
         claimed = batch.claim(commit.claim)
         batch.note(commit, now)
-        return Committed(
-            tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None
-        )
+        return Committed(tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None)
 
     async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
         """

@@ -193,20 +193,21 @@ class StoredBatch:
         found = enumerate(self.run.work[low:high], start=low + 1)
         return [(place, item) for place, item in found if newest[item] is None]
 
-    def parts_of_lease(self, now: float) -> dict[str, tuple[WorkItem, ...] | tuple[UnfinishedItem, ...]]:
+    def unknown(self, low: int, high: int) -> tuple[WorkItem, ...]:
         """
-        Return what was claimed and has no outcome, by what is known of it; as a lease names it.
+        Return what is claimed between these places, has no outcome, and of which nothing more is known.
         """
-        run = self.run
-        begun, uncalled = (
-            self.work_items(pair for pair in self._unsettled(low, high) if pair[0] not in run.unfinished)
-            for low, high in ((0, run.called), (run.called, run.claimed))
-        )
-        unfinished = tuple(
+        known = self.run.unfinished
+        return self.work_items(pair for pair in self._unsettled(low, high) if pair[0] not in known)
+
+    def unfinished(self, now: float) -> tuple[UnfinishedItem, ...]:
+        """
+        Return what drivers told of items without an outcome, and when each is due.
+        """
+        return tuple(
             attrs.evolve(known, due_in=max(0.0, due_at - now))
-            for _, (known, due_at) in sorted(run.unfinished.items())
+            for _, (known, due_at) in sorted(self.run.unfinished.items())
         )
-        return {"begun": begun, "uncalled": uncalled, "unfinished": unfinished}
 
     def count_death(self) -> None:
         """

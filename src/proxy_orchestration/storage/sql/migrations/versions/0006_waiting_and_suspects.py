@@ -26,11 +26,10 @@ def upgrade() -> None:
     """
     Add the columns and the table.
     """
-    zero = {"nullable": False, "server_default": "0"}
-    op.add_column("runs", sa.Column("called", sa.Integer(), **zero))
-    op.add_column("runs", sa.Column("called_fence", sa.Integer(), **zero))
+    op.add_column("runs", sa.Column("called", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("runs", sa.Column("called_fence", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("runs", sa.Column("alone", sa.Integer(), nullable=True))
-    op.add_column("runs", sa.Column("due_at", sa.Double(), **zero))
+    op.add_column("runs", sa.Column("due_at", sa.Double(), nullable=False, server_default="0"))
     op.add_column("runs", sa.Column("first_call_at", sa.Double(), nullable=True))
     op.create_table(
         "unfinished",
@@ -42,8 +41,11 @@ def upgrade() -> None:
         sa.Column("rounds", sa.Integer(), nullable=False),
         sa.Column("in_doubt", sa.Boolean(), nullable=False),
         sa.Column("is_called", sa.Boolean(), nullable=False),
-        sa.Column("deaths", sa.Integer(), **zero),
+        sa.Column("deaths", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("batch", "run", "position", name="pk_unfinished"),
+        sa.ForeignKeyConstraint(
+            ["batch"], ["batches.id"], name="fk_unfinished_batch_batches", ondelete="CASCADE"
+        ),
         sqlite_with_rowid=False,
     )
     declare_compatible(op.get_bind(), compatible_from)
