@@ -377,11 +377,14 @@ class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's
     Attributes:
         retry_after: seconds to wait before that, or `None` for the policy's own delay;
             what is no finite number from 0 on counts as `None`.
+        everyone: whether the service is unavailable for all: then nothing of the
+            run in which this is raised is called before, not just this item.
     """
 
-    def __init__(self, retry_after: float | None = None) -> None:
+    def __init__(self, retry_after: float | None = None, everyone: bool = False) -> None:  # noqa: FBT001, FBT002 - the contract's signature
         usable = isinstance(retry_after, int | float) and 0 <= retry_after < math.inf
         self.retry_after: float | None = retry_after if usable else None
+        self.everyone: bool = everyone
         super().__init__("The registration service is unavailable; the call was not executed.")
 
 

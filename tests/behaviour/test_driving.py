@@ -478,12 +478,12 @@ async def test_serve_survives_a_store_that_fails_for_a_while(scene, caplog):
     looked = 0
 
     class Forgetful(FaultyActivityRepository):
-        async def find_drivable(self, *, limit):
+        async def find_drivable(self, *, limit, due_only=False):
             nonlocal looked
             looked += 1
             if looked == 2:
                 raise gone
-            return await sound.find_drivable(limit=limit)
+            return await sound.find_drivable(limit=limit, due_only=due_only)
 
     scene.repository = Forgetful(sound, before=fail_at(2, gone))
 

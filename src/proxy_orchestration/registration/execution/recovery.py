@@ -203,7 +203,7 @@ class RecoveryService:
     async def _start_free_runs(self, tasks: Tasks) -> None:
         room = _max_runs(self.coordinator) - len(self._driving)
         limit = _PAGE + len(self._driving) + len(self._backoff)
-        found = await self.coordinator.ledger.find_drivable(limit=limit)
+        found = await self.coordinator.ledger.find_drivable(limit=limit, due_only=True)
         names = {(run.batch_id, run.run) for run in found}
         taken = self._driving | self._backoff.postponed(self.coordinator.clock.monotonic(), among=names)
         free = [run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in taken]
@@ -234,7 +234,7 @@ class RecoveryService:
         try:
             lease = await self.coordinator.acquire(found.batch_id, found.run)
             if isinstance(lease, Lease):
-                await self.coordinator.drive_while_leased(lease)
+                await self.coordinator.drive_while_leased(lease, patience=pause)
         except BaseException as error:
             if not comes_from_callee(error):
                 raise

@@ -13,6 +13,7 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
 from proxy_orchestration.registration.execution.refusals import Refusals
+from proxy_orchestration.registration.execution.waiting import Pace, WaitingItems
 from proxy_orchestration.registration.ports import (
     ProxyRegistrationService,
     SupportsBulk,
@@ -81,7 +82,9 @@ class RunContext:
         lookup: the service, if it can be asked whether a record exists.
         bulk_lookup: the service, if it can be asked about many records at once.
         most_per_call: how many items a call for many may hold.
+        pace: how many calls there may be in a second, over all runs of one orchestrator.
         state: what changes.
+        waiting: items that are asked about again later.
     """
 
     lease: Lease
@@ -100,7 +103,15 @@ class RunContext:
     lookup: SupportsLookup | None = attrs.field(
         default=attrs.Factory(_find_lookup, takes_self=True), init=False
     )
+    pace: Pace | None = None
     state: RunState = attrs.field(factory=RunState, init=False)
+    waiting: WaitingItems = attrs.field(init=False)
+
+    @waiting.default
+    def _nobody_waits(self) -> WaitingItems:
+        settings = self.settings
+        longest = max(settings.max_retry_after, settings.retry.max_delay)
+        return WaitingItems(clock=self.clock, longest=longest)
 
     @property
     def is_atomic(self) -> bool:

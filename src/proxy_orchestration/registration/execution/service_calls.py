@@ -61,6 +61,7 @@ class Unavailable:
     """
 
     retry_after: float | None
+    everyone: bool = False
 
 
 @attrs.frozen
@@ -90,7 +91,7 @@ BulkAnswer: TypeAlias = Answered | Refused | Unavailable | Doubtful | NotAsked
 
 class _Stage(enum.Enum):
     FREE = "free"  # between two waits; nothing to cut
-    WAITING = "waiting"  # for a slot, or for a backoff to end
+    WAITING = "waiting"  # for a slot
     ASKING = "asking"  # the service is called
 
 
@@ -130,6 +131,13 @@ class ServiceCalls:
             yield
         self.call_was_cut = self._stage is _Stage.ASKING
         self._rest()
+
+    @property
+    def is_asking(self) -> bool:
+        """
+        Return whether the service is called now, or was when the worker was cancelled.
+        """
+        return self._stage is _Stage.ASKING
 
     def cut(self, *, calls: bool) -> None:
         """
@@ -244,6 +252,9 @@ class ServiceCalls:
     async def _ask(
         self, question: Callable[[A], Awaitable[R]], argument: A, about: Chunk, *, writes: bool
     ) -> R:
+        if self.context.pace is not None:
+            self._stage = _Stage.WAITING
+            await self.context.pace.wait()
         if not self._takes_a_slot_at_once():
             self._stage = _Stage.WAITING
             await self.limiter.acquire_on_behalf_of(self)
@@ -301,7 +312,7 @@ def _meaning_of(error: BaseException) -> BulkAnswer:
     Return what an error says about a call for many.
     """
     if isinstance(error, RegistrationUnavailable):
-        return Unavailable(error.retry_after)
+        return Unavailable(error.retry_after, error.everyone)
     lost = isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup)
     return Doubtful() if lost or not isinstance(error, Exception) else Refused(error)
 

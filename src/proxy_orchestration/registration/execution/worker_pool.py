@@ -45,6 +45,7 @@ class WorkerPool:
     window: int = attrs.field(init=False)
     most_per_commit: int = attrs.field(default=_MOST_PER_COMMIT, init=False)
     calls: Sequence[ServiceCalls] = attrs.field(default=(), init=False)
+    _workers: list[ItemWorker | PageWorker | AtomicWorker] = attrs.field(factory=list, init=False)
     _limiter: Limiter = attrs.field(init=False)
     _whole: list[Attempt] = attrs.field(factory=list, init=False)
 
@@ -73,16 +74,20 @@ class WorkerPool:
             self._start_atomic(tasks, bulk)
             return
         for _ in range(self.context.settings.max_concurrency):
-            tasks.start_soon(ItemWorker(context=self.context, calls=self._new_calls()).run, self.items)
+            single = ItemWorker(context=self.context, calls=self._new_calls())
+            self._workers.append(single)
+            tasks.start_soon(single.run, self.items)
             if bulk is not None:
                 self._start_page_worker(tasks, bulk)
 
     def _start_atomic(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = AtomicWorker(context=self.context, calls=self._new_calls(), bulk=bulk, outcomes=self.items)
+        self._workers.append(worker)
         tasks.start_soon(worker.run, self.chunks)
 
     def _start_page_worker(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = PageWorker(context=self.context, calls=self._new_calls(), bulk=bulk, singles=self.items)
+        self._workers.append(worker)
         tasks.start_soon(worker.run, self.chunks)
 
     def _new_calls(self) -> ServiceCalls:
@@ -123,13 +128,40 @@ class WorkerPool:
         whole, self._whole = self._whole, []
         return [*chunked, *whole, *self.items.take_back()]
 
-    def is_busy(self, held: int) -> bool:
+    def interrupted(self) -> list[Attempt]:
+        """
+        Return how far what was under way, or queued, has come, once the workers were cancelled.
+        """
+        found = self.drain()
+        for worker in self._workers:
+            attempts = worker.interrupted()
+            found += [attempts] if isinstance(attempts, Attempt) else attempts or []
+        return found
+
+    @property
+    def queued(self) -> int:
+        """
+        Return how many items no worker has taken yet.
+        """
+        return self.items.waiting + self.chunks.waiting * self.step
+
+    @property
+    def step(self) -> int:
+        """
+        Return how many items go into one call.
+        """
+        if self.context.is_atomic:
+            return self.window
+        return 1 if self.context.bulk is None else self.context.most_per_call
+
+    def is_busy(self, active: int, *, held_back: int) -> bool:
         """
         Tell whether a claim can wait, so that not every item that finishes leads to one.
 
         Args:
-            held: items that are claimed and have not finished.
+            active: items that are claimed, have not finished and do not wait.
+            held_back: those of them that may not be called yet.
         """
         if self.context.is_atomic or self.context.bulk is not None:
-            return held > 0
-        return self.items.waiting >= self.context.settings.max_concurrency
+            return active > 0
+        return self.items.waiting + held_back >= self.context.settings.max_concurrency
