@@ -10,13 +10,21 @@ import contextlib
 import attrs
 import pytest
 
-from proxy_orchestration import BatchStateError, BulkSettings, ItemState, RepositoryUnavailableError
+from proxy_orchestration import (
+    BatchStateError,
+    BulkSettings,
+    ItemState,
+    RepositoryUnavailableError,
+    SubmissionMode,
+)
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
+    BulkRegistrationService,
     FaultyActivityRepository,
     LookupRegistrationService,
     hang,
     not_seen,
+    slow,
     succeed,
 )
 
@@ -220,3 +228,70 @@ async def test_a_cancel_after_a_death_doubts_only_what_may_have_been_called(any_
     assert len(doubted) <= 4
     assert ItemState.CANCELLED is states["mentor-11"]
     assert not {name for name, state in states.items() if state is ItemState.CANCELLED} & set(lives.called)
+
+
+async def test_a_chunk_with_a_poisonous_row_is_called_row_by_row(scene_with):
+    """
+    It killed its process as one of many; the others are registered alone.
+    """
+    scene = scene_with(BulkRegistrationService())
+    lives = _lives_of(scene, "mentor-2")
+    scene.service.chunk_script = lambda rows, _: _die_of(lives, rows)
+    batch_id = await _accept(scene, 6)
+    for _ in range(4):
+        await lives.live()
+
+    assert {ItemState.SUCCEEDED: 5, ItemState.UNKNOWN: 1} == dict((await _result_of(scene, batch_id)).counts)
+    assert 1 == len(scene.service.bulk_calls)
+
+
+async def test_an_all_or_nothing_batch_is_one_suspect(scene_with):
+    """
+    It has one fate: all of it is UNKNOWN, and nobody else waits for it.
+    """
+    scene = scene_with(BulkRegistrationService())
+    lives = _lives_of(scene, "mentor-2")
+    scene.service.chunk_script = lambda rows, _: _die_of(lives, rows)
+    request = attrs.evolve(scene.request(4), mode=SubmissionMode.ATOMIC)
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(request, actor=scene.actor, drive=False)
+    other = await _accept(scene, ["other"])
+    for _ in range(4):
+        await lives.live()
+    result = await _result_of(scene, accepted.batch_id)
+
+    assert {"driver_lost"} == {outcome.failure.code for outcome in result.outcomes}
+    assert {ItemState.SUCCEEDED: 1} == dict((await _result_of(scene, other)).counts)
+    assert 3 == sum(len(rows) == 4 for rows in scene.service.bulk_calls)
+
+
+def _die_of(lives, rows):
+    for row in rows:
+        if lives.script(row, 1) != succeed():
+            return hang()
+    return succeed()
+
+
+async def test_suspects_wait_for_the_healthy_work_of_other_runs_for_a_while(scene):
+    """
+    And no longer: where others never come to an end, they are called all the same.
+    """
+    lives = _lives_of(scene, "mentor-0", max_concurrency=1)
+    batch_id = await _accept(scene, 2)
+    await lives.live()
+    lives.poison = frozenset()
+    scene.repository = lives.store
+    await _accept(scene, ["slow"])
+    began = {}
+    start = scene.clock.monotonic()
+
+    def script(registration, _attempt):
+        began[registration.mentor_id] = scene.clock.monotonic() - start
+        return slow(25.0 if registration.mentor_id == "slow" else 0.0)
+
+    scene.service.script = script
+    await scene.while_time_passes(scene.orchestrator().resume_interrupted)
+
+    assert {ItemState.SUCCEEDED: 2} == dict((await _result_of(scene, batch_id)).counts)
+    assert 1.0 > began["slow"]
+    assert 24.0 < began["mentor-0"]

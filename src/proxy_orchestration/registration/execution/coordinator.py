@@ -73,11 +73,17 @@ class Coordinator:
         """
         Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
         """
-        # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
-        return await self._write(
-            lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
-            take_back=self._give_up,
-        )
+        acquiring = object()
+        # Counted from here on: a run that begins beside this one waits with its suspects.
+        self._turns.note(acquiring, busy=True)
+        try:
+            # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
+            return await self._write(
+                lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
+                take_back=self._give_up,
+            )
+        finally:
+            self._turns.note(acquiring, busy=False)
 
     async def _give_up(self, acquisition: Acquisition) -> None:
         if isinstance(acquisition, Lease):

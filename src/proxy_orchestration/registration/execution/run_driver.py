@@ -174,6 +174,7 @@ class RunDriver:
                 await self._leave_quietly()
 
     async def _drive_items(self) -> None:
+        self.turns.note(self, busy=True)
         self._begin()
         async with open_task_group() as tasks:
             self._workers.start(tasks)

@@ -54,10 +54,11 @@ class SuspectTurns:
         Be the one who calls suspects.
         """
         async with self._lock:
-            if self._busy:
+            # Bounded: where new batches never cease to come, suspects would wait for ever; decision 104.
+            ends = self.clock.monotonic() + self.patience
+            while self._busy and self.clock.monotonic() < ends:
                 self._calm = anyio.Event()
-                # Bounded: where new batches never cease to come, suspects would wait for ever; decision 104.
-                await wait_at_most(self.clock, self.patience, self._calm.wait)
+                await wait_at_most(self.clock, ends - self.clock.monotonic(), self._calm.wait)
             yield
 
 
