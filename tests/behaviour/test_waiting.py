@@ -327,3 +327,20 @@ async def test_calls_begin_at_a_pace_over_all_batches(scene):
     await scene.while_time_passes(submit_two)
 
     assert [pytest.approx(0.25 * number) for number in range(8)] == times
+
+
+async def test_a_look_up_that_fails_is_followed_by_the_call_though_the_lease_was_given_up(lookup_scene):
+    """
+    It is stored that the call is next: otherwise each driver would look up, fail, and leave.
+    """
+    scene = lookup_scene
+    scene.settings = BulkSettings(retry=RetryPolicy(initial=10.0, jitter=0.0))
+    scene.service.script = lambda _, attempt: lose_reply() if attempt == 1 else succeed()
+    scene.service.lookup_script = lambda *_: fail(PermissionError())
+    accepted = await scene.orchestrator().submit_bulk_registration(
+        scene.request(1), actor=scene.actor, drive=False
+    )
+    result = await scene.while_time_passes(lambda: scene.serve_to_the_end_of(accepted.batch_id))
+
+    assert BulkStatus.SUCCESS is result.status
+    assert (2, 1) == (len(scene.service.calls), len(scene.service.lookups))

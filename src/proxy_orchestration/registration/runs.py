@@ -52,6 +52,7 @@ class UnfinishedItem:
         calls: calls made in this run.
         rounds: look-ups and calls that brought no outcome.
         in_doubt: whether a call under its key may have been executed.
+        not_seen: whether the newest look-up brought no record, and no call followed.
         is_called: whether it is being called, or about to be, rather than waiting.
         deaths: how many drivers ended without giving up their lease while they
             called this item alone; counted by the store.
@@ -62,6 +63,7 @@ class UnfinishedItem:
     calls: int = 0
     rounds: int = 0
     in_doubt: bool = False
+    not_seen: bool = False
     is_called: bool = False
     deaths: int = 0
 

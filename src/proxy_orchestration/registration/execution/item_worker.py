@@ -79,9 +79,10 @@ class ItemWorker:
 
     def _waits(self, step: RetryAfter | OutOfAttempts) -> bool:
         """
-        Let the item wait, if it has to; a run that stops lets nobody wait.
+        Let the item wait, if it has to; not in a run that stops, and not after its last look-up.
         """
-        if not isinstance(step, RetryAfter) or step.seconds <= 0 or self.context.state.stop is not None:
+        ends = self.calls.concluding or self.context.state.stop is not None
+        if ends or not isinstance(step, RetryAfter) or step.seconds <= 0:
             return False
         self.context.waiting.put([step.attempt], step.seconds, everyone=step.everyone)
         return True

@@ -121,8 +121,8 @@ def _chunks(items: Iterable[UnfinishedItem], batch_id: str, *, together: bool) -
 def _known(item: UnfinishedItem, batch_id: str) -> Attempt:
     attempt = Attempt.at(item.work, batch_id=batch_id)
     in_doubt = item.in_doubt or item.work.in_doubt
-    return attempt._replace(in_doubt=in_doubt, calls=item.calls, rounds=item.rounds)
+    return attempt._replace(in_doubt=in_doubt, calls=item.calls, rounds=item.rounds, not_seen=item.not_seen)
 
 
 def _suspect(item: UnfinishedItem, batch_id: str) -> Attempt:
-    return _known(item, batch_id).doubted()
+    return _known(item, batch_id)._replace(in_doubt=True, not_seen=False)

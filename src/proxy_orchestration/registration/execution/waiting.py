@@ -137,6 +137,7 @@ def waiting(attempt: Attempt, seconds: float) -> UnfinishedItem:
         rounds=attempt.rounds,
         # Who was refused for no stated reason keeps the key as well, and the reason is not stored.
         in_doubt=attempt.in_doubt or attempt.reason is not None,
+        not_seen=attempt.not_seen,
     )
 
 

@@ -184,6 +184,7 @@ unfinished: Table = Table(
     Column("calls", Integer, nullable=False),
     Column("rounds", Integer, nullable=False),
     Column("in_doubt", Boolean, nullable=False),
+    Column("not_seen", Boolean, nullable=False),
     Column("is_called", Boolean, nullable=False),
     Column("deaths", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,

@@ -38,7 +38,7 @@ _OF_WORK = and_(
 )
 _OF_RUN = and_(unfinished.c.batch == bindparam("b"), unfinished.c.run == bindparam("r"))
 _KEY = ("batch", "run", "position")
-_TOLD = ("due_at", "calls", "rounds", "in_doubt", "is_called")
+_TOLD = ("due_at", "calls", "rounds", "in_doubt", "not_seen", "is_called")
 _DUE_IN = case((unfinished.c.due_at > store_now(), unfinished.c.due_at - store_now()), else_=0.0)
 
 _DOUBT_ALL = update(unfinished).where(_OF_RUN).values(is_called=True, in_doubt=True)
@@ -69,6 +69,7 @@ def _work_without_outcome(dialect: Dialect) -> Select[*tuple[Any, ...]]:
             unfinished.c.calls,
             unfinished.c.rounds,
             unfinished.c.in_doubt.label("doubted"),
+            unfinished.c.not_seen,
             unfinished.c.is_called,
             unfinished.c.deaths,
         )
@@ -121,6 +122,7 @@ def tell(connection: Connection, known: Sequence[UnfinishedItem], *, batch: int,
                 "calls": one.calls,
                 "rounds": one.rounds,
                 "in_doubt": one.in_doubt,
+                "not_seen": one.not_seen,
                 "is_called": one.is_called,
             }
             for one in known
@@ -136,7 +138,7 @@ def count_death(connection: Connection, run: Row[Any]) -> None:
     connection.execute(_FORGET_ALONE, key)
     if connection.execute(_IS_OPEN, {**key, "place": run.alone}).one_or_none() is not None:
         row = {"batch": run.batch, "run": run.run, "position": run.alone, "due_at": 0.0, "calls": 0}
-        told = {"rounds": 0, "in_doubt": True, "is_called": True, "deaths": 1}
+        told = {"rounds": 0, "in_doubt": True, "not_seen": False, "is_called": True, "deaths": 1}
         connection.execute(_count_death(connection.dialect), row | told)
 
 
@@ -173,6 +175,7 @@ def _unfinished(work_item: WorkItem, row: Row[Any]) -> UnfinishedItem:
         calls=row.calls,
         rounds=row.rounds,
         in_doubt=row.doubted,
+        not_seen=row.not_seen,
         is_called=row.is_called,
         deaths=row.deaths,
     )

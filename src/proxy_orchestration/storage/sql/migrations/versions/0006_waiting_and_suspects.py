@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("rounds", sa.Integer(), nullable=False),
         sa.Column("in_doubt", sa.Boolean(), nullable=False),
+        sa.Column("not_seen", sa.Boolean(), nullable=False),
         sa.Column("is_called", sa.Boolean(), nullable=False),
         sa.Column("deaths", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("batch", "run", "position", name="pk_unfinished"),

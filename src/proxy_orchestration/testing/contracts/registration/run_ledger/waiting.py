@@ -68,7 +68,7 @@ async def what_waits_is_told_with_all_that_is_known(ledger: BatchLedger) -> None
     batch_id = await accepted(ledger, batch_of(3))
     first = await lease_of(ledger, batch_id)
     work = (await ledger.commit(first, Commit(claim=3, called=3, ttl=LONG))).claimed
-    waits = UnfinishedItem(work=work[1], due_in=LONG, calls=2, rounds=3, in_doubt=True)
+    waits = UnfinishedItem(work=work[1], due_in=LONG, calls=2, rounds=3, in_doubt=True, not_seen=True)
     await ledger.commit(first, Commit(unfinished=(waits,), ttl=LONG))
     await ledger.release(first)
     second = await lease_of(ledger, batch_id)
@@ -77,8 +77,16 @@ async def what_waits_is_told_with_all_that_is_known(ledger: BatchLedger) -> None
     expect("the others are begun", expected=[work[0], work[2]], actual=list(second.begun))
     expect(
         "what is known",
-        expected=(work[1], 2, 3, True, False, 0),
-        actual=(told.work, told.calls, told.rounds, told.in_doubt, told.is_called, told.deaths),
+        expected=(work[1], 2, 3, True, True, False, 0),
+        actual=(
+            told.work,
+            told.calls,
+            told.rounds,
+            told.in_doubt,
+            told.not_seen,
+            told.is_called,
+            told.deaths,
+        ),
     )
     expect_seconds("until it is due", at_most=LONG, actual=told.due_in)
 
