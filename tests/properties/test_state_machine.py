@@ -283,7 +283,9 @@ class Registrations(RuleBasedStateMachine):
         assert records.items() >= succeeded.items()
         batch.succeeded = succeeded
         for outcome in result.outcomes:
-            if outcome.settled_at is not None:
+            if outcome.failure and outcome.failure.code == "driver_lost":
+                assert (batch.disturbed, outcome.state) == (True, ItemState.UNKNOWN)
+            elif outcome.settled_at is not None:
                 assert outcome.state in self._possible(batch, outcome.mentor_id)
             if outcome.state in {ItemState.CANCELLED, ItemState.NEEDS_REVIEW}:
                 assert outcome.mentor_id not in records
@@ -303,7 +305,8 @@ class Registrations(RuleBasedStateMachine):
     def _may_retry(self, batch: Batch, named: Collection[str] | None) -> bool:
         result = self._result(batch)
         if result is None or named is None:
-            return result is not None and bool(result.failed)
+            failed = () if result is None else result.failed
+            return any(outcome.failure.code != "driver_lost" for outcome in failed)
         states = {outcome.mentor_id: outcome.state for outcome in result.outcomes}
         return {states[name] for name in named} <= _RETRYABLE | {ItemState.CANCELLED}
 
