@@ -35,10 +35,10 @@ from proxy_orchestration import (
 
 _RETRYABLE = {ItemState.FAILED, ItemState.UNKNOWN}
 _FAIL_FIRST = {"torn", "odd"}
-_MAY_CHANGE_KEY = {"poor", "busy", "dull"}
+_MAY_CHANGE_KEY = {"poor", "busy", "dull", "late"}
 
 _characters = st.lists(
-    st.sampled_from(["busy", "calm", "dark", "dull", "lost", "odd", "poor", "torn", "twin"]),
+    st.sampled_from(["busy", "calm", "dark", "dull", "late", "lost", "odd", "poor", "torn", "twin"]),
     min_size=1,
     max_size=6,
 )
@@ -190,6 +190,16 @@ class Registrations(RuleBasedStateMachine):
             assert sorted(batch.batch_id for batch in waiting) == sorted(driven)
             assert self.host.ask(lambda store: store.audit_wait()) is None
 
+    @rule(steps=st.integers(1, 400), death=_deaths)
+    def serve_for_a_while(self, *, steps: int, death: tuple[int, str] | None) -> None:
+        """
+        Serve, and shut down in the middle: what waits is given up and stored, calls are cut.
+        """
+        for batch in self.known.values():
+            batch.disturbed |= not batch.settled
+        served = self.worlds.served_for_a_while
+        self._command(lambda verbs: served(verbs, steps), death, *self.known.values())
+
     @rule(batch_id=batches, after=st.integers(0, 8))
     def drive_and_watch_to_the_end(self, *, batch_id: str, after: int) -> None:
         """
@@ -299,7 +309,7 @@ class Registrations(RuleBasedStateMachine):
             possible.add(ItemState.UNKNOWN)
         if batch.cancelled:
             possible |= {ItemState.CANCELLED, ItemState.UNKNOWN}
-            possible |= {ItemState.FAILED} if character == "busy" else set()
+            possible |= {ItemState.FAILED} if character in {"busy", "late"} else set()
         return possible
 
     def _may_retry(self, batch: Batch, named: Collection[str] | None) -> bool:
