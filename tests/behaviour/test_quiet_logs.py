@@ -195,6 +195,14 @@ async def _serve(world, verbs, _actor):
         crew.cancel_scope.cancel()
 
 
+async def _take_over(world, verbs, _actor):
+    return await verbs.take_over(world.waiting)
+
+
+async def _check_health(_world, verbs, _actor):
+    return await verbs.check_health()
+
+
 async def _purge(world, verbs, _actor):
     return await verbs.purge(settled_before=world.scene.clock.now() + timedelta(days=1))
 
@@ -215,6 +223,8 @@ VERBS = {
     "delete_batch": _delete,
     "resume_interrupted": _resume,
     "serve": _serve,
+    "take_over": _take_over,
+    "check_health": _check_health,
     "purge": _purge,
 }
 

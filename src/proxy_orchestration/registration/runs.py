@@ -5,7 +5,7 @@ What a driver and a ledger say to each other about one run. Immutable, no I/O.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -186,6 +186,9 @@ class RunSettled:
     There is nothing left to drive: the run is settled, or its batch is gone.
     """
 
+
+CLOCK_SLACK: Final = 1.0
+"""Seconds by which a lease may end later than its own time from now and count all the same."""
 
 Acquisition: TypeAlias = Lease | LeaseHeld | RunSettled
 """The answer to an attempt to acquire a run."""

@@ -85,6 +85,27 @@ class Coordinator:
         finally:
             self._turns.note(acquiring, busy=False)
 
+    async def take_over(self, batch_id: str, run: int) -> None:
+        """
+        Break the lease of whoever drives the run, so that anybody may; nothing happens to a settled one.
+        """
+        # One write for whoever is cancelled in between: a lease that is taken has to be given up again.
+        acquisition = await self._write(lambda: self._break_lease(batch_id, run))
+        if isinstance(acquisition, Lease):
+            _log.warning(
+                "the lease on run %d of batch %s was broken for its host",
+                run,
+                batch_id,
+                extra={"batch_id": batch_id, "run": run},
+            )
+            self.progress.notify(batch_id)
+            self.work.notify("")
+
+    async def _break_lease(self, batch_id: str, run: int) -> Acquisition:
+        acquisition = await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl, take_over=True)
+        await self._give_up(acquisition)
+        return acquisition
+
     async def _give_up(self, acquisition: Acquisition) -> None:
         if isinstance(acquisition, Lease):
             await self.ledger.release(acquisition)
@@ -178,7 +199,7 @@ class Coordinator:
         """
         try:
             found = await ask(
-                lambda: self.ledger.find_drivable(limit=1),
+                lambda: self.ledger.find_drivable(limit=1, due_only=True),
                 clock=self.clock,
                 seconds=min(_LONGEST_CHECK, self.settings.lease_ttl),
             )

@@ -178,9 +178,8 @@ class RecoveryService:
         with self.coordinator.work.subscribe("") as subscription:
             while True:
                 if self._looking.failures:
-                    await clock.sleep(
-                        self._looking.pause(usual)
-                    )  # a wake-up does not mean that the store is back
+                    # Slept through wake-ups: the runs that an outage stops are many, and no sign of its end.
+                    await clock.sleep(self._looking.pause(usual))
                 else:
                     await subscription.wait(clock, usual)
                 await self._look(tasks)

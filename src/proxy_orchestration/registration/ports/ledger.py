@@ -146,7 +146,9 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+    async def acquire(
+        self, batch_id: str, run: int, /, *, ttl: float, take_over: bool = False
+    ) -> Acquisition:
         """
         Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
 
@@ -154,6 +156,11 @@ class RunLedger(Protocol):
         passed; a lease of 0 seconds is over at once. Every success raises the
         run's fence by one, from 0 before the first. A run that is not current
         counts as settled.
+
+        A lease that ends later than its own ttl from now, by more than
+        `CLOCK_SLACK`, is over too: it was written by a clock that has been set
+        back since. Its own ttl counts, not the caller's. With `take_over` a
+        lease that lasts is taken as well; its driver's fence is old then.
 
         Each claimed item without an outcome stands in one part of the lease:
         in `unfinished` if a commit said more about it, else in `uncalled` if

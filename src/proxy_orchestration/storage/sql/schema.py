@@ -149,6 +149,7 @@ runs: Table = Table(
     Column("alone", Integer),
     Column("due_at", Double, nullable=False, server_default="0"),
     Column("first_call_at", Double),
+    Column("lease_ttl", Double),
     sqlite_with_rowid=False,
 )
 Index(

@@ -195,7 +195,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         batch = self._batches.get(batch_id)
         return () if batch is None else items_of(batch)
 
-    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+    async def acquire(
+        self, batch_id: str, run: int, /, *, ttl: float, take_over: bool = False
+    ) -> Acquisition:
         """
         Take the run's lease if it is free.
         """
@@ -204,10 +206,11 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         if batch is None or batch.run.number != run:
             return RunSettled()
         current, now = batch.run, self.clock.monotonic()
-        if current.lease_until > now:
-            return LeaseHeld(fence=current.fence, remaining=current.lease_until - now)
+        remaining = current.lease_remaining(now)
+        if remaining and not take_over:
+            return LeaseHeld(fence=current.fence, remaining=remaining)
         current.fence += 1
-        current.lease_until = now + ttl
+        current.hold(now, ttl)
         current.due_at = -math.inf
         batch.count_death()
         return Lease(
@@ -240,7 +243,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         batch.append(commit.outcomes)
         run, now = batch.run, self.clock.monotonic()
         run.driven_for += commit.driven_for
-        run.lease_until = now + commit.ttl
+        run.hold(now, commit.ttl)
         claimed = batch.claim(commit.claim)
         batch.note(commit, now)
         return Committed(tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None)
@@ -288,14 +291,14 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         now = self.clock.monotonic()
         found = sorted(
             (batch for batch in self._unsettled.values() if not due_only or batch.run.due_at <= now),
-            key=lambda batch: (max(now, batch.run.lease_until), batch.number),
+            key=lambda batch: (batch.run.lease_remaining(now), batch.number),
         )
         return [
             DrivableRun(
                 batch_id=batch.batch_id,
                 run=batch.run.number,
                 fence=batch.run.fence,
-                lease_remaining=max(0.0, batch.run.lease_until - now),
+                lease_remaining=batch.run.lease_remaining(now),
                 due_in=max(0.0, batch.run.due_at - now),
             )
             for batch in found[:limit]

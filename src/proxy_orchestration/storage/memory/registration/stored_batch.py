@@ -17,7 +17,14 @@ from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.ledger import NewBatch, NewRun, Verdict, next_key
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.runs import CancelMark, Commit, ItemOutcome, UnfinishedItem, WorkItem
+from proxy_orchestration.registration.runs import (
+    CLOCK_SLACK,
+    CancelMark,
+    Commit,
+    ItemOutcome,
+    UnfinishedItem,
+    WorkItem,
+)
 from proxy_orchestration.registration.states import ItemState
 
 _FRESH_KEY: Final = (0, False)
@@ -42,7 +49,7 @@ class StoredRun:
         due_at: on the store's clock; nothing is due before.
         first_call_at: on the store's clock.
         fence: raised by every acquisition; 0 when nobody drove it.
-        lease_until: on the store's clock.
+        lease_until, lease_ttl: when the lease ends, on the store's clock, and how long it is.
         driven_for: seconds of driving, as the drivers told.
         cancel_mark, cancel_reason, cancel_wished_at: the first wish to cancel.
         settled_at, counts: how it ended.
@@ -62,12 +69,26 @@ class StoredRun:
     first_call_at: float | None = None
     fence: int = 0
     lease_until: float = -math.inf
+    lease_ttl: float = 0.0
     driven_for: float = 0.0
     cancel_mark: CancelMark | None = None
     cancel_reason: str | None = attrs.field(default=None, repr=False)
     cancel_wished_at: datetime | None = None
     settled_at: datetime | None = None
     counts: Mapping[ItemState, int] = attrs.field(factory=dict)
+
+    def hold(self, now: float, ttl: float) -> None:
+        """
+        Let the lease last for that long from now.
+        """
+        self.lease_until, self.lease_ttl = now + ttl, ttl
+
+    def lease_remaining(self, now: float) -> float:
+        """
+        Return the seconds for which the lease lasts; 0 when it is over, or was written by a later clock.
+        """
+        remaining = self.lease_until - now
+        return remaining if 0 < remaining <= self.lease_ttl + CLOCK_SLACK else 0.0
 
 
 @attrs.define(eq=False)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    or_,
     select,
     update,
 )
@@ -30,6 +31,7 @@ from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import (
+    CLOCK_SLACK,
     Acquisition,
     Commit,
     Committed,
@@ -59,17 +61,23 @@ _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).s
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
-_ACQUIRE = (
+# Written by a clock that was set back since. Code of revision 0005 keeps no ttl; decision 125.
+_IS_FROM_A_LATER_CLOCK = and_(
+    runs.c.called_fence == runs.c.fence, runs.c.lease_until > store_now() + runs.c.lease_ttl + CLOCK_SLACK
+)
+_TAKE_OVER = (
     update(runs)
-    .where(_OPEN_RUN, runs.c.lease_until <= store_now())
+    .where(_OPEN_RUN)
     .values(
         fence=runs.c.fence + 1,
         called_fence=case((runs.c.called_fence == runs.c.fence, runs.c.fence + 1), else_=runs.c.called_fence),
         lease_until=store_now() + bindparam("ttl"),
+        lease_ttl=bindparam("ttl"),
         due_at=0.0,
     )
     .returning(runs, (store_now() - runs.c.first_call_at).label("since_first_call"))
 )
+_ACQUIRE = _TAKE_OVER.where(or_(runs.c.lease_until <= store_now(), _IS_FROM_A_LATER_CLOCK))
 _MODE = select(batches.c.mode, batches.c.on_conflict).where(batches.c.id == bindparam("b"))
 _HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
 _CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + bindparam("claim"))
@@ -87,6 +95,7 @@ _COMMIT = (
         ),
         driven_for=runs.c.driven_for + bindparam("driven"),
         lease_until=store_now() + bindparam("ttl"),
+        lease_ttl=bindparam("ttl"),
     )
     .returning(runs.c.batch, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
 )
@@ -122,7 +131,11 @@ _STORE_COUNTS = (
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
     .values(status=bindparam("reached"), counts=bindparam("by_state"))
 )
-_REMAINING = case((runs.c.lease_until > store_now(), runs.c.lease_until - store_now()), else_=0.0)
+_REMAINING = case(
+    (_IS_FROM_A_LATER_CLOCK, 0.0),
+    (runs.c.lease_until > store_now(), runs.c.lease_until - store_now()),
+    else_=0.0,
+)
 # A driver of older code acquires and leaves the due time of the one before where it was.
 _WAITS = and_(runs.c.due_at > store_now(), runs.c.lease_until == 0.0)
 _DUE_IN = case((_WAITS, runs.c.due_at - store_now()), else_=0.0)
@@ -192,12 +205,16 @@ def _key(lease: Lease) -> dict[str, Any]:
     return {"wanted": lease.batch_id, "r": lease.run, "held": lease.fence}
 
 
-def acquire(connection: Connection, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+def acquire(
+    connection: Connection, batch_id: str, run: int, /, *, ttl: float, take_over: bool = False
+) -> Acquisition:
     """
-    Take the run's lease if it is free, or say who holds it.
+    Take the run's lease if it is free, or from whoever holds it, or say who that is.
     """
     key = {"wanted": findable(batch_id), "r": run}
-    taken = connection.execute(_ACQUIRE, {**key, "ttl": float(ttl)}).one_or_none()
+    taken = connection.execute(
+        _TAKE_OVER if take_over else _ACQUIRE, {**key, "ttl": float(ttl)}
+    ).one_or_none()
     if taken is not None:
         return _lease(connection, batch_id, taken)
     holder = connection.execute(_HOLDER, key).one_or_none()

@@ -4,7 +4,8 @@ A run's row says how far calls may have gone, and what waits or was left without
 It only adds. Code of revision 0005 goes on working: it reads and writes
 nothing of this, and takes every claimed item for begun, as it always did.
 Where it drove a run in between, `called_fence` no longer equals the fence,
-and newer code takes everything that was claimed for begun too.
+and newer code takes everything that was claimed for begun too, and judges no
+lease by the `lease_ttl` of another driver.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("alone", sa.Integer(), nullable=True))
     op.add_column("runs", sa.Column("due_at", sa.Double(), nullable=False, server_default="0"))
     op.add_column("runs", sa.Column("first_call_at", sa.Double(), nullable=True))
+    op.add_column("runs", sa.Column("lease_ttl", sa.Double(), nullable=True))
     op.create_table(
         "unfinished",
         sa.Column("batch", sa.Integer(), nullable=False),
@@ -57,6 +59,6 @@ def downgrade() -> None:
     Drop them again; what waits is in doubt for the code before.
     """
     op.drop_table("unfinished")
-    for column in ("called", "called_fence", "alone", "due_at", "first_call_at"):
+    for column in ("called", "called_fence", "alone", "due_at", "first_call_at", "lease_ttl"):
         op.drop_column("runs", column)
     declare_compatible(op.get_bind(), compatible_from)
