@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from proxy_orchestration._texts import UNSTORABLE, is_storable
 from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
@@ -21,7 +21,7 @@ LARGEST: Final = 2**31 - 1
 """What every store counts to."""
 
 
-def of_kind(kind: type, *, hint: str = "") -> Rule:
+def of_kind(kind: type) -> Rule:
     """
     Return a rule that accepts instances of the class.
     """
@@ -29,7 +29,7 @@ def of_kind(kind: type, *, hint: str = "") -> Rule:
     def check(name: str, value: object) -> None:
         # A bool is an int to Python, and none to who reads a page's number.
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise InvalidTypeError(name, f"must be of type {kind.__name__}, not {_kind_of(value)}{hint}")
+            raise InvalidTypeError(name, f"must be of type {kind.__name__}, not {_kind_of(value)}")
 
     return check
 
@@ -52,9 +52,9 @@ def whole_number(*, at_least: int, at_most: int = LARGEST, hint: str = "") -> Ru
     """
     is_number = of_kind(int)
 
-    def check(name: str, value: object) -> None:
+    def check(name: str, value: Any) -> None:  # noqa: ANN401 - a number once the first line passed
         is_number(name, value)
-        if isinstance(value, int) and not at_least <= value <= at_most:
+        if not at_least <= value <= at_most:
             raise InvalidValueError(name, f"must be a whole number from {at_least} to {at_most}{hint}")
 
     return check
@@ -66,12 +66,11 @@ def storable_text(*, at_most: int | None = None) -> Rule:
     """
     is_text = of_kind(str)
 
-    def check(name: str, value: object) -> None:
+    def check(name: str, value: Any) -> None:  # noqa: ANN401 - a string once the first line passed
         is_text(name, value)
-        words = str(value)
-        if at_most is not None and len(words) > at_most:
-            raise InvalidValueError(name, f"has at most {at_most} characters, not {len(words)}")
-        if not is_storable(words):
+        if at_most is not None and len(value) > at_most:
+            raise InvalidValueError(name, f"has at most {at_most} characters, not {len(value)}")
+        if not is_storable(value):
             raise InvalidValueError(name, UNSTORABLE)
 
     return check
@@ -101,22 +100,21 @@ def mapping_of(key: type, rule: Rule) -> Rule:
     """
     is_mapping, is_key = of_kind(Mapping), of_kind(key)
 
-    def check(name: str, value: object) -> None:
+    def check(name: str, value: Any) -> None:  # noqa: ANN401 - a mapping once the first line passed
         is_mapping(name, value)
-        if isinstance(value, Mapping):
-            for each, valued in value.items():
-                is_key(f"each key of {name}", each)
-                rule(name, valued)
+        for each, valued in value.items():
+            is_key(f"each key of {name}", each)
+            rule(name, valued)
 
     return check
 
 
-def aware(name: str, value: object) -> None:
+def aware(name: str, value: Any) -> None:  # noqa: ANN401 - a moment once the first line passed
     """
     Accept a moment that has a zone.
     """
     of_kind(datetime)(name, value)
-    if isinstance(value, datetime) and value.utcoffset() is None:
+    if value.utcoffset() is None:
         raise InvalidValueError(name, "must be an aware datetime: give it a time zone")
 
 

@@ -1,6 +1,7 @@
 import pickle
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
+import attrs
 import pytest
 
 from proxy_orchestration import (
@@ -8,14 +9,21 @@ from proxy_orchestration import (
     BulkRegistrationRequest,
     BulkSettings,
     Conflict,
+    DigestTexts,
+    DispatchSettings,
     DuplicateActivityError,
+    DuplicateWarning,
+    ExpiryPolicy,
     InvalidInputError,
     InvalidTypeError,
     InvalidValueError,
+    NotificationSettings,
     ProxyActivity,
+    QuietHours,
     RegistrationEntry,
     RegistrationReceipt,
     RegistrationRejected,
+    RegistrationRules,
     RetryPolicy,
     Role,
 )
@@ -270,3 +278,103 @@ def test_a_mode_that_is_none_is_refused(mode):
     """
     with pytest.raises(InvalidValueError, match="SubmissionMode is one of 'independent'"):
         BulkRegistrationRequest(entries=[], mode=mode)
+
+
+def fields_of(model):
+    """
+    Return the fields of a model whose fields all have defaults, as they are by default.
+    """
+    return {field.name: getattr(model(), field.name) for field in attrs.fields(model) if field.init}
+
+
+MODELS = {
+    Actor: {"user_id": "u", "roles": [Role.COORDINATOR], "organization_id": "o"},
+    ProxyActivity: {
+        "activity_type": "visit",
+        "activity_date": DAY,
+        "duration_minutes": 5,
+        "notes": "",
+        "details": {},
+    },
+    RegistrationEntry: {"mentor_id": "m", "activity": activity()},
+    BulkRegistrationRequest: {
+        "entries": [],
+        "idempotency_key": "key",
+        "label": "label",
+        "mode": "atomic",
+        "on_conflict": "skip",
+    },
+    RegistrationReceipt: {"registration_id": "r", "activity_id": "a"},
+    RegistrationFailure: {
+        "registration_id": "r",
+        "code": "no",
+        "message": "No.",
+        "existing_activity_id": None,
+    },
+    Conflict: {"mentor_id": "m", "kind": "duplicate", "existing_activity_id": "a"},
+    DuplicateWarning: {
+        "existing_activity_id": "a",
+        "mentor_id": "m",
+        "activity": activity(),
+        "idempotency_key": "key",
+    },
+    QuietHours: {"start": time(22), "end": time(7), "timezone": "UTC"},
+    **{
+        model: fields_of(model)
+        for model in (
+            BulkSettings,
+            DigestTexts,
+            DispatchSettings,
+            ExpiryPolicy,
+            NotificationSettings,
+            RegistrationRules,
+            RetryPolicy,
+        )
+    },
+}
+ANYTHING = [
+    None,
+    True,
+    5,
+    -1,
+    1.5,
+    float("nan"),
+    10**400,
+    "",
+    "text",
+    "\0",
+    "\ud800",
+    b"bytes",
+    [],
+    [5],
+    {},
+    {"key": 1},
+    {1, 2},
+    object(),
+    DAY,
+    datetime(2026, 1, 1, tzinfo=UTC),
+    int,
+    len,
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), [(model, field) for model, fields in MODELS.items() for field in fields]
+)
+def test_whatever_stands_in_a_field_is_kept_or_refused_by_a_typed_error(model, field):
+    """
+    Never by an AttributeError or a TypeError from the inside.
+    """
+    for value in ANYTHING:
+        try:
+            model(**{**MODELS[model], field: value})
+        except InvalidInputError as error:
+            assert error.name  # noqa: PT017 - some values are kept
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_field_of_a_model_is_tried(model):
+    """
+    Those that are added later too.
+    """
+    assert {field.name for field in attrs.fields(model) if field.init} == set(MODELS[model])

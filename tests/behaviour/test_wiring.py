@@ -302,7 +302,7 @@ def test_a_method_that_is_not_written_in_python_is_left_to_its_first_call():
     """
     What it takes and gives cannot be seen.
     """
-    built_in = Doubled({}.get)
+    built_in = Doubled(max)
 
     assert BulkRegistrationOrchestrator(registration_service=built_in, repository=MemoryActivityRepository())
 

@@ -5,23 +5,30 @@ A coordinator's digest: one push a day that says how many mentors have a certifi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
+from proxy_orchestration._arguments import mapping_of, of_kind
+from proxy_orchestration._validators import is_a
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.notices import PushMessage
 from proxy_orchestration.notification.records import LeasedPush
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier
 
+_are_lines = mapping_of(NotificationThresholdTier, of_kind(str))
+
 
 def _can_be_filled(
-    _instance: object, _attribute: object, lines: Mapping[NotificationThresholdTier, str]
+    _instance: object, attribute: attrs.Attribute[Any], lines: Mapping[NotificationThresholdTier, str]
 ) -> None:
+    _are_lines(attribute.name, lines)
     for tier, line in lines.items():
         try:
             line.format(count=1, days=1)
         except (LookupError, ValueError) as error:
-            msg = f"the digest's line for {tier.value} may have the fields {{count}} and {{days}} only"
-            raise ValueError(msg) from error
+            rule = f"{tier.value}: the digest's line may have the fields {{count}} and {{days}} only"
+            raise InvalidValueError(attribute.name, rule) from error
 
 
 @attrs.frozen(kw_only=True)
@@ -36,10 +43,10 @@ class DigestTexts:
         thresholds: those days, of ADVANCE_60, WARNING_30 and URGENT_7; see `for_policy`.
 
     Raises:
-        ValueError: a line has another field, or a brace alone.
+        InvalidValueError: a line has another field, or a brace alone.
     """
 
-    title: str = "Sertifikater som utløper"
+    title: str = attrs.field(default="Sertifikater som utløper", validator=is_a(str))
     lines: Mapping[NotificationThresholdTier, str] = attrs.field(
         validator=_can_be_filled,
         factory=lambda: {

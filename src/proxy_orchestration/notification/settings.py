@@ -5,6 +5,7 @@ How a host tunes notification.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Any
 
 import attrs
 
@@ -32,6 +33,11 @@ class NotificationSettings:
     neighbour_timeout: float = attrs.field(default=30.0, validator=is_positive)
 
 
+def _is_known(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    is_a(str)(instance, attribute, value)
+    zone(value)
+
+
 @attrs.frozen(kw_only=True)
 class QuietHours:
     """
@@ -43,9 +49,9 @@ class QuietHours:
         timezone: IANA name of the zone of recipients whose own is not known.
     """
 
-    start: time
-    end: time
-    timezone: str = "UTC"
+    start: time = attrs.field(validator=is_a(time))
+    end: time = attrs.field(validator=is_a(time))
+    timezone: str = attrs.field(default="UTC", validator=_is_known)
 
     def over_at(self, moment: datetime, timezone: str | None) -> datetime | None:
         """

@@ -5,13 +5,15 @@ How close a certificate is to its end, in calendar days of a zone. Pure.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import attrs
 
-from proxy_orchestration._validators import is_not_negative
+from proxy_orchestration._validators import is_a, is_not_negative, member_of, members_in
+from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 from proxy_orchestration.notification.certificates import Expiry
 
 _FIRST: Final = date.min.toordinal()
@@ -47,30 +49,41 @@ def zone(name: str) -> tzinfo:
     Return the zone of that IANA name, for example `Europe/Oslo`.
 
     Raises:
-        ValueError: there is no such zone.
+        InvalidValueError: there is no such zone.
     """
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
-        msg = f"{name!r} is no time zone; give an IANA name such as Europe/Oslo"
-        raise ValueError(msg) from error
+        rule = f"{name!r} is no time zone; give an IANA name such as Europe/Oslo"
+        raise InvalidValueError("timezone", rule) from error  # noqa: EM101 - a field's name
 
 
 def _zone(value: tzinfo | str) -> tzinfo:
     return zone(value) if isinstance(value, str) else value
 
 
-def _is_zone(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
+def _is_zone(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, tzinfo):
-        msg = f"timezone must be an IANA name or a tzinfo, not {type(value).__name__}"
-        raise TypeError(msg)
+        raise InvalidTypeError(
+            attribute.name, f"must be an IANA name or a tzinfo, not {type(value).__name__}"
+        )
 
 
-def _thresholds(_instance: object, _attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+def _days(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(members_in("thresholds", values))
+
+
+def _thresholds(_instance: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
     whole = all(isinstance(days, int) and not isinstance(days, bool) for days in value)
     if not whole or len(value) != 3 or not value[0] > value[1] > value[2] >= 0:  # noqa: PLR2004 - tiers before the end
-        msg = f"thresholds are three whole numbers of days, each smaller than the one before, not {value!r}"
-        raise ValueError(msg)
+        raise InvalidValueError(
+            attribute.name,
+            f"are three whole numbers of days, each smaller than the one before, not {value!r}",
+        )
+
+
+def _window(value: object) -> WindowPolicy:
+    return member_of(WindowPolicy, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,10 +100,12 @@ class ExpiryPolicy:
         lapsed_push_days: days after the end during which lapsed notices are still pushed.
     """
 
-    thresholds: tuple[int, int, int] = attrs.field(default=(60, 30, 7), validator=_thresholds)
+    thresholds: tuple[int, int, int] = attrs.field(
+        default=(60, 30, 7), converter=_days, validator=_thresholds
+    )
     timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_is_zone)
-    window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=WindowPolicy)
-    resend_guard: timedelta = timedelta(hours=20)
+    window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=_window)
+    resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=is_a(timedelta))
     lapsed_push_days: int = attrs.field(default=30, validator=is_not_negative)
 
 

@@ -14,6 +14,7 @@ import attrs
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
 from proxy_orchestration.errors import IdempotencyKeyReusedError, NotAuthorizedError, RecordRefusedError
@@ -56,10 +57,10 @@ class DuplicateWarning:
         mentor_id, activity, idempotency_key: what was asked for.
     """
 
-    existing_activity_id: str
-    mentor_id: str
-    activity: ProxyActivity
-    idempotency_key: str
+    existing_activity_id: str = attrs.field(validator=is_a(str))
+    mentor_id: str = attrs.field(validator=is_identifier)
+    activity: ProxyActivity = attrs.field(validator=is_a(ProxyActivity))
+    idempotency_key: str = attrs.field(validator=is_identifier)
 
 
 @attrs.frozen(kw_only=True)
@@ -95,10 +96,8 @@ class SingleRegistrations:
         Register, or say what speaks against it.
         """
         self._authorize(actor, Action.SUBMIT)
-        entry = RegistrationEntry(mentor_id, activity)
-        # Made for its checks alone: a batch and a single registration take the same keys.
-        BulkRegistrationRequest(entries=(entry,), idempotency_key=idempotency_key)
-        return await self._register(_registration(entry, actor, idempotency_key), idempotency_key)
+        plain = _registration(mentor_id, activity, actor, idempotency_key)
+        return await self._register(plain, idempotency_key)
 
     async def confirm(self, warning: DuplicateWarning, *, actor: Actor) -> ProxyActivityResult:
         """
@@ -106,8 +105,7 @@ class SingleRegistrations:
         """
         self._authorize(actor, Action.SUBMIT)
         self._authorize(actor, Action.OVERRIDE)
-        entry = RegistrationEntry(warning.mentor_id, warning.activity)
-        plain = _registration(entry, actor, warning.idempotency_key)
+        plain = _registration(warning.mentor_id, warning.activity, actor, warning.idempotency_key)
         # Asked anew without the override: only the record that was seen may be overridden; decision 34.
         result = await self._register(plain, warning.idempotency_key)
         seen = warning.existing_activity_id
@@ -175,7 +173,10 @@ def single_registration_id(actor: Actor, idempotency_key: str) -> str:
     return f"single-{digest.hexdigest()[:32]}"
 
 
-def _registration(entry: RegistrationEntry, actor: Actor, key: str) -> ProxyRegistration:
+def _registration(mentor_id: str, activity: ProxyActivity, actor: Actor, key: str) -> ProxyRegistration:
+    entry = RegistrationEntry(mentor_id, activity)
+    # Made for its checks alone: a batch and a single registration take the same keys.
+    BulkRegistrationRequest(entries=(entry,), idempotency_key=key)
     registration_id = single_registration_id(actor, key)
     return ProxyRegistration(
         registration_id=registration_id,
