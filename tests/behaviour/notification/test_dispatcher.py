@@ -309,3 +309,30 @@ async def test_serve_sends_what_becomes_due_and_outlives_a_failing_store(scene):
     await scene.while_time_passes(serve)
 
     assert {PushState.SENT: 1} == await states(scene)
+
+
+async def test_serve_outlives_every_error_and_says_it_once_and_when_it_is_over(scene, caplog):
+    """
+    A bug in a host's own store is none of this library's errors, and ends nothing either.
+    """
+    await queued(scene)
+    claim, failures = scene.repository.claim_pushes, [KeyError("a bug")] * 3
+
+    async def claim_pushes(**rest):
+        if failures:
+            raise failures.pop()
+        return await claim(**rest)
+
+    scene.repository.claim_pushes = claim_pushes
+
+    async def serve():
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(lambda task_status: scene.dispatcher().serve(task_status=task_status))
+            while not scene.sender.sent:
+                await scene.clock.sleep(1.0)
+            tasks.cancel_scope.cancel()
+
+    await scene.while_time_passes(serve)
+
+    said = [record.getMessage().partition(" after")[0] for record in caplog.records]
+    assert ["could not dispatch: KeyError", "pushes are dispatched again"] == said
