@@ -105,7 +105,7 @@ class ItemWorker:
             stop = self.context.state.stop
             if stop is not None or attempt.rounds >= self.context.settings.retry.max_attempts:
                 return await self._conclude(attempt, stop)
-            if self.context.waiting.everyone_waits():
+            if self.context.waiting.everyone_until and self.context.waiting.everyone_waits():
                 self.context.waiting.put_until_all_may([attempt])
                 return None
             step = await self._ask(attempt, self._next_question(attempt))

@@ -76,6 +76,8 @@ class LookAhead:
         Take what may be called once a commit has allowed it up to that place.
         """
         self.called = max(self.called, place)
+        if self._held_back and self._held_back[-1].work.place <= self.called:
+            return self.drain()  # mostly all of them, where the service is fast
         allowed: list[Attempt] = []
         while self._held_back and self._held_back[0].work.place <= self.called:
             allowed.append(self._held_back.popleft())

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-import anyio
 import attrs
 
 from proxy_orchestration import _loggers
@@ -36,7 +34,7 @@ from proxy_orchestration.registration.execution.attempts import (
 )
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
-from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectTurns
+from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Chunk, WaitingItems, called_again, waiting
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
 from proxy_orchestration.registration.ports import BatchLedger
@@ -81,11 +79,7 @@ class RunDriver:
     patience: float = math.inf
     _workers: WorkerPool = attrs.field(init=False)
     _ahead: LookAhead = attrs.field(init=False)
-    _suspects: deque[Chunk] = attrs.field(factory=deque, init=False)
-    _alone: Chunk = attrs.field(default=(), init=False)
-    _has_turn: bool = attrs.field(default=False, init=False)
-    _calm: anyio.Event = attrs.field(factory=anyio.Event, init=False)
-    _cleared: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _suspects: SuspectQueue = attrs.field(init=False)
     _due: list[Chunk] = attrs.field(factory=list, init=False)
     _due_in: float = attrs.field(default=0.0, init=False)
     _tail: int = attrs.field(default=0, init=False)
@@ -99,6 +93,7 @@ class RunDriver:
 
     def __attrs_post_init__(self) -> None:
         self._workers = WorkerPool(context=self.context)
+        self._suspects = SuspectQueue(turns=self.turns, run=self)
         self._ahead = LookAhead(
             called=self._lease.called,
             claimed=self._lease.claimed,
@@ -136,8 +131,7 @@ class RunDriver:
         """
         Return how many claimed items are on their way through the workers, or done and not durable.
         """
-        suspects = sum(map(len, self._suspects))
-        return self._held - self._waiting.count - suspects
+        return self._held - self._waiting.count - self._suspects.count
 
     @property
     def _unclaimed(self) -> int:
@@ -180,8 +174,8 @@ class RunDriver:
             self._workers.start(tasks)
             tasks.start_soon(self._keep_time)
             tasks.start_soon(self._watch_for_cancel)
-            if self._suspects:
-                tasks.start_soon(self._await_turn)
+            if self._suspects.chunks:
+                tasks.start_soon(self._suspects.hold_turn, self._results.wake_collector)
             await self._write_until_settled()
             tasks.cancel_scope.cancel()  # everything is durable; workers only wait for more
 
@@ -192,7 +186,7 @@ class RunDriver:
         left = LeftBehind.of(
             self._lease, max_takeovers=self._settings.max_takeovers, together=self.context.is_atomic
         )
-        self._suspects = left.suspects
+        self._suspects.chunks = left.suspects
         self._ahead.hold_back(left.uncalled)
         for chunk, seconds in left.waiting:
             self._waiting.take(chunk, seconds)
@@ -222,7 +216,7 @@ class RunDriver:
             elif self._gives_up():
                 return
             else:
-                self.turns.note(self, busy=self._active > len(self._alone))
+                self.turns.note(self, busy=self._active > len(self._suspects.alone))
                 await self._results.wait_for_results()
 
     def _has_to_write(self) -> bool:
@@ -243,29 +237,16 @@ class RunDriver:
         """
         Return the suspect that is called from the next commit on, if there is nothing else to do.
         """
-        if not self._suspects or claim or self._due or self._ahead.held_back or self._unclaimed:
+        if not self._suspects.chunks or claim or self._due or self._ahead.held_back or self._unclaimed:
             return ()
-        if self._active - finishing > 0:
-            return ()
-        if not self._has_turn:
-            self.turns.note(self, busy=False)
-            self._calm.set()
-            return ()
-        return self._suspects[0]
-
-    async def _await_turn(self) -> None:
-        await self._calm.wait()
-        async with self.turns.turn():
-            self._has_turn = True
-            self._results.wake_collector()
-            await self._cleared.wait()
+        return () if self._active > finishing else self._suspects.next()
 
     def _gives_up(self) -> bool:
         """
         Tell whether nothing is due for longer than this driver waits for.
         """
         everyone = self._waiting.everyone_waits()
-        idle = self._active == self._ahead.held_back and not self._suspects
+        idle = self._active == self._ahead.held_back and not self._suspects.chunks
         if not idle or (self._unclaimed and not everyone) or self.context.state.stop is not None:
             return False
         self._due_in = self._next_due() - self._clock.monotonic()
@@ -298,11 +279,7 @@ class RunDriver:
         self._waiting.note_told()
         self._held += len(committed.claimed)
         self._ahead.hold_back(self._attempts(committed.claimed))
-        if alone:
-            self._suspects.popleft()
-        self._alone = alone
-        if not self._suspects and not alone:
-            self._cleared.set()
+        self._suspects.note_stored(alone)
         for chunk in (self._ahead.allow(called), *due, alone):
             self._assign(chunk)
         self._ahead.note_queued(self._workers.queued)
@@ -397,7 +374,7 @@ class RunDriver:
         Return what is known of items that this driver took up and leaves without an outcome.
         """
         under_way = [*self._workers.interrupted(), *(attempt for chunk in self._due for attempt in chunk)]
-        alone = {attempt.work.place for attempt in self._alone}
+        alone = {attempt.work.place for attempt in self._suspects.alone}
         left = [
             # Cut by us, and no driver died of it; but who never came back from a call stays a suspect.
             called_again(attempt) if attempt.work.place in alone else waiting(attempt, 0.0)
@@ -444,8 +421,7 @@ class RunDriver:
         self._assign([*self._workers.drain(), *self._ahead.drain(), *waited])
         if self.context.lookup is None:
             # Nobody is asked about them any more, so nobody dies of it.
-            suspects, self._suspects = self._suspects, deque()
-            self._assign(attempt for chunk in suspects for attempt in chunk)
+            self._assign(self._suspects.drain())
         self._alarm.notify()
 
     async def _keep_time(self) -> None:

@@ -8,7 +8,7 @@ is stored that this one, alone, is being called; who dies then knows by whom.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -60,6 +60,72 @@ class SuspectTurns:
                 self._calm = anyio.Event()
                 await wait_at_most(self.clock, ends - self.clock.monotonic(), self._calm.wait)
             yield
+
+
+@attrs.define(eq=False, kw_only=True)
+class SuspectQueue:
+    """
+    The suspects of one run that are still to be called, and the one that is called alone now.
+
+    Attributes:
+        turns: whose turn it is in this process.
+        run: the run, as `turns` knows it.
+        chunks: who is left; those in one chunk share one result.
+        alone: who is called now, or was until a moment ago.
+    """
+
+    turns: SuspectTurns
+    run: object
+    chunks: deque[Chunk] = attrs.field(factory=deque)
+    alone: Chunk = attrs.field(default=(), init=False)
+    _has_turn: bool = attrs.field(default=False, init=False)
+    _wants_turn: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _is_over: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+
+    @property
+    def count(self) -> int:
+        """
+        Return how many items are left.
+        """
+        return sum(map(len, self.chunks)) if self.chunks else 0
+
+    def next(self) -> Chunk:
+        """
+        Return who is called next, once it is this run's turn; asks for the turn.
+        """
+        if self._has_turn:
+            return self.chunks[0]
+        self.turns.note(self.run, busy=False)
+        self._wants_turn.set()
+        return ()
+
+    def note_stored(self, alone: Chunk) -> None:
+        """
+        Note that it is stored who is called alone from now on, or that nobody is.
+        """
+        if alone:
+            self.chunks.popleft()
+        self.alone = alone
+        if not self.chunks and not alone:
+            self._is_over.set()
+
+    def drain(self) -> list[Attempt]:
+        """
+        Take all that are left.
+        """
+        attempts = [attempt for chunk in self.chunks for attempt in chunk]
+        self.chunks.clear()
+        return attempts
+
+    async def hold_turn(self, on_turn: Callable[[], None]) -> None:
+        """
+        Wait for the turn, say so, and keep it until nobody is left.
+        """
+        await self._wants_turn.wait()
+        async with self.turns.turn():
+            self._has_turn = True
+            on_turn()
+            await self._is_over.wait()
 
 
 @attrs.define(eq=False)

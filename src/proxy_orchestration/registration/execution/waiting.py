@@ -61,7 +61,7 @@ class WaitingItems:
         """
         Tell whether the whole run waits now.
         """
-        return self.everyone_until > 0.0 and self.clock.monotonic() < self.everyone_until
+        return bool(self.everyone_until) and self.clock.monotonic() < self.everyone_until
 
     def put(self, chunk: Chunk, seconds: float, *, everyone: bool = False) -> None:
         """
@@ -112,6 +112,8 @@ class WaitingItems:
         """
         Return what the store has to be told.
         """
+        if not self._untold:
+            return ()
         now = self.clock.monotonic()
         self._telling = dict(self._untold)
         return tuple(waiting(attempt, max(0.0, due - now)) for attempt, due in self._untold.values())

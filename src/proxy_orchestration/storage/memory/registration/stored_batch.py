@@ -212,7 +212,7 @@ class StoredBatch:
     def _unsettled(self, low: int, high: int) -> list[tuple[int, int]]:
         newest = self.newest
         found = enumerate(self.run.work[low:high], start=low + 1)
-        return [(place, item) for place, item in found if newest[item] is None]
+        return [pair for pair in found if newest[pair[1]] is None]
 
     def unknown(self, low: int, high: int) -> tuple[WorkItem, ...]:
         """
