@@ -3,6 +3,7 @@ Waiting holds nothing: no worker, no call's place, and in `serve` no slot and no
 """
 
 import anyio
+import attrs
 import pytest
 
 from proxy_orchestration import (
@@ -11,8 +12,17 @@ from proxy_orchestration import (
     ItemState,
     RegistrationUnavailable,
     RetryPolicy,
+    SubmissionMode,
 )
-from proxy_orchestration.testing import fail, lose_reply, slow, succeed, unavailable
+from proxy_orchestration.testing import (
+    BulkRegistrationService,
+    fail,
+    hang,
+    lose_reply,
+    slow,
+    succeed,
+    unavailable,
+)
 
 PATIENT = RetryPolicy(max_attempts=3, initial=0.0, jitter=0.0)
 
@@ -344,3 +354,68 @@ async def test_a_look_up_that_fails_is_followed_by_the_call_though_the_lease_was
 
     assert BulkStatus.SUCCESS is result.status
     assert (2, 1) == (len(scene.service.calls), len(scene.service.lookups))
+
+
+async def test_unavailable_for_everyone_makes_chunks_wait_too(scene_with):
+    """
+    One chunk was told so, and the other chunks of the run are not sent before.
+    """
+    scene = scene_with(BulkRegistrationService())
+    scene.settings = BulkSettings(retry=PATIENT, max_per_call=2, max_concurrency=1)
+    times = []
+
+    def refuse_first(_rows, call):
+        times.append(scene.clock.monotonic())
+        return fail(RegistrationUnavailable(30.0, everyone=True)) if call == 1 else succeed()
+
+    scene.service.chunk_script = refuse_first
+    result = await scene.while_time_passes(
+        lambda: scene.orchestrator().submit_bulk_registration(scene.request(8), actor=scene.actor)
+    )
+
+    assert BulkStatus.SUCCESS is result.status
+    assert (0.0, 30.0) == (times[0], min(times[1:]))
+
+
+async def test_an_all_or_nothing_batch_waits_and_is_left_as_a_whole(scene_with):
+    """
+    Refused for now and left while it waits, it goes on with all that was known, without a doubt.
+    """
+    scene = scene_with(BulkRegistrationService())
+    scene.settings = BulkSettings(retry=RetryPolicy(initial=100.0, max_delay=100.0, jitter=0.0))
+    scene.service.chunk_script = lambda _, call: unavailable() if call == 1 else succeed()
+    request = attrs.evolve(scene.request(3), mode=SubmissionMode.ATOMIC)
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(request, actor=scene.actor, drive=False)
+    await scene.interrupt(orchestrator.resume_interrupted)
+    result = await scene.while_time_passes(lambda: scene.serve_to_the_end_of(accepted.batch_id))
+
+    assert BulkStatus.SUCCESS is result.status
+    assert [3, 3] == [len(call) for call in scene.service.bulk_calls]
+    assert {2} == {outcome.attempts for outcome in result.outcomes}
+
+
+async def test_an_all_or_nothing_batch_that_waits_for_a_place_is_left_without_doubt(scene_with):
+    """
+    Another batch has the only place; nothing was called, so a cancel says so.
+    """
+    scene = scene_with(BulkRegistrationService())
+    scene.settings = BulkSettings(max_calls_in_flight=1)
+    scene.service.script = lambda *_: hang()
+    scene.service.chunk_script = lambda *_: hang()
+    orchestrator = scene.orchestrator()
+    first = attrs.evolve(scene.request(["a", "b"]), mode=SubmissionMode.ATOMIC)
+    second = attrs.evolve(scene.request(["c", "d"]), mode=SubmissionMode.ATOMIC)
+    ids = [
+        (await orchestrator.submit_bulk_registration(one, actor=scene.actor, drive=False)).batch_id
+        for one in (first, second)
+    ]
+    await scene.interrupt(orchestrator.resume_interrupted)
+    for batch_id in ids:
+        await scene.while_time_passes(lambda one=batch_id: orchestrator.cancel_batch(one, actor=scene.actor))
+    counts = [
+        dict((await orchestrator.get_bulk_submission_status(one, actor=scene.actor)).counts) for one in ids
+    ]
+
+    assert {ItemState.UNKNOWN: 2} in counts
+    assert {ItemState.CANCELLED: 2} in counts
