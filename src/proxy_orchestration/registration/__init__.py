@@ -30,7 +30,8 @@ Around it:
   `execution/run_context.py` hold what all workers share, `execution/waiting.py`
   who is asked about again later, `execution/look_ahead.py` how far calls may go
   before the next commit, and `execution/suspects.py` whom a dead driver may have
-  been calling; `execution/recovery.py` takes up what another process left.
+  been calling; `execution/recovery.py` takes up what another process left, and
+  `execution/health.py` tells how that goes.
 - afterwards: `queries.py` reads results.
 - models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `reasons.py`,
   `requests.py`, `settings.py` and `states.py`, whose table of states is asked
