@@ -197,7 +197,8 @@ async def test_rows_of_a_call_for_many_wait_likewise(scene_with):
     """
     The chunk is repeated under its keys, and each row's own record is taken for another's.
     """
-    scene = scene_with(BulkRegistrationService(finds_own=False))
+    scene = scene_with(BulkRegistrationService())
+    scene.service.finds_own = False
     scene.service.chunk_script = lambda _, call: lose_reply() if call == 1 else succeed()
 
     result = await submit(scene, 4, on_conflict=ConflictPolicy.SKIP)
@@ -210,7 +211,8 @@ async def test_all_or_nothing_waits_as_a_whole(scene_with):
     """
     Nobody fails for a record that may be the batch's own.
     """
-    scene = scene_with(BulkRegistrationService(finds_own=False))
+    scene = scene_with(BulkRegistrationService())
+    scene.service.finds_own = False
     scene.service.chunk_script = lambda _, call: lose_reply() if call == 1 else succeed()
 
     result = await submit(scene, 3, mode="atomic")
@@ -224,7 +226,8 @@ async def test_all_or_nothing_that_a_look_up_sees_has_succeeded(scene_with):
     """
     Every record is there; the duplicates were the batch's own.
     """
-    scene = scene_with(BulkLookupRegistrationService(finds_own=False))
+    scene = scene_with(BulkLookupRegistrationService())
+    scene.service.finds_own = False
     scene.service.chunk_script = lambda _, call: lose_reply() if call == 1 else succeed()
 
     result = await submit(scene, 3, mode="atomic")

@@ -81,7 +81,7 @@ class ScriptedRegistrationService:
 
     script: RegistrationScript = _always_succeed
     clock: Clock = attrs.field(factory=SystemClock)
-    finds_own: bool = attrs.field(default=True, kw_only=True)
+    finds_own: bool = attrs.field(default=True, init=False)
     calls: list[ProxyRegistration] = attrs.field(init=False, factory=list)
     records: dict[str, ActivityRecord] = attrs.field(init=False, factory=dict)
     in_flight: int = attrs.field(init=False, default=0)
