@@ -13,6 +13,7 @@ Every error this library raises, in one tree.
     ├── UnknownMentorError
     ├── BatchTooLargeError
     ├── AtomicModeError
+    ├── CallsAbandonedError
     ├── BatchNotFoundError
     ├── BatchStateError
     │   ├── StaleRunError
@@ -223,6 +224,23 @@ class AtomicModeError(OrchestrationError):
             "give the service a register_many method." if limit is None else "with fewer mentors in a batch."
         )
         super().__init__(f"The registration service {takes}Submit in independent mode, or {advice}")
+
+
+class CallsAbandonedError(OrchestrationError):
+    """
+    Too many calls of this process do not end although they were cancelled; no further one begins.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(
+            f"{count} calls of the registration service do not end although they were cancelled, so this "
+            "process begins no further one. The batch is resumable: drive it in another process, or "
+            "restart this one, and mend the service."
+        )
 
 
 class BatchNotFoundError(OrchestrationError):

@@ -35,6 +35,8 @@ class BulkSettings:
         max_retry_after: how long a service may ask to be left alone.
         calls_per_second: calls that begin in a second over all batches of one
             orchestrator, look-ups included, evenly spread; `None` for no limit.
+        max_abandoned: calls that do not end although they were cancelled, over all batches of
+            one orchestrator, before no further call begins.
     """
 
     max_concurrency: int = attrs.field(default=5, validator=is_positive_count)
@@ -54,6 +56,7 @@ class BulkSettings:
     calls_per_second: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(is_positive)
     )
+    max_abandoned: int = attrs.field(default=5, validator=is_positive_count)
 
     @property
     def window(self) -> int:

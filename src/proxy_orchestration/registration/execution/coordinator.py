@@ -19,6 +19,7 @@ from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
+from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.execution.suspects import SuspectTurns
@@ -60,6 +61,7 @@ class Coordinator:
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
+    _abandoned: AbandonedCalls = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
@@ -68,6 +70,7 @@ class Coordinator:
         self._turns = SuspectTurns(self.clock, settings.lease_ttl)
         rate = settings.calls_per_second
         self._pace = None if rate is None else Pace(self.clock, rate)
+        self._abandoned = AbandonedCalls.under(settings)
 
     async def acquire(self, batch_id: str, run: int) -> Acquisition:
         """
@@ -141,6 +144,7 @@ class Coordinator:
             clock=self.clock,
             settings=self.settings,
             limiter=self._limiter,
+            abandoned=self._abandoned,
             hooks=self.hooks,
             pace=self._pace,
         )

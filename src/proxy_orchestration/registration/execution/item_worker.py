@@ -51,9 +51,9 @@ class ItemWorker:
         Work on the queue's items until cancelled.
         """
         while True:
+            self._note_cut()
             with self.calls.cuttable():
                 await self._work_until_cut(queue)
-            self._note_cut()
 
     async def _work_until_cut(self, queue: WorkQueue[Attempt, ItemOutcome]) -> None:
         while not self.calls.is_cut:
@@ -108,6 +108,8 @@ class ItemWorker:
             if self.context.waiting.everyone_until and self.context.waiting.everyone_waits():
                 self.context.waiting.put_until_all_may([attempt])
                 return None
+            if self.context.abandoned.is_full:
+                self.calls.check_may_call()
             step = await self._ask(attempt, self._next_question(attempt))
             if isinstance(step, ItemOutcome):
                 return step

@@ -12,6 +12,7 @@ import attrs
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
+from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.refusals import Refusals
 from proxy_orchestration.registration.execution.waiting import Pace, WaitingItems
 from proxy_orchestration.registration.ports import (
@@ -47,6 +48,10 @@ def _hear_errors(context: RunContext) -> ServiceErrors:
     return ServiceErrors(batch_id=context.lease.batch_id, run=context.lease.run, hooks=context.hooks)
 
 
+def _count_abandoned(context: RunContext) -> AbandonedCalls:
+    return AbandonedCalls.under(context.settings)
+
+
 def _find_bulk(context: RunContext) -> SupportsBulk | None:
     return context.service if isinstance(context.service, SupportsBulk) else None
 
@@ -76,6 +81,7 @@ class RunContext:
         clock: where time comes from.
         settings: limits and times.
         limiter: slots for calls, over all runs of one orchestrator.
+        abandoned: calls that were left behind, over all runs of one orchestrator.
         hooks: what the host says about its service's errors.
         errors: where those errors are heard.
         bulk: the service, if it writes many at once.
@@ -92,6 +98,7 @@ class RunContext:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
+    abandoned: AbandonedCalls = attrs.field(default=attrs.Factory(_count_abandoned, takes_self=True))
     hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
     errors: ServiceErrors = attrs.field(default=attrs.Factory(_hear_errors, takes_self=True), init=False)
     # Asked once: a runtime check of a Protocol for each item would be felt.

@@ -5,12 +5,15 @@ Who calls the service during one run: item by item, chunk by chunk, or all at on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import Tasks, WorkQueue
+from proxy_orchestration._concurrency import Tasks, WorkQueue, wait_at_most
+from proxy_orchestration._system_tasks import SystemTask
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.execution.atomic_worker import AtomicWorker
 from proxy_orchestration.registration.execution.attempts import Attempt
@@ -18,11 +21,14 @@ from proxy_orchestration.registration.execution.item_worker import ItemWorker
 from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
 from proxy_orchestration.registration.execution.page_worker import PageWorker
 from proxy_orchestration.registration.execution.run_context import RunContext
-from proxy_orchestration.registration.execution.service_calls import Chunk, ServiceCalls
+from proxy_orchestration.registration.execution.service_calls import LET_GO_AFTER, Chunk, ServiceCalls
 from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
 
 _MOST_PER_COMMIT: Final = 500
+
+_TURNS: Final = 10
+"""Turns of the event loop in which a worker ends that is cancelled, unless its call does not."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -47,6 +53,9 @@ class WorkerPool:
     calls: Sequence[ServiceCalls] = attrs.field(default=(), init=False)
     _workers: list[ItemWorker | PageWorker | AtomicWorker] = attrs.field(factory=list, init=False)
     _limiter: Limiter = attrs.field(init=False)
+    _item_workers: dict[ItemWorker, SystemTask] = attrs.field(factory=dict, init=False)
+    _failures: list[BaseException] = attrs.field(factory=list, init=False)
+    _failed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _whole: list[Attempt] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,9 +85,57 @@ class WorkerPool:
         for _ in range(self.context.settings.max_concurrency):
             single = ItemWorker(context=self.context, calls=self._new_calls())
             self._workers.append(single)
-            tasks.start_soon(single.run, self.items)
+            self._start_item_worker(single)
             if bulk is not None:
                 self._start_page_worker(tasks, bulk)
+        tasks.start_soon(self._answer_for_item_workers)
+
+    def _start_item_worker(self, worker: ItemWorker) -> None:
+        worker.calls.on_left_behind = partial(self._replace, worker)
+        task = SystemTask(partial(worker.run, self.items), on_end=self._note_end)
+        self._item_workers[worker] = task
+        task.start()
+
+    def _replace(self, worker: ItemWorker) -> None:
+        """
+        Let a worker go on in another task, since its call does not end.
+        """
+        self._item_workers[worker].cancel()
+        worker.calls.go_on()
+        self._start_item_worker(worker)
+
+    def _note_end(self, task: SystemTask) -> None:
+        if task.error is not None and task in self._item_workers.values():
+            self._failures.append(task.error)
+            self._failed.set()
+
+    async def _answer_for_item_workers(self) -> None:
+        """
+        Raise what a worker raises, and end all of them with the run; those that do not end are left behind.
+        """
+        try:
+            await self._failed.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._end_item_workers()
+        raise self._failures[0]
+
+    async def _end_item_workers(self) -> None:
+        for task in self._item_workers.values():
+            task.cancel()
+        # Nearly all of them end within a few turns of the loop, without a clock.
+        for _ in range(_TURNS):
+            if all(task.has_ended for task in self._item_workers.values()):
+                return
+            await checkpoint()
+        await wait_at_most(self.context.clock, LET_GO_AFTER, self._await_item_workers)
+        for worker, task in self._item_workers.items():
+            if not task.has_ended:
+                worker.calls.leave_behind()
+
+    async def _await_item_workers(self) -> None:
+        for task in self._item_workers.values():
+            await task.wait()
 
     def _start_atomic(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = AtomicWorker(context=self.context, calls=self._new_calls(), bulk=bulk, outcomes=self.items)
