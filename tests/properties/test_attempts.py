@@ -31,6 +31,7 @@ from proxy_orchestration.registration.execution.attempts import (
     given_up,
     never_begun,
 )
+from proxy_orchestration.registration.reasons import BAD_ANSWER, UNEXPECTED
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,7 +57,7 @@ _attempts = st.builds(
     calls=st.integers(0, 5),
     rounds=st.integers(0, 5),
     not_seen=st.booleans(),
-    refusal=st.sampled_from([None, "KeyError"]),
+    reason=st.sampled_from([None, UNEXPECTED]),
 )
 
 
@@ -126,7 +127,7 @@ def test_an_answer_that_is_no_receipt_is_no_answer(
     A receipt of another registration neither; only a look-up may say that it sees nothing.
     """
     foreign = RegistrationReceipt(registration_id="batch:mentor-2", activity_id="activity-1")
-    doubt = after_doubt(attempt, question=Question.REGISTER, policy=policy)
+    doubt = again(attempt.asked(Question.REGISTER).doubted(BAD_ANSWER), policy=policy)
 
     assert doubt == after_call(attempt, answer, policy=policy, now=_NOW)
     assert doubt == after_call(attempt, foreign, policy=policy, now=_NOW)
@@ -146,7 +147,7 @@ def test_what_is_given_up_in_doubt_is_unknown(attempt: Attempt) -> None:
     outcome = given_up(attempt, now=_NOW)
 
     assert attempt.in_doubt == (outcome.state is ItemState.UNKNOWN)
-    assert outcome.in_doubt == (attempt.in_doubt or attempt.refusal is not None)
+    assert outcome.in_doubt == (attempt.in_doubt or attempt.reason is not None)
 
 
 @pytest.mark.parametrize(
