@@ -87,15 +87,17 @@ def settled_scopes() -> Iterator[None]:
     requests on to that one, in anyio 4.16 also where that one belongs to
     another task: there as many requests are taken back, the host's too.
     """
+    before = _requests()
     left_by: BaseException | None = None
     with anyio.CancelScope() as scope:
         try:
             yield
         except BaseException as error:  # noqa: BLE001 - leaves below
             left_by = error
-        # A scope that is cancelled and shielded takes back what was handed to it; decision 120.
-        scope.shield = True
-        scope.cancel()
+        if _requests() > before:
+            # A scope that is cancelled and shielded takes back what was handed to it; decision 120.
+            scope.shield = True
+            scope.cancel()
     try:
         if left_by is not None:
             raise left_by  # outside, since what ended the block is no answer to the cancel above
