@@ -331,3 +331,22 @@ async def test_a_call_that_swallows_every_cancellation_is_left_alone(scene):
     assert len(cancellations) <= before + 1
     gate.set()
     await scene.quiet()
+
+
+async def test_a_call_that_ends_within_its_last_seconds_ends_with_the_host(scene):
+    """
+    The host leaves when it does, and nothing is left behind.
+    """
+    scene.service.script = lambda *_: stubborn(slow(3.0))
+    orchestrator = scene.orchestrator()
+    await orchestrator.submit_bulk_registration(scene.request(2), actor=scene.actor, drive=False)
+
+    async def leaving():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(orchestrator.resume_interrupted)
+            await scene.quiet()
+            crew.cancel_scope.cancel()
+
+    await scene.while_time_passes(leaving)
+
+    assert (0, 0) == (scene.service.in_flight, orchestrator._coordinator._abandoned.count)
