@@ -70,6 +70,12 @@ def _find_lookup(context: RunContext) -> SupportsLookup | None:
     return context.service if isinstance(context.service, SupportsLookup) else None
 
 
+def _nobody_waits(context: RunContext) -> WaitingItems:
+    settings = context.settings
+    longest = max(settings.max_retry_after, settings.retry.max_delay)
+    return WaitingItems(clock=context.clock, longest=longest)
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class RunContext:
     """
@@ -112,13 +118,7 @@ class RunContext:
     )
     pace: Pace | None = None
     state: RunState = attrs.field(factory=RunState, init=False)
-    waiting: WaitingItems = attrs.field(init=False)
-
-    @waiting.default
-    def _nobody_waits(self) -> WaitingItems:
-        settings = self.settings
-        longest = max(settings.max_retry_after, settings.retry.max_delay)
-        return WaitingItems(clock=self.clock, longest=longest)
+    waiting: WaitingItems = attrs.field(default=attrs.Factory(_nobody_waits, takes_self=True), init=False)
 
     @property
     def is_atomic(self) -> bool:

@@ -57,6 +57,10 @@ T = TypeVar("T")
 _log = logging.getLogger(_loggers.DRIVER)
 
 
+def _own_turns(driver: RunDriver) -> SuspectTurns:
+    return SuspectTurns(driver.context.clock, driver.context.settings.lease_ttl)
+
+
 @attrs.define(eq=False, kw_only=True)
 class RunDriver:
     """
@@ -75,7 +79,7 @@ class RunDriver:
     ledger: BatchLedger
     progress: Notifier[LogPage]
     cancel_requests: Notifier[None]
-    turns: SuspectTurns = attrs.field(init=True)
+    turns: SuspectTurns = attrs.field(default=attrs.Factory(_own_turns, takes_self=True))
     patience: float = math.inf
     _workers: WorkerPool = attrs.field(init=False)
     _ahead: LookAhead = attrs.field(init=False)
@@ -101,10 +105,6 @@ class RunDriver:
             step=self._workers.step,
         )
         self._waiting.on_arrival = self._note_arrival
-
-    @turns.default
-    def _own_turns(self) -> SuspectTurns:
-        return SuspectTurns(self.context.clock, self.context.settings.lease_ttl)
 
     @property
     def _lease(self) -> Lease:
