@@ -241,6 +241,13 @@ class WorkQueue(Generic[T, R]):
         """
         return len(self._todo)
 
+    @property
+    def finished(self) -> int:
+        """
+        Return how many results the collector is not done with.
+        """
+        return len(self._done)
+
     def put(self, items: Iterable[T]) -> None:
         """
         Queue further items and wake idle workers.

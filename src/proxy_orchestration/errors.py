@@ -13,6 +13,7 @@ Every error this library raises, in one tree.
     ├── UnknownMentorError
     ├── BatchTooLargeError
     ├── AtomicModeError
+    ├── CallsAbandonedError
     ├── BatchNotFoundError
     ├── BatchStateError
     │   ├── StaleRunError
@@ -225,6 +226,23 @@ class AtomicModeError(OrchestrationError):
         super().__init__(f"The registration service {takes}Submit in independent mode, or {advice}")
 
 
+class CallsAbandonedError(OrchestrationError):
+    """
+    Too many calls of this process do not end although they were cancelled; no further one begins.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(
+            f"{count} calls of the registration service do not end although they were cancelled, so this "
+            "process begins no further one. The batch is resumable: drive it in another process, or "
+            "restart this one, and mend the service."
+        )
+
+
 class BatchNotFoundError(OrchestrationError):
     """
     There is no such batch, or none that this actor may know of.
@@ -377,11 +395,14 @@ class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's
     Attributes:
         retry_after: seconds to wait before that, or `None` for the policy's own delay;
             what is no finite number from 0 on counts as `None`.
+        everyone: whether the service is unavailable for all: then nothing of the
+            run in which this is raised is called before, not just this item.
     """
 
-    def __init__(self, retry_after: float | None = None) -> None:
+    def __init__(self, retry_after: float | None = None, everyone: bool = False) -> None:  # noqa: FBT001, FBT002 - the contract's signature
         usable = isinstance(retry_after, int | float) and 0 <= retry_after < math.inf
         self.retry_after: float | None = retry_after if usable else None
+        self.everyone: bool = everyone
         super().__init__("The registration service is unavailable; the call was not executed.")
 
 

@@ -120,6 +120,7 @@ from proxy_orchestration.registration.runs import (
     LeaseHeld,
     LogPage,
     RunSettled,
+    UnfinishedItem,
     WorkItem,
 )
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
@@ -226,6 +227,7 @@ __all__ = [
     "SupportsCallLimit",
     "SupportsConflictCheck",
     "SupportsLookup",
+    "UnfinishedItem",
     "Verdict",
     "Visibility",
     "VisibilityRegistry",

@@ -80,9 +80,13 @@ async def test_an_item_between_two_attempts_is_not_called_cancelled(scene):
     settings = BulkSettings(
         max_concurrency=2, max_undurable=2, retry=RetryPolicy(initial=1000.0, max_delay=1000.0)
     )
-    _, result = await cancel_in_flight(scene, settings=settings, script=lambda *_: unavailable())
 
-    assert {ItemState.FAILED: 2, ItemState.CANCELLED: 8} == dict(result.counts)
+    def refuse_two(*_):
+        return unavailable() if len(scene.service.calls) <= 2 else slow(3.0)
+
+    _, result = await cancel_in_flight(scene, settings=settings, script=refuse_two)
+
+    assert {ItemState.FAILED: 2, ItemState.SUCCEEDED: 2, ItemState.CANCELLED: 6} == dict(result.counts)
     assert {"unavailable"} == {outcome.failure.code for outcome in result.failed}
     assert scene.clock.monotonic() < 100
 
@@ -94,10 +98,14 @@ async def test_an_item_in_doubt_between_two_attempts_ends_unknown(scene):
     settings = BulkSettings(
         max_concurrency=2, max_undurable=2, retry=RetryPolicy(initial=1000.0, max_delay=1000.0)
     )
-    _, result = await cancel_in_flight(scene, settings=settings, script=lambda *_: lose_reply())
 
-    assert {ItemState.UNKNOWN: 2, ItemState.CANCELLED: 8} == dict(result.counts)
-    assert 2 == len(scene.service.calls)
+    def lose_two(*_):
+        return lose_reply() if len(scene.service.calls) <= 2 else slow(3.0)
+
+    _, result = await cancel_in_flight(scene, settings=settings, script=lose_two)
+
+    assert {ItemState.UNKNOWN: 2, ItemState.SUCCEEDED: 2, ItemState.CANCELLED: 6} == dict(result.counts)
+    assert 4 == len(scene.service.calls)
 
 
 async def test_a_pending_batch_is_cancelled_whole_and_settled(scene):

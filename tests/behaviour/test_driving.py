@@ -478,12 +478,12 @@ async def test_serve_survives_a_store_that_fails_for_a_while(scene, caplog):
     looked = 0
 
     class Forgetful(FaultyActivityRepository):
-        async def find_drivable(self, *, limit):
+        async def find_drivable(self, *, limit, due_only=False):
             nonlocal looked
             looked += 1
             if looked == 2:
                 raise gone
-            return await sound.find_drivable(limit=limit)
+            return await sound.find_drivable(limit=limit, due_only=due_only)
 
     scene.repository = Forgetful(sound, before=fail_at(2, gone))
 
@@ -510,3 +510,77 @@ async def test_a_store_that_fails_while_leaving_does_not_hide_why(scene, caplog)
         await scene.orchestrator().submit_bulk_registration(scene.request(6), actor=scene.actor)
 
     assert "could not release run 1" in caplog.text
+
+
+async def test_a_host_takes_over_from_a_driver_that_hangs(scene, caplog):
+    """
+    Nobody waits for the lease; what the driver before still wants to write changes nothing.
+    """
+    scene.settings = BulkSettings(lease_ttl=3600.0)
+    batch_id = await accept(scene)
+    stale = await dead_driver(scene, batch_id, claimed=2, ttl=3600.0)
+    host = scene.orchestrator()
+
+    await host.take_over(batch_id)
+
+    assert [batch_id] == list(await host.resume_interrupted())
+    assert 0.0 == scene.clock.monotonic()
+    assert f"the lease on run 1 of batch {batch_id} was broken for its host" in caplog.text
+    assert BulkStatus.SUCCESS is (await status(scene, batch_id)).status
+    with pytest.raises(LeaseLostError):
+        await scene.repository.commit(stale, Commit(ttl=30.0))
+
+
+async def test_a_living_driver_stops_when_its_batch_is_taken_over(scene):
+    """
+    Its next write finds the fence raised; who serves drives on.
+    """
+    scene.settings = BulkSettings(max_concurrency=1, max_undurable=1, lease_ttl=3600.0)
+    hanging = anyio.Event()
+    scene.service.script = lambda *_: slow(hanging)
+    batch_id = await accept(scene)
+    host = scene.orchestrator()
+    lost = []
+
+    async def drive():
+        try:
+            async with scene.orchestrator().drive_batch(batch_id) as run:
+                async for _ in run:
+                    pass
+        except LeaseLostError as error:
+            lost.append(error.batch_id)
+
+    async with anyio.create_task_group() as crew:
+        crew.start_soon(drive)
+        await scene.quiet()
+        await host.take_over(batch_id)
+        hanging.set()
+        await scene.quiet()
+        assert [batch_id] == lost
+        assert [batch_id] == list(await host.resume_interrupted())
+
+
+async def test_a_settled_batch_cannot_be_taken_over(scene, caplog):
+    """
+    Nobody drives it; one that does not exist is not found.
+    """
+    done = await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
+
+    await scene.orchestrator().take_over(done.batch_id)
+    with pytest.raises(BatchNotFoundError):
+        await scene.orchestrator().take_over("nowhere")
+
+    assert "broken" not in caplog.text
+
+
+async def test_a_lease_from_a_later_clock_is_over(scene):
+    """
+    The store's clock was set back by an hour since.
+    """
+    batch_id = await accept(scene)
+    scene.clock.advance(3600.0)
+    await dead_driver(scene, batch_id, claimed=2)
+    scene.clock._elapsed -= 3600.0
+
+    assert [batch_id] == list(await scene.orchestrator().resume_interrupted())
+    assert 0.0 == scene.clock.monotonic()

@@ -32,8 +32,6 @@ from proxy_orchestration.testing import (
     succeed,
 )
 
-pytestmark = pytest.mark.dateless
-
 _SETTINGS = BulkSettings(
     call_timeout=5.0,
     cancel_grace=5.0,
@@ -197,6 +195,10 @@ async def _serve(world, verbs, _actor):
         crew.cancel_scope.cancel()
 
 
+async def _take_over(world, verbs, _actor):
+    return await verbs.take_over(world.waiting)
+
+
 async def _check_health(_world, verbs, _actor):
     return await verbs.check_health()
 
@@ -221,6 +223,7 @@ VERBS = {
     "delete_batch": _delete,
     "resume_interrupted": _resume,
     "serve": _serve,
+    "take_over": _take_over,
     "check_health": _check_health,
     "purge": _purge,
 }

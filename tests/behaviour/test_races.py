@@ -124,8 +124,8 @@ async def test_serving_passes_over_a_run_that_somebody_else_has_just_taken(scene
     sound = scene.repository
 
     class Stale(MemoryActivityRepository):
-        async def find_drivable(self, *, limit):
-            found = await sound.find_drivable(limit=limit)
+        async def find_drivable(self, *, limit, due_only=False):
+            found = await sound.find_drivable(limit=limit, due_only=due_only)
             if found:
                 await sound.acquire(accepted.batch_id, 1, ttl=30.0)
             return found

@@ -16,6 +16,7 @@ from victim_services import (
     LookupService,
     Moments,
     PlainService,
+    PoisonousService,
 )
 
 from proxy_orchestration import ProxyRegistration, RegistrationReceipt
@@ -178,6 +179,7 @@ def _per_key(
 SERVICES: Final[Mapping[str, Callable[..., ProxyRegistrationService]]] = {
     "plain": PlainService,
     "look-up": LookupService,
+    "poisonous": PoisonousService,
     "forgetful": ForgetfulService,
     "forgetful with look-up": ForgetfulLookupService,
     "bulk": BulkService,

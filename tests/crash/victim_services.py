@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -21,6 +21,12 @@ from proxy_orchestration.ports import AuditEvent
 from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, SupportsLookup
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
+
+POISON: Final = "poison"
+"""How the id of a mentor begins whom nobody survives calling for."""
+
+POISONED: Final = 86
+"""The exit status of a process that died of it."""
 
 
 class DriverError(Exception):
@@ -102,6 +108,22 @@ class LookupService(PlainService):
         Hand the question on.
         """
         return await self.inner.find_registration(registration_id)
+
+
+@attrs.define(eq=False)
+class PoisonousService(LookupService):
+    """
+    Ends the process, as a segmentation fault would, whenever it is called for a poisonous mentor.
+    """
+
+    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
+        """
+        Hand the call on, or die of it.
+        """
+        if registration.mentor_id.startswith(POISON):
+            self.moments.reach("call begins", registration.mentor_id)
+            os._exit(POISONED)
+        return await super().register(registration)
 
 
 @attrs.define(eq=False)

@@ -35,10 +35,10 @@ from proxy_orchestration import (
 
 _RETRYABLE = {ItemState.FAILED, ItemState.UNKNOWN}
 _FAIL_FIRST = {"torn", "odd"}
-_MAY_CHANGE_KEY = {"poor", "busy", "dull"}
+_MAY_CHANGE_KEY = {"poor", "busy", "dull", "late"}
 
 _characters = st.lists(
-    st.sampled_from(["busy", "calm", "dark", "dull", "lost", "odd", "poor", "torn", "twin"]),
+    st.sampled_from(["busy", "calm", "dark", "dull", "late", "lost", "odd", "poor", "torn", "twin"]),
     min_size=1,
     max_size=6,
 )
@@ -190,6 +190,16 @@ class Registrations(RuleBasedStateMachine):
             assert sorted(batch.batch_id for batch in waiting) == sorted(driven)
             assert self.host.ask(lambda store: store.audit_wait()) is None
 
+    @rule(steps=st.integers(1, 400), death=_deaths)
+    def serve_for_a_while(self, *, steps: int, death: tuple[int, str] | None) -> None:
+        """
+        Serve, and shut down in the middle: what waits is given up and stored, calls are cut.
+        """
+        for batch in self.known.values():
+            batch.disturbed |= not batch.settled
+        served = self.worlds.served_for_a_while
+        self._command(lambda verbs: served(verbs, steps), death, *self.known.values())
+
     @rule(batch_id=batches, after=st.integers(0, 8))
     def drive_and_watch_to_the_end(self, *, batch_id: str, after: int) -> None:
         """
@@ -283,7 +293,9 @@ class Registrations(RuleBasedStateMachine):
         assert records.items() >= succeeded.items()
         batch.succeeded = succeeded
         for outcome in result.outcomes:
-            if outcome.settled_at is not None:
+            if outcome.failure and outcome.failure.code == "driver_lost":
+                assert (batch.disturbed, outcome.state) == (True, ItemState.UNKNOWN)
+            elif outcome.settled_at is not None:
                 assert outcome.state in self._possible(batch, outcome.mentor_id)
             if outcome.state in {ItemState.CANCELLED, ItemState.NEEDS_REVIEW}:
                 assert outcome.mentor_id not in records
@@ -297,13 +309,14 @@ class Registrations(RuleBasedStateMachine):
             possible.add(ItemState.UNKNOWN)
         if batch.cancelled:
             possible |= {ItemState.CANCELLED, ItemState.UNKNOWN}
-            possible |= {ItemState.FAILED} if character == "busy" else set()
+            possible |= {ItemState.FAILED} if character in {"busy", "late"} else set()
         return possible
 
     def _may_retry(self, batch: Batch, named: Collection[str] | None) -> bool:
         result = self._result(batch)
         if result is None or named is None:
-            return result is not None and bool(result.failed)
+            failed = () if result is None else result.failed
+            return any(outcome.failure.code != "driver_lost" for outcome in failed)
         states = {outcome.mentor_id: outcome.state for outcome in result.outcomes}
         return {states[name] for name in named} <= _RETRYABLE | {ItemState.CANCELLED}
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 from waits import LONGEST_WAIT
 
 from proxy_orchestration import (
@@ -28,6 +29,7 @@ from proxy_orchestration import (
     RetryPolicy,
     Role,
 )
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
@@ -54,6 +56,9 @@ PHONE_CALL: Final = attrs.evolve(VISIT, activity_type="call")
 
 _SETTINGS: Final = BulkSettings(max_concurrency=2, max_undurable=1, retry=RetryPolicy(initial=0.0))
 _A_LONG_TIME: Final = 1000.0
+_A_WHILE: Final = 20.0
+_QUIET: Final = 60
+"""Checkpoints after which everything over a store in memory that needs no time has run."""
 
 
 @attrs.frozen
@@ -71,6 +76,7 @@ CHARACTERS: Final[Mapping[str, Character]] = {
     "calm": Character(succeed, succeed, {ItemState.SUCCEEDED}),
     "poor": Character(reject, reject, {ItemState.FAILED}),
     "busy": Character(unavailable, succeed, {ItemState.SUCCEEDED}),
+    "late": Character(lambda: unavailable(_A_WHILE), succeed, {ItemState.SUCCEEDED}),
     "dull": Character(unavailable, unavailable, {ItemState.FAILED}),
     "lost": Character(lose_reply, succeed, {ItemState.SUCCEEDED}),
     "torn": Character(lambda: lose_reply(RuntimeError()), succeed, {ItemState.FAILED, ItemState.SUCCEEDED}),
@@ -245,8 +251,20 @@ class Host:
 
     def __attrs_post_init__(self) -> None:
         kind = LookupRegistrationService if self.look_up else ScriptedRegistrationService
-        self.service = kind(script=answer, clock=self.world.clock)
+        self.service = kind(script=self._answer, clock=self.world.clock)
         self.audit = RecordingAuditLogger(clock=self.world.clock)
+
+    def _answer(self, registration: ProxyRegistration, attempt: int) -> Reply:
+        reply = answer(registration, attempt)
+        # Nobody can tell when threads are quiet, so over a database no time passes within one life.
+        is_late = character_of(registration.mentor_id) == "late" and attempt == 1
+        return unavailable() if is_late and not isinstance(self.world, MemoryWorld) else reply
+
+    async def _let_time_pass_when_quiet(self) -> None:
+        while True:
+            for _ in range(_QUIET):
+                await checkpoint()
+            self.world.clock.advance(self.world.clock.next_alarm or 0.0)
 
     def ask(self, question: Callable[[ActivityRepository], Awaitable[T]]) -> T:
         """
@@ -269,7 +287,11 @@ class Host:
         async def live() -> None:
             nonlocal result
             with anyio.fail_after(LONGEST_WAIT), anyio.CancelScope() as scope:
-                result = await verb(self._orchestrator(self._mortal(death, scope)))
+                async with open_task_group() as crew:
+                    if isinstance(self.world, MemoryWorld):
+                        crew.start_soon(self._let_time_pass_when_quiet)
+                    result = await verb(self._orchestrator(self._mortal(death, scope)))
+                    crew.cancel_scope.cancel()
 
         try:
             anyio.run(live, backend=self.backend)
@@ -295,6 +317,17 @@ class Host:
             clock=self.world.clock,
             settings=_SETTINGS,
         )
+
+
+async def served_for_a_while(orchestrator: BulkRegistrationOrchestrator, steps: int) -> None:
+    """
+    Serve until the host shuts down, in the middle of whatever is going on.
+    """
+    async with open_task_group() as crew:
+        await crew.start(lambda task_status: orchestrator.serve(task_status=task_status))
+        for _ in range(steps):
+            await checkpoint()
+        crew.cancel_scope.cancel()
 
 
 async def updates_of(opened: Any) -> list[Any]:

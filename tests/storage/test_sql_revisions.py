@@ -21,11 +21,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
 
 from proxy_orchestration.errors import SchemaVersionError
+from proxy_orchestration.registration.runs import Commit, UnfinishedItem
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database import migrate, transactions, versions
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import REVISIONS, VERSION_TABLE
-from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
+from proxy_orchestration.testing.contracts.registration.samples import (
+    LONG,
+    OVER,
+    accepted,
+    batch_of,
+    lease_of,
+)
 
 _NEXT: Final = f"{int(REVISIONS[-1]) + 1:04}"
 _OVERNEXT: Final = f"{int(REVISIONS[-1]) + 2:04}"
@@ -371,3 +378,59 @@ def test_a_revision_that_takes_something_away_is_noticed(
         found = _contractions(before, _shape(connection))
 
     assert (contraction in found) if contraction else found == []
+
+
+async def test_where_older_code_drove_in_between_all_that_is_claimed_is_in_doubt(engine: Engine) -> None:
+    """
+    It raises the fence and says nothing of its calls; what waited may have been called too.
+    """
+    create_schema(engine)
+    repository = SqlActivityRepository(engine)
+    batch_id = await accepted(repository, batch_of(5))
+    first = await lease_of(repository, batch_id)
+    work = (await repository.commit(first, Commit(claim=3, called=1, ttl=LONG))).claimed
+    waits = UnfinishedItem(work=work[1], due_in=LONG, calls=1, rounds=1)
+    await repository.commit(first, Commit(unfinished=(waits,), called=2, ttl=LONG))
+    await repository.release(first, due_in=LONG)
+    with engine.begin() as connection:  # as code of revision 0005 acquires, claims and dies
+        connection.exec_driver_sql("UPDATE runs SET fence = fence + 1, claimed = 4, lease_until = 1")
+    newer = await lease_of(repository, batch_id, ttl=OVER)
+    (known,) = newer.unfinished
+    await repository.commit(newer, Commit(called=newer.called, ttl=OVER))
+    again = await lease_of(repository, batch_id)
+
+    assert ([0, 2, 3], ()) == ([one.item for one in newer.begun], newer.uncalled)
+    assert (1, True, True) == (known.work.item, known.is_called, known.in_doubt)
+    assert newer.begun == again.begun
+    assert [(known.work, True)] == [(one.work, one.is_called) for one in again.unfinished]
+
+
+async def test_older_code_that_did_not_look_at_due_times_leaves_nobody_waiting(engine: Engine) -> None:
+    """
+    Its lease is over: the run is due, whatever the driver before said.
+    """
+    create_schema(engine)
+    repository = SqlActivityRepository(engine)
+    batch_id = await accepted(repository, batch_of(1))
+    await repository.release(await lease_of(repository, batch_id), due_in=LONG)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE runs SET fence = fence + 1, lease_until = 1")
+
+    assert 1 == len(await repository.find_drivable(limit=9, due_only=True))
+
+
+async def test_older_code_removes_what_it_does_not_know_with_the_batch(engine: Engine) -> None:
+    """
+    Or the next batch would have it: SQLite gives a row's number again.
+    """
+    create_schema(engine)
+    repository = SqlActivityRepository(engine)
+    batch_id = await accepted(repository, batch_of(1))
+    lease = await lease_of(repository, batch_id)
+    (work,) = (await repository.commit(lease, Commit(claim=1, ttl=LONG))).claimed
+    await repository.commit(lease, Commit(unfinished=(UnfinishedItem(work=work),), ttl=LONG))
+    with engine.begin() as connection:
+        for table in ("outcomes", "work", "runs", "items", "batches"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - our own names
+
+        assert 0 == connection.exec_driver_sql("SELECT count(*) FROM unfinished").scalar_one()

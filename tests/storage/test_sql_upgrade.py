@@ -324,6 +324,7 @@ _YOUNGER = {
     "notification_runs",
     "notifications",
     "push_outbox",
+    "unfinished",
 }
 """Tables that came after the second version."""
 

@@ -12,8 +12,8 @@ One mentor, from `submit_bulk_registration` to the commit, in eight files:
    before any call; what comes back is committed, and published after that.
 5. `execution/worker_pool.py`: claimed items are queued for a fixed number of
    workers, under one limit.
-6. `execution/item_worker.py`: a worker takes the item, asks, backs off, asks
-   again. A service that writes many has `execution/page_worker.py`, an
+6. `execution/item_worker.py`: a worker takes the item, asks, and hands it back
+   if it has to wait. A service that writes many has `execution/page_worker.py`, an
    all-or-nothing batch `execution/atomic_worker.py`.
 7. `execution/service_calls.py`: the one way to call the service: a slot, a
    deadline, a cut.
@@ -27,8 +27,11 @@ Around it:
   who is sent; `submission/retry.py` and `submission/review.py` choose what
   `submission/further_run.py` takes up again.
 - while it is driven: `progress.py` watches, `execution/limits.py` and
-  `execution/run_context.py` hold what all workers share, and
-  `execution/recovery.py` takes up what another process left.
+  `execution/run_context.py` hold what all workers share, `execution/waiting.py`
+  who is asked about again later, `execution/look_ahead.py` how far calls may go
+  before the next commit, and `execution/suspects.py` whom a dead driver may have
+  been calling; `execution/recovery.py` takes up what another process left, and
+  `execution/health.py` tells how that goes.
 - afterwards: `queries.py` reads results.
 - models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `reasons.py`,
   `requests.py`, `settings.py` and `states.py`, whose table of states is asked

@@ -435,6 +435,22 @@ class BulkRegistrationOrchestrator:
         """
         return await RecoveryPass(coordinator=self._coordinator).resume()
 
+    async def take_over(self, batch_id: str) -> None:
+        """
+        Break the lease of whoever drives the batch, and leave it to the next driver; for hosts.
+
+        For a driver that hangs, or is known to be dead, and whose lease is not
+        to be waited for. Should it live, its writes change nothing any more,
+        it stops, and its calls under way are in doubt. A settled batch stays
+        as it is.
+
+        Raises:
+            BatchNotFoundError.
+        """
+        check_arguments(batch_id=batch_id)
+        record = await self._queries.record(batch_id)
+        await self._coordinator.take_over(batch_id, record.run)
+
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Drive accepted and stalled batches and deliver audit events, until cancelled.

@@ -62,6 +62,11 @@ UNEXPECTED: Final = Failure(
 REFUSED: Final = Failure(
     code="refused", message="The service refused this registration; nothing was written.", retryable=False
 )
+DRIVER_LOST: Final = Failure(
+    code="driver_lost",
+    message="The process ended each time this one was called. Find out why, then retry it by name.",
+    retryable=True,
+)
 UNAVAILABLE: Final = Failure(
     code="unavailable", message="The service refused the call for now; nothing was written.", retryable=True
 )

@@ -5,7 +5,7 @@ What a driver and a ledger say to each other about one run. Immutable, no I/O.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -29,6 +29,7 @@ class WorkItem:
         epoch: counts definite failures; part of the idempotency key.
         in_doubt: a call under this key may have been executed.
         override_of: the record that a coordinator decided to override.
+        place: its place among what the run claims, from 1.
     """
 
     item: int
@@ -37,6 +38,34 @@ class WorkItem:
     epoch: int
     in_doubt: bool
     override_of: str | None = None
+    place: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class UnfinishedItem:
+    """
+    What is known of a claimed item that has no outcome yet; stored, so that it outlives its driver.
+
+    Attributes:
+        work: the item.
+        due_in: seconds from now, by the store's clock, until it is asked about again.
+        calls: calls made in this run.
+        rounds: look-ups and calls that brought no outcome.
+        in_doubt: whether a call under its key may have been executed.
+        not_seen: whether the newest look-up brought no record, and no call followed.
+        is_called: whether it is being called, or about to be, rather than waiting.
+        deaths: how many drivers ended without giving up their lease while they
+            called this item alone; counted by the store.
+    """
+
+    work: WorkItem
+    due_in: float = 0.0
+    calls: int = 0
+    rounds: int = 0
+    in_doubt: bool = False
+    not_seen: bool = False
+    is_called: bool = False
+    deaths: int = 0
 
 
 @attrs.frozen
@@ -106,10 +135,15 @@ class Lease:
         fence: grows with every take-over; a write under an older one changes nothing.
         actor: who opened the run; registrations are attributed to that person.
         run_items, base, tail: as in `BatchRecord`, at the moment of acquisition.
-        begun: items claimed in this run by an earlier driver and without an outcome;
+        begun: items that an earlier driver claimed and may have called, without an outcome;
             every one of them is in doubt, whatever its own flag says.
+        uncalled: items that an earlier driver claimed and did not call.
+        unfinished: items without an outcome of which an earlier driver stored more.
+        called: up to which place calls may have been made.
+        claimed: up to which place items are claimed.
         cancel_wished: whether a cancel was requested already.
         driven_for: seconds this run was driven before.
+        since_first_call: seconds since the run's first call; `None` if nobody told of one.
         mode, on_conflict: as the batch was accepted.
     """
 
@@ -121,8 +155,13 @@ class Lease:
     base: int
     tail: int
     begun: tuple[WorkItem, ...] = ()
+    uncalled: tuple[WorkItem, ...] = ()
+    unfinished: tuple[UnfinishedItem, ...] = ()
+    called: int = 0
+    claimed: int = 0
     cancel_wished: bool = False
     driven_for: float = 0.0
+    since_first_call: float | None = None
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
 
@@ -148,6 +187,9 @@ class RunSettled:
     """
 
 
+CLOCK_SLACK: Final = 1.0
+"""Seconds by which a lease may end later than its own time from now and count all the same."""
+
 Acquisition: TypeAlias = Lease | LeaseHeld | RunSettled
 """The answer to an attempt to acquire a run."""
 
@@ -162,12 +204,21 @@ class Commit:
         claim: how many further items to claim at most; 0 for none.
         driven_for: seconds of driving since the lease was acquired or the last commit.
         ttl: seconds for which the lease is renewed.
+        called: up to which place items may be called from now on; never less than it
+            was. `None`: all that are claimed.
+        unfinished: what is known now of items that have no outcome; replaces what was.
+        alone: the place of the one item that is called from now on, and no other one; else `None`.
+        since_first_call: seconds since this driver's first call; the store keeps the first it is told.
     """
 
     outcomes: tuple[ItemOutcome, ...] = ()
     claim: int = 0
     driven_for: float = 0.0
     ttl: float
+    called: int | None = None
+    unfinished: tuple[UnfinishedItem, ...] = ()
+    alone: int | None = None
+    since_first_call: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -211,9 +262,11 @@ class DrivableRun:
         batch_id, run: what to drive.
         fence: grows with every take-over; 0 when nobody drove it yet.
         lease_remaining: seconds for which somebody holds it; 0 when it is free.
+        due_in: seconds until something of it is due; 0 when something is, or when it is held.
     """
 
     batch_id: str
     run: int
     fence: int
     lease_remaining: float
+    due_in: float = 0.0

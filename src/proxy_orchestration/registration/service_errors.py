@@ -123,6 +123,13 @@ class ServiceErrors:
         """
         self._say(f"{method} did not answer within {seconds:g} s", "TimeoutError", registrations)
 
+    def note_late_end(self, error: BaseException | None, registrations: Sequence[ProxyRegistration]) -> None:
+        """
+        Log that a call ended which was left behind; its answer changes nothing.
+        """
+        kind = "an answer" if error is None else type(error).__name__
+        self._say(f"a call that was left behind ended with {kind}", kind, registrations)
+
     def conclude(self) -> None:
         """
         Say how often it was what was logged once.

@@ -19,7 +19,8 @@ class BulkSettings:
         max_concurrency: calls in flight per batch.
         max_calls_in_flight: calls in flight over all batches of one orchestrator.
         call_timeout: after this long a call is cut and in doubt.
-        time_budget: driving time of a run from its first call on; `None` for no limit.
+        time_budget: seconds that a run has from its first call on, waiting included;
+            `None` for no limit.
         cancel_grace: how long calls in flight may finish after a cancel.
         retry: how refused calls are repeated.
         max_undurable: items claimed and not durable, beyond the calls in flight.
@@ -29,6 +30,13 @@ class BulkSettings:
         max_batch_size: mentors per request.
         max_per_call: registrations per call of a service that is `SupportsBulk`, in
             independent mode; atomic batches always go in one call.
+        max_takeovers: how often the process may die while it calls one item alone; then
+            that item ends UNKNOWN with code `driver_lost`.
+        max_retry_after: how long a service may ask to be left alone.
+        calls_per_second: calls that begin in a second over all batches of one
+            orchestrator, look-ups included, evenly spread; `None` for no limit.
+        max_abandoned: calls that do not end although they were cancelled, over all batches of
+            one orchestrator, before no further call begins.
     """
 
     max_concurrency: int = attrs.field(default=5, validator=is_positive_count)
@@ -43,6 +51,12 @@ class BulkSettings:
     audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
     max_batch_size: int = attrs.field(default=10_000, validator=is_positive_count)
     max_per_call: int = attrs.field(default=200, validator=is_positive_count)
+    max_takeovers: int = attrs.field(default=2, validator=is_positive_count)
+    max_retry_after: float = attrs.field(default=3600.0, validator=is_not_negative)
+    calls_per_second: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_positive)
+    )
+    max_abandoned: int = attrs.field(default=5, validator=is_positive_count)
 
     @property
     def window(self) -> int:

@@ -57,6 +57,7 @@ class AtomicWorker:
     calls: ServiceCalls
     bulk: SupportsBulk
     outcomes: WorkQueue[Attempt, ItemOutcome]
+    _whole: Chunk = attrs.field(default=(), init=False)
 
     async def run(self, chunks: WorkQueue[Chunk, None]) -> None:
         """
@@ -64,10 +65,24 @@ class AtomicWorker:
         """
         while True:
             whole = await chunks.take()
-            for outcome in await self._pursue(whole):
+            self._whole = whole
+            outcomes = await self._pursue(whole)
+            self._whole = ()
+            for outcome in outcomes or ():
                 self.outcomes.put_result(outcome)
 
-    async def _pursue(self, whole: Chunk) -> list[ItemOutcome]:
+    def interrupted(self) -> list[Attempt]:
+        """
+        Return how far the items have come that were under way when this worker was cancelled.
+        """
+        if not self.calls.is_asking:
+            return list(self._whole)
+        return [attempt.asked(Question.REGISTER).doubted() for attempt in self._whole]
+
+    async def _pursue(self, whole: Chunk) -> list[ItemOutcome] | None:
+        """
+        Ask until all have an outcome, or have to wait.
+        """
         while True:
             stop = self.context.state.stop
             if stop is not None:
@@ -76,10 +91,11 @@ class AtomicWorker:
             retries = [step for step in steps if isinstance(step, RetryAfter)]
             if not retries:
                 return await self._end(whole, steps)
-            whole = [step.attempt for step in retries]
-            if self.context.state.stop is None:
-                with self.calls.cuttable():
-                    await self.calls.back_off(max(step.seconds for step in retries))
+            self._whole = whole = [step.attempt for step in retries]
+            delay = max(step.seconds for step in retries)
+            if delay > 0 and self.context.state.stop is None:
+                self.context.waiting.put(whole, delay)
+                return None
 
     def _steps(self, whole: Chunk, answer: BulkAnswer) -> list[Step]:
         """

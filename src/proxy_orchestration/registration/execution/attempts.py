@@ -30,6 +30,7 @@ from proxy_orchestration.registration.batches import CANCELLED, Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.reasons import (
     BAD_ANSWER,
+    DRIVER_LOST,
     DUPLICATE,
     MAYBE_OWN,
     OUT_OF_TIME,
@@ -165,10 +166,12 @@ class RetryAfter:
     Attributes:
         attempt: how far it has come by then.
         seconds: how long to wait before.
+        everyone: whether the whole run waits for that long.
     """
 
     attempt: Attempt
     seconds: float
+    everyone: bool = False
 
 
 @attrs.frozen
@@ -247,7 +250,7 @@ def after_error(
         case DuplicateActivityError():
             return duplicate(called, error.existing_activity_id, on_conflict=on_conflict, now=now)
         case RegistrationUnavailable():
-            return again(called, policy=policy, retry_after=error.retry_after)
+            return again(called, policy=policy, retry_after=error.retry_after, everyone=error.everyone)
         case OSError() | OutcomeUnknownError():
             return again(called.doubted(), policy=policy)
         case Exception() if not attempt.in_doubt:
@@ -270,7 +273,7 @@ def after_doubt(attempt: Attempt, *, question: Question, policy: RetryPolicy) ->
 
 
 def again(
-    attempt: Attempt, *, policy: RetryPolicy, retry_after: float | None = None
+    attempt: Attempt, *, policy: RetryPolicy, retry_after: float | None = None, everyone: bool = False
 ) -> RetryAfter | OutOfAttempts:
     """
     Return the next attempt of an item that was asked about in vain, or that there is none.
@@ -279,7 +282,8 @@ def again(
     following = attempt._replace(rounds=rounds)
     if rounds >= policy.max_attempts:
         return OutOfAttempts(following)
-    return RetryAfter(following, policy.delay_before(rounds + 1, key=attempt.key, retry_after=retry_after))
+    delay = policy.delay_before(rounds + 1, key=attempt.key, retry_after=retry_after)
+    return RetryAfter(following, delay, everyone)
 
 
 def succeeded(attempt: Attempt, receipt: RegistrationReceipt, *, calls: int, now: datetime) -> ItemOutcome:
@@ -373,6 +377,13 @@ def given_up(attempt: Attempt, *, now: datetime) -> ItemOutcome:
     if attempt.reason is not None:
         return unexpected(attempt, now=now)
     return attempt.outcome(ItemState.FAILED, UNAVAILABLE, now=now)
+
+
+def driver_lost(attempt: Attempt, *, now: datetime) -> ItemOutcome:
+    """
+    Return the outcome of an item that the process died of too often.
+    """
+    return attempt.outcome(ItemState.UNKNOWN, DRIVER_LOST, now=now, in_doubt=True)
 
 
 def never_begun(attempt: Attempt, stop: StopReason, *, now: datetime) -> ItemOutcome:

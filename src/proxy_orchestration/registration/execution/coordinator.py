@@ -5,6 +5,7 @@ Gets runs driven to their end: here, or by whoever holds the lease.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -18,8 +19,11 @@ from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
+from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
+from proxy_orchestration.registration.execution.suspects import SuspectTurns
+from proxy_orchestration.registration.execution.waiting import Pace
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.service_errors import ServiceHooks
@@ -55,20 +59,55 @@ class Coordinator:
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
     health: HealthRecord = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
+    _turns: SuspectTurns = attrs.field(init=False)
+    _pace: Pace | None = attrs.field(init=False)
+    _abandoned: AbandonedCalls = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        settings = self.settings
         self.health = HealthRecord(ledger=self.ledger, clock=self.clock)
-        self._limiter = anyio.CapacityLimiter(self.settings.max_calls_in_flight)
+        self._limiter = anyio.CapacityLimiter(settings.max_calls_in_flight)
+        self._turns = SuspectTurns(self.clock, settings.lease_ttl)
+        rate = settings.calls_per_second
+        self._pace = None if rate is None else Pace(self.clock, rate)
+        self._abandoned = AbandonedCalls.under(settings)
 
     async def acquire(self, batch_id: str, run: int) -> Acquisition:
         """
         Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
         """
-        # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
-        return await self._write(
-            lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
-            take_back=self._give_up,
-        )
+        acquiring = object()
+        # Counted from here on: a run that begins beside this one waits with its suspects.
+        self._turns.note(acquiring, busy=True)
+        try:
+            # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
+            return await self._write(
+                lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
+                take_back=self._give_up,
+            )
+        finally:
+            self._turns.note(acquiring, busy=False)
+
+    async def take_over(self, batch_id: str, run: int) -> None:
+        """
+        Break the lease of whoever drives the run, so that anybody may; nothing happens to a settled one.
+        """
+        # One write for whoever is cancelled in between: a lease that is taken has to be given up again.
+        acquisition = await self._write(lambda: self._break_lease(batch_id, run))
+        if isinstance(acquisition, Lease):
+            _log.warning(
+                "the lease on run %d of batch %s was broken for its host",
+                run,
+                batch_id,
+                extra={"batch_id": batch_id, "run": run},
+            )
+            self.progress.notify(batch_id)
+            self.work.notify("")
+
+    async def _break_lease(self, batch_id: str, run: int) -> Acquisition:
+        acquisition = await self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl, take_over=True)
+        await self._give_up(acquisition)
+        return acquisition
 
     async def _give_up(self, acquisition: Acquisition) -> None:
         if isinstance(acquisition, Lease):
@@ -88,9 +127,13 @@ class Coordinator:
             reason = "The store did not answer in time."
             raise RepositoryUnavailableError(reason, advice="Check the store, and try again.") from error
 
-    async def drive(self, lease: Lease) -> None:
+    async def drive(self, lease: Lease, *, patience: float = math.inf) -> bool:
         """
-        Drive a run to its end and tell the audit logger.
+        Drive a run to its end, and tell the audit logger; return whether it was the end.
+
+        Args:
+            lease: the right to drive it.
+            patience: the lease is given up when nothing is due for longer than that.
 
         Raises:
             LeaseLostError: another driver took over.
@@ -101,13 +144,17 @@ class Coordinator:
             clock=self.clock,
             settings=self.settings,
             limiter=self._limiter,
+            abandoned=self._abandoned,
             hooks=self.hooks,
+            pace=self._pace,
         )
         driver = RunDriver(
             context=context,
             ledger=self.ledger,
             progress=self.progress,
             cancel_requests=self.cancel_requests,
+            turns=self._turns,
+            patience=patience,
         )
         self.health.driving += 1
         try:
@@ -115,14 +162,16 @@ class Coordinator:
         finally:
             self.health.driving -= 1
             context.errors.conclude()
-        await self.deliver(event)
+        if event is not None:
+            await self.deliver(event)
+        return event is not None
 
-    async def drive_while_leased(self, lease: Lease) -> bool:
+    async def drive_while_leased(self, lease: Lease, *, patience: float = math.inf) -> bool:
         """
         Drive a run to its end, or until another driver took it over; return whether it was the end.
         """
         try:
-            await self.drive(lease)
+            return await self.drive(lease, patience=patience)
         except LeaseLostError:
             _log.warning(
                 "another driver took over run %d of batch %s",
@@ -131,7 +180,6 @@ class Coordinator:
                 extra={"batch_id": lease.batch_id, "run": lease.run},
             )
             return False
-        return True
 
     async def drive_until_settled(self, batch_id: str, run: int) -> None:
         """
@@ -155,7 +203,7 @@ class Coordinator:
         """
         try:
             found = await ask(
-                lambda: self.ledger.find_drivable(limit=1),
+                lambda: self.ledger.find_drivable(limit=1, due_only=True),
                 clock=self.clock,
                 seconds=min(_LONGEST_CHECK, self.settings.lease_ttl),
             )

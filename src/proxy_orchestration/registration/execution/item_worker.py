@@ -1,5 +1,5 @@
 """
-One worker of a run that calls item by item: takes an item, asks, backs off, hands over its outcome.
+One worker of a run that calls item by item: takes an item, asks, hands over its outcome or lets it wait.
 """
 
 from __future__ import annotations
@@ -45,25 +45,24 @@ class ItemWorker:
     calls: ServiceCalls
     _attempt: Attempt | None = attrs.field(default=None, init=False)
     _question: Question = attrs.field(default=Question.REGISTER, init=False)
-    _delay: float = attrs.field(default=0.0, init=False)
 
     async def run(self, queue: WorkQueue[Attempt, ItemOutcome]) -> None:
         """
         Work on the queue's items until cancelled.
         """
         while True:
+            self._note_cut()
             with self.calls.cuttable():
                 await self._work_until_cut(queue)
-            self._note_cut()
 
     async def _work_until_cut(self, queue: WorkQueue[Attempt, ItemOutcome]) -> None:
         while not self.calls.is_cut:
             if self._attempt is None:
                 self._attempt = queue.take_nowait() or await queue.take()
             outcome = await self._pursue(self._attempt)
-            self._attempt, self._delay = None, 0.0
+            self._attempt = None
             self.calls.concluding = False
-            if queue.put_result(outcome):
+            if outcome is not None and queue.put_result(outcome):
                 await checkpoint()  # lets the writer in, should the service never yield
 
     def _note_cut(self) -> None:
@@ -74,42 +73,60 @@ class ItemWorker:
             method = "register" if self._question is Question.REGISTER else "find_registration"
             self.calls.note_cut(method, (self._attempt,))
             step = after_doubt(self._attempt, question=self._question, policy=self.context.settings.retry)
-            self._take(step)
+            self._attempt = step.attempt
+            if self._waits(step):
+                self._attempt = None
 
-    def _take(self, step: RetryAfter | OutOfAttempts) -> Attempt:
-        self._attempt = step.attempt
-        self._delay = step.seconds if isinstance(step, RetryAfter) else 0.0
-        return step.attempt
+    def _waits(self, step: RetryAfter | OutOfAttempts) -> bool:
+        """
+        Let the item wait, if it has to; not in a run that stops, and not after its last look-up.
+        """
+        ends = self.calls.concluding or self.context.state.stop is not None
+        if ends or not isinstance(step, RetryAfter) or step.seconds <= 0:
+            return False
+        self.context.waiting.put([step.attempt], step.seconds, everyone=step.everyone)
+        return True
 
-    async def _pursue(self, attempt: Attempt) -> ItemOutcome:
+    def interrupted(self) -> Attempt | None:
+        """
+        Return how far the item has come that was under way when this worker was cancelled.
+        """
+        if self._attempt is None or not self.calls.is_asking:
+            return self._attempt
+        return self._attempt.asked(self._question).doubted()
+
+    async def _pursue(self, attempt: Attempt) -> ItemOutcome | None:
+        """
+        Ask about an item until it has an outcome, or has to wait.
+        """
         while True:
             if self.calls.is_cut:
                 await checkpoint()  # a cut that came too late for the last question ends no other one
             stop = self.context.state.stop
-            if stop is not None:
+            if stop is not None or attempt.rounds >= self.context.settings.retry.max_attempts:
                 return await self._conclude(attempt, stop)
-            if attempt.rounds >= self.context.settings.retry.max_attempts:
-                return await self._look_once_more(attempt)
-            if self._delay:
-                await self._back_off()
+            if self.context.waiting.everyone_until and self.context.waiting.everyone_waits():
+                self.context.waiting.put_until_all_may([attempt])
+                return None
+            if self.context.abandoned.is_full:
+                self.calls.check_may_call()
             step = await self._ask(attempt, self._next_question(attempt))
             if isinstance(step, ItemOutcome):
                 return step
-            attempt = self._take(step)
+            attempt = self._attempt = step.attempt
+            if self._waits(step):
+                return None
 
     def _next_question(self, attempt: Attempt) -> Question:
         doubtful = attempt.in_doubt and not attempt.not_seen
         return Question.LOOK_UP if doubtful and self.context.lookup is not None else Question.REGISTER
 
-    async def _conclude(self, attempt: Attempt, stop: StopReason) -> ItemOutcome:
-        if not attempt.begun:
-            return never_begun(attempt, stop, now=self.context.clock.now())
-        return await self._look_once_more(attempt)
-
-    async def _look_once_more(self, attempt: Attempt) -> ItemOutcome:
+    async def _conclude(self, attempt: Attempt, stop: StopReason | None) -> ItemOutcome:
         """
         End an item that gets no further call; one in doubt is looked up for the last time.
         """
+        if stop is not None and not attempt.begun:
+            return never_begun(attempt, stop, now=self.context.clock.now())
         # Attempts bound how often somebody is told to write; a look-up writes nothing; decision 56.
         if attempt.in_doubt and self.context.lookup is not None and not self.calls.concluding:
             self.calls.concluding = True
@@ -170,7 +187,3 @@ class ItemWorker:
         if answer is not None and not is_receipt(answer, attempt.key):
             self.calls.note_bad_answer("find_registration", answer, attempt)
         return after_look_up(attempt, answer, policy=policy, now=self.context.clock.now())
-
-    async def _back_off(self) -> None:
-        delay, self._delay = self._delay, 0.0
-        await self.calls.back_off(delay)

@@ -4,10 +4,16 @@ How many calls may be in flight: slots under one limit, or under two at once.
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import anyio
 import attrs
+
+from proxy_orchestration import _loggers
+from proxy_orchestration.registration.settings import BulkSettings
+
+_log = logging.getLogger(_loggers.DRIVER)
 
 
 class Limiter(Protocol):
@@ -35,6 +41,51 @@ class Limiter(Protocol):
 
 
 @attrs.define(eq=False)
+class AbandonedCalls:
+    """
+    Calls of one orchestrator that were left behind and have not ended.
+
+    Attributes:
+        limit: how many there may be before no further call begins.
+        count: how many there are.
+        is_full: whether there are that many.
+    """
+
+    limit: int
+    count: int = 0
+    is_full: bool = False
+
+    @classmethod
+    def under(cls, settings: BulkSettings) -> AbandonedCalls:
+        """
+        Return that there are none, where as many are allowed as the settings say.
+        """
+        # Each keeps a slot: with all slots kept, a further call would wait for ever.
+        return cls(limit=min(settings.max_abandoned, settings.max_calls_in_flight))
+
+    def note(self) -> None:
+        """
+        Count one more.
+        """
+        self.count += 1
+        self.is_full = self.count >= self.limit
+        if self.count == self.limit:
+            _log.error(
+                "%d calls of the service do not end although they were cancelled; no further one begins "
+                "in this process until they do",
+                self.count,
+                extra={"calls": self.count},
+            )
+
+    def note_end(self) -> None:
+        """
+        Count one less.
+        """
+        self.count -= 1
+        self.is_full = self.count >= self.limit
+
+
+@attrs.define(eq=False)
 class CombinedLimiter:
     """
     Lends slots under a run's own limit and under that over all runs: both or none.
@@ -42,6 +93,7 @@ class CombinedLimiter:
 
     own: anyio.CapacityLimiter
     shared: anyio.CapacityLimiter
+    _left: set[object] = attrs.field(factory=set, init=False)
 
     def acquire_on_behalf_of_nowait(self, borrower: object, /) -> None:
         """
@@ -71,4 +123,14 @@ class CombinedLimiter:
         Give both back.
         """
         self.shared.release_on_behalf_of(borrower)
+        if borrower in self._left:
+            self._left.discard(borrower)
+        else:
+            self.own.release_on_behalf_of(borrower)
+
+    def leave_behind(self, borrower: object, /) -> None:
+        """
+        Give the run's own slot back, and keep the shared one, for a call that nobody waits for.
+        """
         self.own.release_on_behalf_of(borrower)
+        self._left.add(borrower)

@@ -53,6 +53,7 @@ class PageWorker:
     bulk: SupportsBulk
     singles: WorkQueue[Attempt, ItemOutcome]
     _chunks: list[Chunk] = attrs.field(factory=list, init=False)
+    _asking: Chunk = attrs.field(default=(), init=False)
 
     async def run(self, chunks: WorkQueue[Chunk, None]) -> None:
         """
@@ -69,14 +70,27 @@ class PageWorker:
                 self.singles.put(chunk)
                 # The largest piece next: rows that are far from each other show sooner what they share.
                 self._chunks.sort(key=len)
+            elif self.context.waiting.everyone_waits():
+                self.context.waiting.put_until_all_may(chunk)
             else:
+                self._asking = chunk
                 pieces = await self._ask(chunk)
+                self._asking = ()
                 self._chunks += reversed(pieces)
                 await checkpoint()  # lets the writer in, should the service never yield
 
     def _goes_alone(self, chunk: Chunk) -> bool:
         state = self.context.state
         return len(chunk) == 1 or state.stop is not None or state.refusals.is_halving_in_vain
+
+    def interrupted(self) -> list[Attempt]:
+        """
+        Return how far the items have come that were under way when this worker was cancelled.
+        """
+        asked = self._asking
+        if self.calls.is_asking:
+            asked = [attempt.doubted() for attempt in _asked(asked)]
+        return [*asked, *chain.from_iterable(self._chunks)]
 
     async def _ask(self, chunk: Chunk) -> list[Chunk]:
         """
@@ -89,10 +103,10 @@ class PageWorker:
                 return []
             case Refused(error):
                 return await self._halved([attempt.refused_among_many(error) for attempt in chunk], error)
-            case Unavailable(retry_after):
-                return await self._again(_asked(chunk), retry_after)
+            case Unavailable(retry_after, everyone):
+                return self._again(_asked(chunk), retry_after, everyone=everyone)
             case Doubtful(reason=reason):
-                return await self._doubt([attempt.doubted(reason) for attempt in _asked(chunk)])
+                return self._doubt([attempt.doubted(reason) for attempt in _asked(chunk)])
             case _:  # not asked
                 return [chunk]
 
@@ -127,16 +141,16 @@ class PageWorker:
                 outcome = succeeded(attempt, row, calls=attempt.calls + 1, now=now)
             self.singles.put_result(outcome)
 
-    async def _doubt(self, chunk: Chunk) -> list[Chunk]:
+    def _doubt(self, chunk: Chunk) -> list[Chunk]:
         # Without a look-up the whole chunk is repeated under its keys; decision 26.
         if self.context.lookup is None:
-            return await self._again(chunk, None)
+            return self._again(chunk, None)
         self.singles.put(chunk)
         return []
 
-    async def _again(self, chunk: Chunk, retry_after: float | None) -> list[Chunk]:
+    def _again(self, chunk: Chunk, retry_after: float | None, *, everyone: bool = False) -> list[Chunk]:
         """
-        Wait before the rows' next attempt, and settle those that get none.
+        Let the rows wait for their next attempt, and settle those that get none.
         """
         now = self.context.clock.now()
         left: list[Attempt] = []
@@ -148,9 +162,9 @@ class PageWorker:
                 delay = max(delay, step.seconds)
             else:
                 self.singles.put_result(given_up(step.attempt, now=now))
-        if left and self.context.state.stop is None:
-            with self.calls.cuttable():
-                await self.calls.back_off(delay)
+        if left and self.context.state.stop is None and (delay > 0 or everyone):
+            self.context.waiting.put(left, delay, everyone=everyone)
+            return []
         return [left] if left else []
 
 

@@ -178,9 +178,8 @@ class RecoveryService:
         with self.coordinator.work.subscribe("") as subscription:
             while True:
                 if self._looking.failures:
-                    await clock.sleep(
-                        self._looking.pause(usual)
-                    )  # a wake-up does not mean that the store is back
+                    # Slept through wake-ups: the runs that an outage stops are many, and no sign of its end.
+                    await clock.sleep(self._looking.pause(usual))
                 else:
                     await subscription.wait(clock, usual)
                 await self._look(tasks)
@@ -203,7 +202,7 @@ class RecoveryService:
     async def _start_free_runs(self, tasks: Tasks) -> None:
         room = _max_runs(self.coordinator) - len(self._driving)
         limit = _PAGE + len(self._driving) + len(self._backoff)
-        found = await self.coordinator.ledger.find_drivable(limit=limit)
+        found = await self.coordinator.ledger.find_drivable(limit=limit, due_only=True)
         names = {(run.batch_id, run.run) for run in found}
         taken = self._driving | self._backoff.postponed(self.coordinator.clock.monotonic(), among=names)
         free = [run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in taken]
@@ -234,7 +233,7 @@ class RecoveryService:
         try:
             lease = await self.coordinator.acquire(found.batch_id, found.run)
             if isinstance(lease, Lease):
-                await self.coordinator.drive_while_leased(lease)
+                await self.coordinator.drive_while_leased(lease, patience=pause)
         except BaseException as error:
             if not comes_from_callee(error):
                 raise

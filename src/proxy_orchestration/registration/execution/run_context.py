@@ -12,7 +12,9 @@ import attrs
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
+from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.refusals import Refusals
+from proxy_orchestration.registration.execution.waiting import Pace, WaitingItems
 from proxy_orchestration.registration.ports import (
     ProxyRegistrationService,
     SupportsBulk,
@@ -46,6 +48,10 @@ def _hear_errors(context: RunContext) -> ServiceErrors:
     return ServiceErrors(batch_id=context.lease.batch_id, run=context.lease.run, hooks=context.hooks)
 
 
+def _count_abandoned(context: RunContext) -> AbandonedCalls:
+    return AbandonedCalls.under(context.settings)
+
+
 def _find_bulk(context: RunContext) -> SupportsBulk | None:
     return context.service if isinstance(context.service, SupportsBulk) else None
 
@@ -64,6 +70,12 @@ def _find_lookup(context: RunContext) -> SupportsLookup | None:
     return context.service if isinstance(context.service, SupportsLookup) else None
 
 
+def _nobody_waits(context: RunContext) -> WaitingItems:
+    settings = context.settings
+    longest = max(settings.max_retry_after, settings.retry.max_delay)
+    return WaitingItems(clock=context.clock, longest=longest)
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class RunContext:
     """
@@ -75,13 +87,16 @@ class RunContext:
         clock: where time comes from.
         settings: limits and times.
         limiter: slots for calls, over all runs of one orchestrator.
+        abandoned: calls that were left behind, over all runs of one orchestrator.
         hooks: what the host says about its service's errors.
         errors: where those errors are heard.
         bulk: the service, if it writes many at once.
         lookup: the service, if it can be asked whether a record exists.
         bulk_lookup: the service, if it can be asked about many records at once.
         most_per_call: how many items a call for many may hold.
+        pace: how many calls there may be in a second, over all runs of one orchestrator.
         state: what changes.
+        waiting: items that are asked about again later.
     """
 
     lease: Lease
@@ -89,6 +104,7 @@ class RunContext:
     clock: Clock
     settings: BulkSettings
     limiter: anyio.CapacityLimiter
+    abandoned: AbandonedCalls = attrs.field(default=attrs.Factory(_count_abandoned, takes_self=True))
     hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
     errors: ServiceErrors = attrs.field(default=attrs.Factory(_hear_errors, takes_self=True), init=False)
     # Asked once: a runtime check of a Protocol for each item would be felt.
@@ -100,7 +116,9 @@ class RunContext:
     lookup: SupportsLookup | None = attrs.field(
         default=attrs.Factory(_find_lookup, takes_self=True), init=False
     )
+    pace: Pace | None = None
     state: RunState = attrs.field(factory=RunState, init=False)
+    waiting: WaitingItems = attrs.field(default=attrs.Factory(_nobody_waits, takes_self=True), init=False)
 
     @property
     def is_atomic(self) -> bool:

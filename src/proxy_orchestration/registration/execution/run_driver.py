@@ -26,11 +26,27 @@ from proxy_orchestration._concurrency import (
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
-from proxy_orchestration.registration.execution.attempts import Attempt, StopReason, never_begun
+from proxy_orchestration.registration.execution.attempts import (
+    Attempt,
+    StopReason,
+    driver_lost,
+    never_begun,
+)
+from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
+from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
+from proxy_orchestration.registration.execution.waiting import Chunk, WaitingItems, called_again, waiting
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
 from proxy_orchestration.registration.ports import BatchLedger
-from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, Lease, LogPage, WorkItem
+from proxy_orchestration.registration.runs import (
+    Commit,
+    Committed,
+    ItemOutcome,
+    Lease,
+    LogPage,
+    UnfinishedItem,
+    WorkItem,
+)
 from proxy_orchestration.registration.settings import BulkSettings
 
 _HEARTBEATS_PER_LEASE = 3
@@ -39,6 +55,10 @@ _CLOSE_ENOUGH = 1e-6
 T = TypeVar("T")
 
 _log = logging.getLogger(_loggers.DRIVER)
+
+
+def _own_turns(driver: RunDriver) -> SuspectTurns:
+    return SuspectTurns(driver.context.clock, driver.context.settings.lease_ttl)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -51,23 +71,40 @@ class RunDriver:
         ledger: where it is written.
         progress: wakes watchers of a batch in this process.
         cancel_requests: wakes this driver when its batch is cancelled in this process.
+        turns: when this driver may call suspects.
+        patience: the lease is given up when nothing is due for longer than that.
     """
 
     context: RunContext
     ledger: BatchLedger
     progress: Notifier[LogPage]
     cancel_requests: Notifier[None]
+    turns: SuspectTurns = attrs.field(default=attrs.Factory(_own_turns, takes_self=True))
+    patience: float = math.inf
     _workers: WorkerPool = attrs.field(init=False)
+    _ahead: LookAhead = attrs.field(init=False)
+    _suspects: SuspectQueue = attrs.field(init=False)
+    _due: list[Chunk] = attrs.field(factory=list, init=False)
+    _due_in: float = attrs.field(default=0.0, init=False)
     _tail: int = attrs.field(default=0, init=False)
     _held: int = attrs.field(default=0, init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _reported: float = attrs.field(default=0.0, init=False)
     _written_at: float = attrs.field(default=0.0, init=False)
+    _acquired_at: float = attrs.field(default=0.0, init=False)
     _over: bool = attrs.field(default=False, init=False)
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._workers = WorkerPool(context=self.context)
+        self._suspects = SuspectQueue(turns=self.turns, run=self)
+        self._ahead = LookAhead(
+            called=self._lease.called,
+            claimed=self._lease.claimed,
+            least=self._settings.max_concurrency * self._workers.step,
+            step=self._workers.step,
+        )
+        self._waiting.on_arrival = self._note_arrival
 
     @property
     def _lease(self) -> Lease:
@@ -86,6 +123,17 @@ class RunDriver:
         return self._workers.items
 
     @property
+    def _waiting(self) -> WaitingItems:
+        return self.context.waiting
+
+    @property
+    def _active(self) -> int:
+        """
+        Return how many claimed items are on their way through the workers, or done and not durable.
+        """
+        return self._held - self._waiting.count - self._suspects.count
+
+    @property
     def _unclaimed(self) -> int:
         return self._end - self._tail - self._held
 
@@ -93,9 +141,12 @@ class RunDriver:
     def _end(self) -> int:
         return self._lease.base + self._lease.run_items
 
-    async def drive(self) -> AuditEvent:
+    async def drive(self) -> AuditEvent | None:
         """
         Settle every item of the run, then the run, and return its audit event.
+
+        Return `None` when the lease was given up, since nothing is due for
+        longer than this driver's patience.
 
         Leaving early, by cancellation or an error, stores what had finished
         and gives up the lease; calls in flight are in doubt then.
@@ -107,30 +158,41 @@ class RunDriver:
         """
         try:
             await self._drive_items()
-            return await self._shielded(self._settle)
+            return await self._shielded(self._settle) if self._tail == self._end else None
         except LeaseLostError:
             self._over = True
             raise
         finally:
+            self.turns.note(self, busy=False)
             if not self._over:
                 await self._leave_quietly()
 
     async def _drive_items(self) -> None:
+        self.turns.note(self, busy=True)
         self._begin()
         async with open_task_group() as tasks:
             self._workers.start(tasks)
             tasks.start_soon(self._keep_time)
             tasks.start_soon(self._watch_for_cancel)
+            if self._suspects.chunks:
+                tasks.start_soon(self._suspects.hold_turn, self._results.wake_collector)
             await self._write_until_settled()
             tasks.cancel_scope.cancel()  # everything is durable; workers only wait for more
 
     def _begin(self) -> None:
         self._tail = self._lease.tail
-        self._written_at = self._clock.monotonic()
-        # A take-over writes nothing: who was begun by another driver is in doubt, whatever its flag says.
-        begun = self._attempts(attrs.evolve(work, in_doubt=True) for work in self._lease.begun)
-        self._held = len(begun)
-        self._assign(begun)
+        self._written_at = self._acquired_at = self._clock.monotonic()
+        # A take-over writes nothing: what another driver may have been calling is in doubt.
+        left = LeftBehind.of(
+            self._lease, max_takeovers=self._settings.max_takeovers, together=self.context.is_atomic
+        )
+        self._suspects.chunks = left.suspects
+        self._ahead.hold_back(left.uncalled)
+        for chunk, seconds in left.waiting:
+            self._waiting.take(chunk, seconds)
+        for attempt in left.lost:
+            self._results.put_result(driver_lost(attempt, now=self._clock.now()))
+        self._held = self._waiting.count + len(left.uncalled) + len(left.lost) + sum(map(len, left.suspects))
         if self._lease.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)
         elif self._budget_left() <= 0:
@@ -139,29 +201,99 @@ class RunDriver:
     def _attempts(self, claimed: Iterable[WorkItem]) -> list[Attempt]:
         return [Attempt.at(work, batch_id=self._lease.batch_id) for work in claimed]
 
+    def _note_arrival(self) -> None:
+        self._results.wake_collector()
+        self._alarm.notify()
+
     async def _write_until_settled(self) -> None:
         while self._tail < self._end:
+            self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)
             outcomes = self._results.oldest_results(self._workers.most_per_commit)
             claim = self._claim_size(len(outcomes))
-            if outcomes or claim or self._heartbeat_is_due():
-                await self._write(outcomes, claim)
+            alone = self._next_alone(len(outcomes), claim)
+            if outcomes or claim or alone or self._has_to_write():
+                await self._write(outcomes, claim, alone)
+            elif self._gives_up():
+                return
             else:
+                self.turns.note(self, busy=self._active > len(self._suspects.alone))
                 await self._results.wait_for_results()
 
+    def _has_to_write(self) -> bool:
+        starved = self._ahead.held_back and not self._workers.queued and not self._waiting.everyone_waits()
+        return bool(self._due or self._waiting.has_untold or starved or self._heartbeat_is_due())
+
     def _claim_size(self, finishing: int) -> int:
-        window = self._workers.window
-        room = window - self._held + finishing
+        if self._waiting.everyone_waits():
+            return 0
+        window, active = self._workers.window, self._active
+        room = window - active + finishing
         # Half a window at a time: a claim per item that finishes would be a commit per item.
-        if room < window // 2 and self._workers.is_busy(self._held - finishing):
+        if room < window // 2 and self._workers.is_busy(active - finishing, held_back=self._ahead.held_back):
             return 0
         return max(0, min(self._unclaimed, room))
 
-    async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> None:
-        committed = await self._shielded(lambda: self._commit(outcomes, claim))
+    def _next_alone(self, finishing: int, claim: int) -> Chunk:
+        """
+        Return the suspect that is called from the next commit on, if there is nothing else to do.
+        """
+        if not self._suspects.chunks or claim or self._due or self._ahead.held_back or self._unclaimed:
+            return ()
+        return () if self._active > finishing else self._suspects.next()
+
+    def _gives_up(self) -> bool:
+        """
+        Tell whether nothing is due for longer than this driver waits for.
+        """
+        everyone = self._waiting.everyone_waits()
+        idle = self._active == self._ahead.held_back and not self._suspects.chunks
+        if not idle or (self._unclaimed and not everyone) or self.context.state.stop is not None:
+            return False
+        self._due_in = self._next_due() - self._clock.monotonic()
+        return self.patience < self._due_in
+
+    def _next_due(self) -> float:
+        return min(self._first_due(), self._clock.monotonic() + self._budget_left())
+
+    def _first_due(self) -> float:
+        everyone = self._waiting.everyone_until if self._waiting.everyone_waits() else math.inf
+        return min(self._waiting.first_due, everyone)
+
+    async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int, alone: Chunk) -> None:
+        due, self._due = self._due, []
+        told = (*self._waiting.untold(), *(called_again(one) for chunk in due for one in chunk))
+        called = self._called_after(claim)
+        commit = Commit(
+            outcomes=outcomes,
+            claim=claim,
+            ttl=self._settings.lease_ttl,
+            called=called,
+            unfinished=told,
+            alone=alone[0].work.place if alone else None,
+        )
+        try:
+            committed = await self._shielded(lambda: self._commit(commit))
+        except BaseException:
+            self._due += due  # nobody called them
+            raise
+        self._waiting.note_told()
         self._held += len(committed.claimed)
-        self._assign(self._attempts(committed.claimed))
-        if committed.cancel_wished:
+        self._ahead.hold_back(self._attempts(committed.claimed))
+        self._suspects.note_stored(alone)
+        for chunk in (self._ahead.allow(called), *due, alone):
+            self._assign(chunk)
+        self._ahead.note_queued(self._workers.queued)
+        if self.context.state.stop is not None:
+            self._assign(self._ahead.drain())
+        elif committed.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)
+
+    def _called_after(self, claim: int) -> int:
+        if self.context.state.stop is not None or self._waiting.everyone_waits():
+            return self._ahead.called
+        queued = self._workers.queued
+        idle = not queued and self._active - self._ahead.held_back - self._results.finished <= 0
+        return self._ahead.place_after(claim, queued=queued, idle=idle)
 
     def _assign(self, attempts: Iterable[Attempt]) -> None:
         """
@@ -169,7 +301,7 @@ class RunDriver:
         """
         stop = self.context.state.stop
         if stop is None:
-            self._workers.assign(attempts, unclaimed=self._unclaimed)
+            self._workers.assign(attempts, unclaimed=self._unclaimed + self._ahead.held_back)
             return
         # Here and not by a worker, since all of them may be waiting for calls that hang; decision 17.
         begun: list[Attempt] = []
@@ -180,16 +312,16 @@ class RunDriver:
                 self._results.put_result(never_begun(attempt, stop, now=self._clock.now()))
         self._workers.assign(begun, unclaimed=self._unclaimed)
 
-    async def _commit(self, outcomes: tuple[ItemOutcome, ...], claim: int) -> Committed:
-        driven = self._driven()
-        sent_at = self._clock.monotonic()
+    async def _commit(self, commit: Commit) -> Committed:
+        driven, sent_at = self._driven(), self._clock.monotonic()
+        first = self.context.state.first_call_at
+        outcomes = commit.outcomes
         committed = await self.ledger.commit(
             self._lease,
-            Commit(
-                outcomes=outcomes,
-                claim=claim,
+            attrs.evolve(
+                commit,
                 driven_for=driven - self._reported,
-                ttl=self._settings.lease_ttl,
+                since_first_call=None if first is None else sent_at - first,
             ),
         )
         self._reported = driven
@@ -215,21 +347,40 @@ class RunDriver:
 
     async def _leave(self) -> None:
         try:
-            # In any case once, for the time driven; then until all that finished is stored.
+            # In any case once, for what was under way; then until all that finished is stored.
             while await self._write_finished():
                 pass
         finally:
             # Also when those writes failed: nobody should have to wait for the lease of a driver that left.
             if self._tail < self._end:
-                await self.ledger.release(self._lease)
+                await self.ledger.release(self._lease, due_in=self._due_in)
                 self.progress.notify(self._lease.batch_id)
         if self._tail == self._end:
             await self._settle()
 
     async def _write_finished(self) -> bool:
         outcomes = self._results.oldest_results(self._workers.most_per_commit)
-        await self._commit(outcomes, 0)
+        commit = Commit(
+            outcomes=outcomes,
+            ttl=self._settings.lease_ttl,
+            called=self._ahead.called,
+            unfinished=self._left_behind(),
+        )
+        await self._commit(commit)
         return len(outcomes) == self._workers.most_per_commit
+
+    def _left_behind(self) -> tuple[UnfinishedItem, ...]:
+        """
+        Return what is known of items that this driver took up and leaves without an outcome.
+        """
+        under_way = [*self._workers.interrupted(), *(attempt for chunk in self._due for attempt in chunk)]
+        alone = {attempt.work.place for attempt in self._suspects.alone}
+        left = [
+            # Cut by us, and no driver died of it; but who never came back from a call stays a suspect.
+            called_again(attempt) if attempt.work.place in alone else waiting(attempt, 0.0)
+            for attempt in under_way
+        ]
+        return (*self._waiting.untold(), *left)
 
     async def _leave_quietly(self) -> None:
         try:
@@ -265,7 +416,12 @@ class RunDriver:
         self._grace_ends = self._clock.monotonic() + grace
         for calls in self._workers.calls:
             calls.cut(calls=False)
-        self._assign(self._workers.drain())
+        due, self._due = self._due, []
+        waited = [attempt for chunk in due for attempt in chunk] + self._waiting.drain()
+        self._assign([*self._workers.drain(), *self._ahead.drain(), *waited])
+        if self.context.lookup is None:
+            # Nobody is asked about them any more, so nobody dies of it.
+            self._assign(self._suspects.drain())
         self._alarm.notify()
 
     async def _keep_time(self) -> None:
@@ -281,14 +437,14 @@ class RunDriver:
             # Once: the grace cuts calls, not the look-ups that settle their doubt afterwards.
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
-            if self._heartbeat_is_due():
+            if self._heartbeat_is_due() or self._first_due() <= now:
                 self._results.wake_collector()
             await self._alarm.wait(self._clock, self._until_next_alarm())
 
     def _until_next_alarm(self) -> float:
         now = self._clock.monotonic()
         alarms = [calls.deadline for calls in self._workers.calls]
-        first = min(*alarms, self._grace_ends) - now
+        first = min(*alarms, self._grace_ends, self._first_due()) - now
         budget = math.inf if self.context.state.stop else self._budget_left()
         return max(0.0, min(first, budget, self._settings.call_timeout, self._heartbeat_period))
 
@@ -305,7 +461,12 @@ class RunDriver:
 
     def _budget_left(self) -> float:
         budget = self._settings.time_budget
-        return math.inf if budget is None else budget - self._lease.driven_for - self._driven()
+        if budget is None:
+            return math.inf
+        since = self._lease.since_first_call
+        if since is None:
+            return budget - self._lease.driven_for - self._driven()
+        return budget - since - (self._clock.monotonic() - self._acquired_at)
 
     async def _watch_for_cancel(self) -> None:
         with self.cancel_requests.subscribe(self._lease.batch_id) as subscription:

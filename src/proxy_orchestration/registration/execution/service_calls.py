@@ -9,18 +9,20 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
-from proxy_orchestration.errors import OutcomeUnknownError, RegistrationUnavailable
+from proxy_orchestration._concurrency import wait_at_most
+from proxy_orchestration._system_tasks import SystemTask
+from proxy_orchestration.errors import CallsAbandonedError, OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.execution.attempts import Attempt, is_definite, is_receipt
-from proxy_orchestration.registration.execution.limits import Limiter
+from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.ports import SupportsBulk, SupportsLookup
 from proxy_orchestration.registration.reasons import BAD_ANSWER
@@ -61,6 +63,7 @@ class Unavailable:
     """
 
     retry_after: float | None
+    everyone: bool = False
 
 
 @attrs.frozen
@@ -84,14 +87,41 @@ class NotAsked:
 
 _CLOSE_ENOUGH: Final = 1e-6
 
+LET_GO_AFTER: Final = 5.0
+"""Seconds that a call has to end once it was cancelled; after that it is left behind; decision 116."""
+
 BulkAnswer: TypeAlias = Answered | Refused | Unavailable | Doubtful | NotAsked
 """What came of one call for many."""
 
 
 class _Stage(enum.Enum):
     FREE = "free"  # between two waits; nothing to cut
-    WAITING = "waiting"  # for a slot, or for a backoff to end
+    WAITING = "waiting"  # for a slot
     ASKING = "asking"  # the service is called
+
+
+@attrs.define(eq=False)
+class CallToken:
+    """
+    Who borrows the slot of a call; a worker whose call was left behind has a new one.
+
+    Attributes:
+        has_ended: set when the call ends that was left behind.
+    """
+
+    has_ended: anyio.Event = attrs.field(factory=anyio.Event)
+
+
+async def _leave_alone(call: anyio.CancelScope, has_ended: anyio.Event) -> None:
+    """
+    Keep a call from its cancellation until it ends, or the event loop itself does.
+    """
+    # A scope repeats its cancellation at every turn of the loop, for as long as a task takes it for nothing.
+    call.shield = True
+    try:
+        await has_ended.wait()
+    finally:
+        call.shield = False
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -118,6 +148,9 @@ class ServiceCalls:
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
     _was_late: bool = attrs.field(default=False, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
+    _hold: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
+    _token: CallToken = attrs.field(factory=CallToken, init=False)
+    on_left_behind: Callable[[], object] | None = attrs.field(default=None, init=False)
 
     @contextmanager
     def cuttable(self) -> Iterator[None]:
@@ -126,20 +159,65 @@ class ServiceCalls:
         """
         # One scope for all calls until a cut, since a scope per call costs more than a call; decision 16.
         self.is_cut = False
-        with anyio.CancelScope() as self._scope:
+        with anyio.CancelScope() as self._scope, anyio.CancelScope() as self._hold:
             yield
         self.call_was_cut = self._stage is _Stage.ASKING
         self._rest()
+
+    @property
+    def is_asking(self) -> bool:
+        """
+        Return whether the service is called now, or was when the worker was cancelled.
+        """
+        return self._stage is _Stage.ASKING
 
     def cut(self, *, calls: bool) -> None:
         """
         End a wait at once, and with `calls` a call as well, which then is in doubt.
         """
-        if self._stage is _Stage.WAITING or (calls and self._stage is _Stage.ASKING):
-            self._was_late = self.context.clock.monotonic() >= self.deadline - _CLOSE_ENOUGH
-            self.deadline = math.inf
-            self.is_cut = True
-            self._scope.cancel()
+        if self._stage is _Stage.WAITING:
+            self._cut_off(math.inf)
+        elif calls and self._stage is _Stage.ASKING:
+            now = self.context.clock.monotonic()
+            is_over = now >= self.deadline - _CLOSE_ENOUGH
+            if not self.is_cut:
+                self._was_late = is_over
+                self._cut_off(math.inf if self.on_left_behind is None else now + LET_GO_AFTER)
+            elif is_over and self.on_left_behind is not None:
+                self.leave_behind()
+                self.on_left_behind()
+
+    def _cut_off(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.is_cut = True
+        self._scope.cancel()
+
+    def leave_behind(self) -> None:
+        """
+        Let a call go on by itself that takes its cancellation for nothing; its answer changes nothing.
+        """
+        if isinstance(self.limiter, CombinedLimiter):
+            self.limiter.leave_behind(self._token)
+        self.context.abandoned.note()
+        SystemTask(partial(_leave_alone, self._hold, self._token.has_ended)).start()
+        self._token = CallToken()
+
+    def go_on(self) -> None:
+        """
+        Begin anew after a call was left behind, as after one that was cut.
+        """
+        self.call_was_cut = True
+        self._rest()
+
+    def check_may_call(self) -> None:
+        """
+        Accept that a call begins.
+
+        Raises:
+            CallsAbandonedError: too many calls of this process do not end.
+        """
+        if self.context.abandoned.is_full:
+            raise CallsAbandonedError(self.context.abandoned.count)
 
     def register(self, attempt: Attempt) -> Awaitable[object]:
         """
@@ -159,12 +237,13 @@ class ServiceCalls:
         """
         Ask the service to register all of them in one call, and return what came of it.
         """
+        self.check_may_call()
         registrations = self.context.registrations(chunk)
         call = partial(bulk.register_many, atomic=atomic)
         answer: BulkAnswer = NotAsked()
         with self.cuttable():
             try:
-                rows = await self._ask(call, registrations, chunk, writes=True)
+                rows = await self._ask_apart(lambda: self._ask(call, registrations, chunk, writes=True))
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
@@ -201,7 +280,8 @@ class ServiceCalls:
         receipts: list[RegistrationReceipt] | None = None
         with self.cuttable():
             try:
-                receipts = await self._find_all(self.context.lookup, chunk)
+                lookup = self.context.lookup
+                receipts = await self._ask_apart(lambda: self._find_all(lookup, chunk))
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
@@ -244,38 +324,83 @@ class ServiceCalls:
     async def _ask(
         self, question: Callable[[A], Awaitable[R]], argument: A, about: Chunk, *, writes: bool
     ) -> R:
+        token = self._token
+        if self.context.pace is not None:
+            self._stage = _Stage.WAITING
+            await self.context.pace.wait()
         if not self._takes_a_slot_at_once():
             self._stage = _Stage.WAITING
-            await self.limiter.acquire_on_behalf_of(self)
+            await self.limiter.acquire_on_behalf_of(token)
         try:
             if self.is_cut:
-                await checkpoint()  # the slot came together with the cut: no call begins after it
+                await anyio.sleep_forever()  # the slot came together with the cut: no call begins after it
             self._stage = _Stage.ASKING
             if writes:
                 self.context.note_call()
             self.deadline = self.context.clock.monotonic() + self.context.settings.call_timeout
             answer = await question(argument)
         except BaseException as error:
-            if not comes_from_callee(error):
-                raise
-            told = await self._heard(error, about, writes=writes)
-            self._rest()
+            told = await self._heard(error, about, token, writes=writes)
             if told is error:
                 raise
             raise told from None
         finally:
-            self.limiter.release_on_behalf_of(self)
+            self.limiter.release_on_behalf_of(token)
+        if token is not self._token:
+            await self._end_late(token, None, about)
         self._stage = _Stage.FREE
         self.deadline = math.inf
         return answer
 
-    async def _heard(self, error: BaseException, about: Chunk, *, writes: bool) -> BaseException:
+    async def _ask_apart(self, call: Callable[[], Awaitable[R]]) -> R:
+        """
+        Ask in a task of its own, which is left behind should it take its cancellation for nothing.
+        """
+        answers: list[R] = []
+
+        async def ask() -> None:
+            with anyio.CancelScope() as self._hold:
+                answers.append(await call())
+
+        task = SystemTask(ask)
+        task.start()
+        try:
+            await task.wait()
+        except BaseException:
+            task.cancel()
+            with anyio.CancelScope(shield=True):
+                if not await wait_at_most(self.context.clock, LET_GO_AFTER, task.wait):
+                    self.leave_behind()
+            if not answers and task.error is None:
+                raise
+        if task.error is not None:
+            raise task.error
+        return answers[0]
+
+    async def _end_late(self, token: CallToken, error: BaseException | None, about: Chunk) -> NoReturn:
+        """
+        End a call that was left behind: nobody waits for its answer.
+        """
+        self.context.abandoned.note_end()
+        self.context.errors.note_late_end(error, self.context.registrations(about))
+        token.has_ended.set()
+        await anyio.sleep_forever()  # the task was cancelled when it was left behind
+        raise AssertionError  # pragma: no cover - nobody wakes it
+
+    async def _heard(
+        self, error: BaseException, about: Chunk, token: CallToken, *, writes: bool
+    ) -> BaseException:
         """
         Return what an error of the service says; one that is made of being cut says nothing.
         """
+        if token is not self._token:
+            await self._end_late(token, error, about)
+        if not comes_from_callee(error):
+            return error
         cut = is_being_cancelled()
         if cut and not (writes and is_definite(lone(error))):
             await checkpoint()  # the call was cut, whatever the service made of that
+        self._rest()
         registrations = self.context.registrations(about)
         if writes:
             method = "register" if len(about) == 1 else "register_many"
@@ -286,7 +411,7 @@ class ServiceCalls:
 
     def _takes_a_slot_at_once(self) -> bool:
         try:
-            self.limiter.acquire_on_behalf_of_nowait(self)
+            self.limiter.acquire_on_behalf_of_nowait(self._token)
         except anyio.WouldBlock:
             return False
         return True
@@ -301,7 +426,7 @@ def _meaning_of(error: BaseException) -> BulkAnswer:
     Return what an error says about a call for many.
     """
     if isinstance(error, RegistrationUnavailable):
-        return Unavailable(error.retry_after)
+        return Unavailable(error.retry_after, error.everyone)
     lost = isinstance(error, OSError | OutcomeUnknownError | BaseExceptionGroup)
     return Doubtful() if lost or not isinstance(error, Exception) else Refused(error)
 

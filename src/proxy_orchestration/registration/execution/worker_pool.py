@@ -5,12 +5,15 @@ Who calls the service during one run: item by item, chunk by chunk, or all at on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import Tasks, WorkQueue
+from proxy_orchestration._concurrency import Tasks, WorkQueue, wait_at_most
+from proxy_orchestration._system_tasks import SystemTask
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.execution.atomic_worker import AtomicWorker
 from proxy_orchestration.registration.execution.attempts import Attempt
@@ -18,11 +21,14 @@ from proxy_orchestration.registration.execution.item_worker import ItemWorker
 from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
 from proxy_orchestration.registration.execution.page_worker import PageWorker
 from proxy_orchestration.registration.execution.run_context import RunContext
-from proxy_orchestration.registration.execution.service_calls import Chunk, ServiceCalls
+from proxy_orchestration.registration.execution.service_calls import LET_GO_AFTER, Chunk, ServiceCalls
 from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
 
 _MOST_PER_COMMIT: Final = 500
+
+_TURNS: Final = 10
+"""Turns of the event loop in which a worker ends that is cancelled, unless its call does not."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -45,7 +51,11 @@ class WorkerPool:
     window: int = attrs.field(init=False)
     most_per_commit: int = attrs.field(default=_MOST_PER_COMMIT, init=False)
     calls: Sequence[ServiceCalls] = attrs.field(default=(), init=False)
+    _workers: list[ItemWorker | PageWorker | AtomicWorker] = attrs.field(factory=list, init=False)
     _limiter: Limiter = attrs.field(init=False)
+    _item_workers: dict[ItemWorker, SystemTask] = attrs.field(factory=dict, init=False)
+    _failures: list[BaseException] = attrs.field(factory=list, init=False)
+    _failed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _whole: list[Attempt] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -73,16 +83,68 @@ class WorkerPool:
             self._start_atomic(tasks, bulk)
             return
         for _ in range(self.context.settings.max_concurrency):
-            tasks.start_soon(ItemWorker(context=self.context, calls=self._new_calls()).run, self.items)
+            single = ItemWorker(context=self.context, calls=self._new_calls())
+            self._workers.append(single)
+            self._start_item_worker(single)
             if bulk is not None:
                 self._start_page_worker(tasks, bulk)
+        tasks.start_soon(self._answer_for_item_workers)
+
+    def _start_item_worker(self, worker: ItemWorker) -> None:
+        worker.calls.on_left_behind = partial(self._replace, worker)
+        task = SystemTask(partial(worker.run, self.items), on_end=self._note_end)
+        self._item_workers[worker] = task
+        task.start()
+
+    def _replace(self, worker: ItemWorker) -> None:
+        """
+        Let a worker go on in another task, since its call does not end.
+        """
+        self._item_workers[worker].cancel()
+        worker.calls.go_on()
+        self._start_item_worker(worker)
+
+    def _note_end(self, task: SystemTask) -> None:
+        if task.error is not None and task in self._item_workers.values():
+            self._failures.append(task.error)
+            self._failed.set()
+
+    async def _answer_for_item_workers(self) -> None:
+        """
+        Raise what a worker raises, and end all of them with the run; those that do not end are left behind.
+        """
+        try:
+            await self._failed.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._end_item_workers()
+        raise self._failures[0]
+
+    async def _end_item_workers(self) -> None:
+        for task in self._item_workers.values():
+            task.cancel()
+        # Nearly all of them end within a few turns of the loop, without a clock.
+        for _ in range(_TURNS):
+            if all(task.has_ended for task in self._item_workers.values()):
+                return
+            await checkpoint()
+        await wait_at_most(self.context.clock, LET_GO_AFTER, self._await_item_workers)
+        for worker, task in self._item_workers.items():
+            if not task.has_ended:
+                worker.calls.leave_behind()
+
+    async def _await_item_workers(self) -> None:
+        for task in self._item_workers.values():
+            await task.wait()
 
     def _start_atomic(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = AtomicWorker(context=self.context, calls=self._new_calls(), bulk=bulk, outcomes=self.items)
+        self._workers.append(worker)
         tasks.start_soon(worker.run, self.chunks)
 
     def _start_page_worker(self, tasks: Tasks, bulk: SupportsBulk) -> None:
         worker = PageWorker(context=self.context, calls=self._new_calls(), bulk=bulk, singles=self.items)
+        self._workers.append(worker)
         tasks.start_soon(worker.run, self.chunks)
 
     def _new_calls(self) -> ServiceCalls:
@@ -123,13 +185,40 @@ class WorkerPool:
         whole, self._whole = self._whole, []
         return [*chunked, *whole, *self.items.take_back()]
 
-    def is_busy(self, held: int) -> bool:
+    def interrupted(self) -> list[Attempt]:
+        """
+        Return how far what was under way, or queued, has come, once the workers were cancelled.
+        """
+        found = self.drain()
+        for worker in self._workers:
+            attempts = worker.interrupted()
+            found += [attempts] if isinstance(attempts, Attempt) else attempts or []
+        return found
+
+    @property
+    def queued(self) -> int:
+        """
+        Return how many items no worker has taken yet.
+        """
+        return self.items.waiting + self.chunks.waiting * self.step
+
+    @property
+    def step(self) -> int:
+        """
+        Return how many items go into one call.
+        """
+        if self.context.is_atomic:
+            return self.window
+        return 1 if self.context.bulk is None else self.context.most_per_call
+
+    def is_busy(self, active: int, *, held_back: int) -> bool:
         """
         Tell whether a claim can wait, so that not every item that finishes leads to one.
 
         Args:
-            held: items that are claimed and have not finished.
+            active: items that are claimed, have not finished and do not wait.
+            held_back: those of them that may not be called yet.
         """
         if self.context.is_atomic or self.context.bulk is not None:
-            return held > 0
-        return self.items.waiting >= self.context.settings.max_concurrency
+            return active > 0
+        return self.items.waiting + held_back >= self.context.settings.max_concurrency

@@ -146,7 +146,9 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+    async def acquire(
+        self, batch_id: str, run: int, /, *, ttl: float, take_over: bool = False
+    ) -> Acquisition:
         """
         Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
 
@@ -154,6 +156,17 @@ class RunLedger(Protocol):
         passed; a lease of 0 seconds is over at once. Every success raises the
         run's fence by one, from 0 before the first. A run that is not current
         counts as settled.
+
+        A lease that ends later than its own ttl from now, by more than
+        `CLOCK_SLACK`, is over too: it was written by a clock that has been set
+        back since. Its own ttl counts, not the caller's. With `take_over` a
+        lease that lasts is taken as well; its driver's fence is old then.
+
+        Each claimed item without an outcome stands in one part of the lease:
+        in `unfinished` if a commit said more about it, else in `uncalled` if
+        it lies above what commits allowed to be called, else in `begun`. A
+        lease that ended without `release` while an item was called `alone`
+        counts as one more death of that item; it is `is_called` then.
         """
         ...
 
@@ -162,8 +175,9 @@ class RunLedger(Protocol):
         Append the outcomes to the log, claim further items and renew the lease, all or nothing.
 
         Claimed are the run's next items in request order that have no outcome
-        in this run; fewer than asked for only when no more are left. When it
-        returns, all of it survives a crash.
+        in this run; fewer than asked for only when no more are left. What is
+        told of unfinished items replaces what was told before, except their
+        deaths. When it returns, all of it survives a crash.
 
         Raises:
             LeaseLostError: the fence is old, the run is settled, or the batch gone.
@@ -183,9 +197,13 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def release(self, lease: Lease, /) -> None:
+    async def release(self, lease: Lease, /, *, due_in: float = 0.0) -> None:
         """
         Give up the lease so that another driver may acquire at once; no-op under an old fence.
+
+        Nothing of the run is due before `due_in` seconds have passed, which
+        `find_drivable` tells; who acquires it all the same may. An item that
+        was called alone is not.
         """
         ...
 
@@ -195,7 +213,8 @@ class RunLedger(Protocol):
 
         Unclaimed items that are not in doubt become CANCELLED with code
         `cancelled`, in request order; unclaimed ones in doubt stay for the
-        driver. A second request changes nothing and returns the first one's mark.
+        driver, for whom the run is due now. A second request changes nothing
+        and returns the first one's mark.
 
         Raises:
             BatchStateError: the run settled without a cancel request, or
@@ -203,11 +222,12 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def find_drivable(self, /, *, limit: int) -> Sequence[DrivableRun]:
+    async def find_drivable(self, /, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """
         Return at most `limit` runs that are not settled, the free ones first, then by lease end.
 
-        Among the free ones the batch that was accepted first comes first.
+        Among the free ones the batch that was accepted first comes first. With
+        `due_only` those are left out of which nothing is due yet.
         """
         ...
 

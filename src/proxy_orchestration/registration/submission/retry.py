@@ -12,6 +12,7 @@ import attrs
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.errors import BatchStateError, DuplicateSelectionError, EmptySelectionError
 from proxy_orchestration.registration.ledger import StoredItem
+from proxy_orchestration.registration.reasons import DRIVER_LOST
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import RETRYABLE_BY_NAME, RETRYABLE_STATES, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
@@ -52,7 +53,7 @@ def select_for_retry(
     mode: SubmissionMode,
 ) -> list[StoredItem]:
     """
-    Return the failed and unknown items, or those named, in request order.
+    Return the failed and unknown items but for `driver_lost` ones, or those named, in request order.
 
     Raises:
         BatchStateError: nothing to retry, a named item is in another state, or
@@ -61,7 +62,14 @@ def select_for_retry(
             named cannot be taken up.
     """
     if mentor_ids is None:
-        selected = [item for item in items if item.state in RETRYABLE_STATES]
+        failed = [item for item in items if item.state in RETRYABLE_STATES]
+        # The process may die of it again, and somebody should have looked first; decision 104.
+        selected = [item for item in failed if item.code != DRIVER_LOST.code]
+        if failed and not selected:
+            raise BatchStateError(
+                batch_id,
+                "only items that the process died of are left. Retry them by name once you know why.",
+            )
         if not selected:
             raise BatchStateError(batch_id, "nothing in it failed, so there is nothing to retry.")
     else:

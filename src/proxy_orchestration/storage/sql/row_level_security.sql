@@ -141,6 +141,7 @@ begin
     'proxy_orchestration_version',
     'push_outbox',
     'runs',
+    'unfinished',
     'work'
   ] loop
     relation := to_regclass(named);

@@ -144,6 +144,12 @@ runs: Table = Table(
     Column("settled_at", Instant),
     Column("status", Text),
     Column("counts", Text),
+    Column("called", Integer, nullable=False, server_default="0"),
+    Column("called_fence", Integer, nullable=False, server_default="0"),
+    Column("alone", Integer),
+    Column("due_at", Double, nullable=False, server_default="0"),
+    Column("first_call_at", Double),
+    Column("lease_ttl", Double),
     sqlite_with_rowid=False,
 )
 Index(
@@ -167,6 +173,24 @@ work: Table = Table(
     Column("override_at", Instant),
     sqlite_with_rowid=False,
 )
+
+unfinished: Table = Table(
+    "unfinished",
+    metadata,
+    # Code of revision 0005 removes batches, and knows nothing of these rows.
+    Column("batch", Integer, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("run", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("due_at", Double, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("rounds", Integer, nullable=False),
+    Column("in_doubt", Boolean, nullable=False),
+    Column("not_seen", Boolean, nullable=False),
+    Column("is_called", Boolean, nullable=False),
+    Column("deaths", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+"""What drivers told of pieces of work without an outcome; a row says nothing once there is one."""
 
 outcomes: Table = Table(
     "outcomes",

@@ -44,6 +44,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.committing im
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
+from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
 """Accepting, reading, listing, naming and removing batches. The subject is a whole `BatchLedger`."""
@@ -55,8 +56,9 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *opening,
     *deciding,
     *items,
+    *waiting,
 )
-"""Leases, claims, outcomes, cancelling and further runs. The subject is a whole `BatchLedger`."""
+"""Leases, claims, outcomes, cancelling, waiting and further runs. The subject is a whole `BatchLedger`."""
 
 audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 """Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""

@@ -195,7 +195,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         batch = self._batches.get(batch_id)
         return () if batch is None else items_of(batch)
 
-    async def acquire(self, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+    async def acquire(
+        self, batch_id: str, run: int, /, *, ttl: float, take_over: bool = False
+    ) -> Acquisition:
         """
         Take the run's lease if it is free.
         """
@@ -204,10 +206,13 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         if batch is None or batch.run.number != run:
             return RunSettled()
         current, now = batch.run, self.clock.monotonic()
-        if current.lease_until > now:
-            return LeaseHeld(fence=current.fence, remaining=current.lease_until - now)
+        remaining = current.lease_remaining(now)
+        if remaining and not take_over:
+            return LeaseHeld(fence=current.fence, remaining=remaining)
         current.fence += 1
-        current.lease_until = now + ttl
+        current.hold(now, ttl)
+        current.due_at = -math.inf
+        batch.count_death()
         return Lease(
             batch_id=batch_id,
             run=run,
@@ -216,9 +221,14 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             run_items=current.size,
             base=current.base,
             tail=len(batch.log),
-            begun=batch.work_items(batch.begun()),
+            begun=batch.unknown(0, current.called),
+            uncalled=batch.unknown(current.called, current.claimed),
+            unfinished=batch.unfinished(now),
+            called=current.called,
+            claimed=current.claimed,
             cancel_wished=current.cancel_mark is not None,
             driven_for=current.driven_for,
+            since_first_call=None if current.first_call_at is None else now - current.first_call_at,
             mode=batch.mode,
             on_conflict=batch.on_conflict,
         )
@@ -231,14 +241,12 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         batch = self._driven(lease)
         batch.check_open(commit.outcomes)
         batch.append(commit.outcomes)
-        run = batch.run
+        run, now = batch.run, self.clock.monotonic()
         run.driven_for += commit.driven_for
-        run.lease_until = self.clock.monotonic() + commit.ttl
-        return Committed(
-            tail=len(batch.log),
-            claimed=batch.claim(commit.claim),
-            cancel_wished=run.cancel_mark is not None,
-        )
+        run.hold(now, commit.ttl)
+        claimed = batch.claim(commit.claim)
+        batch.note(commit, now)
+        return Committed(tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None)
 
     async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
         """
@@ -255,13 +263,17 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         self._hold(event, audit_hold)
         return event
 
-    async def release(self, lease: Lease, /) -> None:
+    async def release(self, lease: Lease, /, *, due_in: float = 0.0) -> None:
         """
         Give up the lease; no-op under an old fence.
         """
         await checkpoint()
         with contextlib.suppress(LeaseLostError):  # then there is nothing to give up
-            self._driven(lease).run.lease_until = -math.inf
+            run = self._driven(lease).run
+            run.lease_until, run.alone = -math.inf, None
+            # A cancel that came meanwhile made everything due.
+            if due_in > 0 and run.cancel_mark is None:
+                run.due_at = self.clock.monotonic() + due_in
 
     async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
         """
@@ -271,21 +283,23 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         check_texts((reason,))
         return self._known(batch_id).cancel(reason=reason, wished_at=wished_at)
 
-    async def find_drivable(self, *, limit: int) -> Sequence[DrivableRun]:
+    async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """
         Return runs that are not settled, the free ones first.
         """
         await checkpoint()
         now = self.clock.monotonic()
         found = sorted(
-            self._unsettled.values(), key=lambda batch: (max(now, batch.run.lease_until), batch.number)
+            (batch for batch in self._unsettled.values() if not due_only or batch.run.due_at <= now),
+            key=lambda batch: (batch.run.lease_remaining(now), batch.number),
         )
         return [
             DrivableRun(
                 batch_id=batch.batch_id,
                 run=batch.run.number,
                 fence=batch.run.fence,
-                lease_remaining=max(0.0, batch.run.lease_until - now),
+                lease_remaining=batch.run.lease_remaining(now),
+                due_in=max(0.0, batch.run.due_at - now),
             )
             for batch in found[:limit]
         ]

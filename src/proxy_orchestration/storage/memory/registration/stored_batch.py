@@ -17,7 +17,14 @@ from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.ledger import NewBatch, NewRun, Verdict, next_key
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.runs import CancelMark, ItemOutcome, WorkItem
+from proxy_orchestration.registration.runs import (
+    CLOCK_SLACK,
+    CancelMark,
+    Commit,
+    ItemOutcome,
+    UnfinishedItem,
+    WorkItem,
+)
 from proxy_orchestration.registration.states import ItemState
 
 _FRESH_KEY: Final = (0, False)
@@ -36,8 +43,13 @@ class StoredRun:
         work: the positions of the others, in request order.
         overrides: the decisions to override that it carries out, by position.
         claimed: how many of `work` were claimed: the watermark.
+        called: up to which of them calls may have been made.
+        alone: the place of the one that is called and no other, or `None`.
+        unfinished: what drivers told of items without an outcome, by place, and when each is due.
+        due_at: on the store's clock; nothing is due before.
+        first_call_at: on the store's clock.
         fence: raised by every acquisition; 0 when nobody drove it.
-        lease_until: on the store's clock.
+        lease_until, lease_ttl: when the lease ends, on the store's clock, and how long it is.
         driven_for: seconds of driving, as the drivers told.
         cancel_mark, cancel_reason, cancel_wished_at: the first wish to cancel.
         settled_at, counts: how it ended.
@@ -50,14 +62,33 @@ class StoredRun:
     work: Sequence[int]
     overrides: Mapping[int, Override] = attrs.field(factory=dict)
     claimed: int = 0
+    called: int = 0
+    alone: int | None = None
+    unfinished: dict[int, tuple[UnfinishedItem, float]] = attrs.field(factory=dict)
+    due_at: float = -math.inf
+    first_call_at: float | None = None
     fence: int = 0
     lease_until: float = -math.inf
+    lease_ttl: float = 0.0
     driven_for: float = 0.0
     cancel_mark: CancelMark | None = None
     cancel_reason: str | None = attrs.field(default=None, repr=False)
     cancel_wished_at: datetime | None = None
     settled_at: datetime | None = None
     counts: Mapping[ItemState, int] = attrs.field(factory=dict)
+
+    def hold(self, now: float, ttl: float) -> None:
+        """
+        Let the lease last for that long from now.
+        """
+        self.lease_until, self.lease_ttl = now + ttl, ttl
+
+    def lease_remaining(self, now: float) -> float:
+        """
+        Return the seconds for which the lease lasts; 0 when it is over, or was written by a later clock.
+        """
+        remaining = self.lease_until - now
+        return remaining if 0 < remaining <= self.lease_ttl + CLOCK_SLACK else 0.0
 
 
 @attrs.define(eq=False)
@@ -176,16 +207,49 @@ class StoredBatch:
         """
         Return the items that were claimed and have no outcome.
         """
-        newest = self.newest
-        return [item for item in self.run.work[: self.run.claimed] if newest[item] is None]
+        return [item for _, item in self._unsettled(0, self.run.claimed)]
 
-    def work_items(self, items: Iterable[int]) -> tuple[WorkItem, ...]:
+    def _unsettled(self, low: int, high: int) -> list[tuple[int, int]]:
+        newest = self.newest
+        found = enumerate(self.run.work[low:high], start=low + 1)
+        return [pair for pair in found if newest[pair[1]] is None]
+
+    def unknown(self, low: int, high: int) -> tuple[WorkItem, ...]:
         """
-        Return the items with their keys as the current run took them up.
+        Return what is claimed between these places, has no outcome, and of which nothing more is known.
+        """
+        known = self.run.unfinished
+        return self.work_items(pair for pair in self._unsettled(low, high) if pair[0] not in known)
+
+    def unfinished(self, now: float) -> tuple[UnfinishedItem, ...]:
+        """
+        Return what drivers told of items without an outcome, and when each is due.
+        """
+        return tuple(
+            attrs.evolve(known, due_in=max(0.0, due_at - now))
+            for _, (known, due_at) in sorted(self.run.unfinished.items())
+        )
+
+    def count_death(self) -> None:
+        """
+        Note that a driver ended without giving up its lease while it called an item alone.
+        """
+        run, place = self.run, self.run.alone
+        run.alone = None
+        if place is None or self.newest[item := run.work[place - 1]] is not None:
+            return
+        (work,) = self.work_items(((place, item),))
+        known, due_at = run.unfinished.get(place, (UnfinishedItem(work=work), -math.inf))
+        deaths = known.deaths + 1
+        run.unfinished[place] = (attrs.evolve(known, deaths=deaths, is_called=True), due_at)
+
+    def work_items(self, places: Iterable[tuple[int, int]]) -> tuple[WorkItem, ...]:
+        """
+        Return the items at these places with their keys as the current run took them up.
         """
         entries, keys, overrides = self.entries, self.keys, self.run.overrides
         work = []
-        for item in items:
+        for place, item in places:
             entry = entries[item]
             epoch, in_doubt = keys.get(item, _FRESH_KEY)
             work.append(
@@ -196,6 +260,7 @@ class StoredBatch:
                     epoch=epoch,
                     in_doubt=in_doubt,
                     override_of=overrides[item].activity_id if item in overrides else None,
+                    place=place,
                 )
             )
         return tuple(work)
@@ -204,13 +269,27 @@ class StoredBatch:
         """
         Move the watermark over the next open items and return them.
         """
-        run, newest = self.run, self.newest
-        claimed: list[int] = []
+        run = self.run
+        claimed: list[tuple[int, int]] = []
         while len(claimed) < wanted and run.claimed < len(run.work):
-            page = run.work[run.claimed : run.claimed + wanted - len(claimed)]
-            run.claimed += len(page)
-            claimed += [item for item in page if newest[item] is None]
+            low = run.claimed
+            run.claimed = min(len(run.work), low + wanted - len(claimed))
+            claimed += self._unsettled(low, run.claimed)
         return self.work_items(claimed)
+
+    def note(self, commit: Commit, now: float) -> None:
+        """
+        Keep what a driver tells of calls to come and of items without an outcome.
+        """
+        run = self.run
+        run.called = run.claimed if commit.called is None else max(run.called, commit.called)
+        run.alone = commit.alone
+        if run.first_call_at is None and commit.since_first_call is not None:
+            run.first_call_at = now - commit.since_first_call
+        for known in commit.unfinished:
+            place = known.work.place
+            deaths = run.unfinished[place][0].deaths if place in run.unfinished else 0
+            run.unfinished[place] = (attrs.evolve(known, deaths=deaths), now + known.due_in)
 
     def check_open(self, outcomes: Iterable[ItemOutcome]) -> None:
         """
@@ -226,7 +305,7 @@ class StoredBatch:
         """
         Write the outcomes to the log, in this order.
         """
-        log, newest, keys = self.log, self.newest, self.keys
+        log, newest, keys, unfinished = self.log, self.newest, self.keys, self.run.unfinished
         for outcome in outcomes:
             work = outcome.work
             entry = MentorOutcome(
@@ -243,6 +322,8 @@ class StoredBatch:
             newest[work.item] = entry
             if outcome.in_doubt or work.item in keys:
                 keys[work.item] = (work.epoch, outcome.in_doubt)
+            if unfinished:
+                unfinished.pop(work.place, None)
 
     def cancel(self, *, reason: str | None, wished_at: datetime) -> CancelMark:
         """
@@ -257,6 +338,7 @@ class StoredBatch:
             run=run.number, tail_before=len(self.log), settled_before=self.settled_items
         )
         run.cancel_reason, run.cancel_wished_at = reason, wished_at
+        run.due_at = -math.inf
         for item in run.work[run.claimed :]:
             _, in_doubt = self.keys.get(item, _FRESH_KEY)
             if not in_doubt:
@@ -271,7 +353,7 @@ class StoredBatch:
         self.run.lease_until = -math.inf
 
     def _close(self, item: int, verdict: Verdict, settled_at: datetime) -> None:
-        (work,) = self.work_items((item,))
+        (work,) = self.work_items(((0, item),))
         outcome = ItemOutcome(
             work,
             verdict.stored_state(in_doubt=work.in_doubt),

@@ -89,6 +89,7 @@ _WISH = (
         cancel_wished_at=bindparam("at"),
         cancel_reason=bindparam("reason"),
         cancel_tail=runs.c.tail,
+        due_at=0.0,
         tail=runs.c.tail + bindparam("cancelled"),
     )
 )

@@ -53,7 +53,7 @@ def work_item(row: Sequence[Any]) -> WorkItem:
     """
     Return the work item of a row (item, mentor id, activity, epoch, in doubt, override, position).
     """
-    item, mentor_id, activity, epoch, in_doubt, override_of, _position = row
+    item, mentor_id, activity, epoch, in_doubt, override_of, place = row
     return WorkItem(
         item=item,
         mentor_id=mentor_id,
@@ -61,6 +61,7 @@ def work_item(row: Sequence[Any]) -> WorkItem:
         epoch=epoch,
         in_doubt=in_doubt,
         override_of=override_of,
+        place=place,
     )
 
 

@@ -10,13 +10,28 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, case, select, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Double,
+    Integer,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import (
+    CLOCK_SLACK,
     Acquisition,
     Commit,
     Committed,
@@ -34,37 +49,79 @@ from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append, count_settled_states
 from proxy_orchestration.storage.sql.registration.rows import actor_of, work_item
+from proxy_orchestration.storage.sql.registration.unfinished import (
+    count_death,
+    doubt_all,
+    parts_of_lease,
+    tell,
+)
 from proxy_orchestration.storage.sql.schema import LARGEST, batches, items, runs, work
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
-_ACQUIRE = (
-    update(runs)
-    .where(_OPEN_RUN, runs.c.lease_until <= store_now())
-    .values(fence=runs.c.fence + 1, lease_until=store_now() + bindparam("ttl"))
-    .returning(runs)
+# Written by a clock that was set back since. Code of revision 0005 keeps no ttl; decision 125.
+_IS_FROM_A_LATER_CLOCK = and_(
+    runs.c.called_fence == runs.c.fence, runs.c.lease_until > store_now() + runs.c.lease_ttl + CLOCK_SLACK
 )
+_TAKE_OVER = (
+    update(runs)
+    .where(_OPEN_RUN)
+    .values(
+        fence=runs.c.fence + 1,
+        called_fence=case((runs.c.called_fence == runs.c.fence, runs.c.fence + 1), else_=runs.c.called_fence),
+        lease_until=store_now() + bindparam("ttl"),
+        lease_ttl=bindparam("ttl"),
+        due_at=0.0,
+    )
+    .returning(runs, (store_now() - runs.c.first_call_at).label("since_first_call"))
+)
+_ACQUIRE = _TAKE_OVER.where(or_(runs.c.lease_until <= store_now(), _IS_FROM_A_LATER_CLOCK))
 _MODE = select(batches.c.mode, batches.c.on_conflict).where(batches.c.id == bindparam("b"))
 _HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
+_CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + bindparam("claim"))
 _COMMIT = (
     update(runs)
     .where(_FENCED)
     .values(
         tail=runs.c.tail + bindparam("settled"),
         claimed=runs.c.claimed + bindparam("claim"),
+        called=case((runs.c.called > _CALLED, runs.c.called), else_=_CALLED),
+        called_fence=runs.c.fence,
+        alone=bindparam("alone"),
+        first_call_at=func.coalesce(
+            runs.c.first_call_at, store_now() - bindparam("since_first_call", type_=Double)
+        ),
         driven_for=runs.c.driven_for + bindparam("driven"),
         lease_until=store_now() + bindparam("ttl"),
+        lease_ttl=bindparam("ttl"),
     )
     .returning(runs.c.batch, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
 )
 _MOVE_WATERMARK = (
     update(runs)
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
-    .values(claimed=runs.c.claimed + bindparam("further"))
+    .values(
+        claimed=runs.c.claimed + bindparam("further"),
+        called=case(
+            (runs.c.called == runs.c.claimed, runs.c.called + bindparam("further")), else_=runs.c.called
+        ),
+    )
 )
-_RELEASE = update(runs).where(_FENCED).values(lease_until=0.0)
+# A cancel that came meanwhile made everything due.
+_RELEASE = (
+    update(runs)
+    .where(_FENCED)
+    .values(
+        lease_until=0.0,
+        alone=None,
+        due_at=case(
+            (runs.c.cancel_wished_at.is_(None), bindparam("waits") * store_now() + bindparam("due_in")),
+            else_=0.0,
+        ),
+    )
+)
 _SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
 _OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
     batches.c.id == bindparam("b")
@@ -74,14 +131,28 @@ _STORE_COUNTS = (
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
     .values(status=bindparam("reached"), counts=bindparam("by_state"))
 )
-_REMAINING = case((runs.c.lease_until > store_now(), runs.c.lease_until - store_now()), else_=0.0)
+_REMAINING = case(
+    (_IS_FROM_A_LATER_CLOCK, 0.0),
+    (runs.c.lease_until > store_now(), runs.c.lease_until - store_now()),
+    else_=0.0,
+)
+# A driver of older code acquires and leaves the due time of the one before where it was.
+_WAITS = and_(runs.c.due_at > store_now(), runs.c.lease_until == 0.0)
+_DUE_IN = case((_WAITS, runs.c.due_at - store_now()), else_=0.0)
 _DRIVABLE = (
-    select(batches.c.batch_id, runs.c.run, runs.c.fence, _REMAINING.label("remaining"))
+    select(
+        batches.c.batch_id,
+        runs.c.run,
+        runs.c.fence,
+        _REMAINING.label("remaining"),
+        _DUE_IN.label("due_in"),
+    )
     .join(batches, batches.c.id == runs.c.batch)
     .where(runs.c.settled_at.is_(None))
     .order_by("remaining", batches.c.submitted_at, batches.c.id)
     .limit(bindparam("most"))
 )
+_DUE = _DRIVABLE.where(~_WAITS)
 
 _ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
 
@@ -134,12 +205,16 @@ def _key(lease: Lease) -> dict[str, Any]:
     return {"wanted": lease.batch_id, "r": lease.run, "held": lease.fence}
 
 
-def acquire(connection: Connection, batch_id: str, run: int, /, *, ttl: float) -> Acquisition:
+def acquire(
+    connection: Connection, batch_id: str, run: int, /, *, ttl: float, take_over: bool = False
+) -> Acquisition:
     """
-    Take the run's lease if it is free, or say who holds it.
+    Take the run's lease if it is free, or from whoever holds it, or say who that is.
     """
     key = {"wanted": findable(batch_id), "r": run}
-    taken = connection.execute(_ACQUIRE, {**key, "ttl": float(ttl)}).one_or_none()
+    taken = connection.execute(
+        _TAKE_OVER if take_over else _ACQUIRE, {**key, "ttl": float(ttl)}
+    ).one_or_none()
     if taken is not None:
         return _lease(connection, batch_id, taken)
     holder = connection.execute(_HOLDER, key).one_or_none()
@@ -149,10 +224,14 @@ def acquire(connection: Connection, batch_id: str, run: int, /, *, ttl: float) -
 
 
 def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
-    begun = connection.execute(
-        _unsettled_work(connection.dialect),
-        {"b": run.batch, "r": run.run, "low": 0, "high": run.claimed, "most": LARGEST},
-    ).all()
+    # Code of revision 0005 raises the fence alone: what it called is not known; decision 101.
+    is_known = run.called_fence == run.fence
+    called = run.called if is_known else run.claimed
+    if not is_known:
+        doubt_all(connection, run)
+    if run.alone is not None:
+        count_death(connection, run)
+    parts = parts_of_lease(connection, run, called=called)
     mode, on_conflict = connection.execute(_MODE, {"b": run.batch}).one()
     return Lease(
         batch_id=batch_id,
@@ -162,9 +241,14 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         run_items=run.run_items,
         base=run.base,
         tail=run.tail,
-        begun=tuple(map(work_item, begun)),
+        begun=parts.begun,
+        uncalled=parts.uncalled,
+        unfinished=parts.unfinished,
+        called=called,
+        claimed=run.claimed,
         cancel_wished=run.cancel_wished_at is not None,
         driven_for=run.driven_for,
+        since_first_call=run.since_first_call,
         mode=SubmissionMode(mode),
         on_conflict=ConflictPolicy(on_conflict),
     )
@@ -183,6 +267,9 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
             "claim": commit.claim,
             "driven": float(commit.driven_for),
             "ttl": float(commit.ttl),
+            "called": commit.called,
+            "alone": commit.alone,
+            "since_first_call": commit.since_first_call,
         },
     ).one_or_none()
     if run is None:
@@ -197,6 +284,7 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
             run=lease.run,
             after=run.tail - len(commit.outcomes),
         )
+    tell(connection, commit.unfinished, batch=run.batch, run=lease.run)
     cancel_wished = run.cancel_wished_at is not None
     claimed = _claim(connection, run, lease.run, commit.claim, cancel_wished=cancel_wished)
     return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
@@ -275,18 +363,25 @@ def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, 
     )
 
 
-def release(connection: Connection, lease: Lease, /) -> None:
+def release(connection: Connection, lease: Lease, /, *, due_in: float = 0.0) -> None:
     """
     Give up the lease; nothing happens under an old fence.
     """
-    connection.execute(_RELEASE, _key(lease))
+    waits = 1.0 if due_in > 0 else 0.0
+    connection.execute(_RELEASE, {**_key(lease), "waits": waits, "due_in": waits * due_in})
 
 
-def find_drivable(connection: Connection, *, limit: int) -> Sequence[DrivableRun]:
+def find_drivable(connection: Connection, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
     """
     Return runs that are not settled, the free ones first.
     """
     return [
-        DrivableRun(batch_id=row.batch_id, run=row.run, fence=row.fence, lease_remaining=row.remaining)
-        for row in connection.execute(_DRIVABLE, {"most": limit})
+        DrivableRun(
+            batch_id=row.batch_id,
+            run=row.run,
+            fence=row.fence,
+            lease_remaining=row.remaining,
+            due_in=row.due_in,
+        )
+        for row in connection.execute(_DUE if due_only else _DRIVABLE, {"most": limit})
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import attrs
 
 from proxy_orchestration.access import Role
+from proxy_orchestration.errors import LeaseLostError
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld, RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
@@ -14,6 +15,7 @@ from proxy_orchestration.testing.contracts.checks import (
     Check,
     at_once,
     broken,
+    error_of,
     expect,
     expect_seconds,
     rule_of,
@@ -62,6 +64,46 @@ async def a_lease_keeps_others_out(ledger: BatchLedger) -> None:
         broken(f"a lease that runs keeps others out: got {held!r}")
     expect("the holder's fence", expected=lease.fence, actual=held.fence)
     expect_seconds("what remains of the lease", at_most=60, actual=held.remaining)
+
+
+@rule_of(acquiring)
+async def a_lease_that_lasts_is_taken_over_when_that_is_asked_for(ledger: BatchLedger) -> None:
+    # A host knows of a dead driver before its lease ends; a living one must not write beside the next.
+    batch_id = await accepted(ledger, batch_of(2))
+    first = await lease_of(ledger, batch_id, ttl=LONG)
+    begun = await claim(ledger, first, 1)
+    second = await ledger.acquire(batch_id, 1, ttl=LONG, take_over=True)
+
+    if not isinstance(second, Lease):
+        broken(f"a lease that lasts is taken over: got {second!r}")
+    expect("the fence is raised", expected=first.fence + 1, actual=second.fence)
+    expect("the next driver is told what was begun", expected=begun, actual=second.begun)
+    await error_of(LeaseLostError, "the driver before writes nothing", ledger.commit(first, Commit(ttl=LONG)))
+    await ledger.release(second)
+    expect(
+        "given up, it is free",
+        expected=[0.0],
+        actual=[one.lease_remaining for one in await ledger.find_drivable(limit=9)],
+    )
+
+
+@rule_of(acquiring)
+async def a_settled_run_cannot_be_taken_over(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, ItemState.SUCCEEDED)
+    actual = await ledger.acquire(batch_id, 1, ttl=LONG, take_over=True)
+
+    expect("nothing is left to take over", expected=RunSettled(), actual=actual)
+
+
+@rule_of(acquiring)
+async def a_shorter_lease_takes_no_longer_one(ledger: BatchLedger) -> None:
+    # Its own time says when a lease is over, not that of whoever asks.
+    batch_id = await accepted(ledger, batch_of(1))
+    await lease_of(ledger, batch_id, ttl=LONG)
+    held = await ledger.acquire(batch_id, 1, ttl=0.001)
+
+    if not isinstance(held, LeaseHeld):
+        broken(f"a long lease keeps a short one out: got {held!r}")
 
 
 @rule_of(acquiring)
