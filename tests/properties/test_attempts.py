@@ -127,7 +127,7 @@ def test_an_answer_that_is_no_receipt_is_no_answer(
     A receipt of another registration neither; only a look-up may say that it sees nothing.
     """
     foreign = RegistrationReceipt(registration_id="batch:mentor-2", activity_id="activity-1")
-    doubt = again(attempt.asked(Question.REGISTER).doubted(BAD_ANSWER), policy=policy)
+    doubt = again(attempt.asked().doubted(BAD_ANSWER), policy=policy)
 
     assert doubt == after_call(attempt, answer, policy=policy, now=_NOW)
     assert doubt == after_call(attempt, foreign, policy=policy, now=_NOW)
@@ -171,4 +171,4 @@ def test_an_attempt_does_not_change() -> None:
 
     with pytest.raises(AttributeError):
         attempt.in_doubt = True  # type: ignore[misc]  # the refusal under test
-    assert attempt.asked(Question.REGISTER) == attempt._replace(calls=1)
+    assert attempt.asked() == attempt._replace(calls=1)

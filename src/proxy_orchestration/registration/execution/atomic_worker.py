@@ -77,7 +77,7 @@ class AtomicWorker:
         """
         if not self.calls.is_asking:
             return list(self._whole)
-        return [attempt.asked(Question.REGISTER).doubted() for attempt in self._whole]
+        return [attempt.asked().doubted() for attempt in self._whole]
 
     async def _pursue(self, whole: Chunk) -> list[ItemOutcome] | None:
         """

@@ -93,7 +93,7 @@ class ItemWorker:
         """
         if self._attempt is None or not self.calls.is_asking:
             return self._attempt
-        return self._attempt.asked(self._question).doubted()
+        return self._attempt.asked().doubted()
 
     async def _pursue(self, attempt: Attempt) -> ItemOutcome | None:
         """
