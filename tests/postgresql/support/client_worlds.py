@@ -15,6 +15,7 @@ import attrs
 import psycopg
 from postgres_server.databases import PASSWORD, Databases
 from sqlalchemy import URL, create_engine
+from waits import LONGEST_WAIT
 
 from proxy_orchestration import (
     Actor,
@@ -26,7 +27,7 @@ from proxy_orchestration import (
     Role,
     StandardRegistrationService,
 )
-from proxy_orchestration.ports import MentorRecipients
+from proxy_orchestration.ports import Commit, Lease, MentorRecipients, UnfinishedItem
 from proxy_orchestration.storage.sql import (
     SqlActivityRepository,
     SqlNotificationRepository,
@@ -234,7 +235,21 @@ async def _register(
         [*MENTORS[user_id], user_id], activity, idempotency_key="Tuesday"
     )
     actor = Actor(user_id=user_id, roles={Role.COORDINATOR}, organization_id=organization_id)
-    await orchestrator.submit_bulk_registration(request, actor=actor)
+    accepted = await orchestrator.submit_bulk_registration(request, actor=actor, drive=False)
+    await _let_one_item_wait(repository, accepted.batch_id)
+    async with orchestrator.drive_batch(accepted.batch_id) as run:
+        async for _ in run:
+            pass
+
+
+async def _let_one_item_wait(repository: SqlActivityRepository, batch_id: str) -> None:
+    # As a driver does whose first call brought no outcome, and that is told to stop then.
+    lease = await repository.acquire(batch_id, 1, ttl=LONGEST_WAIT)
+    assert isinstance(lease, Lease)
+    committed = await repository.commit(lease, Commit(claim=1, ttl=LONGEST_WAIT))
+    waits = UnfinishedItem(work=committed.claimed[0], calls=1, rounds=1)
+    await repository.commit(lease, Commit(unfinished=(waits,), ttl=LONGEST_WAIT))
+    await repository.release(lease)
 
 
 async def _notify(
