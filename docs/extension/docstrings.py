@@ -31,6 +31,8 @@ def complete(_app: object, what: str, _name: str, obj: object, _options: object,
     """
     if what in {"class", "exception"} and isinstance(obj, type):
         lines[:] = [*_bases_of(obj), *_with_fields(lines, obj)]
+    if isinstance(obj, type) and issubclass(obj, errors.OrchestrationError):
+        lines += ["", f"Its `error_code` is `{obj.error_code}`."]
     if isinstance(obj, type) and issubclass(obj, enum.Enum):
         lines += _table(["Member", "Value", "Meaning"], _members_of(obj))
     lines[:] = _with_single_errors(lines)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn, TypeAlias
 
 from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 
@@ -26,21 +26,19 @@ _ENCODER: Final = json.JSONEncoder(
     allow_nan=False,
     sort_keys=True,
     separators=(",", ":"),
-    default=lambda value: value.thawed(),
 )
 
 
-class FrozenMapping(Mapping[str, Json]):
+class FrozenMapping(dict[str, Json]):
     """
-    A JSON object that cannot be changed; hashable, comparable, picklable.
+    A JSON object that cannot be changed; hashable, comparable, picklable, and a `dict` to every encoder.
     """
 
-    __slots__ = ("_items",)
+    # A dict and no other mapping: `json.dumps` takes nothing else for an object.
+    __slots__ = ()
 
     def __init__(self, items: Mapping[str, object], *, levels: int = MOST_LEVELS) -> None:
-        self._items: dict[str, Json] = {
-            _text_key(key): freeze(value, levels=levels - 1) for key, value in items.items()
-        }
+        super().__init__({_text_key(key): freeze(value, levels=levels - 1) for key, value in items.items()})
 
     @classmethod
     def stored(cls, items: Mapping[str, object]) -> FrozenMapping:
@@ -49,26 +47,33 @@ class FrozenMapping(Mapping[str, Json]):
         """
         return cls(items, levels=_ANY_LEVELS)
 
-    def __getitem__(self, key: str) -> Json:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none since it can be changed
+        return hash(frozenset(self.items()))
 
     def __repr__(self) -> str:
         return f"FrozenMapping(keys={len(self)})"  # a host may keep an answer under a name
 
-    def thawed(self) -> dict[str, Json]:
-        """
-        Return a plain dictionary of this level, for an encoder.
-        """
-        return dict(self._items)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self).stored, (dict(self),)
+
+    def __copy__(self) -> FrozenMapping:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> FrozenMapping:
+        return self
+
+    def __setitem__(self, *_arguments: Any, **_named: Any) -> NoReturn:  # noqa: ANN401 - whatever a dict takes
+        msg = "these details cannot be changed: make a dict of them, and a new activity with that"
+        raise TypeError(msg)
+
+    __delitem__ = __ior__ = __setitem__
+    clear = pop = popitem = __setitem__
+
+    def setdefault(self, *_arguments: Any, **_named: Any) -> NoReturn:  # noqa: ANN401 - whatever a dict takes
+        self.__setitem__()
+
+    def update(self, *_arguments: Any, **_named: Any) -> NoReturn:  # noqa: ANN401 - whatever a dict takes
+        self.__setitem__()
 
 
 def _text_key(key: object) -> str:

@@ -12,10 +12,11 @@ from typing import Protocol
 import attrs
 
 from proxy_orchestration import _loggers
+from proxy_orchestration._plain_json import PlainModel
 
 
 @attrs.frozen(kw_only=True)
-class AuditedOverride:
+class AuditedOverride(PlainModel):
     """
     One mentor was registered, or was to be, although an existing record conflicted.
 
@@ -33,7 +34,7 @@ class AuditedOverride:
 
 
 @attrs.frozen(kw_only=True)
-class RegistrationAuditEvent:
+class RegistrationAuditEvent(PlainModel):
     """
     One activity was registered by itself, not in a batch. Holds ids and codes; no personal data.
 
@@ -59,7 +60,7 @@ class RegistrationAuditEvent:
 
 
 @attrs.frozen(kw_only=True)
-class AuditEvent:
+class AuditEvent(PlainModel):
     """
     One run of a batch has settled. Holds ids, codes and counts; no personal data.
 

@@ -30,17 +30,20 @@ Every error this library raises, in one tree.
     │   └── SchemaVersionError
     ├── RecordRefusedError             raised by a repository
     ├── LeaseLostError                 raised by a repository to a stale driver, and by drive_batch
+    ├── UnreadableRecordError          raised where certificates are read
+    ├── MissingMessageFieldError       raised where notices are worded
     └── MissingExtraError              an ImportError too
 
 Every message says what happened and what to do. None carries personal data,
-a table's name or a vendor's own text.
+a table's name or a vendor's own text. Programs ask the class, or its
+`error_code`, which stays although a sentence is reworded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from typing import ClassVar
 
 _SHOWN = 5
 _LONGEST_TEXT = 1000
@@ -51,26 +54,6 @@ def _plain(text: object) -> str:
     Return what any store can keep: a string of a bounded length, without what UTF-8 cannot say.
     """
     return str(text).encode(errors="replace").decode().replace("\0", "")[:_LONGEST_TEXT]
-
-
-@contextmanager
-def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iterator[None]:
-    """
-    Have whatever goes wrong in a block say which submission it was, so that a caller can take it up.
-
-    An error of another kind, as a store of the host's may raise, gets a note and the same attributes.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not isinstance(error, OrchestrationError):
-            error.add_note(f"While batch {batch_id} was submitted; take it up by its id or idempotency key.")
-        named = {"batch_id": batch_id, "idempotency_key": idempotency_key}
-        for name, value in named.items():
-            if getattr(error, name, None) is None:
-                with suppress(AttributeError):  # an error of the host's may have slots
-                    setattr(error, name, value)
-        raise
 
 
 def _told(name: str, text: object) -> str:
@@ -95,16 +78,24 @@ class OrchestrationError(Exception):
     Root of every error of this library.
 
     Attributes:
+        error_code: stable and machine-readable, `snake_case`, one for each class of this library; a
+            host's class has that of its base, or names its own: `class Mine(Base, error_code="mine")`.
         batch_id: the batch that it is about, or that was being submitted when it
             happened, whether that was stored or not; `None` where there is none.
         idempotency_key: the key of the request that was being submitted, `None` without one.
     """
 
+    error_code: ClassVar[str] = "orchestration_error"
     batch_id: str | None = None
     idempotency_key: str | None = None
 
+    def __init_subclass__(cls, *, error_code: str | None = None, **rest: object) -> None:
+        super().__init_subclass__(**rest)
+        if error_code is not None:
+            cls.error_code = error_code
 
-class MisconfiguredError(OrchestrationError, TypeError):
+
+class MisconfiguredError(OrchestrationError, TypeError, error_code="misconfigured"):
     """
     A part that a host gave an orchestrator, a service or a dispatcher does not fit; nothing was started.
 
@@ -119,7 +110,7 @@ class MisconfiguredError(OrchestrationError, TypeError):
         super().__init__(f"{owner} cannot work with this {part}: {problem}")
 
 
-class InvalidInputError(OrchestrationError):
+class InvalidInputError(OrchestrationError, error_code="invalid_input"):
     """
     A value that a caller gave makes no sense; nothing was stored or called.
 
@@ -134,19 +125,19 @@ class InvalidInputError(OrchestrationError):
         super().__init__(f"{name} {rule}")
 
 
-class InvalidTypeError(InvalidInputError, TypeError):
+class InvalidTypeError(InvalidInputError, TypeError, error_code="invalid_type"):
     """
     The value is of another type than is asked for.
     """
 
 
-class InvalidValueError(InvalidInputError, ValueError):
+class InvalidValueError(InvalidInputError, ValueError, error_code="invalid_value"):
     """
     The value is of the right type and breaks a rule.
     """
 
 
-class EmptySelectionError(OrchestrationError):
+class EmptySelectionError(OrchestrationError, error_code="empty_selection"):
     """
     A request or a retry names no mentor; nothing was stored or called.
     """
@@ -155,7 +146,7 @@ class EmptySelectionError(OrchestrationError):
         super().__init__("No mentor is selected. Select at least one and submit again.")
 
 
-class DuplicateSelectionError(OrchestrationError):
+class DuplicateSelectionError(OrchestrationError, error_code="duplicate_selection"):
     """
     A mentor stands more than once in one request; nothing was stored.
 
@@ -171,7 +162,7 @@ class DuplicateSelectionError(OrchestrationError):
         )
 
 
-class UnknownMentorError(OrchestrationError):
+class UnknownMentorError(OrchestrationError, error_code="unknown_mentor"):
     """
     A verb names mentors that are not part of the batch; nothing changed.
 
@@ -187,7 +178,7 @@ class UnknownMentorError(OrchestrationError):
         )
 
 
-class BatchTooLargeError(OrchestrationError):
+class BatchTooLargeError(OrchestrationError, error_code="batch_too_large"):
     """
     A request holds more mentors than the host allows; nothing was stored.
 
@@ -205,7 +196,7 @@ class BatchTooLargeError(OrchestrationError):
         )
 
 
-class AtomicModeError(OrchestrationError):
+class AtomicModeError(OrchestrationError, error_code="atomic_mode"):
     """
     All or nothing was asked for, and the registration service cannot do that; nothing was called.
 
@@ -226,7 +217,7 @@ class AtomicModeError(OrchestrationError):
         super().__init__(f"The registration service {takes}Submit in independent mode, or {advice}")
 
 
-class CallsAbandonedError(OrchestrationError):
+class CallsAbandonedError(OrchestrationError, error_code="calls_abandoned"):
     """
     Too many calls of this process do not end although they were cancelled; no further one begins.
 
@@ -243,7 +234,7 @@ class CallsAbandonedError(OrchestrationError):
         )
 
 
-class BatchNotFoundError(OrchestrationError):
+class BatchNotFoundError(OrchestrationError, error_code="batch_not_found"):
     """
     There is no such batch, or none that this actor may know of.
 
@@ -256,7 +247,7 @@ class BatchNotFoundError(OrchestrationError):
         super().__init__(f"There is no batch {batch_id!r} for you. Check the id, or list your batches.")
 
 
-class BatchStateError(OrchestrationError):
+class BatchStateError(OrchestrationError, error_code="batch_state"):
     """
     The batch is not in a state in which this can be done; nothing changed.
 
@@ -271,7 +262,7 @@ class BatchStateError(OrchestrationError):
         super().__init__(f"Batch {batch_id}: {reason}")
 
 
-class StaleRunError(BatchStateError):
+class StaleRunError(BatchStateError, error_code="stale_run"):
     """
     Another run was opened since the caller looked; nothing changed.
 
@@ -290,7 +281,7 @@ class StaleRunError(BatchStateError):
         )
 
 
-class BatchLeasedError(BatchStateError):
+class BatchLeasedError(BatchStateError, error_code="batch_leased"):
     """
     Someone else is driving this batch right now.
 
@@ -307,7 +298,7 @@ class BatchLeasedError(BatchStateError):
         )
 
 
-class IdempotencyKeyReusedError(OrchestrationError):
+class IdempotencyKeyReusedError(OrchestrationError, error_code="idempotency_key_reused"):
     """
     An idempotency key came back with another payload, or after its batch was deleted.
 
@@ -326,7 +317,7 @@ class IdempotencyKeyReusedError(OrchestrationError):
         )
 
 
-class NotAuthorizedError(OrchestrationError):
+class NotAuthorizedError(OrchestrationError, error_code="not_authorized"):
     """
     The actor's roles do not allow this; nothing was read or changed.
 
@@ -339,7 +330,7 @@ class NotAuthorizedError(OrchestrationError):
         super().__init__(f"Your roles do not allow you to {action}. Ask a coordinator of the organization.")
 
 
-class NotificationNotFoundError(OrchestrationError):
+class NotificationNotFoundError(OrchestrationError, error_code="notification_not_found"):
     """
     There is no such notice, or none that this actor may know of.
 
@@ -352,13 +343,13 @@ class NotificationNotFoundError(OrchestrationError):
         super().__init__(f"There is no notice {notification_id!r} for you. Check the id, or list your inbox.")
 
 
-class RegistrationError(OrchestrationError):
+class RegistrationError(OrchestrationError, error_code="registration_error"):
     """
     What a registration service raises to say how a call ended.
     """
 
 
-class RegistrationRejected(RegistrationError):  # noqa: N818 - the contract's public name
+class RegistrationRejected(RegistrationError, error_code="registration_rejected"):  # noqa: N818 - the contract's public name
     """
     The service refused, definitely: nothing was written, and repeating will not help.
 
@@ -373,7 +364,7 @@ class RegistrationRejected(RegistrationError):  # noqa: N818 - the contract's pu
         super().__init__(f"{self.code}: {self.message}")
 
 
-class DuplicateActivityError(RegistrationError):
+class DuplicateActivityError(RegistrationError, error_code="duplicate_activity"):
     """
     Another registration already recorded this activity; a person has to decide.
 
@@ -388,7 +379,7 @@ class DuplicateActivityError(RegistrationError):
         super().__init__(f"Activity {self.existing_activity_id} already covers this mentor, type and day.")
 
 
-class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's public name
+class RegistrationUnavailable(RegistrationError, error_code="registration_unavailable"):  # noqa: N818 - the contract's public name
     """
     The call was definitely not executed and is worth another attempt.
 
@@ -406,7 +397,7 @@ class RegistrationUnavailable(RegistrationError):  # noqa: N818 - the contract's
         super().__init__("The registration service is unavailable; the call was not executed.")
 
 
-class OutcomeUnknownError(RegistrationError):
+class OutcomeUnknownError(RegistrationError, error_code="outcome_unknown"):
     """
     The call may or may not have been executed: a lost reply, a cut connection.
     """
@@ -415,7 +406,7 @@ class OutcomeUnknownError(RegistrationError):
         super().__init__(message)
 
 
-class RepositoryUnavailableError(OrchestrationError):
+class RepositoryUnavailableError(OrchestrationError, error_code="repository_unavailable"):
     """
     The store could not be read or written; what was acknowledged before is safe.
 
@@ -432,13 +423,13 @@ class RepositoryUnavailableError(OrchestrationError):
         super().__init__(f"{reason} {advice}")
 
 
-class SchemaVersionError(RepositoryUnavailableError):
+class SchemaVersionError(RepositoryUnavailableError, error_code="schema_version"):
     """
     The store's schema is missing, or older or newer than this library's.
     """
 
 
-class RecordRefusedError(OrchestrationError):
+class RecordRefusedError(OrchestrationError, error_code="record_refused"):
     """
     The store refuses a record; nothing of the call was stored.
     """
@@ -450,7 +441,7 @@ class RecordRefusedError(OrchestrationError):
         )
 
 
-class LeaseLostError(OrchestrationError):
+class LeaseLostError(OrchestrationError, error_code="lease_lost"):
     """
     A driver's fence is no longer the run's; its write changed nothing.
 
@@ -467,7 +458,7 @@ class LeaseLostError(OrchestrationError):
         )
 
 
-class MissingExtraError(OrchestrationError, ImportError):
+class MissingExtraError(OrchestrationError, ImportError, error_code="missing_extra"):
     """
     An optional part was imported without its extra being installed.
 

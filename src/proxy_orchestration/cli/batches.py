@@ -12,7 +12,6 @@ import typer
 
 from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
-from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
@@ -112,7 +111,7 @@ def cancel(
         result = await session.orchestrator.get_bulk_submission_status(batch, actor=actor)
         if as_json:
             batch_fields = {"batch_id": result.batch_id, "status": result.status}
-            session.output.document({**batch_fields, **fields_of(report)})
+            session.output.document({**batch_fields, **report.to_dict()})
         session.output.conclude(
             f"{report.never_started} never started and are cancelled, {report.finished} finished meanwhile, "
             f"{report.in_doubt} in doubt, {report.already_settled} had been settled before."
@@ -144,9 +143,9 @@ def watch(
                 async for update in run:
                     view.take(update)
                     if as_json:
-                        output.line({"kind": "progress", **fields_of(update)})
+                        output.line({"kind": "progress", **update.to_dict()})
         if as_json:
-            output.line({"kind": "result", **fields_of(run.result)})
+            output.line({"kind": "result", **run.result.to_dict()})
         else:
             show_outcomes(output, run.result)
         conclude(session.common, run.result)

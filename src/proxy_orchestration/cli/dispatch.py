@@ -14,7 +14,6 @@ import typer
 
 from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
-from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
@@ -158,7 +157,7 @@ def _show(
     """
     Write what became of the pushes, for whom nothing was sent, and what is left in the outbox.
     """
-    counts = fields_of(result)
+    counts = result.to_dict()
     if output.as_json:
         failed = [
             {"recipient_id": who, "code": code, "pushes": number} for (who, code), number in unsent.items()

@@ -16,7 +16,6 @@ import typer
 from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
 from proxy_orchestration.cli.csv.dates import relative_days
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
-from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     Common,
@@ -216,8 +215,8 @@ def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan
     """
     output, result = session.output, planned.result
     if output.as_json:
-        keys = {"notices": [key._asdict() for key in planned.notices]} if plan else {}
-        output.document({**fields_of(result), **keys})
+        keys = {"notices": planned.notices} if plan else {}
+        output.document({**result.to_dict(), **keys})
     else:
         _show_keys(output, planned.notices)
         _show_counts(output, result)

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from proxy_orchestration._plain_json import plain
 from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem, printable
 from proxy_orchestration.cli.exits import ExitCode, code_of_error
-from proxy_orchestration.cli.json import plain
 
 
 def _console(*, stderr: bool) -> Console:

@@ -14,7 +14,6 @@ import typer
 from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.csv.mentors import FORMAT, parse_mentors
 from proxy_orchestration.cli.exits import ExitCode, code_of_report
-from proxy_orchestration.cli.json import fields_of
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
@@ -174,7 +173,7 @@ def _show_report(session: Session, report: ConflictReport, file: Path) -> None:
     rows = [(each.mentor_id, each.kind.value, each.existing_activity_id) for each in report.conflicts]
     rows += [(mentor_id, "refused", None) for mentor_id in report.refused]
     if output.as_json:
-        output.document({**fields_of(report), "total": report.total})
+        output.document({**report.to_dict(), "total": report.total})
     elif rows:
         show_conflicts(output, rows)
     output.conclude(

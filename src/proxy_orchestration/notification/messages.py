@@ -30,7 +30,7 @@ _LONGEST_NAME: Final = 100
 """A push has room for 4096 bytes in all."""
 
 
-class MissingMessageFieldError(OrchestrationError):
+class MissingMessageFieldError(OrchestrationError, error_code="missing_message_field"):
     """
     A text needs a field that this notice has not; only its record fails.
 

@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from proxy_orchestration._texts import is_storable, is_storable_id
+from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import (
@@ -44,7 +45,7 @@ from proxy_orchestration.notification.visibility import certificate_end
 _TIERS: Final = tuple(NotificationThresholdTier)
 
 
-class UnreadableRecordError(Exception):
+class UnreadableRecordError(OrchestrationError, error_code="unreadable_record"):
     """
     A record cannot be dealt with; only it fails.
 
@@ -54,7 +55,7 @@ class UnreadableRecordError(Exception):
 
     def __init__(self, code: str) -> None:
         self.code = code
-        super().__init__(code)
+        super().__init__(f"A certificate cannot be dealt with: {code}. Correct it, and tell it again.")
 
 
 @attrs.frozen(kw_only=True)

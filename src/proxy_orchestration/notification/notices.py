@@ -9,11 +9,12 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import date, datetime
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import attrs
 
+from proxy_orchestration._frozen_json import FrozenMapping
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
@@ -71,7 +72,7 @@ def notification_id_of(key: NoticeKey) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class CertificateExpiryNotification:
+class CertificateExpiryNotification(PlainModel):
     """
     A notice in one recipient's inbox.
 
@@ -124,11 +125,11 @@ class CertificateExpiryNotification:
 
 
 def _strings(values: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(values))
+    return cast("Mapping[str, str]", FrozenMapping(dict(values)))
 
 
 @attrs.frozen(kw_only=True)
-class PushMessage:
+class PushMessage(PlainModel):
     """
     One push to all devices of one recipient.
 

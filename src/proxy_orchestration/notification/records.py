@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.notification.notices import (
     CertificateExpiryNotification,
     NoticeKey,
@@ -176,7 +177,7 @@ class Acknowledged(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class AcknowledgementEvent:
+class AcknowledgementEvent(PlainModel):
     """
     The one audit row of an acknowledgement.
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.notification.notices import NoticeKey
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
@@ -39,7 +40,7 @@ class SkipReason(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class RecordOutcome:
+class RecordOutcome(PlainModel):
     """
     What one certificate led to; holds no personal data.
 
@@ -63,7 +64,7 @@ class RecordOutcome:
 
 
 @attrs.frozen
-class RecordProblem:
+class RecordProblem(PlainModel):
     """
     A record that failed, or data that somebody should fix.
 
@@ -77,7 +78,7 @@ class RecordProblem:
 
 
 @attrs.frozen(kw_only=True)
-class OrchestrationResult:
+class OrchestrationResult(PlainModel):
     """
     What a run did; `processed` is the sum of created, skipped and failed.
 
@@ -107,7 +108,7 @@ class OrchestrationResult:
 
 
 @attrs.frozen(kw_only=True)
-class NotificationPlan:
+class NotificationPlan(PlainModel):
     """
     What a run would do; nothing was written.
 
@@ -122,7 +123,7 @@ class NotificationPlan:
 
 
 @attrs.frozen(kw_only=True)
-class RunRecord:
+class RunRecord(PlainModel):
     """
     One run in the store's log.
 
@@ -148,7 +149,7 @@ class RunRecord:
 
 
 @attrs.frozen(kw_only=True)
-class DispatchResult:
+class DispatchResult(PlainModel):
     """
     What a dispatcher did with the outbox.
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from proxy_orchestration._frozen_json import FrozenMapping, canonical_json
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._texts import UNSTORABLE, is_storable
 from proxy_orchestration._validators import is_derived_identifier, is_identifier, is_positive_count
 from proxy_orchestration.access import Actor
@@ -67,7 +68,7 @@ def _said(message: str) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class ProxyActivity:
+class ProxyActivity(PlainModel):
     """
     One activity, as the coordinator describes it. Equal content is equal and hashes alike.
 
@@ -145,7 +146,7 @@ class ActivityDraft:
 
 
 @attrs.frozen(kw_only=True)
-class ProxyRegistration:
+class ProxyRegistration(PlainModel):
     """
     One activity for one mentor, on its way to the registration service.
 
@@ -171,7 +172,7 @@ class ProxyRegistration:
 
 
 @attrs.frozen(kw_only=True)
-class RegistrationReceipt:
+class RegistrationReceipt(PlainModel):
     """
     A registration service's word that the record exists.
 
@@ -185,7 +186,7 @@ class RegistrationReceipt:
 
 
 @attrs.frozen(kw_only=True)
-class RegistrationFailure:
+class RegistrationFailure(PlainModel):
     """
     A refusal inside the answer of `SupportsBulk.register_many`: definite, nothing written.
 

@@ -10,11 +10,12 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.registration.states import RETRYABLE_STATES, BulkStatus, ItemState
 
 
 @attrs.frozen(kw_only=True)
-class Failure:
+class Failure(PlainModel):
     """
     Why an item did not succeed.
 
@@ -37,7 +38,7 @@ CANCELLED: Final = Failure(
 
 
 @attrs.frozen(kw_only=True)
-class MentorOutcome:
+class MentorOutcome(PlainModel):
     """
     Where one mentor's registration stands.
 
@@ -63,7 +64,7 @@ class MentorOutcome:
 
 
 @attrs.frozen(kw_only=True)
-class BulkProgressUpdate:
+class BulkProgressUpdate(PlainModel):
     """
     One item settled in one run.
 
@@ -85,7 +86,7 @@ class BulkProgressUpdate:
 
 
 @attrs.frozen(kw_only=True)
-class BatchSummary:
+class BatchSummary(PlainModel):
     """
     A batch without its outcomes, for lists.
 
@@ -149,7 +150,7 @@ class BulkSubmissionResult(BatchSummary):
 
 
 @attrs.frozen(kw_only=True)
-class CancelReport:
+class CancelReport(PlainModel):
     """
     What a cancel did; the four numbers sum to the batch's total.
 
@@ -167,7 +168,7 @@ class CancelReport:
 
 
 @attrs.frozen(kw_only=True)
-class BatchPage:
+class BatchPage(PlainModel):
     """
     One page of a list of batches, newest first.
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._validators import is_a, member_of
 from proxy_orchestration.registration.activities import plain_activity_id
 
@@ -57,7 +58,7 @@ def _kind(value: object) -> ConflictKind:
 
 
 @attrs.frozen(kw_only=True)
-class Conflict:
+class Conflict(PlainModel):
     """
     One registration that conflicts.
 
@@ -74,7 +75,7 @@ class Conflict:
 
 
 @attrs.frozen(kw_only=True)
-class ConflictReport:
+class ConflictReport(PlainModel):
     """
     What of a request conflicts with what is registered already; nothing was written for it.
 

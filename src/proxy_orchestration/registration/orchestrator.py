@@ -17,7 +17,7 @@ from proxy_orchestration._wiring import check_abilities, check_functions, check_
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError, naming_submission
+from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
@@ -46,7 +46,7 @@ from proxy_orchestration.registration.submission.conflict_check import ConflictC
 from proxy_orchestration.registration.submission.further_run import FurtherRun
 from proxy_orchestration.registration.submission.retry import Retry
 from proxy_orchestration.registration.submission.review import Review
-from proxy_orchestration.registration.submission.submit import Submission
+from proxy_orchestration.registration.submission.submit import Submission, naming_submission
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import DrivableRun
@@ -17,7 +18,7 @@ _FIRST_RUN = 1
 
 
 @attrs.frozen(kw_only=True)
-class Health:
+class Health(PlainModel):
     """
     What one orchestrator last saw of its store, and what it does.
 

@@ -14,6 +14,7 @@ import attrs
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
@@ -32,7 +33,7 @@ _log = logging.getLogger(_loggers.SINGLE_REGISTRAR)
 
 
 @attrs.frozen(kw_only=True)
-class ActivityRegistered:
+class ActivityRegistered(PlainModel):
     """
     The record exists.
 
@@ -48,7 +49,7 @@ class ActivityRegistered:
 
 
 @attrs.frozen(kw_only=True)
-class DuplicateWarning:
+class DuplicateWarning(PlainModel):
     """
     Nothing was written: an activity of this kind is registered. Hand it to `confirm_despite_duplicate`.
 
@@ -64,7 +65,7 @@ class DuplicateWarning:
 
 
 @attrs.frozen(kw_only=True)
-class RegistrationRefused:
+class RegistrationRefused(PlainModel):
     """
     Nothing was written, and repeating will not help.
 

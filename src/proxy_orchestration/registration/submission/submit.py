@@ -4,11 +4,14 @@ Turns a request into a batch: what is checked before anything is stored, and wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import attrs
 
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import BatchNotFoundError, naming_submission
+from proxy_orchestration.errors import BatchNotFoundError, OrchestrationError
 from proxy_orchestration.registration.conflicts import (
     Conflict,
     ConflictPolicy,
@@ -34,6 +37,26 @@ from proxy_orchestration.registration.submission.run_plan import (
 )
 
 _FIRST_RUN = 1
+
+
+@contextmanager
+def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iterator[None]:
+    """
+    Have whatever goes wrong in a block say which submission it was, so that a caller can take it up.
+
+    An error of another kind, as a store of the host's may raise, gets a note and the same attributes.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OrchestrationError):
+            error.add_note(f"While batch {batch_id} was submitted; take it up by its id or idempotency key.")
+        named = {"batch_id": batch_id, "idempotency_key": idempotency_key}
+        for name, value in named.items():
+            if getattr(error, name, None) is None:
+                with suppress(AttributeError):  # an error of the host's may have slots
+                    setattr(error, name, value)
+        raise
 
 
 @attrs.define(eq=False, kw_only=True)
