@@ -3,7 +3,8 @@ Work in system tasks of the event loop, which may be left behind: the one way ou
 
 A task group waits for its tasks, whatever they do. Code of a host that takes
 its cancellation for nothing would hold whoever waits, so it runs where nobody
-has to wait for it; decision 116.
+has to wait for it; decision 116. Neither has the event loop when it ends;
+decision 140.
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Final
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint
+
+TURNS: Final = 10
+"""Turns of the event loop in which cancelled work ends, unless it takes its cancellation for nothing."""
 
 # asyncio itself keeps weak references only.
 _kept: Final[set[asyncio.Task[None]]] = set()
+
+_dropped: Final[list[Coroutine[Any, Any, object]]] = []
+"""What trio's end found unfinished: kept, since closing it outside its task would break its scopes."""
 
 
 @attrs.define(eq=False)
@@ -38,12 +48,13 @@ class SystemTask:
     error: BaseException | None = attrs.field(default=None, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
     _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _task: _LoopTask = attrs.field(init=False)
 
     def start(self) -> None:
         """
         Start the work soon.
         """
-        _spawn(self._run)
+        self._task = _spawn(self._run)
 
     @property
     def has_ended(self) -> bool:
@@ -64,6 +75,39 @@ class SystemTask:
         """
         await self._ended.wait()
 
+    def leave_behind(self, hold: anyio.CancelScope, until: anyio.Event) -> None:
+        """
+        Let cancelled work go on until the event, or the end of the event loop, which does not wait for it.
+
+        Args:
+            hold: a scope in the work, which keeps it from its cancellation.
+            until: when it is cancelled all the same.
+        """
+        self._task.disown()
+        SystemTask(partial(self._guard, hold, until)).start()
+
+    async def _guard(self, hold: anyio.CancelScope, until: anyio.Event) -> None:
+        # A scope repeats its cancellation at every turn of the loop, for as long as it is taken for nothing.
+        hold.shield = True
+        try:
+            await until.wait()
+        except anyio.get_cancelled_exc_class():  # the event loop ends
+            hold.shield = False
+            await self._end_with_loop()
+            raise
+        hold.shield = False
+
+    async def _end_with_loop(self) -> None:
+        with anyio.CancelScope(shield=True):
+            # Its own cancellation first, which lets it clean up.
+            for turn in range(2 * TURNS):
+                await checkpoint()
+                if self.has_ended:
+                    return
+                if turn >= TURNS:
+                    self._task.interrupt()
+        self._task.drop()
+
     async def _run(self) -> None:
         try:
             with self._scope:
@@ -76,11 +120,128 @@ class SystemTask:
                 self.on_end(self)
 
 
-def _spawn(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+@attrs.define(eq=False)
+class _AsyncioTask:
+    """
+    A task of asyncio. Its loop ends once every task that it knows has ended.
+    """
+
+    task: asyncio.Task[None]
+
+    def disown(self) -> None:
+        """
+        Have the loop know nothing of the task, as asyncio documents it for tasks of other kinds.
+        """
+        asyncio.tasks._unregister_task(self.task)  # noqa: SLF001 - public by its documentation
+
+    def interrupt(self) -> None:
+        """
+        Cancel the task, which passes through every shield.
+        """
+        self.task.cancel()
+
+    def drop(self) -> None:
+        """
+        Let the task be; the loop does not wait for it.
+        """
+
+
+@attrs.define(eq=False)
+class _TrioTask:
+    """
+    A task of trio, whose loop ends once all of them have ended, however they are shielded.
+    """
+
+    work: Callable[[], Coroutine[Any, Any, None]]
+    _task: Any = attrs.field(init=False)
+    _is_dropped: bool = attrs.field(default=False, init=False)
+
+    def start(self) -> None:
+        """
+        Start the task soon.
+        """
+        self._task = _trio().spawn_system_task(self._droppable, context=copy_context())
+
+    async def _droppable(self) -> None:
+        await self._steps(self.work())
+
+    @types.coroutine
+    def _steps(self, work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+        """
+        Run the work step by step, until it is over or dropped.
+        """
+        step = partial(work.send, None)
+        while True:
+            try:
+                message = step()
+            except StopIteration:
+                return
+            try:
+                step = partial(work.send, (yield message))
+            except BaseException as error:  # noqa: BLE001 - what trio says of a wait that is not its own
+                step = partial(work.throw, error)
+            if self._is_dropped:
+                _dropped.append(work)
+                return
+
+    def disown(self) -> None:
+        """
+        Do nothing yet: trio has no such thing.
+        """
+
+    def interrupt(self) -> None:
+        """
+        Close the work where it waits: in the task, or in the innermost of its children.
+        """
+        error = importlib.import_module("outcome").Error
+        for task in _innermost(self._task):
+            _wake(task, error(GeneratorExit()))
+
+    def drop(self) -> None:
+        """
+        End the task, and leave its work where it stands; not under its children, which trio would miss.
+        """
+        if not self._task.child_nurseries:
+            self._is_dropped = True
+            _wake(self._task, None)
+
+
+_LoopTask = _AsyncioTask | _TrioTask
+
+
+def _innermost(task: Any) -> Iterator[Any]:  # noqa: ANN401 - trio is no dependency
+    children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    if not children:
+        yield task  # who has children waits for them, and nothing else wakes it
+    for child in children:
+        yield from _innermost(child)
+
+
+def _wake(task: Any, answer: object) -> None:  # noqa: ANN401 - trio is no dependency
+    # trio tells nobody else whether a task waits, and how its wait is ended.
+    if getattr(task, "_next_send_fn", True) is not None:
+        return
+    if task._abort_func is not None:  # noqa: SLF001 - as above
+        task._abort_func(_raise_exit)  # noqa: SLF001 - as above
+    # Woken also where the wait cannot be ended, as one for a thread: nobody needs its answer.
+    _trio().reschedule(task, answer)
+
+
+def _raise_exit() -> None:
+    raise GeneratorExit
+
+
+def _trio() -> Any:  # noqa: ANN401 - trio is no dependency
+    return importlib.import_module("trio.lowlevel")
+
+
+def _spawn(work: Callable[[], Coroutine[Any, Any, None]]) -> _LoopTask:
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
-        importlib.import_module("trio.lowlevel").spawn_system_task(work, context=copy_context())
-        return
+        started = _TrioTask(work)
+        started.start()
+        return started
     task = asyncio.get_running_loop().create_task(work(), context=copy_context())
     _kept.add(task)
     task.add_done_callback(_kept.discard)
+    return _AsyncioTask(task)

@@ -112,18 +112,6 @@ class CallToken:
     has_ended: anyio.Event = attrs.field(factory=anyio.Event)
 
 
-async def _leave_alone(call: anyio.CancelScope, has_ended: anyio.Event) -> None:
-    """
-    Keep a call from its cancellation until it ends, or the event loop itself does.
-    """
-    # A scope repeats its cancellation at every turn of the loop, for as long as a task takes it for nothing.
-    call.shield = True
-    try:
-        await has_ended.wait()
-    finally:
-        call.shield = False
-
-
 @attrs.define(eq=False, kw_only=True)
 class ServiceCalls:
     """
@@ -184,7 +172,6 @@ class ServiceCalls:
                 self._was_late = is_over
                 self._cut_off(math.inf if self.on_left_behind is None else now + LET_GO_AFTER)
             elif is_over and self.on_left_behind is not None:
-                self.leave_behind()
                 self.on_left_behind()
 
     def _cut_off(self, deadline: float) -> None:
@@ -192,14 +179,14 @@ class ServiceCalls:
         self.is_cut = True
         self._scope.cancel()
 
-    def leave_behind(self) -> None:
+    def leave_behind(self, task: SystemTask) -> None:
         """
-        Let a call go on by itself that takes its cancellation for nothing; its answer changes nothing.
+        Let a call go on in its task that takes its cancellation for nothing; its answer changes nothing.
         """
         if isinstance(self.limiter, CombinedLimiter):
             self.limiter.leave_behind(self._token)
         self.context.abandoned.note()
-        SystemTask(partial(_leave_alone, self._hold, self._token.has_ended)).start()
+        task.leave_behind(self._hold, self._token.has_ended)
         self._token = CallToken()
 
     def go_on(self) -> None:
@@ -370,7 +357,7 @@ class ServiceCalls:
             task.cancel()
             with anyio.CancelScope(shield=True):
                 if not await wait_at_most(self.context.clock, LET_GO_AFTER, task.wait):
-                    self.leave_behind()
+                    self.leave_behind(task)
             if not answers and task.error is None:
                 raise
         if task.error is not None:

@@ -13,7 +13,7 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._concurrency import Tasks, WorkQueue, wait_at_most
-from proxy_orchestration._system_tasks import SystemTask
+from proxy_orchestration._system_tasks import TURNS, SystemTask
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.execution.atomic_worker import AtomicWorker
 from proxy_orchestration.registration.execution.attempts import Attempt
@@ -26,9 +26,6 @@ from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
 
 _MOST_PER_COMMIT: Final = 500
-
-_TURNS: Final = 10
-"""Turns of the event loop in which a worker ends that is cancelled, unless its call does not."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -100,7 +97,9 @@ class WorkerPool:
         """
         Let a worker go on in another task, since its call does not end.
         """
-        self._item_workers[worker].cancel()
+        task = self._item_workers[worker]
+        worker.calls.leave_behind(task)
+        task.cancel()
         worker.calls.go_on()
         self._start_item_worker(worker)
 
@@ -124,14 +123,14 @@ class WorkerPool:
         for task in self._item_workers.values():
             task.cancel()
         # Nearly all of them end within a few turns of the loop, without a clock.
-        for _ in range(_TURNS):
+        for _ in range(TURNS):
             if all(task.has_ended for task in self._item_workers.values()):
                 return
             await checkpoint()
         await wait_at_most(self.context.clock, LET_GO_AFTER, self._await_item_workers)
         for worker, task in self._item_workers.items():
             if not task.has_ended:
-                worker.calls.leave_behind()
+                worker.calls.leave_behind(task)
 
     async def _await_item_workers(self) -> None:
         for task in self._item_workers.values():
