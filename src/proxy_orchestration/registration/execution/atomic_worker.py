@@ -75,7 +75,7 @@ class AtomicWorker:
         """
         Return how far the items have come that were under way when this worker was cancelled.
         """
-        if not self.calls.is_asking:
+        if not self.calls.is_calling:
             return list(self._whole)
         return [attempt.asked().doubted() for attempt in self._whole]
 
@@ -85,8 +85,8 @@ class AtomicWorker:
         """
         while True:
             stop = self.context.state.stop
-            if stop is not None:
-                return await self._stopped(whole, stop)
+            if stop is not None or whole[0].rounds >= self.context.settings.retry.max_attempts:
+                return await self._conclude(whole, stop)
             steps = self._steps(whole, await self.calls.register_many(self.bulk, whole, atomic=True))
             retries = [step for step in steps if isinstance(step, RetryAfter)]
             if not retries:
@@ -122,6 +122,11 @@ class AtomicWorker:
         now = self.context.clock.now()
         ends = [step if isinstance(step, ItemOutcome) else given_up(step.attempt, now=now) for step in steps]
         asked = [attempt.asked() for attempt in whole]
+        # Called by now, should the look-up below be interrupted.
+        self._whole = [
+            step.attempt if isinstance(step, OutOfAttempts) else attempt
+            for attempt, step in zip(asked, steps, strict=True)
+        ]
         if whole[0].in_doubt and any(end.failure is DUPLICATE for end in ends):
             ends = [self._maybe_own(attempt, end) for attempt, end in zip(asked, ends, strict=True)]
         elif ends[0].state is not ItemState.UNKNOWN:
@@ -137,15 +142,17 @@ class AtomicWorker:
             return maybe_own(attempt, end.conflicting_activity_id, now=now)
         return attempt.outcome(ItemState.NEEDS_REVIEW, AWAITING_DECISIONS, now=now, in_doubt=True)
 
-    async def _stopped(self, whole: Chunk, stop: StopReason) -> list[ItemOutcome]:
+    async def _conclude(self, whole: Chunk, stop: StopReason | None) -> list[ItemOutcome]:
         """
-        Return how all of them end after a stop; what is in doubt is looked up once and not repeated.
+        Return how all of them end without a further call; what is in doubt is looked up once.
         """
         # As a whole: if one record is not seen, that proves nothing and the result is shared; decision 35.
         found = await self._found(whole) if any(attempt.in_doubt for attempt in whole) else None
         now = self.context.clock.now()
         return found or [
-            given_up(attempt, now=now) if attempt.begun else never_begun(attempt, stop, now=now)
+            given_up(attempt, now=now)
+            if attempt.begun or stop is None
+            else never_begun(attempt, stop, now=now)
             for attempt in whole
         ]
 

@@ -91,7 +91,7 @@ class ItemWorker:
         """
         Return how far the item has come that was under way when this worker was cancelled.
         """
-        if self._attempt is None or not self.calls.is_asking:
+        if self._attempt is None or not self.calls.is_calling:
             return self._attempt
         return self._attempt.asked().doubted()
 

@@ -88,7 +88,7 @@ class PageWorker:
         Return how far the items have come that were under way when this worker was cancelled.
         """
         asked = self._asking
-        if self.calls.is_asking:
+        if self.calls.is_calling:
             asked = [attempt.doubted() for attempt in _asked(asked)]
         return [*asked, *chain.from_iterable(self._chunks)]
 

@@ -134,6 +134,7 @@ class ServiceCalls:
     is_cut: bool = attrs.field(default=False, init=False)
     call_was_cut: bool = attrs.field(default=False, init=False)
     _stage: _Stage = attrs.field(default=_Stage.FREE, init=False)
+    _writes: bool = attrs.field(default=False, init=False)
     _was_late: bool = attrs.field(default=False, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
     _hold: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
@@ -153,11 +154,11 @@ class ServiceCalls:
         self._rest()
 
     @property
-    def is_asking(self) -> bool:
+    def is_calling(self) -> bool:
         """
-        Return whether the service is called now, or was when the worker was cancelled.
+        Return whether a call is under way, or was when the worker was cancelled; a look-up is no call.
         """
-        return self._stage is _Stage.ASKING
+        return self._stage is _Stage.ASKING and self._writes
 
     def cut(self, *, calls: bool) -> None:
         """
@@ -321,7 +322,7 @@ class ServiceCalls:
         try:
             if self.is_cut:
                 await anyio.sleep_forever()  # the slot came together with the cut: no call begins after it
-            self._stage = _Stage.ASKING
+            self._stage, self._writes = _Stage.ASKING, writes
             if writes:
                 self.context.note_call()
             self.deadline = self.context.clock.monotonic() + self.context.settings.call_timeout
