@@ -12,11 +12,11 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.engines import open_engine
-from proxy_orchestration.storage.sql.dialect.connections import prepare
+from proxy_orchestration.storage.sql.dialect.connections import for_writing, transaction
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
@@ -30,8 +30,13 @@ def _setting(connection: Connection, name: str) -> Any:
     return connection.exec_driver_sql(f"SHOW {name}").scalar_one()
 
 
+def _in_ours(engine: Engine, *names: str) -> list[Any]:
+    with transaction(for_writing(engine)) as (connection, _):
+        return [_setting(connection, name) for name in names]
+
+
 @pytest.mark.parametrize(("theirs", "ours"), [("off", "on"), ("remote_apply", "remote_apply")])
-def test_every_connection_is_durable(postgresql: Databases, theirs: str, ours: str) -> None:
+def test_every_transaction_is_durable(postgresql: Databases, theirs: str, ours: str) -> None:
     """
     A commit waits for the disk, also where the host's databases do not; what is stricter stays.
     """
@@ -41,13 +46,14 @@ def test_every_connection_is_durable(postgresql: Databases, theirs: str, ours: s
         f"ALTER DATABASE {url.database} SET synchronous_commit = {theirs}",
         f"ALTER DATABASE {url.database} SET \"TimeZone\" = 'Asia/Tokyo'",
         f"ALTER DATABASE {url.database} SET client_encoding = 'LATIN1'",
+        f"ALTER DATABASE {url.database} SET \"DateStyle\" = 'German, DMY'",
     )
-    engine = prepare(prepare(open_engine(url)))
-    with engine.connect() as connection:
-        found = [_setting(connection, name) for name in ("synchronous_commit", "TimeZone", "client_encoding")]
-    engine.dispose()
+    found = []
+    for engine in (open_engine(url), create_engine(url)):
+        found.append(_in_ours(engine, "synchronous_commit", "TimeZone", "client_encoding", "DateStyle"))
+        engine.dispose()
 
-    assert [ours, "UTC", "UTF8"] == found
+    assert [[ours, "UTC", "UTF8", "ISO, DMY"]] * 2 == found
 
 
 @pytest.mark.parametrize("default", ["serializable", "read committed"])
@@ -81,11 +87,10 @@ def test_a_process_that_sleeps_in_a_transaction_loses_it(
     url = postgresql.empty()
     name = "idle_in_transaction_session_timeout"
     postgresql.execute("postgres", f"ALTER DATABASE {url.database} SET {name} = '{theirs}'")
-    engines = [open_engine(url), prepare(create_engine(url))]
+    engines = [open_engine(url), create_engine(url)]
     found = []
     for engine in engines:
-        with engine.connect() as connection:
-            found.append(_setting(connection, name))
+        found += _in_ours(engine, name)
         engine.dispose()
 
     assert [ours, theirs] == found

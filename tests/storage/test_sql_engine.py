@@ -24,7 +24,6 @@ from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
 from proxy_orchestration.storage.sql.database.engines import open_engine
-from proxy_orchestration.storage.sql.dialect.connections import prepare
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
@@ -58,7 +57,7 @@ def _pragmas(engine: Engine) -> dict[str, object]:
         return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
 
 
-def test_every_connection_is_durable_and_waits(tmp_path: Path) -> None:
+def test_every_connection_of_our_own_is_durable_and_waits(tmp_path: Path) -> None:
     """
     WAL, `synchronous=FULL` (2), foreign keys and a busy timeout of ten seconds.
     """
@@ -67,15 +66,6 @@ def test_every_connection_is_durable_and_waits(tmp_path: Path) -> None:
 
     assert expected == _pragmas(opened)
     opened.dispose()
-
-
-def test_preparing_an_engine_twice_is_preparing_it_once(engine: Engine) -> None:
-    """
-    A second preparation would begin every transaction twice, which SQLite refuses.
-    """
-    prepare(prepare(engine))
-
-    assert "wal" == _pragmas(engine)["journal_mode"]
 
 
 async def test_only_writes_begin_with_the_write_lock(engine: Engine) -> None:

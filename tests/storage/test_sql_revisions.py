@@ -430,6 +430,10 @@ async def test_older_code_removes_what_it_does_not_know_with_the_batch(engine: E
     (work,) = (await repository.commit(lease, Commit(claim=1, ttl=LONG))).claimed
     await repository.commit(lease, Commit(unfinished=(UnfinishedItem(work=work),), ttl=LONG))
     with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql(
+                "PRAGMA foreign_keys = ON"
+            )  # as older code has it, for the whole engine
         for table in ("outcomes", "work", "runs", "items", "batches"):
             connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - our own names
 

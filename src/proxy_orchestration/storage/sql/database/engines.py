@@ -7,18 +7,16 @@ from __future__ import annotations
 from sqlalchemy import URL, Engine, create_engine
 
 from proxy_orchestration.storage.sql.database.addresses import read_address
-from proxy_orchestration.storage.sql.dialect.connections import limit_waits, prepare
+from proxy_orchestration.storage.sql.dialect.connections import make_ours
 
 
 def open_engine(url: str | URL) -> Engine:
     """
-    Return an engine for that database, prepared for this store.
+    Return an engine for that database, set up for this store alone.
 
     Raises:
         RepositoryUnavailableError: it is no address of SQLite or PostgreSQL.
         MissingExtraError: it is PostgreSQL's, and psycopg is not installed.
     """
     address, arguments = read_address(url)
-    engine = prepare(create_engine(address, connect_args=arguments))
-    limit_waits(engine)
-    return engine
+    return make_ours(create_engine(address, connect_args=arguments, hide_parameters=True))

@@ -20,7 +20,12 @@ from proxy_orchestration.storage.sql.database.versions import (
     is_current,
     revision_of,
 )
-from proxy_orchestration.storage.sql.dialect.connections import for_writing, prepare
+from proxy_orchestration.storage.sql.dialect.connections import (
+    check_engine,
+    for_reading,
+    for_writing,
+    transaction,
+)
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 from proxy_orchestration.storage.sql.dialect.policies import lay_policies_aside
 
@@ -48,11 +53,11 @@ def create_schema(engine: Engine) -> None:
         SchemaVersionError: the schema is too new for this version of the library.
         RepositoryUnavailableError: the database cannot be opened or written.
     """
-    prepare(engine)
-    with translated_errors(), engine.begin() as connection:
+    check_engine(engine)
+    with translated_errors(), transaction(for_reading(engine)) as (connection, _):
         if is_current(connection):
             return  # a look first: whoever only opens the store waits for no writer
-    with _ALONE, translated_errors(), for_writing(engine).begin() as connection:
+    with _ALONE, translated_errors(), transaction(for_writing(engine)) as (connection, _):
         wait_for_turn(connection, "schema")
         if not is_current(connection):  # another process may have had its turn before
             _upgrade(connection)

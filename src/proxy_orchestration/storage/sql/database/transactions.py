@@ -22,10 +22,11 @@ from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersion
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
 from proxy_orchestration.storage.sql.database.versions import check_version
 from proxy_orchestration.storage.sql.dialect.connections import (
+    check_engine,
     database_file,
     for_reading,
     for_writing,
-    prepare,
+    transaction,
     writers_at_once,
 )
 
@@ -65,11 +66,11 @@ class Transactions:
     committed yet is then repeated from its start, a few times.
 
     Attributes:
-        engine: the host's, or the one that was opened.
+        engine: the host's, which stays as it is, or the one that was opened.
         refusals: surrounds each function, and names what its values caused.
     """
 
-    engine: Engine = attrs.field(converter=prepare)
+    engine: Engine = attrs.field(converter=check_engine)
     refusals: Refusals = nullcontext
     _reading: Engine = attrs.field(init=False)
     _writing: Engine = attrs.field(init=False)
@@ -122,14 +123,14 @@ class Transactions:
         return self._once(engine, work)
 
     def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        with engine.connect() as connection, connection.begin() as transaction:
+        with transaction(engine) as (connection, begun):
             if time.monotonic() - self._version_seen >= _VERSION_HOLDS:
                 check_version(connection)
                 self._version_seen = time.monotonic()
             with self.refusals():
                 result = work(connection)
             try:
-                transaction.commit()
+                begun.commit()
             except DBAPIError as error:
                 if error.connection_invalidated:  # only a look tells whether it took place
                     raise CommitAnswerLostError from error

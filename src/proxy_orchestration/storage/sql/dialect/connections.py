@@ -1,93 +1,75 @@
 """
-How connections are set up, and how their transactions begin.
+How our transactions begin, on connections of a host's engine or of our own.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import RootTransaction
 
-BUSY_SECONDS: Final = 10
-"""How long a SQLite connection waits for another process's write."""
+from proxy_orchestration.storage.sql.dialect import pragmas, sessions
 
-_BUSY_PAUSE: Final = 0.01
-_CACHE_KIB: Final = 16_000
-_WAL_PAGES: Final = 4_000
 _WRITERS: Final = 4
-
-_SESSION: Final = (
-    "SELECT set_config('client_encoding', 'UTF8', false), set_config('TimeZone', 'UTC', false),"
-    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-    " WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)"
-)
-_LIMITS: Final = (
-    "SELECT set_config(name, '30s', false) FROM pg_settings"
-    " WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout') AND setting = '0'"
-)
-_CONFIGURED: Final = "proxy_orchestration_configured"
-
-_BEGIN: Final = "proxy_orchestration_begin"
+_MODE: Final = "proxy_orchestration_mode"
+_OURS: Final = "proxy_orchestration_ours"
 
 
-def prepare(engine: Engine) -> Engine:
+def check_engine(engine: Engine) -> Engine:
     """
-    Set up a host's own engine; harmless when repeated.
-
-    On SQLite every new connection gets WAL, `synchronous=FULL`, foreign keys
-    and a busy timeout, and the driver's own transaction handling is turned
-    off: a transaction that writes begins IMMEDIATE, since a read that
-    upgrades to a write fails at once, whatever the busy timeout. On PostgreSQL
-    connections speak UTF-8 and UTC, and a commit waits for the disk even
-    where the server's default is not to; those that the engine's pool holds
-    already do so from their next use on. Errors never show values: notes are
-    personal data.
+    Return the engine if there is a store for its driver.
 
     Raises:
-        ValueError: there is no store for this driver.
+        ValueError: there is none.
     """
-    engine.hide_parameters = True
-    if engine.dialect.name == "postgresql" and engine.dialect.driver == "psycopg":
-        if not event.contains(engine, "checkout", _configure_session):
-            event.listen(engine, "checkout", _configure_session)
-        return engine
-    if engine.dialect.name != "sqlite" or engine.dialect.is_async:
+    known = {"sqlite": engine.dialect.driver, "postgresql": "psycopg"}
+    if engine.dialect.is_async or known.get(engine.dialect.name) != engine.dialect.driver:
         msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
         raise ValueError(msg)
-    if not event.contains(engine, "connect", _configure):
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
     return engine
 
 
-def limit_waits(engine: Engine) -> None:
+def make_ours(engine: Engine) -> Engine:
     """
-    Have new connections to PostgreSQL end what waits for long; for an engine of our own.
+    Set up an engine that nobody else uses: durable, and patient for a while only.
     """
-    if engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", _limit_waits)
+    engine.update_execution_options(**{_OURS: True})
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", pragmas.configure)
+    return engine
 
 
 def for_writing(engine: Engine) -> Engine:
     """
-    Return the engine's twin whose transactions are begun to write.
+    Return the engine's twin for `transaction`, whose transactions are begun to write.
+
+    Errors of a twin never show values: notes are personal data.
     """
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-    # Each statement has to see what others committed while it waited for their locks; decision 46.
-    return engine.execution_options(isolation_level="READ COMMITTED")
+    return _twin(engine, pragmas.WRITES if engine.dialect.name == "sqlite" else sessions.WRITES)
 
 
 def for_reading(engine: Engine) -> Engine:
     """
-    Return the engine's twin whose transactions see one moment.
+    Return the engine's twin for `transaction`, whose transactions see one moment.
     """
-    if engine.dialect.name == "sqlite":
-        return engine
-    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return _twin(engine, pragmas.READS if engine.dialect.name == "sqlite" else sessions.READS)
+
+
+@contextmanager
+def transaction(twin: Engine) -> Iterator[tuple[Connection, RootTransaction]]:
+    """
+    Begin a transaction as the store needs it, and leave the connection as it was found.
+
+    Durable, in UTF-8 and UTC, with foreign keys. The engine is untouched:
+    whatever the host does with it beside us is as it would be without us.
+    """
+    with twin.connect() as connection, _left_as_found(connection), connection.begin() as begun:
+        _begin(connection)
+        yield connection, begun
 
 
 def writers_at_once(engine: Engine) -> int:
@@ -115,51 +97,24 @@ def database_file(engine: Engine) -> Path | None:
     return Path(name).absolute()
 
 
-def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
-    connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        f"cache_size = -{_CACHE_KIB}",
-        f"wal_autocheckpoint = {_WAL_PAGES}",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-    _keep_a_write_ahead_log(connection)
+def _twin(engine: Engine, mode: str) -> Engine:
+    twin = engine.execution_options(**{_MODE: mode})
+    twin.hide_parameters = True
+    return twin
 
 
-def _configure_session(connection: Any, record: Any, _proxy: Any) -> None:  # noqa: ANN401 - psycopg's, SQLAlchemy's
-    if _CONFIGURED not in record.info:  # which is forgotten with the connection
-        _set(connection, _SESSION)
-        record.info[_CONFIGURED] = True
-
-
-def _limit_waits(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the same
-    # A process that sleeps within a transaction would keep others from taking over its run for ever,
-    # and whoever waits for a lock in a thread could not be told to stop.
-    _set(connection, _LIMITS)
-
-
-def _set(connection: Any, settings: str) -> None:  # noqa: ANN401 - psycopg's
-    before = connection.autocommit
-    connection.autocommit = True
-    connection.execute(settings).close()
-    connection.autocommit = before
-
-
-def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
-    # Changing the mode of a new file needs it alone, and does not heed the busy timeout.
-    give_up = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").close()
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() >= give_up:
-                raise
-            time.sleep(_BUSY_PAUSE)
-        else:
-            return
+@contextmanager
+def _left_as_found(connection: Connection) -> Iterator[None]:
+    kept = pragmas if connection.dialect.name == "sqlite" else sessions
+    with kept.left_as_found(connection):
+        yield
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+    # After the host's own listeners, which may have begun it in the driver.
+    options = connection.get_execution_options()
+    mode, ours = options[_MODE], options.get(_OURS, False)
+    if connection.dialect.name == "sqlite":
+        pragmas.begin(connection, mode, ours=ours)
+    else:
+        sessions.begin(connection, mode, limited=ours)

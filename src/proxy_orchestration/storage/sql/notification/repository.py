@@ -28,8 +28,8 @@ class SqlNotificationRepository(NotificationRepository):
     is a `RecordRefusedError`, and nothing of its call is stored.
 
     Args:
-        engine: a synchronous engine; on SQLite its connections are set up
-            for durability, and the database must be a file.
+        engine: a synchronous engine, which is left as it is; on SQLite the
+            database must be a file.
 
     Raises:
         ValueError: the engine is an in-memory SQLite, where every thread

@@ -40,8 +40,8 @@ class SqlActivityRepository(ActivityRepository):
     there: see `create_schema`, or use `open`.
 
     Args:
-        engine: a synchronous engine; on SQLite its connections are set up
-            for durability, and the database must be a file.
+        engine: a synchronous engine, which is left as it is; on SQLite the
+            database must be a file.
 
     Raises:
         ValueError: the engine is an in-memory SQLite, where every thread

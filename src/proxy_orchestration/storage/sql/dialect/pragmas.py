@@ -1,0 +1,99 @@
+"""
+What a transaction of ours needs on SQLite: on connections of our own for good, on a host's for its length.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+WRITES: Final = "BEGIN IMMEDIATE"
+"""A read that upgrades to a write fails at once, whatever the busy timeout."""
+
+READS: Final = "BEGIN"
+
+_BUSY_SECONDS: Final = 10
+_BUSY_PAUSE: Final = 0.01
+_CACHE_KIB: Final = 16_000
+_WAL_PAGES: Final = 4_000
+_NEEDED: Final = {"foreign_keys": 1, "synchronous": 2, "busy_timeout": _BUSY_SECONDS * 1000}
+_FOUND: Final = (
+    "SELECT foreign_keys, synchronous, timeout"
+    " FROM pragma_foreign_keys, pragma_synchronous, pragma_busy_timeout"
+)
+_LEGACY: Final = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL, from Python 3.12 on
+
+
+def configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's pool record
+    """
+    Set up a connection of our own: WAL, durable commits, foreign keys, and a wait for others.
+    """
+    settings = {**_NEEDED, "cache_size": -_CACHE_KIB, "wal_autocheckpoint": _WAL_PAGES}
+    for name, value in settings.items():
+        connection.execute(f"PRAGMA {name} = {value}").close()
+    _keep_a_write_ahead_log(connection)
+
+
+@contextmanager
+def left_as_found(connection: Connection) -> Iterator[None]:
+    """
+    Put back what `begin` changes on a host's connection.
+    """
+    driver: Any = connection.connection.driver_connection
+    control = getattr(driver, "autocommit", _LEGACY)
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            for pragma in connection.info.pop(_FOUND, ()):
+                driver.execute(pragma).close()
+            if control != _LEGACY:
+                driver.autocommit = control
+
+
+def begin(connection: Connection, mode: str, *, ours: bool) -> None:
+    """
+    Begin in this mode; on a host's connection, with what the store needs until `left_as_found` ends.
+
+    The journal's mode is the file's, and stays what the host made it.
+    """
+    driver: Any = connection.connection.driver_connection
+    if not ours:
+        if getattr(driver, "autocommit", _LEGACY) != _LEGACY:
+            driver.autocommit = _LEGACY  # else the driver begins, or never commits
+        if driver.in_transaction:  # begun by a listener of the host's, and not for writing
+            driver.rollback()
+        _set_needed(connection)
+    connection.exec_driver_sql(mode)
+
+
+def _set_needed(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    found = connection.exec_driver_sql(_FOUND).one()  # by SQLAlchemy, since it opens the file
+    changed = {
+        name: before
+        for (name, needed), before in zip(_NEEDED.items(), found, strict=True)
+        if before != needed
+    }
+    connection.info[_FOUND] = [f"PRAGMA {name} = {before}" for name, before in changed.items()]
+    for name in changed:
+        driver.execute(f"PRAGMA {name} = {_NEEDED[name]}").close()
+
+
+def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
+    # Changing the mode of a new file needs it alone, and does not heed the busy timeout.
+    give_up = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= give_up:
+                raise
+            time.sleep(_BUSY_PAUSE)
+        else:
+            return
