@@ -1,25 +1,35 @@
 from datetime import date
 
 import anyio
+import attrs
 import pytest
 
 from proxy_orchestration import (
+    BatchNotFoundError,
     BatchTooLargeError,
     BulkRegistrationRequest,
     BulkSettings,
     BulkStatus,
+    ConflictPolicy,
+    CoordinatorAccess,
     DuplicateSelectionError,
     EmptySelectionError,
     IdempotencyKeyReusedError,
     ItemState,
+    NotAuthorizedError,
     ProxyActivity,
     RegistrationEntry,
     RepositoryUnavailableError,
+    Role,
+    SubmissionMode,
 )
+from proxy_orchestration.ports import Action
 from proxy_orchestration.registration.reasons import UNEXPECTED
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import (
+    CheckingBulkRegistrationService,
     FaultyActivityRepository,
+    ScriptedRegistrationService,
     duplicate,
     fail,
     fail_at,
@@ -370,3 +380,79 @@ async def test_an_error_that_is_about_another_batch_keeps_that(scene):
         await orchestrator.submit_bulk_registration(scene.request(3, "key"), actor=scene.actor)
 
     assert (there.batch_id, "key") == (caught.value.batch_id, caught.value.idempotency_key)
+
+
+class _MayNothingMore(CoordinatorAccess):
+    """
+    Submitting is allowed; everything that a rule may ask beside it is not, any more.
+    """
+
+    def allows(self, actor, action, /):
+        return action in {Action.SUBMIT, Action.READ}
+
+    async def out_of_scope(self, actor, mentor_ids, /):
+        msg = "nobody asks for a scope"
+        raise AssertionError(msg)
+
+
+@pytest.mark.parametrize("mode", list(SubmissionMode))
+async def test_a_request_that_is_repeated_under_its_key_is_the_batch_as_it_is(scene, mode):
+    """
+    Rules that changed since then are not asked: no limit, no scope, no conflict, no right to override.
+    """
+    scene.service = CheckingBulkRegistrationService(clock=scene.clock)
+    request = attrs.evolve(scene.request(4, key="k"), on_conflict=ConflictPolicy.OVERRIDE, mode=mode)
+    first = await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor)
+    scene.settings = BulkSettings(max_batch_size=1)
+    scene.access = _MayNothingMore()
+    scene.service = ScriptedRegistrationService(clock=scene.clock)
+
+    again = await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor)
+    async with scene.orchestrator().stream_bulk_registration(request, actor=scene.actor) as run:
+        pass
+
+    assert first == again == run.result
+    assert [] == scene.service.calls
+
+
+async def test_a_key_with_other_content_is_told_before_any_rule(scene):
+    """
+    The key is what is wrong with the request, not what has become of the limits.
+    """
+    await scene.orchestrator().submit_bulk_registration(scene.request(1, key="k"), actor=scene.actor)
+    scene.settings = BulkSettings(max_batch_size=1)
+
+    with pytest.raises(IdempotencyKeyReusedError):
+        await scene.orchestrator().submit_bulk_registration(scene.request(4, key="k"), actor=scene.actor)
+    with pytest.raises(EmptySelectionError):
+        await scene.orchestrator().submit_bulk_registration(scene.request(0, key="k"), actor=scene.actor)
+
+
+async def test_a_key_tells_nothing_to_who_may_not_submit(scene):
+    """
+    The role is asked first, every time.
+    """
+    request = scene.request(1, key="k")
+    await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor)
+
+    with pytest.raises(NotAuthorizedError):
+        await scene.orchestrator().submit_bulk_registration(
+            request, actor=attrs.evolve(scene.actor, roles={Role.PEER_MENTOR})
+        )
+
+
+async def test_a_key_whose_batch_goes_in_between_names_no_batch(scene):
+    """
+    Deleted between the look-up and the reading: told as a batch that is not there.
+    """
+
+    class Forgetful(MemoryActivityRepository):
+        async def get(self, batch_id, /):
+            return None
+
+    scene.repository = Forgetful(scene.clock)
+    request = scene.request(1, key="k")
+    await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor)
+
+    with pytest.raises(BatchNotFoundError):
+        await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor)

@@ -121,6 +121,7 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     # Without `Final` pyright takes the type of a declared method for a guess, in a host's code too.
     new_batch_id: Final = passed_on(ActivityRepository.new_batch_id)
     accept: Final = hooked(ActivityRepository.accept)
+    find_by_key: Final = passed_on(ActivityRepository.find_by_key)
     get: Final = passed_on(ActivityRepository.get)
     read_result: Final = passed_on(ActivityRepository.read_result)
     read_updates: Final = passed_on(ActivityRepository.read_updates)

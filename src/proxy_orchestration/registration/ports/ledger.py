@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from proxy_orchestration.access import Visibility
+from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
@@ -49,6 +49,15 @@ class BatchCatalogue(Protocol):
             IdempotencyKeyReusedError: the key came with another fingerprint
                 before, or its batch was deleted.
             RecordRefusedError: a text holds NUL or half a surrogate pair.
+        """
+        ...
+
+    async def find_by_key(self, actor: Actor, idempotency_key: str, fingerprint: str, /) -> str | None:
+        """
+        Return the id of the batch that the actor's key and this fingerprint became; `None`: the key is new.
+
+        Raises:
+            IdempotencyKeyReusedError: as `accept` would.
         """
         ...
 

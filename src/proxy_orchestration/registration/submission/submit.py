@@ -49,7 +49,7 @@ def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iter
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OrchestrationError):
+        if batch_id is not None and not isinstance(error, OrchestrationError):
             error.add_note(f"While batch {batch_id} was submitted; take it up by its id or idempotency key.")
         named = {"batch_id": batch_id, "idempotency_key": idempotency_key}
         for name, value in named.items():
@@ -76,6 +76,7 @@ class Submission:
         """
         Return which of the request conflicts with what is registered; stores nothing.
         """
+        self.authorization.authorize(actor, Action.SUBMIT)
         self._check(request, actor)
         batch_id = await self.ledger.new_batch_id()
         refused, conflicts = await self._examine(request, actor, batch_id)
@@ -94,20 +95,38 @@ class Submission:
         """
         Store the request as a batch, or find the one it already is; return its id and current run.
         """
+        self.authorization.authorize(actor, Action.SUBMIT)
+        fingerprint = fingerprint_of(request)
+        # Before every rule: what was accepted stays so, whatever became of limits and scopes; decision 160.
+        known = await self._accepted_before(request, actor, fingerprint)
+        if known is not None:
+            return await self._joined(known)
         self._check(request, actor)
         # The store decides whether it is new: two submissions at once under one key both look new here.
-        planned = await self._planned(request, actor)
+        planned = await self._planned(request, actor, fingerprint)
         with naming_submission(planned.batch_id, planned.idempotency_key):
             acceptance = await self.ledger.accept(planned)
         if acceptance.created:
             return acceptance.batch_id, _FIRST_RUN
-        record = await self.ledger.get(acceptance.batch_id)
+        return await self._joined(acceptance.batch_id)
+
+    async def _accepted_before(
+        self, request: BulkRegistrationRequest, actor: Actor, fingerprint: str
+    ) -> str | None:
+        key = request.idempotency_key
+        # An empty selection never became a batch, so it is told as what it is.
+        if key is None or not request.entries:
+            return None
+        with naming_submission(None, key):
+            return await self.ledger.find_by_key(actor, key, fingerprint)
+
+    async def _joined(self, batch_id: str) -> tuple[str, int]:
+        record = await self.ledger.get(batch_id)
         if record is None:
-            raise BatchNotFoundError(acceptance.batch_id)
+            raise BatchNotFoundError(batch_id)
         return record.batch_id, record.run
 
     def _check(self, request: BulkRegistrationRequest, actor: Actor) -> None:
-        self.authorization.authorize(actor, Action.SUBMIT)
         if request.on_conflict is ConflictPolicy.OVERRIDE:
             self.authorization.authorize(actor, Action.OVERRIDE)
         check_selection(request, limit=self.settings.max_batch_size)
@@ -123,7 +142,7 @@ class Submission:
         entries = [entry for entry in request.entries if entry.mentor_id not in refused]
         return refused, dict(await self.conflict_check.find(entries, actor=actor, batch_id=batch_id))
 
-    async def _planned(self, request: BulkRegistrationRequest, actor: Actor) -> NewBatch:
+    async def _planned(self, request: BulkRegistrationRequest, actor: Actor, fingerprint: str) -> NewBatch:
         # The id comes before the batch: a conflict within it names a record derived from it; decision 23.
         batch_id = await self.ledger.new_batch_id()
         refused, conflicts = await self._examine(request, actor, batch_id)
@@ -141,7 +160,7 @@ class Submission:
             actor=actor,
             entries=request.entries,
             idempotency_key=request.idempotency_key,
-            fingerprint=fingerprint_of(request),
+            fingerprint=fingerprint,
             label=request.label,
             submitted_at=now,
             mode=request.mode,

@@ -16,7 +16,7 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._texts import check_texts
-from proxy_orchestration.access import Visibility
+from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchStateError, IdempotencyKeyReusedError, LeaseLostError
@@ -93,6 +93,17 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         stored = StoredBatch.of(batch, batch_id=batch_id, number=self._accepted)
         self._batches[batch_id] = self._unsettled[batch_id] = stored
         return Acceptance(batch_id=batch_id, created=True)
+
+    async def find_by_key(self, actor: Actor, idempotency_key: str, fingerprint: str, /) -> str | None:
+        """
+        Return the batch that the actor's key and this fingerprint became, or `None`.
+        """
+        await checkpoint()
+        known = self._keys.get((actor.organization_id, actor.user_id, idempotency_key))
+        if known is None:
+            return None
+        self._check_joins(known[0], same=known[1] == fingerprint)
+        return known[0]
 
     async def get(self, batch_id: str, /) -> BatchRecord | None:
         """

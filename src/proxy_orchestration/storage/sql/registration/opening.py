@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import (
     BatchStateError,
     IdempotencyKeyReusedError,
@@ -48,8 +49,14 @@ T = TypeVar("T")
 _SLICE: Final = 2000
 _FIRST_RUN: Final = 1
 
-_KEY_HOLDER = select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id).select_from(
-    batch_keys.outerjoin(batches, batches.c.batch_id == batch_keys.c.batch_id)
+_KEY_HOLDER = (
+    select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id)
+    .select_from(batch_keys.outerjoin(batches, batches.c.batch_id == batch_keys.c.batch_id))
+    .where(
+        batch_keys.c.organization_id == bindparam("organization_id"),
+        batch_keys.c.coordinator_id == bindparam("coordinator_id"),
+        batch_keys.c.idempotency_key == bindparam("idempotency_key"),
+    )
 )
 _INSERT_BATCH = insert(batches).returning(batches.c.id)
 
@@ -102,27 +109,40 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
     check_texts((new.label, new.idempotency_key))
     batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
-        key = {
-            "organization_id": new.actor.organization_id,
-            "coordinator_id": new.actor.user_id,
-            "idempotency_key": new.idempotency_key,
-        }
+        key = _key(new.actor, new.idempotency_key)
         row = {**key, "fingerprint": new.fingerprint, "batch_id": batch_id}
         if not insert_or_ignore(connection, batch_keys, row):
-            return _accepted_before(connection, key, new.fingerprint)
+            known = connection.execute(_KEY_HOLDER, key).one()
+            return Acceptance(batch_id=_joined(known, new.fingerprint), created=False)
     _store(connection, new, batch_id)
     return Acceptance(batch_id=batch_id, created=True)
 
 
-def _accepted_before(connection: Connection, key: dict[str, str], fingerprint: str) -> Acceptance:
-    known = connection.execute(
-        _KEY_HOLDER.where(*(batch_keys.c[name] == value for name, value in key.items()))
-    ).one()
+def find_by_key(
+    connection: Connection, actor: Actor, idempotency_key: str, fingerprint: str, /
+) -> str | None:
+    """
+    Return the batch that the actor's key and this fingerprint became, or `None`.
+    """
+    known = connection.execute(_KEY_HOLDER, _key(actor, findable(idempotency_key))).one_or_none()
+    return None if known is None else _joined(known, fingerprint)
+
+
+def _key(actor: Actor, idempotency_key: str) -> dict[str, str]:
+    return {
+        "organization_id": actor.organization_id,
+        "coordinator_id": actor.user_id,
+        "idempotency_key": idempotency_key,
+    }
+
+
+def _joined(known: Row[*tuple[Any, ...]], fingerprint: str) -> str:
+    batch_id: str = known.batch_id
     if known.id is None:
-        raise IdempotencyKeyReusedError(known.batch_id, deleted=True)
+        raise IdempotencyKeyReusedError(batch_id, deleted=True)
     if known.fingerprint != fingerprint:
-        raise IdempotencyKeyReusedError(known.batch_id)
-    return Acceptance(batch_id=known.batch_id, created=False)
+        raise IdempotencyKeyReusedError(batch_id)
+    return batch_id
 
 
 def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:

@@ -93,6 +93,7 @@ class SqlActivityRepository(ActivityRepository):
                 raise
             return Acceptance(batch_id=batch_id, created=True)
 
+    find_by_key: Final = reading(opening.find_by_key)
     get: Final = reading(batches.get)
     read_result: Final = reading(batches.read_result)
     read_updates: Final = reading(outcomes.read_updates)

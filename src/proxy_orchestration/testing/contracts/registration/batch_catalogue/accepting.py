@@ -211,6 +211,35 @@ async def a_purged_batch_keeps_its_key(ledger: BatchLedger) -> None:
 
 
 @rule_of(accepting)
+async def a_key_is_looked_up_as_it_would_be_accepted(ledger: BatchLedger) -> None:
+    # Asked before every rule, so that what was accepted is returned as it is; decision 160.
+    batch = batch_of(2, idempotency_key="key-1")
+    other = attrs.evolve(COORDINATOR, user_id="coordinator-2")
+    batch_id = await accepted(ledger, batch)
+
+    async def found(key: str, fingerprint: str = batch.fingerprint, actor: Actor = COORDINATOR) -> str | None:
+        return await ledger.find_by_key(actor, key, fingerprint)
+
+    expect("the batch that it became", expected=batch_id, actual=await found("key-1"))
+    expect("a new key has none", expected=None, actual=await found("key-2"))
+    expect("another coordinator's key is another", expected=None, actual=await found("key-1", actor=other))
+    for odd in UNKEEPABLE:
+        expect("a key that cannot be kept has none", expected=None, actual=await found(odd))
+    error = await error_of(
+        IdempotencyKeyReusedError, "a key stands for one content", found("key-1", batch_of(3).fingerprint)
+    )
+    expect("the error names the batch", expected=(batch_id, False), actual=(error.batch_id, error.deleted))
+    deleted = await settled_batch(ledger, ItemState.SUCCEEDED, idempotency_key="key-3")
+    await ledger.delete(deleted)
+    error = await error_of(
+        IdempotencyKeyReusedError,
+        "a deleted batch leaves a tombstone",
+        found("key-3", batch_of(1).fingerprint),
+    )
+    expect("the error says so", expected=(deleted, True), actual=(error.batch_id, error.deleted))
+
+
+@rule_of(accepting)
 async def one_key_at_once_creates_one_batch(ledger: BatchLedger) -> None:
     # Calls that look first all find nothing; only a unique key decides.
     batch = batch_of(3, idempotency_key="key-1")
