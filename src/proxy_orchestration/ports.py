@@ -106,6 +106,7 @@ from proxy_orchestration.registration.ports import (
     SupportsBulkLookup,
     SupportsCallLimit,
     SupportsConflictCheck,
+    SupportsFinishing,
     SupportsLookup,
 )
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
@@ -226,6 +227,7 @@ __all__ = [
     "SupportsBulkLookup",
     "SupportsCallLimit",
     "SupportsConflictCheck",
+    "SupportsFinishing",
     "SupportsLookup",
     "UnfinishedItem",
     "Verdict",

@@ -37,7 +37,7 @@ from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Chunk, WaitingItems, called_again, waiting
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
-from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.ports import BatchLedger, SupportsFinishing
 from proxy_orchestration.registration.runs import (
     Commit,
     Committed,
@@ -93,6 +93,7 @@ class RunDriver:
     _written_at: float = attrs.field(default=0.0, init=False)
     _acquired_at: float = attrs.field(default=0.0, init=False)
     _over: bool = attrs.field(default=False, init=False)
+    _event: AuditEvent | None = attrs.field(default=None, init=False)
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -101,7 +102,7 @@ class RunDriver:
         self._ahead = LookAhead(
             called=self._lease.called,
             claimed=self._lease.claimed,
-            least=self._settings.max_concurrency * self._workers.step,
+            workers=self._settings.max_concurrency,
             step=self._workers.step,
         )
         self._waiting.on_arrival = self._note_arrival
@@ -158,10 +159,13 @@ class RunDriver:
         """
         try:
             await self._drive_items()
-            return await self._shielded(self._settle) if self._tail == self._end else None
+            if self._tail == self._end and self._event is None:
+                await self._shielded(self._settle)
         except LeaseLostError:
             self._over = True
             raise
+        else:
+            return self._event
         finally:
             self.turns.note(self, busy=False)
             if not self._over:
@@ -220,7 +224,12 @@ class RunDriver:
                 await self._results.wait_for_results()
 
     def _has_to_write(self) -> bool:
-        starved = self._ahead.held_back and not self._workers.queued and not self._waiting.everyone_waits()
+        starved = (
+            self._ahead.held_back
+            and not self._workers.queued
+            and self._free_workers()
+            and not self._waiting.everyone_waits()
+        )
         return bool(self._due or self._waiting.has_untold or starved or self._heartbeat_is_due())
 
     def _claim_size(self, finishing: int) -> int:
@@ -260,6 +269,7 @@ class RunDriver:
         return min(self._waiting.first_due, everyone)
 
     async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int, alone: Chunk) -> None:
+        self._ahead.note_results(len(outcomes), self._clock.monotonic())
         due, self._due = self._due, []
         told = (*self._waiting.untold(), *(called_again(one) for chunk in due for one in chunk))
         called = self._called_after(claim)
@@ -282,7 +292,6 @@ class RunDriver:
         self._suspects.note_stored(alone)
         for chunk in (self._ahead.allow(called), *due, alone):
             self._assign(chunk)
-        self._ahead.note_queued(self._workers.queued)
         if self.context.state.stop is not None:
             self._assign(self._ahead.drain())
         elif committed.cancel_wished:
@@ -291,9 +300,11 @@ class RunDriver:
     def _called_after(self, claim: int) -> int:
         if self.context.state.stop is not None or self._waiting.everyone_waits():
             return self._ahead.called
-        queued = self._workers.queued
-        idle = not queued and self._active - self._ahead.held_back - self._results.finished <= 0
-        return self._ahead.place_after(claim, queued=queued, idle=idle)
+        return self._ahead.place_after(claim, queued=self._workers.queued, free=self._free_workers())
+
+    def _free_workers(self) -> int:
+        busy = self._active - self._ahead.held_back - self._workers.queued - self._results.finished
+        return self._ahead.free(max(0, busy))
 
     def _assign(self, attempts: Iterable[Attempt]) -> None:
         """
@@ -316,14 +327,14 @@ class RunDriver:
         driven, sent_at = self._driven(), self._clock.monotonic()
         first = self.context.state.first_call_at
         outcomes = commit.outcomes
-        committed = await self.ledger.commit(
-            self._lease,
+        committed = await self._store(
             attrs.evolve(
                 commit,
                 driven_for=driven - self._reported,
                 since_first_call=None if first is None else sent_at - first,
             ),
         )
+        self._ahead.note_commit(sent_at, self._clock.monotonic())
         self._reported = driven
         # When it was sent, not when it was answered: the store counted the lease from somewhere in between.
         self._written_at = sent_at
@@ -331,19 +342,35 @@ class RunDriver:
         self._held -= len(outcomes)
         self._tail = committed.tail
         self._publish(outcomes)  # after the commit: what is told must not be lost any more
+        if self._over:
+            self.progress.notify(self._lease.batch_id)
         return committed
+
+    async def _store(self, commit: Commit) -> Committed:
+        is_last = self._tail + len(commit.outcomes) == self._end
+        if not is_last or not isinstance(self.ledger, SupportsFinishing):
+            return await self.ledger.commit(self._lease, commit)
+        # One transaction for the last outcomes and the end, where the ledger can; decision 141.
+        self._event = await self.ledger.finish(
+            self._lease, commit, settled_at=self._clock.now(), audit_hold=self._audit_hold
+        )
+        self._over = True
+        return Committed(tail=self._end, claimed=(), cancel_wished=False)
 
     def _publish(self, outcomes: tuple[ItemOutcome, ...]) -> None:
         page = LogPage(run=self._lease.run, first=self._tail - len(outcomes) + 1, outcomes=outcomes)
         self.progress.notify(self._lease.batch_id, page if outcomes else None)
 
-    async def _settle(self) -> AuditEvent:
-        event = await self.ledger.settle(
-            self._lease, settled_at=self._clock.now(), audit_hold=2 * self._settings.audit_timeout
+    @property
+    def _audit_hold(self) -> float:
+        return 2 * self._settings.audit_timeout
+
+    async def _settle(self) -> None:
+        self._event = await self.ledger.settle(
+            self._lease, settled_at=self._clock.now(), audit_hold=self._audit_hold
         )
         self._over = True
         self.progress.notify(self._lease.batch_id)
-        return event
 
     async def _leave(self) -> None:
         try:
@@ -355,7 +382,7 @@ class RunDriver:
             if self._tail < self._end:
                 await self.ledger.release(self._lease, due_in=self._due_in)
                 self.progress.notify(self._lease.batch_id)
-        if self._tail == self._end:
+        if self._tail == self._end and self._event is None:
             await self._settle()
 
     async def _write_finished(self) -> bool:

@@ -8,7 +8,13 @@ otherwise, any number of tasks and processes may call it at once.
 
 from typing import Protocol
 
-from proxy_orchestration.registration.ports.ledger import AuditOutbox, BatchCatalogue, BatchLedger, RunLedger
+from proxy_orchestration.registration.ports.ledger import (
+    AuditOutbox,
+    BatchCatalogue,
+    BatchLedger,
+    RunLedger,
+    SupportsFinishing,
+)
 from proxy_orchestration.registration.ports.records import ActivityRecords
 from proxy_orchestration.registration.ports.services import (
     ClassifyError,
@@ -45,6 +51,7 @@ __all__ = [
     "SupportsBulkLookup",
     "SupportsCallLimit",
     "SupportsConflictCheck",
+    "SupportsFinishing",
     "SupportsLookup",
     "call_limit_of",
 ]

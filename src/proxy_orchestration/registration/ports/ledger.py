@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
@@ -237,6 +237,27 @@ class RunLedger(Protocol):
 
         Among the free ones the batch that was accepted first comes first. With
         `due_only` those are left out of which nothing is due yet.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsFinishing(Protocol):
+    """
+    A ledger that writes a run's last outcomes and its end in one transaction; found by this Protocol.
+
+    Where it is missing a driver calls `commit`, and `settle` after it.
+    """
+
+    async def finish(
+        self, lease: Lease, commit: Commit, /, *, settled_at: datetime, audit_hold: float
+    ) -> AuditEvent:
+        """
+        Do what `commit` does, and then what `settle` does, all or nothing.
+
+        Raises:
+            LeaseLostError: the fence is old, the run is settled, or the batch gone.
+            BatchStateError: an item of the run has no outcome even then.
         """
         ...
 

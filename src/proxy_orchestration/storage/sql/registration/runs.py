@@ -65,6 +65,8 @@ _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 _IS_FROM_A_LATER_CLOCK = and_(
     runs.c.called_fence == runs.c.fence, runs.c.lease_until > store_now() + runs.c.lease_ttl + CLOCK_SLACK
 )
+_MODE = select(batches.c.mode).where(batches.c.id == runs.c.batch).scalar_subquery()
+_ON_CONFLICT = select(batches.c.on_conflict).where(batches.c.id == runs.c.batch).scalar_subquery()
 _TAKE_OVER = (
     update(runs)
     .where(_OPEN_RUN)
@@ -75,10 +77,14 @@ _TAKE_OVER = (
         lease_ttl=bindparam("ttl"),
         due_at=0.0,
     )
-    .returning(runs, (store_now() - runs.c.first_call_at).label("since_first_call"))
+    .returning(
+        runs,
+        (store_now() - runs.c.first_call_at).label("since_first_call"),
+        _MODE.label("mode"),
+        _ON_CONFLICT.label("on_conflict"),
+    )
 )
 _ACQUIRE = _TAKE_OVER.where(or_(runs.c.lease_until <= store_now(), _IS_FROM_A_LATER_CLOCK))
-_MODE = select(batches.c.mode, batches.c.on_conflict).where(batches.c.id == bindparam("b"))
 _HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
 _CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + bindparam("claim"))
 _COMMIT = (
@@ -232,7 +238,6 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
     if run.alone is not None:
         count_death(connection, run)
     parts = parts_of_lease(connection, run, called=called)
-    mode, on_conflict = connection.execute(_MODE, {"b": run.batch}).one()
     return Lease(
         batch_id=batch_id,
         run=run.run,
@@ -249,8 +254,8 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         cancel_wished=run.cancel_wished_at is not None,
         driven_for=run.driven_for,
         since_first_call=run.since_first_call,
-        mode=SubmissionMode(mode),
-        on_conflict=ConflictPolicy(on_conflict),
+        mode=SubmissionMode(run.mode),
+        on_conflict=ConflictPolicy(run.on_conflict),
     )
 
 
@@ -352,6 +357,16 @@ def settle(connection: Connection, lease: Lease, /, *, settled_at: datetime, aud
     )
     store_event(connection, event, hold=audit_hold)
     return event
+
+
+def finish(
+    connection: Connection, lease: Lease, commit_: Commit, /, *, settled_at: datetime, audit_hold: float
+) -> AuditEvent:
+    """
+    Append the last outcomes and close the run, all or nothing.
+    """
+    commit(connection, lease, commit_)
+    return settle(connection, lease, settled_at=settled_at, audit_hold=audit_hold)
 
 
 def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, ...]:

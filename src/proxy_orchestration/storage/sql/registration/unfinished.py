@@ -153,6 +153,8 @@ def parts_of_lease(connection: Connection, run: Row[Any], *, called: int) -> Par
     """
     Return what a driver is told of the work that others claimed.
     """
+    if not run.claimed:
+        return PartsOfLease((), (), ())  # nobody drove it before
     key = {"b": run.batch, "r": run.run, "high": run.claimed}
     begun: list[WorkItem] = []
     uncalled: list[WorkItem] = []
