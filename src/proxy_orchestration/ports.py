@@ -106,7 +106,7 @@ from proxy_orchestration.registration.ports import (
     SupportsBulkLookup,
     SupportsCallLimit,
     SupportsConflictCheck,
-    SupportsFinishing,
+    SupportsFusedWrites,
     SupportsLookup,
 )
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
@@ -227,7 +227,7 @@ __all__ = [
     "SupportsBulkLookup",
     "SupportsCallLimit",
     "SupportsConflictCheck",
-    "SupportsFinishing",
+    "SupportsFusedWrites",
     "SupportsLookup",
     "UnfinishedItem",
     "Verdict",

@@ -139,6 +139,7 @@ class Lease:
             every one of them is in doubt, whatever its own flag says.
         uncalled: items that an earlier driver claimed and did not call.
         unfinished: items without an outcome of which an earlier driver stored more.
+        claimed_now: items that were claimed with this acquisition; nobody has called them.
         called: up to which place calls may have been made.
         claimed: up to which place items are claimed.
         cancel_wished: whether a cancel was requested already.
@@ -157,6 +158,7 @@ class Lease:
     begun: tuple[WorkItem, ...] = ()
     uncalled: tuple[WorkItem, ...] = ()
     unfinished: tuple[UnfinishedItem, ...] = ()
+    claimed_now: tuple[WorkItem, ...] = ()
     called: int = 0
     claimed: int = 0
     cancel_wished: bool = False

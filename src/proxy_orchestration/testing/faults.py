@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeV
 
 import attrs
 
-from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,6 +111,7 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     An `ActivityRepository` that fails where a test wants it to.
 
     Leases are taken by `acquire` without a hook: losing one loses no data.
+    Over a store that is `SupportsFusedWrites` it is that too.
 
     Args:
         inner: the store that does the work.
@@ -145,3 +146,19 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     find_duplicates: Final = passed_on(ActivityRepository.find_duplicates)
     void_activity: Final = hooked(ActivityRepository.void_activity)
     activities_of_batch: Final = passed_on(ActivityRepository.activities_of_batch)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of `SupportsFusedWrites`
+        """
+        Have the fused writes where the store has them.
+        """
+        method = _FUSED.get(name)
+        if method is None or not isinstance(self.inner, SupportsFusedWrites):
+            raise AttributeError(name)
+        return method.__get__(self)
+
+
+_FUSED: Final = {
+    "begin": hooked(SupportsFusedWrites.begin),
+    "finish": hooked(SupportsFusedWrites.finish),
+    "give_back": hooked(SupportsFusedWrites.give_back),
+}

@@ -20,11 +20,16 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
-from proxy_orchestration.registration.execution.run_context import RunContext
+from proxy_orchestration.registration.execution.look_ahead import Speed
+from proxy_orchestration.registration.execution.run_context import RunContext, first_claim
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.execution.suspects import SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Pace
-from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.ports import (
+    BatchLedger,
+    ProxyRegistrationService,
+    SupportsFusedWrites,
+)
 from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
@@ -62,6 +67,7 @@ class Coordinator:
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
     _abandoned: AbandonedCalls = attrs.field(init=False)
+    _speed: Speed = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
@@ -71,6 +77,7 @@ class Coordinator:
         rate = settings.calls_per_second
         self._pace = None if rate is None else Pace(self.clock, rate)
         self._abandoned = AbandonedCalls.under(settings)
+        self._speed = Speed(workers=settings.max_concurrency)
 
     async def acquire(self, batch_id: str, run: int) -> Acquisition:
         """
@@ -82,11 +89,18 @@ class Coordinator:
         try:
             # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
             return await self._write(
-                lambda: self.ledger.acquire(batch_id, run, ttl=self.settings.lease_ttl),
+                lambda: self._begin(batch_id, run),
                 take_back=self._give_up,
             )
         finally:
             self._turns.note(acquiring, busy=False)
+
+    async def _begin(self, batch_id: str, run: int) -> Acquisition:
+        ttl = self.settings.lease_ttl
+        if not isinstance(self.ledger, SupportsFusedWrites):
+            return await self.ledger.acquire(batch_id, run, ttl=ttl)
+        claim, called = first_claim(self.service, self.settings, self._speed)
+        return await self.ledger.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
 
     async def take_over(self, batch_id: str, run: int) -> None:
         """
@@ -110,7 +124,11 @@ class Coordinator:
         return acquisition
 
     async def _give_up(self, acquisition: Acquisition) -> None:
-        if isinstance(acquisition, Lease):
+        if not isinstance(acquisition, Lease):
+            return
+        if acquisition.claimed_now and isinstance(self.ledger, SupportsFusedWrites):
+            await self.ledger.give_back(acquisition)
+        else:
             await self.ledger.release(acquisition)
 
     async def _write(
@@ -147,6 +165,7 @@ class Coordinator:
             abandoned=self._abandoned,
             hooks=self.hooks,
             pace=self._pace,
+            speed=self._speed,
         )
         driver = RunDriver(
             context=context,

@@ -18,8 +18,49 @@ _NEGLIGIBLE = 1 / 16
 _AT_ONCE = 3
 """A worker that would make so many calls during one commit calls a service that answers at once."""
 
-_MARGIN, _CATCH_UP = 2, 4
-"""How many times the likely calls are allowed; the second where the workers had nothing to do."""
+_MARGIN = 2
+"""How many times the likely calls are allowed."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Speed:
+    """
+    How fast the service answered and the ledger wrote lately, over all runs of one orchestrator.
+
+    Attributes:
+        workers: how many calls a run makes at once.
+    """
+
+    workers: int
+    _calls: int = attrs.field(default=0, init=False)
+    _rate: float = attrs.field(default=0.0, init=False)
+    _commit_takes: float = attrs.field(default=0.0, init=False)
+
+    def note_results(self, calls: float, seconds: float) -> None:
+        """
+        Note that one run had that many answers in that time.
+        """
+        self._calls += math.ceil(calls)
+        if seconds > 0:
+            self._rate = max(calls / seconds, self._rate / 2)
+
+    def note_commit(self, seconds: float) -> None:
+        """
+        Note how long a commit took.
+        """
+        self._commit_takes = seconds
+
+    def likely_calls(self) -> float:
+        """
+        Return how many calls of one run are likely to begin while a commit is written.
+
+        Infinite where the service answers at once; 0 where it hardly matters,
+        and where too little is known.
+        """
+        expected = self._rate * self._commit_takes
+        if self._calls < 2 * self.workers or expected < self.workers * _NEGLIGIBLE:
+            return 0
+        return math.inf if expected > self.workers * _AT_ONCE else math.ceil(expected * _MARGIN)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -34,18 +75,17 @@ class LookAhead:
     Attributes:
         called: up to which place calls are allowed.
         claimed: up to which place items are claimed.
-        workers: how many calls there may be at once.
+        speed: what is known of the service and the ledger.
+        counted_from: since when calls could be answered, by the clock of `note_commit`.
         step: allowed are multiples of it: what goes into one call.
     """
 
     called: int
     claimed: int
-    workers: int
+    speed: Speed
+    counted_from: float
     step: int = 1
     _held_back: deque[Attempt] = attrs.field(factory=deque, init=False)
-    _rate: float = attrs.field(default=0.0, init=False)
-    _commit_takes: float = attrs.field(default=0.0, init=False)
-    _counted_from: float = attrs.field(default=0.0, init=False)
     _was_idle: bool = attrs.field(default=True, init=False)
 
     @property
@@ -67,7 +107,7 @@ class LookAhead:
         """
         Return how many workers have nothing to do while so many items are with the others.
         """
-        return max(0, self.workers + -busy // self.step)
+        return max(0, self.speed.workers + -busy // self.step)
 
     def place_after(self, claim: int, *, queued: int, free: int) -> int:
         """
@@ -78,45 +118,29 @@ class LookAhead:
             queued: allowed items that no worker has taken.
             free: workers that have nothing to do.
         """
-        self._was_idle = free == self.workers and not queued
+        self._was_idle = free == self.speed.workers and not queued
         room = len(self._held_back) + claim
-        further = min(room, (free + self._likely_calls(room)) * self.step - queued)
+        further = int(min(room, (free + self.speed.likely_calls()) * self.step - queued))
         if further <= 0:
             return self.called
         if further <= len(self._held_back):
             return max(self.called, self._held_back[further - 1].work.place)
         return max(self.called, self.claimed + further - len(self._held_back))
 
-    def _likely_calls(self, room: int) -> int:
-        """
-        Return how many calls are likely to begin between now and the return of the next commit.
-        """
-        if self._rate == math.inf:
-            return room
-        expected = self._rate * self._commit_takes
-        if expected > self.workers * _AT_ONCE:
-            return room
-        if expected < self.workers * _NEGLIGIBLE:
-            return 0
-        return math.ceil(expected * (_CATCH_UP if self._was_idle else _MARGIN))
-
     def note_results(self, finished: int, now: float) -> None:
         """
         Note with how many results the next commit is about to be sent.
         """
-        if not finished:
-            return
-        seconds = now - self._counted_from
-        calls = finished / self.step
-        self._rate = max(calls / seconds, self._rate / 2) if seconds > 0 else math.inf
+        if finished:
+            self.speed.note_results(finished / self.step, now - self.counted_from)
 
     def note_commit(self, sent_at: float, now: float) -> None:
         """
         Note that a commit has come back.
         """
-        self._commit_takes = now - sent_at
+        self.speed.note_commit(now - sent_at)
         # Who had nothing to do could not finish anything before it came back.
-        self._counted_from = now if self._was_idle else sent_at
+        self.counted_from = now if self._was_idle else sent_at
 
     def allow(self, place: int) -> list[Attempt]:
         """

@@ -13,6 +13,7 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
+from proxy_orchestration.registration.execution.look_ahead import Speed
 from proxy_orchestration.registration.execution.refusals import Refusals
 from proxy_orchestration.registration.execution.waiting import Pace, WaitingItems
 from proxy_orchestration.registration.ports import (
@@ -52,6 +53,10 @@ def _count_abandoned(context: RunContext) -> AbandonedCalls:
     return AbandonedCalls.under(context.settings)
 
 
+def _nothing_seen(context: RunContext) -> Speed:
+    return Speed(workers=context.settings.max_concurrency)
+
+
 def _find_bulk(context: RunContext) -> SupportsBulk | None:
     return context.service if isinstance(context.service, SupportsBulk) else None
 
@@ -61,9 +66,22 @@ def _find_bulk_lookup(context: RunContext) -> SupportsBulkLookup | None:
 
 
 def _find_most_per_call(context: RunContext) -> int:
-    limit = call_limit_of(context.service)
-    most = context.settings.max_per_call
-    return most if limit is None else min(limit, most)
+    return _most_per_call(context.service, context.settings)
+
+
+def _most_per_call(service: ProxyRegistrationService, settings: BulkSettings) -> int:
+    limit = call_limit_of(service)
+    return settings.max_per_call if limit is None else min(limit, settings.max_per_call)
+
+
+def first_claim(service: ProxyRegistrationService, settings: BulkSettings, speed: Speed) -> tuple[int, int]:
+    """
+    Return how many items a new run claims at first, and how many of them may be called at once.
+    """
+    is_bulk = isinstance(service, SupportsBulk)
+    claim = settings.max_undurable if is_bulk else settings.window
+    step = _most_per_call(service, settings) if is_bulk else 1
+    return claim, int(min(claim, (speed.workers + speed.likely_calls()) * step))
 
 
 def _find_lookup(context: RunContext) -> SupportsLookup | None:
@@ -95,6 +113,7 @@ class RunContext:
         bulk_lookup: the service, if it can be asked about many records at once.
         most_per_call: how many items a call for many may hold.
         pace: how many calls there may be in a second, over all runs of one orchestrator.
+        speed: how fast the service and the ledger were lately, over all runs of one orchestrator.
         state: what changes.
         waiting: items that are asked about again later.
     """
@@ -117,6 +136,7 @@ class RunContext:
         default=attrs.Factory(_find_lookup, takes_self=True), init=False
     )
     pace: Pace | None = None
+    speed: Speed = attrs.field(default=attrs.Factory(_nothing_seen, takes_self=True))
     state: RunState = attrs.field(factory=RunState, init=False)
     waiting: WaitingItems = attrs.field(default=attrs.Factory(_nobody_waits, takes_self=True), init=False)
 

@@ -32,12 +32,13 @@ from proxy_orchestration.registration.execution.attempts import (
     driver_lost,
     never_begun,
 )
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch, about_run
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Chunk, WaitingItems, called_again, waiting
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
-from proxy_orchestration.registration.ports import BatchLedger, SupportsFinishing
+from proxy_orchestration.registration.ports import BatchLedger, SupportsFusedWrites
 from proxy_orchestration.registration.runs import (
     Commit,
     Committed,
@@ -83,6 +84,7 @@ class RunDriver:
     patience: float = math.inf
     _workers: WorkerPool = attrs.field(init=False)
     _ahead: LookAhead = attrs.field(init=False)
+    _cancel_watch: CancelWatch = attrs.field(init=False)
     _suspects: SuspectQueue = attrs.field(init=False)
     _due: list[Chunk] = attrs.field(factory=list, init=False)
     _due_in: float = attrs.field(default=0.0, init=False)
@@ -99,10 +101,18 @@ class RunDriver:
     def __attrs_post_init__(self) -> None:
         self._workers = WorkerPool(context=self.context)
         self._suspects = SuspectQueue(turns=self.turns, run=self)
+        self._cancel_watch = CancelWatch(
+            context=self.context,
+            ledger=self.ledger,
+            cancel_requests=self.cancel_requests,
+            last_write=lambda: self._written_at,
+            on_cancel=lambda: self._stop_for(StopReason.CANCEL_REQUESTED),
+        )
         self._ahead = LookAhead(
             called=self._lease.called,
             claimed=self._lease.claimed,
-            workers=self._settings.max_concurrency,
+            speed=self.context.speed,
+            counted_from=self._clock.monotonic(),
             step=self._workers.step,
         )
         self._waiting.on_arrival = self._note_arrival
@@ -177,7 +187,7 @@ class RunDriver:
         async with open_task_group() as tasks:
             self._workers.start(tasks)
             tasks.start_soon(self._keep_time)
-            tasks.start_soon(self._watch_for_cancel)
+            tasks.start_soon(self._cancel_watch.run)
             if self._suspects.chunks:
                 tasks.start_soon(self._suspects.hold_turn, self._results.wake_collector)
             await self._write_until_settled()
@@ -196,7 +206,16 @@ class RunDriver:
             self._waiting.take(chunk, seconds)
         for attempt in left.lost:
             self._results.put_result(driver_lost(attempt, now=self._clock.now()))
-        self._held = self._waiting.count + len(left.uncalled) + len(left.lost) + sum(map(len, left.suspects))
+        # Claimed with the lease, so as to save a commit.
+        self._ahead.hold_back(self._attempts(self._lease.claimed_now))
+        self._assign(self._ahead.allow(self._lease.called))
+        self._held = (
+            len(self._lease.claimed_now)
+            + self._waiting.count
+            + len(left.uncalled)
+            + len(left.lost)
+            + sum(map(len, left.suspects))
+        )
         if self._lease.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)
         elif self._budget_left() <= 0:
@@ -348,7 +367,7 @@ class RunDriver:
 
     async def _store(self, commit: Commit) -> Committed:
         is_last = self._tail + len(commit.outcomes) == self._end
-        if not is_last or not isinstance(self.ledger, SupportsFinishing):
+        if not is_last or not isinstance(self.ledger, SupportsFusedWrites):
             return await self.ledger.commit(self._lease, commit)
         # One transaction for the last outcomes and the end, where the ledger can; decision 141.
         self._event = await self.ledger.finish(
@@ -418,7 +437,7 @@ class RunDriver:
                 self._lease.run,
                 self._lease.batch_id,
                 error,
-                extra=_about(self._lease, error),
+                extra=about_run(self._lease, error),
             )
 
     async def _shielded(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -494,30 +513,3 @@ class RunDriver:
         if since is None:
             return budget - self._lease.driven_for - self._driven()
         return budget - since - (self._clock.monotonic() - self._acquired_at)
-
-    async def _watch_for_cancel(self) -> None:
-        with self.cancel_requests.subscribe(self._lease.batch_id) as subscription:
-            while self.context.state.stop is not StopReason.CANCEL_REQUESTED:
-                notified = await subscription.wait(self._clock, self._settings.poll_interval)
-                # A commit tells of a cancel request by itself, so only who has not written asks.
-                silent = self._clock.monotonic() - self._written_at >= self._settings.poll_interval
-                if notified or silent:
-                    await self._read_cancel_request()
-
-    async def _read_cancel_request(self) -> None:
-        try:
-            record = await self.ledger.get(self._lease.batch_id)
-        except RepositoryUnavailableError as error:
-            _log.warning(
-                "could not look for a wish to cancel batch %s: %s",
-                self._lease.batch_id,
-                error,
-                extra=_about(self._lease, error),
-            )
-            return
-        if record is not None and record.run == self._lease.run and record.cancel_wished_at is not None:
-            self._stop_for(StopReason.CANCEL_REQUESTED)
-
-
-def _about(lease: Lease, error: OrchestrationError) -> dict[str, object]:
-    return {"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__}

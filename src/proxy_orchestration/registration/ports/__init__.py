@@ -13,7 +13,7 @@ from proxy_orchestration.registration.ports.ledger import (
     BatchCatalogue,
     BatchLedger,
     RunLedger,
-    SupportsFinishing,
+    SupportsFusedWrites,
 )
 from proxy_orchestration.registration.ports.records import ActivityRecords
 from proxy_orchestration.registration.ports.services import (
@@ -51,7 +51,7 @@ __all__ = [
     "SupportsBulkLookup",
     "SupportsCallLimit",
     "SupportsConflictCheck",
-    "SupportsFinishing",
+    "SupportsFusedWrites",
     "SupportsLookup",
     "call_limit_of",
 ]

@@ -242,12 +242,31 @@ class RunLedger(Protocol):
 
 
 @runtime_checkable
-class SupportsFinishing(Protocol):
+class SupportsFusedWrites(Protocol):
     """
-    A ledger that writes a run's last outcomes and its end in one transaction; found by this Protocol.
+    A ledger that does two of a driver's writes in one transaction; found by this Protocol.
 
-    Where it is missing a driver calls `commit`, and `settle` after it.
+    Where it is missing a driver calls `acquire` and `commit`, and `commit`
+    and `settle`, one after the other. Fewer transactions are all that it gains.
     """
+
+    async def begin(self, batch_id: str, run: int, /, *, ttl: float, claim: int, called: int) -> Acquisition:
+        """
+        Do what `acquire` does, and claim the first items of a run that nobody claimed from before.
+
+        The lease has them as `claimed_now`, at most `claim` of them; the first
+        `called` of them may be called. Nothing is claimed of an all-or-nothing
+        run, or after a cancel request.
+        """
+        ...
+
+    async def give_back(self, lease: Lease, /) -> None:
+        """
+        Do what `release` does for a lease under which nothing was called, and undo its claim.
+
+        No-op under an old fence. What was claimed counts as never called.
+        """
+        ...
 
     async def finish(
         self, lease: Lease, commit: Commit, /, *, settled_at: datetime, audit_hold: float

@@ -42,6 +42,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring imp
 from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling import cancelling
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
+from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import fusing
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
@@ -57,6 +58,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *deciding,
     *items,
     *waiting,
+    *fusing,
 )
 """Leases, claims, outcomes, cancelling, waiting and further runs. The subject is a whole `BatchLedger`."""
 

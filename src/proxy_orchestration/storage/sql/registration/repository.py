@@ -15,7 +15,7 @@ import attrs
 from sqlalchemy import URL, Engine
 
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
-from proxy_orchestration.registration.ports import ActivityRepository, SupportsFinishing
+from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
@@ -32,7 +32,7 @@ from proxy_orchestration.storage.sql.registration import (
 _PURGED_AT_ONCE: Final = 50
 
 
-class SqlActivityRepository(ActivityRepository, SupportsFinishing):
+class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     """
     An `ActivityRepository` over a database that SQLAlchemy reaches.
 
@@ -121,7 +121,9 @@ class SqlActivityRepository(ActivityRepository, SupportsFinishing):
     acquire: Final = writing(runs.acquire)
     commit: Final = writing(runs.commit)
     settle: Final = writing(runs.settle)
+    begin: Final = writing(runs.begin)
     finish: Final = writing(runs.finish)
+    give_back: Final = writing(runs.give_back)
     release: Final = writing(runs.release)
     cancel_run: Final = writing(opening.cancel_run)
     find_drivable: Final = reading(runs.find_drivable)

@@ -10,12 +10,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import attrs
 from sqlalchemy import (
+    Column,
     Connection,
     Dialect,
     Double,
     Integer,
     Row,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -57,6 +60,11 @@ from proxy_orchestration.storage.sql.registration.unfinished import (
 )
 from proxy_orchestration.storage.sql.schema import LARGEST, batches, items, runs, work
 
+
+def _of_batch(column: Column[Any]) -> ScalarSelect[Any]:
+    return select(column).where(batches.c.id == runs.c.batch).scalar_subquery()
+
+
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
@@ -65,8 +73,6 @@ _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 _IS_FROM_A_LATER_CLOCK = and_(
     runs.c.called_fence == runs.c.fence, runs.c.lease_until > store_now() + runs.c.lease_ttl + CLOCK_SLACK
 )
-_MODE = select(batches.c.mode).where(batches.c.id == runs.c.batch).scalar_subquery()
-_ON_CONFLICT = select(batches.c.on_conflict).where(batches.c.id == runs.c.batch).scalar_subquery()
 _TAKE_OVER = (
     update(runs)
     .where(_OPEN_RUN)
@@ -80,8 +86,8 @@ _TAKE_OVER = (
     .returning(
         runs,
         (store_now() - runs.c.first_call_at).label("since_first_call"),
-        _MODE.label("mode"),
-        _ON_CONFLICT.label("on_conflict"),
+        _of_batch(batches.c.mode).label("mode"),
+        _of_batch(batches.c.on_conflict).label("on_conflict"),
     )
 )
 _ACQUIRE = _TAKE_OVER.where(or_(runs.c.lease_until <= store_now(), _IS_FROM_A_LATER_CLOCK))
@@ -128,14 +134,21 @@ _RELEASE = (
         ),
     )
 )
-_SETTLE = update(runs).where(_FENCED).values(lease_until=0.0, settled_at=bindparam("at")).returning(runs)
-_OWNER = select(batches.c.total, batches.c.organization_id, batches.c.coordinator_id).where(
-    batches.c.id == bindparam("b")
-)
-_STORE_COUNTS = (
+_UNCLAIM = update(runs).where(_FENCED).values(claimed=0, called=0)
+_LOCK = update(runs).where(_FENCED).values(lease_until=0.0).returning(runs.c.batch)
+_SETTLE = (
     update(runs)
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
-    .values(status=bindparam("reached"), counts=bindparam("by_state"))
+    .values(
+        lease_until=0.0, settled_at=bindparam("at"), status=bindparam("reached"), counts=bindparam("by_state")
+    )
+    .returning(
+        runs,
+        *(
+            _of_batch(column).label(column.name)
+            for column in (batches.c.total, batches.c.organization_id, batches.c.coordinator_id)
+        ),
+    )
 )
 _REMAINING = case(
     (_IS_FROM_A_LATER_CLOCK, 0.0),
@@ -263,6 +276,13 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
     """
     Append outcomes, claim items and renew the lease, all or nothing.
     """
+    run = _write(connection, lease, commit)
+    cancel_wished = run.cancel_wished_at is not None
+    claimed = _claim(connection, run, lease.run, commit.claim, cancel_wished=cancel_wished)
+    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
+
+
+def _write(connection: Connection, lease: Lease, commit: Commit) -> Any:  # noqa: ANN401 - a row
     # The fenced update comes first: it locks the run, so that a stale driver has written nothing yet.
     run = connection.execute(
         _COMMIT,
@@ -290,9 +310,7 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
             after=run.tail - len(commit.outcomes),
         )
     tell(connection, commit.unfinished, batch=run.batch, run=lease.run)
-    cancel_wished = run.cancel_wished_at is not None
-    claimed = _claim(connection, run, lease.run, commit.claim, cancel_wished=cancel_wished)
-    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
+    return run
 
 
 def _claim(
@@ -327,30 +345,35 @@ def settle(connection: Connection, lease: Lease, /, *, settled_at: datetime, aud
     """
     Close the run with its counts and its audit event.
     """
-    run = connection.execute(_SETTLE, {**_key(lease), "at": settled_at}).one_or_none()
-    if run is None:
+    batch = connection.execute(_LOCK, _key(lease)).scalar_one_or_none()
+    if batch is None:
         raise LeaseLostError(lease.batch_id, lease.run)
+    return _close(connection, lease, batch, settled_at=settled_at, audit_hold=audit_hold)
+
+
+def _close(
+    connection: Connection, lease: Lease, batch: int, *, settled_at: datetime, audit_hold: float
+) -> AuditEvent:
+    counts = count_settled_states(connection, batch=batch, run=lease.run)
+    by_state = {state.value: count for state, count in counts.items()}
+    status = settled_status(counts)
+    key = {"b": batch, "r": lease.run, "at": settled_at}
+    run = connection.execute(
+        _SETTLE, {**key, "reached": status.value, "by_state": json.dumps(by_state)}
+    ).one()
     if run.tail - run.base < run.run_items:
         raise BatchStateError(
             lease.batch_id, "not every item of the run has an outcome. Drive it to its end."
         )
-    owner = connection.execute(_OWNER, {"b": run.batch}).one()
-    counts = count_settled_states(connection, batch=run.batch, run=run.run)
-    by_state = {state.value: count for state, count in counts.items()}
-    status = settled_status(counts)
-    connection.execute(
-        _STORE_COUNTS,
-        {"b": run.batch, "r": run.run, "reached": status.value, "by_state": json.dumps(by_state)},
-    )
     event = AuditEvent(
         event_id=audit_event_id(lease.batch_id, lease.run),
         batch_id=lease.batch_id,
         run=lease.run,
-        coordinator_id=owner.coordinator_id,
+        coordinator_id=run.coordinator_id,
         actor_id=lease.actor.user_id,
-        organization_id=owner.organization_id,
+        organization_id=run.organization_id,
         status=status.value,
-        total=owner.total,
+        total=run.total,
         counts=by_state,
         settled_at=settled_at,
         overrides=_overrides(connection, run),
@@ -359,14 +382,40 @@ def settle(connection: Connection, lease: Lease, /, *, settled_at: datetime, aud
     return event
 
 
+def begin(  # noqa: PLR0913 - the port's arguments, and the connection
+    connection: Connection, batch_id: str, run: int, /, *, ttl: float, claim: int, called: int
+) -> Acquisition:
+    """
+    Take the run's lease, and claim the first items of a run that nobody claimed from before.
+    """
+    lease = acquire(connection, batch_id, run, ttl=ttl)
+    if not isinstance(lease, Lease) or lease.claimed or lease.cancel_wished:
+        return lease
+    claim = min(claim, lease.base + lease.run_items - lease.tail)
+    if lease.mode is SubmissionMode.ATOMIC or not claim:
+        return lease
+    called = min(claim, called)
+    committed = commit(connection, lease, Commit(claim=claim, called=called, ttl=ttl))
+    return attrs.evolve(lease, claimed_now=committed.claimed, claimed=claim, called=called)
+
+
+def give_back(connection: Connection, lease: Lease, /) -> None:
+    """
+    Give up a lease under which nothing was called, with what was claimed under it.
+    """
+    if lease.claimed_now:
+        connection.execute(_UNCLAIM, _key(lease))
+    release(connection, lease)
+
+
 def finish(
-    connection: Connection, lease: Lease, commit_: Commit, /, *, settled_at: datetime, audit_hold: float
+    connection: Connection, lease: Lease, commit: Commit, /, *, settled_at: datetime, audit_hold: float
 ) -> AuditEvent:
     """
     Append the last outcomes and close the run, all or nothing.
     """
-    commit(connection, lease, commit_)
-    return settle(connection, lease, settled_at=settled_at, audit_hold=audit_hold)
+    run = _write(connection, lease, commit)
+    return _close(connection, lease, run.batch, settled_at=settled_at, audit_hold=audit_hold)
 
 
 def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, ...]:
