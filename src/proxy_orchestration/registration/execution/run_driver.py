@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 import attrs
 
@@ -21,11 +20,10 @@ from proxy_orchestration._concurrency import (
     Subscription,
     WorkQueue,
     open_task_group,
-    shielded_write,
 )
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import LeaseLostError, OrchestrationError, RepositoryUnavailableError
+from proxy_orchestration.errors import LeaseLostError, OrchestrationError
 from proxy_orchestration.registration.execution.attempts import (
     Attempt,
     StopReason,
@@ -35,10 +33,11 @@ from proxy_orchestration.registration.execution.attempts import (
 from proxy_orchestration.registration.execution.cancel_watch import CancelWatch, about_run
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
+from proxy_orchestration.registration.execution.run_writer import RunWriter
 from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Chunk, WaitingItems, called_again, waiting
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
-from proxy_orchestration.registration.ports import BatchLedger, SupportsFusedWrites
+from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import (
     Commit,
     Committed,
@@ -50,10 +49,7 @@ from proxy_orchestration.registration.runs import (
 )
 from proxy_orchestration.registration.settings import BulkSettings
 
-_HEARTBEATS_PER_LEASE = 3
 _CLOSE_ENOUGH = 1e-6
-
-T = TypeVar("T")
 
 _log = logging.getLogger(_loggers.DRIVER)
 
@@ -88,24 +84,22 @@ class RunDriver:
     _suspects: SuspectQueue = attrs.field(init=False)
     _due: list[Chunk] = attrs.field(factory=list, init=False)
     _due_in: float = attrs.field(default=0.0, init=False)
-    _tail: int = attrs.field(default=0, init=False)
+    _writer: RunWriter = attrs.field(init=False)
     _held: int = attrs.field(default=0, init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _reported: float = attrs.field(default=0.0, init=False)
-    _written_at: float = attrs.field(default=0.0, init=False)
     _acquired_at: float = attrs.field(default=0.0, init=False)
-    _over: bool = attrs.field(default=False, init=False)
-    _event: AuditEvent | None = attrs.field(default=None, init=False)
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._workers = WorkerPool(context=self.context)
         self._suspects = SuspectQueue(turns=self.turns, run=self)
+        self._writer = RunWriter(context=self.context, ledger=self.ledger, progress=self.progress)
         self._cancel_watch = CancelWatch(
             context=self.context,
             ledger=self.ledger,
             cancel_requests=self.cancel_requests,
-            last_write=lambda: self._written_at,
+            last_write=lambda: self._writer.written_at,
             on_cancel=lambda: self._stop_for(StopReason.CANCEL_REQUESTED),
         )
         self._ahead = LookAhead(
@@ -146,11 +140,7 @@ class RunDriver:
 
     @property
     def _unclaimed(self) -> int:
-        return self._end - self._tail - self._held
-
-    @property
-    def _end(self) -> int:
-        return self._lease.base + self._lease.run_items
+        return self._writer.left - self._held
 
     async def drive(self) -> AuditEvent | None:
         """
@@ -169,16 +159,16 @@ class RunDriver:
         """
         try:
             await self._drive_items()
-            if self._tail == self._end and self._event is None:
-                await self._shielded(self._settle)
+            if not self._writer.left and not self._writer.is_over:
+                await self._writer.shielded(self._writer.settle)
         except LeaseLostError:
-            self._over = True
+            self._writer.is_over = True
             raise
         else:
-            return self._event
+            return self._writer.event
         finally:
             self.turns.note(self, busy=False)
-            if not self._over:
+            if not self._writer.is_over:
                 await self._leave_quietly()
 
     async def _drive_items(self) -> None:
@@ -194,8 +184,7 @@ class RunDriver:
             tasks.cancel_scope.cancel()  # everything is durable; workers only wait for more
 
     def _begin(self) -> None:
-        self._tail = self._lease.tail
-        self._written_at = self._acquired_at = self._clock.monotonic()
+        self._acquired_at = self._clock.monotonic()
         # A take-over writes nothing: what another driver may have been calling is in doubt.
         left = LeftBehind.of(
             self._lease, max_takeovers=self._settings.max_takeovers, together=self.context.is_atomic
@@ -229,7 +218,7 @@ class RunDriver:
         self._alarm.notify()
 
     async def _write_until_settled(self) -> None:
-        while self._tail < self._end:
+        while self._writer.left:
             self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)
             outcomes = self._results.oldest_results(self._workers.most_per_commit)
             claim = self._claim_size(len(outcomes))
@@ -301,7 +290,7 @@ class RunDriver:
             alone=alone[0].work.place if alone else None,
         )
         try:
-            committed = await self._shielded(lambda: self._commit(commit))
+            committed = await self._writer.shielded(lambda: self._commit(commit))
         except BaseException:
             self._due += due  # nobody called them
             raise
@@ -345,51 +334,18 @@ class RunDriver:
     async def _commit(self, commit: Commit) -> Committed:
         driven, sent_at = self._driven(), self._clock.monotonic()
         first = self.context.state.first_call_at
-        outcomes = commit.outcomes
-        committed = await self._store(
+        committed = await self._writer.commit(
             attrs.evolve(
                 commit,
                 driven_for=driven - self._reported,
                 since_first_call=None if first is None else sent_at - first,
-            ),
+            )
         )
         self._ahead.note_commit(sent_at, self._clock.monotonic())
         self._reported = driven
-        # When it was sent, not when it was answered: the store counted the lease from somewhere in between.
-        self._written_at = sent_at
-        self._results.discard_results(len(outcomes))
-        self._held -= len(outcomes)
-        self._tail = committed.tail
-        self._publish(outcomes)  # after the commit: what is told must not be lost any more
-        if self._over:
-            self.progress.notify(self._lease.batch_id)
+        self._results.discard_results(len(commit.outcomes))
+        self._held -= len(commit.outcomes)
         return committed
-
-    async def _store(self, commit: Commit) -> Committed:
-        is_last = self._tail + len(commit.outcomes) == self._end
-        if not is_last or not isinstance(self.ledger, SupportsFusedWrites):
-            return await self.ledger.commit(self._lease, commit)
-        # One transaction for the last outcomes and the end, where the ledger can; decision 141.
-        self._event = await self.ledger.finish(
-            self._lease, commit, settled_at=self._clock.now(), audit_hold=self._audit_hold
-        )
-        self._over = True
-        return Committed(tail=self._end, claimed=(), cancel_wished=False)
-
-    def _publish(self, outcomes: tuple[ItemOutcome, ...]) -> None:
-        page = LogPage(run=self._lease.run, first=self._tail - len(outcomes) + 1, outcomes=outcomes)
-        self.progress.notify(self._lease.batch_id, page if outcomes else None)
-
-    @property
-    def _audit_hold(self) -> float:
-        return 2 * self._settings.audit_timeout
-
-    async def _settle(self) -> None:
-        self._event = await self.ledger.settle(
-            self._lease, settled_at=self._clock.now(), audit_hold=self._audit_hold
-        )
-        self._over = True
-        self.progress.notify(self._lease.batch_id)
 
     async def _leave(self) -> None:
         try:
@@ -398,11 +354,11 @@ class RunDriver:
                 pass
         finally:
             # Also when those writes failed: nobody should have to wait for the lease of a driver that left.
-            if self._tail < self._end:
+            if self._writer.left:
                 await self.ledger.release(self._lease, due_in=self._due_in)
                 self.progress.notify(self._lease.batch_id)
-        if self._tail == self._end and self._event is None:
-            await self._settle()
+        if not self._writer.left and not self._writer.is_over:
+            await self._writer.settle()
 
     async def _write_finished(self) -> bool:
         outcomes = self._results.oldest_results(self._workers.most_per_commit)
@@ -430,7 +386,7 @@ class RunDriver:
 
     async def _leave_quietly(self) -> None:
         try:
-            await self._shielded(self._leave)
+            await self._writer.shielded(self._leave)
         except OrchestrationError as error:
             _log.warning(
                 "could not release run %d of batch %s: %s",
@@ -439,20 +395,6 @@ class RunDriver:
                 error,
                 extra=about_run(self._lease, error),
             )
-
-    async def _shielded(self, write: Callable[[], Awaitable[T]]) -> T:
-        """
-        Let a write that records the truth finish although the host shuts down, but not for ever.
-        """
-        now = self._clock.monotonic()
-        left = max(self._heartbeat_period, self._written_at + self._settings.lease_ttl - now)
-        try:
-            return await shielded_write(write, clock=self._clock, seconds=left)
-        except TimeoutError as error:
-            reason = "The store did not answer within the lease."
-            raise RepositoryUnavailableError(
-                reason, advice="Check the store, then resume the batch."
-            ) from error
 
     def _stop_for(self, stop: StopReason) -> None:
         if self.context.state.stop is not None:
@@ -492,14 +434,12 @@ class RunDriver:
         alarms = [calls.deadline for calls in self._workers.calls]
         first = min(*alarms, self._grace_ends, self._first_due()) - now
         budget = math.inf if self.context.state.stop else self._budget_left()
-        return max(0.0, min(first, budget, self._settings.call_timeout, self._heartbeat_period))
-
-    @property
-    def _heartbeat_period(self) -> float:
-        return self._settings.lease_ttl / _HEARTBEATS_PER_LEASE
+        return max(0.0, min(first, budget, self._settings.call_timeout, self._writer.heartbeat_period))
 
     def _heartbeat_is_due(self) -> bool:
-        return self._clock.monotonic() - self._written_at >= self._heartbeat_period - _CLOSE_ENOUGH
+        return (
+            self._clock.monotonic() - self._writer.written_at >= self._writer.heartbeat_period - _CLOSE_ENOUGH
+        )
 
     def _driven(self) -> float:
         first_call_at = self.context.state.first_call_at
