@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from client_worlds import World
+    from pooler import Pooler
     from postgres_server.databases import Databases
 
 
@@ -18,3 +23,24 @@ def world(request: pytest.FixtureRequest, postgresql: Databases) -> World:
     from client_worlds import open_world  # noqa: PLC0415 - needs the driver
 
     return open_world(postgresql, request.param)
+
+
+@pytest.fixture(scope="session")
+def poolers(postgresql: Databases) -> Iterator[Callable[..., Pooler]]:
+    """
+    Start PgBouncers before this worker's server, one for each kind of settings; skip where there is none.
+    """
+    from pooler import PoolerFailedError, running_pooler  # noqa: PLC0415 - needs the driver
+
+    with ExitStack() as running:
+
+        @cache
+        def start(**settings: str | int) -> Pooler:
+            try:
+                return running.enter_context(running_pooler(postgresql.socket_folder, **settings))
+            except PoolerFailedError as error:
+                if os.environ.get("CI"):
+                    raise  # there it must not skip in silence
+                pytest.skip(str(error))
+
+        yield start

@@ -6,10 +6,14 @@ Only the standard library: the keeper runs without the environment's packages.
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
+_USERS = ("postgres", "nobody")
 _NEEDED = ("initdb", "postgres")
 _SYSTEM = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 _EVERYBODY_MAY_ENTER = stat.S_IXOTH
@@ -72,3 +76,24 @@ def _open_to_everybody(programs: Path) -> bool:
     return parents_open and all(
         (programs / name).stat().st_mode & _EVERYBODY_MAY_RUN == _EVERYBODY_MAY_RUN for name in _NEEDED
     )
+
+
+def unprivileged() -> pwd.struct_passwd | None:
+    """
+    Return whom a server runs as when we are root, which it refuses.
+    """
+    if os.geteuid() != 0:
+        return None
+    users = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
+    known = [users[name] for name in _USERS if name in users]
+    return (known or list(users.values()))[0]
+
+
+def as_user(user: pwd.struct_passwd | None, folder: Path) -> dict[str, Any]:
+    """
+    Return how a program is started as that user, in that folder.
+    """
+    options: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}}
+    if user is not None:
+        options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    return options

@@ -21,9 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from binaries import within_reach
+from binaries import as_user, unprivileged, within_reach
 
-_USERS = ("postgres", "nobody")
 _LONGEST_SOCKET_FOLDER = 80  # a socket's whole path has 107 bytes at most
 _PATIENCE = 60.0
 _PAUSE = 0.02
@@ -42,17 +41,6 @@ _SETTINGS = {
 }
 
 
-def _unprivileged() -> pwd.struct_passwd | None:
-    """
-    Return whom the server runs as when we are root, which it refuses.
-    """
-    if os.geteuid() != 0:
-        return None
-    users = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
-    known = [users[name] for name in _USERS if name in users]
-    return (known or list(users.values()))[0]
-
-
 def _new_folder(user: pwd.struct_passwd | None) -> Path:
     usual = tempfile.gettempdir()
     parent = usual if len(usual) <= _LONGEST_SOCKET_FOLDER and user is None else "/tmp"  # noqa: S108 - a socket needs a short path
@@ -60,13 +48,6 @@ def _new_folder(user: pwd.struct_passwd | None) -> Path:
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
     return folder
-
-
-def _as(user: pwd.struct_passwd | None, folder: Path) -> dict[str, Any]:
-    options: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}}
-    if user is not None:
-        options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    return options
 
 
 def _initialize(programs: Path, folder: Path, options: dict[str, Any]) -> None:
@@ -124,7 +105,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _keep(programs: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
-    options = _as(user, folder)
+    options = as_user(user, folder)
     _initialize(programs, folder, options)
     told = True
     while told:
@@ -141,7 +122,7 @@ def main() -> None:
     """
     Keep the server until the input ends; then leave nothing behind.
     """
-    user = _unprivileged()
+    user = unprivileged()
     folder = _new_folder(user)
     try:
         _keep(within_reach(Path(sys.argv[1]), folder), folder, user)

@@ -19,6 +19,9 @@ _ADVICE: Final = (
 _SQLITE: Final = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL: Final = "postgresql+psycopg"
 _SHORTER: Final = ("postgres", "postgresql")
+PREPARE_THRESHOLD: Final = "prepare_threshold"
+"""After how many executions the driver prepares a statement, where an address asks for it."""
+
 _SECRETS: Final = ("password", "sslpassword")
 _DEFAULTS: Final[dict[str, Any]] = {
     "connect_timeout": 10,
@@ -27,6 +30,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
+    # Behind a pooler a name means another client's statement, and may run it without an error; decision 151.
+    PREPARE_THRESHOLD: None,
 }
 """A server that fell silent is noticed within half a minute or so, and not after hours."""
 
@@ -65,8 +70,19 @@ def _postgresql(url: URL) -> tuple[URL, dict[str, Any]]:
     with needs_extra("postgresql", "psycopg", needed_by="A store on PostgreSQL"):
         import psycopg  # noqa: F401, PLC0415 - an extra of its own
     arguments = {name: value for name, value in _DEFAULTS.items() if name not in url.query}
-    for name in _SECRETS:
+    for name in (*_SECRETS, PREPARE_THRESHOLD):
         if name in url.query:
             arguments[name] = url.query[name]
             url = url.difference_update_query([name])
+    if arguments[PREPARE_THRESHOLD] is not None:
+        arguments[PREPARE_THRESHOLD] = _number(arguments[PREPARE_THRESHOLD])
     return url, arguments
+
+
+def _number(given: str | tuple[str, ...]) -> int:
+    if isinstance(given, str) and given.isascii() and given.isdecimal():
+        return int(given)
+    reason = "The prepare_threshold in the database's address is not a number."
+    raise RepositoryUnavailableError(
+        reason, advice="Write for example prepare_threshold=5, or leave it out for no prepared statements."
+    )

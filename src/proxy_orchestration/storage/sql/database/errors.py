@@ -48,12 +48,34 @@ _WAITING: Final = (
     "The database server ended a statement that took too long.",
     "Look for long transactions, or raise its statement_timeout and lock_timeout, and resume.",
 )
+_POOLER: Final = (
+    "The connection pooler before the database broke off.",
+    "Look into the pooler's log for the reason, check that it reaches the server, and resume.",
+)
+_POOLER_TAKES_NO_OPTIONS: Final = (
+    "The connection pooler before the database refuses a parameter of the address.",
+    "Take options and other settings out of the address, and set them for the role or the database.",
+)
+_POOLER_IS_FULL: Final = (
+    "The connection pooler before the database takes no further client.",
+    "Raise its max_client_conn, or use smaller pools, and resume.",
+)
+_POOLER_KEPT_US_WAITING: Final = (
+    "The connection pooler before the database had no free connection to the server for too long.",
+    "Raise its pool_size, use transaction mode or smaller pools, look for long transactions, and resume.",
+)
+_PREPARED: Final = (
+    "The connection pooler before the database mixes up prepared statements.",
+    "Leave them off: take prepare_threshold out of the address, or give your engine prepare_threshold=None.",
+)
 _DISK_FULL: Final = ("The disk of the database server is full.", "Free space there, and resume.")
 _DAMAGED: Final = ("The database is damaged.", "Restore it from a backup, and resume.")
 _SCHEMA: Final = (
     "The database lacks this library's schema, or has an older one.",
     "Run proxy_orchestration.storage.sql.create_schema on it.",
 )
+
+_QUERY_WAIT: Final = "query_wait_timeout"
 
 _SQLITE: Final[Mapping[str, Explanation]] = {
     "locked": (
@@ -79,6 +101,9 @@ _SQLITE: Final[Mapping[str, Explanation]] = {
 """What SQLite's message holds."""
 
 _CONNECTING: Final[Mapping[str, Explanation]] = {
+    "unsupported startup parameter": _POOLER_TAKES_NO_OPTIONS,
+    "no more connections allowed": _POOLER_IS_FULL,
+    _QUERY_WAIT: _POOLER_KEPT_US_WAITING,
     "the database system is": _STARTING,
     "too many": _TOO_MANY,
     "remaining connection slots": _TOO_MANY,
@@ -92,9 +117,15 @@ _CONNECTING: Final[Mapping[str, Explanation]] = {
 
 _SQLSTATES: Final[Mapping[str, Explanation]] = {
     "08": _CUT,
+    "08P01": _POOLER,
+    "25001": (
+        "A listener of the engine's host queries before our transaction has begun.",
+        "Let it only SET something, or do its queries elsewhere.",
+    ),
     "25006": _READ_ONLY,
     "25P03": ("The database server ended a transaction that stood idle.", "Resume."),
     "25P04": _WAITING,
+    "26000": _PREPARED,
     "28": _REFUSED,
     "3D000": _NO_DATABASE,
     "3F000": ("The database has no such schema.", "Create it, or correct the search_path, and resume."),
@@ -104,6 +135,7 @@ _SQLSTATES: Final[Mapping[str, Explanation]] = {
         "Grant it the right, or let the owner run create_schema.",
     ),
     "42P01": _SCHEMA,
+    "42P05": _PREPARED,
     "42703": _SCHEMA,
     "53100": _DISK_FULL,
     "53300": _TOO_MANY,
@@ -158,6 +190,8 @@ def was_undone(error: DBAPIError) -> bool:
     """
     Return whether the database gave the whole transaction up for its own reasons, so that it may be repeated.
     """
+    if _kept_waiting(error):
+        return False  # the pooler's own patience is long enough
     return error.connection_invalidated or sqlstate_of(error) in _ENDS_OF_A_TRANSACTION
 
 
@@ -205,6 +239,8 @@ def _explanation(error: SQLAlchemyError) -> Explanation:
     if not isinstance(error, DBAPIError) or not hasattr(error.orig, "sqlstate"):
         text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
         return _first(_SQLITE, text) or _unknown(type(error).__name__)
+    if _kept_waiting(error):
+        return _POOLER_KEPT_US_WAITING
     if error.connection_invalidated:
         return _SQLSTATES.get(sqlstate_of(error)) or _CUT
     state = sqlstate_of(error)
@@ -213,6 +249,10 @@ def _explanation(error: SQLAlchemyError) -> Explanation:
     beginnings = (state[:length] for length in (5, 3, 2))
     known = next((_SQLSTATES[one] for one in beginnings if one in _SQLSTATES), None)
     return known or _unknown(f"{type(error).__name__}, SQLSTATE {state}")
+
+
+def _kept_waiting(error: DBAPIError) -> bool:
+    return sqlstate_of(error) == "08P01" and _QUERY_WAIT in str(error.orig)
 
 
 def _refusal_to_connect(text: str) -> Explanation:

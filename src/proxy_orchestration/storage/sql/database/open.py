@@ -11,9 +11,10 @@ from anyio import to_thread
 from sqlalchemy import URL, Engine
 
 from proxy_orchestration.storage.sql.database.engines import open_engine
+from proxy_orchestration.storage.sql.database.errors import translated_errors
 from proxy_orchestration.storage.sql.database.migrate import create_schema
 from proxy_orchestration.storage.sql.database.transactions import Refusals, Transactions
-from proxy_orchestration.storage.sql.dialect.connections import is_of_one_thread
+from proxy_orchestration.storage.sql.dialect.connections import is_of_one_thread, is_pooled
 
 
 @asynccontextmanager
@@ -27,12 +28,26 @@ async def open_database(url: str | URL) -> AsyncIterator[Engine]:
             or the address is not understood.
         MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
     """
-    engine = open_engine(url)
+    engine = await to_thread.run_sync(_opened, url)
     try:
-        await to_thread.run_sync(create_schema, engine)
         yield engine
     finally:
         engine.dispose()
+
+
+def _opened(url: str | URL) -> Engine:
+    engine = open_engine(url)
+    try:
+        create_schema(engine)
+        with translated_errors():
+            pooled = is_pooled(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    if not pooled:
+        return engine
+    engine.dispose()
+    return open_engine(url, pooled=True)
 
 
 def transactions_of(engine: Engine, *, refusals: Refusals = nullcontext) -> Transactions:

@@ -72,6 +72,16 @@ def transaction(twin: Engine) -> Iterator[tuple[Connection, RootTransaction]]:
         yield connection, begun
 
 
+def is_pooled(engine: Engine) -> bool:
+    """
+    Return whether the engine's connections are to a pooler, such as PgBouncer.
+    """
+    if engine.dialect.name != "postgresql":
+        return False
+    with transaction(for_reading(engine)) as (connection, _):
+        return sessions.is_pooled(connection)
+
+
 def writers_at_once(engine: Engine) -> int:
     """
     Return how many transactions may write beside each other.
@@ -117,4 +127,4 @@ def _begin(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         pragmas.begin(connection, mode, ours=ours)
     else:
-        sessions.begin(connection, mode, limited=ours)
+        sessions.begin(connection, mode, ours=ours)

@@ -29,6 +29,7 @@ _LIMITS: Final = "".join(
     for name in ("idle_in_transaction_session_timeout", "lock_timeout")
 )
 _IDLE: Final = 0  # libpq's PQTRANS_IDLE
+_UNASKED: Final = 5  # psycopg's own `prepare_threshold`
 
 
 @contextmanager
@@ -49,13 +50,14 @@ def left_as_found(connection: Connection) -> Iterator[None]:
                 connection.invalidate()
 
 
-def begin(connection: Connection, mode: str, *, limited: bool) -> None:
+def begin(connection: Connection, mode: str, *, ours: bool) -> None:
     """
     Begin in this mode, with what the store needs set until the transaction ends, in one round trip.
 
     The server's `default_transaction_read_only` holds, and so does a host's own
     choice of read-only connections. Nothing that a pooler in transaction mode
-    would hand to another client stays behind; decision 151.
+    would hand to another client stays behind, and nothing is prepared unless
+    the host asked for it; decision 151.
     """
     driver: Any = connection.connection.driver_connection
     word = "SET TRANSACTION"  # where a listener of the host's has begun it
@@ -64,4 +66,17 @@ def begin(connection: Connection, mode: str, *, limited: bool) -> None:
         word = "BEGIN"
     if driver.read_only and "READ ONLY" not in mode:
         mode += " READ ONLY"
-    connection.exec_driver_sql(f"{word} {mode}; {_SETTINGS}{_LIMITS if limited else ''}")
+    asked = driver.prepare_threshold if ours or driver.prepare_threshold != _UNASKED else None
+    driver.prepare_threshold = None  # which two statements in one message cannot be
+    connection.exec_driver_sql(f"{word} {mode}; {_SETTINGS}{_LIMITS if ours else ''}")
+    driver.prepare_threshold = asked
+
+
+def is_pooled(connection: Connection) -> bool:
+    """
+    Return whether a pooler stands before the server: the process that it names is not the one that answers.
+    """
+    driver: Any = connection.connection.driver_connection
+    answering: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    named: int = driver.info.backend_pid
+    return named != answering
