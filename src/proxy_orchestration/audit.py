@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol
 
 import attrs
@@ -25,12 +26,14 @@ class AuditedOverride(PlainModel):
         activity_id: the record that was overridden; `None` where none was known.
         decided_by: who decided.
         decided_at: when; aware, UTC.
+        item_key: the entry's name in its batch; the mentor's id unless it has its own.
     """
 
     mentor_id: str
     activity_id: str | None
     decided_by: str
     decided_at: datetime
+    item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
 
 
 @attrs.frozen(kw_only=True)

@@ -148,26 +148,27 @@ class EmptySelectionError(OrchestrationError, error_code="empty_selection"):
 
 class DuplicateSelectionError(OrchestrationError, error_code="duplicate_selection"):
     """
-    A mentor stands more than once in one request; nothing was stored.
+    A mentor or an item key stands for several items of a request, or is named twice; nothing was stored.
 
     Attributes:
-        mentor_ids: each mentor that stands more than once, named once.
+        mentor_ids: each name that stands more than once, named once.
     """
 
     def __init__(self, mentor_ids: Sequence[str]) -> None:
         self.mentor_ids: tuple[str, ...] = tuple(mentor_ids)
         super().__init__(
             f"Selected more than once: {_few(self.mentor_ids)}. "
-            "Leave each mentor in the request once and submit again."
+            "Leave each of them in once and try again. For several activities of one mentor give each entry "
+            "an item_key of its own, which is no mentor's id."
         )
 
 
 class UnknownMentorError(OrchestrationError, error_code="unknown_mentor"):
     """
-    A verb names mentors that are not part of the batch; nothing changed.
+    A verb names mentors, or item keys, that are not part of the batch; nothing changed.
 
     Attributes:
-        mentor_ids: the ids that the batch does not hold.
+        mentor_ids: the names that the batch does not hold.
     """
 
     def __init__(self, mentor_ids: Sequence[str]) -> None:

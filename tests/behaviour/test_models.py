@@ -296,7 +296,7 @@ MODELS = {
         "notes": "",
         "details": {},
     },
-    RegistrationEntry: {"mentor_id": "m", "activity": activity()},
+    RegistrationEntry: {"mentor_id": "m", "activity": activity(), "item_key": "k"},
     BulkRegistrationRequest: {
         "entries": [],
         "idempotency_key": "key",
@@ -311,7 +311,7 @@ MODELS = {
         "message": "No.",
         "existing_activity_id": None,
     },
-    Conflict: {"mentor_id": "m", "kind": "duplicate", "existing_activity_id": "a"},
+    Conflict: {"mentor_id": "m", "kind": "duplicate", "existing_activity_id": "a", "item_key": "k"},
     DuplicateWarning: {
         "existing_activity_id": "a",
         "mentor_id": "m",

@@ -110,6 +110,12 @@ def _upgraded(engine: Engine, script: Path) -> None:
         _upgrade(connection, "head", script)
 
 
+def _compatible_from(revision: str) -> str:
+    module = ScriptDirectory(str(MIGRATIONS)).get_revision(revision).module
+    found: str = module.compatible_from
+    return found
+
+
 def _row(engine: Engine) -> tuple[str, str]:
     with engine.connect() as connection:
         row = connection.exec_driver_sql(_ROW).one()
@@ -122,7 +128,7 @@ def test_the_version_row_says_from_which_code_on_it_may_be_used(engine: Engine) 
     """
     create_schema(engine)
 
-    assert (REVISIONS[-1], "0005") == _row(engine)
+    assert (REVISIONS[-1], _compatible_from(REVISIONS[-1])) == _row(engine)
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
@@ -138,7 +144,7 @@ def test_an_older_schema_gets_the_row_too(engine: Engine, revision: str) -> None
         difference = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
     assert [] == difference
-    assert (REVISIONS[-1], "0005") == _row(engine)
+    assert (REVISIONS[-1], _compatible_from(REVISIONS[-1])) == _row(engine)
 
 
 async def test_a_running_process_goes_on_while_a_newer_one_migrates(engine: Engine, tmp_path: Path) -> None:
@@ -340,6 +346,8 @@ def _is_harmless(part: str, value: Any) -> bool:
 def test_from_the_fifth_on_a_revision_only_adds(engine: Engine, revision: str) -> None:
     """
     And says so in the row: what an older code relies on is still there, and its rows satisfy what is new.
+
+    One that does more names itself, and no older code works on it.
     """
     script = ScriptDirectory(str(MIGRATIONS)).get_revision(revision)
     with engine.begin() as connection:
@@ -348,7 +356,7 @@ def test_from_the_fifth_on_a_revision_only_adds(engine: Engine, revision: str) -
         _upgrade(connection, revision)
         after = _shape(connection)
 
-    assert [] == _contractions(before, after)
+    assert [] == _contractions(before, after) or _compatible_from(revision) == revision
     assert (revision, script.module.compatible_from) == _row(engine)
 
 

@@ -20,11 +20,12 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy.exc import IntegrityError
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import encode_activity
 from proxy_orchestration.registration.conflicts import ConflictPolicy
-from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import Lease
 from proxy_orchestration.registration.standard.checks import same_mentor_type_and_day
 from proxy_orchestration.registration.states import ItemState
@@ -35,7 +36,9 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     LONG,
     NOON,
+    accepted,
     activity_record,
+    batch_of,
     claim,
     items_of,
     later,
@@ -336,3 +339,31 @@ def _counts(connection: Connection) -> dict[str, int]:
         for table in metadata.sorted_tables
         if table.name not in _YOUNGER
     }
+
+
+def _pass_over_the_ids_of_old_rows(connection: Connection) -> None:
+    # The rows of these tests name their ids, which PostgreSQL's own counter does not see.
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT setval(pg_get_serial_sequence('batches', 'id'), 9)")
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+async def test_an_upgraded_database_takes_two_activities_of_one_mentor(old: Engine, revision: str) -> None:
+    """
+    Old items go by their mentors; a name stands in a batch once, whichever of the two it is.
+    """
+    with old.begin() as connection:
+        _upgrade(connection, revision)
+    create_schema(old)
+    repository = SqlActivityRepository(old)
+    with old.begin() as connection:
+        _pass_over_the_ids_of_old_rows(connection)
+    entries = [RegistrationEntry("mentor-1", ACTIVITY, key) for key in (None, "again")]
+    batch_id = await accepted(repository, batch_of(2, entries=tuple(entries)))
+    found = [(item.mentor_id, item.item_key) for item in await items_of(repository, batch_id)]
+
+    assert list(mentors(2)) == [item.item_key for item in await items_of(repository, "old-1")]
+    assert [("mentor-1", "mentor-1"), ("mentor-1", "again")] == found
+    row = {"batch": 1, "position": 9, "mentor_id": "mentor-9", "activity": "{}", "item_key": "mentor-1"}
+    with old.begin() as connection, pytest.raises(IntegrityError):
+        _insert(connection, "items", row)

@@ -33,7 +33,11 @@ from proxy_orchestration.registration.states import BulkStatus
 
 MentorsOption = Annotated[
     list[str] | None,
-    typer.Option("--mentor", metavar="ID", help="Only this mentor, even a cancelled one; may be repeated."),
+    typer.Option(
+        "--mentor",
+        metavar="ID",
+        help="Only this mentor, even a cancelled one, or one item by its key; may be repeated.",
+    ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
 AfterOption = Annotated[

@@ -40,12 +40,12 @@ class RunView:
 
     def take(self, update: BulkProgressUpdate) -> None:
         """
-        Show that one more mentor is settled; a mentor counts with the newest state.
+        Show that one more item is settled; an item counts with the newest state.
         """
-        mentor_id, state = update.outcome.mentor_id, update.outcome.state
-        if (before := self._states.get(mentor_id)) is not None:  # a retry settles a mentor a second time
+        item_key, state = update.outcome.item_key, update.outcome.state
+        if (before := self._states.get(item_key)) is not None:  # a retry settles an item a second time
             self._counts[before] -= 1
-        self._states[mentor_id] = state
+        self._states[item_key] = state
         self._counts[state] += 1
         self.after = update.sequence
         self.show(update.settled, tally(self._counts))

@@ -24,7 +24,7 @@ from proxy_orchestration.cli.options import (
     StoreOption,
 )
 from proxy_orchestration.cli.progress import show_run
-from proxy_orchestration.cli.rendering import counted, show_conflicts, show_result
+from proxy_orchestration.cli.rendering import counted, show_conflicts, show_result, shown_name
 from proxy_orchestration.cli.session import (
     NOTHING_CHANGED,
     Session,
@@ -170,8 +170,11 @@ def _show_report(session: Session, report: ConflictReport, file: Path) -> None:
     Write what a preview found: all of it as JSON, or who does not go ahead, with the counts beside it.
     """
     output = session.output
-    rows = [(each.mentor_id, each.kind.value, each.existing_activity_id) for each in report.conflicts]
-    rows += [(mentor_id, "refused", None) for mentor_id in report.refused]
+    rows = [
+        (shown_name(each.mentor_id, each.item_key), each.kind.value, each.existing_activity_id)
+        for each in report.conflicts
+    ]
+    rows += [(item_key, "refused", None) for item_key in report.refused]
     if output.as_json:
         output.document({**report.to_dict(), "total": report.total})
     elif rows:
@@ -232,7 +235,10 @@ async def _submitted_otherwise(
         if (batch.mode, batch.on_conflict) == (request.mode, request.on_conflict):
             continue
         items = await session.repository.read_items(batch_id)
-        if tuple(RegistrationEntry(item.mentor_id, item.activity) for item in items) == request.entries:
+        if (
+            tuple(RegistrationEntry(item.mentor_id, item.activity, item.item_key) for item in items)
+            == request.entries
+        ):
             return batch
     return None
 

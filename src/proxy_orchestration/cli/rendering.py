@@ -61,9 +61,19 @@ def show_outcomes(output: Output, result: BulkSubmissionResult) -> None:
     if waiting := waiting_of(result):
         output.conclude("")
         output.conclude(waiting_sentence(result))
-        rows = [(each.mentor_id, reason_of(each), each.conflicting_activity_id) for each in waiting]
+        rows = [
+            (shown_name(each.mentor_id, each.item_key), reason_of(each), each.conflicting_activity_id)
+            for each in waiting
+        ]
         show_conflicts(output, rows)
         output.conclude("")
+
+
+def shown_name(mentor_id: str, item_key: str | None) -> str:
+    """
+    Return the mentor, and where that is not enough the name by which a verb is told of the item.
+    """
+    return mentor_id if item_key in {None, mentor_id} else f"{mentor_id} ({item_key})"
 
 
 def show_conflicts(output: Output, conflicts: Sequence[tuple[str, str, str | None]]) -> None:
@@ -135,7 +145,7 @@ def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
         hopeful = any(outcome.failure and outcome.failure.retryable for outcome in result.outcomes)
         when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
         yield f"{when}:  {common.command('retry', batch_id)}"
-    cancelled = [outcome.mentor_id for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
+    cancelled = [outcome.item_key for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
     if cancelled:
         yield f"Retry a cancelled mentor:  {common.command('retry', batch_id, '--mentor', cancelled[0])}"
     if counts.get(ItemState.NEEDS_REVIEW):
@@ -150,4 +160,4 @@ def _outcome_row(outcome: MentorOutcome) -> tuple[str, Cell, str]:
         existing = outcome.conflicting_activity_id
         detail = outcome.failure.message + (f" (record {existing})" if existing else "")
     style = _STATE_STYLES.get(outcome.state, "")
-    return outcome.mentor_id, Cell(words(outcome.state), style), detail
+    return shown_name(outcome.mentor_id, outcome.item_key), Cell(words(outcome.state), style), detail

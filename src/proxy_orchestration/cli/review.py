@@ -29,7 +29,7 @@ from proxy_orchestration.cli.options import (
 )
 from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.progress import drive
-from proxy_orchestration.cli.rendering import reason_of, waiting_of, waiting_sentence, words
+from proxy_orchestration.cli.rendering import reason_of, shown_name, waiting_of, waiting_sentence, words
 from proxy_orchestration.cli.session import (
     Session,
     do_in_session,
@@ -156,9 +156,7 @@ def ask(output: Output, result: BulkSubmissionResult, mode: SubmissionMode) -> M
     if not waiting:
         _leave(output, result, "No mentor of this batch waits for a decision.")
     answers = _ask_all(output, result, mode)
-    decisions = {
-        mentor_id: _DECISIONS[answer] for mentor_id, answer in answers.items() if answer in _DECISIONS
-    }
+    decisions = {item_key: _DECISIONS[answer] for item_key, answer in answers.items() if answer in _DECISIONS}
     if not decisions or not _confirmed(output, waiting, answers):
         _leave(output, result, _UNCHANGED)
     return decisions
@@ -173,7 +171,7 @@ def _leave(output: Output, result: BulkSubmissionResult, why: str) -> NoReturn:
 
 def _ask_all(output: Output, result: BulkSubmissionResult, mode: SubmissionMode) -> Mapping[str, str]:
     """
-    Return the answer for each mentor; none at all after a quit.
+    Return the answer for each who waits, by item key; none at all after a quit.
     """
     waiting = waiting_of(result)
     output.say(waiting_sentence(result))
@@ -187,13 +185,13 @@ def _ask_all(output: Output, result: BulkSubmissionResult, mode: SubmissionMode)
         answer = _choose(output, choices)
         if answer == _QUIT:
             return {}
-        answers[outcome.mentor_id] = answer
+        answers[outcome.item_key] = answer
     return answers
 
 
 def _described(outcome: MentorOutcome) -> str:
     existing = outcome.conflicting_activity_id
-    told = f"{outcome.mentor_id}, {words(reason_of(outcome))}"
+    told = f"{shown_name(outcome.mentor_id, outcome.item_key)}, {words(reason_of(outcome))}"
     return printable(f"{told}, existing activity {existing}" if existing else told)
 
 
@@ -221,7 +219,7 @@ def _confirmed(output: Output, waiting: Sequence[MentorOutcome], answers: Mappin
     """
     output.say("")
     for outcome in waiting:
-        output.say(f"{answers[outcome.mentor_id]:>8}  {_described(outcome)}")
+        output.say(f"{answers[outcome.item_key]:>8}  {_described(outcome)}")
     counts = Counter(answers.values())
     told = ", ".join(f"{number} {answer}" for answer, number in counts.items())
     return _choose(output, ("yes", "no"), about=f"{told}. Carry this out? ") == "yes"

@@ -151,7 +151,7 @@ class ProxyRegistration(PlainModel):
     One activity for one mentor, on its way to the registration service.
 
     Attributes:
-        registration_id: batch and mentor; one record for ever, whatever happens.
+        registration_id: batch and item key; one record for ever, whatever happens.
         idempotency_key: `registration_id` and an epoch; the same for as long as a
             call's result is in doubt, new only after a definite failure. For services
             that replay a stored failure under its key.
@@ -169,6 +169,15 @@ class ProxyRegistration(PlainModel):
     activity: ProxyActivity
     registered_by: Actor
     override_of: str | None = None
+
+    @property
+    def item_key(self) -> str:
+        """
+        Return the entry's name in its batch; the mentor's id unless it was given one of its own.
+        """
+        of_batch = f"{self.batch_id}:"
+        known = self.registration_id.startswith(of_batch)
+        return self.registration_id.removeprefix(of_batch) if known else self.mentor_id
 
 
 @attrs.frozen(kw_only=True)
@@ -226,12 +235,12 @@ class ActivityRecord:
     voided_at: datetime | None = None
 
 
-def registration_id_of(batch_id: str, mentor_id: str) -> str:
+def registration_id_of(batch_id: str, item_key: str) -> str:
     """
-    Return the one id under which this mentor of this batch is ever registered.
+    Return the one id under which this item of this batch is ever registered.
     """
     # No epoch in it: whatever is refused, repeated or retried, there is one record.
-    return f"{batch_id}:{mentor_id}"
+    return f"{batch_id}:{item_key}"
 
 
 def idempotency_key_of(registration_id: str, epoch: int) -> str:

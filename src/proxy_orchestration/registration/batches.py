@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -40,7 +41,7 @@ CANCELLED: Final = Failure(
 @attrs.frozen(kw_only=True)
 class MentorOutcome(PlainModel):
     """
-    Where one mentor's registration stands.
+    Where one mentor's registration stands; a mentor with several activities has one for each.
 
     Attributes:
         mentor_id: the mentor.
@@ -51,6 +52,7 @@ class MentorOutcome(PlainModel):
         attempts: calls made in the run that settled the item.
         sequence: the outcome's place in the batch's log, from 1; `None` until settled.
         settled_at: when, aware and in UTC; `None` until settled.
+        item_key: the entry's name in its batch; the mentor's id unless it has its own.
     """
 
     mentor_id: str
@@ -61,6 +63,7 @@ class MentorOutcome(PlainModel):
     attempts: int = 0
     sequence: int | None = None
     settled_at: datetime | None = None
+    item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
 
 
 @attrs.frozen(kw_only=True)
@@ -116,10 +119,10 @@ class BatchSummary(PlainModel):
 @attrs.frozen(kw_only=True)
 class BulkSubmissionResult(BatchSummary):
     """
-    A batch with the outcome of every mentor.
+    A batch with the outcome of every item.
 
     Attributes:
-        outcomes: one per mentor, in the order of the request.
+        outcomes: one per entry, in the order of the request.
     """
 
     outcomes: tuple[MentorOutcome, ...]

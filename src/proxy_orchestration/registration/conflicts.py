@@ -67,11 +67,15 @@ class Conflict(PlainModel):
         kind: why it conflicts.
         existing_activity_id: the record that it conflicts with, for IN_BATCH the one that
             the earlier entry will have; `None` when the check failed.
+        item_key: the registration, by its name in the batch. `None`: all registrations of
+            that mentor that were asked about; in a report it is the only one, without a
+            key of its own.
     """
 
     mentor_id: str = attrs.field(validator=is_a(str))
     kind: ConflictKind = attrs.field(converter=_kind)
     existing_activity_id: str | None = attrs.field(default=None, converter=plain_activity_id)
+    item_key: str | None = attrs.field(default=None, validator=attrs.validators.optional(is_a(str)))
 
 
 @attrs.frozen(kw_only=True)
@@ -79,13 +83,14 @@ class ConflictReport(PlainModel):
     """
     What of a request conflicts with what is registered already; nothing was written for it.
 
-    Conflicts, clean and refused mentors together are the request's, each once.
+    Conflicts, clean and refused ones together are the request's entries, each once.
+    `clean` and `refused` hold item keys, which are mentor ids where an entry has no key of its own.
 
     Attributes:
         conflicts: in request order.
-        clean: mentors whose registration would go ahead, in request order.
-        refused: mentors who would be refused: out of the actor's scope, or the actor;
-            not asked about, so that nothing is told about them.
+        clean: entries whose registration would go ahead, in request order.
+        refused: entries that would be refused: mentors out of the actor's scope, or the
+            actor; not asked about, so that nothing is told about them.
     """
 
     conflicts: tuple[Conflict, ...]
@@ -95,7 +100,7 @@ class ConflictReport(PlainModel):
     @property
     def total(self) -> int:
         """
-        Return how many mentors the request has.
+        Return how many entries the request has.
         """
         return len(self.conflicts) + len(self.clean) + len(self.refused)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 
 import attrs
 
@@ -60,8 +61,8 @@ class NewBatch:
         submitted_at: aware, UTC.
         mode: whether one mentor's failure concerns the others.
         on_conflict: what becomes of mentors whose registration conflicts.
-        verdicts: items that are never sent in run 1, by mentor id.
-        overrides: items that are sent over an existing record, by mentor id.
+        verdicts: items that are never sent in run 1, by item key.
+        overrides: items that are sent over an existing record, by item key.
         batch_id: from `BatchCatalogue.new_batch_id`; `None`: the store gives one.
     """
 
@@ -102,9 +103,10 @@ class NewRun:
         expected_run: the run that must be current and settled.
         actor: who opens the run, with the roles held now.
         opened_at: aware, UTC.
-        mentor_ids: the items to take up, each once.
-        verdicts: those of them that are not sent, by mentor id.
-        overrides: those of them that are sent over an existing record, by mentor id.
+        mentor_ids: the item keys of those to take up, each once; a mentor's id is the key of
+            an entry without a key of its own.
+        verdicts: those of them that are not sent, by item key.
+        overrides: those of them that are sent over an existing record, by item key.
     """
 
     batch_id: str
@@ -161,6 +163,7 @@ class StoredItem:
         code: its newest outcome's failure code; `None` without one, or while open.
         conflicting_activity_id: the record that its newest outcome names; `None` while open.
         override: the newest decision to override for it, `None` if there never was one.
+        item_key: its name in the batch; the mentor's id unless it has its own.
     """
 
     mentor_id: str
@@ -170,6 +173,7 @@ class StoredItem:
     code: str | None = None
     conflicting_activity_id: str | None = None
     override: Override | None = None
+    item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
 
 
 def next_key(outcome_state: ItemState, *, epoch: int, in_doubt: bool) -> tuple[int, bool]:

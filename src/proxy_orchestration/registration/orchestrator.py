@@ -166,7 +166,7 @@ class BulkRegistrationOrchestrator:
         are dealt with as `request.on_conflict` says.
 
         Args:
-            request: one activity per mentor.
+            request: the mentors and their activities.
             actor: who submits; every record is attributed to this person.
             drive: false to return once accepted; `drive_batch`,
                 `resume_interrupted` or `serve`, here or elsewhere, drives it.
@@ -248,7 +248,8 @@ class BulkRegistrationOrchestrator:
         Args:
             batch_id: a settled batch.
             actor: who retries, with the roles held now.
-            mentor_ids: only these; CANCELLED ones too when named. `None`: all failed.
+            mentor_ids: only these; CANCELLED ones too when named. `None`: all failed. A
+                mentor's id stands for all their items that can be retried, an item key for one.
             expected_run: the run the caller saw; makes a redelivered retry harmless.
             drive: false to return once the run is stored.
 
@@ -286,7 +287,7 @@ class BulkRegistrationOrchestrator:
 
         Args:
             batch_id: a settled batch.
-            decisions: by mentor id.
+            decisions: by mentor id, for all of a mentor's items that wait, or by item key.
             actor: who decides, with the roles held now.
             expected_run: the run the caller saw; makes a redelivered decision
                 harmless even where its mentor needs another review.

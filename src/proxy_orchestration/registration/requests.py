@@ -7,7 +7,8 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import attrs
 
@@ -47,14 +48,37 @@ def check_label(label: object) -> None:
     _is_label("label", label)
 
 
+def _is_none_or_identifier(entry: RegistrationEntry, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        is_identifier(entry, attribute, value)
+
+
+def _item_key(value: str | None) -> str:
+    return cast("str", value)  # none is given the mentor's id once that is known
+
+
 @attrs.frozen
 class RegistrationEntry:
     """
-    One mentor and the activity to register for that mentor.
+    One mentor and an activity to register for that mentor.
+
+    Attributes:
+        mentor_id: on whose behalf.
+        activity: what was done.
+        item_key: the entry's name in its batch: the mentor's id, unless a mentor stands in
+            the batch with more than one activity and each needs a name of its own. As
+            long as an id, and for ever: the record's registration id is made of it.
     """
 
     mentor_id: str = attrs.field(validator=is_identifier)
     activity: ProxyActivity = attrs.field(validator=is_a(ProxyActivity))
+    item_key: str = attrs.field(
+        default=cast("str", None), converter=_item_key, validator=_is_none_or_identifier
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if cast("str | None", self.item_key) is None:
+            object.__setattr__(self, "item_key", self.mentor_id)
 
 
 _is_entry = of_kind(RegistrationEntry)
@@ -78,10 +102,11 @@ def _policy(value: object) -> ConflictPolicy:
 @attrs.frozen(kw_only=True)
 class BulkRegistrationRequest:
     """
-    One activity per mentor, to be registered as one batch.
+    Activities of mentors, to be registered as one batch.
 
     Attributes:
-        entries: in the order in which outcomes are reported; each mentor once.
+        entries: in the order in which outcomes are reported; each item key, which by
+            default is the mentor's id, once.
         idempotency_key: the submitter's own key; the same key and entries are the
             same batch, for ever. `None`: every submission is a batch of its own.
         label: what people call the batch; up to 200 characters, no part of its identity;
@@ -127,12 +152,13 @@ class BulkRegistrationRequest:
 
 def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
     """
-    Accept a request with 1 to `limit` mentors, each once, whose activities every store keeps.
+    Accept a request with 1 to `limit` entries, each key once, whose activities every store keeps.
 
     Raises:
-        EmptySelectionError: no mentor is in it.
+        EmptySelectionError: no entry is in it.
         BatchTooLargeError: more than `limit` are.
-        DuplicateSelectionError: a mentor is in it more than once.
+        DuplicateSelectionError: a mentor or an item key is in it more than once, or an
+            item key is another mentor's id.
         InvalidValueError: an activity cannot be kept by every store.
     """
     size = len(request.entries)
@@ -140,20 +166,29 @@ def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
         raise EmptySelectionError
     if size > limit:
         raise BatchTooLargeError(size, limit)
-    if len({entry.mentor_id for entry in request.entries}) < size:
-        seen = Counter(entry.mentor_id for entry in request.entries)
-        raise DuplicateSelectionError([mentor_id for mentor_id, times in seen.items() if times > 1])
+    _check_names(request.entries)
     # Here and not at the first registration: what cannot be written is not accepted; decision 132.
     for activity in {id(entry.activity): entry.activity for entry in request.entries}.values():
         check_storable(activity)
+
+
+def _check_names(entries: Sequence[RegistrationEntry]) -> None:
+    if len({entry.item_key for entry in entries}) < len(entries):
+        seen = Counter(entry.item_key for entry in entries)
+        raise DuplicateSelectionError([item_key for item_key, times in seen.items() if times > 1])
+    named = [entry for entry in entries if entry.item_key != entry.mentor_id]
+    # A verb that is given the name would not know whom it means.
+    mentor_ids = {entry.mentor_id for entry in entries} if named else set()
+    if taken := [entry.item_key for entry in named if entry.item_key in mentor_ids]:
+        raise DuplicateSelectionError(taken)
 
 
 def fingerprint_of(request: BulkRegistrationRequest) -> str:
     """
     Return the SHA-256 of all that will be registered, as 64 hexadecimal digits.
 
-    The label is left out: it is a name for people and registers nothing. Mode
-    and policy count where they are not the usual ones. See decision 3.
+    The label is left out: it is a name for people and registers nothing. Mode,
+    policy and item keys count where they are not the usual ones. See decision 3.
     """
     digest = hashlib.sha256()
     # Unmarked where usual: stored fingerprints are older than the other modes and policies.
@@ -163,6 +198,10 @@ def fingerprint_of(request: BulkRegistrationRequest) -> str:
         digest.update(f"on_conflict={request.on_conflict.value};".encode())
     texts = encode_activities(entry.activity for entry in request.entries)
     for entry, text in zip(request.entries, texts, strict=True):
+        # Unmarked where usual, too; every unmarked entry begins with a digit.
+        if entry.item_key != entry.mentor_id:
+            key = entry.item_key
+            digest.update(f"item_key={len(key)}:{key};".encode(errors="surrogatepass"))
         # Lengths come first, so that no two requests give the same bytes.
         digest.update(
             f"{len(entry.mentor_id)}:{entry.mentor_id}{len(text)}:{text}".encode(errors="surrogatepass")

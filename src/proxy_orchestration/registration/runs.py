@@ -5,6 +5,7 @@ What a driver and a ledger say to each other about one run. Immutable, no I/O.
 from __future__ import annotations
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, TypeAlias
 
 import attrs
@@ -30,6 +31,7 @@ class WorkItem:
         in_doubt: a call under this key may have been executed.
         override_of: the record that a coordinator decided to override.
         place: its place among what the run claims, from 1.
+        item_key: its name in the batch; the mentor's id unless it has its own.
     """
 
     item: int
@@ -39,6 +41,7 @@ class WorkItem:
     in_doubt: bool
     override_of: str | None = None
     place: int = 0
+    item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +109,7 @@ class ItemOutcome:
             attempts=self.attempts,
             sequence=sequence,
             settled_at=self.settled_at,
+            item_key=self.work.item_key,
         )
 
 

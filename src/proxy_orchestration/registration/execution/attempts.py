@@ -92,7 +92,7 @@ class Attempt(NamedTuple):
         """
         Return the start of work on that item.
         """
-        return cls(work, registration_id_of(batch_id, work.mentor_id), work.in_doubt)
+        return cls(work, registration_id_of(batch_id, work.item_key), work.in_doubt)
 
     @property
     def begun(self) -> bool:

@@ -183,7 +183,8 @@ class SupportsConflictCheck(Protocol):
         """
         Return the conflicts of these registrations, in one round trip.
 
-        At most one for each mentor, for mentors of the registrations only. A
+        At most one for each of them, and of no others. A conflict that names a
+        mentor and no `item_key` is one of all that mentor's registrations here. A
         registration's own earlier record is no conflict, nor is a record that
         it is an override of. An exception counts as a conflict of kind
         CHECK_FAILED for every one of them. Writes nothing.

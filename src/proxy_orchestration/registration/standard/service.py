@@ -4,7 +4,7 @@ The standard registration service: checks the rules, writes one record per regis
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -316,6 +316,8 @@ def _conflicts(
 ) -> Iterable[tuple[str, Conflict]]:
     # An earlier entry has no record yet; the id that it will have stands for it; decision 23.
     first: dict[tuple[str, str], str] = {}
+    items = {(registration.mentor_id, registration.item_key) for registration in registrations}
+    asked = Counter(mentor_id for mentor_id, _ in items)
     for registration in registrations:
         name = registration.registration_id
         key = keys[name]
@@ -325,13 +327,21 @@ def _conflicts(
         record = existing.get(likeness)
         if record is not None:
             if record.activity_id != registration.override_of:
-                yield name, _conflict(registration, ConflictKind.DUPLICATE, record.activity_id)
+                yield name, _conflict(registration, ConflictKind.DUPLICATE, record.activity_id, asked)
         elif first.setdefault(likeness, activity_id_of(name)) not in {
             activity_id_of(name),
             registration.override_of,
         }:
-            yield name, _conflict(registration, ConflictKind.IN_BATCH, first[likeness])
+            yield name, _conflict(registration, ConflictKind.IN_BATCH, first[likeness], asked)
 
 
-def _conflict(registration: ProxyRegistration, kind: ConflictKind, existing: str) -> Conflict:
-    return Conflict(mentor_id=registration.mentor_id, kind=kind, existing_activity_id=existing)
+def _conflict(
+    registration: ProxyRegistration, kind: ConflictKind, existing: str, asked: Mapping[str, int]
+) -> Conflict:
+    mentor_id = registration.mentor_id
+    return Conflict(
+        mentor_id=mentor_id,
+        kind=kind,
+        existing_activity_id=existing,
+        item_key=registration.item_key if asked[mentor_id] > 1 else None,
+    )

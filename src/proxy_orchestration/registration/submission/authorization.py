@@ -4,7 +4,7 @@ Who may do what, to which batch, for whom: asked by every verb that acts for a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import attrs
 
@@ -64,10 +64,11 @@ class Authorization:
             raise BatchNotFoundError(batch_id)
         return record
 
-    async def refused_mentors(self, actor: Actor, mentor_ids: Sequence[str]) -> dict[str, Failure]:
+    async def refused_mentors(self, actor: Actor, mentor_ids: Iterable[str]) -> dict[str, Failure]:
         """
-        Return the mentors whom the actor may not register for, with the reason.
+        Return the mentors whom the actor may not register for, with the reason; each is asked about once.
         """
+        mentor_ids = tuple(dict.fromkeys(mentor_ids))
         beyond = await self.access_policy.out_of_scope(actor, mentor_ids)
         refused = dict.fromkeys(set(mentor_ids).intersection(beyond), OUT_OF_SCOPE)
         if actor.user_id in mentor_ids:

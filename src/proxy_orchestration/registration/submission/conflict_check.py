@@ -5,6 +5,7 @@ Asks a registration service which registrations conflict, before any is sent.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -45,13 +46,13 @@ class ConflictCheck:
         self, entries: Sequence[RegistrationEntry], *, actor: Actor, batch_id: str
     ) -> Mapping[str, Conflict]:
         """
-        Return the conflicts by mentor id; none where the service cannot check.
+        Return the conflicts by item key; none where the service cannot check.
         """
         if not entries or not isinstance(self.service, SupportsConflictCheck):
             return {}
         registrations = [_registration(entry, actor, batch_id) for entry in entries]
         answer = await self._answer(self.service, registrations, batch_id)
-        conflicts = _conflicts_in(answer, {entry.mentor_id for entry in entries})
+        conflicts = _conflicts_in(answer, entries) if isinstance(answer, Sequence) else None
         if conflicts is not None:
             return conflicts
         _log.error(
@@ -60,10 +61,9 @@ class ConflictCheck:
             extra={"batch_id": batch_id, "mentors": len(entries)},
         )
         # Not clean: what could not be found out is for a person to decide; decision 21.
-        return {
-            entry.mentor_id: Conflict(mentor_id=entry.mentor_id, kind=ConflictKind.CHECK_FAILED)
-            for entry in entries
-        }
+        mentor_ids = {entry.mentor_id for entry in entries}
+        failed = [Conflict(mentor_id=one, kind=ConflictKind.CHECK_FAILED) for one in mentor_ids]
+        return _conflicts_in(failed, entries) or {}
 
     async def _answer(
         self, service: SupportsConflictCheck, registrations: Sequence[ProxyRegistration], batch_id: str
@@ -87,7 +87,7 @@ class ConflictCheck:
 
 def _registration(entry: RegistrationEntry, actor: Actor, batch_id: str) -> ProxyRegistration:
     # The id that it will have, since an entry may conflict with an earlier one; decision 23.
-    registration_id = registration_id_of(batch_id, entry.mentor_id)
+    registration_id = registration_id_of(batch_id, entry.item_key)
     return ProxyRegistration(
         registration_id=registration_id,
         idempotency_key=idempotency_key_of(registration_id, 0),
@@ -98,15 +98,32 @@ def _registration(entry: RegistrationEntry, actor: Actor, batch_id: str) -> Prox
     )
 
 
-def _conflicts_in(answer: object, mentor_ids: set[str]) -> dict[str, Conflict] | None:
+def _conflicts_in(
+    answer: Sequence[object], entries: Sequence[RegistrationEntry]
+) -> dict[str, Conflict] | None:
     """
-    Take an answer that speaks of these mentors only; `None` for anything else.
+    Take an answer that speaks of these entries only; `None` for anything else.
     """
-    if not isinstance(answer, Sequence):
-        return None
+    keys_of = _keys_by_mentor(entries)
     conflicts: dict[str, Conflict] = {}
     for conflict in answer:
-        if not isinstance(conflict, Conflict) or conflict.mentor_id not in mentor_ids:
+        if not isinstance(conflict, Conflict) or conflict.mentor_id not in keys_of:
             return None
-        conflicts.setdefault(conflict.mentor_id, conflict)
+        keys = keys_of[conflict.mentor_id]
+        if conflict.item_key is not None and conflict.item_key not in keys:
+            return None
+        for key in keys if conflict.item_key is None else (conflict.item_key,):
+            conflicts.setdefault(key, attrs.evolve(conflict, item_key=_told(key, conflict, keys)))
     return conflicts
+
+
+def _told(key: str, conflict: Conflict, keys: list[str]) -> str | None:
+    # Where the mentor's id says it all, a conflict looks as it did before there were item keys.
+    return None if [conflict.mentor_id] == keys else key
+
+
+def _keys_by_mentor(entries: Sequence[RegistrationEntry]) -> Mapping[str, list[str]]:
+    keys: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        keys[entry.mentor_id].append(entry.item_key)
+    return keys

@@ -4,7 +4,7 @@ Opens a further run over items of a settled batch: what a retry and a review hav
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -14,7 +14,6 @@ from proxy_orchestration.errors import (
     BatchNotFoundError,
     BatchStateError,
     StaleRunError,
-    UnknownMentorError,
 )
 from proxy_orchestration.registration.conflicts import (
     OVERRIDES,
@@ -94,7 +93,7 @@ class FurtherRun:
             record: the settled batch.
             actor: who opens the run, with the roles held now.
             items: those to take up, in request order.
-            decisions: what was decided about some of them just now.
+            decisions: what was decided about some of them just now, by item key.
         """
         plan = await self._plan(record, actor, items, decisions)
         return await self.ledger.open_run(
@@ -103,7 +102,7 @@ class FurtherRun:
                 expected_run=record.run,
                 actor=actor,
                 opened_at=self.clock.now(),
-                mentor_ids=tuple(item.mentor_id for item in items),
+                mentor_ids=tuple(item.item_key for item in items),
                 verdicts=plan.verdicts,
                 overrides=plan.overrides,
             )
@@ -115,14 +114,14 @@ class FurtherRun:
         verdicts = await self._verdicts(actor, items, decisions)
         overrides = self._overrides(actor, items, decisions)
         # A key in doubt is sent whatever a check says: it may find that key's own record; decision 24.
-        to_check = [item for item in items if not item.in_doubt and item.mentor_id not in verdicts]
-        entries = [RegistrationEntry(item.mentor_id, item.activity) for item in to_check]
+        to_check = [item for item in items if not item.in_doubt and item.item_key not in verdicts]
+        entries = [RegistrationEntry(item.mentor_id, item.activity, item.item_key) for item in to_check]
         found = await self.conflict_check.find(entries, actor=actor, batch_id=record.batch_id)
         new_verdicts, new_overrides = self._decide_found(record, actor, found, overrides)
         verdicts |= new_verdicts
         overrides |= new_overrides
         return plan_run(
-            (item.mentor_id for item in items),
+            (item.item_key for item in items),
             mode=record.mode,
             verdicts=verdicts,
             overrides={name: override for name, override in overrides.items() if name not in verdicts},
@@ -135,17 +134,18 @@ class FurtherRun:
         Return those who are skipped by decision, and those whom the actor may not register for.
         """
         skipped = {
-            item.mentor_id: Verdict(
+            item.item_key: Verdict(
                 state=ItemState.SKIPPED,
                 failure=SKIPPED,
                 conflicting_activity_id=item.conflicting_activity_id,
             )
             for item in items
-            if decisions.get(item.mentor_id) is ConflictDecision.SKIP
+            if decisions.get(item.item_key) is ConflictDecision.SKIP
         }
         # Who is skipped is not sent, so nobody's scope has to cover them.
-        sent = [item.mentor_id for item in items if item.mentor_id not in skipped]
-        return skipped | refusals(await self.authorization.refused_mentors(actor, sent))
+        sent = [item for item in items if item.item_key not in skipped]
+        refused = await self.authorization.refused_mentors(actor, (item.mentor_id for item in sent))
+        return skipped | refusals(sent, refused)
 
     def _overrides(
         self, actor: Actor, items: Sequence[StoredItem], decisions: Decisions
@@ -156,13 +156,13 @@ class FurtherRun:
         now = self.clock.now()
         overrides = {}
         for item in items:
-            if decisions.get(item.mentor_id) in OVERRIDES:
-                overrides[item.mentor_id] = Override(
+            if decisions.get(item.item_key) in OVERRIDES:
+                overrides[item.item_key] = Override(
                     activity_id=item.conflicting_activity_id, decided_by=actor.user_id, decided_at=now
                 )
             # An override that ended in another conflict was about another record; decision 34.
             elif item.override is not None and not is_conflict(item):
-                overrides[item.mentor_id] = item.override
+                overrides[item.item_key] = item.override
         return overrides
 
     def _decide_found(
@@ -179,26 +179,15 @@ class FurtherRun:
         # Whoever submitted chose the policy; who opens this run may lack the right to it.
         if policy is ConflictPolicy.OVERRIDE and not self.authorization.allows(actor, Action.OVERRIDE):
             policy = ConflictPolicy.REVIEW
-        undecided = [conflict for mentor_id, conflict in found.items() if mentor_id not in overrides]
+        undecided = {key: conflict for key, conflict in found.items() if key not in overrides}
         by = Override(activity_id=None, decided_by=actor.user_id, decided_at=self.clock.now())
         verdicts, by_policy = apply_policy(undecided, policy, by)
-        for mentor_id, conflict in found.items():
-            decided = overrides.get(mentor_id)
+        for key, conflict in found.items():
+            decided = overrides.get(key)
             # Decided about one record, and another one conflicts now: nobody saw that one; decision 34.
             if decided is not None and conflict.existing_activity_id not in {None, decided.activity_id}:
-                verdicts[mentor_id] = verdict_on(conflict, ConflictPolicy.REVIEW)
+                verdicts[key] = verdict_on(conflict, ConflictPolicy.REVIEW)
         return verdicts, by_policy
-
-
-def check_members(named: Collection[str], members: Collection[str]) -> None:
-    """
-    Accept mentors that are part of the batch.
-
-    Raises:
-        UnknownMentorError: some are not.
-    """
-    if strangers := sorted(set(named) - set(members)):
-        raise UnknownMentorError(strangers)
 
 
 def is_conflict(item: StoredItem) -> bool:

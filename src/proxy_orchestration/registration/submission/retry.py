@@ -4,19 +4,23 @@ Retries what failed in a settled batch; nothing else is touched.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
+from operator import attrgetter
+from typing import Final
 
 import attrs
 
 from proxy_orchestration.access import Action, Actor
-from proxy_orchestration.errors import BatchStateError, DuplicateSelectionError, EmptySelectionError
+from proxy_orchestration.errors import BatchStateError, EmptySelectionError
 from proxy_orchestration.registration.ledger import StoredItem
 from proxy_orchestration.registration.reasons import DRIVER_LOST
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import RETRYABLE_BY_NAME, RETRYABLE_STATES, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
-from proxy_orchestration.registration.submission.further_run import FurtherRun, check_members
+from proxy_orchestration.registration.submission.further_run import FurtherRun
+from proxy_orchestration.registration.submission.named_items import names_of_items
+
+_by_key: Final = attrgetter("item_key")
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -55,6 +59,8 @@ def select_for_retry(
     """
     Return the failed and unknown items but for `driver_lost` ones, or those named, in request order.
 
+    A mentor's id names all their items that can be retried, an item key one.
+
     Raises:
         BatchStateError: nothing to retry, a named item is in another state, or
             some of an all-or-nothing batch are named and not all.
@@ -73,30 +79,26 @@ def select_for_retry(
         if not selected:
             raise BatchStateError(batch_id, "nothing in it failed, so there is nothing to retry.")
     else:
-        _check_named(batch_id, items, mentor_ids)
-        selected = [item for item in items if item.mentor_id in set(mentor_ids)]
+        selected = _named(batch_id, items, mentor_ids)
     # A part of it would end apart from the rest; decision 25.
     if mode is SubmissionMode.ATOMIC:
         _check_whole(batch_id, items, selected)
     return selected
 
 
-def _check_named(batch_id: str, items: Sequence[StoredItem], mentor_ids: Collection[str]) -> None:
-    named = set(mentor_ids)
-    if not named:
+def _named(batch_id: str, items: Sequence[StoredItem], names: Collection[str]) -> list[StoredItem]:
+    if not names:
         raise EmptySelectionError
-    if len(named) < len(mentor_ids):
-        raise DuplicateSelectionError(
-            sorted(name for name, times in Counter(mentor_ids).items() if times > 1)
-        )
-    states = {item.mentor_id: item.state for item in items}
-    check_members(named, states)
-    fixed = sorted(name for name in named if states[name] not in RETRYABLE_BY_NAME)
+    named = names_of_items(items, names, is_meant=lambda item, _: item.state in RETRYABLE_BY_NAME)
+    selected = [item for item in items if item.item_key in named]
+    fixed = sorted((item for item in selected if item.state not in RETRYABLE_BY_NAME), key=_by_key)
     if fixed:
         raise BatchStateError(
             batch_id,
-            f"{fixed[0]} is {states[fixed[0]].value}; only failed, unknown and cancelled ones are retried.",
+            f"{fixed[0].item_key} is {fixed[0].state.value}; only failed, unknown and cancelled ones "
+            "are retried.",
         )
+    return selected
 
 
 def _check_whole(batch_id: str, items: Sequence[StoredItem], selected: Sequence[StoredItem]) -> None:

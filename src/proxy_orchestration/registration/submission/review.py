@@ -19,9 +19,9 @@ from proxy_orchestration.registration.submission.authorization import Authorizat
 from proxy_orchestration.registration.submission.further_run import (
     Decisions,
     FurtherRun,
-    check_members,
     is_conflict,
 )
+from proxy_orchestration.registration.submission.named_items import names_of_items
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -47,8 +47,8 @@ class Review:
             raise EmptySelectionError
         if not OVERRIDES.isdisjoint(decisions.values()):
             self.authorization.authorize(actor, Action.OVERRIDE)
-        items = {item.mentor_id: item for item in await self.further_run.items(batch_id)}
-        check_members(decisions, items)
+        items = {item.item_key: item for item in await self.further_run.items(batch_id)}
+        decisions = decisions_by_key(items, decisions)
         # Before the run is compared: a decision that is delivered twice must find itself done.
         pending = not_in_force(items, decisions)
         if not pending:
@@ -58,14 +58,30 @@ class Review:
         return await self.further_run.open(record, actor, selected, pending)
 
 
+def decisions_by_key(items: Mapping[str, StoredItem], decisions: Decisions) -> dict[str, ConflictDecision]:
+    """
+    Return the decisions by item key; one about a mentor holds for all their items that wait, or did.
+
+    Raises:
+        UnknownMentorError: one is about nobody in the batch.
+        DuplicateSelectionError: two are about one item.
+    """
+
+    def waits_or_did(item: StoredItem, name: str) -> bool:
+        return item.state is ItemState.NEEDS_REVIEW or _is_in_force(item, decisions[name])
+
+    named = names_of_items(tuple(items.values()), decisions, is_meant=waits_or_did)
+    return {item_key: decisions[name] for item_key, name in named.items()}
+
+
 def not_in_force(items: Mapping[str, StoredItem], decisions: Decisions) -> dict[str, ConflictDecision]:
     """
     Return the decisions that are not carried out yet.
     """
     return {
-        mentor_id: decision
-        for mentor_id, decision in decisions.items()
-        if not _is_in_force(items[mentor_id], decision)
+        item_key: decision
+        for item_key, decision in decisions.items()
+        if not _is_in_force(items[item_key], decision)
     }
 
 
@@ -78,13 +94,13 @@ def _is_in_force(item: StoredItem, decision: ConflictDecision) -> bool:
 def _check_decision(batch_id: str, item: StoredItem, decision: ConflictDecision) -> None:
     if item.state is not ItemState.NEEDS_REVIEW:
         raise BatchStateError(
-            batch_id, f"{item.mentor_id} is {item.state.value}; decide about those that need a review."
+            batch_id, f"{item.item_key} is {item.state.value}; decide about those that need a review."
         )
     # Said twice: a second record of one activity is what the whole library is there to prevent; decision 115.
     if decision is ConflictDecision.OVERRIDE and item.code == MAYBE_OWN.code:
         raise BatchStateError(
             batch_id,
-            f"the record that conflicts with {item.mentor_id} may be this one's own, written by a call "
+            f"the record that conflicts with {item.item_key} may be this one's own, written by a call "
             "whose answer was lost. Look at it: skip if it is, and decide override_maybe_own if it is not.",
         )
 
@@ -100,13 +116,13 @@ def select_for_review(
             of an all-or-nothing batch is left without, or a record that may be
             the item's own is overridden without saying so.
     """
-    for mentor_id, decision in decisions.items():
-        _check_decision(batch_id, items[mentor_id], decision)
+    for item_key, decision in decisions.items():
+        _check_decision(batch_id, items[item_key], decision)
     waiting = [item for item in items.values() if item.state is ItemState.NEEDS_REVIEW]
     if mode is not SubmissionMode.ATOMIC:
-        return [item for item in waiting if item.mentor_id in decisions]
+        return [item for item in waiting if item.item_key in decisions]
     # Decided in parts, some decisions would have to be remembered and not carried out; decision 25.
-    undecided = [item.mentor_id for item in waiting if is_conflict(item) and item.mentor_id not in decisions]
+    undecided = [item.item_key for item in waiting if is_conflict(item) and item.item_key not in decisions]
     if undecided:
         raise BatchStateError(
             batch_id,

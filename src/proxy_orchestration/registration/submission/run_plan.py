@@ -13,7 +13,7 @@ import attrs
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
-from proxy_orchestration.registration.ledger import Verdict
+from proxy_orchestration.registration.ledger import StoredItem, Verdict
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsBulk, call_limit_of
 from proxy_orchestration.registration.reasons import (
     AWAITING_DECISIONS,
@@ -23,7 +23,7 @@ from proxy_orchestration.registration.reasons import (
     MAYBE_OWN,
     ROLLED_BACK,
 )
-from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.states import ItemState
 
 _REASONS: Final[Mapping[ConflictKind, Failure]] = MappingProxyType(
@@ -59,8 +59,8 @@ class RunPlan:
     What becomes of the items of a run; who is in neither is sent.
 
     Attributes:
-        verdicts: items that are not sent, by mentor id.
-        overrides: items that are sent over an existing record, by mentor id.
+        verdicts: items that are not sent, by item key.
+        overrides: items that are sent over an existing record, by item key.
     """
 
     verdicts: Mapping[str, Verdict]
@@ -68,7 +68,7 @@ class RunPlan:
 
 
 def plan_run(
-    mentor_ids: Iterable[str],
+    item_keys: Iterable[str],
     *,
     mode: SubmissionMode,
     verdicts: Mapping[str, Verdict],
@@ -83,29 +83,29 @@ def plan_run(
     if mode is SubmissionMode.ATOMIC:
         states = {verdict.state for verdict in verdicts.values()}
         if ItemState.FAILED in states:
-            return _shared(mentor_ids, verdicts, overrides, ItemState.FAILED, ROLLED_BACK)
+            return _shared(item_keys, verdicts, overrides, ItemState.FAILED, ROLLED_BACK)
         if ItemState.NEEDS_REVIEW in states:
-            return _shared(mentor_ids, verdicts, overrides, ItemState.NEEDS_REVIEW, AWAITING_DECISIONS)
+            return _shared(item_keys, verdicts, overrides, ItemState.NEEDS_REVIEW, AWAITING_DECISIONS)
     return RunPlan(verdicts=verdicts, overrides=overrides)
 
 
 def _shared(
-    mentor_ids: Iterable[str],
+    item_keys: Iterable[str],
     verdicts: Mapping[str, Verdict],
     overrides: Mapping[str, Override],
     result: ItemState,
     failure: Failure,
 ) -> RunPlan:
     shared: dict[str, Verdict] = {}
-    for mentor_id in mentor_ids:
-        own = verdicts.get(mentor_id)
+    for item_key in item_keys:
+        own = verdicts.get(item_key)
         if own is not None and own.state in {result, ItemState.SKIPPED}:
-            shared[mentor_id] = own
-        elif result is ItemState.NEEDS_REVIEW and mentor_id in overrides:
+            shared[item_key] = own
+        elif result is ItemState.NEEDS_REVIEW and item_key in overrides:
             # All decisions of such a batch come in one call, so this one comes again; decision 25.
-            shared[mentor_id] = _waiting_again(overrides[mentor_id])
+            shared[item_key] = _waiting_again(overrides[item_key])
         else:
-            shared[mentor_id] = Verdict(state=result, failure=failure)
+            shared[item_key] = Verdict(state=result, failure=failure)
     return RunPlan(verdicts=shared, overrides={})
 
 
@@ -120,34 +120,42 @@ def _waiting_again(override: Override) -> Verdict:
     )
 
 
-def refusals(failures: Mapping[str, Failure]) -> dict[str, Verdict]:
+def refusals(
+    entries: Iterable[RegistrationEntry | StoredItem], failures: Mapping[str, Failure]
+) -> dict[str, Verdict]:
     """
-    Return the verdicts on mentors whom the actor may not register for.
+    Return the verdicts, by item key, on those of mentors whom the actor may not register for.
+
+    Args:
+        entries: what is asked for.
+        failures: the reasons, by mentor id.
     """
     return {
-        mentor_id: Verdict(state=ItemState.FAILED, failure=failure) for mentor_id, failure in failures.items()
+        entry.item_key: Verdict(state=ItemState.FAILED, failure=failures[entry.mentor_id])
+        for entry in entries
+        if entry.mentor_id in failures
     }
 
 
 def apply_policy(
-    conflicts: Iterable[Conflict], policy: ConflictPolicy, override: Override
+    conflicts: Mapping[str, Conflict], policy: ConflictPolicy, override: Override
 ) -> tuple[dict[str, Verdict], dict[str, Override]]:
     """
     Return the conflicts' verdicts, and the overrides that the policy makes of them.
 
     Args:
-        conflicts: at most one for each mentor.
+        conflicts: by item key.
         policy: what becomes of them.
         override: who overrides, and when; each gets its own record.
     """
     verdicts: dict[str, Verdict] = {}
     overrides: dict[str, Override] = {}
-    for conflict in conflicts:
+    for item_key, conflict in conflicts.items():
         sure = conflict.kind not in _FOR_A_PERSON and conflict.existing_activity_id is not None
         if policy is ConflictPolicy.OVERRIDE and sure:
-            overrides[conflict.mentor_id] = attrs.evolve(override, activity_id=conflict.existing_activity_id)
+            overrides[item_key] = attrs.evolve(override, activity_id=conflict.existing_activity_id)
         else:
-            verdicts[conflict.mentor_id] = verdict_on(conflict, policy)
+            verdicts[item_key] = verdict_on(conflict, policy)
     return verdicts, overrides
 
 

@@ -80,15 +80,11 @@ class Submission:
         self._check(request, actor)
         batch_id = await self.ledger.new_batch_id()
         refused, conflicts = await self._examine(request, actor, batch_id)
-        mentor_ids = [entry.mentor_id for entry in request.entries]
+        keys = [entry.item_key for entry in request.entries]
         return ConflictReport(
-            conflicts=tuple(conflicts[mentor_id] for mentor_id in mentor_ids if mentor_id in conflicts),
-            clean=tuple(
-                mentor_id
-                for mentor_id in mentor_ids
-                if mentor_id not in conflicts and mentor_id not in refused
-            ),
-            refused=tuple(mentor_id for mentor_id in mentor_ids if mentor_id in refused),
+            conflicts=tuple(conflicts[key] for key in keys if key in conflicts),
+            clean=tuple(key for key in keys if key not in conflicts and key not in refused),
+            refused=tuple(key for key in keys if key in refused),
         )
 
     async def accept(self, request: BulkRegistrationRequest, actor: Actor) -> tuple[str, int]:
@@ -136,10 +132,10 @@ class Submission:
     async def _examine(
         self, request: BulkRegistrationRequest, actor: Actor, batch_id: str
     ) -> tuple[dict[str, Verdict], dict[str, Conflict]]:
-        mentor_ids = [entry.mentor_id for entry in request.entries]
-        refused = refusals(await self.authorization.refused_mentors(actor, mentor_ids))
+        mentor_ids = (entry.mentor_id for entry in request.entries)
+        refused = refusals(request.entries, await self.authorization.refused_mentors(actor, mentor_ids))
         # Not asked about who is refused, so that nothing is told about mentors out of scope.
-        entries = [entry for entry in request.entries if entry.mentor_id not in refused]
+        entries = [entry for entry in request.entries if entry.item_key not in refused]
         return refused, dict(await self.conflict_check.find(entries, actor=actor, batch_id=batch_id))
 
     async def _planned(self, request: BulkRegistrationRequest, actor: Actor, fingerprint: str) -> NewBatch:
@@ -148,9 +144,9 @@ class Submission:
         refused, conflicts = await self._examine(request, actor, batch_id)
         now = self.clock.now()
         by = Override(activity_id=None, decided_by=actor.user_id, decided_at=now)
-        verdicts, overrides = apply_policy(conflicts.values(), request.on_conflict, by)
+        verdicts, overrides = apply_policy(conflicts, request.on_conflict, by)
         plan = plan_run(
-            (entry.mentor_id for entry in request.entries),
+            (entry.item_key for entry in request.entries),
             mode=request.mode,
             verdicts={**refused, **verdicts},
             overrides=overrides,

@@ -30,6 +30,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     false,
+    func,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -120,9 +121,13 @@ items: Table = Table(
     Column("position", Integer, primary_key=True),
     Column("mentor_id", KEY, nullable=False),
     Column("activity", Text, nullable=False),
-    UniqueConstraint("batch", "mentor_id"),
+    Column("item_key", KEY),
     sqlite_with_rowid=False,
 )
+ITEM_KEY: ColumnElement[str] = func.coalesce(items.c.item_key, items.c.mentor_id)
+"""An item's name in its batch; the column is empty where it is the mentor's id."""
+
+Index("uq_items_item_key", items.c.batch, ITEM_KEY, unique=True)
 
 runs: Table = Table(
     "runs",

@@ -43,6 +43,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling im
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
 from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import fusing
+from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
@@ -57,6 +58,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *opening,
     *deciding,
     *items,
+    *item_keys,
     *waiting,
     *fusing,
 )

@@ -96,6 +96,7 @@ def items_of(batch: StoredBatch) -> tuple[StoredItem, ...]:
                 code=outcome.failure.code if outcome and outcome.failure else None,
                 conflicting_activity_id=outcome.conflicting_activity_id if outcome else None,
                 override=batch.overridden.get(item),
+                item_key=entry.item_key,
             )
         )
     return tuple(items)
@@ -117,6 +118,7 @@ def result_of(batch: StoredBatch) -> BulkSubmissionResult:
         MentorOutcome(
             mentor_id=batch.entries[item].mentor_id,
             state=ItemState.RUNNING if item in begun else ItemState.PENDING,
+            item_key=batch.entries[item].item_key,
         )
         if outcome is None
         else outcome
@@ -171,6 +173,7 @@ def audit_event_of(batch: StoredBatch, settled_at: datetime) -> AuditEvent:
                 activity_id=override.activity_id,
                 decided_by=override.decided_by,
                 decided_at=override.decided_at,
+                item_key=batch.entries[item].item_key,
             )
             for item, override in sorted(run.overrides.items())
         ),

@@ -168,19 +168,19 @@ class StoredBatch:
         entries, verdicts, overrides = self.entries, opening.verdicts, opening.overrides
         base = len(self.log)
         self.spans.append((base, len(self.entries) - len(items) - base))
-        judged = [item for item in items if entries[item].mentor_id in verdicts] if verdicts else []
-        work = [item for item in items if entries[item].mentor_id not in verdicts] if verdicts else items
+        judged = [item for item in items if entries[item].item_key in verdicts] if verdicts else []
+        work = [item for item in items if entries[item].item_key not in verdicts] if verdicts else items
         overridden = {
-            item: overrides[entries[item].mentor_id]
+            item: overrides[entries[item].item_key]
             for item in (work if overrides else ())
-            if entries[item].mentor_id in overrides
+            if entries[item].item_key in overrides
         }
         self.overridden.update(overridden)
         self.run = StoredRun(
             number=number, actor=opening.actor, base=base, size=len(items), work=work, overrides=overridden
         )
         for item in judged:
-            self._close(item, verdicts[entries[item].mentor_id], opened_at)
+            self._close(item, verdicts[entries[item].item_key], opened_at)
 
     def open_run(self, run: NewRun) -> int:
         """
@@ -191,10 +191,10 @@ class StoredBatch:
         if self.run.settled_at is None:
             raise BatchStateError(self.batch_id, "its current run is not settled. Wait for it, or cancel it.")
         wanted = set(run.mentor_ids)
-        items = [item for item, entry in enumerate(self.entries) if entry.mentor_id in wanted]
+        items = [item for item, entry in enumerate(self.entries) if entry.item_key in wanted]
         if len(items) < len(wanted):
-            known = {entry.mentor_id for entry in self.entries}
-            raise UnknownMentorError([mentor_id for mentor_id in run.mentor_ids if mentor_id not in known])
+            known = {entry.item_key for entry in self.entries}
+            raise UnknownMentorError([name for name in run.mentor_ids if name not in known])
         for item in items:
             epoch, in_doubt = self.keys.get(item, _FRESH_KEY)
             state = cast("MentorOutcome", self.newest[item]).state  # its run is settled, so it has one
@@ -261,6 +261,7 @@ class StoredBatch:
                     in_doubt=in_doubt,
                     override_of=overrides[item].activity_id if item in overrides else None,
                     place=place,
+                    item_key=entry.item_key,
                 )
             )
         return tuple(work)
@@ -317,6 +318,7 @@ class StoredBatch:
                 attempts=outcome.attempts,
                 sequence=len(log) + 1,
                 settled_at=outcome.settled_at,
+                item_key=work.item_key,
             )
             log.append(entry)
             newest[work.item] = entry

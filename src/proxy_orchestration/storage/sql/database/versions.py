@@ -3,9 +3,10 @@ Which revision of the schema a database has, and which code may work on it.
 
 A revision only adds: nullable or defaulted columns, tables, indexes. What
 takes something away comes a release later, when no code that needs it is
-left. So code works on its own revision, and on the next one where the
-version row names it as compatible: a fleet is upgraded one process after
-the other (decision 70).
+left; one that older code would misread is compatible with itself alone. So
+code works on its own revision, and on the next one where the version row
+names it as compatible: a fleet is upgraded one process after the other
+(decision 70).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Select, Text, column, inspect, select, table
 
 from proxy_orchestration.errors import SchemaVersionError
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision, oldest first; the last one is the library's own."""
 
 VERSION_TABLE: Final = "proxy_orchestration_version"

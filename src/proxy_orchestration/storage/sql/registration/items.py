@@ -19,7 +19,7 @@ from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN
 from proxy_orchestration.storage.sql.registration.rows import STATES
-from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import ITEM_KEY, batches, items, outcomes, runs, work
 
 _CURRENT_RUN = (
     select(runs.c.batch, runs.c.run, runs.c.claimed)
@@ -27,11 +27,11 @@ _CURRENT_RUN = (
     .where(batches.c.batch_id == bindparam("wanted"))
 )
 _ITEMS = (
-    select(items.c.position, items.c.mentor_id, items.c.activity)
+    select(items.c.position, items.c.mentor_id, items.c.activity, items.c.item_key)
     .where(items.c.batch == bindparam("b"))
     .order_by(items.c.position)
 )
-_POSITIONS = select(items.c.mentor_id, items.c.position).where(items.c.batch == bindparam("b"))
+_POSITIONS = select(ITEM_KEY.label("item_key"), items.c.position).where(items.c.batch == bindparam("b"))
 _LOG = (
     select(
         outcomes.c.item,
@@ -81,7 +81,7 @@ def read_items(connection: Connection, batch_id: str, /) -> Sequence[StoredItem]
         state = ItemState.RUNNING if position <= run.claimed else ItemState.PENDING
         newest[item] = (state, in_doubt, None, None)
     found = []
-    for position, mentor_id, activity in connection.execute(_ITEMS, key):
+    for position, mentor_id, activity, own_key in connection.execute(_ITEMS, key):
         state, in_doubt, code, conflicting = newest[position]
         found.append(
             StoredItem(
@@ -92,26 +92,27 @@ def read_items(connection: Connection, batch_id: str, /) -> Sequence[StoredItem]
                 code=code,
                 conflicting_activity_id=conflicting,
                 override=overrides.get(position),
+                item_key=own_key or mentor_id,
             )
         )
     return found
 
 
 def next_keys(
-    connection: Connection, batch: int, mentor_ids: Sequence[str]
+    connection: Connection, batch: int, item_keys: Sequence[str]
 ) -> Iterator[tuple[str, int, int, bool]]:
     """
     Yield in request order each named item of a settled batch, with the epoch and the doubt of its next key.
 
     Raises:
-        UnknownMentorError: a mentor is not in the batch.
+        UnknownMentorError: an item is not in the batch.
     """
-    positions = {row.mentor_id: row.position for row in connection.execute(_POSITIONS, {"b": batch})}
-    if strangers := [mentor_id for mentor_id in mentor_ids if mentor_id not in positions]:
+    positions = {row.item_key: row.position for row in connection.execute(_POSITIONS, {"b": batch})}
+    if strangers := [item_key for item_key in item_keys if item_key not in positions]:
         raise UnknownMentorError(strangers)
-    mentors = {positions[mentor_id]: mentor_id for mentor_id in mentor_ids}
-    asked = scoped(batch, mentors, connection.dialect)
+    named = {positions[item_key]: item_key for item_key in item_keys}
+    asked = scoped(batch, named, connection.dialect)
     rows = connection.execute(_outcomes_of(connection.dialect), asked)
     newest: dict[int, Any] = {row[0]: row[2:] for row in rows}
     for item, (state, epoch, in_doubt) in newest.items():
-        yield mentors[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)
+        yield named[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)

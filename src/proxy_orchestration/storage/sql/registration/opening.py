@@ -163,9 +163,9 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
     for rows in _sliced(_item_rows(new, batch)):
         insert_rows(connection, items, rows)
     judged = [
-        _verdict_row(batch, _FIRST_RUN, position, new.verdicts[entry.mentor_id], new.submitted_at)
+        _verdict_row(batch, _FIRST_RUN, position, new.verdicts[entry.item_key], new.submitted_at)
         for position, entry in enumerate(new.entries)
-        if entry.mentor_id in new.verdicts
+        if entry.item_key in new.verdicts
     ]
     _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged)
     connection.execute(_FIRST_WORK_BUT_JUDGED if judged else _FIRST_WORK, {"b": batch})
@@ -177,18 +177,19 @@ def _first_overrides(new: NewBatch, batch: int) -> list[dict[str, Any]]:
     """
     Return the overrides by their place in run 1, which is the key of its work.
     """
-    sent = (entry.mentor_id for entry in new.entries if entry.mentor_id not in new.verdicts)
+    sent = (entry.item_key for entry in new.entries if entry.item_key not in new.verdicts)
     return [
-        {"b": batch, "place": place, **attrs.asdict(new.overrides[mentor_id])}
-        for place, mentor_id in enumerate(sent, start=1)
-        if mentor_id in new.overrides
+        {"b": batch, "place": place, **attrs.asdict(new.overrides[item_key])}
+        for place, item_key in enumerate(sent, start=1)
+        if item_key in new.overrides
     ]
 
 
 def _item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
     texts = encode_activities(entry.activity for entry in new.entries)
     for position, (entry, text) in enumerate(zip(new.entries, texts, strict=True)):
-        yield batch, position, entry.mentor_id, text
+        own_key = entry.item_key if entry.item_key != entry.mentor_id else None
+        yield batch, position, entry.mentor_id, text, own_key
 
 
 def _sliced(rows: Iterator[T]) -> Iterator[list[T]]:
@@ -255,15 +256,15 @@ def open_run(connection: Connection, run: NewRun, /) -> int:
     number: int = current.run + 1
     judged: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
-    for mentor_id, item, epoch, in_doubt in next_keys(connection, batch, run.mentor_ids):
-        if mentor_id in run.verdicts:
-            verdict = run.verdicts[mentor_id]
+    for item_key, item, epoch, in_doubt in next_keys(connection, batch, run.mentor_ids):
+        if item_key in run.verdicts:
+            verdict = run.verdicts[item_key]
             judged.append(
                 _verdict_row(batch, number, item, verdict, run.opened_at, epoch=epoch, in_doubt=in_doubt)
             )
         else:
             row = {"batch": batch, "run": number, "item": item, "epoch": epoch, "in_doubt": in_doubt}
-            rows.append(row | _override_columns(run.overrides.get(mentor_id)))
+            rows.append(row | _override_columns(run.overrides.get(item_key)))
     _insert_run(connection, batch, number, run, items=len(run.mentor_ids), base=current.tail, judged=judged)
     if rows:
         connection.execute(

@@ -45,7 +45,7 @@ LOG_COLUMNS: Final = (
 )
 _LOG_WIDTH: Final = len(LOG_COLUMNS)
 
-_ITEMS = select(items.c.position, items.c.mentor_id).where(items.c.batch == bindparam("b"))
+_ITEMS = select(items.c.position, items.c.mentor_id, items.c.item_key).where(items.c.batch == bindparam("b"))
 _LOG = (
     select(*LOG_COLUMNS, outcomes.c.item)
     .where(outcomes.c.batch == bindparam("b"))
@@ -154,7 +154,15 @@ def _updates(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     of_run = and_(runs.c.batch == outcomes.c.batch, runs.c.run == outcomes.c.run)
     joined, run = looked_up(with_item, runs, of_run, dialect)
     return (
-        select(*LOG_COLUMNS, item.c.mentor_id, outcomes.c.run, run.c.run_items, run.c.base, total)
+        select(
+            *LOG_COLUMNS,
+            item.c.mentor_id,
+            item.c.item_key,
+            outcomes.c.run,
+            run.c.run_items,
+            run.c.base,
+            total,
+        )
         .select_from(joined)
         .where(outcomes.c.batch == batch, outcomes.c.sequence.between(bindparam("first"), bindparam("last")))
         .order_by(outcomes.c.sequence)
@@ -197,8 +205,8 @@ def read_updates(
 
 
 def _update(batch_id: str, row: Any) -> BulkProgressUpdate:  # noqa: ANN401 - SQLAlchemy's row
-    mentor_id, run, run_items, base, total = row[_LOG_WIDTH:]
-    outcome = mentor_outcome(mentor_id, row[:_LOG_WIDTH])
+    mentor_id, own_key, run, run_items, base, total = row[_LOG_WIDTH:]
+    outcome = mentor_outcome(mentor_id, own_key, row[:_LOG_WIDTH])
     return BulkProgressUpdate(
         batch_id=batch_id,
         run=run,
@@ -216,14 +224,18 @@ def newest_outcomes(
     Return every item's newest outcome, or that it is open, in request order; in a settled run none is.
     """
     key = {"b": batch, "r": run}
-    mentors: dict[int, str] = {row[0]: row[1] for row in connection.execute(_ITEMS, key).all()}
+    mentors: dict[int, tuple[str, str | None]] = {
+        position: (mentor_id, own_key)
+        for position, mentor_id, own_key in connection.execute(_ITEMS, key).all()
+    }
     newest: dict[int, MentorOutcome] = {}
     for row in connection.execute(_LOG, key).all():
         item = row[_LOG_WIDTH]
-        newest[item] = mentor_outcome(mentors[item], row[:_LOG_WIDTH])
+        newest[item] = mentor_outcome(*mentors[item], row[:_LOG_WIDTH])
     for item, position in () if settled else connection.execute(_OPEN, key).all():
         state = ItemState.RUNNING if position <= claimed else ItemState.PENDING
-        newest[item] = MentorOutcome(mentor_id=mentors[item], state=state)
+        mentor_id, own_key = mentors[item]
+        newest[item] = MentorOutcome(mentor_id=mentor_id, state=state, item_key=own_key or mentor_id)
     return tuple(newest[item] for item in sorted(mentors))
 
 

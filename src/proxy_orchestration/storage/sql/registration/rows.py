@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import attrs
-from sqlalchemy import Dialect
+from sqlalchemy import ColumnElement, Dialect, FromClause
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditedOverride, AuditEvent
@@ -19,6 +19,7 @@ from proxy_orchestration.registration.batches import Failure, MentorOutcome
 from proxy_orchestration.registration.runs import ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
+from proxy_orchestration.storage.sql.schema import work
 
 STATES = {state.value: state for state in ItemState}
 _TEXTS = {state: text for text, state in STATES.items()}
@@ -49,11 +50,27 @@ def actor_of(text: str) -> Actor:
     )
 
 
+def work_columns(item: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """
+    Return the columns of a piece of work and of the item that it is joined with.
+    """
+    return (
+        work.c.item,
+        item.c.mentor_id,
+        item.c.item_key,
+        item.c.activity,
+        work.c.epoch,
+        work.c.in_doubt,
+        work.c.override_of,
+        work.c.position,
+    )
+
+
 def work_item(row: Sequence[Any]) -> WorkItem:
     """
-    Return the work item of a row (item, mentor id, activity, epoch, in doubt, override, position).
+    Return the work item of a row, its columns in the order of `work_columns`.
     """
-    item, mentor_id, activity, epoch, in_doubt, override_of, place = row
+    item, mentor_id, own_key, activity, epoch, in_doubt, override_of, place = row
     return WorkItem(
         item=item,
         mentor_id=mentor_id,
@@ -62,6 +79,7 @@ def work_item(row: Sequence[Any]) -> WorkItem:
         in_doubt=in_doubt,
         override_of=override_of,
         place=place,
+        item_key=own_key or mentor_id,
     )
 
 
@@ -90,9 +108,11 @@ def outcome_row(
     )
 
 
-def mentor_outcome(mentor_id: str, row: tuple[Any, ...]) -> MentorOutcome:
+def mentor_outcome(mentor_id: str, own_key: str | None, row: tuple[Any, ...]) -> MentorOutcome:
     """
     Return the outcome of a row of the log, its columns in the order of `outcomes.LOG_COLUMNS`.
+
+    `own_key` is the item's own key, `None` where that is the mentor's id.
     """
     sequence, state, activity_id, code, message, retryable, conflicting, attempts, settled_at = row
     return MentorOutcome(
@@ -104,6 +124,7 @@ def mentor_outcome(mentor_id: str, row: tuple[Any, ...]) -> MentorOutcome:
         attempts=attempts,
         sequence=sequence,
         settled_at=settled_at,
+        item_key=own_key or mentor_id,
     )
 
 

@@ -51,7 +51,7 @@ from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append, count_settled_states
-from proxy_orchestration.storage.sql.registration.rows import actor_of, work_item
+from proxy_orchestration.storage.sql.registration.rows import actor_of, work_columns, work_item
 from proxy_orchestration.storage.sql.registration.unfinished import (
     count_death,
     doubt_all,
@@ -180,15 +180,7 @@ _ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.i
 def _work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
     return (
-        select(
-            work.c.item,
-            item.c.mentor_id,
-            item.c.activity,
-            work.c.epoch,
-            work.c.in_doubt,
-            work.c.override_of,
-            work.c.position,
-        )
+        select(*work_columns(item))
         .select_from(joined)
         .where(
             work.c.batch == bindparam("b"),
@@ -209,7 +201,7 @@ def _unsettled_work(dialect: Dialect) -> Select[*tuple[Any, ...]]:
 def _overrides_of_run(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
     return (
-        select(item.c.mentor_id, work.c.override_of, work.c.override_by, work.c.override_at)
+        select(item.c.mentor_id, item.c.item_key, work.c.override_of, work.c.override_by, work.c.override_at)
         .select_from(joined)
         .where(
             work.c.batch == bindparam("b"),
@@ -420,8 +412,14 @@ def finish(
 
 def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, ...]:
     return tuple(
-        AuditedOverride(mentor_id=mentor_id, activity_id=activity_id, decided_by=by, decided_at=decided_at)
-        for mentor_id, activity_id, by, decided_at in connection.execute(
+        AuditedOverride(
+            mentor_id=mentor_id,
+            activity_id=activity_id,
+            decided_by=by,
+            decided_at=decided_at,
+            item_key=own_key or mentor_id,
+        )
+        for mentor_id, own_key, activity_id, by, decided_at in connection.execute(
             _overrides_of_run(connection.dialect), {"b": run.batch, "r": run.run}
         )
     )

@@ -27,7 +27,7 @@ from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import upserting
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN
-from proxy_orchestration.storage.sql.registration.rows import work_item
+from proxy_orchestration.storage.sql.registration.rows import work_columns, work_item
 from proxy_orchestration.storage.sql.schema import items, runs, unfinished, work
 
 _ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
@@ -38,6 +38,7 @@ _OF_WORK = and_(
 )
 _OF_RUN = and_(unfinished.c.batch == bindparam("b"), unfinished.c.run == bindparam("r"))
 _KEY = ("batch", "run", "position")
+_WORK_WIDTH = len(work_columns(items))
 _TOLD = ("due_at", "calls", "rounds", "in_doubt", "not_seen", "is_called")
 _DUE_IN = case((unfinished.c.due_at > store_now(), unfinished.c.due_at - store_now()), else_=0.0)
 
@@ -58,13 +59,7 @@ def _work_without_outcome(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     joined, item = looked_up(work, items, _ITEM_OF_WORK, dialect)
     return (
         select(
-            work.c.item,
-            item.c.mentor_id,
-            item.c.activity,
-            work.c.epoch,
-            work.c.in_doubt,
-            work.c.override_of,
-            work.c.position,
+            *work_columns(item),
             _DUE_IN.label("due_in"),
             unfinished.c.calls,
             unfinished.c.rounds,
@@ -160,7 +155,7 @@ def parts_of_lease(connection: Connection, run: Row[Any], *, called: int) -> Par
     uncalled: list[WorkItem] = []
     known: list[UnfinishedItem] = []
     for row in connection.execute(_work_without_outcome(connection.dialect), key).all():
-        one = work_item(row[:7])
+        one = work_item(row[:_WORK_WIDTH])
         if row.calls is not None:
             known.append(_unfinished(one, row))
         elif one.place > called:

@@ -29,7 +29,9 @@ async def _conflicts(
 ) -> Sequence[Conflict]:
     if not isinstance(service, SupportsConflictCheck):
         broken("the service has no find_conflicts; leave this kit out")
-    return list(await service.find_conflicts(registrations))
+    found = await service.find_conflicts(registrations)
+    # Each mentor is asked about once, so that a service may name the item, or the mentor alone.
+    return [attrs.evolve(conflict, item_key=None) for conflict in found]
 
 
 def _duplicate(mentor_id: str, activity_id: str) -> Conflict:
