@@ -280,6 +280,33 @@ async def test_a_host_that_leaves_is_not_held_by_a_call_that_ignores_it(scene):
     assert 0 == scene.service.in_flight
 
 
+async def test_health_counts_what_was_left_behind_and_says_that_calls_are_stopped(scene):
+    """
+    For how long, and no longer than that.
+    """
+    first, second = anyio.Event(), anyio.Event()
+    scene.settings = BulkSettings(call_timeout=5.0, max_abandoned=2, max_concurrency=1, retry=ONCE)
+    scene.service.script = lambda one, _: stubborn(slow(first if one.mentor_id == "mentor-0" else second))
+    orchestrator = scene.orchestrator()
+    told = [orchestrator.health()]
+    await submit(scene, 1, orchestrator)
+    told.append(orchestrator.health())
+
+    with pytest.raises(CallsAbandonedError):
+        await submit(scene, ["mentor-1", "mentor-2"], orchestrator)
+    scene.clock.advance(60.0)
+    told.append(orchestrator.health())
+    first.set()
+    await scene.quiet()
+    told.append(await orchestrator.check_health())
+    second.set()
+    await scene.quiet()
+    told.append(orchestrator.health())
+
+    assert [0, 1, 2, 1, 0] == [each.abandoned_calls for each in told]
+    assert [None, None, 60.0, None, None] == [each.calls_stopped_for for each in told]
+
+
 async def test_context_variables_reach_the_service(scene):
     """
     Its tasks are the event loop's, and its context is the host's.

@@ -71,12 +71,12 @@ class Coordinator:
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
-        self.health = HealthRecord(ledger=self.ledger, clock=self.clock)
         self._limiter = anyio.CapacityLimiter(settings.max_calls_in_flight)
         self._turns = SuspectTurns(self.clock, settings.lease_ttl)
         rate = settings.calls_per_second
         self._pace = None if rate is None else Pace(self.clock, rate)
-        self._abandoned = AbandonedCalls.under(settings)
+        self._abandoned = AbandonedCalls.under(settings, self.clock)
+        self.health = HealthRecord(ledger=self.ledger, clock=self.clock, abandoned=self._abandoned)
         self._speed = Speed(workers=settings.max_concurrency)
 
     async def acquire(self, batch_id: str, run: int) -> Acquisition:

@@ -11,6 +11,7 @@ import attrs
 
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.clock import Clock
+from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import DrivableRun
 
@@ -34,6 +35,10 @@ class Health(PlainModel):
             its first, since it was first seen waiting.
         driving: runs that are driven here now.
         error: the type of what the store raised when it was last asked; `None` if it answered.
+        abandoned_calls: calls of the service that were left behind here, since they did not
+            end when they were cancelled, and have not ended yet.
+        calls_stopped_for: seconds since `max_abandoned` such calls keep any further call from
+            beginning in this process; `None` while calls may begin.
     """
 
     serving: bool
@@ -44,6 +49,8 @@ class Health(PlainModel):
     oldest_undriven_age: float | None
     driving: int
     error: str | None = None
+    abandoned_calls: int = 0
+    calls_stopped_for: float | None = None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -52,12 +59,14 @@ class HealthRecord:
     What was last seen, from which `Health` is told at any time.
 
     Attributes:
+        abandoned: calls that were left behind here.
         serving: how many times `serve` runs in this process.
         driving: runs that are driven here now.
     """
 
     ledger: BatchLedger
     clock: Clock
+    abandoned: AbandonedCalls
     serving: int = attrs.field(default=0, init=False)
     driving: int = attrs.field(default=0, init=False)
     _reachable: bool | None = attrs.field(default=None, init=False)
@@ -96,6 +105,7 @@ class HealthRecord:
         """
         now = self.clock.now()
         looked_at, at = self._looked or (None, None)
+        full_since = self.abandoned.full_since
         return Health(
             serving=self.serving > 0,
             store_reachable=self._reachable,
@@ -107,4 +117,6 @@ class HealthRecord:
             else max(0.0, (now - self._since).total_seconds()),
             driving=self.driving,
             error=self._error,
+            abandoned_calls=self.abandoned.count,
+            calls_stopped_for=None if full_since is None else self.clock.monotonic() - full_since,
         )

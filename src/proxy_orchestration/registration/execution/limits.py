@@ -11,6 +11,7 @@ import anyio
 import attrs
 
 from proxy_orchestration import _loggers
+from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.settings import BulkSettings
 
 _log = logging.getLogger(_loggers.DRIVER)
@@ -49,27 +50,30 @@ class AbandonedCalls:
         limit: how many there may be before no further call begins.
         count: how many there are.
         is_full: whether there are that many.
+        full_since: when that began, by the monotonic clock; `None` while there are fewer.
     """
 
     limit: int
+    clock: Clock
     count: int = 0
     is_full: bool = False
+    full_since: float | None = None
 
     @classmethod
-    def under(cls, settings: BulkSettings) -> AbandonedCalls:
+    def under(cls, settings: BulkSettings, clock: Clock) -> AbandonedCalls:
         """
         Return that there are none, where as many are allowed as the settings say.
         """
         # Each keeps a slot: with all slots kept, a further call would wait for ever.
-        return cls(limit=min(settings.max_abandoned, settings.max_calls_in_flight))
+        return cls(limit=min(settings.max_abandoned, settings.max_calls_in_flight), clock=clock)
 
     def note(self) -> None:
         """
         Count one more.
         """
         self.count += 1
-        self.is_full = self.count >= self.limit
         if self.count == self.limit:
+            self.is_full, self.full_since = True, self.clock.monotonic()
             _log.error(
                 "%d calls of the service do not end although they were cancelled; no further one begins "
                 "in this process until they do",
@@ -82,7 +86,8 @@ class AbandonedCalls:
         Count one less.
         """
         self.count -= 1
-        self.is_full = self.count >= self.limit
+        if self.count < self.limit:
+            self.is_full, self.full_since = False, None
 
 
 @attrs.define(eq=False)

@@ -50,7 +50,7 @@ def _hear_errors(context: RunContext) -> ServiceErrors:
 
 
 def _count_abandoned(context: RunContext) -> AbandonedCalls:
-    return AbandonedCalls.under(context.settings)
+    return AbandonedCalls.under(context.settings, context.clock)
 
 
 def _nothing_seen(context: RunContext) -> Speed:
