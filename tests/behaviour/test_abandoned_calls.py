@@ -280,6 +280,63 @@ async def test_a_host_that_leaves_is_not_held_by_a_call_that_ignores_it(scene):
     assert 0 == scene.service.in_flight
 
 
+async def test_a_late_refusal_within_the_last_seconds_is_heard_and_repeated(scene):
+    """
+    The cut came first, and ends no other question.
+    """
+    scene.settings = BulkSettings(call_timeout=5.0, retry=RetryPolicy(initial=0.0, jitter=0.0))
+    scene.service.script = lambda _, n: stubborn(slow(7.0, unavailable())) if n == 1 else succeed()
+
+    result = await submit(scene)
+
+    assert (BulkStatus.SUCCESS, 2) == (result.status, result.outcomes[0].attempts)
+    assert 7.0 == scene.clock.monotonic()
+
+
+async def test_a_second_cut_within_the_last_seconds_changes_nothing(scene):
+    """
+    The grace of a cancel ends while a call that is late has its last seconds; it is not left behind for that.
+    """
+    scene.settings = BulkSettings(call_timeout=5.0, cancel_grace=1.0)
+    scene.service.script = lambda *_: stubborn(slow(9.0))
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(scene.request(1), actor=scene.actor, drive=False)
+
+    async def cancelled():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(orchestrator.resume_interrupted)
+            await scene.clock.sleep(6.0)
+            await orchestrator.cancel_batch(accepted.batch_id, actor=scene.actor)
+        return await orchestrator.get_bulk_submission_status(accepted.batch_id, actor=scene.actor)
+
+    result = await scene.while_time_passes(cancelled)
+
+    assert ItemState.SUCCEEDED is result.outcomes[0].state
+    assert (9.0, 0) == (scene.clock.monotonic(), orchestrator.health().abandoned_calls)
+
+
+async def test_more_calls_than_the_limit_may_be_left_behind_at_once(scene):
+    """
+    Calls begin again once there are fewer than that.
+    """
+    gates = [anyio.Event(), anyio.Event()]
+    scene.settings = BulkSettings(call_timeout=5.0, max_abandoned=1, max_concurrency=2)
+    scene.service.script = lambda one, _: stubborn(slow(gates[int(one.mentor_id[-1])]))
+    orchestrator = scene.orchestrator()
+    with pytest.raises(CallsAbandonedError):
+        await submit(scene, 2, orchestrator)
+    scene.service.script = lambda *_: succeed()
+
+    gates[0].set()
+    await scene.quiet()
+    with pytest.raises(CallsAbandonedError):
+        await submit(scene, 2, orchestrator)
+    gates[1].set()
+    await scene.quiet()
+
+    assert BulkStatus.SUCCESS is (await submit(scene, 2, orchestrator)).status
+
+
 async def test_health_counts_what_was_left_behind_and_says_that_calls_are_stopped(scene):
     """
     For how long, and no longer than that.

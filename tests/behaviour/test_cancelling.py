@@ -234,3 +234,49 @@ async def test_a_last_look_up_that_sees_nothing_leaves_the_item_unknown(lookup_s
 
     assert {ItemState.UNKNOWN: 2, ItemState.CANCELLED: 8} == dict(result.counts)
     assert (2, 2) == (len(lookup_scene.service.calls), len(lookup_scene.service.lookups))
+
+
+async def test_a_cancel_elsewhere_is_seen_by_the_next_commit(scene):
+    """
+    Though nobody polls for it: a commit tells of it by itself.
+    """
+    scene.settings = BulkSettings(max_concurrency=1, max_undurable=4, poll_interval=1000.0, lease_ttl=9000.0)
+    scene.service.script = lambda *_: slow(3.0)
+    driving = scene.orchestrator()
+    accepted = await driving.submit_bulk_registration(scene.request(4), actor=scene.actor, drive=False)
+
+    async def both():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(driving.resume_interrupted)
+            await scene.quiet()
+            await scene.repository.cancel_run(accepted.batch_id, reason=None, wished_at=scene.clock.now())
+
+    await scene.while_time_passes(both)
+
+    status = await driving.get_bulk_submission_status(accepted.batch_id, actor=scene.actor)
+    assert {ItemState.SUCCEEDED: 2, ItemState.CANCELLED: 2} == dict(status.counts)
+    assert 6.0 == scene.clock.monotonic()
+
+
+async def test_a_cancel_after_the_time_budget_changes_nothing_more(lookup_scene):
+    """
+    The calls were cut by then, and their look-ups go on.
+    """
+    scene = lookup_scene
+    scene.settings = BulkSettings(time_budget=5.0, cancel_grace=0.0, call_timeout=100.0)
+    scene.service.script = lambda *_: hang(written=True)
+    scene.service.lookup_script = lambda *_: slow(20.0)
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(scene.request(2), actor=scene.actor, drive=False)
+
+    async def both():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(orchestrator.resume_interrupted)
+            await scene.clock.sleep(10.0)
+            await orchestrator.cancel_batch(accepted.batch_id, actor=scene.actor)
+
+    await scene.while_time_passes(both)
+
+    status = await orchestrator.get_bulk_submission_status(accepted.batch_id, actor=scene.actor)
+    assert {ItemState.SUCCEEDED: 2} == dict(status.counts)
+    assert 25.0 == scene.clock.monotonic()

@@ -11,6 +11,7 @@ from proxy_orchestration.testing import (
     BulkLookupRegistrationService,
     BulkRegistrationService,
     LookupRegistrationService,
+    fail,
     hang,
     lose_reply,
     not_seen,
@@ -130,6 +131,47 @@ async def test_calls_for_many_that_were_under_way_count_once(scene_with, mode):
 
     assert [2, 2] == [outcome.attempts for outcome in result.outcomes]
     assert BulkStatus.SUCCESS is result.status
+
+
+async def test_why_an_item_is_in_doubt_outlives_its_driver(scene):
+    """
+    Every call was answered, and each time by nonsense: nobody is told that no answer came.
+    """
+    scene.settings = BulkSettings(
+        retry=RetryPolicy(max_attempts=2, initial=100.0, max_delay=100.0, jitter=0.0)
+    )
+
+    class Nonsense:
+        clock = None
+
+        async def register(self, _registration, /):
+            return "registered"
+
+    scene.service = Nonsense()
+    batch_id = await left_in_the_middle(scene)
+    scene.settings = BulkSettings(retry=RetryPolicy(max_attempts=1))
+
+    result = await finished(scene, batch_id)
+
+    assert {"bad_answer"} == {outcome.failure.code for outcome in result.outcomes}
+    assert {ItemState.UNKNOWN} == {outcome.state for outcome in result.outcomes}
+
+
+async def test_rows_that_were_refused_among_others_for_no_reason_are_told_so_by_the_next_driver(scene_with):
+    """
+    They keep their keys, and are FAILED as they would have been, not UNKNOWN.
+    """
+    scene = scene_with(BulkRegistrationService())
+    scene.settings = BulkSettings(retry=RetryPolicy(initial=1.0, jitter=0.0))
+    scene.service.chunk_script = lambda *_: fail(ValueError())
+    batch_id = await left_in_the_middle(scene)
+    orchestrator = scene.orchestrator()
+    await scene.while_time_passes(lambda: orchestrator.cancel_batch(batch_id, actor=scene.actor))
+
+    result = await orchestrator.get_bulk_submission_status(batch_id, actor=scene.actor)
+
+    assert ["unexpected"] * 2 == [outcome.failure.code for outcome in result.failed]
+    assert {ItemState.FAILED} == {outcome.state for outcome in result.outcomes}
 
 
 async def test_a_stop_looks_up_and_an_interrupted_look_up_is_no_call(scene_with):

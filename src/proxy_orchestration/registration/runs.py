@@ -57,6 +57,8 @@ class UnfinishedItem:
         in_doubt: whether a call under its key may have been executed.
         not_seen: whether the newest look-up brought no record, and no call followed.
         is_called: whether it is being called, or about to be, rather than waiting.
+        reason: the code of what it ends with, should it get no outcome of its own; `None`
+            where that is a lost or missing answer.
         deaths: how many drivers ended without giving up their lease while they
             called this item alone; counted by the store.
     """
@@ -69,6 +71,7 @@ class UnfinishedItem:
     not_seen: bool = False
     is_called: bool = False
     deaths: int = 0
+    reason: str | None = None
 
 
 @attrs.frozen
@@ -192,9 +195,6 @@ class RunSettled:
     There is nothing left to drive: the run is settled, or its batch is gone.
     """
 
-
-CLOCK_SLACK: Final = 1.0
-"""Seconds by which a lease may end later than its own time from now and count all the same."""
 
 Acquisition: TypeAlias = Lease | LeaseHeld | RunSettled
 """The answer to an attempt to acquire a run."""

@@ -190,6 +190,13 @@ Step: TypeAlias = ItemOutcome | RetryAfter | OutOfAttempts
 """What follows an answer."""
 
 
+def reason_of(code: str | None) -> Failure | None:
+    """
+    Return an attempt's reason by its code, as it is stored.
+    """
+    return next((reason for reason in (BAD_ANSWER, UNEXPECTED) if reason.code == code), None)
+
+
 def is_definite(error: BaseException) -> bool:
     """
     Tell whether an error is one of the three that say for certain how a call ended.

@@ -97,12 +97,14 @@ class PageWorker:
         Ask once, and return what has to be asked again, in pieces.
         """
         match await self.calls.register_many(self.bulk, chunk, atomic=False):
-            case Answered(rows):
+            case Answered(answers):
                 self.context.state.refusals.answered()
-                self._hand_over(chunk, rows)
+                self._hand_over(chunk, answers)
                 return []
             case Refused(error):
-                return await self._halved([attempt.refused_among_many(error) for attempt in chunk], error)
+                # Called by now, should the pause be interrupted.
+                self._asking = rows = [attempt.refused_among_many(error) for attempt in chunk]
+                return await self._halved(rows, error)
             case Unavailable(retry_after, everyone):
                 return self._again(_asked(chunk), retry_after, everyone=everyone)
             case Doubtful(reason=reason):

@@ -16,7 +16,7 @@ import attrs
 
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.registration.execution.attempts import Attempt
+from proxy_orchestration.registration.execution.attempts import Attempt, reason_of
 from proxy_orchestration.registration.execution.waiting import Chunk
 from proxy_orchestration.registration.runs import Lease, UnfinishedItem
 
@@ -186,9 +186,14 @@ def _chunks(items: Iterable[UnfinishedItem], batch_id: str, *, together: bool) -
 
 def _known(item: UnfinishedItem, batch_id: str) -> Attempt:
     attempt = Attempt.at(item.work, batch_id=batch_id)
-    in_doubt = item.in_doubt or item.work.in_doubt
-    return attempt._replace(in_doubt=in_doubt, calls=item.calls, rounds=item.rounds, not_seen=item.not_seen)
+    return attempt._replace(
+        in_doubt=item.in_doubt or item.work.in_doubt,
+        calls=item.calls,
+        rounds=item.rounds,
+        not_seen=item.not_seen,
+        reason=reason_of(item.reason),
+    )
 
 
 def _suspect(item: UnfinishedItem, batch_id: str) -> Attempt:
-    return _known(item, batch_id)._replace(in_doubt=True, not_seen=False)
+    return _known(item, batch_id).doubted()._replace(not_seen=False)

@@ -137,9 +137,9 @@ def waiting(attempt: Attempt, seconds: float) -> UnfinishedItem:
         due_in=seconds,
         calls=attempt.calls,
         rounds=attempt.rounds,
-        # Who was refused for no stated reason keeps the key as well, and the reason is not stored.
-        in_doubt=attempt.in_doubt or attempt.reason is not None,
+        in_doubt=attempt.in_doubt,
         not_seen=attempt.not_seen,
+        reason=None if attempt.reason is None else attempt.reason.code,
     )
 
 

@@ -129,7 +129,9 @@ class RunLedger(Protocol):
     """
     The runs: who drives them, what they claim, how their items end.
 
-    Leases live on the store's own clock. A driver's writes carry its fence;
+    Leases, due times and holds live on the store's own clock. One that ends
+    later than its own length from now, by more than a second, is over: it was
+    written by a clock that has been set back since. A driver's writes carry its fence;
     under an old fence they change nothing and raise `LeaseLostError`. One
     driver calls `commit` from one task at a time.
     """
@@ -167,8 +169,8 @@ class RunLedger(Protocol):
         counts as settled.
 
         A lease that ends later than its own ttl from now, by more than
-        `CLOCK_SLACK`, is over too: it was written by a clock that has been set
-        back since. Its own ttl counts, not the caller's. With `take_over` a
+        a second, is over too: it was written by a clock that has been set back
+        since. Its own ttl counts, not the caller's. With `take_over` a
         lease that lasts is taken as well; its driver's fence is old then.
 
         Each claimed item without an outcome stands in one part of the lease:

@@ -155,6 +155,7 @@ runs: Table = Table(
     Column("due_at", Double, nullable=False, server_default="0"),
     Column("first_call_at", Double),
     Column("lease_ttl", Double),
+    Column("waits", Double),
     sqlite_with_rowid=False,
 )
 Index(
@@ -193,6 +194,8 @@ unfinished: Table = Table(
     Column("not_seen", Boolean, nullable=False),
     Column("is_called", Boolean, nullable=False),
     Column("deaths", Integer, nullable=False, server_default="0"),
+    Column("waits", Double),
+    Column("reason", Text),
     sqlite_with_rowid=False,
 )
 """What drivers told of pieces of work without an outcome; a row says nothing once there is one."""
@@ -226,6 +229,7 @@ audit_events: Table = Table(
     Column("payload", Text, nullable=False),
     Column("held_until", Double, nullable=False),
     Column("delivered", Boolean, nullable=False),
+    Column("hold", Double),
 )
 Index(
     "ix_audit_events_pending",

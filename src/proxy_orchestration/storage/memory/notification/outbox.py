@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._moments import remaining
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.notices import (
     CertificateExpiryNotification,
@@ -54,7 +55,7 @@ class StoredPush:
         certificate, ends_at: what it is about; `None` for a digest.
         digest_date: the day that a digest is for.
         held: whether its token may complete it, also where it was cancelled meanwhile.
-        lease_until: by the store's own clock.
+        lease_until, lease_ttl: when its lease ends by the store's own clock, and how long it is.
     """
 
     message: PushMessage
@@ -67,6 +68,7 @@ class StoredPush:
     attempts: int = 0
     held: bool = False
     lease_until: float = -math.inf
+    lease_ttl: float = 0.0
     code: str = ""
 
     def is_due(self, now: datetime, seconds: float) -> bool:
@@ -74,7 +76,7 @@ class StoredPush:
         Tell whether it may be claimed.
         """
         if self.state is PushState.LEASED:
-            return self.lease_until <= seconds
+            return not remaining(self.lease_until, self.lease_ttl, seconds)
         return self.due_at <= now
 
     def wait(self, now: datetime, seconds: float) -> float:
@@ -82,7 +84,7 @@ class StoredPush:
         Return the seconds until it may be claimed; 0 if it may now.
         """
         if self.state is PushState.LEASED:
-            return max(0.0, self.lease_until - seconds)
+            return remaining(self.lease_until, self.lease_ttl, seconds)
         return max(0.0, (self.due_at - now).total_seconds())
 
     def is_for_earlier_than(self, end: CertificateEnd) -> bool:
@@ -119,7 +121,7 @@ class MemoryPushOutbox:
             push.state, push.held = PushState.LEASED, True
             push.token += 1
             push.attempts += 1
-            push.lease_until = seconds + hold
+            push.lease_until, push.lease_ttl = seconds + hold, hold
         return [self._leased(push) for push in found]
 
     async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._moments import remaining
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock, SystemClock
 
@@ -17,6 +18,13 @@ from proxy_orchestration.clock import Clock, SystemClock
 class _HeldEvent:
     event: AuditEvent
     held_until: float
+    hold: float
+
+    def remaining(self, now: float) -> float:
+        """
+        Return the seconds for which it is held.
+        """
+        return remaining(self.held_until, self.hold, now)
 
 
 @attrs.define(eq=False, slots=False)
@@ -37,10 +45,10 @@ class MemoryAuditOutbox:
         """
         await checkpoint()
         now = self.clock.monotonic()
-        free = [held for held in self._outbox.values() if held.held_until <= now]
+        free = [held for held in self._outbox.values() if not held.remaining(now)]
         claimed = sorted(free, key=lambda held: held.held_until)[:limit]
         for held in claimed:
-            held.held_until = now + hold
+            held.held_until, held.hold = now + hold, hold
         return [held.event for held in claimed]
 
     async def audit_wait(self) -> float | None:
@@ -48,10 +56,8 @@ class MemoryAuditOutbox:
         Return the seconds until the next event is free, or `None` without any.
         """
         await checkpoint()
-        if not self._outbox:
-            return None
-        soonest = min(held.held_until for held in self._outbox.values())
-        return max(0.0, soonest - self.clock.monotonic())
+        now = self.clock.monotonic()
+        return min((held.remaining(now) for held in self._outbox.values()), default=None)
 
     async def mark_audited(self, event_id: str, /) -> None:
         """
@@ -61,4 +67,4 @@ class MemoryAuditOutbox:
         self._outbox.pop(event_id, None)
 
     def _hold(self, event: AuditEvent, seconds: float) -> None:
-        self._outbox[event.event_id] = _HeldEvent(event, self.clock.monotonic() + seconds)
+        self._outbox[event.event_id] = _HeldEvent(event, self.clock.monotonic() + seconds, seconds)

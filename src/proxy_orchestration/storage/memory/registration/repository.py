@@ -239,7 +239,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             claimed=current.claimed,
             cancel_wished=current.cancel_mark is not None,
             driven_for=current.driven_for,
-            since_first_call=None if current.first_call_at is None else now - current.first_call_at,
+            since_first_call=None if current.first_call_at is None else max(0.0, now - current.first_call_at),
             mode=batch.mode,
             on_conflict=batch.on_conflict,
         )
@@ -284,7 +284,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             run.lease_until, run.alone = -math.inf, None
             # A cancel that came meanwhile made everything due.
             if due_in > 0 and run.cancel_mark is None:
-                run.due_at = self.clock.monotonic() + due_in
+                run.due_at, run.waits = self.clock.monotonic() + due_in, due_in
 
     async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
         """
@@ -301,7 +301,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         await checkpoint()
         now = self.clock.monotonic()
         found = sorted(
-            (batch for batch in self._unsettled.values() if not due_only or batch.run.due_at <= now),
+            (batch for batch in self._unsettled.values() if not due_only or not batch.run.due_in(now)),
             key=lambda batch: (batch.run.lease_remaining(now), batch.number),
         )
         return [
@@ -310,7 +310,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
                 run=batch.run.number,
                 fence=batch.run.fence,
                 lease_remaining=batch.run.lease_remaining(now),
-                due_in=max(0.0, batch.run.due_at - now),
+                due_in=batch.run.due_in(now),
             )
             for batch in found[:limit]
         ]

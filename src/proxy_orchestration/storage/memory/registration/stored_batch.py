@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import attrs
 
+from proxy_orchestration._moments import remaining
 from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMentorError
 from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
@@ -18,7 +19,6 @@ from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.ledger import NewBatch, NewRun, Verdict, next_key
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import (
-    CLOCK_SLACK,
     CancelMark,
     Commit,
     ItemOutcome,
@@ -46,7 +46,7 @@ class StoredRun:
         called: up to which of them calls may have been made.
         alone: the place of the one that is called and no other, or `None`.
         unfinished: what drivers told of items without an outcome, by place, and when each is due.
-        due_at: on the store's clock; nothing is due before.
+        due_at, waits: nothing is due before, on the store's clock, and how long that was.
         first_call_at: on the store's clock.
         fence: raised by every acquisition; 0 when nobody drove it.
         lease_until, lease_ttl: when the lease ends, on the store's clock, and how long it is.
@@ -66,6 +66,7 @@ class StoredRun:
     alone: int | None = None
     unfinished: dict[int, tuple[UnfinishedItem, float]] = attrs.field(factory=dict)
     due_at: float = -math.inf
+    waits: float = 0.0
     first_call_at: float | None = None
     fence: int = 0
     lease_until: float = -math.inf
@@ -87,8 +88,13 @@ class StoredRun:
         """
         Return the seconds for which the lease lasts; 0 when it is over, or was written by a later clock.
         """
-        remaining = self.lease_until - now
-        return remaining if 0 < remaining <= self.lease_ttl + CLOCK_SLACK else 0.0
+        return remaining(self.lease_until, self.lease_ttl, now)
+
+    def due_in(self, now: float) -> float:
+        """
+        Return the seconds until something is due.
+        """
+        return remaining(self.due_at, self.waits, now)
 
 
 @attrs.define(eq=False)
@@ -226,7 +232,7 @@ class StoredBatch:
         Return what drivers told of items without an outcome, and when each is due.
         """
         return tuple(
-            attrs.evolve(known, due_in=max(0.0, due_at - now))
+            attrs.evolve(known, due_in=remaining(due_at, known.due_in, now))
             for _, (known, due_at) in sorted(self.run.unfinished.items())
         )
 

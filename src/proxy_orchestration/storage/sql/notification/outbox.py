@@ -21,6 +21,7 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
+from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import as_text, keepable
 from proxy_orchestration.storage.sql.notification.rows import TIERS, json_list, message_of
 from proxy_orchestration.storage.sql.notification.schema import (
@@ -63,7 +64,7 @@ _DUE = (
 )
 _LEFT_OVER = (
     select(push_outbox)
-    .where(LEASED, push_outbox.c.lease_until <= store_now())
+    .where(LEASED, is_over(push_outbox.c.lease_until, push_outbox.c.lease_ttl))
     .order_by(push_outbox.c.lease_until)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -74,6 +75,7 @@ _LEASE = (
     .values(
         state=PushState.LEASED.value,
         lease_until=store_now() + bindparam("hold"),
+        lease_ttl=bindparam("hold"),
         token=push_outbox.c.token + 1,
         attempts=push_outbox.c.attempts + 1,
     )
@@ -121,7 +123,9 @@ _COMPLETE = (
 )
 _WAIT = select(
     select(func.min(push_outbox.c.due_at)).where(QUEUED).scalar_subquery(),
-    select(func.min(push_outbox.c.lease_until) - store_now()).where(LEASED).scalar_subquery(),
+    select(func.min(remaining(push_outbox.c.lease_until, push_outbox.c.lease_ttl)))
+    .where(LEASED, is_found(push_outbox.c.lease_until))
+    .scalar_subquery(),
 )
 _IDS, (_ID,) = json_rows("ids", json_text)
 _REPLAY_ALL = (

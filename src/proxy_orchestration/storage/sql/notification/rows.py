@@ -188,6 +188,7 @@ def _queued(
         stored_instant(push.expires_at, dialect),
         "",
         digest_date,
+        None,
     )
 
 

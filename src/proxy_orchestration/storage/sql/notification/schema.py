@@ -90,6 +90,7 @@ push_outbox: Table = Table(
     Column("expires_at", Instant, nullable=False),
     Column("code", Text, nullable=False),
     Column("digest_date", Date),
+    Column("lease_ttl", Double),
     CheckConstraint("recipient_id <> ''", name="addressed"),
 )
 Index(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, false, func, insert, select, updat
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.rows import event_of, event_text
 from proxy_orchestration.storage.sql.schema import audit_events
@@ -18,7 +19,7 @@ _PENDING = audit_events.c.delivered == false()  # in the partial index's own wor
 
 _CLAIM = (
     select(audit_events.c.id, audit_events.c.payload)
-    .where(_PENDING, audit_events.c.held_until <= store_now())
+    .where(_PENDING, is_over(audit_events.c.held_until, audit_events.c.hold))
     .order_by(audit_events.c.held_until, audit_events.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -26,15 +27,24 @@ _CLAIM = (
 _HOLD = (
     update(audit_events)
     .where(audit_events.c.id == bindparam("event"))
-    .values(held_until=store_now() + bindparam("hold"))
+    .values(held_until=store_now() + bindparam("length"), hold=bindparam("length"))
 )
 _STORE = insert(audit_events).values(
     event_id=bindparam("event_id"),
     payload=bindparam("payload"),
-    held_until=store_now() + bindparam("hold"),
+    held_until=store_now() + bindparam("length"),
+    hold=bindparam("length"),
     delivered=False,
 )
-_WAIT = select(func.min(audit_events.c.held_until) - store_now()).where(_PENDING)
+# Those that are free come first; of those that are held there are as many as deliverers.
+_FIRST = (
+    select(remaining(audit_events.c.held_until, audit_events.c.hold).label("seconds"))
+    .where(_PENDING, is_found(audit_events.c.held_until))
+    .order_by(audit_events.c.held_until)
+    .limit(100)
+    .subquery()
+)
+_WAIT = select(func.min(_FIRST.c.seconds))
 _DELIVERED = update(audit_events).where(audit_events.c.event_id == bindparam("taken")).values(delivered=True)
 
 
@@ -43,7 +53,7 @@ def store_event(connection: Connection, event: AuditEvent, *, hold: float) -> No
     Store an event, held for whoever settles the run.
     """
     connection.execute(
-        _STORE, {"event_id": event.event_id, "payload": event_text(event), "hold": float(hold)}
+        _STORE, {"event_id": event.event_id, "payload": event_text(event), "length": float(hold)}
     )
 
 
@@ -53,7 +63,7 @@ def claim_audit_events(connection: Connection, *, limit: int, hold: float) -> Se
     """
     rows = connection.execute(_CLAIM, {"most": limit}).all()
     if rows:
-        connection.execute(_HOLD, [{"event": row.id, "hold": float(hold)} for row in rows])
+        connection.execute(_HOLD, [{"event": row.id, "length": float(hold)} for row in rows])
     return [event_of(row.payload) for row in rows]
 
 
@@ -61,8 +71,7 @@ def audit_wait(connection: Connection) -> float | None:
     """
     Return the seconds until an undelivered event is free, or `None` without any.
     """
-    seconds = connection.execute(_WAIT).scalar()
-    return None if seconds is None else max(0.0, seconds)
+    return connection.execute(_WAIT).scalar()
 
 
 def mark_audited(connection: Connection, event_id: str, /) -> None:

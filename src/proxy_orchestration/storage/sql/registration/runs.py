@@ -29,12 +29,12 @@ from sqlalchemy import (
     update,
 )
 
+from proxy_orchestration._moments import CLOCK_SLACK
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import (
-    CLOCK_SLACK,
     Acquisition,
     Commit,
     Committed,
@@ -48,6 +48,7 @@ from proxy_orchestration.registration.states import settled_status
 from proxy_orchestration.storage.sql.database.errors import refused_as
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
+from proxy_orchestration.storage.sql.dialect.moments import lies_ahead
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append, count_settled_states
@@ -128,6 +129,7 @@ _RELEASE = (
     .values(
         lease_until=0.0,
         alone=None,
+        waits=bindparam("due_in"),
         due_at=case(
             (runs.c.cancel_wished_at.is_(None), bindparam("waits") * store_now() + bindparam("due_in")),
             else_=0.0,
@@ -156,7 +158,7 @@ _REMAINING = case(
     else_=0.0,
 )
 # A driver of older code acquires and leaves the due time of the one before where it was.
-_WAITS = and_(runs.c.due_at > store_now(), runs.c.lease_until == 0.0)
+_WAITS = and_(lies_ahead(runs.c.due_at, runs.c.waits), runs.c.lease_until == 0.0)
 _DUE_IN = case((_WAITS, runs.c.due_at - store_now()), else_=0.0)
 _DRIVABLE = (
     select(
@@ -258,7 +260,7 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         claimed=run.claimed,
         cancel_wished=run.cancel_wished_at is not None,
         driven_for=run.driven_for,
-        since_first_call=run.since_first_call,
+        since_first_call=None if run.since_first_call is None else max(0.0, run.since_first_call),
         mode=SubmissionMode(run.mode),
         on_conflict=ConflictPolicy(run.on_conflict),
     )

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    case,
     select,
     true,
     update,
@@ -26,6 +25,7 @@ from proxy_orchestration.registration.runs import UnfinishedItem, WorkItem
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import upserting
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
+from proxy_orchestration.storage.sql.dialect.moments import remaining
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN
 from proxy_orchestration.storage.sql.registration.rows import work_columns, work_item
 from proxy_orchestration.storage.sql.schema import items, runs, unfinished, work
@@ -39,8 +39,8 @@ _OF_WORK = and_(
 _OF_RUN = and_(unfinished.c.batch == bindparam("b"), unfinished.c.run == bindparam("r"))
 _KEY = ("batch", "run", "position")
 _WORK_WIDTH = len(work_columns(items))
-_TOLD = ("due_at", "calls", "rounds", "in_doubt", "not_seen", "is_called")
-_DUE_IN = case((unfinished.c.due_at > store_now(), unfinished.c.due_at - store_now()), else_=0.0)
+_TOLD = ("due_at", "waits", "calls", "rounds", "in_doubt", "not_seen", "is_called", "reason")
+_DUE_IN = remaining(unfinished.c.due_at, unfinished.c.waits)
 
 _DOUBT_ALL = update(unfinished).where(_OF_RUN).values(is_called=True, in_doubt=True)
 _FORGET_ALONE = (
@@ -67,6 +67,7 @@ def _work_without_outcome(dialect: Dialect) -> Select[*tuple[Any, ...]]:
             unfinished.c.not_seen,
             unfinished.c.is_called,
             unfinished.c.deaths,
+            unfinished.c.reason,
         )
         .select_from(joined.outerjoin(unfinished, _OF_WORK))
         .where(
@@ -81,7 +82,9 @@ def _work_without_outcome(dialect: Dialect) -> Select[*tuple[Any, ...]]:
 
 @lru_cache(maxsize=8)
 def _tell(dialect: Dialect) -> Insert:
-    insert = upserting(unfinished, dialect).values(due_at=store_now() + bindparam("due_in"))
+    insert = upserting(unfinished, dialect).values(
+        due_at=store_now() + bindparam("due_in"), waits=bindparam("due_in")
+    )
     told = {name: insert.excluded[name] for name in _TOLD}
     return insert.on_conflict_do_update(index_elements=_KEY, set_=told)
 
@@ -119,6 +122,7 @@ def tell(connection: Connection, known: Sequence[UnfinishedItem], *, batch: int,
                 "in_doubt": one.in_doubt,
                 "not_seen": one.not_seen,
                 "is_called": one.is_called,
+                "reason": one.reason,
             }
             for one in known
         ]
@@ -175,4 +179,5 @@ def _unfinished(work_item: WorkItem, row: Row[Any]) -> UnfinishedItem:
         not_seen=row.not_seen,
         is_called=row.is_called,
         deaths=row.deaths,
+        reason=row.reason,
     )

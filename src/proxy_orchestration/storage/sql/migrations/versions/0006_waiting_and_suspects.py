@@ -5,7 +5,9 @@ It only adds. Code of revision 0005 goes on working: it reads and writes
 nothing of this, and takes every claimed item for begun, as it always did.
 Where it drove a run in between, `called_fence` no longer equals the fence,
 and newer code takes everything that was claimed for begun too, and judges no
-lease by the `lease_ttl` of another driver.
+lease by the `lease_ttl` of another driver. Beside every moment on the store's
+clock stands its length: one that lies further off was written by a clock that
+has been set back since.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("due_at", sa.Double(), nullable=False, server_default="0"))
     op.add_column("runs", sa.Column("first_call_at", sa.Double(), nullable=True))
     op.add_column("runs", sa.Column("lease_ttl", sa.Double(), nullable=True))
+    op.add_column("runs", sa.Column("waits", sa.Double(), nullable=True))
+    op.add_column("audit_events", sa.Column("hold", sa.Double(), nullable=True))
+    op.add_column("push_outbox", sa.Column("lease_ttl", sa.Double(), nullable=True))
     op.create_table(
         "unfinished",
         sa.Column("batch", sa.Integer(), nullable=False),
@@ -45,6 +50,8 @@ def upgrade() -> None:
         sa.Column("not_seen", sa.Boolean(), nullable=False),
         sa.Column("is_called", sa.Boolean(), nullable=False),
         sa.Column("deaths", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("waits", sa.Double(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("batch", "run", "position", name="pk_unfinished"),
         sa.ForeignKeyConstraint(
             ["batch"], ["batches.id"], name="fk_unfinished_batch_batches", ondelete="CASCADE"
@@ -59,6 +66,8 @@ def downgrade() -> None:
     Drop them again; what waits is in doubt for the code before.
     """
     op.drop_table("unfinished")
-    for column in ("called", "called_fence", "alone", "due_at", "first_call_at", "lease_ttl"):
+    op.drop_column("push_outbox", "lease_ttl")
+    op.drop_column("audit_events", "hold")
+    for column in ("called", "called_fence", "alone", "due_at", "first_call_at", "lease_ttl", "waits"):
         op.drop_column("runs", column)
     declare_compatible(op.get_bind(), compatible_from)

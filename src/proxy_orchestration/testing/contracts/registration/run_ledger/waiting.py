@@ -68,7 +68,9 @@ async def what_waits_is_told_with_all_that_is_known(ledger: BatchLedger) -> None
     batch_id = await accepted(ledger, batch_of(3))
     first = await lease_of(ledger, batch_id)
     work = (await ledger.commit(first, Commit(claim=3, called=3, ttl=LONG))).claimed
-    waits = UnfinishedItem(work=work[1], due_in=LONG, calls=2, rounds=3, in_doubt=True, not_seen=True)
+    waits = UnfinishedItem(
+        work=work[1], due_in=LONG, calls=2, rounds=3, in_doubt=True, not_seen=True, reason="bad_answer"
+    )
     await ledger.commit(first, Commit(unfinished=(waits,), ttl=LONG))
     await ledger.release(first)
     second = await lease_of(ledger, batch_id)
