@@ -1,5 +1,5 @@
 """
-A memory store whose clock goes back, as a host's own may: what was written before lasts no longer than it was to.
+A memory store whose clock goes back, as a host's own may: nothing lasts longer than it was to.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ Around it:
   who is asked about again later, `execution/look_ahead.py` how far calls may go
   before the next commit, and `execution/suspects.py` whom a dead driver may have
   been calling; `execution/run_writer.py` writes for the driver, and
-  `execution/cancel_watch.py` looks for a cancel while it has nothing to write; `execution/recovery.py` takes up what another process left, and
+  `execution/cancel_watch.py` looks for a cancel while it has nothing to write;
+  `execution/recovery.py` takes up what another process left, and
   `execution/health.py` tells how that goes.
 - afterwards: `queries.py` reads results.
 - models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `reasons.py`,
