@@ -11,11 +11,10 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import Notifier
-from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
+from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.execution.attempts import StopReason
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.ports import BatchLedger
-from proxy_orchestration.registration.runs import Lease
 
 _log = logging.getLogger(_loggers.DRIVER)
 
@@ -61,15 +60,8 @@ class CancelWatch:
                 "could not look for a wish to cancel batch %s: %s",
                 lease.batch_id,
                 error,
-                extra=about_run(lease, error),
+                extra={"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__},
             )
             return
         if record is not None and record.run == lease.run and record.cancel_wished_at is not None:
             self.on_cancel()
-
-
-def about_run(lease: Lease, error: OrchestrationError) -> dict[str, object]:
-    """
-    Return what a log record says of a run and of what went wrong with it.
-    """
-    return {"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__}

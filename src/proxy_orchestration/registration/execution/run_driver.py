@@ -30,7 +30,7 @@ from proxy_orchestration.registration.execution.attempts import (
     driver_lost,
     never_begun,
 )
-from proxy_orchestration.registration.execution.cancel_watch import CancelWatch, about_run
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_writer import RunWriter
@@ -393,7 +393,11 @@ class RunDriver:
                 self._lease.run,
                 self._lease.batch_id,
                 error,
-                extra=about_run(self._lease, error),
+                extra={
+                    "batch_id": self._lease.batch_id,
+                    "run": self._lease.run,
+                    "error": type(error).__name__,
+                },
             )
 
     def _stop_for(self, stop: StopReason) -> None:
