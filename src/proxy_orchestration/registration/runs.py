@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
