@@ -67,12 +67,15 @@ from proxy_orchestration.notification.tiers import (
 )
 from proxy_orchestration.registration.activities import ProxyActivity, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.batches import (
+    BatchItem,
     BatchPage,
     BatchSummary,
     BulkProgressUpdate,
     BulkSubmissionResult,
     CancelReport,
     Failure,
+    ItemAttempt,
+    ItemPage,
     MentorOutcome,
 )
 from proxy_orchestration.registration.conflicts import (
@@ -106,6 +109,7 @@ __all__ = [
     "Actor",
     "AtomicModeError",
     "Audience",
+    "BatchItem",
     "BatchLeasedError",
     "BatchNotFoundError",
     "BatchPage",
@@ -144,6 +148,8 @@ __all__ = [
     "InvalidInputError",
     "InvalidTypeError",
     "InvalidValueError",
+    "ItemAttempt",
+    "ItemPage",
     "ItemState",
     "Language",
     "LeaseLostError",

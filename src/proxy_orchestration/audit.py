@@ -65,7 +65,7 @@ class RegistrationAuditEvent(PlainModel):
 @attrs.frozen(kw_only=True)
 class AuditEvent(PlainModel):
     """
-    One run of a batch has settled. Holds ids, codes and counts; no personal data.
+    One run of a batch has settled. Holds ids, codes and counts, and the reason given for a cancel.
 
     Attributes:
         event_id: the same whenever this event is delivered; tell repeats by it.
@@ -79,6 +79,11 @@ class AuditEvent(PlainModel):
         counts: items of the whole batch by state, as `ItemState` values; sums to `total`.
         settled_at: when the run settled; aware, UTC.
         overrides: every decision to override that this run carried out, in request order.
+        retried_by: who opened this run, if it is a retry; else `None`.
+        decided_by: who opened this run, if it carries out decisions about conflicts; else `None`.
+        cancelled_by: who requested the cancel of this run; `None` if nobody did.
+        cancel_reason: the reason that was given for it; a person's own words, so never in a repr or
+            a log, and the one field that may hold personal data.
     """
 
     event_id: str
@@ -92,6 +97,10 @@ class AuditEvent(PlainModel):
     counts: Mapping[str, int]
     settled_at: datetime
     overrides: tuple[AuditedOverride, ...] = ()
+    retried_by: str | None = None
+    decided_by: str | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str | None = attrs.field(default=None, repr=False)
 
 
 def audit_event_id(batch_id: str, run: int) -> str:
@@ -167,6 +176,9 @@ class LoggingAuditLogger:
                 "settled_at": event.settled_at,
                 "counts": dict(event.counts),
                 "overrides": [attrs.asdict(override) for override in event.overrides],
+                "retried_by": event.retried_by,
+                "decided_by": event.decided_by,
+                "cancelled_by": event.cancelled_by,
             },
         )
 

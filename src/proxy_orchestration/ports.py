@@ -74,11 +74,14 @@ from proxy_orchestration.registration.activities import (
     RegistrationReceipt,
 )
 from proxy_orchestration.registration.batches import (
+    BatchItem,
     BatchPage,
     BatchSummary,
     BulkProgressUpdate,
     BulkSubmissionResult,
     Failure,
+    ItemAttempt,
+    ItemPage,
     MentorOutcome,
 )
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
@@ -87,6 +90,7 @@ from proxy_orchestration.registration.ledger import (
     BatchRecord,
     NewBatch,
     NewRun,
+    RunPurpose,
     StoredItem,
     Verdict,
     next_key,
@@ -143,6 +147,7 @@ __all__ = [
     "AuditOutbox",
     "AuditedOverride",
     "BatchCatalogue",
+    "BatchItem",
     "BatchLedger",
     "BatchPage",
     "BatchRecord",
@@ -168,7 +173,9 @@ __all__ = [
     "ErrorKind",
     "Expiry",
     "Failure",
+    "ItemAttempt",
     "ItemOutcome",
+    "ItemPage",
     "ItemState",
     "Lease",
     "LeaseHeld",
@@ -219,6 +226,7 @@ __all__ = [
     "RepositoryUnavailableError",
     "Role",
     "RunLedger",
+    "RunPurpose",
     "RunRecord",
     "RunSettled",
     "StoredItem",

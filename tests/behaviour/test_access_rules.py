@@ -39,6 +39,8 @@ async def stream(orchestrator, scene, actor):
 
 VERBS = {
     "get_bulk_submission_status": lambda o, b, a: o.get_bulk_submission_status(b, actor=a),
+    "get_batch_summary": lambda o, b, a: o.get_batch_summary(b, actor=a),
+    "read_items": lambda o, b, a: o.read_items(b, actor=a),
     "retry_failed_items": lambda o, b, a: o.retry_failed_items(b, actor=a),
     "cancel_batch": lambda o, b, a: o.cancel_batch(b, actor=a),
     "watch_batch": watch,

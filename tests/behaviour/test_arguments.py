@@ -64,6 +64,7 @@ WRONG = {
     "page": [None, "1", 0, -1, 1.5, True, 10**18],
     "limit": [None, "20", 0, 101, True, 10**18],
     "statuses": ["success", BulkStatus.SUCCESS, ["success"], [ItemState.FAILED], 5],
+    "states": ["failed", ItemState.FAILED, ["failed"], [BulkStatus.SUCCESS], 5],
     "settled_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],
     "activity": [None, {}, "visit"],

@@ -23,7 +23,7 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.conflicts import ConflictDecision
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 _MOST_PER_PAGE: Final = 100
 
@@ -54,6 +54,7 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "page": whole_number(at_least=1, hint=f"; one has at most {_MOST_PER_PAGE} batches"),
         "limit": whole_number(at_least=1, at_most=_MOST_PER_PAGE),
         "statuses": optional(collection_of(BulkStatus)),
+        "states": optional(collection_of(ItemState)),
         "settled_before": aware,
     }
 )

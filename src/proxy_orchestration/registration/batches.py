@@ -12,6 +12,9 @@ from typing import Final
 import attrs
 
 from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import RETRYABLE_STATES, BulkStatus, ItemState
 
 
@@ -91,11 +94,13 @@ class BulkProgressUpdate(PlainModel):
 @attrs.frozen(kw_only=True)
 class BatchSummary(PlainModel):
     """
-    A batch without its outcomes, for lists.
+    A batch without its outcomes, for lists and for those who poll.
 
     Attributes:
         batch_id: the batch.
         coordinator_id: who submitted it.
+        organization_id: the organization it was submitted in.
+        mode, on_conflict: as it was submitted.
         status: derived from the items and the current run.
         run: the current run, from 1.
         total: items of the batch.
@@ -103,6 +108,11 @@ class BatchSummary(PlainModel):
         label: what people call it; free text, so never in a repr or a log.
         submitted_at: when it was accepted; aware, UTC.
         settled_at: when its current run settled; `None` before.
+        opened_by: who opened the current run: who submitted, retried or decided last.
+        retried_by: who opened the newest run that is a retry; `None` without one.
+        decided_by: who opened the newest run that carries out decisions; `None` without one.
+        cancelled_by: who requested the newest cancel; `None` without one.
+        cancel_reason: the reason that was given for it; free text, so never in a repr or a log.
     """
 
     batch_id: str
@@ -114,6 +124,14 @@ class BatchSummary(PlainModel):
     label: str | None = attrs.field(repr=False)
     submitted_at: datetime
     settled_at: datetime | None
+    organization_id: str = ""
+    mode: SubmissionMode = SubmissionMode.INDEPENDENT
+    on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
+    opened_by: str = ""
+    retried_by: str | None = None
+    decided_by: str | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -186,3 +204,49 @@ class BatchPage(PlainModel):
     page: int
     limit: int
     total: int
+
+
+@attrs.frozen(kw_only=True)
+class ItemAttempt(PlainModel):
+    """
+    How one run settled an item.
+
+    Attributes:
+        run: the run, from 1.
+        outcome: what it ended with; `attempts` are the calls of that run.
+    """
+
+    run: int
+    outcome: MentorOutcome
+
+
+@attrs.frozen(kw_only=True)
+class BatchItem(PlainModel):
+    """
+    One item of a batch with its activity and all that became of it.
+
+    Attributes:
+        place: its place in the request, from 1; pass it as `after` to continue behind it.
+        activity: what is registered for the mentor; its notes are personal data.
+        outcome: where it stands now.
+        history: how every run that took it up settled it, the oldest first.
+    """
+
+    place: int
+    activity: ProxyActivity
+    outcome: MentorOutcome
+    history: tuple[ItemAttempt, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ItemPage(PlainModel):
+    """
+    Some items of a batch, in request order.
+
+    Attributes:
+        items: at most as many as were asked for.
+        next_after: pass it as `after` for the items that follow; `None` when there are none.
+    """
+
+    items: tuple[BatchItem, ...]
+    next_after: int | None

@@ -4,6 +4,7 @@ How batches and runs come into being, as an orchestrator and a ledger say it. Im
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
@@ -93,6 +94,15 @@ class Acceptance:
     created: bool
 
 
+class RunPurpose(enum.Enum):
+    """
+    What a further run was opened for.
+    """
+
+    RETRY = "retry"  # to take up what failed
+    REVIEW = "review"  # to carry out decisions about conflicts
+
+
 @attrs.frozen(kw_only=True)
 class NewRun:
     """
@@ -107,6 +117,7 @@ class NewRun:
             an entry without a key of its own.
         verdicts: those of them that are not sent, by item key.
         overrides: those of them that are sent over an existing record, by item key.
+        purpose: what it is opened for.
     """
 
     batch_id: str
@@ -116,6 +127,7 @@ class NewRun:
     mentor_ids: tuple[str, ...]
     verdicts: Mapping[str, Verdict] = attrs.field(factory=dict)
     overrides: Mapping[str, Override] = attrs.field(factory=dict)
+    purpose: RunPurpose = RunPurpose.RETRY
 
 
 @attrs.frozen(kw_only=True)

@@ -12,27 +12,28 @@ import anyio
 import attrs
 from anyio.abc import TaskStatus
 
-from proxy_orchestration._concurrency import open_task_group, wait_at_most
-from proxy_orchestration._wiring import check_abilities, check_functions, check_parts
+from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
 from proxy_orchestration.registration.arguments import check_arguments
-from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
+from proxy_orchestration.registration.batches import (
+    BatchPage,
+    BatchSummary,
+    BulkSubmissionResult,
+    CancelReport,
+    ItemPage,
+)
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
-    BatchLedger,
     ClassifyError,
     OnServiceError,
     ProxyRegistrationService,
-    SupportsBulk,
-    SupportsConflictCheck,
-    SupportsLookup,
 )
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
@@ -40,13 +41,14 @@ from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.registration.stopping import Stopping
 from proxy_orchestration.registration.submission.authorization import Authorization
-from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
-from proxy_orchestration.registration.submission.further_run import FurtherRun
 from proxy_orchestration.registration.submission.retry import Retry
 from proxy_orchestration.registration.submission.review import Review
 from proxy_orchestration.registration.submission.submit import Submission, naming_submission
+from proxy_orchestration.registration.submission.ways_in import ways_in
+from proxy_orchestration.registration.wiring import check_wiring
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -94,9 +96,10 @@ class BulkRegistrationOrchestrator:
     _submission: Submission = attrs.field(init=False)
     _retry: Retry = attrs.field(init=False)
     _review: Review = attrs.field(init=False)
+    _stopping: Stopping = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._check_wiring()
+        check_wiring(self)
         hooks = ServiceHooks(classify_error=self.classify_error, on_service_error=self.on_service_error)
         self._coordinator = Coordinator(
             service=self.registration_service,
@@ -114,46 +117,17 @@ class BulkRegistrationOrchestrator:
             progress=self._coordinator.progress,
             poll_interval=self.settings.poll_interval,
         )
-        self._wire_submission(hooks)
-
-    def _check_wiring(self) -> None:
-        # The ledger alone: activity records are the standard service's, which asks for them itself.
-        check_parts(
-            self,
-            registration_service=ProxyRegistrationService,
-            repository=BatchLedger,
-            audit_logger=ProxyAuditLogger,
-            clock=Clock,
-            access_policy=AccessPolicy,
-            settings=BulkSettings,
+        self._stopping = Stopping(
+            coordinator=self._coordinator, authorization=self._authorization, queries=self._queries
         )
-        check_abilities(self, "registration_service", SupportsLookup, SupportsBulk, SupportsConflictCheck)
-        check_functions(self, "classify_error", "on_service_error", optional=True)
-
-    def _wire_submission(self, hooks: ServiceHooks) -> None:
-        conflict_check = ConflictCheck(
+        self._submission, self._retry, self._review = ways_in(
+            ledger=self.repository,
             service=self.registration_service,
             clock=self.clock,
-            timeout=self.settings.call_timeout,
+            authorization=self._authorization,
+            settings=self.settings,
             hooks=hooks,
         )
-        self._submission = Submission(
-            ledger=self.repository,
-            service=self.registration_service,
-            clock=self.clock,
-            authorization=self._authorization,
-            conflict_check=conflict_check,
-            settings=self.settings,
-        )
-        further_run = FurtherRun(
-            ledger=self.repository,
-            service=self.registration_service,
-            clock=self.clock,
-            authorization=self._authorization,
-            conflict_check=conflict_check,
-        )
-        self._retry = Retry(authorization=self._authorization, further_run=further_run)
-        self._review = Review(authorization=self._authorization, further_run=further_run)
 
     async def submit_bulk_registration(
         self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
@@ -232,6 +206,44 @@ class BulkRegistrationOrchestrator:
         check_arguments(batch_id=batch_id, actor=actor)
         await self._authorization.authorized_batch(batch_id, actor, Action.READ)
         return await self._queries.result(batch_id)
+
+    async def get_batch_summary(self, batch_id: str, *, actor: Actor) -> BatchSummary:
+        """
+        Return the batch without its outcomes, as of one moment; for those who poll.
+
+        Raises:
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        check_arguments(batch_id=batch_id, actor=actor)
+        await self._authorization.authorized_batch(batch_id, actor, Action.READ)
+        return await self._queries.summary(batch_id)
+
+    async def read_items(
+        self,
+        batch_id: str,
+        *,
+        actor: Actor,
+        states: Collection[ItemState] | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> ItemPage:
+        """
+        Return some items of the batch with their activities, in request order, as of one moment.
+
+        Args:
+            batch_id: the batch.
+            actor: who asks.
+            states: only items that are in one of these now; `None` for all.
+            after: only items that follow this place, from 0.
+            limit: at most so many, 1 to 100.
+
+        Raises:
+            InvalidValueError: `after` or `limit` is out of range.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        check_arguments(batch_id=batch_id, actor=actor, states=states, after=after, limit=limit)
+        await self._authorization.authorized_batch(batch_id, actor, Action.READ)
+        return await self._queries.items(batch_id, states=states, after=after, limit=limit)
 
     async def retry_failed_items(
         self,
@@ -318,16 +330,7 @@ class BulkRegistrationOrchestrator:
             NotAuthorizedError, BatchNotFoundError.
         """
         check_arguments(batch_id=batch_id, actor=actor, reason=reason)
-        await self._authorization.authorized_batch(batch_id, actor, Action.CANCEL)
-        mark = await self.repository.cancel_run(batch_id, reason=reason, wished_at=self.clock.now())
-        self._coordinator.cancel_requests.notify(batch_id)
-        self._coordinator.progress.notify(batch_id)
-        await wait_at_most(
-            self.clock,
-            self.settings.cancel_grace,
-            lambda: self._coordinator.drive_until_settled(batch_id, mark.run),
-        )
-        return await self._queries.cancel_report(batch_id, mark)
+        return await self._stopping.cancel(batch_id, actor, reason)
 
     @asynccontextmanager
     async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:

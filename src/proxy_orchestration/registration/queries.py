@@ -15,7 +15,13 @@ from proxy_orchestration._concurrency import Notifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError
-from proxy_orchestration.registration.batches import BatchPage, BulkSubmissionResult, CancelReport
+from proxy_orchestration.registration.batches import (
+    BatchPage,
+    BatchSummary,
+    BulkSubmissionResult,
+    CancelReport,
+    ItemPage,
+)
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.progress import BatchRun
@@ -61,6 +67,26 @@ class BatchQueries:
         if result is None:
             raise BatchNotFoundError(batch_id)
         return result
+
+    async def summary(self, batch_id: str) -> BatchSummary:
+        """
+        Return the batch without its outcomes.
+
+        Raises:
+            BatchNotFoundError: there is no such batch.
+        """
+        summary = await self.ledger.read_summary(batch_id)
+        if summary is None:
+            raise BatchNotFoundError(batch_id)
+        return summary
+
+    async def items(
+        self, batch_id: str, *, states: Collection[ItemState] | None, after: int, limit: int
+    ) -> ItemPage:
+        """
+        Return some of the batch's items.
+        """
+        return await self.ledger.read_item_page(batch_id, states=states, after=after, limit=limit)
 
     async def list_batches(
         self, actor: Actor, *, page: int, limit: int, statuses: Collection[BulkStatus] | None

@@ -125,6 +125,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     find_by_key: Final = passed_on(ActivityRepository.find_by_key)
     get: Final = passed_on(ActivityRepository.get)
     read_result: Final = passed_on(ActivityRepository.read_result)
+    read_summary: Final = passed_on(ActivityRepository.read_summary)
+    read_item_page: Final = passed_on(ActivityRepository.read_item_page)
     read_updates: Final = passed_on(ActivityRepository.read_updates)
     list_batches: Final = passed_on(ActivityRepository.list_batches)
     relabel: Final = hooked(ActivityRepository.relabel)

@@ -10,7 +10,13 @@ from typing import Protocol, runtime_checkable
 
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
-from proxy_orchestration.registration.batches import BatchPage, BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.batches import (
+    BatchPage,
+    BatchSummary,
+    BulkProgressUpdate,
+    BulkSubmissionResult,
+    ItemPage,
+)
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -20,7 +26,7 @@ from proxy_orchestration.registration.runs import (
     DrivableRun,
     Lease,
 )
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 
 class BatchCatalogue(Protocol):
@@ -73,6 +79,22 @@ class BatchCatalogue(Protocol):
 
         An item that the current run has to settle is RUNNING when claimed and
         PENDING when not; every other item shows its newest outcome.
+        """
+        ...
+
+    async def read_summary(self, batch_id: str, /) -> BatchSummary | None:
+        """
+        Return what `read_result` would, without the outcomes, or `None`.
+        """
+        ...
+
+    async def read_item_page(
+        self, batch_id: str, /, *, states: Collection[ItemState] | None, after: int, limit: int
+    ) -> ItemPage:
+        """
+        Return at most `limit` items that follow the place `after`, in request order, as of one moment.
+
+        With `states` those that are in one of them now. An unknown batch has no items.
         """
         ...
 
@@ -218,14 +240,23 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+    async def cancel_run(
+        self,
+        batch_id: str,
+        /,
+        *,
+        reason: str | None,
+        wished_at: datetime,
+        cancelled_by: str | None = None,
+    ) -> CancelMark:
         """
         Store the request to cancel the current run and cancel what was not claimed, all or nothing.
 
         Unclaimed items that are not in doubt become CANCELLED with code
         `cancelled`, in request order; unclaimed ones in doubt stay for the
         driver, for whom the run is due now. A second request changes nothing
-        and returns the first one's mark.
+        and returns the first one's mark. Reason and person stay with the batch
+        until a later run is cancelled, and stand in the run's audit event.
 
         Raises:
             BatchStateError: the run settled without a cancel request, or

@@ -22,7 +22,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     Override,
 )
-from proxy_orchestration.registration.ledger import BatchRecord, NewRun, StoredItem, Verdict
+from proxy_orchestration.registration.ledger import BatchRecord, NewRun, RunPurpose, StoredItem, Verdict
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, SKIPPED
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
@@ -93,7 +93,7 @@ class FurtherRun:
             record: the settled batch.
             actor: who opens the run, with the roles held now.
             items: those to take up, in request order.
-            decisions: what was decided about some of them just now, by item key.
+            decisions: what was decided about some of them just now, by item key; none: it is a retry.
         """
         plan = await self._plan(record, actor, items, decisions)
         return await self.ledger.open_run(
@@ -105,6 +105,7 @@ class FurtherRun:
                 mentor_ids=tuple(item.item_key for item in items),
                 verdicts=plan.verdicts,
                 overrides=plan.overrides,
+                purpose=RunPurpose.REVIEW if decisions else RunPurpose.RETRY,
             )
         )
 

@@ -156,6 +156,10 @@ runs: Table = Table(
     Column("first_call_at", Double),
     Column("lease_ttl", Double),
     Column("waits", Double),
+    Column("purpose", Text),
+    Column("retried_by", Text),
+    Column("decided_by", Text),
+    Column("cancelled_by", Text),
     sqlite_with_rowid=False,
 )
 Index(
@@ -230,6 +234,7 @@ audit_events: Table = Table(
     Column("held_until", Double, nullable=False),
     Column("delivered", Boolean, nullable=False),
     Column("hold", Double),
+    Column("further", Text),
 )
 Index(
     "ix_audit_events_pending",

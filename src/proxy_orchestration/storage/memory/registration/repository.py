@@ -23,8 +23,10 @@ from proxy_orchestration.errors import BatchStateError, IdempotencyKeyReusedErro
 from proxy_orchestration.registration.activities import encode_activity
 from proxy_orchestration.registration.batches import (
     BatchPage,
+    BatchSummary,
     BulkProgressUpdate,
     BulkSubmissionResult,
+    ItemPage,
 )
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
@@ -37,13 +39,14 @@ from proxy_orchestration.registration.runs import (
     LeaseHeld,
     RunSettled,
 )
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.memory.registration.activities import MemoryActivityRecords
 from proxy_orchestration.storage.memory.registration.audit import MemoryAuditOutbox
 from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
     items_of,
+    page_of_items,
     record_of,
     result_of,
     status_of,
@@ -120,6 +123,26 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         await checkpoint()
         batch = self._batches.get(batch_id)
         return None if batch is None else result_of(batch)
+
+    async def read_summary(self, batch_id: str, /) -> BatchSummary | None:
+        """
+        Return the batch without its outcomes, or `None`.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        return None if batch is None else summary_of(batch)
+
+    async def read_item_page(
+        self, batch_id: str, /, *, states: Collection[ItemState] | None, after: int, limit: int
+    ) -> ItemPage:
+        """
+        Return at most `limit` items that follow the place `after`, in request order.
+        """
+        await checkpoint()
+        batch = self._batches.get(batch_id)
+        if batch is None:
+            return ItemPage(items=(), next_after=None)
+        return page_of_items(batch, states=states, after=after, limit=limit)
 
     async def read_updates(self, batch_id: str, /, *, after: int, limit: int) -> Sequence[BulkProgressUpdate]:
         """
@@ -286,13 +309,21 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
             if due_in > 0 and run.cancel_mark is None:
                 run.due_at, run.waits = self.clock.monotonic() + due_in, due_in
 
-    async def cancel_run(self, batch_id: str, /, *, reason: str | None, wished_at: datetime) -> CancelMark:
+    async def cancel_run(
+        self,
+        batch_id: str,
+        /,
+        *,
+        reason: str | None,
+        wished_at: datetime,
+        cancelled_by: str | None = None,
+    ) -> CancelMark:
         """
         Store the wish to cancel and cancel what was not claimed.
         """
         await checkpoint()
-        check_texts((reason,))
-        return self._known(batch_id).cancel(reason=reason, wished_at=wished_at)
+        check_texts((reason, cancelled_by))
+        return self._known(batch_id).cancel(reason=reason, wished_at=wished_at, cancelled_by=cancelled_by)
 
     async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """

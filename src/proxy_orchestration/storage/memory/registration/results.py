@@ -5,18 +5,23 @@ What the memory store tells about a batch. Reads only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import TypedDict
 
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.registration.batches import (
+    BatchItem,
     BatchSummary,
     BulkProgressUpdate,
     BulkSubmissionResult,
+    ItemAttempt,
+    ItemPage,
     MentorOutcome,
 )
-from proxy_orchestration.registration.ledger import BatchRecord, StoredItem
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.ledger import BatchRecord, RunPurpose, StoredItem
+from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
 
@@ -31,6 +36,14 @@ class _Summary(TypedDict):
     label: str | None
     submitted_at: datetime
     settled_at: datetime | None
+    organization_id: str
+    mode: SubmissionMode
+    on_conflict: ConflictPolicy
+    opened_by: str
+    retried_by: str | None
+    decided_by: str | None
+    cancelled_by: str | None
+    cancel_reason: str | None
 
 
 def status_of(batch: StoredBatch) -> BulkStatus:
@@ -113,18 +126,50 @@ def result_of(batch: StoredBatch) -> BulkSubmissionResult:
     """
     Return the batch with where every item stands, in request order.
     """
-    begun = set(batch.begun())
-    outcomes = tuple(
-        MentorOutcome(
-            mentor_id=batch.entries[item].mentor_id,
-            state=ItemState.RUNNING if item in begun else ItemState.PENDING,
-            item_key=batch.entries[item].item_key,
+    return BulkSubmissionResult(**_summary(batch), outcomes=tuple(_outcomes_of(batch)))
+
+
+def page_of_items(
+    batch: StoredBatch, *, states: Collection[ItemState] | None, after: int, limit: int
+) -> ItemPage:
+    """
+    Return at most `limit` items that follow the place `after`.
+    """
+    found = [
+        (place, outcome)
+        for place, outcome in enumerate(_outcomes_of(batch), start=1)
+        if place > after and (states is None or outcome.state in states)
+    ]
+    history = _history_of(batch, {outcome.item_key for _, outcome in found[:limit]})
+    items = tuple(
+        BatchItem(
+            place=place,
+            activity=batch.entries[place - 1].activity,
+            outcome=outcome,
+            history=tuple(history.get(outcome.item_key, ())),
         )
-        if outcome is None
-        else outcome
-        for item, outcome in enumerate(batch.newest)
+        for place, outcome in found[:limit]
     )
-    return BulkSubmissionResult(**_summary(batch), outcomes=outcomes)
+    return ItemPage(items=items, next_after=items[-1].place if len(found) > limit else None)
+
+
+def _outcomes_of(batch: StoredBatch) -> Iterator[MentorOutcome]:
+    begun = set(batch.begun())
+    for item, (entry, outcome) in enumerate(zip(batch.entries, batch.newest, strict=True)):
+        if outcome is None:
+            state = ItemState.RUNNING if item in begun else ItemState.PENDING
+            yield MentorOutcome(mentor_id=entry.mentor_id, state=state, item_key=entry.item_key)
+        else:
+            yield outcome
+
+
+def _history_of(batch: StoredBatch, item_keys: set[str]) -> dict[str, list[ItemAttempt]]:
+    history: dict[str, list[ItemAttempt]] = {}
+    for update in updates_of(batch, after=0, limit=len(batch.log)):
+        outcome = update.outcome
+        if outcome.item_key in item_keys:
+            history.setdefault(outcome.item_key, []).append(ItemAttempt(run=update.run, outcome=outcome))
+    return history
 
 
 def updates_of(batch: StoredBatch, *, after: int, limit: int) -> list[BulkProgressUpdate]:
@@ -177,6 +222,10 @@ def audit_event_of(batch: StoredBatch, settled_at: datetime) -> AuditEvent:
             )
             for item, override in sorted(run.overrides.items())
         ),
+        retried_by=run.actor.user_id if run.purpose is RunPurpose.RETRY else None,
+        decided_by=run.actor.user_id if run.purpose is RunPurpose.REVIEW else None,
+        cancelled_by=run.cancelled_by if run.cancel_mark else None,
+        cancel_reason=run.cancel_reason if run.cancel_mark else None,
     )
 
 
@@ -192,4 +241,12 @@ def _summary(batch: StoredBatch) -> _Summary:
         "label": batch.label,
         "submitted_at": batch.submitted_at,
         "settled_at": run.settled_at,
+        "organization_id": batch.actor.organization_id,
+        "mode": batch.mode,
+        "on_conflict": batch.on_conflict,
+        "opened_by": run.actor.user_id,
+        "retried_by": run.retried_by,
+        "decided_by": run.decided_by,
+        "cancelled_by": run.cancelled_by,
+        "cancel_reason": run.cancel_reason,
     }

@@ -16,7 +16,7 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMentorError
 from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
-from proxy_orchestration.registration.ledger import NewBatch, NewRun, Verdict, next_key
+from proxy_orchestration.registration.ledger import NewBatch, NewRun, RunPurpose, Verdict, next_key
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import (
     CancelMark,
@@ -53,6 +53,8 @@ class StoredRun:
         driven_for: seconds of driving, as the drivers told.
         cancel_mark, cancel_reason, cancel_wished_at: the first wish to cancel.
         settled_at, counts: how it ended.
+        purpose: what it was opened for; `None` for the submission.
+        retried_by, decided_by, cancelled_by: who did so last, up to this run.
     """
 
     number: int
@@ -77,12 +79,26 @@ class StoredRun:
     cancel_wished_at: datetime | None = None
     settled_at: datetime | None = None
     counts: Mapping[ItemState, int] = attrs.field(factory=dict)
+    purpose: RunPurpose | None = None
+    retried_by: str | None = None
+    decided_by: str | None = None
+    cancelled_by: str | None = None
 
     def hold(self, now: float, ttl: float) -> None:
         """
         Let the lease last for that long from now.
         """
         self.lease_until, self.lease_ttl = now + ttl, ttl
+
+    def follow(self, before: StoredRun, opening: NewRun) -> None:
+        """
+        Note who opened this run for what, and keep who acted last before.
+        """
+        opener = opening.actor.user_id
+        self.purpose = opening.purpose
+        self.retried_by = opener if opening.purpose is RunPurpose.RETRY else before.retried_by
+        self.decided_by = opener if opening.purpose is RunPurpose.REVIEW else before.decided_by
+        self.cancelled_by, self.cancel_reason = before.cancelled_by, before.cancel_reason
 
     def lease_remaining(self, now: float) -> float:
         """
@@ -206,7 +222,9 @@ class StoredBatch:
             state = cast("MentorOutcome", self.newest[item]).state  # its run is settled, so it has one
             self.keys[item] = next_key(state, epoch=epoch, in_doubt=in_doubt)
             self.newest[item] = None
-        self.start_run(self.run.number + 1, run, items, run.opened_at)
+        before = self.run
+        self.start_run(before.number + 1, run, items, run.opened_at)
+        self.run.follow(before, run)
         return self.run.number
 
     def begun(self) -> list[int]:
@@ -333,7 +351,7 @@ class StoredBatch:
             if unfinished:
                 unfinished.pop(work.place, None)
 
-    def cancel(self, *, reason: str | None, wished_at: datetime) -> CancelMark:
+    def cancel(self, *, reason: str | None, wished_at: datetime, cancelled_by: str | None) -> CancelMark:
         """
         Mark the wish and cancel what was not claimed and is not in doubt.
         """
@@ -345,7 +363,7 @@ class StoredBatch:
         run.cancel_mark = CancelMark(
             run=run.number, tail_before=len(self.log), settled_before=self.settled_items
         )
-        run.cancel_reason, run.cancel_wished_at = reason, wished_at
+        run.cancel_reason, run.cancel_wished_at, run.cancelled_by = reason, wished_at, cancelled_by
         run.due_at = -math.inf
         for item in run.work[run.claimed :]:
             _, in_doubt = self.keys.get(item, _FRESH_KEY)

@@ -12,13 +12,13 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import findable
-from proxy_orchestration.storage.sql.registration.rows import event_of, event_text
+from proxy_orchestration.storage.sql.registration.rows import event_of, event_text, further_text
 from proxy_orchestration.storage.sql.schema import audit_events
 
 _PENDING = audit_events.c.delivered == false()  # in the partial index's own words
 
 _CLAIM = (
-    select(audit_events.c.id, audit_events.c.payload)
+    select(audit_events.c.id, audit_events.c.payload, audit_events.c.further)
     .where(_PENDING, is_over(audit_events.c.held_until, audit_events.c.hold))
     .order_by(audit_events.c.held_until, audit_events.c.id)
     .limit(bindparam("most"))
@@ -32,6 +32,7 @@ _HOLD = (
 _STORE = insert(audit_events).values(
     event_id=bindparam("event_id"),
     payload=bindparam("payload"),
+    further=bindparam("further"),
     held_until=store_now() + bindparam("length"),
     hold=bindparam("length"),
     delivered=False,
@@ -53,7 +54,13 @@ def store_event(connection: Connection, event: AuditEvent, *, hold: float) -> No
     Store an event, held for whoever settles the run.
     """
     connection.execute(
-        _STORE, {"event_id": event.event_id, "payload": event_text(event), "length": float(hold)}
+        _STORE,
+        {
+            "event_id": event.event_id,
+            "payload": event_text(event),
+            "further": further_text(event),
+            "length": float(hold),
+        },
     )
 
 
@@ -64,7 +71,7 @@ def claim_audit_events(connection: Connection, *, limit: int, hold: float) -> Se
     rows = connection.execute(_CLAIM, {"most": limit}).all()
     if rows:
         connection.execute(_HOLD, [{"event": row.id, "length": float(hold)} for row in rows])
-    return [event_of(row.payload) for row in rows]
+    return [event_of(row.payload, row.further) for row in rows]
 
 
 def audit_wait(connection: Connection) -> float | None:

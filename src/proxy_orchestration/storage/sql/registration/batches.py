@@ -36,7 +36,7 @@ from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
 from proxy_orchestration.storage.sql.registration.locks import lock_batch, lock_batches
 from proxy_orchestration.storage.sql.registration.outcomes import count_states, newest_outcomes
-from proxy_orchestration.storage.sql.registration.rows import STATES
+from proxy_orchestration.storage.sql.registration.rows import STATES, actor_of
 from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
 
 _IS_CURRENT_RUN = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
@@ -82,6 +82,11 @@ def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
         run.c.cancel_wished_at,
         run.c.settled_at,
         run.c.counts,
+        run.c.actor,
+        run.c.retried_by,
+        run.c.decided_by,
+        run.c.cancelled_by,
+        run.c.cancel_reason,
         _status(run).label("status"),
     )
     return records.select_from(joined), run
@@ -136,6 +141,14 @@ def read_result(connection: Connection, batch_id: str, /) -> BulkSubmissionResul
     for outcome in found:
         counts[outcome.state] = counts.get(outcome.state, 0) + 1
     return BulkSubmissionResult(**_summary_fields(row), counts=counts, outcomes=found)
+
+
+def read_summary(connection: Connection, batch_id: str, /) -> BatchSummary | None:
+    """
+    Return the batch without its outcomes, or `None`.
+    """
+    row = _read_record(connection, batch_id)
+    return None if row is None else BatchSummary(**_summary_fields(row), counts=_counts(connection, row))
 
 
 def list_batches(
@@ -193,6 +206,14 @@ def _summary_fields(row: Row[Any]) -> dict[str, Any]:
         "label": row.label,
         "submitted_at": row.submitted_at,
         "settled_at": row.settled_at,
+        "organization_id": row.organization_id,
+        "mode": SubmissionMode(row.mode),
+        "on_conflict": ConflictPolicy(row.on_conflict),
+        "opened_by": actor_of(row.actor).user_id,
+        "retried_by": row.retried_by,
+        "decided_by": row.decided_by,
+        "cancelled_by": row.cancelled_by,
+        "cancel_reason": row.cancel_reason,
     }
 
 

@@ -33,7 +33,7 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.registration.activities import encode_activities
 from proxy_orchestration.registration.conflicts import Override
-from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, Verdict
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, RunPurpose, Verdict
 from proxy_orchestration.registration.runs import CancelMark
 from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore, insert_rows
 from proxy_orchestration.storage.sql.dialect.lookups import one_by_one
@@ -95,6 +95,7 @@ _WISH = (
     .values(
         cancel_wished_at=bindparam("at"),
         cancel_reason=bindparam("reason"),
+        cancelled_by=bindparam("by"),
         cancel_tail=runs.c.tail,
         due_at=0.0,
         tail=runs.c.tail + bindparam("cancelled"),
@@ -227,6 +228,7 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
     items: int,
     base: int,
     judged: Sequence[dict[str, Any]],
+    people: dict[str, str | None] | None = None,
 ) -> None:
     connection.execute(
         insert(runs),
@@ -238,6 +240,7 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
             "run_items": items,
             "base": base,
             "tail": base + len(judged),
+            **(people or {}),
         },
     )
     if judged:
@@ -265,13 +268,36 @@ def open_run(connection: Connection, run: NewRun, /) -> int:
         else:
             row = {"batch": batch, "run": number, "item": item, "epoch": epoch, "in_doubt": in_doubt}
             rows.append(row | _override_columns(run.overrides.get(item_key)))
-    _insert_run(connection, batch, number, run, items=len(run.mentor_ids), base=current.tail, judged=judged)
+    _insert_run(
+        connection,
+        batch,
+        number,
+        run,
+        items=len(run.mentor_ids),
+        base=current.tail,
+        judged=judged,
+        people=_people_after(current, run),
+    )
     if rows:
         connection.execute(
             insert(work), [{**row, "position": position} for position, row in enumerate(rows, start=1)]
         )
     connection.execute(update(batches).where(batches.c.id == batch).values(run=number))
     return number
+
+
+def _people_after(current: Row[Any], run: NewRun) -> dict[str, str | None]:
+    """
+    Return who acted last, the opener of this run included.
+    """
+    opener = run.actor.user_id
+    return {
+        "purpose": run.purpose.value,
+        "retried_by": opener if run.purpose is RunPurpose.RETRY else current.retried_by,
+        "decided_by": opener if run.purpose is RunPurpose.REVIEW else current.decided_by,
+        "cancelled_by": current.cancelled_by,
+        "cancel_reason": current.cancel_reason,
+    }
 
 
 def _override_columns(override: Override | None) -> dict[str, Any]:
@@ -295,12 +321,18 @@ def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
 
 
 def cancel_run(
-    connection: Connection, batch_id: str, /, *, reason: str | None, wished_at: datetime
+    connection: Connection,
+    batch_id: str,
+    /,
+    *,
+    reason: str | None,
+    wished_at: datetime,
+    cancelled_by: str | None = None,
 ) -> CancelMark:
     """
     Store the cancel request, once, and cancel what nobody claimed.
     """
-    check_texts((reason,))
+    check_texts((reason, cancelled_by))
     lock_batch(connection, batch_id)
     run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
     if run is None:
@@ -310,7 +342,7 @@ def cancel_run(
             raise BatchStateError(batch_id, "it is settled already; there is nothing left to cancel.")
         key = {"b": run.batch, "r": run.run, "at": wished_at}
         cancelled = cancel_unclaimed(connection, {**key, "claimed": run.claimed, "tail": run.tail})
-        connection.execute(_WISH, {**key, "reason": reason, "cancelled": cancelled})
+        connection.execute(_WISH, {**key, "reason": reason, "by": cancelled_by, "cancelled": cancelled})
     before = run.tail if run.cancel_tail is None else run.cancel_tail
     return CancelMark(
         run=run.run, tail_before=before, settled_before=run.total - run.run_items + before - run.base

@@ -23,6 +23,7 @@ from proxy_orchestration.storage.sql.registration import (
     activities,
     audit,
     batches,
+    item_pages,
     items,
     opening,
     outcomes,
@@ -96,6 +97,8 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     find_by_key: Final = reading(opening.find_by_key)
     get: Final = reading(batches.get)
     read_result: Final = reading(batches.read_result)
+    read_summary: Final = reading(batches.read_summary)
+    read_item_page: Final = reading(item_pages.read_item_page)
     read_updates: Final = reading(outcomes.read_updates)
     list_batches: Final = reading(batches.list_batches)
     relabel: Final = writing(batches.relabel)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import ColumnElement, Dialect, FromClause
@@ -152,11 +152,23 @@ def event_text(event: AuditEvent) -> str:
     )
 
 
-def event_of(text: str) -> AuditEvent:
+_FURTHER: Final = ("retried_by", "decided_by", "cancelled_by", "cancel_reason")
+"""Fields of an event that code of revision 0007 does not know; it would choke on them in the payload."""
+
+
+def further_text(event: AuditEvent) -> str | None:
     """
-    Return the event that `event_text` wrote, or that an earlier version did.
+    Return as JSON what an event says beside its payload; `None` for nothing.
     """
-    fields = json.loads(text)
+    said = {name: getattr(event, name) for name in _FURTHER if getattr(event, name) is not None}
+    return json.dumps(said) if said else None
+
+
+def event_of(text: str, further: str | None) -> AuditEvent:
+    """
+    Return the event that `event_text` and `further_text` wrote, or that an earlier version did.
+    """
+    fields = json.loads(text) | json.loads(further or "{}")
     overrides = tuple(
         AuditedOverride(**{**override, "decided_at": datetime.fromisoformat(override["decided_at"])})
         for override in fields.pop("overrides", ())

@@ -33,6 +33,7 @@ from proxy_orchestration._moments import CLOCK_SLACK
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.ledger import RunPurpose
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -371,6 +372,7 @@ def _close(
         counts=by_state,
         settled_at=settled_at,
         overrides=_overrides(connection, run),
+        **_people(run, lease.actor.user_id),
     )
     store_event(connection, event, hold=audit_hold)
     return event
@@ -410,6 +412,19 @@ def finish(
     """
     run = _write(connection, lease, commit)
     return _close(connection, lease, run.batch, settled_at=settled_at, audit_hold=audit_hold)
+
+
+def _people(run: Row[Any], opener: str) -> dict[str, str | None]:
+    """
+    Return who had a part in this run, for its event.
+    """
+    cancelled = run.cancel_wished_at is not None
+    return {
+        "retried_by": opener if run.purpose == RunPurpose.RETRY.value else None,
+        "decided_by": opener if run.purpose == RunPurpose.REVIEW.value else None,
+        "cancelled_by": run.cancelled_by if cancelled else None,
+        "cancel_reason": run.cancel_reason if cancelled else None,
+    }
 
 
 def _overrides(connection: Connection, run: Row[Any]) -> tuple[AuditedOverride, ...]:

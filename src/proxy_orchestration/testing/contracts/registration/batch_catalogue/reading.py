@@ -6,11 +6,22 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from proxy_orchestration.registration.batches import BulkProgressUpdate
+import attrs
+
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.batches import BatchSummary, BulkProgressUpdate
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.ledger import RunPurpose
 from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import OUTCOME_STATES, BulkStatus, ItemState, settled_status
 from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import (
+    ACTIVITY,
+    COORDINATOR,
+    LONG,
+    OVER,
+    REFUSED,
     accepted,
     batch_of,
     claim,
@@ -30,6 +41,7 @@ from proxy_orchestration.testing.contracts.registration.samples import (
 reading: list[Check[BatchLedger]] = []
 
 _DONE, _FAILED = ItemState.SUCCEEDED, ItemState.FAILED
+_COLLEAGUE = attrs.evolve(COORDINATOR, user_id="coordinator-2")
 
 
 @rule_of(reading)
@@ -155,6 +167,148 @@ async def a_result_shows_each_item_newest_outcome(ledger: BatchLedger) -> None:
         "so do the counts, the run and its end",
         expected=({_DONE: 2, _FAILED: 1}, 2, BulkStatus.PARTIAL_SUCCESS, later(90)),
         actual=(dict(result.counts), result.run, result.status, result.settled_at),
+    )
+
+
+@rule_of(reading)
+async def a_summary_is_the_result_without_outcomes(ledger: BatchLedger) -> None:
+    # Whoever polls reads it instead, at every stage of a batch.
+    batch_id = await accepted(ledger, batch_of(4, label="Spring"))
+    await _summarized(ledger, batch_id)
+    lease = await lease_of(ledger, batch_id)
+    first, second, _ = await claim(ledger, lease, 3)
+    await store(ledger, lease, ended(second, _FAILED))
+    await _summarized(ledger, batch_id)
+    await ledger.cancel_run(batch_id, reason="Too late.", wished_at=later(1), cancelled_by="admin-1")
+    await _summarized(ledger, batch_id)
+    await store(ledger, lease, ended(first))
+    await _summarized(ledger, batch_id)
+    twice = await settled_batch(ledger, _DONE, _FAILED, _FAILED)
+    await ledger.open_run(rerun(twice, mentors(3)[1:2]))
+    await _summarized(ledger, twice)
+    await settle(ledger, twice, [_FAILED], run=2)
+    await _summarized(ledger, twice)
+    expect("an unknown batch has none", expected=None, actual=await ledger.read_summary("no-such-batch"))
+
+
+async def _summarized(ledger: BatchLedger, batch_id: str) -> None:
+    summary, result = await ledger.read_summary(batch_id), await result_of(ledger, batch_id)
+    for field in attrs.fields(BatchSummary):
+        expect(
+            f"a summary's {field.name}",
+            expected=getattr(result, field.name),
+            actual=getattr(summary, field.name),
+        )
+
+
+@rule_of(reading)
+async def a_batch_tells_how_it_was_submitted_and_who_acted(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(
+        ledger, _FAILED, mode=SubmissionMode.ATOMIC, on_conflict=ConflictPolicy.SKIP
+    )
+    result = await result_of(ledger, batch_id)
+
+    expect(
+        "organization, mode, policy and who opened the run",
+        expected=("org-1", SubmissionMode.ATOMIC, ConflictPolicy.SKIP, "coordinator-1"),
+        actual=(result.organization_id, result.mode, result.on_conflict, result.opened_by),
+    )
+    expect("nobody did more", expected=(None, None, None, None), actual=_people_of(result))
+    await ledger.open_run(rerun(batch_id, mentors(1), actor=_COLLEAGUE))
+    retried = await result_of(ledger, batch_id)
+    expect("who opened the run", expected="coordinator-2", actual=retried.opened_by)
+    expect("who retried", expected=("coordinator-2", None, None, None), actual=_people_of(retried))
+    await ledger.cancel_run(batch_id, reason="Not now.", wished_at=later(70), cancelled_by="admin-1")
+    await ledger.cancel_run(batch_id, reason="Again.", wished_at=later(71), cancelled_by="admin-2")
+    event = await settle(ledger, batch_id, [], run=2)
+    expect(
+        "who cancelled first, and why",
+        expected=("coordinator-2", None, "admin-1", "Not now."),
+        actual=_people_of(await result_of(ledger, batch_id)),
+    )
+    expect(
+        "the run's event says so",
+        expected=("coordinator-2", None, "admin-1", "Not now."),
+        actual=_people_of(event),
+    )
+    await ledger.open_run(
+        rerun(batch_id, mentors(1), expected_run=2, purpose=RunPurpose.REVIEW, actor=COORDINATOR)
+    )
+    event = await settle(ledger, batch_id, [_DONE], run=3, hold=OVER)
+    expect(
+        "who acted before stays with the batch",
+        expected=("coordinator-2", "coordinator-1", "admin-1", "Not now."),
+        actual=_people_of(await result_of(ledger, batch_id)),
+    )
+    expect("and not in the event", expected=(None, "coordinator-1", None, None), actual=_people_of(event))
+    claimed = await ledger.claim_audit_events(limit=9, hold=LONG)
+    expect(
+        "an event comes back as it was",
+        expected=[event],
+        actual=[one for one in claimed if one.run == event.run],
+    )
+
+
+def _people_of(told: BatchSummary | AuditEvent) -> tuple[str | None, ...]:
+    return told.retried_by, told.decided_by, told.cancelled_by, told.cancel_reason
+
+
+@rule_of(reading)
+async def items_are_read_in_pages_with_their_activities(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(5))
+    lease = await lease_of(ledger, batch_id)
+    first, second, third = await claim(ledger, lease, 3)
+    await store(ledger, lease, ended(third, _FAILED), ended(first))
+    outcomes = (await result_of(ledger, batch_id)).outcomes
+
+    for after in range(6):
+        page = await ledger.read_item_page(batch_id, states=None, after=after, limit=2)
+        expect(
+            f"two items after {after}",
+            expected=[
+                (place, ACTIVITY, outcomes[place - 1]) for place in range(after + 1, min(after + 3, 6))
+            ],
+            actual=[(item.place, item.activity, item.outcome) for item in page.items],
+        )
+        expect("where to go on", expected={0: 2, 1: 3, 2: 4}.get(after), actual=page.next_after)
+    open_items = await ledger.read_item_page(
+        batch_id, states={ItemState.RUNNING, ItemState.PENDING}, after=1, limit=2
+    )
+    expect(
+        "items in these states only",
+        expected=([2, 4], 4, second.mentor_id),
+        actual=(
+            [item.place for item in open_items.items],
+            open_items.next_after,
+            open_items.items[0].outcome.mentor_id,
+        ),
+    )
+    nobody = await ledger.read_item_page("no-such-batch", states=None, after=0, limit=9)
+    expect("an unknown batch has no items", expected=((), None), actual=(nobody.items, nobody.next_after))
+
+
+@rule_of(reading)
+async def an_item_has_the_history_of_its_runs(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(
+        ledger, _DONE, _FAILED, _FAILED, verdicts={mentors(4)[3]: REFUSED}, entries=batch_of(4).entries
+    )
+    second, third = mentors(4)[1:3]
+    await ledger.open_run(rerun(batch_id, [second, third]))
+    await settle(ledger, batch_id, [_FAILED, _DONE], run=2)
+    await ledger.open_run(rerun(batch_id, [second], expected_run=2))
+    log = await log_of(ledger, batch_id)
+    page = await ledger.read_item_page(batch_id, states=None, after=0, limit=9)
+
+    for item in page.items:
+        expect(
+            "every outcome of the item by its run, the oldest first",
+            expected=[(u.run, u.outcome) for u in log if u.outcome.mentor_id == item.outcome.mentor_id],
+            actual=[(attempt.run, attempt.outcome) for attempt in item.history],
+        )
+    expect(
+        "where each stands now",
+        expected=[_DONE, ItemState.PENDING, _DONE, _FAILED],
+        actual=[item.outcome.state for item in page.items],
     )
 
 

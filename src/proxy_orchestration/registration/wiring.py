@@ -1,0 +1,39 @@
+"""
+Checks that what an orchestrator is made of fits.
+"""
+
+from __future__ import annotations
+
+from proxy_orchestration._wiring import check_abilities, check_functions, check_parts
+from proxy_orchestration.access import AccessPolicy
+from proxy_orchestration.audit import ProxyAuditLogger
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.registration.ports import (
+    BatchLedger,
+    ProxyRegistrationService,
+    SupportsBulk,
+    SupportsConflictCheck,
+    SupportsLookup,
+)
+from proxy_orchestration.registration.settings import BulkSettings
+
+
+def check_wiring(orchestrator: object) -> None:
+    """
+    Accept an orchestrator whose parts fit their ports.
+
+    Raises:
+        MisconfiguredError: one does not; the message says what to do.
+    """
+    # The ledger alone: activity records are the standard service's, which asks for them itself.
+    check_parts(
+        orchestrator,
+        registration_service=ProxyRegistrationService,
+        repository=BatchLedger,
+        audit_logger=ProxyAuditLogger,
+        clock=Clock,
+        access_policy=AccessPolicy,
+        settings=BulkSettings,
+    )
+    check_abilities(orchestrator, "registration_service", SupportsLookup, SupportsBulk, SupportsConflictCheck)
+    check_functions(orchestrator, "classify_error", "on_service_error", optional=True)

@@ -1,0 +1,119 @@
+"""
+Items of a batch as people read them: with their activities, and how each run settled them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, select
+
+from proxy_orchestration.registration.activities import decode_activity
+from proxy_orchestration.registration.batches import BatchItem, ItemAttempt, ItemPage, MentorOutcome
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql.dialect.texts import findable
+from proxy_orchestration.storage.sql.registration.outcomes import LOG_COLUMNS, SETTLED_IN_RUN
+from proxy_orchestration.storage.sql.registration.rows import mentor_outcome
+from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+
+_AT_ONCE: Final = 500
+"""Items looked at by one question at the least, where most of them may be in another state."""
+
+_LAST_WORK = (
+    select(func.max(work.c.position))
+    .where(work.c.batch == runs.c.batch, work.c.run == runs.c.run)
+    .scalar_subquery()
+)
+_CURRENT_RUN = (
+    select(
+        runs.c.batch,
+        runs.c.run,
+        runs.c.claimed,
+        runs.c.settled_at,
+        batches.c.total,
+        _LAST_WORK.label("last_work"),
+    )
+    .join(batches, and_(batches.c.id == runs.c.batch, batches.c.run == runs.c.run))
+    .where(batches.c.batch_id == bindparam("wanted"))
+)
+_ITEMS = (
+    select(items.c.position, items.c.mentor_id, items.c.item_key, items.c.activity)
+    .where(items.c.batch == bindparam("b"), items.c.position.between(bindparam("low"), bindparam("high")))
+    .order_by(items.c.position)
+)
+_OUTCOMES = (
+    select(*LOG_COLUMNS, outcomes.c.item, outcomes.c.run)
+    .where(outcomes.c.batch == bindparam("b"), outcomes.c.item.between(bindparam("low"), bindparam("high")))
+    .order_by(outcomes.c.item, outcomes.c.run)
+)
+# Work is dense and in request order, so an item stands at most as many places before its own as are left out.
+_OPEN = select(work.c.item, work.c.position).where(
+    work.c.batch == bindparam("b"),
+    work.c.run == bindparam("r"),
+    work.c.position.between(bindparam("first_place"), bindparam("high") + 1),
+    work.c.item.between(bindparam("low"), bindparam("high")),
+    ~SETTLED_IN_RUN,
+)
+
+
+def read_item_page(
+    connection: Connection,
+    batch_id: str,
+    /,
+    *,
+    states: Collection[ItemState] | None,
+    after: int,
+    limit: int,
+) -> ItemPage:
+    """
+    Return at most `limit` items that follow the place `after`, in request order.
+    """
+    run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
+    found: list[BatchItem] = []
+    for item in () if run is None else _items_after(connection, run, after, limit):
+        if states is None or item.outcome.state in states:
+            found.append(item)
+            if len(found) > limit:
+                break
+    more = len(found) > limit
+    page = tuple(found[:limit])
+    return ItemPage(items=page, next_after=page[-1].place if more else None)
+
+
+def _items_after(
+    connection: Connection, run: Row[*tuple[Any, ...]], after: int, limit: int
+) -> Iterator[BatchItem]:
+    at_once = max(_AT_ONCE, limit + 1)
+    for low in range(after, run.total, at_once):
+        yield from _part(connection, run, low, min(low + at_once, run.total) - 1)
+
+
+def _part(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> Iterator[BatchItem]:
+    asked = {"b": run.batch, "low": low, "high": high}
+    entries = {row.position: row for row in connection.execute(_ITEMS, asked)}
+    history: dict[int, list[ItemAttempt]] = {}
+    for row in connection.execute(_OUTCOMES, asked):
+        of = entries[row.item]
+        outcome = mentor_outcome(of.mentor_id, of.item_key, row[: len(LOG_COLUMNS)])
+        history.setdefault(row.item, []).append(ItemAttempt(run=row.run, outcome=outcome))
+    places = _open_places(connection, run, low, high)
+    for position, (_, mentor_id, own_key, activity) in entries.items():
+        told = tuple(history.get(position, ()))
+        if position in places:
+            state = ItemState.RUNNING if places[position] <= run.claimed else ItemState.PENDING
+            now = MentorOutcome(mentor_id=mentor_id, state=state, item_key=own_key or mentor_id)
+        else:
+            now = told[-1].outcome
+        yield BatchItem(place=position + 1, activity=decode_activity(activity), outcome=now, history=told)
+
+
+def _open_places(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> dict[int, int]:
+    """
+    Return the places in the current run's work of those items that it has yet to settle.
+    """
+    if run.settled_at is not None or run.last_work is None:
+        return {}
+    first_place = max(1, low + 1 - (run.total - run.last_work))
+    asked = {"b": run.batch, "r": run.run, "low": low, "high": high, "first_place": first_place}
+    return {row.item: row.position for row in connection.execute(_OPEN, asked)}
