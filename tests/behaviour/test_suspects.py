@@ -225,9 +225,31 @@ async def test_a_cancel_after_a_death_doubts_only_what_may_have_been_called(any_
     doubted = [name for name, state in states.items() if state is ItemState.UNKNOWN]
 
     assert {"mentor-3"} <= set(doubted)
-    assert len(doubted) <= 4
+    assert len(doubted) <= 2
     assert ItemState.CANCELLED is states["mentor-11"]
     assert not {name for name, state in states.items() if state is ItemState.CANCELLED} & set(lives.called)
+
+
+@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["fast", "slow"])
+async def test_a_cancel_after_a_death_doubts_no_more_than_were_under_way(scene, number, seconds):
+    """
+    Two at a time, whichever of the twelve was the last, and however fast the service is.
+    """
+    lives = _lives_of(scene, f"mentor-{number}", max_concurrency=2)
+    scene.service.script = lambda one, attempt: (
+        slow(seconds) if (reply := lives.script(one, attempt)) == succeed() else reply
+    )
+    batch_id = await _accept(scene, 12)
+    await lives.live()
+    scene.repository = lives.store
+    await scene.while_time_passes(lambda: scene.orchestrator().cancel_batch(batch_id, actor=scene.actor))
+    states = {one.mentor_id: one.state for one in (await _result_of(scene, batch_id)).outcomes}
+    named = {state: {name for name, each in states.items() if each is state} for state in ItemState}
+
+    assert f"mentor-{number}" in named[ItemState.UNKNOWN]
+    assert len(named[ItemState.UNKNOWN]) <= 2
+    assert not named[ItemState.CANCELLED] & set(lives.called)
 
 
 async def test_a_chunk_with_a_poisonous_row_is_called_row_by_row(scene_with):

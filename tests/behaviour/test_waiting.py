@@ -419,3 +419,171 @@ async def test_an_all_or_nothing_batch_that_waits_for_a_place_is_left_without_do
 
     assert {ItemState.UNKNOWN: 2} in counts
     assert {ItemState.CANCELLED: 2} in counts
+
+
+async def test_who_is_taken_up_again_was_neither_taken_over_nor_in_doubt(lookup_scene):
+    """
+    Nobody is looked up, nobody is called alone, and the attempts go on as in one process.
+    """
+    scene = lookup_scene
+    times = _refuse(scene, [], 0.0)
+    scene.service.script = _Times(scene, lambda *_: unavailable(20.0))
+    times = scene.service.script.of
+    commits, commit = [], scene.repository.commit
+
+    async def noting(lease, one, /):
+        commits.append(one)
+        return await commit(lease, one)
+
+    scene.repository.commit = noting
+    accepted = await scene.orchestrator().submit_bulk_registration(
+        scene.request(2), actor=scene.actor, drive=False
+    )
+
+    result = await scene.while_time_passes(lambda: scene.serve_to_the_end_of(accepted.batch_id))
+
+    assert [("unavailable", 3)] * 2 == [(one.failure.code, one.attempts) for one in result.failed]
+    assert [] == scene.service.lookups
+    assert {None} == {one.alone for one in commits}
+    assert all([0.0, 20.0, 40.0] == [second // 20 * 20 for second in found] for found in times.values())
+
+
+async def _streamed(scene, batch_id):
+    async with scene.orchestrator().stream_bulk_registration(
+        scene.request(3, "key"), actor=scene.actor
+    ) as run:
+        async for _ in run:
+            pass
+    assert batch_id == run.result.batch_id
+
+
+async def _driven(scene, batch_id):
+    async with scene.orchestrator().drive_batch(batch_id) as run:
+        async for _ in run:
+            pass
+
+
+async def _submitted(scene, _batch_id):
+    await scene.orchestrator().submit_bulk_registration(scene.request(3, "key"), actor=scene.actor)
+
+
+async def _resumed(scene, _batch_id):
+    await scene.orchestrator().resume_interrupted()
+
+
+@pytest.mark.parametrize("verb", [_submitted, _streamed, _driven, _resumed], ids=lambda verb: verb.__name__)
+async def test_the_other_verbs_keep_the_lease_of_a_batch_that_waits_and_settle_it(scene, verb):
+    """
+    Nobody else drives it for an hour; meanwhile other batches have its place among the calls.
+    """
+    times = _refuse(scene, ["mentor-1"], 1000.0, max_calls_in_flight=1, max_concurrency=1)
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(
+        scene.request(3, "key"), actor=scene.actor, drive=False
+    )
+    leases = []
+
+    async def look():
+        await scene.clock.sleep(500.0)
+        leases.extend(await scene.repository.find_drivable(limit=9))
+
+    async def both():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(verb, scene, accepted.batch_id)
+            crew.start_soon(look)
+
+    await scene.while_time_passes(both)
+    result = await orchestrator.get_bulk_submission_status(accepted.batch_id, actor=scene.actor)
+
+    assert BulkStatus.SUCCESS is result.status
+    assert [True] == [run.lease_remaining > 0 for run in leases]
+    assert ([0.0, 1000.0], [0.0]) == (times["mentor-1"], times["mentor-2"])
+
+
+async def test_who_waits_keeps_no_place_from_another_batch_of_the_orchestrator(scene):
+    """
+    There is one, and the other batch is done at once.
+    """
+    times = _refuse(scene, ["mentor-0"], 1000.0, max_calls_in_flight=1)
+    orchestrator = scene.orchestrator()
+    ended = {}
+
+    async def submit(names):
+        await orchestrator.submit_bulk_registration(scene.request(names), actor=scene.actor)
+        ended[names[0]] = scene.clock.monotonic()
+
+    async def both():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(submit, ["mentor-0"])
+            await scene.quiet()
+            crew.start_soon(submit, ["other-0", "other-1"])
+
+    await scene.while_time_passes(both)
+
+    assert ended["other-0"] < 10.0
+    assert [0.0, 1000.0] == times["mentor-0"]
+
+
+async def test_look_ups_count_as_calls_of_the_pace(lookup_scene):
+    """
+    Four calls and four look-ups at two a second.
+    """
+    scene = lookup_scene
+    scene.settings = BulkSettings(calls_per_second=2.0, retry=PATIENT)
+    scene.service.script = lambda _, attempt: lose_reply() if attempt == 1 else succeed()
+    times = []
+
+    def noting(*_):
+        times.append(scene.clock.monotonic())
+        return succeed()
+
+    scene.service.lookup_script = noting
+    result = await scene.while_time_passes(
+        lambda: scene.orchestrator().submit_bulk_registration(scene.request(4), actor=scene.actor)
+    )
+
+    assert BulkStatus.SUCCESS is result.status
+    assert 4 == len(set(times))
+    assert 3.5 == scene.clock.monotonic()
+
+
+async def test_a_cancel_does_not_wait_for_the_pace(scene):
+    """
+    Whoever waits for a turn was not called, and is cancelled.
+    """
+    scene.settings = BulkSettings(calls_per_second=0.001, max_concurrency=4)
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(scene.request(9), actor=scene.actor, drive=False)
+
+    async def cancelled():
+        async with anyio.create_task_group() as crew:
+            crew.start_soon(orchestrator.resume_interrupted)
+            await scene.quiet()
+            await orchestrator.cancel_batch(accepted.batch_id, actor=scene.actor)
+        return await orchestrator.get_bulk_submission_status(accepted.batch_id, actor=scene.actor)
+
+    result = await scene.while_time_passes(cancelled)
+
+    assert {ItemState.SUCCEEDED: 1, ItemState.CANCELLED: 8} == dict(result.counts)
+    assert scene.clock.monotonic() < 10.0
+
+
+async def test_everyone_waits_also_after_the_lease_was_given_up(scene):
+    """
+    Serve takes the run up when all of it is due, and nobody of it is called before.
+    """
+    scene.settings = BulkSettings(retry=PATIENT, max_concurrency=1)
+    down = fail(RegistrationUnavailable(30.0, everyone=True))
+    scene.service.script = _Times(
+        scene, lambda one, attempt: down if (one.mentor_id, attempt) == ("mentor-1", 1) else succeed()
+    )
+    accepted = await scene.orchestrator().submit_bulk_registration(
+        scene.request(40), actor=scene.actor, drive=False
+    )
+
+    result = await scene.while_time_passes(lambda: scene.serve_to_the_end_of(accepted.batch_id))
+
+    times = scene.service.script.of
+    assert BulkStatus.SUCCESS is result.status
+    assert 30.0 <= min(found[-1] for name, found in times.items() if name != "mentor-0") < 31.0
+    assert 41 == len(scene.service.calls)

@@ -69,6 +69,30 @@ def test_status_says_what_to_do_about_each_kind(run: Any, settled: Any) -> None:
     assert f"Decide one by one:  proxy-orchestration review {batch_id} " in told
 
 
+def test_after_a_cancel_nobody_in_doubt_is_sent_again_unnamed(run: Any, settled: Any) -> None:
+    """
+    A plain retry would register whom somebody has just cancelled.
+    """
+    batch_id = settled(m1=ItemState.UNKNOWN, m2=ItemState.CANCELLED, m3=ItemState.FAILED)
+
+    told = run("status", batch_id).out
+
+    assert "Retry what failed" not in told
+    retry = f"proxy-orchestration retry {batch_id} --mentor"
+    assert f"Retry a failed mentor:  {retry} m3 " in told
+    assert f"Retry a mentor in doubt, who is registered then if that was not done:  {retry} m1 " in told
+    assert f"Retry a cancelled mentor:  {retry} m2 " in told
+
+
+def test_who_was_not_cancelled_and_is_in_doubt_is_retried_with_the_others(run: Any, settled: Any) -> None:
+    """
+    They are looked up, or repeated under their keys.
+    """
+    batch_id = settled(m1=ItemState.UNKNOWN, m2=ItemState.SUCCEEDED)
+
+    assert f"Retry what failed:  proxy-orchestration retry {batch_id} " in run("status", batch_id).out
+
+
 def test_status_of_an_open_batch_says_how_to_carry_on(run: Any, accepted: Any) -> None:
     """
     Not settled is a code of its own, with the commands to watch and to resume.

@@ -12,7 +12,7 @@ from proxy_orchestration.cli.exits import ExitCode, code_of_batch
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.registration.batches import BulkSubmissionResult, MentorOutcome
-from proxy_orchestration.registration.reasons import AWAITING_DECISIONS
+from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, DRIVER_LOST
 from proxy_orchestration.registration.states import OPEN_STATES, RETRYABLE_STATES, ItemState
 
 _STATE_STYLES: Final = {
@@ -141,17 +141,37 @@ def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
         yield f"Watch it:  {common.command('watch', batch_id)}"
         yield f"Continue:  {common.command('resume', with_actor=False)}"
         return
-    if any(counts.get(state) for state in RETRYABLE_STATES):
-        hopeful = any(outcome.failure and outcome.failure.retryable for outcome in result.outcomes)
-        when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
-        yield f"{when}:  {common.command('retry', batch_id)}"
-    cancelled = [outcome.item_key for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
-    if cancelled:
-        yield f"Retry a cancelled mentor:  {common.command('retry', batch_id, '--mentor', cancelled[0])}"
+    yield from _retries(result, common)
     if counts.get(ItemState.NEEDS_REVIEW):
         yield f"Decide one by one:  {common.command('review', batch_id)}"
         with_file = common.command("review", batch_id, "--decisions", "decisions.csv")
         yield f"Decide with a file (columns mentor_id,decision: override or skip):  {with_file}"
+
+
+def _retries(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
+    """
+    Say how what has not succeeded is retried: by name what a plain retry leaves out, or should leave alone.
+    """
+    cancelled = [outcome for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
+    failed = [outcome for outcome in result.outcomes if outcome.state in RETRYABLE_STATES]
+    lost = [outcome for outcome in failed if reason_of(outcome) == DRIVER_LOST.code]
+    # A plain retry would register whom somebody has just cancelled, if a call under way did not.
+    doubted = [outcome for outcome in failed if cancelled and outcome.state is ItemState.UNKNOWN]
+    doubted = [outcome for outcome in doubted if outcome not in lost]
+    others = [outcome for outcome in failed if outcome not in (*lost, *doubted)]
+    if others and not doubted:
+        hopeful = any(outcome.failure and outcome.failure.retryable for outcome in others)
+        when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
+        yield f"{when}:  {common.command('retry', result.batch_id)}"
+    by_name = {
+        "Retry a failed mentor": others if doubted else [],
+        "Retry a mentor in doubt, who is registered then if that was not done": doubted,
+        "Retry a mentor whose call ended the process": lost,
+        "Retry a cancelled mentor": cancelled,
+    }
+    for what, outcomes in by_name.items():
+        if outcomes:
+            yield f"{what}:  {common.command('retry', result.batch_id, '--mentor', outcomes[0].item_key)}"
 
 
 def _outcome_row(outcome: MentorOutcome) -> tuple[str, Cell, str]:
