@@ -56,6 +56,7 @@ WRONG = {
     "drive": [None, "no", 1],
     "batch_id": [None, 5, b"batch-1", ["batch-1"]],
     "mentor_ids": NO_IDS,
+    "activities": [[], {5: VISIT}, {"mentor-1": {}}, {"mentor-1": None}],
     "expected_run": ["1", 1.0, True],
     "decisions": [None, "skip", ["mentor-1"], {5: ConflictDecision.SKIP}, {"mentor-1": "perhaps"}],
     "reason": [5, ["no"], *ODD],

@@ -322,6 +322,7 @@ async def test_an_upgrade_can_be_taken_back_with_its_rows(old: Engine) -> None:
 
 _YOUNGER = {
     "acknowledgements",
+    "edits",
     "expiry_guards",
     "mentor_visibility",
     "notification_runs",

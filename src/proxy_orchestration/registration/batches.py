@@ -214,10 +214,12 @@ class ItemAttempt(PlainModel):
     Attributes:
         run: the run, from 1.
         outcome: what it ended with; `attempts` are the calls of that run.
+        activity: what it was to register; its notes are personal data.
     """
 
     run: int
     outcome: MentorOutcome
+    activity: ProxyActivity
 
 
 @attrs.frozen(kw_only=True)
@@ -227,7 +229,8 @@ class BatchItem(PlainModel):
 
     Attributes:
         place: its place in the request, from 1; pass it as `after` to continue behind it.
-        activity: what is registered for the mentor; its notes are personal data.
+        activity: what is registered for the mentor, as submitted or as a retry edited it
+            since; its notes are personal data.
         outcome: where it stands now.
         history: how every run that took it up settled it, the oldest first.
     """

@@ -118,6 +118,9 @@ class NewRun:
         verdicts: those of them that are not sent, by item key.
         overrides: those of them that are sent over an existing record, by item key.
         purpose: what it is opened for.
+        activities: what is registered for some of them from this run on, instead of what was, by
+            item key. Their keys are not in doubt; they get new ones, and an earlier override
+            holds no longer.
     """
 
     batch_id: str
@@ -128,6 +131,7 @@ class NewRun:
     verdicts: Mapping[str, Verdict] = attrs.field(factory=dict)
     overrides: Mapping[str, Override] = attrs.field(factory=dict)
     purpose: RunPurpose = RunPurpose.RETRY
+    activities: Mapping[str, ProxyActivity] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -169,12 +173,14 @@ class StoredItem:
     One item of a batch, as a further run would find it.
 
     Attributes:
-        mentor_id, activity: as accepted.
+        mentor_id: as accepted.
+        activity: as accepted, or as the newest run has it that changed it.
         state: PENDING or RUNNING while the current run has to settle it, else its newest outcome's.
         in_doubt: whether a call under its key may have been executed.
         code: its newest outcome's failure code; `None` without one, or while open.
         conflicting_activity_id: the record that its newest outcome names; `None` while open.
-        override: the newest decision to override for it, `None` if there never was one.
+        override: the newest decision to override for it, `None` if there never was one, or
+            none since its activity was changed.
         item_key: its name in the batch; the mentor's id unless it has its own.
     """
 
@@ -188,15 +194,18 @@ class StoredItem:
     item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
 
 
-def next_key(outcome_state: ItemState, *, epoch: int, in_doubt: bool) -> tuple[int, bool]:
+def next_key(
+    outcome_state: ItemState, *, epoch: int, in_doubt: bool, is_edited: bool = False
+) -> tuple[int, bool]:
     """
     Return the epoch and the doubt with which a further run takes an item up.
 
     A key in doubt stays, and stays in doubt; a definite refusal, be it for a
-    duplicate, gets a new key; an item that was never begun keeps its unused key.
+    duplicate, gets a new key, and so does another activity; an item that was
+    never begun keeps its unused key.
     """
     # A new key here could write a second record beside the one that may exist; decisions 9 and 14.
     if in_doubt:
         return epoch, True
-    refused = outcome_state in {ItemState.FAILED, ItemState.NEEDS_REVIEW}
-    return (epoch + 1 if refused else epoch), False
+    is_new = is_edited or outcome_state in {ItemState.FAILED, ItemState.NEEDS_REVIEW}
+    return (epoch + 1 if is_new else epoch), False

@@ -17,6 +17,7 @@ from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorA
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
+from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import (
     BatchPage,
@@ -245,7 +246,7 @@ class BulkRegistrationOrchestrator:
         await self._authorization.authorized_batch(batch_id, actor, Action.READ)
         return await self._queries.items(batch_id, states=states, after=after, limit=limit)
 
-    async def retry_failed_items(
+    async def retry_failed_items(  # noqa: PLR0913 - a verb's own arguments
         self,
         batch_id: str,
         *,
@@ -253,6 +254,7 @@ class BulkRegistrationOrchestrator:
         mentor_ids: Collection[str] | None = None,
         expected_run: int | None = None,
         drive: bool = True,
+        activities: Mapping[str, ProxyActivity] | None = None,
     ) -> BulkSubmissionResult:
         """
         Open a new run over the FAILED and UNKNOWN items and drive it; nothing else is touched.
@@ -264,18 +266,23 @@ class BulkRegistrationOrchestrator:
                 mentor's id stands for all their items that can be retried, an item key for one.
             expected_run: the run the caller saw; makes a redelivered retry harmless.
             drive: false to return once the run is stored.
+            activities: what to register instead from this run on, by mentor id or item key,
+                which names them too; under a new key, conflicts are asked about anew, and an
+                override lapses. An all-or-nothing batch is retried as a whole.
 
         Raises:
-            BatchStateError: not settled, nothing to retry, or a named item is
-                in another state.
+            BatchStateError: not settled, nothing to retry, a named item is in another
+                state, or the key of an edited one is in doubt: retry it unchanged first.
+            InvalidValueError: an activity cannot be kept, or `mentor_ids` leaves it out.
             StaleRunError: another run is current; nothing was done.
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
             BatchNotFoundError.
         """
-        check_arguments(
-            batch_id=batch_id, actor=actor, mentor_ids=mentor_ids, expected_run=expected_run, drive=drive
+        named = {"mentor_ids": mentor_ids, "activities": activities}
+        check_arguments(batch_id=batch_id, actor=actor, expected_run=expected_run, drive=drive, **named)
+        run = await self._retry.open(
+            batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run, activities=activities
         )
-        run = await self._retry.open(batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run)
         return await self._finish(batch_id, run, drive=drive)
 
     async def resolve_conflicts(

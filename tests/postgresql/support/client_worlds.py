@@ -240,6 +240,9 @@ async def _register(
     async with orchestrator.drive_batch(accepted.batch_id) as run:
         async for _ in run:
             pass
+    # Nobody registers for oneself, after an edit neither.
+    edit = {user_id: attrs.evolve(activity, duration_minutes=30)}
+    await orchestrator.retry_failed_items(accepted.batch_id, actor=actor, activities=edit)
 
 
 async def _let_one_item_wait(repository: SqlActivityRepository, batch_id: str) -> None:

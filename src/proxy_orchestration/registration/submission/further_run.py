@@ -5,6 +5,8 @@ Opens a further run over items of a settled batch: what a retry and a review hav
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 
@@ -15,6 +17,7 @@ from proxy_orchestration.errors import (
     BatchStateError,
     StaleRunError,
 )
+from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.conflicts import (
     OVERRIDES,
     Conflict,
@@ -39,6 +42,9 @@ from proxy_orchestration.registration.submission.run_plan import (
 )
 
 Decisions = Mapping[str, ConflictDecision]
+Activities = Mapping[str, ProxyActivity]
+
+_UNCHANGED: Final[Activities] = MappingProxyType({})
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -84,7 +90,13 @@ class FurtherRun:
             check_can_be_whole(self.service, record.total)
 
     async def open(
-        self, record: BatchRecord, actor: Actor, items: Sequence[StoredItem], decisions: Decisions
+        self,
+        record: BatchRecord,
+        actor: Actor,
+        items: Sequence[StoredItem],
+        decisions: Decisions,
+        *,
+        activities: Activities = _UNCHANGED,
     ) -> int:
         """
         Open a run over these items and return its number.
@@ -94,7 +106,9 @@ class FurtherRun:
             actor: who opens the run, with the roles held now.
             items: those to take up, in request order.
             decisions: what was decided about some of them just now, by item key; none: it is a retry.
+            activities: what is registered for some of them instead, by item key.
         """
+        items = [_edited(item, activities.get(item.item_key)) for item in items]
         plan = await self._plan(record, actor, items, decisions)
         return await self.ledger.open_run(
             NewRun(
@@ -106,6 +120,7 @@ class FurtherRun:
                 verdicts=plan.verdicts,
                 overrides=plan.overrides,
                 purpose=RunPurpose.REVIEW if decisions else RunPurpose.RETRY,
+                activities=activities,
             )
         )
 
@@ -189,6 +204,11 @@ class FurtherRun:
             if decided is not None and conflict.existing_activity_id not in {None, decided.activity_id}:
                 verdicts[key] = verdict_on(conflict, ConflictPolicy.REVIEW)
         return verdicts, by_policy
+
+
+def _edited(item: StoredItem, activity: ProxyActivity | None) -> StoredItem:
+    # Whoever overrode a record saw the activity of then, and nobody has seen this one; decision 171.
+    return item if activity is None else attrs.evolve(item, activity=activity, override=None)
 
 
 def is_conflict(item: StoredItem) -> bool:

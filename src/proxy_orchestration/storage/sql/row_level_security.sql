@@ -132,6 +132,7 @@ begin
     'audit_events',
     'batch_keys',
     'batches',
+    'edits',
     'expiry_guards',
     'items',
     'mentor_visibility',

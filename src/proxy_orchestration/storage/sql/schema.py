@@ -122,12 +122,27 @@ items: Table = Table(
     Column("mentor_id", KEY, nullable=False),
     Column("activity", Text, nullable=False),
     Column("item_key", KEY),
+    Column("edited", Text),
     sqlite_with_rowid=False,
 )
 ITEM_KEY: ColumnElement[str] = func.coalesce(items.c.item_key, items.c.mentor_id)
 """An item's name in its batch; the column is empty where it is the mentor's id."""
 
+ACTIVITY: ColumnElement[str] = func.coalesce(items.c.edited, items.c.activity)
+"""What is registered for an item: as accepted, or as it was edited since."""
+
 Index("uq_items_item_key", items.c.batch, ITEM_KEY, unique=True)
+
+edits: Table = Table(
+    "edits",
+    metadata,
+    Column("batch", Integer, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("item", Integer, primary_key=True),
+    Column("run", Integer, primary_key=True),
+    Column("activity", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was registered for an item instead, from that run on; the newest stands in `items.edited` too."""
 
 runs: Table = Table(
     "runs",

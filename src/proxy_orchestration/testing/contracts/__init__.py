@@ -42,6 +42,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring imp
 from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling import cancelling
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
+from proxy_orchestration.testing.contracts.registration.run_ledger.editing import editing
 from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import fusing
 from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
@@ -59,6 +60,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *deciding,
     *items,
     *item_keys,
+    *editing,
     *waiting,
     *fusing,
 )

@@ -103,7 +103,7 @@ def items_of(batch: StoredBatch) -> tuple[StoredItem, ...]:
         items.append(
             StoredItem(
                 mentor_id=entry.mentor_id,
-                activity=entry.activity,
+                activity=batch.activity(item),
                 state=open_state if outcome is None else outcome.state,
                 in_doubt=item in batch.keys and batch.keys[item][1],
                 code=outcome.failure.code if outcome and outcome.failure else None,
@@ -140,11 +140,11 @@ def page_of_items(
         for place, outcome in enumerate(_outcomes_of(batch), start=1)
         if place > after and (states is None or outcome.state in states)
     ]
-    history = _history_of(batch, {outcome.item_key for _, outcome in found[:limit]})
+    history = _history_of(batch, {outcome.item_key: place - 1 for place, outcome in found[:limit]})
     items = tuple(
         BatchItem(
             place=place,
-            activity=batch.entries[place - 1].activity,
+            activity=batch.activity(place - 1),
             outcome=outcome,
             history=tuple(history.get(outcome.item_key, ())),
         )
@@ -163,12 +163,14 @@ def _outcomes_of(batch: StoredBatch) -> Iterator[MentorOutcome]:
             yield outcome
 
 
-def _history_of(batch: StoredBatch, item_keys: set[str]) -> dict[str, list[ItemAttempt]]:
+def _history_of(batch: StoredBatch, items: Mapping[str, int]) -> dict[str, list[ItemAttempt]]:
     history: dict[str, list[ItemAttempt]] = {}
     for update in updates_of(batch, after=0, limit=len(batch.log)):
-        outcome = update.outcome
-        if outcome.item_key in item_keys:
-            history.setdefault(outcome.item_key, []).append(ItemAttempt(run=update.run, outcome=outcome))
+        outcome, run = update.outcome, update.run
+        if outcome.item_key in items:
+            activity = batch.activity(items[outcome.item_key], run)
+            attempt = ItemAttempt(run=run, outcome=outcome, activity=activity)
+            history.setdefault(outcome.item_key, []).append(attempt)
     return history
 
 

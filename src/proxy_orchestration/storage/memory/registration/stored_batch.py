@@ -14,6 +14,7 @@ import attrs
 from proxy_orchestration._moments import remaining
 from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMentorError
+from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.ledger import NewBatch, NewRun, RunPurpose, Verdict, next_key
@@ -132,6 +133,7 @@ class StoredBatch:
         newest: each item's outcome; `None` while the current run has to settle it.
         keys: epoch and doubt of each item's key, where they are not (0, False).
         spans: per run its base, and what to add to a sequence for `settled`.
+        edits: per edited item its activities, by the run from which on each is registered.
     """
 
     batch_id: str
@@ -148,6 +150,7 @@ class StoredBatch:
     keys: dict[int, tuple[int, bool]] = attrs.field(init=False, factory=dict)
     spans: list[tuple[int, int]] = attrs.field(init=False, factory=list)
     overridden: dict[int, Override] = attrs.field(init=False, factory=dict)
+    edits: dict[int, dict[int, ProxyActivity]] = attrs.field(init=False, factory=dict)
 
     @classmethod
     def of(cls, new: NewBatch, *, batch_id: str, number: int) -> StoredBatch:
@@ -220,12 +223,24 @@ class StoredBatch:
         for item in items:
             epoch, in_doubt = self.keys.get(item, _FRESH_KEY)
             state = cast("MentorOutcome", self.newest[item]).state  # its run is settled, so it has one
-            self.keys[item] = next_key(state, epoch=epoch, in_doubt=in_doubt)
+            activity = run.activities.get(self.entries[item].item_key)
+            self.keys[item] = next_key(state, epoch=epoch, in_doubt=in_doubt, is_edited=activity is not None)
             self.newest[item] = None
+            if activity is not None:
+                self.edits.setdefault(item, {})[self.run.number + 1] = activity
+                self.overridden.pop(item, None)
         before = self.run
         self.start_run(before.number + 1, run, items, run.opened_at)
         self.run.follow(before, run)
         return self.run.number
+
+    def activity(self, item: int, run: int | None = None) -> ProxyActivity:
+        """
+        Return what is registered for an item, now or as of that run.
+        """
+        edits = self.edits.get(item, {})
+        known = [number for number in edits if run is None or number <= run]
+        return edits[max(known)] if known else self.entries[item].activity
 
     def begun(self) -> list[int]:
         """
@@ -280,7 +295,7 @@ class StoredBatch:
                 WorkItem(
                     item=item,
                     mentor_id=entry.mentor_id,
-                    activity=entry.activity,
+                    activity=self.activity(item),
                     epoch=epoch,
                     in_doubt=in_doubt,
                     override_of=overrides[item].activity_id if item in overrides else None,

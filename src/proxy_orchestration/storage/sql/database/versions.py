@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, Text, column, inspect, select, table
 
 from proxy_orchestration.errors import SchemaVersionError
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision, oldest first; the last one is the library's own."""
 
 VERSION_TABLE: Final = "proxy_orchestration_version"

@@ -15,7 +15,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.outcomes import LOG_COLUMNS, SETTLED_IN_RUN
 from proxy_orchestration.storage.sql.registration.rows import mentor_outcome
-from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import batches, edits, items, outcomes, runs, work
 
 _AT_ONCE: Final = 500
 """Items looked at by one question at the least, where most of them may be in another state."""
@@ -41,6 +41,11 @@ _ITEMS = (
     select(items.c.position, items.c.mentor_id, items.c.item_key, items.c.activity)
     .where(items.c.batch == bindparam("b"), items.c.position.between(bindparam("low"), bindparam("high")))
     .order_by(items.c.position)
+)
+_EDITS = (
+    select(edits.c.item, edits.c.run, edits.c.activity)
+    .where(edits.c.batch == bindparam("b"), edits.c.item.between(bindparam("low"), bindparam("high")))
+    .order_by(edits.c.run)
 )
 _OUTCOMES = (
     select(*LOG_COLUMNS, outcomes.c.item, outcomes.c.run)
@@ -92,20 +97,26 @@ def _items_after(
 def _part(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> Iterator[BatchItem]:
     asked = {"b": run.batch, "low": low, "high": high}
     entries = {row.position: row for row in connection.execute(_ITEMS, asked)}
+    texts = {position: [(0, row.activity)] for position, row in entries.items()}
+    for item, number, text in connection.execute(_EDITS, asked):
+        texts[item].append((number, text))
     history: dict[int, list[ItemAttempt]] = {}
     for row in connection.execute(_OUTCOMES, asked):
         of = entries[row.item]
         outcome = mentor_outcome(of.mentor_id, of.item_key, row[: len(LOG_COLUMNS)])
-        history.setdefault(row.item, []).append(ItemAttempt(run=row.run, outcome=outcome))
+        text = [text for number, text in texts[row.item] if number <= row.run][-1]
+        attempt = ItemAttempt(run=row.run, outcome=outcome, activity=decode_activity(text))
+        history.setdefault(row.item, []).append(attempt)
     places = _open_places(connection, run, low, high)
-    for position, (_, mentor_id, own_key, activity) in entries.items():
+    for position, (_, mentor_id, own_key, _) in entries.items():
         told = tuple(history.get(position, ()))
         if position in places:
             state = ItemState.RUNNING if places[position] <= run.claimed else ItemState.PENDING
             now = MentorOutcome(mentor_id=mentor_id, state=state, item_key=own_key or mentor_id)
         else:
             now = told[-1].outcome
-        yield BatchItem(place=position + 1, activity=decode_activity(activity), outcome=now, history=told)
+        activity = decode_activity(texts[position][-1][1])
+        yield BatchItem(place=position + 1, activity=activity, outcome=now, history=told)
 
 
 def _open_places(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> dict[int, int]:

@@ -8,18 +8,27 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, func, select
 
 from proxy_orchestration.errors import UnknownMentorError
 from proxy_orchestration.registration.activities import decode_activity
 from proxy_orchestration.registration.conflicts import Override
-from proxy_orchestration.registration.ledger import StoredItem, next_key
+from proxy_orchestration.registration.ledger import NewRun, StoredItem, next_key
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN
 from proxy_orchestration.storage.sql.registration.rows import STATES
-from proxy_orchestration.storage.sql.schema import ITEM_KEY, batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import (
+    ACTIVITY,
+    ITEM_KEY,
+    batches,
+    edits,
+    items,
+    outcomes,
+    runs,
+    work,
+)
 
 _CURRENT_RUN = (
     select(runs.c.batch, runs.c.run, runs.c.claimed)
@@ -27,7 +36,7 @@ _CURRENT_RUN = (
     .where(batches.c.batch_id == bindparam("wanted"))
 )
 _ITEMS = (
-    select(items.c.position, items.c.mentor_id, items.c.activity, items.c.item_key)
+    select(items.c.position, items.c.mentor_id, ACTIVITY.label("activity"), items.c.item_key)
     .where(items.c.batch == bindparam("b"))
     .order_by(items.c.position)
 )
@@ -48,8 +57,13 @@ _OPEN = select(work.c.item, work.c.position, work.c.in_doubt).where(
     work.c.run == bindparam("r"),
     ~SETTLED_IN_RUN,
 )
+_EDITED = (
+    select(edits.c.item, func.max(edits.c.run).label("newest"))
+    .where(edits.c.batch == bindparam("b"))
+    .group_by(edits.c.item)
+)
 _OVERRIDES = (
-    select(work.c.item, work.c.override_of, work.c.override_by, work.c.override_at)
+    select(work.c.item, work.c.run, work.c.override_of, work.c.override_by, work.c.override_at)
     .where(work.c.batch == bindparam("b"), work.c.override_by.is_not(None))
     .order_by(work.c.run)
 )
@@ -70,11 +84,13 @@ def read_items(connection: Connection, batch_id: str, /) -> Sequence[StoredItem]
     if run is None:
         return ()
     key = {"b": run.batch, "r": run.run}
+    edited = {row.item: row.newest for row in connection.execute(_EDITED, key)}
     overrides = {
         row.item: Override(
             activity_id=row.override_of, decided_by=row.override_by, decided_at=row.override_at
         )
         for row in connection.execute(_OVERRIDES, key)
+        if row.run >= edited.get(row.item, 0)
     }
     newest = {row.item: (STATES[row.state], *row[2:]) for row in connection.execute(_LOG, key)}
     for item, position, in_doubt in connection.execute(_OPEN, key):
@@ -98,9 +114,7 @@ def read_items(connection: Connection, batch_id: str, /) -> Sequence[StoredItem]
     return found
 
 
-def next_keys(
-    connection: Connection, batch: int, item_keys: Sequence[str]
-) -> Iterator[tuple[str, int, int, bool]]:
+def next_keys(connection: Connection, batch: int, run: NewRun) -> Iterator[tuple[str, int, int, bool]]:
     """
     Yield in request order each named item of a settled batch, with the epoch and the doubt of its next key.
 
@@ -108,11 +122,13 @@ def next_keys(
         UnknownMentorError: an item is not in the batch.
     """
     positions = {row.item_key: row.position for row in connection.execute(_POSITIONS, {"b": batch})}
-    if strangers := [item_key for item_key in item_keys if item_key not in positions]:
+    if strangers := [item_key for item_key in run.mentor_ids if item_key not in positions]:
         raise UnknownMentorError(strangers)
-    named = {positions[item_key]: item_key for item_key in item_keys}
+    named = {positions[item_key]: item_key for item_key in run.mentor_ids}
     asked = scoped(batch, named, connection.dialect)
     rows = connection.execute(_outcomes_of(connection.dialect), asked)
     newest: dict[int, Any] = {row[0]: row[2:] for row in rows}
     for item, (state, epoch, in_doubt) in newest.items():
-        yield named[item], item, *next_key(STATES[state], epoch=epoch, in_doubt=in_doubt)
+        is_edited = named[item] in run.activities
+        following = next_key(STATES[state], epoch=epoch, in_doubt=in_doubt, is_edited=is_edited)
+        yield named[item], item, *following

@@ -5,7 +5,7 @@ Batches and runs come into being, and are cancelled.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -31,7 +31,7 @@ from proxy_orchestration.errors import (
     IdempotencyKeyReusedError,
     StaleRunError,
 )
-from proxy_orchestration.registration.activities import encode_activities
+from proxy_orchestration.registration.activities import ProxyActivity, encode_activities, encode_activity
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, RunPurpose, Verdict
 from proxy_orchestration.registration.runs import CancelMark
@@ -42,7 +42,7 @@ from proxy_orchestration.storage.sql.registration.items import next_keys
 from proxy_orchestration.storage.sql.registration.locks import lock_batch
 from proxy_orchestration.storage.sql.registration.outcomes import cancel_unclaimed
 from proxy_orchestration.storage.sql.registration.rows import actor_text
-from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import batch_keys, batches, edits, items, outcomes, runs, work
 
 T = TypeVar("T")
 
@@ -82,6 +82,11 @@ _FIRST_OVERRIDES = (
         override_by=bindparam("decided_by"),
         override_at=bindparam("decided_at"),
     )
+)
+_EDIT = (
+    update(items)
+    .where(items.c.batch == bindparam("b"), items.c.position == bindparam("place"))
+    .values(edited=bindparam("text"))
 )
 _CURRENT_RUN = (
     select(runs, batches.c.total)
@@ -190,7 +195,7 @@ def _item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
     texts = encode_activities(entry.activity for entry in new.entries)
     for position, (entry, text) in enumerate(zip(new.entries, texts, strict=True)):
         own_key = entry.item_key if entry.item_key != entry.mentor_id else None
-        yield batch, position, entry.mentor_id, text, own_key
+        yield batch, position, entry.mentor_id, text, own_key, None
 
 
 def _sliced(rows: Iterator[T]) -> Iterator[list[T]]:
@@ -259,7 +264,10 @@ def open_run(connection: Connection, run: NewRun, /) -> int:
     number: int = current.run + 1
     judged: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
-    for item_key, item, epoch, in_doubt in next_keys(connection, batch, run.mentor_ids):
+    edited: dict[int, ProxyActivity] = {}
+    for item_key, item, epoch, in_doubt in next_keys(connection, batch, run):
+        if item_key in run.activities:
+            edited[item] = run.activities[item_key]
         if item_key in run.verdicts:
             verdict = run.verdicts[item_key]
             judged.append(
@@ -268,6 +276,7 @@ def open_run(connection: Connection, run: NewRun, /) -> int:
         else:
             row = {"batch": batch, "run": number, "item": item, "epoch": epoch, "in_doubt": in_doubt}
             rows.append(row | _override_columns(run.overrides.get(item_key)))
+    _edit(connection, batch, number, edited)
     _insert_run(
         connection,
         batch,
@@ -298,6 +307,16 @@ def _people_after(current: Row[Any], run: NewRun) -> dict[str, str | None]:
         "cancelled_by": current.cancelled_by,
         "cancel_reason": current.cancel_reason,
     }
+
+
+def _edit(connection: Connection, batch: int, run: int, activities: Mapping[int, ProxyActivity]) -> None:
+    """
+    Keep what these items are registered with from this run on, beside what they were.
+    """
+    if activities:
+        texts = {item: encode_activity(activity) for item, activity in activities.items()}
+        insert_rows(connection, edits, [(batch, item, run, text) for item, text in texts.items()])
+        connection.execute(_EDIT, [{"b": batch, "place": item, "text": text} for item, text in texts.items()])
 
 
 def _override_columns(override: Override | None) -> dict[str, Any]:

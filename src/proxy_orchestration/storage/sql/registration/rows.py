@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, FromClause
+from sqlalchemy import ColumnElement, Dialect, FromClause, func
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditedOverride, AuditEvent
@@ -58,7 +58,7 @@ def work_columns(item: FromClause) -> tuple[ColumnElement[Any], ...]:
         work.c.item,
         item.c.mentor_id,
         item.c.item_key,
-        item.c.activity,
+        func.coalesce(item.c.edited, item.c.activity).label("activity"),
         work.c.epoch,
         work.c.in_doubt,
         work.c.override_of,
