@@ -15,8 +15,8 @@ from proxy_orchestration.registration.execution.attempts import Attempt
 _NEGLIGIBLE = 1 / 16
 """The part of its time that a worker may lose by waiting for a commit after each of its calls."""
 
-_AT_ONCE = 3
-"""A worker that would make so many calls during one commit calls a service that answers at once."""
+_AT_ONCE = 0.001
+"""A service that answers within so many seconds answers at once: nothing outside this process is asked."""
 
 _MARGIN = 2
 """How many times the likely calls are allowed."""
@@ -57,10 +57,12 @@ class Speed:
         Infinite where the service answers at once; 0 where it hardly matters,
         and where too little is known.
         """
-        expected = self._rate * self._commit_takes
-        if self._calls < 2 * self.workers or expected < self.workers * _NEGLIGIBLE:
+        if self._calls < 2 * self.workers:
             return 0
-        return math.inf if expected > self.workers * _AT_ONCE else math.ceil(expected * _MARGIN)
+        if self.workers < self._rate * _AT_ONCE:
+            return math.inf
+        expected = self._rate * self._commit_takes
+        return math.ceil(expected * _MARGIN) if expected > self.workers * _NEGLIGIBLE else 0
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -4,7 +4,8 @@ The append-only log of outcomes: written in order, read by cursor, counted by ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ LOG_COLUMNS: Final = (
     outcomes.c.settled_at,
 )
 _LOG_WIDTH: Final = len(LOG_COLUMNS)
+_PAGE: Final = 1_000
 
 _ITEMS = select(items.c.position, items.c.mentor_id, items.c.item_key).where(items.c.batch == bindparam("b"))
 _LOG = (
@@ -226,10 +228,10 @@ def newest_outcomes(
     key = {"b": batch, "r": run}
     mentors: dict[int, tuple[str, str | None]] = {
         position: (mentor_id, own_key)
-        for position, mentor_id, own_key in connection.execute(_ITEMS, key).all()
+        for position, mentor_id, own_key in _in_pages(connection.execute(_ITEMS, key))
     }
     newest: dict[int, MentorOutcome] = {}
-    for row in connection.execute(_LOG, key).all():
+    for row in _in_pages(connection.execute(_LOG, key)):
         item = row[_LOG_WIDTH]
         newest[item] = mentor_outcome(*mentors[item], row[:_LOG_WIDTH])
     for item, position in () if settled else connection.execute(_OPEN, key).all():
@@ -237,6 +239,15 @@ def newest_outcomes(
         mentor_id, own_key = mentors[item]
         newest[item] = MentorOutcome(mentor_id=mentor_id, state=state, item_key=own_key or mentor_id)
     return tuple(newest[item] for item in sorted(mentors))
+
+
+def _in_pages(result: Any) -> Iterator[Any]:  # noqa: ANN401 - rows of any width, as the two type checkers read them
+    """
+    Return the rows; of a large batch there are never many at once.
+
+    The garbage collector stops every thread for as long as it looks at them.
+    """
+    return itertools.chain.from_iterable(result.partitions(_PAGE))
 
 
 def count_settled_states(connection: Connection, *, batch: int, run: int) -> dict[ItemState, int]:
