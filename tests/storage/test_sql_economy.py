@@ -17,11 +17,15 @@ pytest.importorskip("alembic")
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.dialects.postgresql import psycopg
 
+from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRequest, ProxyActivity
+from proxy_orchestration.ports import ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.dialect.inserts import _insert_text
 from proxy_orchestration.storage.sql.schema import activities, batches, runs
+from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts.registration.samples import (
+    COORDINATOR,
     NOON,
     activity_record,
     later,
@@ -30,6 +34,7 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     settled_batch,
 )
 
+_VISIT: Final = ProxyActivity(activity_type="visit", activity_date=NOON.date(), duration_minutes=30)
 _BATCHES: Final = 120
 _OF_OTHERS: Final = 37  # as many settle too late, and as many not at all
 
@@ -97,6 +102,34 @@ async def test_a_further_run_reads_the_log_of_the_items_it_names(engine: Engine)
     assert [(1, ItemState.FAILED.value), (3, ItemState.FAILED.value)] == [(row[0], row[2]) for row in rows]
     assert "SEARCH outcomes" in plan
     assert "(batch=? AND item=?)" in plan
+
+
+class _Registering:
+    async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
+        return RegistrationReceipt(registration_id=registration.registration_id, activity_id="a")
+
+
+@pytest.mark.parametrize(
+    ("mentor_count", "writes", "statements"),
+    [(1, 4, 18), (5, 4, 18), (10, 5, 20), (12, 6, 22)],
+)
+async def test_a_lone_batch_takes_few_transactions(
+    tmp_path: Path, mentor_count: int, writes: int, statements: int
+) -> None:
+    """
+    Accepting; the lease with the first claim; outcomes, the last of them with the end; the audit mark.
+    """
+    request = BulkRegistrationRequest.for_mentors(mentors(mentor_count), _VISIT)
+    async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'own.db'}") as store:
+        orchestrator = BulkRegistrationOrchestrator(
+            registration_service=_Registering(), repository=store, clock=FakeClock(NOON)
+        )
+        with _statements(store.engine) as seen:
+            await orchestrator.submit_bulk_registration(request, actor=COORDINATOR)
+    texts = [text for text, _ in seen]
+    others = [text for text in texts if not text.startswith(("BEGIN", "PRAGMA"))]
+
+    assert (writes, statements) == (texts.count("BEGIN IMMEDIATE"), len(others)), "\n".join(texts)
 
 
 def _plan_of(connection: Connection, statement: str, values: Any) -> str:
