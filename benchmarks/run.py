@@ -31,6 +31,7 @@ STORIES: Final = (
     "memory",
     "answers",
     "doubt",
+    "waiting",
     "profile",
 )
 LIBRARIES: Final = ("anyio", "attrs", "sqlalchemy", "aiometer", "aiostream", "trio")
