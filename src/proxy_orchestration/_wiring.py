@@ -86,6 +86,26 @@ def check_functions(owner: object, *names: str, optional: bool = False) -> None:
         raise MisconfiguredError(type(owner).__name__, name, problem)
 
 
+def check_hooks(owner: object, *names: str) -> None:
+    """
+    Accept an owner whose attributes of these names are `None`, or can be called and awaited.
+
+    Raises:
+        MisconfiguredError: one is neither.
+    """
+    for name in names:
+        part = getattr(owner, name)
+        if part is None:
+            continue
+        if not callable(part):
+            problem = f"it is a {type(part).__name__}. Give an `async def`."
+        elif _is_plain(part):
+            problem = "it is a plain function, and its answer is awaited. Give an `async def`."
+        else:
+            continue
+        raise MisconfiguredError(type(owner).__name__, name, problem)
+
+
 def _not_a(part: object, kind: type) -> str | None:
     if isinstance(part, kind):
         return None

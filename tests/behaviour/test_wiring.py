@@ -32,6 +32,10 @@ async def _register(registration, /):
     return RegistrationReceipt(registration_id=registration.registration_id, activity_id="activity-1")
 
 
+def _plain_hook(_summary):
+    return None
+
+
 class Service:
     """
     The smallest service that fits.
@@ -172,6 +176,8 @@ WRONG = [
     (BulkRegistrationOrchestrator, BULK, "settings", BulkSettings, "the class BulkSettings"),
     (BulkRegistrationOrchestrator, BULK, "settings", NotificationSettings(), "a NotificationSettings"),
     (BulkRegistrationOrchestrator, BULK, "settings", None, "a NoneType"),
+    (BulkRegistrationOrchestrator, BULK, "on_run_settled", {}, "Give an `async def`"),
+    (BulkRegistrationOrchestrator, BULK, "on_run_settled", _plain_hook, "Give an `async def`"),
     (BulkRegistrationOrchestrator, BULK, "classify_error", {}, "Give a function"),
     (BulkRegistrationOrchestrator, BULK, "classify_error", _register, "Give a plain function"),
     (BulkRegistrationOrchestrator, BULK, "on_service_error", "sentry", "Give a function"),

@@ -17,6 +17,7 @@ from proxy_orchestration.testing.contracts import (
     activity_records,
     audit_outbox,
     batch_catalogue,
+    endings_outbox,
     run_ledger,
 )
 
@@ -68,7 +69,9 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return openers[request.param]
 
 
-@pytest.mark.parametrize("check", [*batch_catalogue, *run_ledger, *audit_outbox, *activity_records], ids=str)
+@pytest.mark.parametrize(
+    "check", [*batch_catalogue, *run_ledger, *audit_outbox, *endings_outbox, *activity_records], ids=str
+)
 async def test_a_store_keeps_its_contract(check: Check[Any], open_store: Store) -> None:
     """
     Every promise of the four ports holds for every store.

@@ -34,7 +34,8 @@ Around it:
   `execution/cancel_watch.py` looks for a cancel while it has nothing to write;
   `execution/recovery.py` takes up what another process left, and
   `execution/health.py` tells how that goes.
-- afterwards: `queries.py` reads results.
+- afterwards: `reading.py` and `queries.py` read results, `stopping.py` stops what is under way, and
+  `execution/endings.py` tells the host that a run has settled.
 - models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `reasons.py`,
   `requests.py`, `settings.py` and `states.py`, whose table of states is asked
   wherever one is left. `runs.py` and `ledger.py` are what a driver and a store

@@ -19,13 +19,7 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
-from proxy_orchestration.registration.batches import (
-    BatchPage,
-    BatchSummary,
-    BulkSubmissionResult,
-    CancelReport,
-    ItemPage,
-)
+from proxy_orchestration.registration.batches import BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.health import Health
@@ -33,16 +27,17 @@ from proxy_orchestration.registration.execution.recovery import RecoveryPass, Re
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
     ClassifyError,
+    OnRunSettled,
     OnServiceError,
     ProxyRegistrationService,
 )
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
+from proxy_orchestration.registration.reading import ReadingVerbs
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
-from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.registration.stopping import Stopping
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.retry import Retry
@@ -53,7 +48,7 @@ from proxy_orchestration.registration.wiring import check_wiring
 
 
 @attrs.define(eq=False, kw_only=True)
-class BulkRegistrationOrchestrator:
+class BulkRegistrationOrchestrator(ReadingVerbs):
     """
     Registers one activity on behalf of many mentors, durably and never twice.
 
@@ -78,6 +73,8 @@ class BulkRegistrationOrchestrator:
             rules do not: an HTTP client's own time-out class is in doubt, for instance.
         on_service_error: is handed each exception of the service with the registrations of
             its call, for the host's error tracker; the log shows its type and place only.
+        on_run_settled: is told of each run that settled, with its batch as it stood then: at least
+            once, by whichever process with this hook settles it or recovers what is untold.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -91,6 +88,7 @@ class BulkRegistrationOrchestrator:
     settings: BulkSettings = attrs.field(factory=BulkSettings)
     classify_error: ClassifyError | None = None
     on_service_error: OnServiceError | None = None
+    on_run_settled: OnRunSettled | None = None
     _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
@@ -109,6 +107,7 @@ class BulkRegistrationOrchestrator:
             clock=self.clock,
             settings=self.settings,
             hooks=hooks,
+            on_run_settled=self.on_run_settled,
         )
         self._authorization = Authorization(ledger=self.repository, access_policy=self.access_policy)
         self._queries = BatchQueries(
@@ -196,55 +195,6 @@ class BulkRegistrationOrchestrator:
                 yield batch_run
                 if not batch_run.ended:
                     tasks.cancel_scope.cancel()
-
-    async def get_bulk_submission_status(self, batch_id: str, *, actor: Actor) -> BulkSubmissionResult:
-        """
-        Return the batch with every mentor's state, as of one moment.
-
-        Raises:
-            NotAuthorizedError, BatchNotFoundError.
-        """
-        check_arguments(batch_id=batch_id, actor=actor)
-        await self._authorization.authorized_batch(batch_id, actor, Action.READ)
-        return await self._queries.result(batch_id)
-
-    async def get_batch_summary(self, batch_id: str, *, actor: Actor) -> BatchSummary:
-        """
-        Return the batch without its outcomes, as of one moment; for those who poll.
-
-        Raises:
-            NotAuthorizedError, BatchNotFoundError.
-        """
-        check_arguments(batch_id=batch_id, actor=actor)
-        await self._authorization.authorized_batch(batch_id, actor, Action.READ)
-        return await self._queries.summary(batch_id)
-
-    async def read_items(
-        self,
-        batch_id: str,
-        *,
-        actor: Actor,
-        states: Collection[ItemState] | None = None,
-        after: int = 0,
-        limit: int = 100,
-    ) -> ItemPage:
-        """
-        Return some items of the batch with their activities, in request order, as of one moment.
-
-        Args:
-            batch_id: the batch.
-            actor: who asks.
-            states: only items that are in one of these now; `None` for all.
-            after: only items that follow this place, from 0.
-            limit: at most so many, 1 to 100.
-
-        Raises:
-            InvalidValueError: `after` or `limit` is out of range.
-            NotAuthorizedError, BatchNotFoundError.
-        """
-        check_arguments(batch_id=batch_id, actor=actor, states=states, after=after, limit=limit)
-        await self._authorization.authorized_batch(batch_id, actor, Action.READ)
-        return await self._queries.items(batch_id, states=states, after=after, limit=limit)
 
     async def retry_failed_items(  # noqa: PLR0913 - a verb's own arguments
         self,
@@ -383,30 +333,6 @@ class BulkRegistrationOrchestrator:
         record = await self._authorization.authorized_batch(batch_id, actor, Action.READ)
         async with self._queries.watching(record, after=after) as batch_run:
             yield batch_run
-
-    async def list_batches(
-        self,
-        *,
-        actor: Actor,
-        page: int = 1,
-        limit: int = 20,
-        statuses: Collection[BulkStatus] | None = None,
-    ) -> BatchPage:
-        """
-        Return one page of the batches that the actor may know of, newest first.
-
-        Args:
-            actor: who asks.
-            page: from 1.
-            limit: batches per page, 1 to 100.
-            statuses: only these; `None` for all.
-
-        Raises:
-            InvalidValueError: `page` or `limit` is out of range.
-            NotAuthorizedError.
-        """
-        check_arguments(actor=actor, page=page, limit=limit, statuses=statuses)
-        return await self._queries.list_batches(actor, page=page, limit=limit, statuses=statuses)
 
     async def relabel_batch(self, batch_id: str, label: str | None, *, actor: Actor) -> BulkSubmissionResult:
         """

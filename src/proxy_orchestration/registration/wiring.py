@@ -4,7 +4,7 @@ Checks that what an orchestrator is made of fits.
 
 from __future__ import annotations
 
-from proxy_orchestration._wiring import check_abilities, check_functions, check_parts
+from proxy_orchestration._wiring import check_abilities, check_functions, check_hooks, check_parts
 from proxy_orchestration.access import AccessPolicy
 from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
@@ -36,4 +36,5 @@ def check_wiring(orchestrator: object) -> None:
         settings=BulkSettings,
     )
     check_abilities(orchestrator, "registration_service", SupportsLookup, SupportsBulk, SupportsConflictCheck)
+    check_hooks(orchestrator, "on_run_settled")
     check_functions(orchestrator, "classify_error", "on_service_error", optional=True)

@@ -18,6 +18,7 @@ from proxy_orchestration._concurrency import NoAnswerError, Notifier, ask, shiel
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.registration.execution.endings import Endings
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.look_ahead import Speed
@@ -27,6 +28,7 @@ from proxy_orchestration.registration.execution.suspects import SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Pace
 from proxy_orchestration.registration.ports import (
     BatchLedger,
+    OnRunSettled,
     ProxyRegistrationService,
     SupportsFusedWrites,
 )
@@ -59,10 +61,12 @@ class Coordinator:
     clock: Clock
     settings: BulkSettings
     hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
+    on_run_settled: OnRunSettled | None = None
     progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
     cancel_requests: Notifier[None] = attrs.field(factory=Notifier, init=False)
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
     health: HealthRecord = attrs.field(init=False)
+    endings: Endings = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
@@ -76,6 +80,9 @@ class Coordinator:
         rate = settings.calls_per_second
         self._pace = None if rate is None else Pace(self.clock, rate)
         self._abandoned = AbandonedCalls.under(settings, self.clock)
+        self.endings = Endings(
+            ledger=self.ledger, clock=self.clock, settings=settings, hook=self.on_run_settled
+        )
         self.health = HealthRecord(ledger=self.ledger, clock=self.clock, abandoned=self._abandoned)
         self._speed = Speed(workers=settings.max_concurrency)
 
@@ -166,6 +173,7 @@ class Coordinator:
             hooks=self.hooks,
             pace=self._pace,
             speed=self._speed,
+            tells_ending=self.on_run_settled is not None,
         )
         driver = RunDriver(
             context=context,
@@ -183,7 +191,17 @@ class Coordinator:
             context.errors.conclude()
         if event is not None:
             await self.deliver(event)
+            await self._tell_endings()
         return event is not None
+
+    async def _tell_endings(self) -> None:
+        try:
+            await self.endings.tell_pending()
+        except RepositoryUnavailableError as error:
+            # The run is settled and stored; what was not told is told by the next pass.
+            _log.error(
+                "could not look for settled runs to tell of: %s", error, extra={"error": type(error).__name__}
+            )
 
     async def drive_while_leased(self, lease: Lease, *, patience: float = math.inf) -> bool:
         """

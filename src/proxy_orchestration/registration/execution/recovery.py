@@ -64,6 +64,7 @@ class RecoveryPass:
                     seen.add((run.batch_id, run.run))
                     tasks.start_soon(self._take_up, run)
         await self.coordinator.deliver_pending(wait=True)
+        await self.coordinator.endings.tell_pending(wait=True)
         if self._failures:
             raise _told(self._failures[0])
         return tuple(dict.fromkeys(self._driven))
@@ -254,6 +255,7 @@ class RecoveryService:
         clock = self.coordinator.clock
         try:
             await self.coordinator.deliver_pending()
+            await self.coordinator.endings.tell_pending()
         except BaseException as error:
             if not comes_from_callee(error):
                 raise

@@ -106,6 +106,7 @@ class RunContext:
         settings: limits and times.
         limiter: slots for calls, over all runs of one orchestrator.
         abandoned: calls that were left behind, over all runs of one orchestrator.
+        tells_ending: whether the host is told that the run settled.
         hooks: what the host says about its service's errors.
         errors: where those errors are heard.
         bulk: the service, if it writes many at once.
@@ -125,6 +126,7 @@ class RunContext:
     limiter: anyio.CapacityLimiter
     abandoned: AbandonedCalls = attrs.field(default=attrs.Factory(_count_abandoned, takes_self=True))
     hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
+    tells_ending: bool = False
     errors: ServiceErrors = attrs.field(default=attrs.Factory(_hear_errors, takes_self=True), init=False)
     # Asked once: a runtime check of a Protocol for each item would be felt.
     bulk: SupportsBulk | None = attrs.field(default=attrs.Factory(_find_bulk, takes_self=True), init=False)

@@ -81,7 +81,11 @@ class RunWriter:
         if self.left > len(commit.outcomes) or not isinstance(self.ledger, SupportsFusedWrites):
             return await self.ledger.commit(lease, commit)
         self.event = await self.ledger.finish(
-            lease, commit, settled_at=self.context.clock.now(), audit_hold=self._audit_hold
+            lease,
+            commit,
+            settled_at=self.context.clock.now(),
+            audit_hold=self._audit_hold,
+            tell=self.context.tells_ending,
         )
         self.is_over = True
         return Committed(tail=self.tail + len(commit.outcomes), claimed=(), cancel_wished=False)
@@ -99,7 +103,10 @@ class RunWriter:
         """
         lease = self.context.lease
         self.event = await self.ledger.settle(
-            lease, settled_at=self.context.clock.now(), audit_hold=self._audit_hold
+            lease,
+            settled_at=self.context.clock.now(),
+            audit_hold=self._audit_hold,
+            tell=self.context.tells_ending,
         )
         self.is_over = True
         self.progress.notify(lease.batch_id)

@@ -12,6 +12,7 @@ from proxy_orchestration.registration.ports.ledger import (
     AuditOutbox,
     BatchCatalogue,
     BatchLedger,
+    EndingsOutbox,
     RunLedger,
     SupportsFusedWrites,
 )
@@ -19,6 +20,7 @@ from proxy_orchestration.registration.ports.records import ActivityRecords
 from proxy_orchestration.registration.ports.services import (
     ClassifyError,
     ErrorKind,
+    OnRunSettled,
     OnServiceError,
     ProxyRegistrationService,
     SupportsBulk,
@@ -43,7 +45,9 @@ __all__ = [
     "BatchCatalogue",
     "BatchLedger",
     "ClassifyError",
+    "EndingsOutbox",
     "ErrorKind",
+    "OnRunSettled",
     "OnServiceError",
     "ProxyRegistrationService",
     "RunLedger",

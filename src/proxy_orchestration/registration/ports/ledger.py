@@ -217,12 +217,15 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+    async def settle(
+        self, lease: Lease, /, *, settled_at: datetime, audit_hold: float, tell: bool = False
+    ) -> AuditEvent:
         """
         Close the run: store its counts and its audit event, and give up the lease, all or nothing.
 
         The event names every override that this run was told to send. It
-        counts as held by the caller for `audit_hold` seconds.
+        counts as held by the caller for `audit_hold` seconds. With `tell` the
+        run waits in the `EndingsOutbox` from then on.
 
         Raises:
             LeaseLostError: the fence is old, or the run is settled already.
@@ -302,7 +305,14 @@ class SupportsFusedWrites(Protocol):
         ...
 
     async def finish(
-        self, lease: Lease, commit: Commit, /, *, settled_at: datetime, audit_hold: float
+        self,
+        lease: Lease,
+        commit: Commit,
+        /,
+        *,
+        settled_at: datetime,
+        audit_hold: float,
+        tell: bool = False,
     ) -> AuditEvent:
         """
         Do what `commit` does, and then what `settle` does, all or nothing.
@@ -342,7 +352,35 @@ class AuditOutbox(Protocol):
         ...
 
 
-class BatchLedger(BatchCatalogue, RunLedger, AuditOutbox, Protocol):
+class EndingsOutbox(Protocol):
+    """
+    Settled runs of which the host is not known to have been told.
+    """
+
+    async def claim_endings(self, /, *, limit: int, hold: float) -> Sequence[BatchSummary]:
+        """
+        Return untold runs that nobody holds, each as its batch stood when it settled, and hold them.
+
+        Those whose hold ended first come first. A hold of 0 seconds is over at
+        once. Of two callers at once only one gets a run. A batch that was
+        deleted has none; its label is the one it has now.
+        """
+        ...
+
+    async def endings_wait(self, /) -> float | None:
+        """
+        Return the seconds until the next untold run is free; 0 if one is, `None` without any.
+        """
+        ...
+
+    async def mark_told(self, batch_id: str, run: int, /) -> None:
+        """
+        Note that the host was told; the run is never claimed again. Idempotent.
+        """
+        ...
+
+
+class BatchLedger(BatchCatalogue, RunLedger, AuditOutbox, EndingsOutbox, Protocol):
     """
     All that the orchestrator stores.
     """

@@ -5,7 +5,7 @@ What a host's registration service implements.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from proxy_orchestration.registration.activities import (
@@ -13,6 +13,7 @@ from proxy_orchestration.registration.activities import (
     RegistrationFailure,
     RegistrationReceipt,
 )
+from proxy_orchestration.registration.batches import BatchSummary
 from proxy_orchestration.registration.conflicts import Conflict
 
 
@@ -40,6 +41,14 @@ Takes an exception of the host's service, and the registrations of the call that
 
 For a host's error tracker. Called for each one, in the task of the call, so it
 must not wait. What it returns is ignored, and what it raises is logged.
+"""
+
+OnRunSettled: TypeAlias = Callable[[BatchSummary], Awaitable[None]]
+"""
+Is told of each run that settled, with its batch as it stood then, at least once.
+
+An exception, or no answer within `BulkSettings.audit_timeout`, is logged and
+leads to another call. Several tasks may call it at once.
 """
 
 

@@ -175,7 +175,15 @@ runs: Table = Table(
     Column("retried_by", Text),
     Column("decided_by", Text),
     Column("cancelled_by", Text),
+    Column("untold_until", Double),
+    Column("untold_hold", Double),
     sqlite_with_rowid=False,
+)
+Index(
+    "ix_runs_untold",
+    runs.c.untold_until,
+    sqlite_where=runs.c.untold_until.is_not(None),
+    postgresql_where=runs.c.untold_until.is_not(None),
 )
 Index(
     "ix_runs_open",

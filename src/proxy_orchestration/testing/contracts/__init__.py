@@ -36,6 +36,7 @@ from proxy_orchestration.testing.contracts.registration.batch_catalogue.listing 
 from proxy_orchestration.testing.contracts.registration.batch_catalogue.reading import reading
 from proxy_orchestration.testing.contracts.registration.bulk_registration import writing_many
 from proxy_orchestration.testing.contracts.registration.conflict_check import finding_conflicts
+from proxy_orchestration.testing.contracts.registration.endings_outbox import endings
 from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
 from proxy_orchestration.testing.contracts.registration.registration_service import registering
 from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring import acquiring
@@ -68,6 +69,9 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
 
 audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 """Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""
+
+endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
+"""Holding, claiming and marking settled runs to tell of. The subject is a whole `BatchLedger`."""
 
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(storing)
 """The standard service's records."""
@@ -123,6 +127,7 @@ __all__ = [
     "bulk_registration",
     "clock",
     "conflict_check",
+    "endings_outbox",
     "notice_book",
     "push_outbox",
     "registration_lookup",

@@ -42,6 +42,7 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.memory.registration.activities import MemoryActivityRecords
 from proxy_orchestration.storage.memory.registration.audit import MemoryAuditOutbox
+from proxy_orchestration.storage.memory.registration.endings import MemoryEndingsOutbox
 from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
@@ -57,7 +58,7 @@ from proxy_orchestration.storage.memory.registration.stored_batch import StoredB
 
 
 @attrs.define(eq=False, slots=False)
-class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
+class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryActivityRecords):
     """
     An `ActivityRepository` that lives as long as this object, for one event loop.
 
@@ -195,6 +196,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         await checkpoint()
         if batch_id in self._unsettled:
             raise BatchStateError(batch_id, "its current run is not settled. Cancel it, and let it settle.")
+        self._drop_endings(batch_id)
         return self._batches.pop(batch_id, None) is not None
 
     async def purge(self, *, settled_before: datetime) -> int:
@@ -209,6 +211,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         ]
         for batch_id in old:
             del self._batches[batch_id]
+            self._drop_endings(batch_id)
         return len(old)
 
     async def open_run(self, run: NewRun, /) -> int:
@@ -282,7 +285,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         batch.note(commit, now)
         return Committed(tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None)
 
-    async def settle(self, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+    async def settle(
+        self, lease: Lease, /, *, settled_at: datetime, audit_hold: float, tell: bool = False
+    ) -> AuditEvent:
         """
         Close the run and put its audit event, held, into the outbox.
         """
@@ -295,6 +300,8 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryActivityRecords):
         del self._unsettled[batch.batch_id]
         event = audit_event_of(batch, settled_at)
         self._hold(event, audit_hold)
+        if tell:
+            self._put_ending(summary_of(batch))
         return event
 
     async def release(self, lease: Lease, /, *, due_in: float = 0.0) -> None:

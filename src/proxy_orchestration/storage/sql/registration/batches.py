@@ -72,7 +72,11 @@ def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
     Return a statement for batches and their current runs, and the run in it.
     """
     joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
-    records = select(
+    return _with_run(run).select_from(joined), run
+
+
+def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
+    return select(
         batches,
         run.c.run_items,
         run.c.base,
@@ -89,7 +93,14 @@ def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
         run.c.cancel_reason,
         _status(run).label("status"),
     )
-    return records.select_from(joined), run
+
+
+_OF_RUN = (
+    _with_run(runs)
+    .add_columns(runs.c.run.label("number"))
+    .select_from(batches.join(runs, runs.c.batch == batches.c.id))
+    .where(batches.c.id == bindparam("b"), runs.c.run == bindparam("r"))
+)
 
 
 @lru_cache(maxsize=8)
@@ -149,6 +160,15 @@ def read_summary(connection: Connection, batch_id: str, /) -> BatchSummary | Non
     """
     row = _read_record(connection, batch_id)
     return None if row is None else BatchSummary(**_summary_fields(row), counts=_counts(connection, row))
+
+
+def read_settled(connection: Connection, key: dict[str, int]) -> BatchSummary:
+    """
+    Return the batch as it stood when that run settled.
+    """
+    row = connection.execute(_OF_RUN, key).one()
+    fields = _summary_fields(row) | {"run": row.number}
+    return BatchSummary(**fields, counts=_counts(connection, row))
 
 
 def list_batches(

@@ -23,6 +23,7 @@ from proxy_orchestration.storage.sql.registration import (
     activities,
     audit,
     batches,
+    endings,
     item_pages,
     items,
     opening,
@@ -134,6 +135,10 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     claim_audit_events: Final = writing(audit.claim_audit_events)
     audit_wait: Final = reading(audit.audit_wait)
     mark_audited: Final = writing(audit.mark_audited)
+
+    claim_endings: Final = writing(endings.claim_endings)
+    endings_wait: Final = reading(endings.endings_wait)
+    mark_told: Final = writing(endings.mark_told)
 
     add_activities: Final = writing(activities.add_activities)
     find_activities: Final = reading(activities.find_activities)

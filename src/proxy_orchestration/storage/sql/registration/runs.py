@@ -143,7 +143,11 @@ _SETTLE = (
     update(runs)
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
     .values(
-        lease_until=0.0, settled_at=bindparam("at"), status=bindparam("reached"), counts=bindparam("by_state")
+        lease_until=0.0,
+        settled_at=bindparam("at"),
+        status=bindparam("reached"),
+        counts=bindparam("by_state"),
+        untold_until=bindparam("untold"),
     )
     .returning(
         runs,
@@ -336,25 +340,39 @@ def _claim(
     return tuple(map(work_item, rows))
 
 
-def settle(connection: Connection, lease: Lease, /, *, settled_at: datetime, audit_hold: float) -> AuditEvent:
+def settle(
+    connection: Connection,
+    lease: Lease,
+    /,
+    *,
+    settled_at: datetime,
+    audit_hold: float,
+    tell: bool = False,
+) -> AuditEvent:
     """
     Close the run with its counts and its audit event.
     """
     batch = connection.execute(_LOCK, _key(lease)).scalar_one_or_none()
     if batch is None:
         raise LeaseLostError(lease.batch_id, lease.run)
-    return _close(connection, lease, batch, settled_at=settled_at, audit_hold=audit_hold)
+    return _close(connection, lease, batch, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 
 
-def _close(
-    connection: Connection, lease: Lease, batch: int, *, settled_at: datetime, audit_hold: float
+def _close(  # noqa: PLR0913 - the ports' arguments, and the connection
+    connection: Connection, lease: Lease, batch: int, *, settled_at: datetime, audit_hold: float, tell: bool
 ) -> AuditEvent:
     counts = count_settled_states(connection, batch=batch, run=lease.run)
     by_state = {state.value: count for state, count in counts.items()}
     status = settled_status(counts)
     key = {"b": batch, "r": lease.run, "at": settled_at}
     run = connection.execute(
-        _SETTLE, {**key, "reached": status.value, "by_state": json.dumps(by_state)}
+        _SETTLE,
+        {
+            **key,
+            "reached": status.value,
+            "by_state": json.dumps(by_state),
+            "untold": 0.0 if tell else None,
+        },
     ).one()
     if run.tail - run.base < run.run_items:
         raise BatchStateError(
@@ -404,14 +422,21 @@ def give_back(connection: Connection, lease: Lease, /) -> None:
     release(connection, lease)
 
 
-def finish(
-    connection: Connection, lease: Lease, commit: Commit, /, *, settled_at: datetime, audit_hold: float
+def finish(  # noqa: PLR0913 - the port's arguments, and the connection
+    connection: Connection,
+    lease: Lease,
+    commit: Commit,
+    /,
+    *,
+    settled_at: datetime,
+    audit_hold: float,
+    tell: bool = False,
 ) -> AuditEvent:
     """
     Append the last outcomes and close the run, all or nothing.
     """
     run = _write(connection, lease, commit)
-    return _close(connection, lease, run.batch, settled_at=settled_at, audit_hold=audit_hold)
+    return _close(connection, lease, run.batch, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 
 
 def _people(run: Row[Any], opener: str) -> dict[str, str | None]:

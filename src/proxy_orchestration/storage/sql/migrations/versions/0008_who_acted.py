@@ -1,5 +1,5 @@
 """
-A run's row says what it was opened for and who acted last; an event has room for more.
+A run's row says what it was opened for, who acted last, and whether the host waits to hear of its end.
 
 It only adds. What code of before opens or cancels has nobody in it. New
 fields of an audit event stand beside its payload, since older code takes
@@ -27,6 +27,10 @@ def upgrade() -> None:
     """
     for column in ("purpose", "retried_by", "decided_by", "cancelled_by"):
         op.add_column("runs", sa.Column(column, sa.Text(), nullable=True))
+    for column in ("untold_until", "untold_hold"):
+        op.add_column("runs", sa.Column(column, sa.Double(), nullable=True))
+    waits = sa.text("untold_until IS NOT NULL")
+    op.create_index("ix_runs_untold", "runs", ["untold_until"], sqlite_where=waits, postgresql_where=waits)
     op.add_column("audit_events", sa.Column("further", sa.Text(), nullable=True))
     declare_compatible(op.get_bind(), compatible_from)
 
@@ -36,6 +40,7 @@ def downgrade() -> None:
     Drop them again.
     """
     op.drop_column("audit_events", "further")
-    for column in ("purpose", "retried_by", "decided_by", "cancelled_by"):
+    op.drop_index("ix_runs_untold", "runs")
+    for column in ("purpose", "retried_by", "decided_by", "cancelled_by", "untold_until", "untold_hold"):
         op.drop_column("runs", column)
     declare_compatible(op.get_bind(), compatible_from)
