@@ -38,6 +38,7 @@ from proxy_orchestration.errors import (
     SchemaVersionError,
     StaleRunError,
     UnknownMentorError,
+    WrongTaskError,
 )
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.digests import DigestTexts
@@ -198,6 +199,7 @@ __all__ = [
     "UnknownMentorError",
     "UnreadableRecordError",
     "WindowPolicy",
+    "WrongTaskError",
     "classify",
     "window_start",
 ]

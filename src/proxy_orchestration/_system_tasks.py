@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import sys
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
@@ -30,6 +31,25 @@ _kept: Final[set[asyncio.Task[None]]] = set()
 
 _dropped: Final[list[Coroutine[Any, Any, object]]] = []
 """What trio's end found unfinished: kept, since closing it outside its task would break its scopes."""
+
+
+def current_task() -> Any:  # noqa: ANN401 - a class of either event loop
+    """
+    Return the task of asyncio or trio that this code runs in; no other is the same, not even a later one.
+    """
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_task()
+    return asyncio.current_task()
+
+
+def has_ended(task: Any) -> bool:  # noqa: ANN401 - a class of either event loop
+    """
+    Tell whether a task is over.
+    """
+    if hasattr(task, "done"):
+        return bool(task.done())
+    return inspect.getcoroutinestate(task.coro) == inspect.CORO_CLOSED  # trio's have no other word for it
 
 
 @attrs.define(eq=False)

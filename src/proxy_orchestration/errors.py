@@ -14,6 +14,7 @@ Every error this library raises, in one tree.
     ├── BatchTooLargeError
     ├── AtomicModeError
     ├── CallsAbandonedError
+    ├── WrongTaskError
     ├── BatchNotFoundError
     ├── BatchStateError
     │   ├── StaleRunError
@@ -232,6 +233,28 @@ class CallsAbandonedError(OrchestrationError, error_code="calls_abandoned"):
             f"{count} calls of the registration service do not end although they were cancelled, so this "
             "process begins no further one. The batch is resumable: drive it in another process, or "
             "restart this one, and mend the service."
+        )
+
+
+class WrongTaskError(OrchestrationError, error_code="wrong_task"):
+    """
+    A block that drives a run was not left by the task that entered it; driving was stopped.
+
+    A streaming response does that: a web framework may take up what it streams in one task, and
+    end it in another. The batch is resumable.
+
+    Attributes:
+        batch_id: the batch.
+        verb: the verb whose block it is.
+    """
+
+    def __init__(self, batch_id: str, verb: str) -> None:
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
+        self.verb = verb
+        super().__init__(
+            f"The block of {verb} was not left by the task that entered it, as happens in streaming "
+            f"responses, so batch {batch_id} is driven here no longer. Submit with drive=False, let serve "
+            "drive in the background, and look on with watch_batch, whose block any task may leave."
         )
 
 

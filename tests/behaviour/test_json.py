@@ -291,6 +291,7 @@ STABLE = {
     "StaleRunError": "stale_run",
     "UnknownMentorError": "unknown_mentor",
     "UnreadableRecordError": "unreadable_record",
+    "WrongTaskError": "wrong_task",
 }
 
 

@@ -26,7 +26,8 @@ Around it:
   `submission/conflict_check.py` the service, `submission/run_plan.py` decides
   who is sent; `submission/retry.py` and `submission/review.py` choose what
   `submission/further_run.py` takes up again.
-- while it is driven: `progress.py` watches, `execution/limits.py` and
+- while it is driven: `progress.py` watches, `driven_blocks.py` drives for as long
+  as a block of the host lasts, `execution/limits.py` and
   `execution/run_context.py` hold what all workers share, `execution/waiting.py`
   who is asked about again later, `execution/look_ahead.py` how far calls may go
   before the next commit, and `execution/suspects.py` whom a dead driver may have

@@ -12,15 +12,15 @@ import anyio
 import attrs
 from anyio.abc import TaskStatus
 
-from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.errors import BatchLeasedError, BatchNotFoundError
+from proxy_orchestration.errors import BatchNotFoundError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
+from proxy_orchestration.registration.driven_blocks import driven_batch, driven_submission
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
@@ -35,7 +35,6 @@ from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.reading import ReadingVerbs
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
-from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.stopping import Stopping
@@ -179,22 +178,20 @@ class BulkRegistrationOrchestrator(ReadingVerbs):
         Accept a batch and drive it while its progress is iterated.
 
         Leaving the block before the end stops driving, logs a WARNING and
-        leaves the batch resumable; it has no `result` then. Raises what
-        `submit_bulk_registration` raises.
+        leaves the batch resumable; it has no `result` then. The task that
+        enters the block leaves it; a streaming response does not keep to
+        that, so submit with `drive=False` there, let `serve` drive, and use
+        `watch_batch`. Raises what `submit_bulk_registration` raises, and:
+
+        Raises:
+            WrongTaskError: the task that entered the block has ended, or another one left it.
         """
         check_arguments(request=request, actor=actor)
         batch_id, _ = await self._submission.accept(request, actor)
         with naming_submission(batch_id, request.idempotency_key):
-            record = await self._queries.record(batch_id)
-            fresh = record.tail == 0
-            async with (
-                self._queries.watching(record, after=0, must_look=not fresh, drives=True) as batch_run,
-                open_task_group() as tasks,
-            ):
-                tasks.start_soon(self._coordinator.drive_until_settled, batch_id, record.run)
+            opened = driven_submission(batch_id, coordinator=self._coordinator, queries=self._queries)
+            async with opened as batch_run:
                 yield batch_run
-                if not batch_run.ended:
-                    tasks.cancel_scope.cancel()
 
     async def retry_failed_items(  # noqa: PLR0913 - a verb's own arguments
         self,
@@ -296,38 +293,26 @@ class BulkRegistrationOrchestrator(ReadingVerbs):
 
         A settled batch yields nothing and has its result. Leaving the block
         before the end stops driving, logs a WARNING and leaves the batch
-        resumable; it has no `result` then.
+        resumable; it has no `result` then. The task that enters the block
+        leaves it; in a streaming response let `serve` drive, and use `watch_batch`.
 
         Raises:
             BatchLeasedError: somebody else drives it.
+            WrongTaskError: the task that entered the block has ended, or another one left it.
             LeaseLostError: another driver took it over meanwhile.
             BatchNotFoundError.
         """
         check_arguments(batch_id=batch_id)
-        record = await self._queries.record(batch_id)
-        acquisition = await self._coordinator.acquire(batch_id, record.run)
-        # Before the block is entered: who drives already is an error of the call, not of its iteration.
-        if isinstance(acquisition, LeaseHeld):
-            raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
-        after = record.base if isinstance(acquisition, Lease) else record.tail
-        must_look = after < record.tail or not isinstance(acquisition, Lease)
-        async with (
-            self._queries.watching(record, after=after, must_look=must_look, drives=True) as batch_run,
-            open_task_group() as tasks,
-        ):
-            if isinstance(acquisition, Lease):
-                # A lost lease leaves: who goes on as a watcher has not done its work; decision 121.
-                tasks.start_soon(self._coordinator.drive, acquisition)
+        async with driven_batch(batch_id, coordinator=self._coordinator, queries=self._queries) as batch_run:
             yield batch_run
-            if not batch_run.ended:
-                tasks.cancel_scope.cancel()
 
     @asynccontextmanager
     async def watch_batch(self, batch_id: str, *, actor: Actor, after: int = 0) -> AsyncIterator[BatchRun]:
         """
         Look on, from the update that follows `after`, until the current run is settled.
 
-        Drives nothing. Raises `NotAuthorizedError` and `BatchNotFoundError`.
+        Drives nothing, so any task may go on with the block and leave it. Raises
+        `NotAuthorizedError` and `BatchNotFoundError`.
         """
         check_arguments(batch_id=batch_id, actor=actor, after=after)
         record = await self._authorization.authorized_batch(batch_id, actor, Action.READ)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
 import attrs
 
@@ -48,6 +49,7 @@ class BatchRun:
     batch_id: str = attrs.field(init=False)
     run: int = attrs.field(init=False)
     total: int = attrs.field(init=False)
+    raise_before_waiting: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
     _record: BatchRecord = attrs.field(alias="record")
     _after: int = attrs.field(alias="after")
     _ledger: BatchLedger = attrs.field(alias="ledger")
@@ -104,8 +106,16 @@ class BatchRun:
         self._after = update.sequence
         return update
 
+    def wake(self) -> None:
+        """
+        Have whoever waits for an update look whether there is something to tell.
+        """
+        self._subscription.notify()
+
     async def _fill(self) -> None:
         while not self._take_news():
+            if self.raise_before_waiting is not None:
+                self.raise_before_waiting()
             if self._must_look and await self._look():
                 return
             notified = await self._subscription.wait(self._clock, self._poll_interval)

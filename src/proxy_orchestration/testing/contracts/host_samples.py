@@ -1,0 +1,91 @@
+"""
+What a host's own part knows, for the kits that ask it about people, activities and batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from proxy_orchestration._validators import is_a, is_identifier, members_in
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.errors import InvalidValueError
+from proxy_orchestration.registration.activities import ProxyActivity, ProxyRegistration
+
+_MOST_MENTORS_ASKED: Final = 4
+_MOST_BATCHES_ASKED: Final = 2
+
+
+def _ancient(registration: ProxyRegistration) -> ProxyRegistration:
+    activity = registration.activity
+    long_ago = activity.activity_date - timedelta(days=40_000)
+    return attrs.evolve(registration, activity=attrs.evolve(activity, activity_date=long_ago))
+
+
+def _visit_of_yesterday() -> ProxyActivity:
+    yesterday = SystemClock().now().date() - timedelta(days=1)
+    return ProxyActivity(activity_type="visit", activity_date=yesterday, duration_minutes=45)
+
+
+def _different(values: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(members_in("a sample", values)))
+
+
+def _at_least(count: int) -> Callable[[object, attrs.Attribute[tuple[str, ...]], tuple[str, ...]], None]:
+    def check(instance: object, attribute: attrs.Attribute[tuple[str, ...]], values: tuple[str, ...]) -> None:
+        for value in values:
+            is_identifier(instance, attribute, value)
+        if len(values) < count:
+            name = f"Samples.{attribute.name}"
+            raise InvalidValueError(name, f"are {count} different ones at least")
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class Samples:
+    """
+    What the subject of a kit knows; the defaults are what our own doubles take.
+
+    Args:
+        coordinator: an actor who may register, in an organization that the subject knows.
+        mentor_ids: four different mentors at least on whose behalf that actor may register; people
+            whom a directory, or a sender of pushes, knows.
+        batch_ids: two different ids of batches.
+        activity: makes an activity that the service takes, on a day whose day before it takes too.
+        another_type: a second kind of activity that it takes.
+        unacceptable: makes of a registration one that the service refuses, unless its registration
+            has a record.
+    """
+
+    coordinator: Actor = attrs.field(
+        default=Actor(user_id="coordinator-1", roles={Role.COORDINATOR}, organization_id="org-1"),
+        validator=is_a(Actor),
+    )
+    mentor_ids: tuple[str, ...] = attrs.field(
+        default=("mentor-1", "mentor-2", "mentor-3", "mentor-4"),
+        converter=_different,
+        validator=_at_least(_MOST_MENTORS_ASKED),
+    )
+    batch_ids: tuple[str, ...] = attrs.field(
+        default=("batch-1", "batch-2"), converter=_different, validator=_at_least(_MOST_BATCHES_ASKED)
+    )
+    activity: Callable[[], ProxyActivity] = _visit_of_yesterday
+    another_type: str = attrs.field(default="call", validator=is_identifier)
+    unacceptable: Callable[[ProxyRegistration], ProxyRegistration] = _ancient
+
+
+# A check's body has one parameter, its subject; what it asks about stands beside that.
+using: Final[ContextVar[Samples | None]] = ContextVar("using", default=None)
+
+
+def samples() -> Samples:
+    """
+    Return the samples of the check that runs.
+    """
+    return using.get() or Samples()
