@@ -60,11 +60,13 @@ class SystemTask:
     Attributes:
         work: what it does, with the context variables of whoever starts it.
         on_end: called when it has ended.
+        hears_end: whether the end of the event loop cancels it, and waits for it.
         error: what the work raised, once it has ended so.
     """
 
     work: Callable[[], Awaitable[object]]
     on_end: Callable[[SystemTask], object] | None = None
+    hears_end: bool = False
     error: BaseException | None = attrs.field(default=None, init=False)
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
     _ended: anyio.Event = attrs.field(factory=anyio.Event, init=False)
@@ -74,7 +76,7 @@ class SystemTask:
         """
         Start the work soon.
         """
-        self._task = _spawn(self._run)
+        self._task = _spawn(self._run, hears_end=self.hears_end)
 
     @property
     def has_ended(self) -> bool:
@@ -103,8 +105,7 @@ class SystemTask:
             hold: a scope in the work, which keeps it from its cancellation.
             until: when it is cancelled all the same.
         """
-        self._task.disown()
-        SystemTask(partial(self._guard, hold, until)).start()
+        SystemTask(partial(self._guard, hold, until), hears_end=True).start()
 
     async def _guard(self, hold: anyio.CancelScope, until: anyio.Event) -> None:
         # A scope repeats its cancellation at every turn of the loop, for as long as it is taken for nothing.
@@ -148,11 +149,17 @@ class _AsyncioTask:
 
     task: asyncio.Task[None]
 
-    def disown(self) -> None:
+    @classmethod
+    def started(cls, work: Coroutine[Any, Any, None], *, hears_end: bool) -> _AsyncioTask:
         """
-        Have the loop know nothing of the task, as asyncio documents it for tasks of other kinds.
+        Return a task that the loop knows nothing of, unless it is to be cancelled with it.
         """
-        asyncio.tasks._unregister_task(self.task)  # noqa: SLF001 - public by its documentation
+        task = asyncio.get_running_loop().create_task(work, context=copy_context())
+        _kept.add(task)
+        task.add_done_callback(_kept.discard)
+        if not hears_end:
+            asyncio.tasks._unregister_task(task)  # noqa: SLF001 - documented, for tasks of other kinds
+        return cls(task)
 
     def interrupt(self) -> None:
         """
@@ -204,11 +211,6 @@ class _TrioTask:
                 _dropped.append(work)
                 return
 
-    def disown(self) -> None:
-        """
-        Do nothing yet: trio has no such thing.
-        """
-
     def interrupt(self) -> None:
         """
         Close the work where it waits: in the task, or in the innermost of its children.
@@ -255,13 +257,10 @@ def _trio() -> Any:  # noqa: ANN401 - trio is no dependency
     return importlib.import_module("trio.lowlevel")
 
 
-def _spawn(work: Callable[[], Coroutine[Any, Any, None]]) -> _LoopTask:
+def _spawn(work: Callable[[], Coroutine[Any, Any, None]], *, hears_end: bool) -> _LoopTask:
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         started = _TrioTask(work)
         started.start()
         return started
-    task = asyncio.get_running_loop().create_task(work(), context=copy_context())
-    _kept.add(task)
-    task.add_done_callback(_kept.discard)
-    return _AsyncioTask(task)
+    return _AsyncioTask.started(work(), hears_end=hears_end)

@@ -2,13 +2,16 @@
 A call that was left behind keeps no event loop from ending, whatever it makes of that.
 """
 
+import asyncio
 import contextlib
 import threading
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import BulkSettings, ItemState, RegistrationReceipt, RetryPolicy
+from proxy_orchestration.registration.execution import service_calls
 
 _AT_MOST = 60.0
 
@@ -22,12 +25,14 @@ class Stuck:
         self.how = how
         self.clock = None
         self.ended_by = []
+        self.calls = 0
         self.release = threading.Event()
 
     async def register(self, registration, /):
         """
         Register, and never end.
         """
+        self.calls += 1
         try:
             await getattr(self, self.how)()
         except BaseException as error:
@@ -72,6 +77,19 @@ class Stuck:
         Wait for a thread.
         """
         await anyio.to_thread.run_sync(self.release.wait)
+
+
+class StuckWithMany(Stuck):
+    """
+    The same for many at once.
+    """
+
+    async def register_many(self, registrations, /, *, atomic):
+        """
+        Register them, and never end.
+        """
+        assert not atomic
+        return [await self.register(registration) for registration in registrations]
 
 
 def run_to_its_end(backend, work):
@@ -125,6 +143,62 @@ def test_a_call_left_behind_keeps_no_loop_from_ending(scene_with, backend, how, 
     assert [] == raised
     assert {ItemState.UNKNOWN} == {outcome.state for outcome in results[0].outcomes}
     assert (2 if ends else 0) == len(service.ended_by)
+
+
+async def under_way(scene):
+    """
+    Return an orchestrator once a batch is accepted; it is served next.
+    """
+    orchestrator = scene.orchestrator()
+    await orchestrator.submit_bulk_registration(scene.request(2), actor=scene.actor, drive=False)
+    return orchestrator
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """
+    Let calls go by the event loop's own time at once: the clocks of these tests stand still.
+    """
+    monkeypatch.setattr(service_calls, "_LET_GO_AT_LAST", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_loop_that_ends_while_somebody_serves_waits_for_no_call(scene_with):
+    """
+    The runner of asyncio cancels all at once: whoever serves, and the call that takes it for nothing.
+    """
+    service = Stuck("swallowing_cancellations")
+    scene = scene_with(service)
+    serving = []
+
+    async def work():
+        serving.append(asyncio.create_task((await under_way(scene)).serve()))
+        while service.calls < 2:
+            await checkpoint()
+
+    assert [] == run_to_its_end("asyncio", work)
+    assert serving[0].cancelled()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("bulk", [False, True], ids=["one by one", "many"])
+def test_who_leaves_is_not_held_by_a_clock_that_nobody_moves(scene_with, backend, bulk):
+    """
+    As in a host's test whose double ignores that it is cancelled.
+    """
+    service = StuckWithMany("shielded") if bulk else Stuck("shielded")
+    scene = scene_with(service)
+
+    async def work():
+        orchestrator = await under_way(scene)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(orchestrator.serve)
+            while service.calls < 1:
+                await checkpoint()
+            tasks.cancel_scope.cancel()
+
+    assert [] == run_to_its_end(backend, work)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

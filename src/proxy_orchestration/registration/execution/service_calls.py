@@ -18,6 +18,7 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration._system_tasks import SystemTask
+from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import CallsAbandonedError, OutcomeUnknownError, RegistrationUnavailable
 from proxy_orchestration.registration.activities import RegistrationFailure, RegistrationReceipt
 from proxy_orchestration.registration.batches import Failure
@@ -90,6 +91,8 @@ _CLOSE_ENOUGH: Final = 1e-6
 LET_GO_AFTER: Final = 5.0
 """Seconds that a call has to end once it was cancelled; after that it is left behind; decision 116."""
 
+_LET_GO_AT_LAST: Final = 4 * LET_GO_AFTER
+
 BulkAnswer: TypeAlias = Answered | Refused | Unavailable | Doubtful | NotAsked
 """What came of one call for many."""
 
@@ -110,6 +113,16 @@ class CallToken:
     """
 
     has_ended: anyio.Event = attrs.field(factory=anyio.Event)
+
+
+async def ends_soon(clock: Clock, wait: Callable[[], Awaitable[object]]) -> bool:
+    """
+    Wait for cancelled work in its last seconds; return whether it ended.
+    """
+    # By the event loop's time too, though much longer: a test that has ended moves its clock no more.
+    with anyio.move_on_after(_LET_GO_AT_LAST):
+        return await wait_at_most(clock, LET_GO_AFTER, wait)
+    return False
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -357,7 +370,7 @@ class ServiceCalls:
         except BaseException:
             task.cancel()
             with anyio.CancelScope(shield=True):
-                if not await wait_at_most(self.context.clock, LET_GO_AFTER, task.wait):
+                if not await ends_soon(self.context.clock, task.wait):
                     self.leave_behind(task)
             if not answers and task.error is None:
                 raise

@@ -12,7 +12,7 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._concurrency import Tasks, WorkQueue, wait_at_most
+from proxy_orchestration._concurrency import Tasks, WorkQueue
 from proxy_orchestration._system_tasks import TURNS, SystemTask
 from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.execution.atomic_worker import AtomicWorker
@@ -21,7 +21,7 @@ from proxy_orchestration.registration.execution.item_worker import ItemWorker
 from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
 from proxy_orchestration.registration.execution.page_worker import PageWorker
 from proxy_orchestration.registration.execution.run_context import RunContext
-from proxy_orchestration.registration.execution.service_calls import LET_GO_AFTER, Chunk, ServiceCalls
+from proxy_orchestration.registration.execution.service_calls import Chunk, ServiceCalls, ends_soon
 from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
 
@@ -127,7 +127,7 @@ class WorkerPool:
             if all(task.has_ended for task in self._item_workers.values()):
                 return
             await checkpoint()
-        await wait_at_most(self.context.clock, LET_GO_AFTER, self._await_item_workers)
+        await ends_soon(self.context.clock, self._await_item_workers)
         for worker, task in self._item_workers.items():
             if not task.has_ended:
                 worker.calls.leave_behind(task)
