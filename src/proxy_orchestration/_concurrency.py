@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar, TypeVarTuple
 import anyio
 import attrs
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from proxy_orchestration._cancellation import HostCancellation, comes_from_callee, settled_scopes
 from proxy_orchestration.clock import Clock
@@ -185,6 +186,8 @@ async def shielded_write(
 
     try:
         await _shield(do, clock=clock, seconds=seconds)
+        if take_back is not None:
+            await checkpoint_if_cancelled()  # trio's group returns where asyncio's leaves
     except BaseException:
         if answers and take_back is not None:
             await _shield(partial(take_back, answers[0]), clock=clock, seconds=seconds)

@@ -2,12 +2,20 @@
 Batches take turns: a large one does not make a small one wait for its end.
 """
 
+import math
 from collections.abc import Callable
 
 import anyio
 import pytest
 
-from proxy_orchestration import BulkSettings, BulkStatus, RepositoryUnavailableError
+from proxy_orchestration import (
+    BulkSettings,
+    BulkStatus,
+    ItemState,
+    RegistrationReceipt,
+    RepositoryUnavailableError,
+)
+from proxy_orchestration.registration.execution import look_ahead
 from proxy_orchestration.registration.execution.recovery import Backoff
 from proxy_orchestration.testing import ScriptedRegistrationService, succeed
 
@@ -193,3 +201,29 @@ def test_who_goes_wrong_again_and_again_is_left_alone_for_longer():
     assert 1 == len(backoff)
     assert set() == backoff.postponed(0.0, among=set())
     assert 0 == len(backoff)
+
+
+async def test_a_service_that_never_yields_lets_the_writer_in(scene, monkeypatch):
+    """
+    Though many may be called before the next commit, it is written what has an outcome by then.
+    """
+
+    class Instant:
+        clock = None
+
+        async def register(self, registration, /):
+            return RegistrationReceipt(registration_id=registration.registration_id, activity_id="activity-1")
+
+    monkeypatch.setattr(look_ahead.Speed, "likely_calls", lambda _self: math.inf)
+    scene.settings, scene.service = BulkSettings(max_concurrency=1, max_undurable=400), Instant()
+    sizes, commit = [], scene.repository.commit
+
+    async def noting(lease, one, /):
+        sizes.append(len(one.outcomes))
+        return await commit(lease, one)
+
+    scene.repository.commit = noting
+    result = await scene.orchestrator().submit_bulk_registration(scene.request(400), actor=scene.actor)
+
+    assert {ItemState.SUCCEEDED: 400} == dict(result.counts)
+    assert len([size for size in sizes if size]) > 1

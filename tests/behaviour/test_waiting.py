@@ -2,6 +2,8 @@
 Waiting holds nothing: no worker, no call's place, and in `serve` no slot and no lease.
 """
 
+import math
+
 import anyio
 import attrs
 import pytest
@@ -14,6 +16,7 @@ from proxy_orchestration import (
     RetryPolicy,
     SubmissionMode,
 )
+from proxy_orchestration.registration.execution import look_ahead
 from proxy_orchestration.testing import (
     BulkRegistrationService,
     fail,
@@ -587,3 +590,38 @@ async def test_everyone_waits_also_after_the_lease_was_given_up(scene):
     assert BulkStatus.SUCCESS is result.status
     assert 30.0 <= min(found[-1] for name, found in times.items() if name != "mentor-0") < 31.0
     assert 41 == len(scene.service.calls)
+
+
+@pytest.fixture
+def far_ahead(monkeypatch):
+    """
+    Let calls run as far ahead of commits as where a service answers at once.
+    """
+    monkeypatch.setattr(look_ahead.Speed, "likely_calls", lambda _self: math.inf)
+
+
+@pytest.mark.usefixtures("far_ahead")
+@pytest.mark.parametrize("bulk", [False, True], ids=["one by one", "many"])
+async def test_who_might_have_been_called_already_waits_with_everyone(scene, scene_with, bulk):
+    """
+    Many are allowed to be called; none is, and each can still be cancelled.
+    """
+    if bulk:
+        scene = scene_with(BulkRegistrationService())
+    scene.settings = BulkSettings(retry=PATIENT, max_concurrency=1, max_per_call=2, max_undurable=300)
+    times = []
+
+    def refuse_first(*_):
+        times.append(scene.clock.monotonic())
+        return fail(RegistrationUnavailable(30.0, everyone=True)) if len(times) == 1 else succeed()
+
+    if bulk:
+        scene.service.chunk_script = refuse_first
+    else:
+        scene.service.script = refuse_first
+    result = await scene.while_time_passes(
+        lambda: scene.orchestrator().submit_bulk_registration(scene.request(200), actor=scene.actor)
+    )
+
+    assert BulkStatus.SUCCESS is result.status
+    assert (0.0, 30.0) == (times[0], min(times[1:]))
