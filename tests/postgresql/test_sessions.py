@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine
 
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.engines import open_engine
+from proxy_orchestration.storage.sql.database.names import Names
 from proxy_orchestration.storage.sql.dialect.connections import for_writing, transaction
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
@@ -31,7 +32,7 @@ def _setting(connection: Connection, name: str) -> Any:
 
 
 def _in_ours(engine: Engine, *names: str) -> list[Any]:
-    with transaction(for_writing(engine)) as (connection, _):
+    with transaction(for_writing(engine, Names())) as (connection, _):
         return [_setting(connection, name) for name in names]
 
 

@@ -6,6 +6,7 @@ from proxy_orchestration._extras import needs_extra
 
 with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.storage.sql"):
     from proxy_orchestration.storage.sql.database.migrate import create_schema
+    from proxy_orchestration.storage.sql.database.names import metadata_for
     from proxy_orchestration.storage.sql.notification.registry import SqlVisibilityRegistry
     from proxy_orchestration.storage.sql.notification.repository import SqlNotificationRepository
     from proxy_orchestration.storage.sql.registration.repository import SqlActivityRepository
@@ -18,5 +19,6 @@ __all__ = [
     "SqlVisibilityRegistry",
     "create_schema",
     "metadata",
+    "metadata_for",
     "row_level_security",
 ]

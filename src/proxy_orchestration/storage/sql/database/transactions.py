@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersionError
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
+from proxy_orchestration.storage.sql.database.names import Names
 from proxy_orchestration.storage.sql.database.versions import check_version
 from proxy_orchestration.storage.sql.dialect.connections import (
     check_engine,
@@ -68,10 +69,12 @@ class Transactions:
     Attributes:
         engine: the host's, which stays as it is, or the one that was opened.
         refusals: surrounds each function, and names what its values caused.
+        names: where the tables are.
     """
 
     engine: Engine = attrs.field(converter=check_engine)
     refusals: Refusals = nullcontext
+    names: Names = attrs.field(factory=Names)
     _reading: Engine = attrs.field(init=False)
     _writing: Engine = attrs.field(init=False)
     _file: Path | None = attrs.field(init=False)
@@ -81,8 +84,9 @@ class Transactions:
     _version_seen: float = attrs.field(init=False, default=-math.inf)
 
     def __attrs_post_init__(self) -> None:
-        self._reading = for_reading(self.engine)
-        self._writing = for_writing(self.engine)
+        self.names.check_for(self.engine.dialect)
+        self._reading = for_reading(self.engine, self.names)
+        self._writing = for_writing(self.engine, self.names)
         self._file = database_file(self.engine)
 
     async def read(self, work: Callable[[Connection], T]) -> T:

@@ -13,15 +13,36 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Text, column, inspect, select, table
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    String,
+    Table,
+    Text,
+    column,
+    inspect,
+    select,
+    table,
+)
 
 from proxy_orchestration.errors import SchemaVersionError
+from proxy_orchestration.storage.sql.database.names import VERSION_TABLE, names_of
+
+__all__ = [
+    "REVISIONS",
+    "VERSION_TABLE",
+    "check_version",
+    "declare_compatible",
+    "is_current",
+    "revision_of",
+    "stamp",
+]
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision, oldest first; the last one is the library's own."""
-
-VERSION_TABLE: Final = "proxy_orchestration_version"
-"""Where the revision stands; a host's own migrations keep theirs elsewhere."""
 
 _VERSION: Final = table(VERSION_TABLE, column("version_num", Text), column("compatible_from", Text))
 _REVISION: Final[Select[Any]] = select(_VERSION.c.version_num)
@@ -32,7 +53,7 @@ def revision_of(connection: Connection) -> str | None:
     """
     Return the database's revision; `None` when our migrations never touched it.
     """
-    if not inspect(connection).has_table(VERSION_TABLE):
+    if not _has_row(connection):
         return None
     revision: str | None = connection.execute(_REVISION).scalar()
     return revision
@@ -77,8 +98,28 @@ def declare_compatible(connection: Connection, revision: str) -> None:
     A host that runs our migrations in a chain of its own has no version row
     of ours, and keeps its code and its schema together itself.
     """
-    if inspect(connection).has_table(VERSION_TABLE):
+    if _has_row(connection):
         connection.execute(_VERSION.update().values(compatible_from=revision))
+
+
+def stamp(connection: Connection, compatible_from: str) -> None:
+    """
+    Note that tables which were made from the metadata are of the newest revision.
+    """
+    table = Table(
+        names_of(connection).version_table,
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        Column("compatible_from", Text),
+        PrimaryKeyConstraint("version_num", name=f"{names_of(connection).version_table}_pkc"),
+    )
+    table.create(connection, checkfirst=True)
+    connection.execute(_VERSION.insert().values(version_num=REVISIONS[-1], compatible_from=compatible_from))
+
+
+def _has_row(connection: Connection) -> bool:
+    names = names_of(connection)
+    return inspect(connection).has_table(names.version_table, schema=names.schema)
 
 
 def _is_next_and_compatible(connection: Connection, revision: str) -> bool:

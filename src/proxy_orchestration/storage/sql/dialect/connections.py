@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import RootTransaction
@@ -17,6 +17,33 @@ from proxy_orchestration.storage.sql.dialect import pragmas, sessions
 _WRITERS: Final = 4
 _MODE: Final = "proxy_orchestration_mode"
 _OURS: Final = "proxy_orchestration_ours"
+_NAMES: Final = "proxy_orchestration_names"
+
+
+class Naming(Protocol):
+    """
+    Where the tables are: in which schema, and by which names.
+    """
+
+    @property
+    def schema(self) -> str | None:
+        """
+        The schema of PostgreSQL that has them, and nothing else that we use; `None` for the connection's own.
+        """
+        ...
+
+    @property
+    def prefix(self) -> str:
+        """
+        What stands before each name.
+        """
+        ...
+
+    def rewritten(self, text: str) -> str:
+        """
+        Return the SQL with those names.
+        """
+        ...
 
 
 def check_engine(engine: Engine) -> Engine:
@@ -43,20 +70,20 @@ def make_ours(engine: Engine) -> Engine:
     return engine
 
 
-def for_writing(engine: Engine) -> Engine:
+def for_writing(engine: Engine, names: Naming) -> Engine:
     """
     Return the engine's twin for `transaction`, whose transactions are begun to write.
 
     Errors of a twin never show values: notes are personal data.
     """
-    return _twin(engine, pragmas.WRITES if engine.dialect.name == "sqlite" else sessions.WRITES)
+    return _twin(engine, names, pragmas.WRITES if engine.dialect.name == "sqlite" else sessions.WRITES)
 
 
-def for_reading(engine: Engine) -> Engine:
+def for_reading(engine: Engine, names: Naming) -> Engine:
     """
     Return the engine's twin for `transaction`, whose transactions see one moment.
     """
-    return _twin(engine, pragmas.READS if engine.dialect.name == "sqlite" else sessions.READS)
+    return _twin(engine, names, pragmas.READS if engine.dialect.name == "sqlite" else sessions.READS)
 
 
 @contextmanager
@@ -72,13 +99,13 @@ def transaction(twin: Engine) -> Iterator[tuple[Connection, RootTransaction]]:
         yield connection, begun
 
 
-def is_pooled(engine: Engine) -> bool:
+def is_pooled(engine: Engine, names: Naming) -> bool:
     """
     Return whether the engine's connections are to a pooler, such as PgBouncer.
     """
     if engine.dialect.name != "postgresql":
         return False
-    with transaction(for_reading(engine)) as (connection, _):
+    with transaction(for_reading(engine, names)) as (connection, _):
         return sessions.is_pooled(connection)
 
 
@@ -107,10 +134,30 @@ def database_file(engine: Engine) -> Path | None:
     return Path(name).absolute()
 
 
-def _twin(engine: Engine, mode: str) -> Engine:
-    twin = engine.execution_options(**{_MODE: mode})
+def names_of(connection: Connection) -> object:
+    """
+    Return the names that were given for this connection; `None` for one that is not ours.
+    """
+    return connection.get_execution_options().get(_NAMES)
+
+
+def _twin(engine: Engine, names: Naming, mode: str) -> Engine:
+    twin = engine.execution_options(**{_MODE: mode, _NAMES: names})
     twin.hide_parameters = True
+    if names.prefix:
+        event.listen(twin, "before_cursor_execute", _renamed, retval=True)
     return twin
+
+
+def _renamed(
+    connection: Connection,
+    _cursor: Any,  # noqa: ANN401 - the driver's
+    statement: str,
+    parameters: Any,  # noqa: ANN401 - the driver's
+    *_: Any,  # noqa: ANN401 - the hook's signature
+) -> tuple[str, Any]:
+    names: Naming = connection.get_execution_options()[_NAMES]
+    return names.rewritten(statement), parameters
 
 
 @contextmanager
@@ -127,4 +174,4 @@ def _begin(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         pragmas.begin(connection, mode, ours=ours)
     else:
-        sessions.begin(connection, mode, ours=ours)
+        sessions.begin(connection, mode, ours=ours, schema=options[_NAMES].schema)

@@ -50,7 +50,7 @@ def left_as_found(connection: Connection) -> Iterator[None]:
                 connection.invalidate()
 
 
-def begin(connection: Connection, mode: str, *, ours: bool) -> None:
+def begin(connection: Connection, mode: str, *, ours: bool, schema: str | None) -> None:
     """
     Begin in this mode, with what the store needs set until the transaction ends, in one round trip.
 
@@ -68,7 +68,10 @@ def begin(connection: Connection, mode: str, *, ours: bool) -> None:
         mode += " READ ONLY"
     asked = driver.prepare_threshold if ours or driver.prepare_threshold != _UNASKED else None
     driver.prepare_threshold = None  # which two statements in one message cannot be
-    connection.exec_driver_sql(f"{word} {mode}; {_SETTINGS}{_LIMITS if ours else ''}")
+    settings = _SETTINGS + (_LIMITS if ours else "")
+    if schema is not None:  # of letters, digits and the like: see `Names`
+        settings += f""", set_config('search_path', '"{schema}"', true)"""
+    connection.exec_driver_sql(f"{word} {mode}; {settings}")
     driver.prepare_threshold = asked
 
 

@@ -22,27 +22,41 @@ class SqlVisibilityRegistry(VisibilityRegistry):
 
     Args:
         engine: a synchronous engine; on SQLite the database must be a file.
+        schema: of PostgreSQL, where the tables are; `None` for the connection's own.
+        prefix: before each table's name.
 
     Raises:
-        ValueError: the engine is an in-memory SQLite.
+        ValueError: the engine is an in-memory SQLite, or schema or prefix is no such name.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, schema: str | None = None, prefix: str = "") -> None:
         self.engine = engine
-        self._transactions = transactions_of(engine)
+        self._transactions = transactions_of(engine, schema=schema, prefix=prefix)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str | URL) -> AsyncIterator[SqlVisibilityRegistry]:
+    async def open(
+        cls, url: str | URL, *, schema: str | None = None, prefix: str = "", migrate: bool = True
+    ) -> AsyncIterator[SqlVisibilityRegistry]:
         """
         Open a database, bring its schema up to date, and close it at the end.
 
+        Args:
+            url: for example `sqlite:///notices.db`.
+            schema: of PostgreSQL, for the tables alone; made where it is missing.
+            prefix: before each table's name, up to 20 characters.
+            migrate: whether to bring the schema up to date; without it the
+                schema has to be one that this version works on.
+
         Raises:
-            SchemaVersionError: the schema is too new for this version of the library.
-            RepositoryUnavailableError: the database cannot be opened or written.
+            SchemaVersionError: the schema is too new for this version of the
+                library; or missing or too old, where it is not to be migrated.
+            RepositoryUnavailableError: the database cannot be opened or written,
+                or has tables of its own by these names.
+            InvalidValueError: schema or prefix is no such name.
         """
-        async with open_database(url) as engine:
-            yield cls(engine)
+        async with open_database(url, schema=schema, prefix=prefix, migrate=migrate) as engine:
+            yield cls(engine, schema=schema, prefix=prefix)
 
     track: Final = writing(visibility.track)
     hidden: Final = reading(visibility.hidden)

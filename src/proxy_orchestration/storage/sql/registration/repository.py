@@ -44,34 +44,44 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     Args:
         engine: a synchronous engine, which is left as it is; on SQLite the
             database must be a file.
+        schema: of PostgreSQL, where the tables are; `None` for the connection's own.
+        prefix: before each table's name.
 
     Raises:
         ValueError: the engine is an in-memory SQLite, where every thread
-            would see another database.
+            would see another database; or schema or prefix is no such name.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, schema: str | None = None, prefix: str = "") -> None:
         self.engine = engine
-        self._transactions = transactions_of(engine)
+        self._transactions = transactions_of(engine, schema=schema, prefix=prefix)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str | URL) -> AsyncIterator[SqlActivityRepository]:
+    async def open(
+        cls, url: str | URL, *, schema: str | None = None, prefix: str = "", migrate: bool = True
+    ) -> AsyncIterator[SqlActivityRepository]:
         """
         Open a database, bring its schema up to date, and close it at the end.
 
         Args:
             url: for example `sqlite:///registrations.db`, or
                 `postgresql+psycopg://user:password@host/database`.
+            schema: of PostgreSQL, for the tables alone; made where it is missing.
+            prefix: before each table's name, up to 20 characters.
+            migrate: whether to bring the schema up to date; without it the
+                schema has to be one that this version works on.
 
         Raises:
-            SchemaVersionError: the schema is too new for this version of the library.
+            SchemaVersionError: the schema is too new for this version of the
+                library; or missing or too old, where it is not to be migrated.
             RepositoryUnavailableError: the database cannot be opened or written,
-                or the address is not understood.
+                has tables of its own by these names, or the address is not understood.
+            InvalidValueError: schema or prefix is no such name.
             MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
         """
-        async with open_database(url) as engine:
-            yield cls(engine)
+        async with open_database(url, schema=schema, prefix=prefix, migrate=migrate) as engine:
+            yield cls(engine, schema=schema, prefix=prefix)
 
     async def new_batch_id(self) -> str:
         """
