@@ -1,12 +1,22 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from waits import LONGEST_WAIT
 
-from proxy_orchestration.testing import FakeClock
+from proxy_orchestration import (
+    Actor,
+    BulkRegistrationOrchestrator,
+    BulkRegistrationRequest,
+    BulkStatus,
+    ProxyActivity,
+    Role,
+)
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import FakeClock, ScriptedRegistrationService, succeed, unavailable
 
 
 def test_a_fake_clock_starts_in_2026() -> None:
@@ -179,3 +189,95 @@ async def test_the_next_alarm_is_the_first_deadline() -> None:
         clock.advance(6)
 
     assert [None, 2.0] == alarms
+
+
+async def test_a_clock_that_moves_by_itself_ends_every_sleep_in_order() -> None:
+    """
+    Whatever sleeps for hours is over at once, the shortest first.
+    """
+    clock, woken = FakeClock(moves_after=0), []
+
+    async def sleep(hours: int) -> None:
+        await clock.sleep(3600.0 * hours)
+        woken.append((hours, clock.monotonic() / 3600))
+
+    with anyio.fail_after(LONGEST_WAIT):
+        async with anyio.create_task_group() as tasks:
+            for hours in (3, 1, 2):
+                tasks.start_soon(sleep, hours)
+
+    assert [(1, 1.0), (2, 2.0), (3, 3.0)] == woken
+
+
+async def test_a_clock_that_moves_by_itself_waits_for_what_is_under_way() -> None:
+    """
+    Tasks that still run, or use the clock, are heard first.
+    """
+    clock, seen = FakeClock(moves_after=0), []
+
+    async def work() -> None:
+        for _ in range(1000):
+            await checkpoint()
+            seen.append(clock.monotonic())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        tasks.start_soon(clock.sleep, 5.0)
+
+    assert {0.0} == set(seen)
+    assert 1000 == len(seen)
+    assert 5.0 == clock.monotonic()
+
+
+async def test_a_clock_that_moves_by_itself_goes_on_when_its_first_sleeper_leaves() -> None:
+    """
+    The next one moves the time, and a later alarm that is earlier than all goes first.
+    """
+    clock = FakeClock(moves_after=0.001)
+
+    with anyio.fail_after(LONGEST_WAIT):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(clock.sleep, 50.0)
+            with anyio.move_on_after(0):
+                await clock.sleep(10.0)
+            await clock.sleep(1.0)
+            assert 1.0 == clock.monotonic()
+
+    assert 50.0 == clock.monotonic()
+
+
+async def test_a_host_s_test_with_pauses_and_a_server_ends_by_itself() -> None:
+    """
+    Backoff of many seconds, and a server that polls, and nobody advances anything.
+    """
+    clock = FakeClock(moves_after=0)
+    service = ScriptedRegistrationService(
+        lambda _, call: unavailable(retry_after=600.0) if call == 1 else succeed(), clock=clock
+    )
+    orchestrator = BulkRegistrationOrchestrator(
+        registration_service=service, repository=MemoryActivityRepository(clock), clock=clock
+    )
+    actor = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
+    visit = ProxyActivity(activity_type="visit", activity_date=date(2025, 12, 30), duration_minutes=45)
+
+    with anyio.fail_after(LONGEST_WAIT):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(lambda task_status: orchestrator.serve(task_status=task_status))
+            accepted = await orchestrator.submit_bulk_registration(
+                BulkRegistrationRequest.for_mentors(["mentor-1"], visit), actor=actor, drive=False
+            )
+            async with orchestrator.watch_batch(accepted.batch_id, actor=actor) as run:
+                async for _ in run:
+                    pass
+            tasks.cancel_scope.cancel()
+
+    assert BulkStatus.SUCCESS is run.result.status
+    assert 600.0 <= clock.monotonic() < 1200.0
+
+
+def test_a_clock_does_not_move_before_it_is_asked() -> None:
+    """
+    A pause below zero means nothing.
+    """
+    with pytest.raises(ValueError, match="moves_after"):
+        FakeClock(moves_after=-1)

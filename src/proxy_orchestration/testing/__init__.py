@@ -5,6 +5,13 @@ What a test of this library's users needs: a clock, doubles, faults and contract
 from proxy_orchestration.testing.audit import AuditScript, RecordingAuditLogger, RegistrationAuditScript
 from proxy_orchestration.testing.clock import FakeClock
 from proxy_orchestration.testing.faults import FaultHook, FaultyActivityRepository, WritePoint, fail_at
+from proxy_orchestration.testing.notification import (
+    PushScript,
+    ScriptedPushEligibility,
+    ScriptedPushSender,
+    ScriptedPushTargetDirectory,
+    ScriptedRecipientDirectory,
+)
 from proxy_orchestration.testing.registration_services import (
     BulkLookupRegistrationService,
     BulkRegistrationService,
@@ -48,10 +55,15 @@ __all__ = [
     "LookupRegistrationService",
     "LookupScript",
     "ManyLookupsRegistrationService",
+    "PushScript",
     "RecordingAuditLogger",
     "RegistrationAuditScript",
     "RegistrationScript",
     "Reply",
+    "ScriptedPushEligibility",
+    "ScriptedPushSender",
+    "ScriptedPushTargetDirectory",
+    "ScriptedRecipientDirectory",
     "ScriptedRegistrationService",
     "WritePoint",
     "duplicate",

@@ -13,6 +13,8 @@ import anyio
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._validators import is_not_negative
+
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -23,27 +25,43 @@ def _aware(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-@attrs.frozen(eq=False)
+_TURNS: Final = 100
+"""Turns of the event loop in which everything runs that waits for nothing."""
+
+
+@attrs.define(eq=False)
 class _Sleeper:
     deadline: float
-    awake: anyio.Event
+    awake: anyio.Event = attrs.field(factory=anyio.Event)
 
 
 @attrs.define(eq=False)
 class FakeClock:
     """
-    A `Clock` whose time moves only when `advance` says so; for one event loop.
+    A `Clock` whose time moves only when `advance` says so, or by itself where asked to; for one event loop.
+
+    By itself it goes to the next alarm, where the first sleeper is due, once
+    nothing else happens: a test with pauses of an hour then takes no time.
+    Tell it 0 where all that the test waits for runs in its own event loop. Where
+    threads or connections answer, as those of a database, tell it how many
+    real seconds are longer than such an answer, 0.05 for instance.
 
     Attributes:
         start: the first `now`; aware. `monotonic` starts at 0.
+        moves_after: real seconds without any use of the clock, after which it
+            moves to the next alarm by itself; `None`: never.
     """
 
     start: datetime = attrs.field(default=_START, converter=_aware)
+    moves_after: float | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(is_not_negative)
+    )
     _now: datetime = attrs.field(init=False, repr=False)
     _elapsed: float = attrs.field(init=False, repr=False, default=0.0)
     _sleepers: list[_Sleeper] = attrs.field(init=False, repr=False, factory=list)
     _due: deque[_Sleeper] = attrs.field(init=False, repr=False, factory=deque)
     _watchers: list[anyio.Event] = attrs.field(init=False, repr=False, factory=list)
+    _uses: int = attrs.field(init=False, repr=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self._now = self.start
@@ -66,12 +84,14 @@ class FakeClock:
         """
         Return the present moment as an aware datetime in UTC.
         """
+        self._uses += 1
         return self._now
 
     def monotonic(self) -> float:
         """
         Return the seconds advanced so far.
         """
+        self._uses += 1
         return self._elapsed
 
     def set_now(self, moment: datetime) -> None:
@@ -104,18 +124,45 @@ class FakeClock:
 
     async def sleep(self, seconds: float, /) -> None:
         """
-        Return once `advance` has moved the time by that much; zero or less is a checkpoint.
+        Return once the time has moved by that much; zero or less is a checkpoint.
         """
+        self._uses += 1
         if seconds <= 0:
             await checkpoint()
             return
-        sleeper = _Sleeper(self._elapsed + seconds, anyio.Event())
+        sleeper = _Sleeper(self._elapsed + seconds)
         bisect.insort_right(self._sleepers, sleeper, key=lambda other: other.deadline)
         self._tell_watchers()
+        self._wake_mover()
         try:
-            await sleeper.awake.wait()
+            while not self._is_its_turn(sleeper):
+                await self._wait_or_move(sleeper)
         finally:
             self._leave(sleeper)
+            self._wake_mover()
+
+    def _is_its_turn(self, sleeper: _Sleeper) -> bool:
+        return bool(self._due) and self._due[0] is sleeper
+
+    async def _wait_or_move(self, sleeper: _Sleeper) -> None:
+        """
+        Wait for a sleeper's turn, or move the time if its alarm is the next and nothing else happens.
+        """
+        if self.moves_after is None or self._due or self._sleepers[0] is not sleeper:
+            sleeper.awake = anyio.Event()
+            await sleeper.awake.wait()
+            return
+        uses = self._uses
+        for _ in range(_TURNS):
+            await checkpoint()
+        await anyio.sleep(self.moves_after)
+        if uses == self._uses and self._sleepers and self._sleepers[0] is sleeper:
+            self.advance(sleeper.deadline - self._elapsed)
+
+    def _wake_mover(self) -> None:
+        # The first sleeper moves the time: no task of the clock's own, which a test would have to end.
+        if self.moves_after is not None and self._sleepers:
+            self._sleepers[0].awake.set()
 
     async def wait_for_sleepers(self, count: int = 1) -> None:
         """
@@ -133,6 +180,7 @@ class FakeClock:
         self._watchers.clear()
 
     def _leave(self, sleeper: _Sleeper) -> None:
+        self._uses += 1
         if sleeper in self._due:
             self._due.remove(sleeper)
             self._wake_first()

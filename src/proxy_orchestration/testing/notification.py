@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome
-from proxy_orchestration.notification.records import Eligibility, MentorRecipients
+from proxy_orchestration.notification.records import Eligibility, MentorRecipients, PushTarget
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]
@@ -21,6 +21,10 @@ PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]
 
 def _delivered(message: PushMessage, _attempt: int) -> PushOutcome:
     return PushOutcome.delivered(message)
+
+
+def _devices(targets: Mapping[str, Sequence[PushTarget]]) -> dict[str, list[PushTarget]]:
+    return {recipient_id: list(devices) for recipient_id, devices in targets.items()}
 
 
 @attrs.define(eq=False)
@@ -109,3 +113,40 @@ class ScriptedPushEligibility:
         await self.reply.wait(self.clock)
         await self.reply.finish()
         return {each: self.standings[each] for each in recipient_ids if each in self.standings}
+
+
+@attrs.define(eq=False)
+class ScriptedPushTargetDirectory:
+    """
+    A `PushTargetDirectory` over a mapping, which forgets what is pruned.
+
+    Attributes:
+        targets: the devices of each recipient; a copy, from which pruning takes.
+        reply: how a question goes before it is answered.
+        clock: times the waits.
+        pruned: the recipient and device of every pruning that took one, in order.
+    """
+
+    targets: dict[str, list[PushTarget]] = attrs.field(factory=dict, converter=_devices)
+    reply: Reply = attrs.field(factory=succeed)
+    clock: Clock = attrs.field(factory=SystemClock)
+    pruned: list[tuple[str, PushTarget]] = attrs.field(init=False, factory=list)
+
+    async def targets_of(self, recipient_ids: Collection[str], /) -> Mapping[str, Sequence[PushTarget]]:
+        """
+        Answer for the recipients that are known.
+        """
+        await checkpoint()
+        await self.reply.wait(self.clock)
+        await self.reply.finish()
+        return {each: tuple(self.targets[each]) for each in recipient_ids if each in self.targets}
+
+    async def prune(self, recipient_id: str, target: PushTarget, /) -> None:
+        """
+        Forget the device, unless it told its address since.
+        """
+        await checkpoint()
+        devices = self.targets.get(recipient_id, [])
+        if target in devices:
+            devices.remove(target)
+            self.pruned.append((recipient_id, target))

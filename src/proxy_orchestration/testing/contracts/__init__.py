@@ -8,6 +8,9 @@ fresh subject as an asynchronous context manager::
     async def test_my_store_keeps_the_contract(check):
         await check(open_my_empty_store)
 
+A part of a host's that knows its own people is asked about those:
+``await check(open_my_service, samples=Samples(mentor_ids=…, coordinator=…))``.
+
 A broken promise is an `AssertionError` that names it. Nothing here needs
 pytest, and nothing waits for time to pass: leases and holds of 0 seconds are
 over at once, those that must last are given ten minutes.
@@ -18,16 +21,30 @@ from typing import Final
 from proxy_orchestration.access import AccessPolicy
 from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
+from proxy_orchestration.notification.ports import (
+    NotificationRepository,
+    PushEligibility,
+    PushSender,
+    PushTargetDirectory,
+    RecipientDirectory,
+    VisibilityRegistry,
+)
 from proxy_orchestration.registration.ports import ActivityRecords, BatchLedger, ProxyRegistrationService
 from proxy_orchestration.testing.contracts.access import allowing
 from proxy_orchestration.testing.contracts.audit import logging
 from proxy_orchestration.testing.contracts.checks import Check, Opener
 from proxy_orchestration.testing.contracts.clocks import timing
+from proxy_orchestration.testing.contracts.host_samples import Samples
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
 from proxy_orchestration.testing.contracts.notification.push_outbox import sending
+from proxy_orchestration.testing.contracts.notification.push_ports import (
+    asking,
+    delivering,
+    reaching,
+    resolving,
+)
 from proxy_orchestration.testing.contracts.notification.visibility_registry import hiding
 from proxy_orchestration.testing.contracts.registration.activity_records import storing
 from proxy_orchestration.testing.contracts.registration.audit_outbox import outbox
@@ -86,7 +103,7 @@ visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = tuple(hiding
 """Hiding mentors whose certificates are lapsed, and showing them again."""
 
 registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(registering)
-"""One record per registration. The subject accepts an activity of yesterday by a coordinator of `org-1`."""
+"""One record per registration. The subject accepts the activity of the samples by their coordinator."""
 
 registration_lookup: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(looking_up)
 """The same for services that are `SupportsLookup` too."""
@@ -95,17 +112,29 @@ bulk_registration: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(wr
 """
 Many at once, for services that are `SupportsBulk` too: order, one record per registration, all or nothing.
 
-The subject accepts activities of yesterday by a coordinator of `org-1` for three
-mentors, and refuses one of 40 000 days earlier, unless its registration has a record.
+The subject accepts the activity of the samples by their coordinator for three mentors,
+and refuses what they call unacceptable, unless its registration has a record.
 """
 
 conflict_check: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(finding_conflicts)
 """
 Existing records told beforehand, for services that are `SupportsConflictCheck` too.
 
-The subject accepts activities of yesterday by a coordinator of `org-1`, and takes
+The subject accepts the activities of the samples by their coordinator, and takes
 the same mentor, type and day of two registrations for one activity.
 """
+
+push_sender: Final[tuple[Check[PushSender], ...]] = tuple(delivering)
+"""An answer for each message, whoever sends at once. The messages are for the mentors of the samples."""
+
+recipient_directory: Final[tuple[Check[RecipientDirectory], ...]] = tuple(resolving)
+"""Who answers for the mentors of the samples, and for nobody else."""
+
+push_target_directory: Final[tuple[Check[PushTargetDirectory], ...]] = tuple(reaching)
+"""Devices, and forgetting one. The first mentor of the samples has one at least."""
+
+push_eligibility: Final[tuple[Check[PushEligibility], ...]] = tuple(asking)
+"""Who wants no pushes, of the mentors of the samples."""
 
 audit_logger: Final[tuple[Check[ProxyAuditLogger], ...]] = tuple(logging)
 """Taking events, again and at once."""
@@ -119,6 +148,7 @@ clock: Final[tuple[Check[Clock], ...]] = tuple(timing)
 __all__ = [
     "Check",
     "Opener",
+    "Samples",
     "access_policy",
     "activity_records",
     "audit_logger",
@@ -129,7 +159,11 @@ __all__ = [
     "conflict_check",
     "endings_outbox",
     "notice_book",
+    "push_eligibility",
     "push_outbox",
+    "push_sender",
+    "push_target_directory",
+    "recipient_directory",
     "registration_lookup",
     "registration_service",
     "run_ledger",

@@ -4,24 +4,25 @@ What an access policy promises.
 
 from __future__ import annotations
 
+import attrs
+
 from proxy_orchestration.access import AccessPolicy, Action, Actor, Role, Visibility
 from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_of
+from proxy_orchestration.testing.contracts.host_samples import samples
 
 allowing: list[Check[AccessPolicy]] = []
-
-_MENTORS = ("mentor-2", "mentor-1", "mentor-3")
 
 
 def _actors() -> list[Actor]:
     return [
-        Actor(user_id="person-1", roles=roles, organization_id="org-1")
+        attrs.evolve(samples().coordinator, roles=roles)
         for roles in [(), *((role,) for role in Role), tuple(Role)]
     ]
 
 
 @rule_of(allowing)
 async def nobody_is_allowed_anything_without_a_role(policy: AccessPolicy) -> None:
-    actor = Actor(user_id="person-1", roles=(), organization_id="org-1")
+    actor = attrs.evolve(samples().coordinator, roles=())
 
     expect("nothing", expected=set(), actual={action for action in Action if policy.allows(actor, action)})
 
@@ -41,12 +42,13 @@ async def an_actor_sees_only_the_own_organization(policy: AccessPolicy) -> None:
         visibility = policy.visibility(actor)
         if not isinstance(visibility, Visibility):
             broken(f"a Visibility is asked for, got {visibility!r}")
-        expect("the actor's", expected="org-1", actual=visibility.organization_id)
+        expect("the actor's", expected=actor.organization_id, actual=visibility.organization_id)
 
 
 @rule_of(allowing)
 async def out_of_scope_are_only_mentors_asked_about(policy: AccessPolicy) -> None:
+    mentors = samples().mentor_ids[::-1]
     for actor in _actors():
-        found = await policy.out_of_scope(actor, _MENTORS)
-        expect("none that was not asked about", expected=set(), actual=set(found) - set(_MENTORS))
+        found = await policy.out_of_scope(actor, mentors)
+        expect("none that was not asked about", expected=set(), actual=set(found) - set(mentors))
         expect("none of nobody", expected=0, actual=len(await policy.out_of_scope(actor, ())))

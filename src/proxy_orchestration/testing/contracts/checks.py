@@ -11,6 +11,8 @@ from typing import Final, Generic, NoReturn, TypeAlias, TypeVar
 import anyio
 import attrs
 
+from proxy_orchestration.testing.contracts.host_samples import Samples, using
+
 T = TypeVar("T")
 _Error = TypeVar("_Error", bound=Exception)
 
@@ -36,17 +38,26 @@ class Check(Generic[T]):
     name: str
     body: Callable[[T], Awaitable[None]]
 
-    async def __call__(self, open_subject: Opener[T]) -> None:
+    async def __call__(self, open_subject: Opener[T], *, samples: Samples | None = None) -> None:
         """
         Check a fresh subject.
+
+        Args:
+            open_subject: opens it.
+            samples: what a host's own subject knows, where a kit asks about people, activities
+                or batches; `None` for what our doubles take.
 
         Raises:
             AssertionError: it breaks the rule; the message says how.
             TimeoutError: it did not answer within 30 seconds.
         """
-        with anyio.fail_after(_DEADLINE):
-            async with open_subject() as subject:
-                await self.body(subject)
+        token = using.set(samples)
+        try:
+            with anyio.fail_after(_DEADLINE):
+                async with open_subject() as subject:
+                    await self.body(subject)
+        finally:
+            using.reset(token)
 
     def __str__(self) -> str:
         return self.name

@@ -28,7 +28,7 @@ writing_many: list[Check[ProxyRegistrationService]] = []
 
 _Answers: TypeAlias = Sequence[RegistrationReceipt | RegistrationFailure]
 
-_MENTORS = ("mentor-2", "mentor-3", "mentor-1")
+_MENTORS = (2, 3, 1)
 _SAYS_NOTHING_ABOUT_THE_ROW = (TimeoutError, OSError, OutcomeUnknownError, RegistrationUnavailable)
 
 
@@ -36,7 +36,7 @@ def _many(*, epoch: int = 0) -> list[ProxyRegistration]:
     """
     Return three registrations, in an order that is not the alphabet's.
     """
-    return [registration_of(mentor_id, epoch=epoch) for mentor_id in _MENTORS]
+    return [registration_of(mentor, epoch=epoch) for mentor in _MENTORS]
 
 
 def _with_a_bad_row() -> list[ProxyRegistration]:

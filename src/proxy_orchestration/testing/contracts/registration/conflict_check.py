@@ -12,16 +12,16 @@ from proxy_orchestration.registration.activities import ProxyRegistration
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService, SupportsConflictCheck
 from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_of
-from proxy_orchestration.testing.contracts.registration.samples import registration_of
+from proxy_orchestration.testing.contracts.registration.samples import mentor_of, registration_of
 
 finding_conflicts: list[Check[ProxyRegistrationService]] = []
 
 
-def _again(mentor_id: str = "mentor-1") -> ProxyRegistration:
+def _again(mentor: int = 1) -> ProxyRegistration:
     """
     Return what another batch registers for the mentor: the same type and day.
     """
-    return registration_of(mentor_id, batch_id="batch-2")
+    return registration_of(mentor, batch=2)
 
 
 async def _conflicts(
@@ -40,7 +40,7 @@ def _duplicate(mentor_id: str, activity_id: str) -> Conflict:
 
 @rule_of(finding_conflicts)
 async def nothing_registered_is_no_conflict(service: ProxyRegistrationService) -> None:
-    found = await _conflicts(service, registration_of("mentor-1"), registration_of("mentor-2"))
+    found = await _conflicts(service, registration_of(1), registration_of(2))
 
     expect("no conflict", expected=[], actual=found)
 
@@ -51,7 +51,7 @@ async def a_record_of_another_registration_is_told_by_its_id(service: ProxyRegis
 
     expect(
         "the conflicting record",
-        expected=[_duplicate("mentor-1", receipt.activity_id)],
+        expected=[_duplicate(mentor_of(1), receipt.activity_id)],
         actual=await _conflicts(service, _again()),
     )
 
@@ -70,9 +70,9 @@ async def its_own_record_is_no_conflict(service: ProxyRegistrationService) -> No
 async def another_mentor_type_or_day_is_no_conflict(service: ProxyRegistrationService) -> None:
     await service.register(registration_of())
     another = {
-        "another mentor": _again("mentor-2"),
-        "another type": registration_of(batch_id="batch-2", activity_type="call"),
-        "another day": registration_of(batch_id="batch-2", days_back=2),
+        "another mentor": _again(2),
+        "another type": registration_of(batch=2, another_type=True),
+        "another day": registration_of(batch=2, days_back=1),
     }
 
     for what, registration in another.items():
@@ -82,14 +82,14 @@ async def another_mentor_type_or_day_is_no_conflict(service: ProxyRegistrationSe
 @rule_of(finding_conflicts)
 async def each_mentor_asked_about_has_one_conflict_at_most(service: ProxyRegistrationService) -> None:
     records = {
-        mentor_id: (await service.register(registration_of(mentor_id))).activity_id
-        for mentor_id in ("mentor-1", "mentor-2", "mentor-3")
+        mentor_of(mentor): (await service.register(registration_of(mentor))).activity_id
+        for mentor in (1, 2, 3)
     }
-    found = await _conflicts(service, _again("mentor-3"), _again("mentor-4"), _again("mentor-1"))
+    found = await _conflicts(service, _again(3), _again(4), _again(1))
 
     expect(
         "one for each that has a record, and nobody else",
-        expected=sorted((mentor_id, records[mentor_id]) for mentor_id in ("mentor-1", "mentor-3")),
+        expected=sorted((mentor_of(mentor), records[mentor_of(mentor)]) for mentor in (1, 3)),
         actual=sorted((conflict.mentor_id, conflict.existing_activity_id or "") for conflict in found),
     )
 
@@ -110,4 +110,4 @@ async def asking_writes_nothing(service: ProxyRegistrationService) -> None:
     expect("for another batch too", expected=[], actual=await _conflicts(service, _again()))
     receipt = await service.register(_again())
 
-    expect("which registers it", expected="batch-2:mentor-1", actual=receipt.registration_id)
+    expect("which registers it", expected=_again().registration_id, actual=receipt.registration_id)

@@ -12,8 +12,6 @@ from proxy_orchestration.registration.ports import (
 from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import registration_of
 
-_MENTORS = ("mentor-1", "mentor-2", "mentor-3")
-
 looking_up: list[Check[ProxyRegistrationService]] = []
 
 
@@ -27,18 +25,34 @@ def _lookup(service: ProxyRegistrationService) -> SupportsLookup:
 async def a_record_is_found_once_it_is_written(service: ProxyRegistrationService) -> None:
     # This is what settles a doubt without another call.
     lookup = _lookup(service)
-    expect("nothing before", expected=None, actual=await lookup.find_registration("batch-1:mentor-1"))
+    expect(
+        "nothing before",
+        expected=None,
+        actual=await lookup.find_registration(registration_of().registration_id),
+    )
     receipt = await service.register(registration_of())
 
-    expect("its receipt", expected=receipt, actual=await lookup.find_registration("batch-1:mentor-1"))
-    expect("not another's", expected=None, actual=await lookup.find_registration("batch-1:mentor-2"))
+    expect(
+        "its receipt",
+        expected=receipt,
+        actual=await lookup.find_registration(registration_of().registration_id),
+    )
+    expect(
+        "not another's",
+        expected=None,
+        actual=await lookup.find_registration(registration_of(2).registration_id),
+    )
 
 
 @rule_of(looking_up)
 async def looking_up_writes_nothing(service: ProxyRegistrationService) -> None:
     lookup = _lookup(service)
     for _ in range(2):
-        expect("still nothing", expected=None, actual=await lookup.find_registration("batch-1:mentor-1"))
+        expect(
+            "still nothing",
+            expected=None,
+            actual=await lookup.find_registration(registration_of().registration_id),
+        )
 
 
 @rule_of(looking_up)
@@ -46,8 +60,9 @@ async def many_are_found_as_each_alone(service: ProxyRegistrationService) -> Non
     many = _lookup(service)
     if not isinstance(many, SupportsBulkLookup):
         return
-    receipts = {f"batch-1:{name}": await service.register(registration_of(name)) for name in _MENTORS}
-    asked = ["batch-1:mentor-9", *reversed(receipts)]
+    written = [await service.register(registration_of(mentor)) for mentor in (1, 2, 3)]
+    receipts = {receipt.registration_id: receipt for receipt in written}
+    asked = [registration_of(4).registration_id, *reversed(receipts)]
 
     expect("those that exist", expected=receipts, actual=dict(await many.find_registrations(asked)))
     expect("none of none", expected={}, actual=dict(await many.find_registrations([])))

@@ -15,7 +15,9 @@ registering: list[Check[ProxyRegistrationService]] = []
 async def a_receipt_answers_its_own_registration(service: ProxyRegistrationService) -> None:
     receipt = await service.register(registration_of())
 
-    expect("the registration's id", expected="batch-1:mentor-1", actual=receipt.registration_id)
+    expect(
+        "the registration's id", expected=registration_of().registration_id, actual=receipt.registration_id
+    )
 
 
 @rule_of(registering)
@@ -49,7 +51,7 @@ async def a_registration_with_a_record_is_answered_before_any_other_check(
 async def registrations_of_two_mentors_are_two_records(service: ProxyRegistrationService) -> None:
     first, second = (
         await service.register(registration_of()),
-        await service.register(registration_of("mentor-2")),
+        await service.register(registration_of(2)),
     )
 
     expect("two records", expected=True, actual=first.activity_id != second.activity_id)

@@ -12,7 +12,6 @@ import attrs
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditEvent
-from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -32,6 +31,7 @@ from proxy_orchestration.registration.requests import (
 from proxy_orchestration.registration.runs import Commit, ItemOutcome, Lease, WorkItem
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.testing.contracts.checks import broken
+from proxy_orchestration.testing.contracts.host_samples import samples
 
 NOON: Final = datetime(2026, 3, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 ACTIVITY: Final = ProxyActivity(activity_type="visit", activity_date=date(2026, 3, 3), duration_minutes=45)
@@ -127,36 +127,41 @@ def activity_record(  # noqa: PLR0913 - every field of a sample may vary
     )
 
 
+def mentor_of(number: int) -> str:
+    """
+    Return a mentor whom the subject knows, from 1.
+    """
+    return samples().mentor_ids[number - 1]
+
+
 def registration_of(
-    mentor_id: str = "mentor-1",
-    *,
-    batch_id: str = "batch-1",
-    epoch: int = 0,
-    activity_type: str = "visit",
-    days_back: int = 1,
+    mentor: int = 1, *, batch: int = 1, epoch: int = 0, another_type: bool = False, days_back: int = 0
 ) -> ProxyRegistration:
     """
-    Return a registration that a real service accepts: of yesterday, by a coordinator.
+    Return a registration that the subject accepts: that mentor's, in that batch, both from 1.
     """
-    registration_id = registration_id_of(batch_id, mentor_id)
-    day = SystemClock().now().date() - timedelta(days=days_back)
+    known = samples()
+    registration_id = registration_id_of(known.batch_ids[batch - 1], mentor_of(mentor))
+    activity = known.activity()
     return ProxyRegistration(
         registration_id=registration_id,
         idempotency_key=idempotency_key_of(registration_id, epoch),
-        batch_id=batch_id,
-        mentor_id=mentor_id,
-        activity=ProxyActivity(activity_type=activity_type, activity_date=day, duration_minutes=45),
-        registered_by=COORDINATOR,
+        batch_id=known.batch_ids[batch - 1],
+        mentor_id=mentor_of(mentor),
+        activity=attrs.evolve(
+            activity,
+            activity_type=known.another_type if another_type else activity.activity_type,
+            activity_date=activity.activity_date - timedelta(days=days_back),
+        ),
+        registered_by=known.coordinator,
     )
 
 
 def refusable(registration: ProxyRegistration) -> ProxyRegistration:
     """
-    Return the registration 40 000 days earlier, which a real service refuses unless it has a record.
+    Return a registration that the subject refuses unless it has a record.
     """
-    activity = registration.activity
-    ancient = attrs.evolve(activity, activity_date=activity.activity_date - timedelta(days=40_000))
-    return attrs.evolve(registration, activity=ancient)
+    return samples().unacceptable(registration)
 
 
 def rerun(batch_id: str, mentor_ids: Iterable[str], *, expected_run: int = 1, **changes: Any) -> NewRun:  # noqa: ANN401 - fields of NewRun
