@@ -74,6 +74,7 @@ from proxy_orchestration.registration.activities import (
     RegistrationReceipt,
 )
 from proxy_orchestration.registration.batches import (
+    BatchFilter,
     BatchItem,
     BatchPage,
     BatchSummary,
@@ -149,6 +150,7 @@ __all__ = [
     "AuditOutbox",
     "AuditedOverride",
     "BatchCatalogue",
+    "BatchFilter",
     "BatchItem",
     "BatchLedger",
     "BatchPage",

@@ -138,7 +138,7 @@ def public_coroutines(kind: type[Any]) -> set[str]:
     """
     return {
         name
-        for name, value in vars(kind).items()
+        for name, value in inspect.getmembers(kind)
         if not name.startswith("_") and callable(value) and _is_asynchronous(value)
     }
 

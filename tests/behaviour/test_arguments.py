@@ -30,6 +30,7 @@ from proxy_orchestration.storage.memory import MemoryActivityRepository, MemoryN
 
 ACTOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 VISIT = ProxyActivity(activity_type="visit", activity_date=date(2026, 1, 1), duration_minutes=45)
+NOW = "2026-01-01T00:00:00+00:00"
 ODD = ["cut\0off", "half \ud800"]
 
 RIGHT = {
@@ -66,6 +67,12 @@ WRONG = {
     "limit": [None, "20", 0, 101, True, 10**18],
     "statuses": ["success", BulkStatus.SUCCESS, ["success"], [ItemState.FAILED], 5],
     "states": ["failed", ItemState.FAILED, ["failed"], [BulkStatus.SUCCESS], 5],
+    "needs_review": ["yes", 1],
+    "coordinator_id": [5, ["coord-1"]],
+    "submitted_from": ["2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
+    "submitted_before": ["2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
+    "cursor": [5, "", "page-2", "2026-01-01T00:00:00+00:00~x", "2026-01-01T00:00:00~1", f"{NOW}~{10**18}"],
+    "with_open_reviews": [None, "yes", 1],
     "settled_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],
     "activity": [None, {}, "visit"],

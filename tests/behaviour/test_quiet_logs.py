@@ -150,6 +150,15 @@ async def _status(world, verbs, actor):
     return await verbs.get_bulk_submission_status(world.settled, actor=actor)
 
 
+async def _summary(world, verbs, actor):
+    return await verbs.get_batch_summary(world.settled, actor=actor)
+
+
+async def _items(world, verbs, actor):
+    page = await verbs.read_items(world.settled, actor=actor)
+    return page, repr(page)
+
+
 async def _retry(world, verbs, actor):
     return await verbs.retry_failed_items(world.settled, actor=actor)
 
@@ -172,8 +181,8 @@ async def _watch(world, verbs, actor):
         return await _read(run), run, run.result
 
 
-async def _list(_world, verbs, actor):
-    return await verbs.list_batches(actor=actor)
+async def _list(world, verbs, actor):
+    return await verbs.list_batches(actor=actor, label=world.personal)
 
 
 async def _relabel(world, verbs, actor):
@@ -181,7 +190,7 @@ async def _relabel(world, verbs, actor):
 
 
 async def _delete(world, verbs, actor):
-    return await verbs.delete_batch(world.settled, actor=actor)
+    return await verbs.delete_batch(world.settled, actor=actor, with_open_reviews=True)
 
 
 async def _resume(_world, verbs, _actor):
@@ -213,6 +222,8 @@ VERBS = {
     "submit_bulk_registration, all or nothing": _submit_whole,
     "stream_bulk_registration": _stream,
     "get_bulk_submission_status": _status,
+    "get_batch_summary": _summary,
+    "read_items": _items,
     "retry_failed_items": _retry,
     "resolve_conflicts": _resolve,
     "cancel_batch": _cancel,

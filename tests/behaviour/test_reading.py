@@ -8,6 +8,7 @@ import pytest
 from proxy_orchestration import (
     Actor,
     BatchNotFoundError,
+    BatchStateError,
     BulkStatus,
     ConflictDecision,
     ItemState,
@@ -105,3 +106,23 @@ async def test_a_batch_that_goes_while_it_is_read_does_not_exist(scene):
 
     with pytest.raises(BatchNotFoundError):
         await orchestrator.get_batch_summary(result.batch_id, actor=scene.actor)
+
+
+async def test_a_batch_with_open_reviews_is_found_told_and_kept(scene):
+    """
+    It is listed whatever its status, its cancel says what to do, and deleting it needs a word.
+    """
+    scene.service.script = lambda one, _: duplicate("old") if one.mentor_id == "mentor-0" else succeed()
+    orchestrator = scene.orchestrator()
+    waiting = await orchestrator.submit_bulk_registration(scene.request(2), actor=scene.actor)
+    await orchestrator.submit_bulk_registration(scene.request(["mentor-5"]), actor=scene.actor)
+
+    page = await orchestrator.list_batches(actor=scene.actor, needs_review=True)
+    with pytest.raises(BatchStateError, match=r"1 of its mentors wait for a decision.*skip"):
+        await orchestrator.cancel_batch(waiting.batch_id, actor=scene.actor)
+    with pytest.raises(BatchStateError, match="with_open_reviews=True"):
+        await orchestrator.delete_batch(waiting.batch_id, actor=scene.actor)
+    await orchestrator.delete_batch(waiting.batch_id, actor=scene.actor, with_open_reviews=True)
+
+    assert [(waiting.batch_id, BulkStatus.PARTIAL_SUCCESS)] == [(b.batch_id, b.status) for b in page.batches]
+    assert 1 == (await orchestrator.list_batches(actor=scene.actor)).total

@@ -233,7 +233,9 @@ class Registrations(RuleBasedStateMachine):
         batch = self.known[batch_id]
         reasons = {BatchNotFoundError: batch.deleted, BatchStateError: not batch.settled}
         with self._refused(reasons):
-            self.host.run(lambda verbs: verbs.delete_batch(batch_id, actor=self.actor))
+            self.host.run(
+                lambda verbs: verbs.delete_batch(batch_id, actor=self.actor, with_open_reviews=True)
+            )
             batch.deleted = True
 
     @invariant()

@@ -21,6 +21,7 @@ from proxy_orchestration._arguments import (
 from proxy_orchestration._validators import member_of
 from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
+from proxy_orchestration.registration.batches import BatchFilter
 from proxy_orchestration.registration.conflicts import ConflictDecision
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
 from proxy_orchestration.registration.states import BulkStatus, ItemState
@@ -30,6 +31,11 @@ _MOST_PER_PAGE: Final = 100
 
 def _label(_name: str, value: object) -> None:
     check_label(value)
+
+
+def _cursor(name: str, value: object) -> None:
+    of_kind(str)(name, value)
+    BatchFilter(cursor=str(value)).position()
 
 
 def _decision(_name: str, value: object) -> None:
@@ -57,6 +63,12 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "statuses": optional(collection_of(BulkStatus)),
         "states": optional(collection_of(ItemState)),
         "settled_before": aware,
+        "needs_review": optional(of_kind(bool)),
+        "coordinator_id": optional(of_kind(str)),
+        "submitted_from": optional(aware),
+        "submitted_before": optional(aware),
+        "cursor": optional(_cursor),
+        "with_open_reviews": of_kind(bool),
     }
 )
 

@@ -5,13 +5,16 @@ What a batch reports: outcomes, progress, results, pages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Final
 
 import attrs
 
+from proxy_orchestration._arguments import LARGEST
 from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
@@ -189,6 +192,53 @@ class CancelReport(PlainModel):
 
 
 @attrs.frozen(kw_only=True)
+class BatchFilter:
+    """
+    Which batches of a list are asked for; `None` leaves a field out.
+
+    Attributes:
+        label: those with exactly this label; never in a repr.
+        coordinator_id: those of this coordinator.
+        submitted_from, submitted_before: those accepted from the one moment on, and before the other; aware.
+        needs_review: whether the current run is settled and mentors wait for a decision.
+        cursor: those that follow the page that had it as `next_cursor`.
+    """
+
+    label: str | None = attrs.field(default=None, repr=False)
+    coordinator_id: str | None = None
+    submitted_from: datetime | None = None
+    submitted_before: datetime | None = None
+    needs_review: bool | None = None
+    cursor: str | None = None
+
+    def position(self) -> tuple[datetime, int] | None:
+        """
+        Return the moment and the number of the last batch before the cursor, `None` without one.
+
+        Raises:
+            InvalidValueError: it is no cursor.
+        """
+        if self.cursor is None:
+            return None
+        written, _, number = self.cursor.partition("~")
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(written)
+            if moment.tzinfo is not None and 0 <= int(number) <= LARGEST:
+                return moment, int(number)
+        raise InvalidValueError("cursor", _NO_CURSOR)  # noqa: EM101 - a field's name
+
+
+_NO_CURSOR: Final = "is none: give the next_cursor of a page, as it is"
+
+
+def cursor_of(submitted_at: datetime, number: int) -> str:
+    """
+    Return the cursor behind the batch with that number, which breaks the ties of its moment.
+    """
+    return f"{submitted_at.astimezone(UTC).isoformat()}~{number}"
+
+
+@attrs.frozen(kw_only=True)
 class BatchPage(PlainModel):
     """
     One page of a list of batches, newest first.
@@ -197,13 +247,16 @@ class BatchPage(PlainModel):
         batches: at most `limit`.
         page: from 1.
         limit: batches on a full page.
-        total: batches on all pages.
+        total: batches on all pages; with a cursor, those that follow it.
+        next_cursor: pass it as `cursor` for the batches that follow, however many are accepted
+            meanwhile; `None` when there are none.
     """
 
     batches: tuple[BatchSummary, ...]
     page: int
     limit: int
     total: int
+    next_cursor: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -332,16 +332,18 @@ class BulkRegistrationOrchestrator(ReadingVerbs):
         await self.repository.relabel(batch_id, label)
         return await self._queries.result(batch_id)
 
-    async def delete_batch(self, batch_id: str, *, actor: Actor) -> None:
+    async def delete_batch(self, batch_id: str, *, actor: Actor, with_open_reviews: bool = False) -> None:
         """
         Remove a settled batch; its audit events and its key's tombstone stay.
 
         Raises:
-            BatchStateError: it is not settled; cancel it first.
+            BatchStateError: it is not settled; cancel it first. Or mentors wait for a decision, and
+                it was not said that their reviews may go with it.
             NotAuthorizedError, BatchNotFoundError.
         """
-        check_arguments(batch_id=batch_id, actor=actor)
+        check_arguments(batch_id=batch_id, actor=actor, with_open_reviews=with_open_reviews)
         await self._authorization.authorized_batch(batch_id, actor, Action.DELETE)
+        await self._stopping.check_may_delete(batch_id, with_open_reviews=with_open_reviews)
         if not await self.repository.delete(batch_id):
             raise BatchNotFoundError(batch_id)
 

@@ -16,6 +16,7 @@ from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError
 from proxy_orchestration.registration.batches import (
+    BatchFilter,
     BatchPage,
     BatchSummary,
     BulkSubmissionResult,
@@ -89,14 +90,20 @@ class BatchQueries:
         return await self.ledger.read_item_page(batch_id, states=states, after=after, limit=limit)
 
     async def list_batches(
-        self, actor: Actor, *, page: int, limit: int, statuses: Collection[BulkStatus] | None
+        self,
+        actor: Actor,
+        *,
+        page: int,
+        limit: int,
+        statuses: Collection[BulkStatus] | None,
+        found_by: BatchFilter,
     ) -> BatchPage:
         """
         Return one page of what the actor may know of.
         """
         self.authorization.authorize(actor, Action.READ)
         return await self.ledger.list_batches(
-            self.authorization.visibility(actor), page=page, limit=limit, statuses=statuses
+            self.authorization.visibility(actor), page=page, limit=limit, statuses=statuses, found_by=found_by
         )
 
     @asynccontextmanager

@@ -8,9 +8,11 @@ import attrs
 
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.access import Action, Actor
+from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.batches import CancelReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.queries import BatchQueries
+from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
 
 
@@ -29,7 +31,12 @@ class Stopping:
         Cancel what was not begun, wait for the calls in flight, and return what is true then.
         """
         coordinator = self.coordinator
-        await self.authorization.authorized_batch(batch_id, actor, Action.CANCEL)
+        record = await self.authorization.authorized_batch(batch_id, actor, Action.CANCEL)
+        if record.settled_at is not None and record.cancel_wished_at is None:
+            await self._check_no_reviews(
+                batch_id,
+                "nothing is under way that a cancel could stop. Decide about them, skip among others.",
+            )
         mark = await coordinator.ledger.cancel_run(
             batch_id, reason=reason, wished_at=coordinator.clock.now(), cancelled_by=actor.user_id
         )
@@ -41,3 +48,20 @@ class Stopping:
             lambda: coordinator.drive_until_settled(batch_id, mark.run),
         )
         return await self.queries.cancel_report(batch_id, mark)
+
+    async def check_may_delete(self, batch_id: str, *, with_open_reviews: bool) -> None:
+        """
+        Accept a batch in which nobody waits for a decision, or one whose open reviews may go with it.
+
+        Raises:
+            BatchStateError: somebody does.
+        """
+        if not with_open_reviews:
+            await self._check_no_reviews(
+                batch_id, "they would never be decided. Decide first, or delete it with_open_reviews=True."
+            )
+
+    async def _check_no_reviews(self, batch_id: str, advice: str) -> None:
+        waiting = (await self.queries.summary(batch_id)).counts.get(ItemState.NEEDS_REVIEW, 0)
+        if waiting:
+            raise BatchStateError(batch_id, f"{waiting} of its mentors wait for a decision, and {advice}")

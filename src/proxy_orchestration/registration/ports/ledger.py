@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import (
+    BatchFilter,
     BatchPage,
     BatchSummary,
     BulkProgressUpdate,
@@ -114,9 +115,13 @@ class BatchCatalogue(Protocol):
         page: int,
         limit: int,
         statuses: Collection[BulkStatus] | None,
+        found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
     ) -> BatchPage:
         """
         Return one page of the visible batches, newest first, of these statuses or of all.
+
+        Raises:
+            InvalidValueError: the cursor is none.
         """
         ...
 

@@ -22,11 +22,13 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchStateError, IdempotencyKeyReusedError, LeaseLostError
 from proxy_orchestration.registration.activities import encode_activity
 from proxy_orchestration.registration.batches import (
+    BatchFilter,
     BatchPage,
     BatchSummary,
     BulkProgressUpdate,
     BulkSubmissionResult,
     ItemPage,
+    cursor_of,
 )
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
@@ -46,6 +48,7 @@ from proxy_orchestration.storage.memory.registration.endings import MemoryEnding
 from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
+    is_found,
     items_of,
     page_of_items,
     record_of,
@@ -161,6 +164,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         page: int,
         limit: int,
         statuses: Collection[BulkStatus] | None,
+        found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
     ) -> BatchPage:
         """
         Return one page of the visible batches, the last accepted first.
@@ -173,10 +177,18 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
                 organization_id=batch.actor.organization_id, coordinator_id=batch.actor.user_id
             )
             and (statuses is None or status_of(batch) in statuses)
+            and is_found(batch, found_by)
         ]
         first = (page - 1) * limit
-        shown = tuple(summary_of(batch) for batch in found[first : first + limit])
-        return BatchPage(batches=shown, page=page, limit=limit, total=len(found))
+        shown = found[first : first + limit]
+        more = len(found) > first + limit and shown
+        return BatchPage(
+            batches=tuple(summary_of(batch) for batch in shown),
+            page=page,
+            limit=limit,
+            total=len(found),
+            next_cursor=cursor_of(shown[-1].submitted_at, shown[-1].number) if more else None,
+        )
 
     async def relabel(self, batch_id: str, label: str | None, /) -> bool:
         """

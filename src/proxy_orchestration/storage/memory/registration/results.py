@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.registration.batches import (
+    BatchFilter,
     BatchItem,
     BatchSummary,
     BulkProgressUpdate,
@@ -66,6 +67,22 @@ def counts_of(batch: StoredBatch) -> Mapping[ItemState, int]:
     counts[ItemState.RUNNING] = len(batch.begun())
     counts[ItemState.PENDING] = len(batch.entries) - counts.total()
     return {state: count for state, count in counts.items() if count}
+
+
+def is_found(batch: StoredBatch, found_by: BatchFilter) -> bool:
+    """
+    Tell whether a batch is one of those that are asked for.
+    """
+    waits = batch.run.settled_at is not None and bool(batch.run.counts.get(ItemState.NEEDS_REVIEW))
+    position = found_by.position()
+    return (
+        found_by.label in {None, batch.label}
+        and found_by.coordinator_id in {None, batch.actor.user_id}
+        and (found_by.submitted_from is None or found_by.submitted_from <= batch.submitted_at)
+        and (found_by.submitted_before is None or batch.submitted_at < found_by.submitted_before)
+        and found_by.needs_review in {None, waits}
+        and (position is None or (batch.submitted_at, batch.number) < position)
+    )
 
 
 def record_of(batch: StoredBatch) -> BatchRecord:

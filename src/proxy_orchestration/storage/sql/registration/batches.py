@@ -21,13 +21,20 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    or_,
     select,
     update,
 )
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
-from proxy_orchestration.registration.batches import BatchPage, BatchSummary, BulkSubmissionResult
+from proxy_orchestration.registration.batches import (
+    BatchFilter,
+    BatchPage,
+    BatchSummary,
+    BulkSubmissionResult,
+    cursor_of,
+)
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.requests import SubmissionMode
@@ -171,7 +178,7 @@ def read_settled(connection: Connection, key: dict[str, int]) -> BatchSummary:
     return BatchSummary(**fields, counts=_counts(connection, row))
 
 
-def list_batches(
+def list_batches(  # noqa: PLR0913 - the port's arguments, and the connection
     connection: Connection,
     visibility: Visibility,
     /,
@@ -179,13 +186,16 @@ def list_batches(
     page: int,
     limit: int,
     statuses: Collection[BulkStatus] | None,
+    found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
 ) -> BatchPage:
     """
     Return one page of the visible batches, newest first.
     """
     records, run = _records(connection.dialect)
-    visible = _visible(records, run, visibility, statuses)
-    total = connection.execute(_visible(_COUNT, runs, visibility, statuses)).scalar_one()
+    visible = _found(_visible(records, run, visibility, statuses), run, found_by)
+    total = connection.execute(
+        _found(_visible(_COUNT, runs, visibility, statuses), runs, found_by)
+    ).scalar_one()
     rows = connection.execute(
         visible.order_by(batches.c.submitted_at.desc(), batches.c.id.desc())
         .limit(limit)
@@ -196,7 +206,29 @@ def list_batches(
         page=page,
         limit=limit,
         total=total,
+        next_cursor=cursor_of(rows[-1].submitted_at, rows[-1].id) if rows and total > page * limit else None,
     )
+
+
+def _found(query: Select[Any], run: FromClause, found_by: BatchFilter) -> Select[Any]:
+    position = found_by.position()
+    if found_by.label is not None:
+        query = query.where(batches.c.label == findable(found_by.label))
+    if found_by.coordinator_id is not None:
+        query = query.where(batches.c.coordinator_id == findable(found_by.coordinator_id))
+    if found_by.submitted_from is not None:
+        query = query.where(batches.c.submitted_at >= found_by.submitted_from)
+    if found_by.submitted_before is not None:
+        query = query.where(batches.c.submitted_at < found_by.submitted_before)
+    if found_by.needs_review is not None:
+        # The counts of a settled run name the states that items are in, and no others.
+        waits = func.coalesce(run.c.counts, "").contains(f'"{ItemState.NEEDS_REVIEW.value}"')
+        query = query.where(waits if found_by.needs_review else ~waits)
+    if position is not None:
+        moment, number = position
+        tied = and_(batches.c.submitted_at == moment, batches.c.id < number)
+        query = query.where(or_(batches.c.submitted_at < moment, tied))
+    return query
 
 
 def _visible(

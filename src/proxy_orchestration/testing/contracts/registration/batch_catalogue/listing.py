@@ -8,7 +8,7 @@ import attrs
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
-from proxy_orchestration.registration.batches import BatchSummary
+from proxy_orchestration.registration.batches import BatchFilter, BatchSummary
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
@@ -99,6 +99,53 @@ async def batches_are_listed_by_status(ledger: BatchLedger) -> None:
     expect(
         "two at once", expected={by_status[s] for s in both}, actual=set(await _ids(ledger, statuses=both))
     )
+
+
+@rule_of(listing)
+async def batches_are_found_by_what_is_known_of_them(ledger: BatchLedger) -> None:
+    other = attrs.evolve(COORDINATOR, user_id="coordinator-2")
+    spring = await accepted(ledger, batch_of(1, label="Spring", submitted_at=later(1)))
+    theirs = await accepted(ledger, batch_of(1, actor=other, submitted_at=later(2)))
+    waiting = await settled_batch(ledger, _DONE, ItemState.NEEDS_REVIEW, submitted_at=later(3))
+    reopened = await settled_batch(ledger, _FAILED, ItemState.NEEDS_REVIEW, submitted_at=later(4))
+    await ledger.open_run(rerun(reopened, mentors(2)[:1]))
+
+    for found_by, expected in (
+        (BatchFilter(), [reopened, waiting, theirs, spring]),
+        (BatchFilter(label="Spring"), [spring]),
+        (BatchFilter(label="spring"), []),
+        (BatchFilter(coordinator_id="coordinator-2"), [theirs]),
+        (BatchFilter(submitted_from=later(2)), [reopened, waiting, theirs]),
+        (BatchFilter(submitted_from=later(2), submitted_before=later(3)), [theirs]),
+        (BatchFilter(needs_review=True), [waiting]),
+        (BatchFilter(needs_review=False), [reopened, theirs, spring]),
+        (BatchFilter(needs_review=True, coordinator_id="coordinator-2"), []),
+    ):
+        page = await ledger.list_batches(_WHOLE, page=1, limit=9, statuses=None, found_by=found_by)
+        expect(f"by {found_by!r}", expected=expected, actual=[batch.batch_id for batch in page.batches])
+        expect("the total is of what is found", expected=len(expected), actual=page.total)
+    one = await ledger.list_batches(
+        _WHOLE, page=1, limit=9, statuses={BulkStatus.PENDING}, found_by=BatchFilter(label="Spring")
+    )
+    expect("together with a status", expected=[spring], actual=[batch.batch_id for batch in one.batches])
+
+
+@rule_of(listing)
+async def a_cursor_goes_on_behind_its_page(ledger: BatchLedger) -> None:
+    # Two of one moment, and a batch that is accepted while somebody turns pages.
+    ids = [await accepted(ledger, batch_of(1, submitted_at=later(number // 2))) for number in range(5)]
+    seen: list[str] = []
+    cursor = None
+    while len(seen) < len(ids):
+        page = await ledger.list_batches(
+            _WHOLE, page=1, limit=2, statuses=None, found_by=BatchFilter(cursor=cursor)
+        )
+        seen += [batch.batch_id for batch in page.batches]
+        cursor = page.next_cursor
+        await accepted(ledger, batch_of(1, submitted_at=later(60)))
+
+    expect("each once, newest first", expected=ids[::-1], actual=seen)
+    expect("and then no more", expected=None, actual=cursor)
 
 
 @rule_of(listing)
