@@ -5,9 +5,9 @@ What was done, and the registration of it for one mentor.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -24,6 +24,8 @@ from proxy_orchestration.errors import (
     RegistrationRejected,
 )
 
+_MOST_KEPT: Final = 1_000_000
+_LONGEST_KEPT: Final = 50_000
 _MOST_MINUTES: Final = 2**31 - 1  # what every database's integers hold
 
 
@@ -297,11 +299,56 @@ def encode_activities(activities: Iterable[ProxyActivity]) -> Iterator[str]:
         yield text
 
 
-@lru_cache(maxsize=4096)
+class _DecodedActivities:
+    """
+    Activities by their texts, so that a batch's shared one is decoded once; bounded by what they hold.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, ProxyActivity] = {}
+        self._length = 0
+        self._lock = threading.Lock()  # stores decode in worker threads
+
+    def get(self, text: str) -> ProxyActivity | None:
+        return self._kept.get(text)
+
+    def keep(self, text: str, activity: ProxyActivity) -> None:
+        if len(text) > _LONGEST_KEPT:
+            return
+        with self._lock:
+            if self._length + len(text) > _MOST_KEPT:
+                self._kept, self._length = {}, 0
+            if text not in self._kept:
+                self._kept[text] = activity
+                self._length += len(text)
+
+    def forget(self) -> None:
+        with self._lock:
+            self._kept, self._length = {}, 0
+
+
+_decoded = _DecodedActivities()
+
+
+def forget_decoded_activities() -> None:
+    """
+    Let go of every activity that was decoded; notes need not outlive the run that needed them.
+    """
+    _decoded.forget()
+
+
 def decode_activity(text: str) -> ProxyActivity:
     """
-    Return the activity that `encode_activity` wrote; equal texts share one object.
+    Return the activity that `encode_activity` wrote; equal texts share one object for a while.
     """
+    known = _decoded.get(text)
+    if known is None:
+        known = _decode(text)
+        _decoded.keep(text, known)
+    return known
+
+
+def _decode(text: str) -> ProxyActivity:
     fields = json.loads(text)
     return ProxyActivity(
         activity_type=fields["activity_type"],

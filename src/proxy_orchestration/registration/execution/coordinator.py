@@ -18,6 +18,7 @@ from proxy_orchestration._concurrency import NoAnswerError, Notifier, ask, shiel
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
+from proxy_orchestration.registration.activities import forget_decoded_activities
 from proxy_orchestration.registration.execution.endings import Endings
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
@@ -188,6 +189,8 @@ class Coordinator:
             event = await driver.drive()
         finally:
             self.health.driving -= 1
+            if not self.health.driving:
+                forget_decoded_activities()
             context.errors.conclude()
         if event is not None:
             await self.deliver(event)
