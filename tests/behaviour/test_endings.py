@@ -178,3 +178,22 @@ async def test_serving_tells_what_others_left(scene):
     await scene.while_time_passes(serve_until_told)
 
     assert 2 == len(host.told)
+
+
+async def test_a_hook_that_fails_late_is_told_by_the_next_pass(scene):
+    """
+    Its hold ran out meanwhile: one pass tells once, and does not go round for ever.
+    """
+    host = Host()
+
+    class Late(Host):
+        async def on_run_settled(self, summary):
+            scene.clock.advance(60)
+            await host.on_run_settled(summary)
+            raise ConnectionError
+
+    orchestrator = orchestrator_of(scene, Late())
+
+    await orchestrator.submit_bulk_registration(scene.request(1), actor=scene.actor)
+
+    assert 1 == len(host.told)

@@ -318,9 +318,8 @@ class _DecodedActivities:
         with self._lock:
             if self._length + len(text) > _MOST_KEPT:
                 self._kept, self._length = {}, 0
-            if text not in self._kept:
-                self._kept[text] = activity
-                self._length += len(text)
+            self._kept[text] = activity
+            self._length += len(text)
 
     def forget(self) -> None:
         with self._lock:
