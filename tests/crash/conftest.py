@@ -251,9 +251,13 @@ class Scene:
             **dict.fromkeys(self.victim.REFUSED, ItemState.FAILED),
         }
 
-    async def check_doubt(self, orchestrator: BulkRegistrationOrchestrator, key: str) -> None:
+    async def check_doubt(
+        self, orchestrator: BulkRegistrationOrchestrator, key: str, *, deaths: int = 1
+    ) -> None:
         """
-        Check a batch that a killed process left: doubt is bounded, and whatever was called is in doubt.
+        Check a batch that killed processes left: doubt is bounded, and whatever was called is in doubt.
+
+        Each leaves a window at most; suspects of the ones before wait for the healthy items of the next.
         """
         batch = (await self.batches(orchestrator)).get(key)
         if batch is None:
@@ -265,7 +269,7 @@ class Scene:
 
         atomic = self.requests.get(key, {}).get("mode") == "atomic"
         window = self.victim.settings_with(1.0, self.settings).window
-        assert len(in_doubt) <= (seen.total if atomic else window), key
+        assert len(in_doubt) <= (seen.total if atomic else deaths * window), key
         assert [] == [name for name in self.called(key) if states[name] is ItemState.PENDING], key
 
     async def check_end(

@@ -139,7 +139,7 @@ async def test_a_cancel_after_a_kill_in_an_atomic_call_leaves_one_doubt_for_all(
 
 
 @pytest.mark.parametrize("mode", ["independent", "atomic"])
-@pytest.mark.parametrize(("name", "nth"), [("chunk ends", 1), ("before settle", 1)], ids=str)
+@pytest.mark.parametrize(("name", "nth"), [("chunk ends", 1), ("before finish", 1)], ids=str)
 async def test_chunks_whose_replies_are_lost_keep_their_keys(
     scene: Any, mode: str, name: str, nth: int
 ) -> None:

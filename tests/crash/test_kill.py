@@ -17,16 +17,16 @@ _KILLS_PER_SEED = 25
 _POINTS = [
     ("before accept", 1),
     ("after accept", 1),
-    ("before commit", 1),  # the intent of the first items
-    ("after commit", 1),
+    ("before begin", 1),  # the intent of the first items
+    ("after begin", 1),
     ("call begins", 1),
     ("before add_activities", 2),
     ("after add_activities", 2),
     ("call ends", 4),
-    ("before commit", 2),  # the first outcomes
-    ("after commit", 2),
-    ("before settle", 1),
-    ("after settle", 1),
+    ("before commit", 1),  # the first outcomes
+    ("after commit", 1),
+    ("before finish", 1),
+    ("after finish", 1),
     ("audit begins", 1),
     ("audit ends", 1),
     ("before mark_audited", 1),
@@ -101,7 +101,7 @@ async def test_a_kill_at_a_random_moment_loses_nothing(scene: Any, seed: int) ->
 
 
 @pytest.mark.parametrize("service", ["forgetful", "forgetful with look-up"])
-@pytest.mark.parametrize(("name", "nth"), [("after add_activities", 3), ("after commit", 2)])
+@pytest.mark.parametrize(("name", "nth"), [("after add_activities", 3), ("after commit", 1)])
 async def test_replies_lost_before_and_after_a_kill_end_with_one_record_after_a_retry(
     scene: Any, service: str, name: str, nth: int
 ) -> None:

@@ -30,16 +30,16 @@ _KILLS = 20
 _POINTS = [
     ("before accept", 1),
     ("after accept", 1),
-    ("before commit", 1),
-    ("after commit", 1),
+    ("before begin", 1),
+    ("after begin", 1),
     ("call begins", 1),
     ("before add_activities", 2),
     ("after add_activities", 2),
     ("call ends", 4),
-    ("before commit", 2),
-    ("after commit", 2),
-    ("before settle", 1),
-    ("after settle", 1),
+    ("before commit", 1),
+    ("after commit", 1),
+    ("before finish", 1),
+    ("after finish", 1),
     ("audit begins", 1),
     ("audit ends", 1),
     ("before mark_audited", 1),
@@ -85,13 +85,13 @@ async def test_a_kill_at_a_random_moment_loses_nothing(scene: Any) -> None:
     strike = {"number": draw.randint(1, 500)}
     resumer = scene.order("resumer", verb="resume", strike=strike, statements=True, lease_ttl=1.0)
     assert scene.run([resumer])[0] in {_KILLED, 0}
-    await _resume_and_check(scene, keys)
+    await _resume_and_check(scene, keys, deaths=2)
 
 
-async def _resume_and_check(scene: Any, keys: list[str]) -> None:
+async def _resume_and_check(scene: Any, keys: list[str], *, deaths: int = 1) -> None:
     async with scene.survivor() as orchestrator:
         for key in keys:
-            await scene.check_doubt(orchestrator, key)
+            await scene.check_doubt(orchestrator, key, deaths=deaths)
         await orchestrator.resume_interrupted()
         for key in keys:
             result = await scene.submit(orchestrator, key)

@@ -56,7 +56,7 @@ async def test_a_request_submitted_by_two_processes_at_once_is_one_batch(scene: 
 
 @pytest.mark.parametrize(
     ("name", "nth"),
-    [("after commit", 1), ("call ends", 2), ("before commit", 2), ("before commit", 3), ("before settle", 1)],
+    [("after begin", 1), ("call ends", 2), ("before commit", 1), ("before commit", 2), ("before finish", 1)],
     ids=str,
 )
 async def test_a_process_that_slept_beyond_its_lease_changes_nothing(scene: Any, name: str, nth: int) -> None:
@@ -95,7 +95,7 @@ async def test_a_dead_driver_is_replaced_by_one_of_two_that_wait_for_its_lease(s
     statuses = scene.run(scene.order(key, verb="resume", **_MEANWHILE) for key in _WORKERS)
     assert [0, 0] == statuses
 
-    drivers = [key for key in _WORKERS if "before settle" in scene.trace(key)]
+    drivers = [key for key in _WORKERS if "before finish" in scene.trace(key)]
     assert 1 == len(drivers)
     async with scene.survivor() as orchestrator:
         with anyio.fail_after(LONGEST_WAIT):
