@@ -35,7 +35,12 @@ from proxy_orchestration import (
     Role,
     StandardRegistrationService,
 )
-from proxy_orchestration.storage.sql import SqlActivityRepository, SqlNotificationRepository, create_schema
+from proxy_orchestration.storage.sql import (
+    SqlActivityRepository,
+    SqlNotificationRepository,
+    create_schema,
+    metadata,
+)
 from proxy_orchestration.storage.sql.database.engines import open_engine
 from proxy_orchestration.testing.contracts import activity_records, audit_outbox, batch_catalogue, run_ledger
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
@@ -71,13 +76,30 @@ def narrow(poolers: Callable[..., Pooler]) -> Pooler:
     return poolers(pool_mode="transaction", default_pool_size=1)
 
 
+@pytest.fixture(scope="module")
+def database(postgresql: Databases) -> URL:
+    """
+    A database of this file's: elsewhere connections are ended, which a pooler notices a moment later.
+    """
+    return postgresql.new()
+
+
 @pytest.fixture
-def url(postgresql_url: URL, postgresql: Databases, pooler: Pooler) -> Iterator[URL]:
+def direct(postgresql: Databases, database: URL) -> URL:
     """
-    The address, by way of the pooler, of a database with our tables and no rows.
+    Its address, without rows.
     """
-    yield pooler.front(postgresql_url)
-    postgresql.let_go(postgresql_url.database)
+    deletions = (f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))  # noqa: S608 - our own names
+    postgresql.execute(database.database, ";".join(deletions))  # type: ignore[arg-type]  # the same
+    return database
+
+
+@pytest.fixture
+def url(direct: URL, pooler: Pooler) -> URL:
+    """
+    The same by way of the pooler.
+    """
+    return pooler.front(direct)
 
 
 def _request(mentors: int) -> BulkRegistrationRequest:
@@ -195,12 +217,12 @@ def _engines(url: URL, number: int, **arguments: Any) -> Iterator[list[Engine]]:
 
 
 async def test_clients_of_one_connection_do_not_run_each_other_s_statements(
-    postgresql_url: URL, narrow: Pooler
+    direct: URL, narrow: Pooler
 ) -> None:
     """
     Engines of a host that says nothing of prepared statements, and a driver that would prepare at the sixth.
     """
-    with _engines(narrow.front(postgresql_url), 2) as engines:
+    with _engines(narrow.front(direct), 2) as engines:
         repositories = [SqlActivityRepository(engine) for engine in engines]
         batches = {
             await accepted(repository, batch_of(2)): repository
@@ -214,11 +236,11 @@ async def test_clients_of_one_connection_do_not_run_each_other_s_statements(
     assert [f"label {number}" for number in range(16)] == labels
 
 
-async def test_nothing_of_ours_is_seen_by_the_next_client(postgresql_url: URL, narrow: Pooler) -> None:
+async def test_nothing_of_ours_is_seen_by_the_next_client(direct: URL, narrow: Pooler) -> None:
     """
     On the very connection to the server that we used, neither settings nor prepared statements nor locks.
     """
-    url = narrow.front(postgresql_url)
+    url = narrow.front(direct)
 
     def state() -> list[Any]:
         with psycopg.connect(
@@ -235,11 +257,11 @@ async def test_nothing_of_ours_is_seen_by_the_next_client(postgresql_url: URL, n
     assert before == state()
 
 
-async def test_dates_are_read_whatever_their_style(postgresql_url: URL, narrow: Pooler) -> None:
+async def test_dates_are_read_whatever_their_style(direct: URL, narrow: Pooler) -> None:
     """
     A client before us may have left another style on the connection.
     """
-    url = narrow.front(postgresql_url)
+    url = narrow.front(direct)
     with _engines(url, 1) as (engine,):
         with engine.connect() as connection:
             connection.exec_driver_sql("SET DateStyle = 'German'")
@@ -266,12 +288,12 @@ async def test_a_parameter_that_the_pooler_refuses_is_told(url: URL) -> None:
 
 
 async def test_a_pooler_without_a_place_for_another_client_is_told(
-    postgresql_url: URL, poolers: Callable[..., Pooler]
+    direct: URL, poolers: Callable[..., Pooler]
 ) -> None:
     """
     Which is not the server's own limit.
     """
-    url = poolers(pool_mode="transaction", max_client_conn=1).front(postgresql_url)
+    url = poolers(pool_mode="transaction", max_client_conn=1).front(direct)
     with (
         psycopg.connect(host=url.query["host"], port=6432, user="tester", dbname=url.database),
         _told(r"takes no further client[\s\S]+max_client_conn"),
@@ -281,13 +303,13 @@ async def test_a_pooler_without_a_place_for_another_client_is_told(
 
 
 async def test_a_pooler_without_a_free_connection_is_told(
-    postgresql_url: URL, poolers: Callable[..., Pooler]
+    direct: URL, poolers: Callable[..., Pooler]
 ) -> None:
     """
     Once, after the pooler's own patience.
     """
     pooler = poolers(pool_mode="transaction", default_pool_size=1, query_wait_timeout=1)
-    url = pooler.front(postgresql_url)
+    url = pooler.front(direct)
     async with SqlActivityRepository.open(url) as repository:
         with psycopg.connect(host=url.query["host"], port=6432, user="tester", dbname=url.database) as other:
             other.execute("SELECT 1")
@@ -296,12 +318,12 @@ async def test_a_pooler_without_a_free_connection_is_told(
 
 
 async def test_a_host_that_asks_for_prepared_statements_is_told_what_they_do(
-    postgresql_url: URL, narrow: Pooler
+    direct: URL, narrow: Pooler
 ) -> None:
     """
     Where names of two clients meet on one connection.
     """
-    with _engines(narrow.front(postgresql_url), 2, prepare_threshold=1) as engines:
+    with _engines(narrow.front(direct), 2, prepare_threshold=1) as engines:
         repositories = [SqlActivityRepository(engine) for engine in engines]
         with _told(r"mixes up prepared statements[\s\S]+prepare_threshold"):
             for _ in range(10):
@@ -318,22 +340,22 @@ async def test_a_host_that_asks_for_prepared_statements_is_told_what_they_do(
     ],
     ids=["26000", "42P05", "08P01"],
 )
-async def test_what_a_pooler_causes_is_told_as_such(postgresql_url: URL, statement: str, words: str) -> None:
+async def test_what_a_pooler_causes_is_told_as_such(direct: URL, statement: str, words: str) -> None:
     """
     By the code that comes with it.
     """
-    async with SqlActivityRepository.open(postgresql_url) as repository:
+    async with SqlActivityRepository.open(direct) as repository:
         with _told(words):
             await repository._transactions.read(lambda connection: connection.exec_driver_sql(statement))
 
 
 @pytest.mark.parametrize("threshold", ["0", "5"])
-async def test_prepared_statements_are_there_for_who_asks(postgresql_url: URL, threshold: str) -> None:
+async def test_prepared_statements_are_there_for_who_asks(direct: URL, threshold: str) -> None:
     """
     Directly, by a number in the address.
     """
     found = []
-    for url in (postgresql_url.update_query_dict({"prepare_threshold": threshold}), postgresql_url):
+    for url in (direct.update_query_dict({"prepare_threshold": threshold}), direct):
         async with SqlActivityRepository.open(url) as repository:
             for _ in range(7):
                 await repository.get("no-such-batch")
@@ -348,10 +370,10 @@ def _prepared(connection: Any) -> int:
 
 
 @pytest.mark.parametrize("given", ["five", "", "-1", "1.5"])
-async def test_a_threshold_that_is_no_number_is_told(postgresql_url: URL, given: str) -> None:
+async def test_a_threshold_that_is_no_number_is_told(direct: URL, given: str) -> None:
     """
     Before anything is connected to.
     """
     with _told(r"prepare_threshold[\s\S]+not a number"):
-        async with SqlActivityRepository.open(postgresql_url.set(query={"prepare_threshold": given})):
+        async with SqlActivityRepository.open(direct.set(query={"prepare_threshold": given})):
             pass
