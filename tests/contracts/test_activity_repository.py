@@ -18,6 +18,7 @@ from proxy_orchestration.testing.contracts import (
     audit_outbox,
     batch_catalogue,
     endings_outbox,
+    retention,
     run_ledger,
 )
 
@@ -70,10 +71,12 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize(
-    "check", [*batch_catalogue, *run_ledger, *audit_outbox, *endings_outbox, *activity_records], ids=str
+    "check",
+    [*batch_catalogue, *run_ledger, *audit_outbox, *endings_outbox, *retention, *activity_records],
+    ids=str,
 )
 async def test_a_store_keeps_its_contract(check: Check[Any], open_store: Store) -> None:
     """
-    Every promise of the four ports holds for every store.
+    Every promise of the six ports holds for every store.
     """
     await check(open_store)

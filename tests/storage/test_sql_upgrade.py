@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -368,3 +369,20 @@ async def test_an_upgraded_database_takes_two_activities_of_one_mentor(old: Engi
     row = {"batch": 1, "position": 9, "mentor_id": "mentor-9", "activity": "{}", "item_key": "mentor-1"}
     with old.begin() as connection, pytest.raises(IntegrityError):
         _insert(connection, "items", row)
+
+
+async def test_old_keys_are_as_old_as_their_batches(old: Engine) -> None:
+    """
+    One whose batch was gone before is as old as the upgrade: nobody knows better.
+    """
+    with old.begin() as connection:
+        _insert(connection, "batch_keys", _KEY | {"idempotency_key": "gone", "batch_id": "gone"})
+    create_schema(old)
+    repository = SqlActivityRepository(old)
+    early = await repository.purge_tombstones(accepted_before=later(1))
+    await repository.delete("old-1")
+    kept = await repository.purge_tombstones(accepted_before=NOON)
+
+    assert (0, 0) == (early, kept)
+    assert 1 == await repository.purge_tombstones(accepted_before=later(1))
+    assert 1 == await repository.purge_tombstones(accepted_before=datetime.max.replace(tzinfo=UTC))

@@ -69,6 +69,7 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "submitted_before": optional(aware),
         "cursor": optional(_cursor),
         "with_open_reviews": of_kind(bool),
+        "accepted_before": aware,
     }
 )
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 import anyio
 import attrs
@@ -35,6 +34,7 @@ from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.reading import ReadingVerbs
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
+from proxy_orchestration.registration.retention import RetentionVerbs
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.stopping import Stopping
@@ -47,7 +47,7 @@ from proxy_orchestration.registration.wiring import check_wiring
 
 
 @attrs.define(eq=False, kw_only=True)
-class BulkRegistrationOrchestrator(ReadingVerbs):
+class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     """
     Registers one activity on behalf of many mentors, durably and never twice.
 
@@ -395,16 +395,6 @@ class BulkRegistrationOrchestrator(ReadingVerbs):
         Ask the store, for five seconds at most, and return what is known then; raises nothing.
         """
         return await self._coordinator.check_health()
-
-    async def purge(self, *, settled_before: datetime) -> int:
-        """
-        Delete the batches that settled before that moment, notes and all; return how many.
-
-        Raises:
-            InvalidValueError: the moment is naive.
-        """
-        check_arguments(settled_before=settled_before)
-        return await self.repository.purge(settled_before=settled_before)
 
     async def _finish(self, batch_id: str, run: int, *, drive: bool) -> BulkSubmissionResult:
         self._coordinator.work.notify("")

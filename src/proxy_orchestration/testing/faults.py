@@ -132,6 +132,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     relabel: Final = hooked(ActivityRepository.relabel)
     delete: Final = hooked(ActivityRepository.delete)
     purge: Final = hooked(ActivityRepository.purge)
+    purge_audit_events: Final = hooked(ActivityRepository.purge_audit_events)
+    purge_tombstones: Final = hooked(ActivityRepository.purge_tombstones)
     open_run: Final = hooked(ActivityRepository.open_run)
     read_items: Final = passed_on(ActivityRepository.read_items)
     acquire: Final = passed_on(ActivityRepository.acquire)

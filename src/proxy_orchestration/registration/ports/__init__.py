@@ -13,6 +13,7 @@ from proxy_orchestration.registration.ports.ledger import (
     BatchCatalogue,
     BatchLedger,
     EndingsOutbox,
+    Retention,
     RunLedger,
     SupportsFusedWrites,
 )
@@ -32,7 +33,7 @@ from proxy_orchestration.registration.ports.services import (
 )
 
 
-class ActivityRepository(BatchLedger, ActivityRecords, Protocol):
+class ActivityRepository(BatchLedger, ActivityRecords, Retention, Protocol):
     """
     The store: the orchestrator's ledger and the standard service's records in one.
     """
@@ -50,6 +51,7 @@ __all__ = [
     "OnRunSettled",
     "OnServiceError",
     "ProxyRegistrationService",
+    "Retention",
     "RunLedger",
     "SupportsBulk",
     "SupportsBulkLookup",

@@ -385,6 +385,29 @@ class EndingsOutbox(Protocol):
         ...
 
 
+class Retention(Protocol):
+    """
+    What is kept for its own sake once a batch is gone, and how it is let go of.
+    """
+
+    async def purge_audit_events(self, /, *, settled_before: datetime) -> int:
+        """
+        Delete the taken events of runs that settled before that moment; return how many.
+
+        An event that is not known to be taken stays. A store that forgets an
+        event once it is taken has none to delete.
+        """
+        ...
+
+    async def purge_tombstones(self, /, *, accepted_before: datetime) -> int:
+        """
+        Forget the keys of batches that are gone and were accepted before that moment; return how many.
+
+        The key of a batch that is there stays, and one of unknown age does.
+        """
+        ...
+
+
 class BatchLedger(BatchCatalogue, RunLedger, AuditOutbox, EndingsOutbox, Protocol):
     """
     All that the orchestrator stores.

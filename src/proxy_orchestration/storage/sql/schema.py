@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from proxy_orchestration.storage.sql.dialect.guards import guard
 from proxy_orchestration.storage.sql.dialect.types import (
     BY_CODE_POINT,
     instant_type,
@@ -94,6 +95,7 @@ batch_keys: Table = Table(
     Column("idempotency_key", KEY, primary_key=True),
     Column("fingerprint", Text, nullable=False),
     Column("batch_id", KEY, nullable=False),
+    Column("accepted_at", Instant),
     sqlite_with_rowid=False,
 )
 
@@ -258,7 +260,9 @@ audit_events: Table = Table(
     Column("delivered", Boolean, nullable=False),
     Column("hold", Double),
     Column("further", Text),
+    Column("erasures", Integer, nullable=False, server_default="0"),
 )
+guard(audit_events)
 Index(
     "ix_audit_events_pending",
     audit_events.c.held_until,

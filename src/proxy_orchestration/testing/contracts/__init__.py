@@ -29,7 +29,12 @@ from proxy_orchestration.notification.ports import (
     RecipientDirectory,
     VisibilityRegistry,
 )
-from proxy_orchestration.registration.ports import ActivityRecords, BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.ports import (
+    ActivityRecords,
+    ActivityRepository,
+    BatchLedger,
+    ProxyRegistrationService,
+)
 from proxy_orchestration.testing.contracts.access import allowing
 from proxy_orchestration.testing.contracts.audit import logging
 from proxy_orchestration.testing.contracts.checks import Check, Opener
@@ -56,6 +61,7 @@ from proxy_orchestration.testing.contracts.registration.conflict_check import fi
 from proxy_orchestration.testing.contracts.registration.endings_outbox import endings
 from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
 from proxy_orchestration.testing.contracts.registration.registration_service import registering
+from proxy_orchestration.testing.contracts.registration.retention import letting_go
 from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring import acquiring
 from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling import cancelling
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
@@ -89,6 +95,9 @@ audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 
 endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
 """Holding, claiming and marking settled runs to tell of. The subject is a whole `BatchLedger`."""
+
+retention: Final[tuple[Check[ActivityRepository], ...]] = tuple(letting_go)
+"""Old audit events and old keys. The subject is a whole `ActivityRepository`."""
 
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(storing)
 """The standard service's records."""
@@ -166,6 +175,7 @@ __all__ = [
     "recipient_directory",
     "registration_lookup",
     "registration_service",
+    "retention",
     "run_ledger",
     "visibility_registry",
 ]

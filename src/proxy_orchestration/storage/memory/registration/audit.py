@@ -5,6 +5,7 @@ The memory store's audit outbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -65,6 +66,13 @@ class MemoryAuditOutbox:
         """
         await checkpoint()
         self._outbox.pop(event_id, None)
+
+    async def purge_audit_events(self, *, settled_before: datetime) -> int:  # noqa: ARG002 - a port's name
+        """
+        Delete nothing: a taken event is forgotten already.
+        """
+        await checkpoint()
+        return 0
 
     def _hold(self, event: AuditEvent, seconds: float) -> None:
         self._outbox[event.event_id] = _HeldEvent(event, self.clock.monotonic() + seconds, seconds)

@@ -73,6 +73,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
     _batches: dict[str, StoredBatch] = attrs.field(init=False, repr=False, factory=dict)
     _unsettled: dict[str, StoredBatch] = attrs.field(init=False, repr=False, factory=dict)
     _keys: dict[tuple[str, str, str], tuple[str, str]] = attrs.field(init=False, repr=False, factory=dict)
+    _accepted_at: dict[tuple[str, str, str], datetime] = attrs.field(init=False, repr=False, factory=dict)
     _accepted: int = attrs.field(init=False, repr=False, default=0)
 
     async def new_batch_id(self) -> str:
@@ -96,6 +97,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
             if known_id != batch_id:
                 self._check_joins(known_id, same=fingerprint == batch.fingerprint)
                 return Acceptance(batch_id=known_id, created=False)
+            self._accepted_at[owned] = batch.submitted_at
         self._accepted += 1
         stored = StoredBatch.of(batch, batch_id=batch_id, number=self._accepted)
         self._batches[batch_id] = self._unsettled[batch_id] = stored
@@ -224,6 +226,20 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         for batch_id in old:
             del self._batches[batch_id]
             self._drop_endings(batch_id)
+        return len(old)
+
+    async def purge_tombstones(self, *, accepted_before: datetime) -> int:
+        """
+        Forget the keys of deleted batches that were accepted before that moment.
+        """
+        await checkpoint()
+        old = [
+            owned
+            for owned, (batch_id, _) in self._keys.items()
+            if batch_id not in self._batches and self._accepted_at[owned] < accepted_before
+        ]
+        for owned in old:
+            del self._keys[owned], self._accepted_at[owned]
         return len(old)
 
     async def open_run(self, run: NewRun, /) -> int:

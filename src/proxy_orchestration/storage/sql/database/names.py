@@ -19,7 +19,8 @@ from sqlalchemy.sql.elements import conv
 
 from proxy_orchestration.errors import InvalidValueError, RepositoryUnavailableError
 from proxy_orchestration.storage.sql.dialect.connections import names_of as _given_names
-from proxy_orchestration.storage.sql.schema import metadata
+from proxy_orchestration.storage.sql.dialect.guards import guard
+from proxy_orchestration.storage.sql.schema import audit_events, metadata
 
 VERSION_TABLE: Final = "proxy_orchestration_version"
 """Where the revision stands; a host's own migrations keep theirs elsewhere."""
@@ -131,6 +132,8 @@ def metadata_for(*, schema: str | None = None, prefix: str = "") -> MetaData:
 def _copy(table: Table, copied: MetaData, names: Names) -> None:
     schema: str | Literal[SchemaConst.RETAIN_SCHEMA] = names.schema or SchemaConst.RETAIN_SCHEMA
     new = table.to_metadata(copied, schema=schema, name=names.prefix + table.name)
+    if table is audit_events:
+        guard(new)  # what a table listens to is not copied
     for index in new.indexes:
         index.name = conv(names.prefix + str(index.name))
     for constraint in new.constraints:

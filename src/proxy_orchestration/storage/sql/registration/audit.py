@@ -4,12 +4,27 @@ Audit events that wait to be delivered.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, false, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Dialect,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from proxy_orchestration.audit import AuditEvent
-from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed, store_now
 from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.rows import event_of, event_text, further_text
@@ -47,6 +62,12 @@ _FIRST = (
 )
 _WAIT = select(func.min(_FIRST.c.seconds))
 _DELIVERED = update(audit_events).where(audit_events.c.event_id == bindparam("taken")).values(delivered=True)
+_TAKEN = (
+    select(audit_events.c.id, audit_events.c.payload)
+    .where(audit_events.c.delivered == true(), audit_events.c.id > bindparam("after"))
+    .order_by(audit_events.c.id)
+    .limit(bindparam("most"))
+)
 
 
 def store_event(connection: Connection, event: AuditEvent, *, hold: float) -> None:
@@ -86,3 +107,28 @@ def mark_audited(connection: Connection, event_id: str, /) -> None:
     Note that the logger took the event.
     """
     connection.execute(_DELIVERED, {"taken": findable(event_id)})
+
+
+def purge_audit_events(
+    connection: Connection, *, settled_before: datetime, after: int, limit: int
+) -> tuple[int, int | None]:
+    """
+    Remove those of the next `limit` taken events that tell of a run settled before that moment.
+
+    Returns:
+        how many, and the row after which to go on; `None` when none are left.
+    """
+    rows = connection.execute(_TAKEN, {"after": after, "most": limit}).all()
+    old = [row.id for row in rows if _settled_at(row.payload) < settled_before]
+    if old:
+        connection.execute(_remove(connection.dialect), {"wanted": listed(old, connection.dialect)})
+    return len(old), rows[-1].id if len(rows) == limit else None
+
+
+def _settled_at(payload: str) -> datetime:
+    return datetime.fromisoformat(json.loads(payload)["settled_at"])
+
+
+@lru_cache(maxsize=8)
+def _remove(dialect: Dialect) -> Delete:
+    return delete(audit_events).where(is_any_of(audit_events.c.id, "wanted", dialect))

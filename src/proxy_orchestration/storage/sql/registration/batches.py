@@ -44,7 +44,7 @@ from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
 from proxy_orchestration.storage.sql.registration.locks import lock_batch, lock_batches
 from proxy_orchestration.storage.sql.registration.outcomes import count_states, newest_outcomes
 from proxy_orchestration.storage.sql.registration.rows import STATES, actor_of
-from proxy_orchestration.storage.sql.schema import batches, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 
 _IS_CURRENT_RUN = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
 _COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
@@ -57,6 +57,14 @@ _SETTLED_BEFORE = (
     .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
     .order_by(batches.c.id)
     .limit(bindparam("most"))
+)
+_FORGET_KEYS = (
+    batch_keys.delete()
+    .where(
+        batch_keys.c.accepted_at < bindparam("moment"),
+        ~select(batches.c.id).where(batches.c.batch_id == batch_keys.c.batch_id).exists(),
+    )
+    .execution_options(preserve_rowcount=True)
 )
 _DELETES = (
     *(table.delete().where(table.c.batch == bindparam("b")) for table in (outcomes, work, runs, items)),
@@ -309,6 +317,13 @@ def purge(
     for batch in removed:
         _remove_rows(connection, batch)
     return len(removed), found[-1] if len(found) == limit else None
+
+
+def purge_tombstones(connection: Connection, *, accepted_before: datetime) -> int:
+    """
+    Forget the keys of batches that are gone and were accepted before that moment; return how many.
+    """
+    return connection.execute(_FORGET_KEYS, {"moment": accepted_before}).rowcount
 
 
 def _remove_rows(connection: Connection, batch: int) -> None:

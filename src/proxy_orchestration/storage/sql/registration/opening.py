@@ -116,7 +116,8 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
     batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
         key = _key(new.actor, new.idempotency_key)
-        row = {**key, "fingerprint": new.fingerprint, "batch_id": batch_id}
+        held = {"fingerprint": new.fingerprint, "batch_id": batch_id, "accepted_at": new.submitted_at}
+        row = {**key, **held}
         if not insert_or_ignore(connection, batch_keys, row):
             known = connection.execute(_KEY_HOLDER, key).one()
             return Acceptance(batch_id=_joined(known, new.fingerprint), created=False)

@@ -5,7 +5,7 @@ The store in SQL: each method is one transaction in a worker thread.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ from proxy_orchestration.storage.sql.registration import (
 )
 
 _PURGED_AT_ONCE: Final = 50
+_EVENTS_AT_ONCE: Final = 500
 
 
 class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
@@ -118,17 +119,26 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     async def purge(self, *, settled_before: datetime) -> int:
         """
         Remove every batch that settled before that moment; return how many.
-
-        In many short transactions, so that drivers write in between.
         """
-        purged = 0
+        return await self._in_parts(partial(batches.purge, settled_before=settled_before), _PURGED_AT_ONCE)
+
+    async def purge_audit_events(self, *, settled_before: datetime) -> int:
+        """
+        Remove every taken event of a run that settled before that moment; return how many.
+        """
+        remove = partial(audit.purge_audit_events, settled_before=settled_before)
+        return await self._in_parts(remove, _EVENTS_AT_ONCE)
+
+    purge_tombstones: Final = writing(batches.purge_tombstones)
+
+    async def _in_parts(self, remove: Callable[..., tuple[int, int | None]], at_once: int) -> int:
+        # In many short transactions, so that drivers write in between.
+        removed = 0
         after: int | None = 0
         while after is not None:
-            removed, after = await self._transactions.write(
-                partial(batches.purge, settled_before=settled_before, after=after, limit=_PURGED_AT_ONCE)
-            )
-            purged += removed
-        return purged
+            part, after = await self._transactions.write(partial(remove, after=after, limit=at_once))
+            removed += part
+        return removed
 
     open_run: Final = writing(opening.open_run)
     read_items: Final = reading(items.read_items)
