@@ -71,7 +71,8 @@ _FILL: Final = (
     " SELECT n, 'other-' || n, 'org-1', 'coordinator-1', 1, now(), 1"
     " FROM generate_series({first}, {others}) n;"
     "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at, status, counts)"
-    " SELECT n, 1, '{}', now(), 1, 0, 1, now(), 'success', '{}'"
+    ' SELECT n, 1, \'{"user_id": "c", "roles": [], "organization_id": "org-1"}\', now(), 1, 0, 1, now(),'
+    " 'success', '{}'"
     " FROM generate_series({first}, {others}) n;"
     "INSERT INTO items SELECT 1, n, 'mentor-' || n, '{}' FROM generate_series({first}, {last}) n;"
     "INSERT INTO activities SELECT 'a-' || n, 'r-' || n, 'k-' || n, 'batch-x', 'org-1', 'c', '',"
