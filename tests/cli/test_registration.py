@@ -20,7 +20,8 @@ from proxy_orchestration.cli.exits import ExitCode
 CONTROL: Final = frozenset(map(chr, range(32))) - {"\n"}
 _BATCH_FIELDS: Final = {
     *("batch_id", "coordinator_id", "status", "run", "total", "counts"),
-    *("label", "submitted_at", "settled_at", "outcomes"),
+    *("label", "submitted_at", "settled_at", "outcomes", "organization_id", "mode", "on_conflict"),
+    *("opened_by", "retried_by", "decided_by", "cancelled_by", "cancel_reason"),
 }
 HEADER: Final = "mentor_id,activity_type,activity_date,duration_minutes\n"
 
