@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import conv
 
 from proxy_orchestration.errors import InvalidValueError, RepositoryUnavailableError
 from proxy_orchestration.storage.sql.dialect.connections import names_of as _given_names
+from proxy_orchestration.storage.sql.dialect.differences import has_schemas
 from proxy_orchestration.storage.sql.dialect.guards import guard
 from proxy_orchestration.storage.sql.schema import audit_events, metadata
 
@@ -79,7 +80,7 @@ class Names:
         Raises:
             InvalidValueError: SQLite has no schemas.
         """
-        if self.schema is not None and dialect.name != "postgresql":
+        if self.schema is not None and not has_schemas(dialect):
             field = "schema"
             raise InvalidValueError(field, "is PostgreSQL's; on SQLite give a prefix")
 

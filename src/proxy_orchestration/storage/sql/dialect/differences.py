@@ -64,6 +64,13 @@ def locks_rows(dialect: Dialect) -> bool:
     return dialect.name != "sqlite"
 
 
+def has_schemas(dialect: Dialect) -> bool:
+    """
+    Return whether tables of one database may stand in several schemas.
+    """
+    return dialect.name == "postgresql"
+
+
 def wait_for_turn(connection: Connection, what: str) -> None:
     """
     Let nobody else do that until this transaction ends; SQLite's lock for writing says so already.
