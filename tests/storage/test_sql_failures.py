@@ -194,6 +194,7 @@ def test_a_file_that_is_no_database_is_not_touched(file: Path) -> None:
     engine = create_engine(f"sqlite:///{file}")
     with pytest.raises(RepositoryUnavailableError, match="not a database"):
         create_schema(engine)
+    engine.dispose()
 
     assert content == file.read_bytes()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -119,6 +119,14 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
         after: called after each write; an error means that the answer was lost.
     """
 
+    def __new__(cls, inner: ActivityRepository, *_: object, **__: object) -> Self:
+        """
+        Have the fused writes where the store has them.
+        """
+        # A Protocol is looked for in the class, from Python 3.12 on: `__getattr__` would not be asked.
+        fused = cls is FaultyActivityRepository and isinstance(inner, SupportsFusedWrites)
+        return super().__new__(cast("type[Self]", _FaultyFusedRepository) if fused else cls)
+
     # Without `Final` pyright takes the type of a declared method for a guess, in a host's code too.
     new_batch_id: Final = passed_on(ActivityRepository.new_batch_id)
     accept: Final = hooked(ActivityRepository.accept)
@@ -154,18 +162,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     void_activity: Final = hooked(ActivityRepository.void_activity)
     activities_of_batch: Final = passed_on(ActivityRepository.activities_of_batch)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of `SupportsFusedWrites`
-        """
-        Have the fused writes where the store has them.
-        """
-        method = _FUSED.get(name)
-        if method is None or not isinstance(self.inner, SupportsFusedWrites):
-            raise AttributeError(name)
-        return method.__get__(self)
 
-
-_FUSED: Final = {
-    "begin": hooked(SupportsFusedWrites.begin),
-    "finish": hooked(SupportsFusedWrites.finish),
-    "give_back": hooked(SupportsFusedWrites.give_back),
-}
+class _FaultyFusedRepository(FaultyActivityRepository, SupportsFusedWrites):
+    begin: Final = hooked(SupportsFusedWrites.begin)
+    finish: Final = hooked(SupportsFusedWrites.finish)
+    give_back: Final = hooked(SupportsFusedWrites.give_back)
