@@ -119,7 +119,12 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
         after: called after each write; an error means that the answer was lost.
     """
 
-    def __new__(cls, inner: ActivityRepository, *_: object, **__: object) -> Self:
+    def __new__(
+        cls,
+        inner: ActivityRepository,
+        before: FaultHook = _do_nothing,  # noqa: ARG004 - what `__init__` takes
+        after: FaultHook = _do_nothing,  # noqa: ARG004 - the same
+    ) -> Self:
         """
         Have the fused writes where the store has them.
         """
