@@ -122,7 +122,11 @@ class Story:
             hidden = self.scene.trace(key)[-1] in {"audit ends", "before mark_audited"}
 
             assert runs == result.run, key
-            await self.scene.check_end(orchestrator, result, runs=runs, ends=self.ends)
+            ends = self.ends
+            if self.registered and not self.reviewed and result.needs_review:
+                # A call that the kill cut off may itself have written what its repetition met; decision 115.
+                ends = dict.fromkeys(ends, ItemState.NEEDS_REVIEW)
+            await self.scene.check_end(orchestrator, result, runs=runs, ends=ends)
             assert len(last) <= most if most else len(last) == 1 + hidden, key
             await self._check_overrides(orchestrator, key, result.batch_id)
 
