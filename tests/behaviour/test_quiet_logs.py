@@ -216,6 +216,14 @@ async def _purge(world, verbs, _actor):
     return await verbs.purge(settled_before=world.scene.clock.now() + timedelta(days=1))
 
 
+async def _purge_audit_events(world, verbs, _actor):
+    return await verbs.purge_audit_events(settled_before=world.scene.clock.now() + timedelta(days=1))
+
+
+async def _purge_tombstones(world, verbs, _actor):
+    return await verbs.purge_tombstones(accepted_before=world.scene.clock.now() + timedelta(days=1))
+
+
 VERBS = {
     "preview": _preview,
     "submit_bulk_registration": _submit,
@@ -237,6 +245,8 @@ VERBS = {
     "take_over": _take_over,
     "check_health": _check_health,
     "purge": _purge,
+    "purge_audit_events": _purge_audit_events,
+    "purge_tombstones": _purge_tombstones,
 }
 
 
