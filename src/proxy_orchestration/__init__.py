@@ -11,6 +11,7 @@ from proxy_orchestration.access import Actor, CoordinatorAccess, Role
 from proxy_orchestration.audit import LoggingAuditLogger
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import (
+    ActivityNotFoundError,
     AtomicModeError,
     BatchLeasedError,
     BatchNotFoundError,
@@ -90,6 +91,7 @@ from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ErrorKind
 from proxy_orchestration.registration.progress import BatchRun
+from proxy_orchestration.registration.records import CorrectionNote, RecordPage, RegisteredActivity
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
@@ -106,6 +108,7 @@ from proxy_orchestration.registration.standard.single import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 __all__ = [
+    "ActivityNotFoundError",
     "ActivityRegistered",
     "Actor",
     "AtomicModeError",
@@ -133,6 +136,7 @@ __all__ = [
     "ConflictPolicy",
     "ConflictReport",
     "CoordinatorAccess",
+    "CorrectionNote",
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",
@@ -177,8 +181,10 @@ __all__ = [
     "PushDispatcher",
     "QuietHours",
     "RecordOutcome",
+    "RecordPage",
     "RecordProblem",
     "RecordState",
+    "RegisteredActivity",
     "RegistrationEntry",
     "RegistrationError",
     "RegistrationReceipt",

@@ -207,7 +207,7 @@ def find_activities(connection: Connection, registration_ids: Collection[str], /
     rows = connection.execute(
         _by_registration(dialect), {"wanted": listed(keepable(registration_ids), dialect)}
     )
-    return [_record(row) for row in rows]
+    return [record_of(row) for row in rows]
 
 
 def find_duplicates(
@@ -229,7 +229,7 @@ def _look_up(
     found: dict[str, ActivityRecord] = {}
     for row in connection.execute(statement, values):
         if row.override_of is None or row.duplicate_key not in found:
-            found[row.duplicate_key] = _record(row)
+            found[row.duplicate_key] = record_of(row)
     return found
 
 
@@ -237,7 +237,7 @@ def activities_of_batch(connection: Connection, batch_id: str, /) -> Sequence[Ac
     """
     Return every record that the batch wrote, ordered by mentor id.
     """
-    return [_record(row) for row in connection.execute(_OF_BATCH, {"wanted": findable(batch_id)})]
+    return [record_of(row) for row in connection.execute(_OF_BATCH, {"wanted": findable(batch_id)})]
 
 
 def void_activity(connection: Connection, activity_id: str, /, *, voided_at: datetime) -> bool:
@@ -276,7 +276,10 @@ def _roles_text(actor: Actor) -> str:
     return ",".join(sorted(role.value for role in actor.roles))
 
 
-def _record(row: Row[Any]) -> ActivityRecord:
+def record_of(row: Row[Any]) -> ActivityRecord:
+    """
+    Return the record of a row.
+    """
     return ActivityRecord(
         activity_id=row.activity_id,
         recorded_at=row.recorded_at,
