@@ -106,6 +106,7 @@ def record_of(batch: StoredBatch) -> BatchRecord:
         settled_at=run.settled_at,
         mode=batch.mode,
         on_conflict=batch.on_conflict,
+        service_name=batch.service_name,
     )
 
 

@@ -154,6 +154,7 @@ def get(connection: Connection, batch_id: str, /) -> BatchRecord | None:
         settled_at=row.settled_at,
         mode=SubmissionMode(row.mode),
         on_conflict=ConflictPolicy(row.on_conflict),
+        service_name=row.service_name,
     )
 
 

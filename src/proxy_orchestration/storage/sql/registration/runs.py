@@ -181,6 +181,8 @@ _DRIVABLE = (
     .limit(bindparam("most"))
 )
 _DUE = _DRIVABLE.where(~_WAITS)
+_OF_SERVICE = batches.c.service_name == bindparam("service")
+_DRIVABLE_OF_SERVICE, _DUE_OF_SERVICE = _DRIVABLE.where(_OF_SERVICE), _DUE.where(_OF_SERVICE)
 
 _ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
 
@@ -483,10 +485,17 @@ def release(connection: Connection, lease: Lease, /, *, due_in: float = 0.0) -> 
     connection.execute(_RELEASE, {**_key(lease), "waits": waits, "due_in": waits * due_in})
 
 
-def find_drivable(connection: Connection, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+def find_drivable(
+    connection: Connection, *, limit: int, due_only: bool = False, accepted_by: str | None = None
+) -> Sequence[DrivableRun]:
     """
-    Return runs that are not settled, the free ones first.
+    Return runs that are not settled, the free ones first; of one service's batches where one is named.
     """
+    wanted: dict[str, Any] = {"most": limit}
+    if accepted_by is None:
+        statement = _DUE if due_only else _DRIVABLE
+    else:
+        statement, wanted["service"] = _DUE_OF_SERVICE if due_only else _DRIVABLE_OF_SERVICE, accepted_by
     return [
         DrivableRun(
             batch_id=row.batch_id,
@@ -495,5 +504,5 @@ def find_drivable(connection: Connection, *, limit: int, due_only: bool = False)
             lease_remaining=row.remaining,
             due_in=row.due_in,
         )
-        for row in connection.execute(_DUE if due_only else _DRIVABLE, {"most": limit})
+        for row in connection.execute(statement, wanted)
     ]
