@@ -15,6 +15,7 @@ from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorA
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchNotFoundError
+from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BulkSubmissionResult, CancelReport
@@ -74,6 +75,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             its call, for the host's error tracker; the log shows its type and place only.
         on_run_settled: is told of each run that settled, with its batch as it stood then: at least
             once, by whichever process with this hook settles it or recovers what is untold.
+        id_rule: what a mentor's id in a new request may look like; `usual_id_rule` refuses
+            fillers and what spreadsheets make of ids.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -88,6 +91,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     classify_error: ClassifyError | None = None
     on_service_error: OnServiceError | None = None
     on_run_settled: OnRunSettled | None = None
+    id_rule: IdRule = usual_id_rule
     _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
@@ -126,6 +130,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             authorization=self._authorization,
             settings=self.settings,
             hooks=hooks,
+            id_rule=self.id_rule,
         )
 
     async def submit_bulk_registration(
@@ -148,6 +153,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
             BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
                 nothing was stored.
+            InvalidValueError: a mentor's id is nobody's, by `id_rule`; nothing was stored.
             RepositoryUnavailableError: the store failed; its `batch_id` and
                 `idempotency_key` say what to resume, or to submit again.
         """
@@ -165,7 +171,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
 
         Raises:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
-            BatchTooLargeError, AtomicModeError: as a submission would.
+            BatchTooLargeError, AtomicModeError, InvalidValueError: as a submission would.
         """
         check_arguments(request=request, actor=actor)
         return await self._submission.preview(request, actor)

@@ -38,3 +38,4 @@ def check_wiring(orchestrator: object) -> None:
     check_abilities(orchestrator, "registration_service", SupportsLookup, SupportsBulk, SupportsConflictCheck)
     check_hooks(orchestrator, "on_run_settled")
     check_functions(orchestrator, "classify_error", "on_service_error", optional=True)
+    check_functions(orchestrator, "id_rule")
