@@ -27,6 +27,8 @@ from proxy_orchestration.testing import (
     unavailable,
 )
 
+pytestmark = pytest.mark.dateless
+
 ONCE = RetryPolicy(max_attempts=1)
 HOST = contextvars.ContextVar("host", default="nobody")
 

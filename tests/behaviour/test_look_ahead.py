@@ -9,6 +9,8 @@ from proxy_orchestration.registration.execution.attempts import Attempt
 from proxy_orchestration.registration.execution.look_ahead import LookAhead, Speed
 from proxy_orchestration.registration.runs import WorkItem
 
+pytestmark = pytest.mark.dateless
+
 WORKERS = 2
 VISIT = ProxyActivity(activity_type="visit", activity_date=date(2026, 1, 2), duration_minutes=30)
 

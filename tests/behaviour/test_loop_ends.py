@@ -13,6 +13,8 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration import BulkSettings, ItemState, RegistrationReceipt, RetryPolicy
 from proxy_orchestration.registration.execution import service_calls
 
+pytestmark = pytest.mark.dateless
+
 _AT_MOST = 60.0
 
 
