@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from own_records import look_at_its_records
 
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import ProxyRegistration
-from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ProxyRegistrationService
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
@@ -54,27 +54,6 @@ def _reject_ancient(registration: ProxyRegistration, _attempt: int) -> Reply:
     return succeed() if registration.activity.activity_date >= oldest else reject("date_too_old", "Too old.")
 
 
-def _look_at_its_records(service: CheckingRegistrationService) -> CheckingRegistrationService:
-    """
-    Make the double find in its own records what the conflict kit takes for a duplicate.
-    """
-
-    def conflict(asked: ProxyRegistration) -> Conflict | None:
-        for record in service.records.values():
-            stored = record.registration
-            same = (stored.mentor_id, stored.activity) == (asked.mentor_id, asked.activity)
-            if same and asked.override_of is None and stored.registration_id != asked.registration_id:
-                return Conflict(
-                    mentor_id=asked.mentor_id,
-                    kind=ConflictKind.DUPLICATE,
-                    existing_activity_id=record.activity_id,
-                )
-        return None
-
-    service.conflict_script = conflict
-    return service
-
-
 def _double(name: str) -> ProxyRegistrationService:
     match name:
         case "scripted":
@@ -86,9 +65,9 @@ def _double(name: str) -> ProxyRegistrationService:
         case "bulk and lookup":
             return ManyLookupsRegistrationService(_reject_ancient)
         case "checking":
-            return _look_at_its_records(CheckingRegistrationService(_reject_ancient))
+            return look_at_its_records(CheckingRegistrationService(_reject_ancient))
         case _:
-            return _look_at_its_records(CheckingBulkRegistrationService(_reject_ancient))
+            return look_at_its_records(CheckingBulkRegistrationService(_reject_ancient))
 
 
 @asynccontextmanager

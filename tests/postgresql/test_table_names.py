@@ -15,28 +15,18 @@ pytest.importorskip("psycopg")
 import psycopg
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from named_tables import HOSTS_OWN, OPENED
 from sqlalchemy import URL, create_engine, inspect
 
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.storage.sql import (
     SqlActivityRepository,
-    SqlNotificationRepository,
-    SqlVisibilityRegistry,
     create_schema,
     metadata,
     metadata_for,
     row_level_security,
 )
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
-from proxy_orchestration.testing.contracts import (
-    activity_records,
-    audit_outbox,
-    batch_catalogue,
-    notice_book,
-    push_outbox,
-    run_ledger,
-    visibility_registry,
-)
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
 if TYPE_CHECKING:
@@ -44,17 +34,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postgresql(asyncio_only=True)
 
-HOSTS_OWN: Final = ("activities", "items", "runs", "work", "outcomes", "notifications")
 WHERE: Final[list[dict[str, str]]] = [
     {"prefix": "bulk_"},
     {"schema": "bulk"},
     {"schema": "Bulk-1", "prefix": "own_"},
-]
-OPENED: Final = [
-    *((SqlActivityRepository, check) for check in (*batch_catalogue, *run_ledger)),
-    *((SqlActivityRepository, check) for check in (*audit_outbox, *activity_records)),
-    *((SqlNotificationRepository, check) for check in (*notice_book, *push_outbox)),
-    *((SqlVisibilityRegistry, check) for check in visibility_registry),
 ]
 
 

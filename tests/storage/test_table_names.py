@@ -16,38 +16,21 @@ pytest.importorskip("alembic")
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from named_tables import HOSTS_OWN, OPENED
 from sqlalchemy import Engine, create_engine, inspect
 
 from proxy_orchestration.errors import InvalidValueError, RepositoryUnavailableError
 from proxy_orchestration.storage.sql import (
     SqlActivityRepository,
-    SqlNotificationRepository,
-    SqlVisibilityRegistry,
     create_schema,
     metadata,
     metadata_for,
     row_level_security,
 )
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
-from proxy_orchestration.testing.contracts import (
-    activity_records,
-    audit_outbox,
-    batch_catalogue,
-    notice_book,
-    push_outbox,
-    run_ledger,
-    visibility_registry,
-)
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 
 PREFIX: Final = "bulk_"
-HOSTS_OWN: Final = ("activities", "items", "runs", "work", "outcomes", "notifications")
-OPENED: Final = [
-    *((SqlActivityRepository, check) for check in (*batch_catalogue, *run_ledger)),
-    *((SqlActivityRepository, check) for check in (*audit_outbox, *activity_records)),
-    *((SqlNotificationRepository, check) for check in (*notice_book, *push_outbox)),
-    *((SqlVisibilityRegistry, check) for check in visibility_registry),
-]
 
 
 @pytest.fixture

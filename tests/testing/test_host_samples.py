@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import attrs
 import pytest
+from own_records import look_at_its_records
 
 from proxy_orchestration import Actor, CoordinatorAccess, ProxyActivity, RegistrationRejected, Role
 from proxy_orchestration.ports import (
     Action,
-    Conflict,
-    ConflictKind,
     Eligibility,
     MentorRecipients,
     ProxyRegistration,
@@ -78,22 +77,7 @@ def _of_this_host(registration: ProxyRegistration, _call: int) -> Reply:
 
 
 def _service() -> CheckingBulkRegistrationService:
-    service = CheckingBulkRegistrationService(_of_this_host)
-
-    def conflict(asked: ProxyRegistration) -> Conflict | None:
-        for record in service.records.values():
-            stored = record.registration
-            same = (stored.mentor_id, stored.activity) == (asked.mentor_id, asked.activity)
-            if same and asked.override_of is None and stored.registration_id != asked.registration_id:
-                return Conflict(
-                    mentor_id=asked.mentor_id,
-                    kind=ConflictKind.DUPLICATE,
-                    existing_activity_id=record.activity_id,
-                )
-        return None
-
-    service.conflict_script = conflict
-    return service
+    return look_at_its_records(CheckingBulkRegistrationService(_of_this_host))
 
 
 def _opening(make: Callable[[], Any]) -> Callable[[], Any]:

@@ -74,12 +74,19 @@ def _most_per_call(service: ProxyRegistrationService, settings: BulkSettings) ->
     return settings.max_per_call if limit is None else min(limit, settings.max_per_call)
 
 
+def window_of(settings: BulkSettings, *, is_bulk: bool) -> int:
+    """
+    Return how many items of a run may be claimed and not yet durable, unless all share one result.
+    """
+    return settings.max_undurable if is_bulk else settings.window
+
+
 def first_claim(service: ProxyRegistrationService, settings: BulkSettings, speed: Speed) -> tuple[int, int]:
     """
     Return how many items a new run claims at first, and how many of them may be called at once.
     """
     is_bulk = isinstance(service, SupportsBulk)
-    claim = settings.max_undurable if is_bulk else settings.window
+    claim = window_of(settings, is_bulk=is_bulk)
     step = _most_per_call(service, settings) if is_bulk else 1
     return claim, int(min(claim, (speed.workers + speed.likely_calls()) * step))
 

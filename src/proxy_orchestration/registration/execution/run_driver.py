@@ -203,7 +203,7 @@ class RunDriver:
             + self._waiting.count
             + len(left.uncalled)
             + len(left.lost)
-            + sum(map(len, left.suspects))
+            + self._suspects.count
         )
         if self._lease.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)

@@ -20,7 +20,7 @@ from proxy_orchestration.registration.execution.attempts import Attempt
 from proxy_orchestration.registration.execution.item_worker import ItemWorker
 from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
 from proxy_orchestration.registration.execution.page_worker import PageWorker
-from proxy_orchestration.registration.execution.run_context import RunContext
+from proxy_orchestration.registration.execution.run_context import RunContext, window_of
 from proxy_orchestration.registration.execution.service_calls import Chunk, ServiceCalls, ends_soon
 from proxy_orchestration.registration.ports import SupportsBulk
 from proxy_orchestration.registration.runs import ItemOutcome
@@ -57,12 +57,11 @@ class WorkerPool:
 
     def __attrs_post_init__(self) -> None:
         settings = self.context.settings
-        self.window = settings.window
+        self.window = window_of(settings, is_bulk=self.context.bulk is not None)
         self._limiter = self.context.limiter
         if self.context.is_atomic:
             self.window = self.most_per_commit = self.context.lease.run_items
         elif self.context.bulk is not None:
-            self.window = settings.max_undurable
             # Workers for chunks and workers for items stand beside each other; together they keep the cap.
             self._limiter = CombinedLimiter(anyio.CapacityLimiter(settings.max_concurrency), self._limiter)
 
