@@ -82,6 +82,7 @@ WRONG = {
     "warning": [None, "warning", {}],
     "certificates": [None, 5, "certificate", b"certificate", {"mentor-1": 1}],
     "as_of": ["today", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
+    "allow_future": [None, "yes", 1],
     "notification_id": [None, 5],
     "note": [None, 5, "x" * 501, *ODD],
     "message_ids": NO_IDS,
@@ -189,7 +190,7 @@ async def test_what_is_accepted_reaches_the_store():
         actor=ACTOR, page=2**31 - 1, limit=100, statuses={BulkStatus.SUCCESS, BulkStatus.CANCELLED}
     )
     result = await NotificationOrchestrator(repository=notices).run(
-        [], as_of=datetime(2026, 1, 1, tzinfo=UTC)
+        [], as_of=datetime(2026, 1, 1, tzinfo=UTC), allow_future=True
     )
 
     assert ((), 0) == (page.batches, result.processed)

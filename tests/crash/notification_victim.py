@@ -112,7 +112,7 @@ async def main(url: str, sent: str, verb: str, number: str = "0", side: str = "b
             orchestrator = NotificationOrchestrator(
                 repository=repository, recipients=Chapter(), settings=NotificationSettings(chunk_size=5)
             )
-            await orchestrator.run(certificates(), as_of=NIGHT)
+            await orchestrator.run(certificates(), as_of=NIGHT, allow_future=True)
         else:
             dispatcher = PushDispatcher(
                 repository=repository,

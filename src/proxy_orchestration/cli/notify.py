@@ -86,6 +86,13 @@ AsOfOption = Annotated[
         show_default=False,
     ),
 ]
+AllowFutureOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-future",
+        help="Take a moment of --as-of more than an hour from now; nobody whom it tells is told again before.",
+    ),
+]
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]
 DailyOption = Annotated[bool, typer.Option("--daily", help="A notice each day instead of one for each tier.")]
 
@@ -104,6 +111,7 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     *,
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
+    allow_future: AllowFutureOption = False,
     plan: PlanOption = False,
     zone: ZoneOption = None,
     daily: DailyOption = False,
@@ -124,7 +132,8 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
             if plan:
                 planned = await orchestrator.plan(source, as_of=as_of)
             else:
-                planned = NotificationPlan(result=await orchestrator.run(source, as_of=as_of), notices=())
+                result = await orchestrator.run(source, as_of=as_of, allow_future=allow_future)
+                planned = NotificationPlan(result=result, notices=())
         _show_run(session, content, planned, plan=plan)
         return _code_of_run(planned.result)
 

@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Final
@@ -22,6 +22,7 @@ from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
+    InvalidValueError,
     NotAuthorizedError,
     NotificationNotFoundError,
     OrchestrationError,
@@ -49,10 +50,13 @@ from proxy_orchestration.notification.results import (
     RunRecord,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier
+from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, in_utc
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
+
+_FUTURE_TOLERANCE: Final = timedelta(hours=1)
+"""How far a run's moment may be ahead of the clock: two machines' clocks differ, and no notice is early."""
 
 _numbers = count()
 
@@ -105,7 +109,9 @@ class NotificationOrchestrator:
             self, recipients=RecipientDirectory, enrollment=EnrollmentLinks, visibility=VisibilityRegistry
         )
 
-    async def run(self, certificates: Certificates, *, as_of: datetime | None = None) -> OrchestrationResult:
+    async def run(
+        self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False
+    ) -> OrchestrationResult:
         """
         Write what is due for these certificates, and queue its pushes.
 
@@ -115,12 +121,14 @@ class NotificationOrchestrator:
         Args:
             certificates: from anywhere, also asynchronously; read once, in chunks.
             as_of: the moment to run for, aware; `None`: now.
+            allow_future: take a moment more than an hour ahead of the clock. Who is told in
+                its name gets no other notice until then: the guard counts from it.
 
         Raises:
-            InvalidValueError: `as_of` is naive; nothing was read.
+            InvalidValueError: `as_of` is naive, or in the future; nothing was read.
         """
-        check_arguments(certificates=certificates, as_of=as_of)
-        work = self._begin(as_of, dry_run=False)
+        check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future)
+        work = self._begin(as_of, dry_run=False, allow_future=allow_future)
         began, started_at = self.clock.monotonic(), self.clock.now()
         try:
             async with aclosing(work.outcomes(certificates)) as outcomes:
@@ -132,13 +140,13 @@ class NotificationOrchestrator:
 
     async def plan(self, certificates: Certificates, *, as_of: datetime | None = None) -> NotificationPlan:
         """
-        Return what `run` would do, by the same code, and write nothing.
+        Return what `run` would do, by the same code, and write nothing; also for a moment in the future.
 
         Raises:
             InvalidValueError: `as_of` is naive.
         """
         check_arguments(certificates=certificates, as_of=as_of)
-        work = self._begin(as_of, dry_run=True)
+        work = self._begin(as_of, dry_run=True, allow_future=True)
         async with aclosing(work.outcomes(certificates)) as outcomes:
             async for _outcome in outcomes:
                 pass
@@ -146,7 +154,7 @@ class NotificationOrchestrator:
 
     @asynccontextmanager
     async def stream(
-        self, certificates: Certificates, *, as_of: datetime | None = None
+        self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False
     ) -> AsyncIterator[AsyncIterator[RecordOutcome]]:
         """
         Run, and yield how each certificate ended, once its chunk is durable.
@@ -154,10 +162,11 @@ class NotificationOrchestrator:
         Leaving the block early stops after the chunk under way; a later run does the rest.
 
         Raises:
-            InvalidValueError: `as_of` is naive.
+            InvalidValueError: `as_of` is naive, or more than an hour in the future without
+                `allow_future`; nothing was read.
         """
-        check_arguments(certificates=certificates, as_of=as_of)
-        work = self._begin(as_of, dry_run=False)
+        check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future)
+        work = self._begin(as_of, dry_run=False, allow_future=allow_future)
         began, started_at = self.clock.monotonic(), self.clock.now()
         try:
             async with aclosing(work.outcomes(certificates)) as outcomes:
@@ -252,9 +261,14 @@ class NotificationOrchestrator:
             raise directory_unavailable() from None
         return actor.user_id in answering
 
-    def _begin(self, as_of: datetime | None, *, dry_run: bool) -> CertificateRun:
-        moment = as_of or self.clock.now()
-        classifier = TierClassifier(moment.astimezone(UTC), self.policy)
+    def _begin(self, as_of: datetime | None, *, dry_run: bool, allow_future: bool) -> CertificateRun:
+        now = self.clock.now()
+        moment = now if as_of is None else in_utc(as_of)
+        if moment - now > _FUTURE_TOLERANCE and not allow_future:
+            # Its notices would take the guard, and nobody would be told anything until then; decision 205.
+            rule = "is in the future: plan it, or allow it (allow_future=True, --allow-future)"
+            raise InvalidValueError("as_of", rule)  # noqa: EM101 - a field's name
+        classifier = TierClassifier(moment, self.policy)
         return CertificateRun(
             builder=NoticeBuilder(classifier=classifier, messages=self.messages, enrollment=self.enrollment),
             write=self.repository.weigh if dry_run else self.repository.record,

@@ -121,6 +121,30 @@ def check_aware(moment: datetime, *, name: str) -> None:
         raise ValueError(msg)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """
+    Return an aware moment in UTC; one that UTC's calendar does not reach has its own wall time there.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment.replace(tzinfo=UTC, fold=0)
+
+
+def midnight_of(day: date, timezone: tzinfo) -> datetime:
+    """
+    Return the moment in UTC at which that day begins in the zone.
+    """
+    return in_utc(datetime.combine(day, time(), tzinfo=timezone))
+
+
+def days_after(day: date, days: int) -> date:
+    """
+    Return the day that many days later, or earlier; the calendar's first or last day where it would pass it.
+    """
+    return date.fromordinal(min(max(day.toordinal() + days, _FIRST), _LAST))
+
+
 def day_of(moment: datetime, timezone: tzinfo) -> date:
     """
     Return the zone's calendar day at that moment.
@@ -136,11 +160,6 @@ def day_of(moment: datetime, timezone: tzinfo) -> date:
         return moment.astimezone(timezone).date()
     except OverflowError:
         return moment.date()
-
-
-def _shifted(day: date, days: int) -> date:
-    ordinal = min(max(day.toordinal() + days, _FIRST), _LAST)
-    return date.fromordinal(ordinal)
 
 
 def last_valid_day(expires: Expiry, timezone: tzinfo) -> date:
@@ -170,7 +189,7 @@ def first_lapsed_day(expires: Expiry, timezone: tzinfo) -> date:
     if isinstance(expires, datetime):
         check_aware(expires, name="expires")
         return day_of(expires, timezone)
-    return _shifted(expires, 1)
+    return days_after(expires, 1)
 
 
 def end_of(expires: Expiry, timezone: tzinfo) -> datetime:
@@ -185,13 +204,8 @@ def end_of(expires: Expiry, timezone: tzinfo) -> datetime:
     """
     if isinstance(expires, datetime):
         check_aware(expires, name="expires")
-        moment = expires
-    else:
-        moment = datetime.combine(_shifted(expires, 1), time(), tzinfo=timezone)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return moment.replace(tzinfo=UTC)
+        return in_utc(expires)
+    return midnight_of(days_after(expires, 1), timezone)
 
 
 def days_left(expires: Expiry, *, as_of: datetime, policy: ExpiryPolicy) -> int:
@@ -254,7 +268,7 @@ def tier_start(expires: Expiry, tier: NotificationThresholdTier, *, policy: Expi
     if tier is NotificationThresholdTier.LAPSED:
         return first_lapsed_day(expires, policy.timezone)
     before = dict(zip(NotificationThresholdTier, policy.thresholds, strict=False))[tier]
-    return _shifted(last_valid_day(expires, policy.timezone), -before)
+    return days_after(last_valid_day(expires, policy.timezone), -before)
 
 
 def window_start(

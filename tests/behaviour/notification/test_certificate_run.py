@@ -105,7 +105,9 @@ async def test_the_guard_defers_and_consumes_nothing(scene):
     at = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 
     async def run(hours):
-        return await scene.orchestrator().run([certificate], as_of=at + timedelta(hours=hours))
+        return await scene.orchestrator().run(
+            [certificate], as_of=at + timedelta(hours=hours), allow_future=True
+        )
 
     first, early, late = await run(0), await run(19.99), await run(20)
 
