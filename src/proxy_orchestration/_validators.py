@@ -90,6 +90,16 @@ def is_positive_count(instance: object, attribute: attrs.Attribute[Any], value: 
         )
 
 
+def is_count(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """
+    Accept a whole number from zero on.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidValueError(
+            _name(instance, attribute), f"must be a whole number from 0 on, not {_told(value)}"
+        )
+
+
 def _finite(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     # Compared, since a whole number that no float holds cannot be asked whether it is finite.
     if (

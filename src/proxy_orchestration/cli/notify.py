@@ -90,7 +90,7 @@ AllowFutureOption = Annotated[
     bool,
     typer.Option(
         "--allow-future",
-        help="Take a moment of --as-of more than an hour from now; nobody whom it tells is told again before.",
+        help="Take a moment of --as-of more than an hour from now; it silences whom it tells until then.",
     ),
 ]
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -38,6 +38,7 @@ from proxy_orchestration.notification.results import (
     SkipReason,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
+from proxy_orchestration.notification.tiers import days_after, midnight_of
 from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, latest_ends, track_ends
 
 Certificates: TypeAlias = Iterable[PeerMentorCertificate] | AsyncIterable[PeerMentorCertificate]
@@ -271,12 +272,12 @@ class CertificateRun:
 
     def _chunk(self, entries: Sequence[_Entry]) -> NoticeChunk:
         today = self.builder.classifier.today
-        tomorrow = datetime.combine(today + timedelta(days=1), time(), tzinfo=self.builder.policy.timezone)
+        tomorrow = midnight_of(days_after(today, 1), self.builder.policy.timezone)
         return NoticeChunk(
             as_of=self.as_of,
             guard=self.builder.policy.resend_guard,
             digest_date=today,
-            digest_expires_at=tomorrow.astimezone(UTC),
+            digest_expires_at=tomorrow,
             drafts=tuple(entry.built.draft for entry in entries if entry.built is not None),
             ends=latest_ends(entry.subject.end for entry in entries if entry.subject is not None),
         )

@@ -5,7 +5,7 @@ What one certificate is to tell: classified, worded and addressed, before anythi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import attrs
@@ -36,8 +36,10 @@ from proxy_orchestration.notification.tiers import (
     NotificationThresholdTier,
     TierClassifier,
     WindowPolicy,
+    days_after,
     first_lapsed_day,
     last_valid_day,
+    midnight_of,
     tier_start,
 )
 from proxy_orchestration.notification.visibility import certificate_end
@@ -273,14 +275,11 @@ class NoticeBuilder:
         expires = subject.certificate.expires
         if tier is NotificationThresholdTier.LAPSED:
             last = first_lapsed_day(expires, self.policy.timezone)
-            return self._midnight(last + timedelta(days=self.policy.lapsed_push_days))
+            return midnight_of(days_after(last, self.policy.lapsed_push_days), self.policy.timezone)
         following = _TIERS[_TIERS.index(tier) + 1]
         if following is NotificationThresholdTier.LAPSED and subject.end.ends_at is not None:
             return subject.end.ends_at
-        return self._midnight(tier_start(expires, following, policy=self.policy))
-
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time(), tzinfo=self.policy.timezone).astimezone(UTC)
+        return midnight_of(tier_start(expires, following, policy=self.policy), self.policy.timezone)
 
     def _earlier_keys(
         self, subject: ClassifiedCertificate, tier: NotificationThresholdTier

@@ -4,14 +4,14 @@ How a host tunes notification.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import datetime, time, tzinfo
 from typing import Any
 
 import attrs
 
 from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._validators import is_a, is_positive, is_positive_count
-from proxy_orchestration.notification.tiers import zone
+from proxy_orchestration.notification.tiers import day_of, days_after, in_utc, zone
 
 
 @attrs.frozen(kw_only=True)
@@ -59,15 +59,26 @@ class QuietHours:
 
         An unknown zone counts as this policy's own.
         """
-        local = moment.astimezone(_zone_or(timezone, self.timezone))
-        minute = local.time()
-        if self.start <= self.end:
-            if not self.start <= minute < self.end:
-                return None
-        elif self.end <= minute < self.start:
+        local = _zone_or(timezone, self.timezone)
+        if not self._is_quiet(moment, local):
             return None
-        end = datetime.combine(local.date(), self.end, tzinfo=local.tzinfo)
-        return (end if end > local else end + timedelta(days=1)).astimezone(UTC)
+        today = day_of(moment, local)
+        # An autumn night shows the end's wall time twice, a spring night not at all; decision 206.
+        ends = [
+            in_utc(datetime.combine(days_after(today, days), self.end, tzinfo=local).replace(fold=fold))
+            for days in range(3)
+            for fold in (0, 1)
+        ]
+        return min((end for end in ends if end > moment and not self._is_quiet(end, local)), default=None)
+
+    def _is_quiet(self, moment: datetime, local: tzinfo) -> bool:
+        try:
+            minute = moment.astimezone(local).time()
+        except OverflowError:
+            minute = moment.time()
+        if self.start <= self.end:
+            return self.start <= minute < self.end
+        return not self.end <= minute < self.start
 
 
 def _zone_or(name: str | None, default: str) -> tzinfo:

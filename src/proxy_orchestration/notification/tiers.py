@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from proxy_orchestration._validators import is_a, is_not_negative, member_of, members_in
+from proxy_orchestration._validators import is_a, is_count, member_of, members_in
 from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 from proxy_orchestration.notification.certificates import Expiry
 
@@ -106,7 +106,7 @@ class ExpiryPolicy:
     timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_is_zone)
     window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=_window)
     resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=is_a(timedelta))
-    lapsed_push_days: int = attrs.field(default=30, validator=is_not_negative)
+    lapsed_push_days: int = attrs.field(default=30, validator=is_count)
 
 
 def check_aware(moment: datetime, *, name: str) -> None:

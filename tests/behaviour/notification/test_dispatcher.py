@@ -2,7 +2,7 @@
 The outbox's other end: what is due is sent, once as a rule, and never for nothing.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import anyio
 import pytest
@@ -282,6 +282,48 @@ def test_quiet_hours_within_a_day():
     assert [None, day.replace(hour=14), None] == [
         noon.over_at(day.replace(hour=hour), None) for hour in (11, 12, 14)
     ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "moment", "over"),
+    [
+        # 02:00 to 03:00 comes twice in Oslo: first in summer time, then an hour later in winter time.
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-10-25T00:10Z", "2026-10-25T00:30Z"),
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-10-25T01:10Z", "2026-10-25T01:30Z"),
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-10-25T00:45Z", None),
+        ((2, 15), (2, 45), "Europe/Oslo", "2026-10-25T01:20Z", "2026-10-25T01:45Z"),
+        ((2, 30), (2, 10), "Europe/Oslo", "2026-10-25T00:40Z", "2026-10-25T01:10Z"),
+        # 02:00 to 03:00 never comes on that day of March.
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-03-29T00:45Z", "2026-03-29T01:30Z"),
+        ((22, 0), (7, 0), "UTC", "9999-12-31T23:00Z", None),
+        ((22, 0), (7, 0), "Pacific/Kiritimati", "9999-12-31T23:00Z", None),
+        ((0, 0), (7, 0), "Etc/GMT+12", "0001-01-01T06:00Z", "0001-01-01T19:00Z"),
+    ],
+)
+def test_quiet_hours_end_after_they_began(start, end, zone, moment, over):
+    """
+    On the nights that have an hour too many or too few, and where the calendar ends.
+    """
+    quiet = QuietHours(start=time(*start), end=time(*end), timezone=zone)
+
+    found = quiet.over_at(datetime.fromisoformat(moment), None)
+
+    assert (None if over is None else datetime.fromisoformat(over)) == found
+
+
+async def test_a_message_in_the_repeated_hour_is_claimed_once(scene):
+    """
+    Not again and again until the hour is over.
+    """
+    scene.dispatching = DispatchSettings(
+        quiet_hours=QuietHours(start=time(22), end=time(2, 30), timezone="Europe/Oslo")
+    )
+    scene.clock.set_now(datetime(2026, 10, 25, 1, 10, tzinfo=UTC))
+    scene.directory = None
+    await scene.orchestrator().run([scene.certificate(1, expires=date(2026, 11, 20))])
+
+    assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+    assert 20 * 60.0 == await scene.repository.push_wait(now=scene.clock.now())
 
 
 async def test_serve_sends_what_becomes_due_and_outlives_a_failing_store(scene):
