@@ -86,6 +86,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     ConflictReport,
 )
+from proxy_orchestration.registration.erasure import ExportedItem, MentorErasure, MentorExport
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ErrorKind
@@ -143,6 +144,7 @@ __all__ = [
     "EnrollmentLinks",
     "ErrorKind",
     "ExpiryPolicy",
+    "ExportedItem",
     "Failure",
     "Health",
     "IdempotencyKeyReusedError",
@@ -155,6 +157,8 @@ __all__ = [
     "Language",
     "LeaseLostError",
     "LoggingAuditLogger",
+    "MentorErasure",
+    "MentorExport",
     "MentorOutcome",
     "MessageCatalogue",
     "MisconfiguredError",

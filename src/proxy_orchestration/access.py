@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._validators import is_identifier, member_of, members_in
 
 
@@ -45,7 +46,7 @@ def _roles(values: Iterable[Role]) -> frozenset[Role]:
 
 
 @attrs.frozen(kw_only=True)
-class Actor:
+class Actor(PlainModel):
     """
     The authenticated person behind a call. Attribution comes from here only.
 

@@ -86,6 +86,12 @@ from proxy_orchestration.registration.batches import (
     MentorOutcome,
 )
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
+from proxy_orchestration.registration.erasure import (
+    ExportedItem,
+    MentorErasure,
+    MentorExport,
+    pseudonym_of,
+)
 from proxy_orchestration.registration.ledger import (
     Acceptance,
     BatchRecord,
@@ -178,6 +184,7 @@ __all__ = [
     "EndingsOutbox",
     "ErrorKind",
     "Expiry",
+    "ExportedItem",
     "Failure",
     "ItemAttempt",
     "ItemOutcome",
@@ -188,6 +195,8 @@ __all__ = [
     "LeaseLostError",
     "LeasedPush",
     "LogPage",
+    "MentorErasure",
+    "MentorExport",
     "MentorOutcome",
     "MentorRecipients",
     "Messages",
@@ -254,5 +263,6 @@ __all__ = [
     "next_key",
     "notification_id_of",
     "open_status",
+    "pseudonym_of",
     "settled_status",
 ]

@@ -42,6 +42,7 @@ RIGHT = {
     "accepted_before": datetime(2026, 1, 1, tzinfo=UTC),
     "label": "label",
     "mentor_id": "mentor-1",
+    "organization_id": "oslo",
     "activity": VISIT,
     "idempotency_key": "key",
     "warning": DuplicateWarning(
@@ -77,6 +78,7 @@ WRONG = {
     "accepted_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "settled_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],
+    "organization_id": [None, 5, "", " ", "x" * 201, *ODD],
     "activity": [None, {}, "visit"],
     "idempotency_key": [None, 5, "", "x" * 201, *ODD],
     "warning": [None, "warning", {}],

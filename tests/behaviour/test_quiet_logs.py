@@ -224,6 +224,15 @@ async def _purge_tombstones(world, verbs, _actor):
     return await verbs.purge_tombstones(accepted_before=world.scene.clock.now() + timedelta(days=1))
 
 
+async def _export(world, verbs, _actor):
+    export = await verbs.export_mentor("mentor-1", organization_id=world.scene.actor.organization_id)
+    return export, repr(export)
+
+
+async def _erase(world, verbs, _actor):
+    return await verbs.erase_mentor("mentor-1", organization_id=world.scene.actor.organization_id)
+
+
 VERBS = {
     "preview": _preview,
     "submit_bulk_registration": _submit,
@@ -247,6 +256,8 @@ VERBS = {
     "purge": _purge,
     "purge_audit_events": _purge_audit_events,
     "purge_tombstones": _purge_tombstones,
+    "export_mentor": _export,
+    "erase_mentor": _erase,
 }
 
 

@@ -36,8 +36,9 @@ Around it:
   `execution/recovery.py` takes up what another process left, and
   `execution/health.py` tells how that goes.
 - afterwards: `reading.py` and `queries.py` read results, `stopping.py` stops what is under way, and
-  `execution/endings.py` tells the host that a run has settled.
-- models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `reasons.py`,
+  `execution/endings.py` tells the host that a run has settled; `retention.py` lets go of what is
+  old, and of one mentor's data.
+- models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `erasure.py`, `reasons.py`,
   `requests.py`, `settings.py` and `states.py`, whose table of states is asked
   wherever one is left. `runs.py` and `ledger.py` are what a driver and a store
   say to each other, through the protocols in `ports/ledger.py`.

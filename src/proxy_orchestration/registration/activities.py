@@ -216,7 +216,7 @@ class RegistrationFailure(PlainModel):
 
 
 @attrs.frozen(kw_only=True)
-class ActivityRecord:
+class ActivityRecord(PlainModel):
     """
     A registered activity as the standard service stores it.
 

@@ -18,7 +18,7 @@ from proxy_orchestration._arguments import (
     storable_text,
     whole_number,
 )
-from proxy_orchestration._validators import member_of
+from proxy_orchestration._validators import check_identifier, member_of
 from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import BatchFilter
@@ -48,7 +48,8 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "actor": of_kind(Actor),
         "drive": of_kind(bool),
         "batch_id": of_kind(str),
-        "mentor_id": of_kind(str),
+        "mentor_id": check_identifier,
+        "organization_id": check_identifier,
         "activity": of_kind(ProxyActivity),
         "idempotency_key": of_kind(str),
         "mentor_ids": optional(collection_of(str)),

@@ -15,6 +15,7 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
+from proxy_orchestration.registration.erasure import is_pseudonym
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.states import ItemState, transition
 
@@ -192,6 +193,13 @@ class StoredItem:
     conflicting_activity_id: str | None = None
     override: Override | None = None
     item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
+
+    @property
+    def is_erased(self) -> bool:
+        """
+        Return whether its mentor was erased; it can be registered for nobody then.
+        """
+        return is_pseudonym(self.mentor_id)
 
 
 def next_key(

@@ -1,18 +1,20 @@
 """
-The verbs that let go of what a host need not keep any longer; for the host, without an actor.
+The verbs that let go of what a host need not or may not keep any longer; for the host, without an actor.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.registration.arguments import check_arguments
+from proxy_orchestration.registration.erasure import MentorErasure, MentorExport, is_pseudonym
 from proxy_orchestration.registration.ports import ActivityRepository
 
 
 class RetentionVerbs:
     """
-    What the orchestrator removes by age.
+    What the orchestrator removes by age, and what it tells and erases of one mentor.
     """
 
     __slots__ = ()
@@ -55,3 +57,39 @@ class RetentionVerbs:
         """
         check_arguments(accepted_before=accepted_before)
         return await self.repository.purge_tombstones(accepted_before=accepted_before)
+
+    async def export_mentor(self, mentor_id: str, *, organization_id: str) -> MentorExport:
+        """
+        Return all that the store holds about one mentor; `to_dict()` makes JSON of it.
+
+        Raises:
+            InvalidValueError: the mentor's id or the organization's is none.
+        """
+        check_arguments(mentor_id=mentor_id, organization_id=organization_id)
+        return await self.repository.export_mentor(organization_id, mentor_id)
+
+    async def erase_mentor(self, mentor_id: str, *, organization_id: str) -> MentorErasure:
+        """
+        Put a pseudonym in the place of one mentor, and delete what was written about them.
+
+        Notes, details and the messages of failures go; counts, codes, dates and
+        minutes stay. A request that comes again is still recognised, and what is
+        registered is not registered a second time. An erased item is not taken up
+        by a retry, and of an open review it may be skipped. It can be done again:
+        what came since is erased then.
+
+        Labels of batches and reasons of cancels are the batch's; they stay.
+
+        Args:
+            mentor_id: the mentor, as batches and records name them.
+            organization_id: the organization whose mentor it is.
+
+        Raises:
+            BatchStateError: a run of a batch in which they stand is open; nothing changed.
+            InvalidValueError: the mentor's id or the organization's is none, or it is a pseudonym.
+        """
+        check_arguments(mentor_id=mentor_id, organization_id=organization_id)
+        if is_pseudonym(mentor_id):
+            name = "mentor_id"
+            raise InvalidValueError(name, "is the pseudonym of a mentor who is erased; nothing is left to do")
+        return await self.repository.erase_mentor(organization_id, mentor_id)

@@ -147,6 +147,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     purge: Final = hooked(ActivityRepository.purge)
     purge_audit_events: Final = hooked(ActivityRepository.purge_audit_events)
     purge_tombstones: Final = hooked(ActivityRepository.purge_tombstones)
+    export_mentor: Final = passed_on(ActivityRepository.export_mentor)
+    erase_mentor: Final = hooked(ActivityRepository.erase_mentor)
     open_run: Final = hooked(ActivityRepository.open_run)
     read_items: Final = passed_on(ActivityRepository.read_items)
     acquire: Final = passed_on(ActivityRepository.acquire)

@@ -18,6 +18,7 @@ from proxy_orchestration.registration.batches import (
     BulkSubmissionResult,
     ItemPage,
 )
+from proxy_orchestration.registration.erasure import MentorErasure, MentorExport
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -387,7 +388,7 @@ class EndingsOutbox(Protocol):
 
 class Retention(Protocol):
     """
-    What is kept for its own sake once a batch is gone, and how it is let go of.
+    What a host need not or may not keep any longer, and how it is let go of.
     """
 
     async def purge_audit_events(self, /, *, settled_before: datetime) -> int:
@@ -404,6 +405,29 @@ class Retention(Protocol):
         Forget the keys of batches that are gone and were accepted before that moment; return how many.
 
         The key of a batch that is there stays, and one of unknown age does.
+        """
+        ...
+
+    async def export_mentor(self, organization_id: str, mentor_id: str, /) -> MentorExport:
+        """
+        Return what is known of that mentor of that organization, as of one moment.
+        """
+        ...
+
+    async def erase_mentor(self, organization_id: str, mentor_id: str, /) -> MentorErasure:
+        """
+        Erase that mentor of that organization, all or nothing; see `MentorErasure`.
+
+        In their items, outcomes, records and audit events each text that names them
+        becomes its pseudonym, notes and details become empty, and messages of failures
+        are replaced. All else stays as it was. Who then asks by the texts that were
+        there finds the records: `find_activities` answers a registration under its own
+        id, and what an erased record was in the way of it still is. The mentor's id is
+        no pseudonym.
+
+        Raises:
+            BatchStateError: the current run of a batch in which they stand is not
+                settled; nothing changed.
         """
         ...
 

@@ -26,6 +26,7 @@ from proxy_orchestration.registration.activities import (
     idempotency_key_of,
 )
 from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.erasure import erased_activity, is_pseudonym, pseudonym_of
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
 from proxy_orchestration.registration.standard.checks import RECORD_REFUSED, CheckedRecords
 
@@ -191,7 +192,10 @@ def _registration(mentor_id: str, activity: ProxyActivity, actor: Actor, key: st
 
 def _same(record: ActivityRecord, registration: ProxyRegistration) -> ActivityRecord:
     stored = record.registration
-    if (stored.mentor_id, stored.activity) != (registration.mentor_id, registration.activity):
+    asked = registration.mentor_id, registration.activity
+    if is_pseudonym(stored.mentor_id):
+        asked = pseudonym_of(registration.mentor_id), erased_activity(registration.activity)
+    if (stored.mentor_id, stored.activity) != asked:
         raise IdempotencyKeyReusedError(registration.batch_id)
     return record
 

@@ -96,6 +96,8 @@ def _check_decision(batch_id: str, item: StoredItem, decision: ConflictDecision)
         raise BatchStateError(
             batch_id, f"{item.item_key} is {item.state.value}; decide about those that need a review."
         )
+    if item.is_erased and decision is not ConflictDecision.SKIP:
+        raise BatchStateError(batch_id, f"{item.item_key} is erased; it can be skipped and nothing else.")
     # Said twice: a second record of one activity is what the whole library is there to prevent; decision 115.
     if decision is ConflictDecision.OVERRIDE and item.code == MAYBE_OWN.code:
         raise BatchStateError(
@@ -129,4 +131,5 @@ def select_for_review(
             f"it is all or nothing, and {len(undecided)} conflicts have no decision, "
             f"{undecided[0]} among them. Decide about all of them at once.",
         )
-    return waiting
+    # Who was erased is sent for nobody; their conflict is decided, and what waits for others' stays.
+    return [item for item in waiting if not item.is_erased or item.item_key in decisions]

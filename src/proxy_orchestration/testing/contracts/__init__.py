@@ -59,6 +59,7 @@ from proxy_orchestration.testing.contracts.registration.batch_catalogue.reading 
 from proxy_orchestration.testing.contracts.registration.bulk_registration import writing_many
 from proxy_orchestration.testing.contracts.registration.conflict_check import finding_conflicts
 from proxy_orchestration.testing.contracts.registration.endings_outbox import endings
+from proxy_orchestration.testing.contracts.registration.erasing import erasing
 from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
 from proxy_orchestration.testing.contracts.registration.registration_service import registering
 from proxy_orchestration.testing.contracts.registration.retention import letting_go
@@ -96,8 +97,8 @@ audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
 """Holding, claiming and marking settled runs to tell of. The subject is a whole `BatchLedger`."""
 
-retention: Final[tuple[Check[ActivityRepository], ...]] = tuple(letting_go)
-"""Old audit events and old keys. The subject is a whole `ActivityRepository`."""
+retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing)
+"""Old audit events and old keys, and one mentor's data. The subject is a whole `ActivityRepository`."""
 
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(storing)
 """The standard service's records."""

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration._texts import check_texts
 from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, check_storable
+from proxy_orchestration.registration.erasure import as_asked, erased_record, pseudonym_of
 
 
 @attrs.define(eq=False, slots=False)
@@ -52,7 +53,8 @@ class MemoryActivityRecords:
         Return the records of these registrations.
         """
         await checkpoint()
-        return [self._records[name] for name in set(registration_ids) if name in self._records]
+        found = (self._own(name) for name in set(registration_ids))
+        return [record for record in found if record is not None]
 
     async def find_duplicates(
         self, organization_id: str, duplicate_keys: Collection[str], /
@@ -85,15 +87,43 @@ class MemoryActivityRecords:
 
     def _standing_for(self, record: ActivityRecord) -> ActivityRecord | None:
         registration = record.registration
-        own = self._records.get(registration.registration_id)
+        own = self._own(registration.registration_id)
         if own is not None or registration.override_of is not None or record.duplicate_key is None:
             return own
         return self._in_the_way(registration.registered_by.organization_id, record.duplicate_key)
 
+    def _own(self, name: str) -> ActivityRecord | None:
+        if name in self._records:
+            return self._records[name]
+        erased = self._records.get(pseudonym_of(name))
+        return None if erased is None else as_asked(erased, name)
+
     def _in_the_way(self, organization_id: str, key: str) -> ActivityRecord | None:
-        alike = [self._records[name] for name in self._alike.get((organization_id, key), ())]
+        alike = [
+            self._records[name]
+            for asked in (key, pseudonym_of(key))
+            for name in self._alike.get((organization_id, asked), ())
+        ]
         standing = [record for record in alike if record.voided_at is None]
         return min(standing, key=lambda record: record.registration.override_of is not None, default=None)
+
+    def _records_about(self, organization_id: str, mentor_id: str) -> list[ActivityRecord]:
+        return sorted(
+            (
+                record
+                for record in self._records.values()
+                if record.registration.mentor_id == mentor_id
+                and record.registration.registered_by.organization_id == organization_id
+            ),
+            key=lambda record: (record.recorded_at, record.activity_id),
+        )
+
+    def _erase_records(self, organization_id: str, mentor_id: str) -> int:
+        known = self._records_about(organization_id, mentor_id)
+        for record in known:
+            self._forget(record)
+            self._store(erased_record(record))
+        return len(known)
 
     def _store(self, record: ActivityRecord) -> None:
         registration = record.registration

@@ -30,6 +30,13 @@ from proxy_orchestration.registration.batches import (
     ItemPage,
     cursor_of,
 )
+from proxy_orchestration.registration.erasure import (
+    STILL_OPEN,
+    MentorErasure,
+    MentorExport,
+    exported_event,
+    pseudonym_of,
+)
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -45,6 +52,7 @@ from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.memory.registration.activities import MemoryActivityRecords
 from proxy_orchestration.storage.memory.registration.audit import MemoryAuditOutbox
 from proxy_orchestration.storage.memory.registration.endings import MemoryEndingsOutbox
+from proxy_orchestration.storage.memory.registration.erasure import erase_items, exported_items
 from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
@@ -242,6 +250,40 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
             del self._keys[owned], self._accepted_at[owned]
         return len(old)
 
+    async def export_mentor(self, organization_id: str, mentor_id: str, /) -> MentorExport:
+        """
+        Return what is known of that mentor.
+        """
+        await checkpoint()
+        events = self._events_naming(organization_id, mentor_id)
+        return MentorExport(
+            mentor_id=mentor_id,
+            organization_id=organization_id,
+            items=tuple(
+                item
+                for batch in self._batches_of(organization_id)
+                for item in exported_items(batch, mentor_id)
+            ),
+            records=tuple(self._records_about(organization_id, mentor_id)),
+            audit_events=tuple(exported_event(event, mentor_id) for event in events),
+        )
+
+    async def erase_mentor(self, organization_id: str, mentor_id: str, /) -> MentorErasure:
+        """
+        Put pseudonyms in the place of that mentor, and delete what was written about them.
+        """
+        await checkpoint()
+        batches = self._batches_of(organization_id)
+        for batch in batches:
+            if batch.batch_id in self._unsettled and any(exported_items(batch, mentor_id)):
+                raise BatchStateError(batch.batch_id, STILL_OPEN)
+        return MentorErasure(
+            pseudonym=pseudonym_of(mentor_id),
+            items=sum(erase_items(batch, mentor_id) for batch in batches),
+            records=self._erase_records(organization_id, mentor_id),
+            audit_events=self._erase_events(organization_id, mentor_id),
+        )
+
     async def open_run(self, run: NewRun, /) -> int:
         """
         Open the next run over these items, in request order.
@@ -380,6 +422,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
             )
             for batch in found[:limit]
         ]
+
+    def _batches_of(self, organization_id: str) -> list[StoredBatch]:
+        return [batch for batch in self._batches.values() if batch.actor.organization_id == organization_id]
 
     def _known(self, batch_id: str) -> StoredBatch:
         if batch_id not in self._batches:

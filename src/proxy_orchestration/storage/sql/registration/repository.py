@@ -24,6 +24,7 @@ from proxy_orchestration.storage.sql.registration import (
     audit,
     batches,
     endings,
+    erasure,
     item_pages,
     items,
     opening,
@@ -139,6 +140,9 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
             part, after = await self._transactions.write(partial(remove, after=after, limit=at_once))
             removed += part
         return removed
+
+    export_mentor: Final = reading(erasure.export_mentor)
+    erase_mentor: Final = writing(erasure.erase_mentor)
 
     open_run: Final = writing(opening.open_run)
     read_items: Final = reading(items.read_items)

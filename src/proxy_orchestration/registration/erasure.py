@@ -1,0 +1,193 @@
+"""
+What is known of one mentor, and what is left of it once they are erased.
+
+A pseudonym takes the place of each text that names the mentor: their id, their
+items' own keys, and the ids and keys of their records. It is made of that text
+alone, so whoever asks by the text still finds what stands there, and nothing
+is registered a second time. Counts, codes, dates and minutes stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+import attrs
+
+from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity
+from proxy_orchestration.registration.batches import BatchItem, MentorOutcome
+from proxy_orchestration.registration.requests import RegistrationEntry
+
+ERASED_TEXT: Final = "What was said here is erased."
+"""Stands in the place of a failure's message."""
+
+STILL_OPEN: Final = (
+    "the mentor to erase stands in it, and its current run is not settled. "
+    "Wait for its end, or cancel it, and erase again; nothing was erased."
+)
+"""Why an erasure is refused, in a `BatchStateError`."""
+
+PSEUDONYM: Final = "erased-"
+"""What each pseudonym begins with."""
+
+_PSEUDONYM: Final = re.compile(PSEUDONYM + "[0-9a-f]{32}")
+# Pseudonyms are stored and looked for, so it never changes.
+_DOMAIN: Final = b"proxy-orchestration, erased: "
+
+
+@attrs.frozen(kw_only=True)
+class ExportedItem(PlainModel):
+    """
+    A mentor's item, and the batch that it stands in.
+
+    Attributes:
+        batch_id: the batch.
+        item: the item with its activity, its notes and its history.
+    """
+
+    batch_id: str
+    item: BatchItem
+
+
+@attrs.frozen(kw_only=True)
+class MentorExport(PlainModel):
+    """
+    All that the store of registrations holds about one mentor of an organization.
+
+    Attributes:
+        mentor_id: the mentor.
+        organization_id: the organization.
+        items: their items in batches that are there, the batch accepted first first.
+        records: their records of the standard service, void ones too, the oldest first.
+        audit_events: events that name them, the oldest first; of the overrides only theirs.
+    """
+
+    mentor_id: str
+    organization_id: str
+    items: tuple[ExportedItem, ...]
+    records: tuple[ActivityRecord, ...]
+    audit_events: tuple[AuditEvent, ...]
+
+
+@attrs.frozen(kw_only=True)
+class MentorErasure(PlainModel):
+    """
+    What was erased; all counts are 0 when nothing was known, or nothing new since the last time.
+
+    Attributes:
+        pseudonym: what stands in the place of the mentor's id now.
+        items: their items in batches.
+        records: their records of the standard service.
+        audit_events: events that named them.
+    """
+
+    pseudonym: str
+    items: int
+    records: int
+    audit_events: int
+
+
+def pseudonym_of(text: str) -> str:
+    """
+    Return what takes the place of an id or a key; the same for the same text, and nothing leads back.
+    """
+    digest = hashlib.sha256(_DOMAIN + text.encode(errors="surrogatepass")).hexdigest()
+    return f"{PSEUDONYM}{digest[:32]}"
+
+
+def is_pseudonym(text: str) -> bool:
+    """
+    Tell whether an id or a key is that of somebody who was erased.
+    """
+    return _PSEUDONYM.fullmatch(text) is not None
+
+
+def erased_activity(activity: ProxyActivity) -> ProxyActivity:
+    """
+    Return the activity without its notes and details.
+    """
+    return attrs.evolve(activity, notes="", details={})
+
+
+def erased_entry(entry: RegistrationEntry) -> RegistrationEntry:
+    """
+    Return the entry under pseudonyms, without what was written about it.
+    """
+    return RegistrationEntry(
+        pseudonym_of(entry.mentor_id), erased_activity(entry.activity), pseudonym_of(entry.item_key)
+    )
+
+
+def erased_outcome(outcome: MentorOutcome) -> MentorOutcome:
+    """
+    Return the outcome under pseudonyms; of a failure its code stays.
+    """
+    failure = outcome.failure
+    return attrs.evolve(
+        outcome,
+        mentor_id=pseudonym_of(outcome.mentor_id),
+        item_key=pseudonym_of(outcome.item_key),
+        failure=None if failure is None else attrs.evolve(failure, message=ERASED_TEXT),
+    )
+
+
+def erased_record(record: ActivityRecord) -> ActivityRecord:
+    """
+    Return the record under pseudonyms; its own id, its coordinator and its batch stay.
+    """
+    of, key = record.registration, record.duplicate_key
+    registration = attrs.evolve(
+        of,
+        registration_id=pseudonym_of(of.registration_id),
+        idempotency_key=pseudonym_of(of.idempotency_key),
+        mentor_id=pseudonym_of(of.mentor_id),
+        activity=erased_activity(of.activity),
+    )
+    return attrs.evolve(
+        record, registration=registration, duplicate_key=None if key is None else pseudonym_of(key)
+    )
+
+
+def as_asked(record: ActivityRecord, registration_id: str) -> ActivityRecord:
+    """
+    Return a record under the registration id by which it was asked for, erased or not.
+    """
+    registration = attrs.evolve(record.registration, registration_id=registration_id)
+    return attrs.evolve(record, registration=registration)
+
+
+def names(event: AuditEvent, organization_id: str, mentor_id: str) -> bool:
+    """
+    Tell whether the event is about that mentor of that organization.
+    """
+    return event.organization_id == organization_id and any(
+        override.mentor_id == mentor_id for override in event.overrides
+    )
+
+
+def exported_event(event: AuditEvent, mentor_id: str) -> AuditEvent:
+    """
+    Return the event with that mentor's overrides only: the others' are theirs.
+    """
+    own = tuple(override for override in event.overrides if override.mentor_id == mentor_id)
+    return attrs.evolve(event, overrides=own)
+
+
+def erased_event(event: AuditEvent, mentor_id: str) -> AuditEvent:
+    """
+    Return the event with pseudonyms in the place of that mentor.
+    """
+    overrides = tuple(
+        attrs.evolve(
+            override,
+            mentor_id=pseudonym_of(override.mentor_id),
+            item_key=pseudonym_of(override.item_key),
+        )
+        if override.mentor_id == mentor_id
+        else override
+        for override in event.overrides
+    )
+    return attrs.evolve(event, overrides=overrides)
