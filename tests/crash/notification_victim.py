@@ -118,7 +118,7 @@ async def main(url: str, sent: str, verb: str, number: str = "0", side: str = "b
                 repository=repository,
                 sender=Phone(Path(sent)),
                 clock=Morning(),
-                settings=DispatchSettings(batch_size=4, hold=0.2),
+                settings=DispatchSettings(batch_size=4, hold=0.2, send_timeout=0.1),
             )
             await dispatcher.drain()
 

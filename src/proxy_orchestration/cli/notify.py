@@ -45,6 +45,9 @@ _REASONS: Final = {
     "empty_id": "the certificate's id, its mentor's or its type is empty",
     "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep",
     "unstorable_text": "a text has characters that no store can keep",
+    "empty_text": "a text is empty",
+    "link_failed": "no link to a course could be made; the notice goes out without",
+    "unreadable_record": "the certificate cannot be read",
     "repository_unavailable": "the store failed; run the command again",
     "record_refused": "the store refused the record",
 }

@@ -95,6 +95,14 @@ class _Entry:
         self.outcome = self._outcome(RecordState.FAILED, code=code)
         _log.error("a certificate failed: %s", code, extra={**_log_fields(self), "code": code})
 
+    def fail_for(self, error: Exception) -> None:
+        """
+        End with an error that nobody foresaw.
+        """
+        name = type(error).__name__
+        _log.error("a certificate cannot be read: %s", name, extra={**_log_fields(self), "error": name})
+        self.fail(UnreadableRecordError.error_code)
+
     def _outcome(
         self, state: RecordState, *, reason: SkipReason | None = None, code: str = "", queued: int = 0
     ) -> RecordOutcome:
@@ -200,6 +208,9 @@ class CertificateRun:
         except UnreadableRecordError as error:
             entry.fail(error.code)
             return
+        except Exception as error:  # noqa: BLE001 - a date or a zone of a host's own; no record's failure is another's
+            entry.fail_for(error)
+            return
         reason = entry.subject.skip_reason(self.builder.policy)
         if reason is not None:
             entry.skip(reason)
@@ -231,6 +242,8 @@ class CertificateRun:
             )
         except UnreadableRecordError as error:
             entry.fail(error.code)
+        except Exception as error:  # noqa: BLE001 - something of a host's own; no record's failure is another's
+            entry.fail_for(error)
         else:
             self.counters.note(entry.built.problems)
 
@@ -243,7 +256,7 @@ class CertificateRun:
         built = [entry for entry in entries if entry.built is not None]
         try:
             results = await self.write(self._chunk(entries))
-            if len(results) != len(built):
+            if len(results) != len(built) or not all(isinstance(each, DraftFate) for each in results):
                 raise UnreadableRecordError("store_answer")  # noqa: EM101, TRY301 - dealt with as a refusal
         except RepositoryUnavailableError as error:
             _log.error(

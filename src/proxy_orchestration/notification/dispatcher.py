@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
 
 import anyio
 import attrs
@@ -23,6 +22,7 @@ from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.notification.arguments import check_arguments
+from proxy_orchestration.notification.dependency_answers import WANTS_PUSHES, Wishes, outcomes_in, wishes_in
 from proxy_orchestration.notification.digests import DigestTexts, with_text
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import (
@@ -33,14 +33,11 @@ from proxy_orchestration.notification.ports import (
 )
 from proxy_orchestration.notification.records import (
     NOTHING_LEFT,
-    Eligibility,
     LeasedPush,
     PushCompletion,
 )
 from proxy_orchestration.notification.results import DispatchResult
 from proxy_orchestration.notification.settings import DispatchSettings
-
-_WANTS_PUSHES: Final = Eligibility()
 
 _log = logging.getLogger(_loggers.DISPATCH)
 
@@ -115,6 +112,7 @@ class PushDispatcher:
         try:
             await self.drain()
             due = await self.repository.push_wait(now=self.clock.now())
+            wait = usual if due is None else min(usual, due)
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
@@ -125,7 +123,7 @@ class PushDispatcher:
         lasted = outage.end(now=self.clock.monotonic())
         if lasted is not None:
             _log.warning("pushes are dispatched again after %.1f s", lasted, extra={"seconds": lasted})
-        return usual if due is None else min(usual, due)
+        return wait
 
     async def replay_dead(self, message_ids: Sequence[str] | None = None) -> int:
         """
@@ -135,44 +133,56 @@ class PushDispatcher:
         return await self.repository.replay_dead(message_ids, now=self.clock.now())
 
     async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:
-        eligibilities = await self._ask_eligibility(leased)
+        wishes = await self._ask_wishes(leased)
         completions: list[PushCompletion] = []
         ready: dict[str, tuple[LeasedPush, PushMessage]] = {}
         for push in leased:
-            ending = self._without_sending(push, eligibilities)
-            if ending is not None:
-                completions.append(ending)
-                continue
-            message = push.message if push.digest is None else with_text(push, self.digests)
-            ready[message.message_id] = (push, message)
+            prepared = self._prepare(push, wishes)
+            if isinstance(prepared, PushCompletion):
+                completions.append(prepared)
+            else:
+                ready[prepared.message_id] = (push, prepared)
         answers = await self._send([message for _, message in ready.values()])
         completions += [self._completion(push, answers.get(key)) for key, (push, _) in ready.items()]
         await self.repository.complete_pushes(completions)
         return Counter(_counter_of(completion) for completion in completions)
 
-    async def _ask_eligibility(self, leased: Sequence[LeasedPush]) -> Mapping[str, Eligibility] | None:
+    async def _ask_wishes(self, leased: Sequence[LeasedPush]) -> Wishes | None:
         """
-        Return how the recipients want it; `None` where that could not be found out.
+        Return how the recipients want it; `None` without anybody to ask.
         """
         if self.eligibility is None:
-            return {}
+            return None
         recipients = {push.message.recipient_id for push in leased}
         try:
-            return await ask(
+            answer: object = await ask(
                 partial(self.eligibility.check, recipients),
                 clock=self.clock,
                 seconds=self.settings.eligibility_timeout,
             )
+            return wishes_in(answer, recipients)
         except NoAnswerError:
             name = "no answer in time"
         except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
             name = type(error).__name__
         _log.error("could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)})
-        return None
+        return {}
 
-    def _without_sending(
-        self, push: LeasedPush, eligibilities: Mapping[str, Eligibility] | None
-    ) -> PushCompletion | None:
+    def _prepare(self, push: LeasedPush, wishes: Wishes | None) -> PushMessage | PushCompletion:
+        """
+        Return what to send now, or how the message ends that is not sent.
+        """
+        try:
+            ending = self._without_sending(push, wishes)
+            if ending is None and push.digest is not None:
+                return with_text(push, self.digests)
+        except Exception as error:  # noqa: BLE001 - a host's words or times; no message's failure may be another's
+            name = type(error).__name__
+            _log.error("a push could not be prepared: %s", name, extra={"error": name})
+            return self._retry_later(push, "not_prepared", counted=False)
+        return ending or push.message
+
+    def _without_sending(self, push: LeasedPush, wishes: Wishes | None) -> PushCompletion | None:
         """
         Return how a message ends that is not sent now, or `None` for one that is.
         """
@@ -184,14 +194,14 @@ class PushDispatcher:
         # A new notice of its day opens the digest again, which no other cancelled message is; decision 52.
         if push.digest is not None and not push.digest:
             return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
+        wish = WANTS_PUSHES if wishes is None else wishes.get(push.message.recipient_id)
         # Not sent, since it may be unwanted; not counted, since the message is not to blame.
-        if eligibilities is None:
+        if wish is None:
             return self._retry_later(push, "eligibility_unknown", counted=False)
-        eligibility = eligibilities.get(push.message.recipient_id, _WANTS_PUSHES)
-        if eligibility.opted_out:
+        if wish.opted_out:
             return _ended(push, PushState.CANCELLED, "opted_out")
         quiet = self.settings.quiet_hours
-        over = quiet.over_at(now, eligibility.timezone) if quiet is not None else None
+        over = quiet.over_at(now, wish.timezone) if quiet is not None else None
         return None if over is None else _queued_again(push, over, "quiet_hours", counted=False)
 
     async def _send(self, messages: Sequence[PushMessage]) -> Mapping[str, PushOutcome]:
@@ -210,11 +220,7 @@ class PushDispatcher:
                 extra={"error": "TimeoutError", "pushes": len(messages)},
             )
             return {}
-        answers: dict[str, PushOutcome] = {}
-        for outcome in outcomes:
-            if isinstance(outcome, PushOutcome):
-                answers.setdefault(outcome.message_id, outcome)
-        return answers
+        return outcomes_in(outcomes, messages)
 
     async def _call_sender(self, messages: Sequence[PushMessage]) -> Sequence[object]:
         try:
@@ -249,7 +255,10 @@ class PushDispatcher:
         delay = self.settings.retry.delay_before(
             push.attempts + 1, key=push.message.message_id, retry_after=after
         )
-        return _queued_again(push, self.clock.now() + timedelta(seconds=delay), code, counted=counted)
+        now = self.clock.now()
+        # Not beyond its end, so that it is seen to be too late, whatever a provider asked for.
+        left = max(0.0, (push.message.expires_at - now).total_seconds())
+        return _queued_again(push, now + timedelta(seconds=min(delay, left)), code, counted=counted)
 
 
 def _ended(push: LeasedPush, state: PushState, code: str) -> PushCompletion:

@@ -132,7 +132,7 @@ class BuiltNotice:
 
     Attributes:
         draft: what is to be written.
-        problems: texts for others that could not be made.
+        problems: texts for others and links that could not be made.
     """
 
     draft: NoticeDraft
@@ -171,10 +171,14 @@ class NoticeBuilder:
             UnreadableRecordError: the mentor's own text cannot be made.
         """
         mentor_id = subject.certificate.mentor_id
-        link = self._link(subject, classification)
+        problems: list[RecordProblem] = []
+        try:
+            link = self._link(subject, classification)
+        except UnreadableRecordError as error:
+            link = None
+            problems.append(RecordProblem(mentor_id, error.code))
         own = self._notice(subject, classification, Recipient(Audience.MENTOR, mentor_id), link)
         told: list[CertificateExpiryNotification] = []
-        problems: list[RecordProblem] = []
         for other in others:
             try:
                 # Without the link, which is the mentor's own.
@@ -194,11 +198,17 @@ class NoticeBuilder:
     def _link(self, subject: ClassifiedCertificate, classification: Classification) -> str | None:
         if self.enrollment is None:
             return None
-        return self.enrollment.link_for(
-            classification.tier,
-            mentor_id=subject.certificate.mentor_id,
-            certificate_type=subject.certificate_type,
-        )
+        try:
+            link: object = self.enrollment.link_for(
+                classification.tier,
+                mentor_id=subject.certificate.mentor_id,
+                certificate_type=subject.certificate_type,
+            )
+        except Exception as error:
+            raise UnreadableRecordError("link_failed") from error  # noqa: EM101 - a code
+        if not isinstance(link, str | None):
+            raise UnreadableRecordError("link_failed")  # noqa: EM101 - a code
+        return link
 
     def _notice(
         self, subject: ClassifiedCertificate, classification: Classification, to: Recipient, link: str | None
@@ -248,6 +258,8 @@ class NoticeBuilder:
             raise UnreadableRecordError("text_failed") from error  # noqa: EM101 - a code
         if not isinstance(answer, NoticeText):
             raise UnreadableRecordError("text_failed")  # noqa: EM101 - a code
+        if not answer.title.strip() or not answer.body.strip():
+            raise UnreadableRecordError("empty_text")  # noqa: EM101 - a code
         return answer
 
     def _push(

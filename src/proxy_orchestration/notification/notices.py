@@ -179,8 +179,8 @@ class PushVerdict(enum.Enum):
     NO_TARGET = "no_target"  # the recipient has no device
 
 
-def _code(value: str) -> str:
-    return value if _CODE.fullmatch(value) else "unreadable_code"
+def _code(value: object) -> str:
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else "unreadable_code"
 
 
 @attrs.frozen

@@ -298,8 +298,9 @@ class NotificationOrchestrator:
         )
         try:
             await self.repository.log_run(run)
-        except OrchestrationError as error:
-            _log.error("a run could not be logged: %s", error, extra={"error": type(error).__name__})
+        except Exception as error:  # noqa: BLE001 - a host's own store; what the run did is told all the same
+            said = error if isinstance(error, OrchestrationError) else type(error).__name__
+            _log.error("a run could not be logged: %s", said, extra={"error": type(error).__name__})
         _log.info(
             "a run is done",
             extra={

@@ -108,8 +108,8 @@ async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> froz
             extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentor_id": mentor_id},
         )
         raise directory_unavailable() from None
-    entry = answer.get(mentor_id, MentorRecipients())
-    if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
+    entry = _readable(answer.get(mentor_id, MentorRecipients()))
+    if entry is None:
         _report(mentor_id, RECIPIENTS_UNKNOWN)
         raise directory_unavailable()
     named = () if entry.coordinator_id is None else (entry.coordinator_id,)
@@ -151,14 +151,16 @@ def _told(mentor_id: str, entry: object) -> tuple[tuple[Recipient, ...], tuple[s
     """
     Return who is told about one mentor, and what is wrong with the entry.
     """
-    if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
+    recipients = _readable(entry)
+    if recipients is None:
         return (), (RECIPIENTS_UNKNOWN,)
-    named = [entry.coordinator_id] if entry.coordinator_id is not None else []
-    coordinators = [each for each in named if each.strip()]
+    named = [recipients.coordinator_id] if recipients.coordinator_id is not None else []
+    # Nobody looks after themselves: who is their own coordinator has none; decision 207.
+    coordinators = [each for each in named if each.strip() and each != mentor_id]
     audience, candidates = Audience.COORDINATOR, coordinators
     codes: tuple[str, ...] = ()
     if not coordinators:
-        audience, candidates = Audience.CHAPTER_ADMIN, list(entry.chapter_admin_ids)
+        audience, candidates = Audience.CHAPTER_ADMIN, list(recipients.chapter_admin_ids)
         named += candidates
         codes = (MISSING_COORDINATOR,)
     if any(not each.strip() for each in named):
@@ -167,15 +169,23 @@ def _told(mentor_id: str, entry: object) -> tuple[tuple[Recipient, ...], tuple[s
     return tuple(Recipient(audience, each) for each in told), codes
 
 
-def _has_ids(entry: MentorRecipients) -> bool:
+def _readable(entry: object) -> MentorRecipients | None:
     """
-    Tell whether the entry's ids are texts, and its admins a collection of them.
+    Return an entry whose ids are texts, and its admins a collection of them; `None` for any other.
     """
+    if not isinstance(entry, MentorRecipients):
+        return None
     coordinator: object = entry.coordinator_id
     admins: object = entry.chapter_admin_ids
     if isinstance(admins, str) or not isinstance(admins, Collection):
-        return False
-    return isinstance(coordinator, str | None) and all(isinstance(each, str) for each in admins)
+        return None
+    try:
+        ids = tuple(admins)
+    except Exception:  # noqa: BLE001 - a host's own collection, of this mentor alone
+        return None
+    if not isinstance(coordinator, str | None) or not all(isinstance(each, str) for each in ids):
+        return None
+    return MentorRecipients(coordinator_id=coordinator, chapter_admin_ids=ids)
 
 
 def _report(mentor_id: str, code: str) -> None:

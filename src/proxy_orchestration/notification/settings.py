@@ -11,6 +11,7 @@ import attrs
 
 from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._validators import is_a, is_positive, is_positive_count
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.tiers import day_of, days_after, in_utc, zone
 
 
@@ -38,6 +39,13 @@ def _is_known(instance: object, attribute: attrs.Attribute[Any], value: str) -> 
     zone(value)
 
 
+def _is_wall_time(instance: object, attribute: attrs.Attribute[Any], value: time) -> None:
+    is_a(time)(instance, attribute, value)
+    if value.tzinfo is not None:
+        rule = "has no zone of its own: each recipient's counts, or `timezone`"
+        raise InvalidValueError(attribute.name, rule)
+
+
 @attrs.frozen(kw_only=True)
 class QuietHours:
     """
@@ -49,8 +57,8 @@ class QuietHours:
         timezone: IANA name of the zone of recipients whose own is not known.
     """
 
-    start: time = attrs.field(validator=is_a(time))
-    end: time = attrs.field(validator=is_a(time))
+    start: time = attrs.field(validator=_is_wall_time)
+    end: time = attrs.field(validator=_is_wall_time)
     timezone: str = attrs.field(default="UTC", validator=_is_known)
 
     def over_at(self, moment: datetime, timezone: str | None) -> datetime | None:
@@ -95,7 +103,8 @@ class DispatchSettings:
 
     Attributes:
         batch_size: messages claimed and handed to the sender at once.
-        hold: for how long a claimed message is leased.
+        hold: for how long a claimed message is leased; longer than `send_timeout`, or a
+            second dispatcher sends it beside the first.
         send_timeout: after this long a sender is cut, and its messages are sent again later.
         retry: attempts that count, and the backoff between them.
         poll_interval: how often `serve` looks for messages that another process queued.
@@ -114,9 +123,14 @@ class DispatchSettings:
         default=None, validator=attrs.validators.optional(is_a(QuietHours))
     )
 
+    def __attrs_post_init__(self) -> None:
+        if self.hold <= self.send_timeout:
+            rule = f"must be above send_timeout, which is {self.send_timeout!r}, not {self.hold!r}"
+            raise InvalidValueError("DispatchSettings.hold", rule)  # noqa: EM101 - a field's name
+
     @property
     def eligibility_timeout(self) -> float:
         """
         Return for how long the host is asked who wants pushes, so that the lease outlives the sending.
         """
-        return max(self.hold - self.send_timeout, self.hold / 2) / 2
+        return (self.hold - self.send_timeout) / 2

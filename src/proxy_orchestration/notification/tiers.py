@@ -68,6 +68,23 @@ def _is_zone(_instance: object, attribute: attrs.Attribute[Any], value: object) 
         )
 
 
+def _tells_the_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    _is_zone(instance, attribute, value)
+    try:
+        told = _EPOCH.astimezone(cast("tzinfo", value)).utcoffset()
+    except Exception as error:
+        rule = f"does not tell the time: {type(error).__name__}"
+        raise InvalidValueError(attribute.name, rule) from error
+    if told is None:
+        raise InvalidValueError(attribute.name, "does not tell the time: it has no offset")
+
+
+def _is_guard(instance: object, attribute: attrs.Attribute[Any], value: timedelta) -> None:
+    is_a(timedelta)(instance, attribute, value)
+    if value < timedelta(0):
+        raise InvalidValueError(attribute.name, f"must be 0 or more, not {value!r}")
+
+
 def _days(values: tuple[int, int, int]) -> tuple[int, int, int]:
     # How many there are is the validator's question.
     return cast("tuple[int, int, int]", tuple(members_in("thresholds", values)))
@@ -103,9 +120,9 @@ class ExpiryPolicy:
     thresholds: tuple[int, int, int] = attrs.field(
         default=(60, 30, 7), converter=_days, validator=_thresholds
     )
-    timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_is_zone)
+    timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_tells_the_time)
     window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=_window)
-    resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=is_a(timedelta))
+    resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=_is_guard)
     lapsed_push_days: int = attrs.field(default=30, validator=is_count)
 
 

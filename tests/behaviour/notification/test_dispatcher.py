@@ -208,14 +208,15 @@ async def test_who_keeps_silent_about_pushes_holds_up_nobody(scene):
     assert scene.clock.monotonic() + scene.dispatching.send_timeout < scene.dispatching.hold
 
 
-@pytest.mark.parametrize(("hold", "sending"), [(120.0, 60.0), (10.0, 60.0), (60.0, 59.0)])
+@pytest.mark.parametrize(("hold", "sending"), [(120.0, 60.0), (600.0, 10.0), (60.0, 59.0)])
 def test_the_question_who_wants_pushes_leaves_time_to_send(hold, sending):
     """
-    However the two were set.
+    However the two were set: asking and sending end within the lease.
     """
     settings = DispatchSettings(hold=hold, send_timeout=sending)
 
     assert 0 < settings.eligibility_timeout <= hold / 2
+    assert settings.eligibility_timeout + sending < hold
 
 
 async def test_a_dispatcher_that_was_killed_is_followed_by_another(scene):
@@ -242,7 +243,7 @@ async def test_a_message_that_kills_every_dispatcher_ends_dead(scene):
     """
     Attempts count at the claim.
     """
-    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=2), hold=10.0)
+    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=2), hold=10.0, send_timeout=5.0)
     await queued(scene)
     for _ in range(2):
         await scene.repository.claim_pushes(now=scene.clock.now(), limit=1, hold=10.0)

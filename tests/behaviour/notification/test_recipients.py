@@ -110,15 +110,18 @@ async def test_without_a_coordinator_the_chapter_admins_are_told(entry, told, ca
     assert [("WARNING", "missing_coordinator_assignment", "m1")] == logged(caplog)
 
 
-@pytest.mark.parametrize("admins", [(), ("a1",)])
-async def test_a_coordinator_who_is_the_mentor_is_told_once_as_the_mentor(admins, caplog):
+@pytest.mark.parametrize(("admins", "told"), [((), ()), (("a1", "m1"), (admin("a1"),))])
+async def test_who_is_their_own_coordinator_has_none(admins, told, caplog):
     """
-    A coordinator is assigned, so nobody is told instead and nothing is to be fixed.
+    The chapter admins are told instead, and it is reported: nobody but the mentor would know.
     """
     entry = MentorRecipients(coordinator_id="m1", chapter_admin_ids=admins)
 
-    assert Recipients() == await find_recipients(ScriptedDirectory({"m1": entry}), ["m1"])
-    assert [] == logged(caplog)
+    found = await find_recipients(ScriptedDirectory({"m1": entry}), ["m1"])
+
+    assert told == found.of("m1")
+    assert (RecordProblem("m1", "missing_coordinator_assignment"),) == found.problems
+    assert [("WARNING", "missing_coordinator_assignment", "m1")] == logged(caplog)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ import httpx
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask, open_task_group
 from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.notification.dependency_answers import Devices, devices_in
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
 from proxy_orchestration.notification.ports import PushTargetDirectory
 from proxy_orchestration.notification.records import PushTarget
@@ -117,11 +118,16 @@ class FcmPushSender:
         devices = await self._devices_of(sound)
         deliveries: dict[int, list[_Delivery]] = {}
         for place, message in enumerate(messages):
-            targets = (devices or {}).get(message.recipient_id, ()) if not problems[place] else ()
-            deliveries[place] = [_Delivery(message, target) for target in dict.fromkeys(targets)]
+            targets = None if problems[place] else devices.get(message.recipient_id)
+            deliveries[place] = [_Delivery(message, target) for target in targets or ()]
         await self._deliver([delivery for each in deliveries.values() for delivery in each])
         outcomes = [
-            self._outcome(message, problems[place], deliveries[place], known=devices is not None)
+            self._outcome(
+                message,
+                problems[place],
+                deliveries[place],
+                known=devices.get(message.recipient_id) is not None,
+            )
             for place, message in enumerate(messages)
         ]
         _report(outcomes)
@@ -136,25 +142,26 @@ class FcmPushSender:
             return PushOutcome.retry(message, counted=False)
         return _combined(message, [each.outcome for each in deliveries if each.outcome is not None])
 
-    async def _devices_of(self, messages: Sequence[PushMessage]) -> Mapping[str, Sequence[PushTarget]] | None:
+    async def _devices_of(self, messages: Sequence[PushMessage]) -> Devices:
         """
-        Return the devices by recipient; `None` where the directory does not answer.
+        Return the devices by recipient; nobody's where the directory does not answer.
         """
         recipients = {message.recipient_id for message in messages}
         if not recipients:
             return {}
         try:
-            return await ask(
+            answer: object = await ask(
                 partial(self.targets.targets_of, recipients),
                 clock=self.clock,
                 seconds=self.settings.call_timeout,
             )
+            return devices_in(answer, recipients)
         except NoAnswerError:
             name = "TimeoutError"
         except Exception as error:  # noqa: BLE001 - a host's directory; the messages are sent another time
             name = type(error).__name__
         _log.error("the devices could not be looked up: %s", name, extra={"error": name})
-        return None
+        return {}
 
     async def _deliver(self, deliveries: Sequence[_Delivery]) -> None:
         """
