@@ -35,6 +35,7 @@ from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import MessageCatalogue, Messages
 from proxy_orchestration.notification.notice_building import NoticeBuilder, classify_certificate
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
+from proxy_orchestration.notification.planned_chunks import PlannedChunks
 from proxy_orchestration.notification.ports import (
     NoticeBook,
     NotificationRepository,
@@ -271,7 +272,7 @@ class NotificationOrchestrator:
         classifier = TierClassifier(moment, self.policy)
         return CertificateRun(
             builder=NoticeBuilder(classifier=classifier, messages=self.messages, enrollment=self.enrollment),
-            write=self.repository.weigh if dry_run else self.repository.record,
+            write=PlannedChunks(self.repository.weigh).weigh if dry_run else self.repository.record,
             dry_run=dry_run,
             recipients=self.recipients,
             visibility=self.visibility,
