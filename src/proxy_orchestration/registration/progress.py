@@ -82,8 +82,8 @@ class BatchRun:
         Return the batch as it stood when the `async with` block was left.
 
         Raises:
-            BatchStateError: the block was not left yet, or was left by who drove
-                the batch before its run was settled.
+            BatchStateError: the block was not left yet, or was left before the
+                run was settled; who only looked on reads the batch's status.
             BatchNotFoundError: the batch was deleted meanwhile.
         """
         if self._broken_off:
@@ -172,7 +172,12 @@ class BatchRun:
     async def close(self) -> None:
         """
         Read the result; called when the `async with` block is left.
+
+        Who looked on and leaves early wants no more of it: nothing is read.
         """
+        if not self._drives and not self._ended:
+            self._broken_off = True
+            return
         self._result = await self._ledger.read_result(self.batch_id)
         self._closed = True
         result = self._result

@@ -179,6 +179,7 @@ runs: Table = Table(
     Column("cancelled_by", Text),
     Column("untold_until", Double),
     Column("untold_hold", Double),
+    Column("counts_outside", Text),
     sqlite_with_rowid=False,
 )
 Index(

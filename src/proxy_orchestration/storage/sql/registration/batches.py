@@ -41,8 +41,9 @@ from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.registration.counts import count_states
 from proxy_orchestration.storage.sql.registration.locks import lock_batch, lock_batches
-from proxy_orchestration.storage.sql.registration.outcomes import count_states, newest_outcomes
+from proxy_orchestration.storage.sql.registration.outcomes import newest_outcomes
 from proxy_orchestration.storage.sql.registration.rows import STATES, actor_of
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 
@@ -93,6 +94,8 @@ def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
 def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
     return select(
         batches,
+        run.c.batch,
+        run.c.counts_outside,
         run.c.run_items,
         run.c.base,
         run.c.tail,
@@ -253,7 +256,7 @@ def _visible(
 def _counts(connection: Connection, row: Row[Any]) -> dict[ItemState, int]:
     if row.counts is not None:
         return {STATES[state]: count for state, count in json.loads(row.counts).items()}
-    return count_states(connection, batch=row.id, run=row.run, claimed=row.claimed)
+    return count_states(connection, row)
 
 
 def _summary_fields(row: Row[Any]) -> dict[str, Any]:

@@ -52,7 +52,8 @@ from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.moments import lies_ahead
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
-from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append, count_settled_states
+from proxy_orchestration.storage.sql.registration.counts import count_settled_states
+from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append
 from proxy_orchestration.storage.sql.registration.rows import actor_of, work_columns, work_item
 from proxy_orchestration.storage.sql.registration.unfinished import (
     count_death,
@@ -69,6 +70,7 @@ def _of_batch(column: Column[Any]) -> ScalarSelect[Any]:
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
+_COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.counts_outside)
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
 # Written by a clock that was set back since. Code of revision 0005 keeps no ttl; decision 125.
@@ -111,7 +113,7 @@ _COMMIT = (
         lease_until=store_now() + bindparam("ttl"),
         lease_ttl=bindparam("ttl"),
     )
-    .returning(runs.c.batch, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
+    .returning(*_COUNTED, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
 )
 _MOVE_WATERMARK = (
     update(runs)
@@ -138,7 +140,7 @@ _RELEASE = (
     )
 )
 _UNCLAIM = update(runs).where(_FENCED).values(claimed=0, called=0)
-_LOCK = update(runs).where(_FENCED).values(lease_until=0.0).returning(runs.c.batch)
+_LOCK = update(runs).where(_FENCED).values(lease_until=0.0).returning(*_COUNTED)
 _SETTLE = (
     update(runs)
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
@@ -352,19 +354,25 @@ def settle(
     """
     Close the run with its counts and its audit event.
     """
-    batch = connection.execute(_LOCK, _key(lease)).scalar_one_or_none()
-    if batch is None:
+    held = connection.execute(_LOCK, _key(lease)).one_or_none()
+    if held is None:
         raise LeaseLostError(lease.batch_id, lease.run)
-    return _close(connection, lease, batch, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
+    return _close(connection, lease, held, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 
 
 def _close(  # noqa: PLR0913 - the ports' arguments, and the connection
-    connection: Connection, lease: Lease, batch: int, *, settled_at: datetime, audit_hold: float, tell: bool
+    connection: Connection,
+    lease: Lease,
+    held: Row[Any],
+    *,
+    settled_at: datetime,
+    audit_hold: float,
+    tell: bool,
 ) -> AuditEvent:
-    counts = count_settled_states(connection, batch=batch, run=lease.run)
+    counts = count_settled_states(connection, held)
     by_state = {state.value: count for state, count in counts.items()}
     status = settled_status(counts)
-    key = {"b": batch, "r": lease.run, "at": settled_at}
+    key = {"b": held.batch, "r": lease.run, "at": settled_at}
     run = connection.execute(
         _SETTLE,
         {
@@ -436,7 +444,7 @@ def finish(  # noqa: PLR0913 - the port's arguments, and the connection
     Append the last outcomes and close the run, all or nothing.
     """
     run = _write(connection, lease, commit)
-    return _close(connection, lease, run.batch, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
+    return _close(connection, lease, run, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 
 
 def _people(run: Row[Any], opener: str) -> dict[str, str | None]:
