@@ -211,7 +211,11 @@ def find_activities(connection: Connection, registration_ids: Collection[str], /
     asked = keepable(registration_ids)
     erased = {pseudonym_of(name): name for name in asked}
     rows = connection.execute(_by_registration(dialect), {"wanted": listed([*asked, *erased], dialect)})
-    return [as_asked(record_of(row), erased.get(row.registration_id, row.registration_id)) for row in rows]
+    return [as_asked(record_of(row), _as_asked_for(erased, row.registration_id)) for row in rows]
+
+
+def _as_asked_for(erased: Mapping[str, str], stored: str) -> str:
+    return erased.get(stored, stored)
 
 
 def find_duplicates(
@@ -234,7 +238,7 @@ def _look_up(
     values = scoped(organization_id, [*asked, *erased], connection.dialect)
     found: dict[str, ActivityRecord] = {}
     for row in connection.execute(statement, values):
-        key = erased.get(row.duplicate_key, row.duplicate_key)
+        key = _as_asked_for(erased, row.duplicate_key)
         if row.override_of is None or key not in found:
             found[key] = record_of(row)
     return found

@@ -363,7 +363,7 @@ def settle(
 def _close(  # noqa: PLR0913 - the ports' arguments, and the connection
     connection: Connection,
     lease: Lease,
-    held: Row[Any],
+    held: Any,  # noqa: ANN401 - a row
     *,
     settled_at: datetime,
     audit_hold: float,
