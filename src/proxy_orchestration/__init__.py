@@ -11,6 +11,7 @@ from proxy_orchestration.access import Actor, CoordinatorAccess, Role
 from proxy_orchestration.audit import LoggingAuditLogger
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import (
+    ActivityNotFoundError,
     AtomicModeError,
     BatchLeasedError,
     BatchNotFoundError,
@@ -91,6 +92,7 @@ from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ErrorKind
 from proxy_orchestration.registration.progress import BatchRun
+from proxy_orchestration.registration.records import CorrectionNote, RecordPage, RegisteredActivity
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
@@ -107,6 +109,7 @@ from proxy_orchestration.registration.standard.single import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 __all__ = [
+    "ActivityNotFoundError",
     "ActivityRegistered",
     "Actor",
     "AtomicModeError",
@@ -134,6 +137,7 @@ __all__ = [
     "ConflictPolicy",
     "ConflictReport",
     "CoordinatorAccess",
+    "CorrectionNote",
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",
@@ -181,8 +185,10 @@ __all__ = [
     "PushDispatcher",
     "QuietHours",
     "RecordOutcome",
+    "RecordPage",
     "RecordProblem",
     "RecordState",
+    "RegisteredActivity",
     "RegistrationEntry",
     "RegistrationError",
     "RegistrationReceipt",

@@ -16,6 +16,7 @@ Every error this library raises, in one tree.
     ├── CallsAbandonedError
     ├── WrongTaskError
     ├── BatchNotFoundError
+    ├── ActivityNotFoundError
     ├── BatchStateError
     │   ├── StaleRunError
     │   └── BatchLeasedError
@@ -269,6 +270,21 @@ class BatchNotFoundError(OrchestrationError, error_code="batch_not_found"):
     def __init__(self, batch_id: str) -> None:
         self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         super().__init__(f"There is no batch {batch_id!r} for you. Check the id, or list your batches.")
+
+
+class ActivityNotFoundError(OrchestrationError, error_code="activity_not_found"):
+    """
+    There is no such registered activity, or none that this actor may know of.
+
+    Attributes:
+        activity_id: the id that was asked for.
+    """
+
+    def __init__(self, activity_id: str) -> None:
+        self.activity_id = activity_id
+        super().__init__(
+            f"There is no activity {activity_id!r} for you. Check the id, or list your registered activities."
+        )
 
 
 class BatchStateError(OrchestrationError, error_code="batch_state"):

@@ -123,6 +123,12 @@ from proxy_orchestration.registration.ports import (
     SupportsFusedWrites,
     SupportsLookup,
 )
+from proxy_orchestration.registration.records import (
+    CorrectionNote,
+    RecordFilter,
+    RecordPage,
+    RegisteredActivity,
+)
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -176,6 +182,7 @@ __all__ = [
     "Conflict",
     "ConflictKind",
     "ConflictPolicy",
+    "CorrectionNote",
     "DraftFate",
     "DraftState",
     "DrivableRun",
@@ -230,7 +237,10 @@ __all__ = [
     "PushTargetDirectory",
     "PushVerdict",
     "RecipientDirectory",
+    "RecordFilter",
+    "RecordPage",
     "RecordRefusedError",
+    "RegisteredActivity",
     "RegistrationAuditEvent",
     "RegistrationAuditLogger",
     "RegistrationEntry",

@@ -50,6 +50,8 @@ RIGHT = {
     ),
     "certificates": [],
     "notification_id": "notice-1",
+    "activity_id": "activity-1",
+    "note": "It was an hour.",
 }
 
 NO_IDS = ["mentor-1", b"mentor-1", 5, [5], ["mentor-1", None], (name for name in ["mentor-1"])]
@@ -88,6 +90,9 @@ WRONG = {
     "notification_id": [None, 5],
     "note": [None, 5, "x" * 501, *ODD],
     "message_ids": NO_IDS,
+    "activity_id": [None, 5, b"activity-1"],
+    "activity_from": ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 5],
+    "activity_through": ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 5],
 }
 
 VERBS = [

@@ -40,6 +40,8 @@ ARGUMENTS = {
     "warning": DuplicateWarning(
         existing_activity_id="activity-1", mentor_id="mentor-1", activity=VISIT, idempotency_key="key"
     ),
+    "activity_id": "activity-1",
+    "note": "It was an hour.",
 }
 
 
@@ -116,6 +118,8 @@ def test_the_verbs_are_found():
         "delete_batch",
         "register_proxy_activity",
         "confirm_despite_duplicate",
+        "list_activities",
+        "request_correction",
     }
 
 

@@ -262,6 +262,7 @@ def test_each_error_has_a_code_of_its_own():
 
 
 STABLE = {
+    "ActivityNotFoundError": "activity_not_found",
     "AtomicModeError": "atomic_mode",
     "BatchLeasedError": "batch_leased",
     "BatchNotFoundError": "batch_not_found",

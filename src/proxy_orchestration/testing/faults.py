@@ -168,6 +168,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     find_duplicates: Final = passed_on(ActivityRepository.find_duplicates)
     void_activity: Final = hooked(ActivityRepository.void_activity)
     activities_of_batch: Final = passed_on(ActivityRepository.activities_of_batch)
+    list_activities: Final = passed_on(ActivityRepository.list_activities)
+    add_correction: Final = hooked(ActivityRepository.add_correction)
 
 
 class _FaultyFusedRepository(FaultyActivityRepository, SupportsFusedWrites):

@@ -5,7 +5,8 @@ The standard registration service: checks the rules, writes one record per regis
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 
 import attrs
 
@@ -28,11 +29,12 @@ from proxy_orchestration.registration.activities import (
     RegistrationFailure,
     RegistrationReceipt,
 )
-from proxy_orchestration.registration.arguments import check_arguments
+from proxy_orchestration.registration.arguments import check_arguments, check_record_cursor
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.reasons import DUPLICATE, ROLLED_BACK
+from proxy_orchestration.registration.records import CorrectionNote, RecordFilter, RecordPage
 from proxy_orchestration.registration.standard.checks import (
     RECORD_REFUSED,
     CheckedRecords,
@@ -41,6 +43,7 @@ from proxy_orchestration.registration.standard.checks import (
     activity_id_of,
     same_mentor_type_and_day,
 )
+from proxy_orchestration.registration.standard.records import CorrectionRequest, RegisteredActivities
 from proxy_orchestration.registration.standard.single import (
     DuplicateWarning,
     ProxyActivityResult,
@@ -88,6 +91,7 @@ class StandardRegistrationService:
     audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
     _records: CheckedRecords = attrs.field(init=False)
     _singles: SingleRegistrations = attrs.field(init=False)
+    _registered: RegisteredActivities = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         check_parts(
@@ -110,6 +114,9 @@ class StandardRegistrationService:
             records=self._records,
             audit_logger=self.audit_logger,
             audit_timeout=self.audit_timeout,
+        )
+        self._registered = RegisteredActivities(
+            repository=self.repository, clock=self.clock, access_policy=self.access_policy
         )
 
     async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
@@ -203,6 +210,75 @@ class StandardRegistrationService:
         check_arguments(actor=actor)
         _is_warning("warning", warning)
         return await self._singles.confirm(warning, actor=actor)
+
+    async def list_activities(  # noqa: PLR0913 - what a list is narrowed by
+        self,
+        *,
+        actor: Actor,
+        mentor_ids: Collection[str] | None = None,
+        coordinator_id: str | None = None,
+        activity_from: date | None = None,
+        activity_through: date | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> RecordPage:
+        """
+        Return some of the registered activities that the actor may know of, newest first.
+
+        Those of single registrations and of batches, void ones too, each with
+        the notes beside it. Batches may be deleted; what they wrote is listed.
+
+        Args:
+            actor: who asks; coordinators know what they registered, chapter admins all of their organization.
+            mentor_ids: on whose behalf; `None` for everybody.
+            coordinator_id: who registered them; `None` for everybody.
+            activity_from: the first day.
+            activity_through: the last day, included.
+            limit: at most so many, up to 100.
+            cursor: a page's `next_cursor`, for those that follow.
+
+        Raises:
+            NotAuthorizedError: the actor's roles do not allow it; nothing was read.
+            InvalidTypeError, InvalidValueError: an argument means nothing.
+        """
+        check_arguments(
+            actor=actor,
+            mentor_ids=mentor_ids,
+            coordinator_id=coordinator_id,
+            activity_from=activity_from,
+            activity_through=activity_through,
+            limit=limit,
+        )
+        check_record_cursor(cursor)
+        found_by = RecordFilter(
+            mentor_ids=None if mentor_ids is None else frozenset(mentor_ids),
+            coordinator_id=coordinator_id,
+            activity_from=activity_from,
+            activity_through=activity_through,
+            cursor=cursor,
+        )
+        return await self._registered.page(actor, limit=limit, found_by=found_by)
+
+    async def request_correction(
+        self, activity_id: str, note: str, *, actor: Actor, idempotency_key: str
+    ) -> CorrectionNote:
+        """
+        Put a note beside a registered activity, which stays as it is; whoever lists it sees both.
+
+        Args:
+            activity_id: a record that the actor may know of.
+            note: what is wrong, up to 500 characters.
+            actor: who writes it.
+            idempotency_key: the form's own; the same key is the same note of this activity, for ever.
+
+        Raises:
+            NotAuthorizedError: the actor's roles do not allow it; nothing was read.
+            ActivityNotFoundError: there is no such record, or none that the actor may know of.
+            InvalidValueError: the note is empty or too long, or the key came with another note before.
+        """
+        check_arguments(activity_id=activity_id, note=note, actor=actor, idempotency_key=idempotency_key)
+        request = CorrectionRequest(activity_id=activity_id, note=note, idempotency_key=idempotency_key)
+        return await self._registered.correct(request, actor=actor)
 
     async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
         """

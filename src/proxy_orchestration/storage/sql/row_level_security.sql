@@ -132,6 +132,7 @@ begin
     'audit_events',
     'batch_keys',
     'batches',
+    'correction_notes',
     'edits',
     'expiry_guards',
     'items',

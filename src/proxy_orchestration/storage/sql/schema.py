@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from proxy_orchestration.storage.sql.dialect.differences import by_code_point
 from proxy_orchestration.storage.sql.dialect.guards import guard
 from proxy_orchestration.storage.sql.dialect.types import (
     BY_CODE_POINT,
@@ -294,7 +295,33 @@ activities: Table = Table(
     CheckConstraint("registered_by <> attributed_to", name="two_people"),
     CheckConstraint("duration_minutes > 0", name="some_time"),
     Index("ix_activities_of_batch", "batch_id", "attributed_to"),
+    Index("ix_activities_by_day", "organization_id", "activity_date", "recorded_at"),
+    Index("ix_activities_by_mentor", "organization_id", "attributed_to", "activity_date", "recorded_at"),
 )
+REGISTERED_BY: ColumnElement[str] = by_code_point(activities.c.registered_by)
+"""Who registered, as the index has it."""
+
+Index(
+    "ix_activities_by_person",
+    activities.c.organization_id,
+    activities.c.registered_by,
+    activities.c.activity_date,
+    activities.c.recorded_at,
+    postgresql_ops={"registered_by": 'COLLATE "C"'},
+)
+
+correction_notes: Table = Table(
+    "correction_notes",
+    metadata,
+    Column("activity_id", KEY, ForeignKey("activities.activity_id", ondelete="CASCADE"), primary_key=True),
+    Column("note_id", KEY, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("written_by", Text, nullable=False),
+    Column("written_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What somebody wants corrected in a record, which stays as it is."""
+
 ORIGINAL: ColumnElement[bool] = and_(activities.c.voided_at.is_(None), activities.c.override_of.is_(None))
 """Records that have the last word on duplicates: neither void nor an override."""
 

@@ -60,6 +60,7 @@ from proxy_orchestration.testing.contracts.registration.bulk_registration import
 from proxy_orchestration.testing.contracts.registration.conflict_check import finding_conflicts
 from proxy_orchestration.testing.contracts.registration.endings_outbox import endings
 from proxy_orchestration.testing.contracts.registration.erasing import erasing
+from proxy_orchestration.testing.contracts.registration.record_lists import looking_through
 from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
 from proxy_orchestration.testing.contracts.registration.registration_service import registering
 from proxy_orchestration.testing.contracts.registration.retention import letting_go
@@ -100,7 +101,7 @@ endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
 retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing)
 """Old audit events and old keys, and one mentor's data. The subject is a whole `ActivityRepository`."""
 
-activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(storing)
+activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *looking_through)
 """The standard service's records."""
 
 notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting)

@@ -11,9 +11,18 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._texts import check_texts
+from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, check_storable
 from proxy_orchestration.registration.erasure import as_asked, erased_record, pseudonym_of
+from proxy_orchestration.registration.records import (
+    CorrectionNote,
+    RecordFilter,
+    RecordPage,
+    RegisteredActivity,
+    cursor_behind,
+    place_of,
+)
 
 
 @attrs.define(eq=False, slots=False)
@@ -25,6 +34,7 @@ class MemoryActivityRecords:
     _records: dict[str, ActivityRecord] = attrs.field(init=False, repr=False, factory=dict)
     _records_of: dict[str, list[str]] = attrs.field(init=False, repr=False, factory=dict)
     _alike: dict[tuple[str, str], list[str]] = attrs.field(init=False, repr=False, factory=dict)
+    _corrections: dict[str, dict[str, CorrectionNote]] = attrs.field(init=False, repr=False, factory=dict)
 
     async def add_activities(
         self, records: Sequence[ActivityRecord], /, *, atomic: bool
@@ -85,6 +95,44 @@ class MemoryActivityRecords:
                 return True
         return False
 
+    async def list_activities(
+        self, visibility: Visibility, /, *, limit: int, found_by: RecordFilter
+    ) -> RecordPage:
+        """
+        Return some of the visible records, newest first.
+        """
+        await checkpoint()
+        position = found_by.position()
+        found = [
+            record
+            for record in self._records.values()
+            if _is_visible(record, visibility)
+            and _is_found(record, found_by)
+            and (position is None or place_of(record) < position)
+        ]
+        newest = sorted(found, key=place_of, reverse=True)[:limit]
+        return RecordPage(
+            records=tuple(
+                RegisteredActivity(record=record, corrections=self._notes_beside(record)) for record in newest
+            ),
+            next_cursor=cursor_behind(newest[-1]) if len(found) > len(newest) else None,
+        )
+
+    async def add_correction(self, visibility: Visibility, note: CorrectionNote, /) -> CorrectionNote | None:
+        """
+        Put the note beside its record; return the note of its id that stands there then.
+        """
+        await checkpoint()
+        check_texts((note.text,))
+        for record in self._records.values():
+            if record.activity_id == note.activity_id and _is_visible(record, visibility):
+                return self._corrections.setdefault(note.activity_id, {}).setdefault(note.note_id, note)
+        return None
+
+    def _notes_beside(self, record: ActivityRecord) -> tuple[CorrectionNote, ...]:
+        notes = self._corrections.get(record.activity_id, {}).values()
+        return tuple(sorted(notes, key=lambda note: (note.written_at, note.note_id)))
+
     def _standing_for(self, record: ActivityRecord) -> ActivityRecord | None:
         registration = record.registration
         own = self._own(registration.registration_id)
@@ -140,6 +188,22 @@ class MemoryActivityRecords:
         self._records_of[registration.batch_id].remove(name)
         if record.duplicate_key is not None:
             self._alike[_likeness(record)].remove(name)
+
+
+def _is_visible(record: ActivityRecord, visibility: Visibility) -> bool:
+    actor = record.registration.registered_by
+    return visibility.covers(organization_id=actor.organization_id, coordinator_id=actor.user_id)
+
+
+def _is_found(record: ActivityRecord, found_by: RecordFilter) -> bool:
+    registration = record.registration
+    day = registration.activity.activity_date
+    return (
+        found_by.coordinator_id in {None, registration.registered_by.user_id}
+        and (found_by.mentor_ids is None or registration.mentor_id in found_by.mentor_ids)
+        and (found_by.activity_from is None or found_by.activity_from <= day)
+        and (found_by.activity_through is None or day <= found_by.activity_through)
+    )
 
 
 def _likeness(record: ActivityRecord) -> tuple[str, str]:

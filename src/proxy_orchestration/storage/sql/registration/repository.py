@@ -23,6 +23,7 @@ from proxy_orchestration.storage.sql.registration import (
     activities,
     audit,
     batches,
+    correction_notes,
     endings,
     erasure,
     item_pages,
@@ -169,3 +170,5 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     find_duplicates: Final = reading(activities.find_duplicates)
     void_activity: Final = writing(activities.void_activity)
     activities_of_batch: Final = reading(activities.activities_of_batch)
+    list_activities: Final = reading(correction_notes.list_activities)
+    add_correction: Final = writing(correction_notes.add_correction)
