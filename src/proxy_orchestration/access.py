@@ -37,6 +37,7 @@ class Action(enum.Enum):
     REVIEW = "decide about conflicts"  # a decision per mentor who waits
     OVERRIDE = "register over an existing record"  # asked beside the verb when a decision or a policy says so
     CANCEL = "cancel a batch"  # what has not begun
+    PAUSE = "pause or resume a batch"  # what has not begun waits
     RELABEL = "relabel a batch"  # a new label; nothing else changes
     DELETE = "delete a batch"  # a settled one; its key stays taken
 

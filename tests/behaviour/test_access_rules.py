@@ -43,6 +43,8 @@ VERBS = {
     "read_items": lambda o, b, a: o.read_items(b, actor=a),
     "retry_failed_items": lambda o, b, a: o.retry_failed_items(b, actor=a),
     "cancel_batch": lambda o, b, a: o.cancel_batch(b, actor=a),
+    "pause_batch": lambda o, b, a: o.pause_batch(b, actor=a),
+    "resume_batch": lambda o, b, a: o.resume_batch(b, actor=a),
     "watch_batch": watch,
     "relabel_batch": lambda o, b, a: o.relabel_batch(b, "x", actor=a),
     "delete_batch": lambda o, b, a: o.delete_batch(b, actor=a),

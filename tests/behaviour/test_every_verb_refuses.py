@@ -110,6 +110,8 @@ def test_the_verbs_are_found():
         "get_bulk_submission_status",
         "retry_failed_items",
         "cancel_batch",
+        "pause_batch",
+        "resume_batch",
         "watch_batch",
         "preview",
         "resolve_conflicts",

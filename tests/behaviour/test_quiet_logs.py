@@ -171,6 +171,14 @@ async def _cancel(world, verbs, actor):
     return await verbs.cancel_batch(world.waiting, actor=actor, reason=world.personal)
 
 
+async def _pause(world, verbs, actor):
+    return await verbs.pause_batch(world.waiting, actor=actor)
+
+
+async def _unpause(world, verbs, actor):
+    return await verbs.resume_batch(world.waiting, actor=actor)
+
+
 async def _drive(world, verbs, _actor):
     async with verbs.drive_batch(world.waiting) as run:
         return await _read(run), run, run.result
@@ -244,6 +252,8 @@ VERBS = {
     "retry_failed_items": _retry,
     "resolve_conflicts": _resolve,
     "cancel_batch": _cancel,
+    "pause_batch": _pause,
+    "resume_batch": _unpause,
     "drive_batch": _drive,
     "watch_batch": _watch,
     "list_batches": _list,

@@ -123,14 +123,17 @@ def test_states_without_items_change_no_status(counts: Mapping[ItemState, int]) 
     assert settled_status(padded) is settled_status(counts)
 
 
-@given(driven=st.booleans(), cancel_wished=st.booleans())
-def test_a_batch_that_is_not_settled_has_an_open_status(*, driven: bool, cancel_wished: bool) -> None:
+@given(driven=st.booleans(), cancel_wished=st.booleans(), paused=st.booleans())
+def test_a_batch_that_is_not_settled_has_an_open_status(
+    *, driven: bool, cancel_wished: bool, paused: bool
+) -> None:
     """
-    No status of an open batch can be taken for the status of a settled one.
+    No status of an open batch can be taken for the status of a settled one; a cancel hides a pause.
     """
-    status = open_status(driven=driven, cancel_wished=cancel_wished)
+    status = open_status(driven=driven, cancel_wished=cancel_wished, paused=paused)
 
-    assert status in {BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING}
+    assert status in {BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING, BulkStatus.PAUSED}
+    assert (status is BulkStatus.PAUSED) == (driven and paused and not cancel_wished)
     assert (status is BulkStatus.PENDING) == (not driven)
 
 

@@ -11,6 +11,7 @@ from typing import assert_type
 from proxy_orchestration import (
     Actor,
     BatchPage,
+    BatchSummary,
     BulkProgressUpdate,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
@@ -151,6 +152,8 @@ async def use_the_verbs() -> None:
             assert_type(update, BulkProgressUpdate)
         assert_type(run.total, int)
     assert_type(await orchestrator.cancel_batch("batch-1", actor=coordinator), CancelReport)
+    assert_type(await orchestrator.pause_batch("batch-1", actor=coordinator), BatchSummary)
+    assert_type(await orchestrator.resume_batch("batch-1", actor=coordinator), BatchSummary)
     assert_type(await orchestrator.list_batches(actor=coordinator), BatchPage)
     assert_type(await orchestrator.purge(settled_before=datetime.now(UTC)), int)
     await orchestrator.retry_failed_items("batch-1", actor=coordinator, mentor_ids=["mentor-1"])

@@ -1,5 +1,5 @@
 """
-The commands about batches that are in the store: status, retry, cancel, watch, list and resume.
+The commands about batches that are in the store: what they show, stop, let go on and take up again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import attrs
 import typer
 
 from proxy_orchestration._concurrency import open_task_group
+from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -27,7 +28,7 @@ from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.progress import RunView, drive, show_progress
 from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
-from proxy_orchestration.registration.batches import BatchPage
+from proxy_orchestration.registration.batches import BatchPage, BatchSummary
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.states import BulkStatus
 
@@ -125,6 +126,55 @@ def cancel(
 
     look = f"The batch may be cancelled already. Look:  {common.command('status', batch)}"
     run_command(common, work, if_interrupted=look)
+
+
+def pause(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Pause a batch: nothing more begins until it is unpaused; calls in flight end.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        summary = await session.orchestrator.pause_batch(batch, actor=actor)
+        return await _show_pause(session, summary, actor)
+
+    common = Common(store=store, as_json=as_json, actor=actor)
+    look = f"The batch may be paused already. Look:  {common.command('status', batch)}"
+    run_command(common, work, if_interrupted=look)
+
+
+def unpause(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Let a paused batch go on; drives nothing.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        summary = await session.orchestrator.resume_batch(batch, actor=actor)
+        return await _show_pause(session, summary, actor)
+
+    common = Common(store=store, as_json=as_json, actor=actor)
+    look = f"The batch may go on already. Look:  {common.command('status', batch)}"
+    run_command(common, work, if_interrupted=look)
+
+
+async def _show_pause(session: Session, summary: BatchSummary, actor: Actor) -> ExitCode:
+    if session.output.as_json:
+        session.output.document(summary)
+    else:
+        result = await session.orchestrator.get_bulk_submission_status(summary.batch_id, actor=actor)
+        conclude(session.common, result)
+    return ExitCode.SUCCESS
 
 
 def watch(

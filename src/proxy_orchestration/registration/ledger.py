@@ -8,6 +8,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
+from typing import Final
 
 import attrs
 
@@ -18,6 +19,9 @@ from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.erasure import is_pseudonym
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.states import ItemState, transition
+
+NOT_OPEN: Final = "its run is settled or being cancelled, so it is neither paused nor resumed."
+"""Why a run cannot be paused or resumed."""
 
 
 def _ends_a_pending_item(_verdict: Verdict, _field: attrs.Attribute[ItemState], state: ItemState) -> None:
@@ -149,6 +153,7 @@ class BatchRecord:
         driven: whether anybody ever drove this run.
         cancel_wished_at: when a cancel was first requested in this run, or `None`.
         settled_at: when the run settled, or `None`.
+        paused_at: since when this run is paused; `None` where it is not, or is settled or cancelled.
     """
 
     batch_id: str
@@ -166,6 +171,7 @@ class BatchRecord:
     settled_at: datetime | None
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
+    paused_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

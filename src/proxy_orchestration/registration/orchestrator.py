@@ -17,7 +17,7 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchNotFoundError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
-from proxy_orchestration.registration.batches import BulkSubmissionResult, CancelReport
+from proxy_orchestration.registration.batches import BatchSummary, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.driven_blocks import driven_batch, driven_submission
 from proxy_orchestration.registration.execution.coordinator import Coordinator
@@ -132,7 +132,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
     ) -> BulkSubmissionResult:
         """
-        Accept a batch durably, drive it to its end, and return every mentor's outcome.
+        Accept a batch durably, drive it to its end or its pause, and return every mentor's outcome.
 
         The same idempotency key with the same entries joins the batch that
         exists, or returns it as it is. Mentors whose registration conflicts
@@ -286,18 +286,51 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         check_arguments(batch_id=batch_id, actor=actor, reason=reason)
         return await self._stopping.cancel(batch_id, actor, reason)
 
+    async def pause_batch(self, batch_id: str, *, actor: Actor) -> BatchSummary:
+        """
+        Pause a batch that is not settled: no further call begins until it is resumed or cancelled.
+
+        Calls in flight end as usual; nothing waits for them here. Whoever
+        submits, retries or decides with `drive=True` gets the batch back as it
+        stands then, `serve` and `resume_interrupted` pass it over, `drive_batch`
+        refuses it, and watchers go on waiting. The time budget stands still. A run
+        that nobody drove yet stays PENDING; its `paused_at` tells.
+        Repeating it changes nothing.
+
+        Raises:
+            BatchStateError: the batch is settled or being cancelled.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        check_arguments(batch_id=batch_id, actor=actor)
+        return await self._stopping.pause(batch_id, actor)
+
+    async def resume_batch(self, batch_id: str, *, actor: Actor) -> BatchSummary:
+        """
+        Let a paused batch go on; `serve`, `resume_interrupted` or `drive_batch` drives it.
+
+        Nothing changes where it is not paused.
+
+        Raises:
+            BatchStateError: the batch is settled or being cancelled.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        check_arguments(batch_id=batch_id, actor=actor)
+        return await self._stopping.resume(batch_id, actor)
+
     @asynccontextmanager
     async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:
         """
         Drive the batch here and now while its progress is iterated; for hosts.
 
-        A settled batch yields nothing and has its result. Leaving the block
+        A settled batch yields nothing and has its result; one that is paused
+        meanwhile ends the iteration and has its result, too. Leaving the block
         before the end stops driving, logs a WARNING and leaves the batch
         resumable; it has no `result` then. The task that enters the block
         leaves it; in a streaming response let `serve` drive, and use `watch_batch`.
 
         Raises:
             BatchLeasedError: somebody else drives it.
+            BatchStateError: it is paused; resume it first.
             WrongTaskError: the task that entered the block has ended, or another one left it.
             LeaseLostError: another driver took it over meanwhile.
             BatchNotFoundError.

@@ -33,6 +33,7 @@ class BulkStatus(enum.Enum):
     PENDING = "pending"  # accepted, and nobody drove the current run yet
     RUNNING = "running"  # not settled
     CANCELLING = "cancelling"  # cancel was requested and the run is not settled
+    PAUSED = "paused"  # nothing more of the run is called until somebody resumes it
     SUCCESS = "success"  # every item succeeded or was skipped
     PARTIAL_SUCCESS = "partial_success"  # some succeeded
     TOTAL_FAILURE = "total_failure"  # none succeeded
@@ -135,10 +136,12 @@ def settled_status(counts: Mapping[ItemState, int]) -> BulkStatus:
     return BulkStatus.PARTIAL_SUCCESS
 
 
-def open_status(*, driven: bool, cancel_wished: bool) -> BulkStatus:
+def open_status(*, driven: bool, cancel_wished: bool, paused: bool = False) -> BulkStatus:
     """
     Return the status of a batch whose current run is not settled.
     """
     if not driven:
         return BulkStatus.PENDING
-    return BulkStatus.CANCELLING if cancel_wished else BulkStatus.RUNNING
+    if cancel_wished:
+        return BulkStatus.CANCELLING
+    return BulkStatus.PAUSED if paused else BulkStatus.RUNNING

@@ -9,7 +9,7 @@ import attrs
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.errors import BatchStateError
-from proxy_orchestration.registration.batches import CancelReport
+from proxy_orchestration.registration.batches import BatchSummary, CancelReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.states import ItemState
@@ -48,6 +48,30 @@ class Stopping:
             lambda: coordinator.drive_until_settled(batch_id, mark.run),
         )
         return await self.queries.cancel_report(batch_id, mark)
+
+    async def pause(self, batch_id: str, actor: Actor) -> BatchSummary:
+        """
+        Have nothing more of the current run called, and return what is true then.
+        """
+        coordinator = self.coordinator
+        record = await self.authorization.authorized_batch(batch_id, actor, Action.PAUSE)
+        await coordinator.ledger.pause_run(
+            batch_id, record.run, paused_at=coordinator.clock.now(), paused_by=actor.user_id
+        )
+        coordinator.cancel_requests.notify(batch_id)
+        coordinator.progress.notify(batch_id)
+        return await self.queries.summary(batch_id)
+
+    async def resume(self, batch_id: str, actor: Actor) -> BatchSummary:
+        """
+        Let the current run be driven again, and say so to whoever drives here.
+        """
+        coordinator = self.coordinator
+        record = await self.authorization.authorized_batch(batch_id, actor, Action.PAUSE)
+        await coordinator.ledger.resume_run(batch_id, record.run)
+        coordinator.work.notify("")
+        coordinator.progress.notify(batch_id)
+        return await self.queries.summary(batch_id)
 
     async def check_may_delete(self, batch_id: str, *, with_open_reviews: bool) -> None:
         """

@@ -156,6 +156,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     settle: Final = hooked(ActivityRepository.settle)
     release: Final = hooked(ActivityRepository.release)
     cancel_run: Final = hooked(ActivityRepository.cancel_run)
+    pause_run: Final = hooked(ActivityRepository.pause_run)
+    resume_run: Final = hooked(ActivityRepository.resume_run)
     find_drivable: Final = passed_on(ActivityRepository.find_drivable)
     claim_audit_events: Final = hooked(ActivityRepository.claim_audit_events)
     audit_wait: Final = passed_on(ActivityRepository.audit_wait)

@@ -51,7 +51,7 @@ class Coordinator:
 
     Attributes:
         progress: wakes watchers of a batch in this process.
-        cancel_requests: wakes the driver of a batch in this process when it is cancelled.
+        cancel_requests: wakes the driver of a batch in this process when it is cancelled or paused.
         work: wakes `serve` when something was accepted in this process.
         health: what is known of the store, and of who drives here.
     """
@@ -223,7 +223,7 @@ class Coordinator:
 
     async def drive_until_settled(self, batch_id: str, run: int) -> None:
         """
-        Return when the run is settled, driving it whenever nobody else does.
+        Return when the run is settled or paused, driving it whenever nobody else does.
         """
         with self.progress.subscribe(batch_id) as subscription:
             while True:

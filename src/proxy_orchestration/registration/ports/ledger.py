@@ -191,7 +191,7 @@ class RunLedger(Protocol):
         """
         Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
 
-        Free is: not settled, and no lease that the store's clock has not
+        Free is: not settled, not paused, and no lease that the store's clock has not
         passed; a lease of 0 seconds is over at once. Every success raises the
         run's fence by one, from 0 before the first. A run that is not current
         counts as settled.
@@ -199,7 +199,7 @@ class RunLedger(Protocol):
         A lease that ends later than its own ttl from now, by more than
         a second, is over too: it was written by a clock that has been set back
         since. Its own ttl counts, not the caller's. With `take_over` a
-        lease that lasts is taken as well; its driver's fence is old then.
+        lease that lasts is taken as well, and that of a paused run; its driver's fence is old then.
 
         Each claimed item without an outcome stands in one part of the lease:
         in `unfinished` if a commit said more about it, else in `uncalled` if
@@ -214,7 +214,8 @@ class RunLedger(Protocol):
         Append the outcomes to the log, claim further items and renew the lease, all or nothing.
 
         Claimed are the run's next items in request order that have no outcome
-        in this run; fewer than asked for only when no more are left. What is
+        in this run; fewer than asked for only when no more are left, and none
+        of a paused run, in which `called` passes nothing that is not claimed. What is
         told of unfinished items replaces what was told before, except their
         deaths. When it returns, all of it survives a crash.
 
@@ -273,9 +274,42 @@ class RunLedger(Protocol):
         """
         ...
 
+    async def pause_run(
+        self,
+        batch_id: str,
+        run: int,
+        /,
+        *,
+        paused_at: datetime,
+        paused_by: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        """
+        Have nothing more of an open run claimed or acquired until it is resumed or cancelled.
+
+        Its driver goes on committing. The moment, the person and the code stand in
+        the summary until then; a second pause changes nothing.
+
+        Raises:
+            BatchStateError: the run is settled or being cancelled, or is not there.
+            RecordRefusedError: a text holds NUL or half a surrogate pair.
+        """
+        ...
+
+    async def resume_run(self, batch_id: str, run: int, /) -> None:
+        """
+        Let a paused run be driven again; nothing changes where it is not paused.
+
+        The time since its first call stood still while it was paused.
+
+        Raises:
+            BatchStateError: as `pause_run`.
+        """
+        ...
+
     async def find_drivable(self, /, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """
-        Return at most `limit` runs that are not settled, the free ones first, then by lease end.
+        Return at most `limit` runs, neither settled nor paused, the free ones first, then by lease end.
 
         Among the free ones the batch that was accepted first comes first. With
         `due_only` those are left out of which nothing is due yet.

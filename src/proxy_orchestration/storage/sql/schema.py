@@ -181,6 +181,10 @@ runs: Table = Table(
     Column("untold_until", Double),
     Column("untold_hold", Double),
     Column("counts_outside", Text),
+    Column("paused_at", Instant),
+    Column("paused_since", Double),
+    Column("paused_by", Text),
+    Column("pause_code", Text),
     sqlite_with_rowid=False,
 )
 Index(

@@ -73,6 +73,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import
 from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
+from proxy_orchestration.testing.contracts.registration.run_ledger.pausing import pausing
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
@@ -82,6 +83,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *acquiring,
     *committing,
     *cancelling,
+    *pausing,
     *opening,
     *deciding,
     *items,
@@ -90,7 +92,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *waiting,
     *fusing,
 )
-"""Leases, claims, outcomes, cancelling, waiting and further runs. The subject is a whole `BatchLedger`."""
+"""Leases, claims, outcomes, cancels, pauses, waits and further runs. The subject is a whole `BatchLedger`."""
 
 audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 """Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""

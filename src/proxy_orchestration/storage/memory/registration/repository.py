@@ -46,6 +46,7 @@ from proxy_orchestration.registration.runs import (
     DrivableRun,
     Lease,
     LeaseHeld,
+    RunPaused,
     RunSettled,
 )
 from proxy_orchestration.registration.states import BulkStatus, ItemState
@@ -65,7 +66,7 @@ from proxy_orchestration.storage.memory.registration.results import (
     summary_of,
     updates_of,
 )
-from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
+from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch, StoredPause
 
 
 @attrs.define(eq=False, slots=False)
@@ -316,6 +317,8 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         remaining = current.lease_remaining(now)
         if remaining and not take_over:
             return LeaseHeld(fence=current.fence, remaining=remaining)
+        if current.is_paused and not take_over:
+            return RunPaused()
         current.fence += 1
         current.hold(now, ttl)
         current.due_at = -math.inf
@@ -351,9 +354,14 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         run, now = batch.run, self.clock.monotonic()
         run.driven_for += commit.driven_for
         run.hold(now, commit.ttl)
-        claimed = batch.claim(commit.claim)
+        claimed = batch.claim(0 if run.is_paused else commit.claim)
         batch.note(commit, now)
-        return Committed(tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None)
+        return Committed(
+            tail=len(batch.log),
+            claimed=claimed,
+            cancel_wished=run.cancel_mark is not None,
+            paused=run.is_paused,
+        )
 
     async def settle(
         self, lease: Lease, /, *, settled_at: datetime, audit_hold: float, tell: bool = False
@@ -402,6 +410,32 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         check_texts((reason, cancelled_by))
         return self._known(batch_id).cancel(reason=reason, wished_at=wished_at, cancelled_by=cancelled_by)
 
+    async def pause_run(
+        self,
+        batch_id: str,
+        run: int,
+        /,
+        *,
+        paused_at: datetime,
+        paused_by: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        """
+        Have nothing more of an open run claimed or acquired.
+        """
+        await checkpoint()
+        check_texts((paused_by, code))
+        since = self.clock.monotonic()
+        pause = StoredPause(since=since, paused_at=paused_at, paused_by=paused_by, code=code)
+        self._known(batch_id).pause(run, pause)
+
+    async def resume_run(self, batch_id: str, run: int, /) -> None:
+        """
+        Let a paused run be driven again.
+        """
+        await checkpoint()
+        self._known(batch_id).pausable(run).resume(self.clock.monotonic())
+
     async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """
         Return runs that are not settled, the free ones first.
@@ -409,7 +443,11 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         await checkpoint()
         now = self.clock.monotonic()
         found = sorted(
-            (batch for batch in self._unsettled.values() if not due_only or not batch.run.due_in(now)),
+            (
+                batch
+                for batch in self._unsettled.values()
+                if not batch.run.is_paused and not (due_only and batch.run.due_in(now))
+            ),
             key=lambda batch: (batch.run.lease_remaining(now), batch.number),
         )
         return [

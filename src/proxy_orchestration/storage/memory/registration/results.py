@@ -45,6 +45,9 @@ class _Summary(TypedDict):
     decided_by: str | None
     cancelled_by: str | None
     cancel_reason: str | None
+    paused_at: datetime | None
+    paused_by: str | None
+    pause_code: str | None
 
 
 def status_of(batch: StoredBatch) -> BulkStatus:
@@ -54,7 +57,7 @@ def status_of(batch: StoredBatch) -> BulkStatus:
     run = batch.run
     if run.settled_at is not None:
         return settled_status(run.counts)
-    return open_status(driven=run.fence > 0, cancel_wished=run.cancel_mark is not None)
+    return open_status(driven=run.fence > 0, cancel_wished=run.cancel_mark is not None, paused=run.is_paused)
 
 
 def counts_of(batch: StoredBatch) -> Mapping[ItemState, int]:
@@ -106,6 +109,7 @@ def record_of(batch: StoredBatch) -> BatchRecord:
         settled_at=run.settled_at,
         mode=batch.mode,
         on_conflict=batch.on_conflict,
+        paused_at=run.pause.paused_at if run.pause and run.is_paused else None,
     )
 
 
@@ -250,6 +254,7 @@ def audit_event_of(batch: StoredBatch, settled_at: datetime) -> AuditEvent:
 
 def _summary(batch: StoredBatch) -> _Summary:
     run = batch.run
+    pause = run.pause if run.is_paused else None
     return {
         "batch_id": batch.batch_id,
         "coordinator_id": batch.actor.user_id,
@@ -268,4 +273,7 @@ def _summary(batch: StoredBatch) -> _Summary:
         "decided_by": run.decided_by,
         "cancelled_by": run.cancelled_by,
         "cancel_reason": run.cancel_reason,
+        "paused_at": pause.paused_at if pause else None,
+        "paused_by": pause.paused_by if pause else None,
+        "pause_code": pause.code if pause else None,
     }

@@ -78,6 +78,7 @@ def _status(run: FromClause) -> ColumnElement[str]:
         (run.c.settled_at.is_not(None), run.c.status),
         (run.c.fence == 0, BulkStatus.PENDING.value),
         (run.c.cancel_wished_at.is_not(None), BulkStatus.CANCELLING.value),
+        (run.c.paused_at.is_not(None), BulkStatus.PAUSED.value),
         else_=BulkStatus.RUNNING.value,
     )
 
@@ -109,6 +110,9 @@ def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
         run.c.decided_by,
         run.c.cancelled_by,
         run.c.cancel_reason,
+        run.c.paused_at,
+        run.c.paused_by,
+        run.c.pause_code,
         _status(run).label("status"),
     )
 
@@ -154,6 +158,7 @@ def get(connection: Connection, batch_id: str, /) -> BatchRecord | None:
         settled_at=row.settled_at,
         mode=SubmissionMode(row.mode),
         on_conflict=ConflictPolicy(row.on_conflict),
+        paused_at=row.paused_at if _is_paused(row) else None,
     )
 
 
@@ -259,7 +264,12 @@ def _counts(connection: Connection, row: Row[Any]) -> dict[ItemState, int]:
     return count_states(connection, row)
 
 
+def _is_paused(row: Row[Any]) -> bool:
+    return row.paused_at is not None and row.settled_at is None and row.cancel_wished_at is None
+
+
 def _summary_fields(row: Row[Any]) -> dict[str, Any]:
+    paused = _is_paused(row)
     return {
         "batch_id": row.batch_id,
         "coordinator_id": row.coordinator_id,
@@ -277,6 +287,9 @@ def _summary_fields(row: Row[Any]) -> dict[str, Any]:
         "decided_by": row.decided_by,
         "cancelled_by": row.cancelled_by,
         "cancel_reason": row.cancel_reason,
+        "paused_at": row.paused_at if paused else None,
+        "paused_by": row.paused_by if paused else None,
+        "pause_code": row.pause_code if paused else None,
     }
 
 

@@ -24,12 +24,14 @@ from proxy_orchestration.storage.sql.registration import (
     audit,
     batches,
     correction_notes,
+    drivable,
     endings,
     erasure,
     item_pages,
     items,
     opening,
     outcomes,
+    pausing,
     runs,
 )
 
@@ -155,7 +157,9 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     give_back: Final = writing(runs.give_back)
     release: Final = writing(runs.release)
     cancel_run: Final = writing(opening.cancel_run)
-    find_drivable: Final = reading(runs.find_drivable)
+    pause_run: Final = writing(pausing.pause_run)
+    resume_run: Final = writing(pausing.resume_run)
+    find_drivable: Final = reading(drivable.find_drivable)
 
     claim_audit_events: Final = writing(audit.claim_audit_events)
     audit_wait: Final = reading(audit.audit_wait)

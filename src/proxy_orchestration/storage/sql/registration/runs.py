@@ -5,7 +5,6 @@ What a driver does to its run: acquire, commit, settle, release.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -29,7 +28,6 @@ from sqlalchemy import (
     update,
 )
 
-from proxy_orchestration._moments import CLOCK_SLACK
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.conflicts import ConflictPolicy
@@ -39,9 +37,9 @@ from proxy_orchestration.registration.runs import (
     Acquisition,
     Commit,
     Committed,
-    DrivableRun,
     Lease,
     LeaseHeld,
+    RunPaused,
     RunSettled,
     WorkItem,
 )
@@ -49,11 +47,12 @@ from proxy_orchestration.registration.states import settled_status
 from proxy_orchestration.storage.sql.database.errors import refused_as
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
-from proxy_orchestration.storage.sql.dialect.moments import lies_ahead
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.counts import count_settled_states
+from proxy_orchestration.storage.sql.registration.drivable import IS_FROM_A_LATER_CLOCK
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append
+from proxy_orchestration.storage.sql.registration.pausing import is_paused
 from proxy_orchestration.storage.sql.registration.rows import actor_of, work_columns, work_item
 from proxy_orchestration.storage.sql.registration.unfinished import (
     count_death,
@@ -73,10 +72,6 @@ _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.se
 _COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.counts_outside)
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
-# Written by a clock that was set back since. Code of revision 0005 keeps no ttl; decision 125.
-_IS_FROM_A_LATER_CLOCK = and_(
-    runs.c.called_fence == runs.c.fence, runs.c.lease_until > store_now() + runs.c.lease_ttl + CLOCK_SLACK
-)
 _TAKE_OVER = (
     update(runs)
     .where(_OPEN_RUN)
@@ -94,16 +89,24 @@ _TAKE_OVER = (
         _of_batch(batches.c.on_conflict).label("on_conflict"),
     )
 )
-_ACQUIRE = _TAKE_OVER.where(or_(runs.c.lease_until <= store_now(), _IS_FROM_A_LATER_CLOCK))
-_HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
-_CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + bindparam("claim"))
+_IS_FREE = or_(runs.c.lease_until <= store_now(), IS_FROM_A_LATER_CLOCK)
+_ACQUIRE = _TAKE_OVER.where(_IS_FREE, ~is_paused(runs))
+_HOLDER = select(
+    runs.c.fence, runs.c.lease_until - store_now(), and_(_IS_FREE, is_paused(runs)).label("waits")
+).where(_OPEN_RUN)
+_CLAIM = case((is_paused(runs), 0), else_=bindparam("claim", type_=Integer))
+_CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + _CLAIM)
 _COMMIT = (
     update(runs)
     .where(_FENCED)
     .values(
         tail=runs.c.tail + bindparam("settled"),
-        claimed=runs.c.claimed + bindparam("claim"),
-        called=case((runs.c.called > _CALLED, runs.c.called), else_=_CALLED),
+        claimed=runs.c.claimed + _CLAIM,
+        called=case(
+            (runs.c.called > _CALLED, runs.c.called),
+            (and_(is_paused(runs), runs.c.claimed < _CALLED), runs.c.claimed),
+            else_=_CALLED,
+        ),
         called_fence=runs.c.fence,
         alone=bindparam("alone"),
         first_call_at=func.coalesce(
@@ -113,7 +116,7 @@ _COMMIT = (
         lease_until=store_now() + bindparam("ttl"),
         lease_ttl=bindparam("ttl"),
     )
-    .returning(*_COUNTED, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
+    .returning(*_COUNTED, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at, runs.c.paused_at)
 )
 _MOVE_WATERMARK = (
     update(runs)
@@ -159,29 +162,6 @@ _SETTLE = (
         ),
     )
 )
-_REMAINING = case(
-    (_IS_FROM_A_LATER_CLOCK, 0.0),
-    (runs.c.lease_until > store_now(), runs.c.lease_until - store_now()),
-    else_=0.0,
-)
-# A driver of older code acquires and leaves the due time of the one before where it was.
-_WAITS = and_(lies_ahead(runs.c.due_at, runs.c.waits), runs.c.lease_until == 0.0)
-_DUE_IN = case((_WAITS, runs.c.due_at - store_now()), else_=0.0)
-_DRIVABLE = (
-    select(
-        batches.c.batch_id,
-        runs.c.run,
-        runs.c.fence,
-        _REMAINING.label("remaining"),
-        _DUE_IN.label("due_in"),
-    )
-    .join(batches, batches.c.id == runs.c.batch)
-    .where(runs.c.settled_at.is_(None))
-    .order_by("remaining", batches.c.submitted_at, batches.c.id)
-    .limit(bindparam("most"))
-)
-_DUE = _DRIVABLE.where(~_WAITS)
-
 _ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
 
 
@@ -240,6 +220,8 @@ def acquire(
     holder = connection.execute(_HOLDER, key).one_or_none()
     if holder is None:
         return RunSettled()
+    if holder.waits:
+        return RunPaused()
     return LeaseHeld(fence=holder[0], remaining=max(holder[1], 0.001))
 
 
@@ -279,8 +261,10 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
     """
     run = _write(connection, lease, commit)
     cancel_wished = run.cancel_wished_at is not None
-    claimed = _claim(connection, run, lease.run, commit.claim, cancel_wished=cancel_wished)
-    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
+    paused = run.paused_at is not None and not cancel_wished
+    claim = 0 if paused else commit.claim
+    claimed = _claim(connection, run, lease.run, claim, cancel_wished=cancel_wished)
+    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished, paused=paused)
 
 
 def _write(connection: Connection, lease: Lease, commit: Commit) -> Any:  # noqa: ANN401 - a row
@@ -481,19 +465,3 @@ def release(connection: Connection, lease: Lease, /, *, due_in: float = 0.0) -> 
     """
     waits = 1.0 if due_in > 0 else 0.0
     connection.execute(_RELEASE, {**_key(lease), "waits": waits, "due_in": waits * due_in})
-
-
-def find_drivable(connection: Connection, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
-    """
-    Return runs that are not settled, the free ones first.
-    """
-    return [
-        DrivableRun(
-            batch_id=row.batch_id,
-            run=row.run,
-            fence=row.fence,
-            lease_remaining=row.remaining,
-            due_in=row.due_in,
-        )
-        for row in connection.execute(_DUE if due_only else _DRIVABLE, {"most": limit})
-    ]

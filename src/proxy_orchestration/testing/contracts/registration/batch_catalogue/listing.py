@@ -88,7 +88,10 @@ async def batches_are_listed_by_status(ledger: BatchLedger) -> None:
         BulkStatus.PENDING: await accepted(ledger, batch_of(1)),
         BulkStatus.RUNNING: await accepted(ledger, batch_of(1)),
         BulkStatus.CANCELLING: await accepted(ledger, batch_of(1)),
+        BulkStatus.PAUSED: await accepted(ledger, batch_of(1)),
     }
+    await lease_of(ledger, by_status[BulkStatus.PAUSED])
+    await ledger.pause_run(by_status[BulkStatus.PAUSED], 1, paused_at=later(1))
     await lease_of(ledger, by_status[BulkStatus.RUNNING])
     await lease_of(ledger, by_status[BulkStatus.CANCELLING])
     await ledger.cancel_run(by_status[BulkStatus.CANCELLING], reason=None, wished_at=later(1))
