@@ -65,9 +65,8 @@ class CancelWatch:
                 extra={"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__},
             )
             return
-        if record is None or record.run != lease.run:
-            return
-        if record.cancel_wished_at is not None:
+        current = record if record is not None and record.run == lease.run else None
+        if current is not None and current.cancel_wished_at is not None:
             self.on_cancel()
-        elif record.paused_at is not None:
+        elif current is not None and current.paused_at is not None:
             self.on_pause()

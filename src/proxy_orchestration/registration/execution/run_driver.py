@@ -268,9 +268,8 @@ class RunDriver:
         """
         Return the suspect that is called from the next commit on, if there is nothing else to do.
         """
-        if not self._suspects.chunks or claim or self._due or self._ahead.held_back or self._unclaimed:
-            return ()
-        if self._waiting.is_paused:
+        others = claim or self._due or self._ahead.held_back or self._unclaimed
+        if not self._suspects.chunks or others or self._waiting.is_paused:
             return ()
         return () if self._active > finishing else self._suspects.next()
 
