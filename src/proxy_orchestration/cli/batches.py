@@ -16,6 +16,7 @@ from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
+    AppOption,
     BatchArgument,
     Common,
     ConcurrencyOption,
@@ -79,6 +80,7 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     mentors: MentorsOption = None,
     expected_run: ExpectedRunOption = None,
     concurrency: ConcurrencyOption = 5,
@@ -87,7 +89,7 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     """
     Try the failed and unknown mentors of a batch again; what succeeded is not touched.
     """
-    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
 
     async def work(session: Session) -> ExitCode:
         await session.orchestrator.retry_failed_items(
@@ -98,18 +100,19 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     run_command(common, work, if_interrupted=common.carry_on)
 
 
-def cancel(
+def cancel(  # noqa: PLR0913 - a command's parameters are its options
     batch: BatchArgument,
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
     Cancel what has not begun; calls in flight may finish.
     """
-    common = Common(store=store, as_json=as_json, actor=actor)
+    common = Common(store=store, as_json=as_json, actor=actor, app=app)
 
     async def work(session: Session) -> ExitCode:
         report = await session.orchestrator.cancel_batch(batch, actor=actor, reason=reason)
@@ -253,12 +256,16 @@ def _show_page(output: Output, page: BatchPage) -> None:
 
 
 def resume(
-    *, store: StoreOption = DEFAULT_STORE, concurrency: ConcurrencyOption = 5, as_json: JsonOption = False
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
+    concurrency: ConcurrencyOption = 5,
+    as_json: JsonOption = False,
 ) -> None:
     """
     Continue every batch in the store that was interrupted.
     """
-    common = Common(store=store, as_json=as_json, concurrency=concurrency)
+    common = Common(store=store, as_json=as_json, concurrency=concurrency, app=app)
     run_command(common, _resume, if_interrupted=common.carry_on)
 
 

@@ -41,7 +41,7 @@ class ExitCode(enum.IntEnum):
     STORE_UNAVAILABLE = 7, "the store could not be read or written"
     NOT_FOUND = 8, "no such batch or notice for this actor, or not allowed"
     WRONG_STATE = 9, "wrong state: not settled yet, paused, held elsewhere, or a stale run"
-    INTERRUPTED = 130, "interrupted (Ctrl-C); the command can be continued"
+    INTERRUPTED = 130, "interrupted (Ctrl-C or SIGTERM); the command can be continued"
 
     meaning: str
 

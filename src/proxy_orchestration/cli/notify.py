@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,7 +14,6 @@ import attrs
 import typer
 
 from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
-from proxy_orchestration.cli.csv.dates import relative_days
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -23,6 +22,7 @@ from proxy_orchestration.cli.options import (
     JsonOption,
     StoreOption,
     ZoneOption,
+    moment,
 )
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
@@ -53,21 +53,6 @@ _REASONS: Final = {
 }
 
 
-def _moment(text: str) -> datetime:
-    """
-    Return the moment that `today+3` or an ISO moment with an offset means; `today` is now.
-    """
-    days = relative_days(text)
-    try:
-        moment = datetime.fromisoformat(text) if days is None else SystemClock().now() + timedelta(days=days)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    msg = f"{text!r} is not a moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
-    raise typer.BadParameter(msg)
-
-
 CertificatesArgument = Annotated[
     Path,
     typer.Argument(
@@ -84,7 +69,7 @@ AsOfOption = Annotated[
     typer.Option(
         "--as-of",
         metavar="MOMENT",
-        parser=_moment,
+        parser=moment,
         help="Run as if it were then: 2026-11-21T00:05Z, or today+3. Default: now.",
         show_default=False,
     ),

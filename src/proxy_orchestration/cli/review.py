@@ -20,6 +20,7 @@ from proxy_orchestration.cli.exits import ExitCode, code_of_batch
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
+    AppOption,
     BatchArgument,
     Common,
     ConcurrencyOption,
@@ -74,6 +75,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     decisions: DecisionsOption = None,
     expected_run: ExpectedRunOption = None,
     concurrency: ConcurrencyOption = 5,
@@ -82,7 +84,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     """
     Decide about each mentor who waits because they already have such an activity.
     """
-    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
     if decisions is None:
         # The questions are put between two sessions, not within one: a store is not kept open,
         # and Ctrl-C not kept waiting, while somebody thinks. Answers count for the run that was seen.

@@ -1,0 +1,198 @@
+"""
+The commands for whoever runs a store: relabel, delete, purge, upgrade and health.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import attrs
+import typer
+from anyio import to_thread
+
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    ActorOption,
+    BatchArgument,
+    Common,
+    IfAbsent,
+    JsonOption,
+    StoreOption,
+    moment,
+)
+from proxy_orchestration.cli.rendering import counted
+from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.storage.sql import SqlActivityRepository
+from proxy_orchestration.storage.sql.database.migrate import revision_in
+from proxy_orchestration.storage.sql.database.versions import REVISIONS
+
+_RUN_AGAIN: Final = "Run the command again: what is done stays done."
+
+LabelArgument = Annotated[
+    str,
+    typer.Argument(metavar="LABEL", help='What people call it, up to 200 characters; "" for no label.'),
+]
+OpenReviewsOption = Annotated[
+    bool, typer.Option("--with-open-reviews", help="Even if mentors wait for a decision.")
+]
+
+
+def _before(name: str, what: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        name, metavar="MOMENT", parser=moment, help=what, show_default=False
+    )
+    return option
+
+
+SettledBeforeOption = Annotated[
+    datetime | None,
+    _before("--settled-before", "Batches that settled before: today-90, or a moment with its offset."),
+]
+AuditBeforeOption = Annotated[
+    datetime | None, _before("--audit-before", "Delivered audit events of runs that settled before.")
+]
+KeysBeforeOption = Annotated[
+    datetime | None,
+    _before(
+        "--keys-before", "Keys of deleted batches that were accepted before; their requests are new then."
+    ),
+]
+
+
+def relabel(
+    batch: BatchArgument,
+    label: LabelArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Change what people call a batch.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        await session.orchestrator.relabel_batch(batch, label or None, actor=actor)
+        if as_json:
+            session.output.document({"batch_id": batch, "label": label or None})
+        session.output.conclude("Relabelled." if label else "The batch has no label now.")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=_RUN_AGAIN)
+
+
+def delete(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    with_open_reviews: OpenReviewsOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Remove a settled batch; registered activities, audit events and the batch's key stay.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        output = session.output
+        before = await session.orchestrator.get_batch_summary(batch, actor=actor)
+        waiting = before.counts.get(ItemState.NEEDS_REVIEW, 0)
+        if waiting and before.settled_at is not None and not with_open_reviews:
+            output.end(
+                ExitCode.WRONG_STATE,
+                f"{counted(waiting, 'mentor waits', 'mentors wait')} for a decision, and would never get "
+                f"one. Decide:  {session.common.command('review', batch)}\n"
+                "Or delete it all the same, --with-open-reviews.",
+            )
+            return ExitCode.WRONG_STATE
+        await session.orchestrator.delete_batch(batch, actor=actor, with_open_reviews=with_open_reviews)
+        if as_json:
+            output.document({"batch_id": batch, "deleted": True})
+        output.conclude("Deleted. Its key runs no other batch, and its audit events stay.")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=_RUN_AGAIN)
+
+
+def purge(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    settled_before: SettledBeforeOption = None,
+    audit_before: AuditBeforeOption = None,
+    keys_before: KeysBeforeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Let go of what is older than you keep: batches, audit events, keys; of the whole store.
+    """
+    if settled_before is audit_before is keys_before is None:
+        msg = "Say what is old: --settled-before today-365, --audit-before or --keys-before."
+        raise typer.BadParameter(msg)
+
+    async def work(session: Session) -> ExitCode:
+        verbs, gone = session.orchestrator, {"batches": 0, "audit_events": 0, "keys": 0}
+        if settled_before is not None:
+            gone["batches"] = await verbs.purge(settled_before=settled_before)
+        if audit_before is not None:
+            gone["audit_events"] = await verbs.purge_audit_events(settled_before=audit_before)
+        if keys_before is not None:
+            gone["keys"] = await verbs.purge_tombstones(accepted_before=keys_before)
+        if as_json:
+            session.output.document(gone)
+        session.output.conclude(
+            f"Removed: {counted(gone['batches'], 'batch', 'batches')}, "
+            f"{counted(gone['audit_events'], 'audit event', 'audit events')}, "
+            f"{counted(gone['keys'], 'key', 'keys')}."
+        )
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json), work, if_interrupted=_RUN_AGAIN)
+
+
+def upgrade(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """
+    Bring the store's schema to this version's, or make it where there is none; rows are kept.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        names = attrs.asdict(store.names)
+        before = None if store.is_missing else await to_thread.run_sync(revision_in, store.url, names)
+        async with SqlActivityRepository.open(store.url, **names):
+            after = await to_thread.run_sync(revision_in, store.url, names)
+        if as_json:
+            session.output.document({"before": before, "after": after, "own": REVISIONS[-1]})
+        if before == after:
+            told = f"It is at revision {after} already; nothing was changed."
+        else:
+            told = f"Brought from revision {before} to {after}." if before else f"Made at revision {after}."
+        session.output.conclude(told)
+        return ExitCode.SUCCESS
+
+    common = Common(store=None, as_json=as_json, if_absent=IfAbsent.CREATE)
+    run_command(common, work, if_interrupted=f"The schema is as it was, or as it is to be. {_RUN_AGAIN}")
+
+
+def health(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """
+    Say whether the store answers, and which batch waits longest for a driver; changes nothing.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        seen = await session.orchestrator.check_health()
+        if as_json:
+            session.output.document(seen)
+        if not seen.store_reachable:
+            session.output.conclude(f"The store does not answer ({seen.error}). Look at its server or disk.")
+            return ExitCode.STORE_UNAVAILABLE
+        told = "no batch waits for a driver."
+        if seen.oldest_undriven is not None:
+            waited = f"{seen.oldest_undriven_age or 0.0:.0f} s"
+            told = f"batch {seen.oldest_undriven} has waited {waited} for a driver; start serve or resume."
+        session.output.conclude(f"The store answers; {told}")
+        return ExitCode.SUCCESS
+
+    common = Common(store=store, as_json=as_json, migrates=False)
+    run_command(common, work, if_interrupted=NOTHING_CHANGED)
