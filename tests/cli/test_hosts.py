@@ -25,7 +25,6 @@ from proxy_orchestration.registration.orchestrator import BulkRegistrationOrches
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
 BOOK = Path("book.txt")
-NAMED = {}
 
 
 class Book:
@@ -40,9 +39,7 @@ class Book:
 @asynccontextmanager
 async def opened():
     async with SqlActivityRepository.open("sqlite:///host.db") as repository:
-        yield BulkRegistrationOrchestrator(
-            registration_service=Book(), repository=repository, **NAMED
-        )
+        yield BulkRegistrationOrchestrator(registration_service=Book(), repository=repository)
 
 
 def plain():

@@ -26,6 +26,7 @@ from proxy_orchestration.cli.options import (
     coordinator,
 )
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.ownership import check_batch, others_waiting, told_of_others
 from proxy_orchestration.cli.progress import RunView, drive, show_progress
 from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
@@ -92,6 +93,7 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
 
     async def work(session: Session) -> ExitCode:
+        await check_batch(session, batch, actor)
         await session.orchestrator.retry_failed_items(
             batch, actor=actor, mentor_ids=mentors or None, expected_run=expected_run, drive=False
         )
@@ -115,6 +117,7 @@ def cancel(  # noqa: PLR0913 - a command's parameters are its options
     common = Common(store=store, as_json=as_json, actor=actor, app=app)
 
     async def work(session: Session) -> ExitCode:
+        await check_batch(session, batch, actor)
         report = await session.orchestrator.cancel_batch(batch, actor=actor, reason=reason)
         result = await session.orchestrator.get_bulk_submission_status(batch, actor=actor)
         if as_json:
@@ -273,7 +276,8 @@ async def _resume(session: Session) -> ExitCode:
     """
     Drive all that was interrupted to its end, waiting for leases of killed drivers.
     """
-    found = await session.repository.find_drivable(limit=_MOST_RESUMED)
+    others = await others_waiting(session)
+    found = await session.orchestrator.repository.find_drivable(limit=_MOST_RESUMED)
     for run in found:
         if run.lease_remaining > 0:
             session.output.say(
@@ -282,7 +286,11 @@ async def _resume(session: Session) -> ExitCode:
             )
     batch_ids = [run.batch_id for run in found]
     driven = await _drive_in_view(session, batch_ids)
-    return await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))))
+    code = await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))))
+    if others:
+        session.output.say(told_of_others(others))
+    # what is left alone is refused, unless there is more to say about what was resumed
+    return ExitCode.BAD_INPUT if others and code is ExitCode.SUCCESS and not batch_ids else code
 
 
 async def _drive_in_view(session: Session, batch_ids: Sequence[str]) -> Sequence[str]:

@@ -181,7 +181,8 @@ def health(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -
     """
 
     async def work(session: Session) -> ExitCode:
-        seen = await session.orchestrator.check_health()
+        everybodys = attrs.evolve(session.orchestrator, repository=session.repository)
+        seen = await everybodys.check_health()
         if as_json:
             session.output.document(seen)
         if not seen.store_reachable:

@@ -24,6 +24,7 @@ from proxy_orchestration.cli.options import (
     JsonOption,
     StoreOption,
 )
+from proxy_orchestration.cli.ownership import check_request
 from proxy_orchestration.cli.progress import show_run
 from proxy_orchestration.cli.rendering import counted, show_conflicts, show_result, shown_name
 from proxy_orchestration.cli.session import (
@@ -223,6 +224,7 @@ async def _submit(
         if other is not None:
             session.output.end(ExitCode.BAD_INPUT, _twice(other, session.common))
             return ExitCode.BAD_INPUT
+    await check_request(session, request, actor)
     began = session.clock.now()
     async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
         record = await session.repository.get(run.batch_id)

@@ -29,6 +29,7 @@ from proxy_orchestration.cli.options import (
     StoreOption,
 )
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.ownership import check_batch
 from proxy_orchestration.cli.progress import drive
 from proxy_orchestration.cli.rendering import reason_of, shown_name, waiting_of, waiting_sentence, words
 from proxy_orchestration.cli.session import (
@@ -107,6 +108,7 @@ async def _carry_out(
     decisions: Mapping[str, ConflictDecision],
     expected_run: int | None,
 ) -> ExitCode:
+    await check_batch(session, batch_id, actor)
     before = await session.repository.get(batch_id)
     after = await session.orchestrator.resolve_conflicts(
         batch_id, decisions, actor=actor, expected_run=expected_run, drive=False
@@ -136,6 +138,7 @@ def _look_first(
         raise typer.Exit(ExitCode.BAD_INPUT)
 
     async def look(session: Session) -> tuple[BulkSubmissionResult, SubmissionMode]:
+        await check_batch(session, batch_id, actor)
         result = await session.orchestrator.get_bulk_submission_status(batch_id, actor=actor)
         if expected_run is not None and expected_run != result.run:
             raise StaleRunError(batch_id, expected_run=expected_run, current_run=result.run)

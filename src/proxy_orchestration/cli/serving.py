@@ -16,6 +16,7 @@ from proxy_orchestration.cli.options import (
     JsonOption,
     StoreOption,
 )
+from proxy_orchestration.cli.ownership import others_waiting, told_of_others
 from proxy_orchestration.cli.session import Session, run_command
 
 _ENDED: Final = "What was under way is released; any other serve or resume continues it."
@@ -36,6 +37,8 @@ def serve(
 
 
 async def _serve(session: Session) -> ExitCode:
+    if others := await others_waiting(session):
+        session.output.say(told_of_others(others))
     async with open_task_group() as group:  # which lasts until a signal cancels it
         await group.start(session.orchestrator.serve)
         session.output.say("Serving. Ctrl-C or SIGTERM ends it.")  # what a supervisor may wait for

@@ -37,6 +37,9 @@ from proxy_orchestration.storage import memory, sql
 T = TypeVar("T")
 
 NOTHING_CHANGED: Final = "Nothing was changed by this."
+COMMAND_LINE: Final = "proxy-orchestration"
+"""What the standard service is called in the batches that the command line accepts."""
+
 LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
 
@@ -48,7 +51,7 @@ class Session:
 
     Attributes:
         common: what the command was told.
-        repository: batches and activities in the store, which is open.
+        repository: batches and activities in the store, which is open; everybody's.
         notices: notices and pushes in the same store.
         visibility: who is hidden, in the same store.
         clock: the machine's.
@@ -66,9 +69,10 @@ class Session:
     def _standard(self) -> BulkRegistrationOrchestrator:
         return BulkRegistrationOrchestrator(
             registration_service=self._service(),
-            repository=self.repository,
+            repository=_own(self.repository),
             clock=self.clock,
             settings=settings_for(self.common),
+            service_name=COMMAND_LINE,
         )
 
     @property
@@ -84,6 +88,15 @@ class Session:
             return standard
         paced = PacedBulkService if self.common.atomic else PacedRegistrationService
         return paced(service=standard, clock=self.clock, seconds=self.common.pace)
+
+
+def _own(repository: ActivityRepository) -> ActivityRepository:
+    """
+    Return the store in which recovery sees what the command line accepted, and nothing of a host's.
+    """
+    if isinstance(repository, sql.SqlActivityRepository):
+        return repository.only_accepted_by(COMMAND_LINE)
+    return repository
 
 
 def settings_for(common: Common) -> BulkSettings:

@@ -31,6 +31,7 @@ from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 _MOST_PER_PAGE: Final = 100
 _LONGEST_NOTE: Final = 500
+_LONGEST_NAME: Final = 200
 
 
 def _label(_name: str, value: object) -> None:
@@ -61,6 +62,7 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         "request": of_kind(BulkRegistrationRequest),
         "actor": of_kind(Actor),
+        "service_name": optional(storable_text(at_most=_LONGEST_NAME)),
         "drive": of_kind(bool),
         "batch_id": of_kind(str),
         "mentor_id": check_identifier,

@@ -70,6 +70,7 @@ class NewBatch:
         verdicts: items that are never sent in run 1, by item key.
         overrides: items that are sent over an existing record, by item key.
         batch_id: from `BatchCatalogue.new_batch_id`; `None`: the store gives one.
+        service_name: whose orchestrator accepts it; `None` where that has no name.
     """
 
     actor: Actor
@@ -83,6 +84,7 @@ class NewBatch:
     verdicts: Mapping[str, Verdict] = attrs.field(factory=dict)
     overrides: Mapping[str, Override] = attrs.field(factory=dict)
     batch_id: str | None = None
+    service_name: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -145,7 +147,8 @@ class BatchRecord:
     A batch's header and its current run.
 
     Attributes:
-        batch_id, organization_id, coordinator_id, label, total, submitted_at, mode, on_conflict: as accepted.
+        batch_id, organization_id, coordinator_id, label, total, submitted_at, mode, on_conflict,
+            service_name: as accepted.
         run: the current run, from 1.
         run_items: items this run settles, those with a verdict included.
         base: the log's length when the run was opened.
@@ -172,6 +175,7 @@ class BatchRecord:
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
     paused_at: datetime | None = None
+    service_name: str | None = None
 
 
 @attrs.frozen(kw_only=True)

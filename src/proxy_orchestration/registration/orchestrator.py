@@ -74,6 +74,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             its call, for the host's error tracker; the log shows its type and place only.
         on_run_settled: is told of each run that settled, with its batch as it stood then: at least
             once, by whichever process with this hook settles it or recovers what is untold.
+        service_name: what the service is called, up to 200 characters; it stands with each batch
+            that is accepted here, so that nobody drives it with another service.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -88,6 +90,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     classify_error: ClassifyError | None = None
     on_service_error: OnServiceError | None = None
     on_run_settled: OnRunSettled | None = None
+    service_name: str | None = None
     _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
@@ -126,6 +129,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             authorization=self._authorization,
             settings=self.settings,
             hooks=hooks,
+            service_name=self.service_name,
         )
 
     async def submit_bulk_registration(

@@ -71,6 +71,7 @@ class Submission:
     authorization: Authorization
     conflict_check: ConflictCheck
     settings: BulkSettings
+    service_name: str | None = None
 
     async def preview(self, request: BulkRegistrationRequest, actor: Actor) -> ConflictReport:
         """
@@ -163,4 +164,5 @@ class Submission:
             on_conflict=request.on_conflict,
             verdicts=plan.verdicts,
             overrides=plan.overrides,
+            service_name=self.service_name,
         )

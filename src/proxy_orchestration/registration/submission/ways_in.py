@@ -24,6 +24,7 @@ def ways_in(  # noqa: PLR0913 - what an orchestrator is made of
     authorization: Authorization,
     settings: BulkSettings,
     hooks: ServiceHooks,
+    service_name: str | None = None,
 ) -> tuple[Submission, Retry, Review]:
     """
     Return the ways in of one orchestrator; they ask one conflict check and one authorization.
@@ -36,6 +37,7 @@ def ways_in(  # noqa: PLR0913 - what an orchestrator is made of
         authorization=authorization,
         conflict_check=conflict_check,
         settings=settings,
+        service_name=service_name,
     )
     further_run = FurtherRun(
         ledger=ledger,

@@ -113,6 +113,7 @@ batches: Table = Table(
     Column("run", Integer, nullable=False),
     Column("mode", Text, nullable=False, server_default="independent"),
     Column("on_conflict", Text, nullable=False, server_default="review"),
+    Column("service_name", Text),
     Index("ix_batches_of_organization", "organization_id", "submitted_at", "id"),
     Index("ix_batches_of_coordinator", "organization_id", "coordinator_id", "submitted_at", "id"),
 )
@@ -267,6 +268,7 @@ audit_events: Table = Table(
     Column("hold", Double),
     Column("further", Text),
     Column("erasures", Integer, nullable=False, server_default="0"),
+    Column("service_name", Text),
 )
 guard(audit_events)
 Index(

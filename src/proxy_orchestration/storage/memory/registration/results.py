@@ -110,6 +110,7 @@ def record_of(batch: StoredBatch) -> BatchRecord:
         mode=batch.mode,
         on_conflict=batch.on_conflict,
         paused_at=run.pause.paused_at if run.pause and run.is_paused else None,
+        service_name=batch.service_name,
     )
 
 

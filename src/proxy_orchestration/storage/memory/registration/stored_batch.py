@@ -159,7 +159,7 @@ class StoredBatch:
         entries: the request.
         label: what people call it now.
         submitted_at: when it was accepted.
-        mode, on_conflict: as it was accepted.
+        mode, on_conflict, service_name: as it was accepted.
         overridden: the newest decision to override for each item that ever had one.
         run: the current run.
         log: every outcome of every run; index 0 has sequence 1.
@@ -177,6 +177,7 @@ class StoredBatch:
     submitted_at: datetime
     mode: SubmissionMode
     on_conflict: ConflictPolicy
+    service_name: str | None
     run: StoredRun = attrs.field(init=False)
     log: list[MentorOutcome] = attrs.field(init=False, factory=list)
     newest: list[MentorOutcome | None] = attrs.field(init=False)
@@ -199,6 +200,7 @@ class StoredBatch:
             new.submitted_at,
             new.mode,
             new.on_conflict,
+            new.service_name,
         )
         batch.start_run(1, new, range(len(new.entries)), new.submitted_at)
         return batch

@@ -55,6 +55,7 @@ REVISIONS: Final = (
     "0011",
     "0012",
     "0013",
+    "0014",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

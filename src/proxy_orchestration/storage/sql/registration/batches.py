@@ -159,6 +159,7 @@ def get(connection: Connection, batch_id: str, /) -> BatchRecord | None:
         mode=SubmissionMode(row.mode),
         on_conflict=ConflictPolicy(row.on_conflict),
         paused_at=row.paused_at if _is_paused(row) else None,
+        service_name=row.service_name,
     )
 
 

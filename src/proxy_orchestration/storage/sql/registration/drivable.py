@@ -5,7 +5,7 @@ Which runs may be driven, by whoever is free.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, case, select
 
@@ -42,12 +42,21 @@ _DRIVABLE = (
     .limit(bindparam("most"))
 )
 _DUE = _DRIVABLE.where(~_WAITS)
+_OF_SERVICE = batches.c.service_name == bindparam("service")
+_DRIVABLE_OF_SERVICE, _DUE_OF_SERVICE = _DRIVABLE.where(_OF_SERVICE), _DUE.where(_OF_SERVICE)
 
 
-def find_drivable(connection: Connection, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+def find_drivable(
+    connection: Connection, *, limit: int, due_only: bool = False, accepted_by: str | None = None
+) -> Sequence[DrivableRun]:
     """
-    Return runs that are not settled, the free ones first.
+    Return runs that are not settled, the free ones first; of one service's batches where one is named.
     """
+    wanted: dict[str, Any] = {"most": limit}
+    if accepted_by is None:
+        statement = _DUE if due_only else _DRIVABLE
+    else:
+        statement, wanted["service"] = _DUE_OF_SERVICE if due_only else _DRIVABLE_OF_SERVICE, accepted_by
     return [
         DrivableRun(
             batch_id=row.batch_id,
@@ -56,5 +65,5 @@ def find_drivable(connection: Connection, *, limit: int, due_only: bool = False)
             lease_remaining=row.remaining,
             due_in=row.due_in,
         )
-        for row in connection.execute(_DUE if due_only else _DRIVABLE, {"most": limit})
+        for row in connection.execute(statement, wanted)
     ]

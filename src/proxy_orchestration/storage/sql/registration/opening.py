@@ -115,7 +115,7 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
     """
     Store the batch and its first run, or find the batch that its key already is.
     """
-    check_texts((new.label, new.idempotency_key))
+    check_texts((new.label, new.idempotency_key, new.service_name))
     batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
         key = _key(new.actor, new.idempotency_key)
@@ -168,6 +168,7 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
             "run": _FIRST_RUN,
             "mode": new.mode.value,
             "on_conflict": new.on_conflict.value,
+            "service_name": new.service_name,
         },
     ).scalar_one()
     for rows in _sliced(_item_rows(new, batch)):

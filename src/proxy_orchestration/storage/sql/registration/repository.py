@@ -4,8 +4,9 @@ The store in SQL: each method is one transaction in a worker thread.
 
 from __future__ import annotations
 
+import copy
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -14,8 +15,10 @@ from typing import Final
 import attrs
 from sqlalchemy import URL, Engine
 
+from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
+from proxy_orchestration.registration.runs import DrivableRun
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
@@ -60,6 +63,7 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     def __init__(self, engine: Engine, *, schema: str | None = None, prefix: str = "") -> None:
         self.engine = engine
         self._transactions = transactions_of(engine, schema=schema, prefix=prefix)
+        self._accepted_by: str | None = None
 
     @classmethod
     @asynccontextmanager
@@ -87,6 +91,21 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         """
         async with open_database(url, schema=schema, prefix=prefix, migrate=migrate) as engine:
             yield cls(engine, schema=schema, prefix=prefix)
+
+    def only_accepted_by(self, service_name: str) -> SqlActivityRepository:
+        """
+        Return this store, of which `serve` and `resume_interrupted` take up one service's batches alone.
+
+        For several services over one database, each with an orchestrator of
+        that `service_name`: none of them drives what another one accepted,
+        or takes its audit events. Everything else is as before.
+
+        Args:
+            service_name: whose; a batch that was accepted without a name is nobody's.
+        """
+        scoped = copy.copy(self)
+        scoped._accepted_by = service_name  # noqa: SLF001 - of this class
+        return scoped
 
     async def new_batch_id(self) -> str:
         """
@@ -159,10 +178,27 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     cancel_run: Final = writing(opening.cancel_run)
     pause_run: Final = writing(pausing.pause_run)
     resume_run: Final = writing(pausing.resume_run)
-    find_drivable: Final = reading(drivable.find_drivable)
 
-    claim_audit_events: Final = writing(audit.claim_audit_events)
-    audit_wait: Final = reading(audit.audit_wait)
+    async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+        """
+        Return runs that are not settled, the free ones first.
+        """
+        find = partial(drivable.find_drivable, limit=limit, due_only=due_only, accepted_by=self._accepted_by)
+        return await self._transactions.read(find)
+
+    async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+        """
+        Return undelivered events that nobody holds, and hold them.
+        """
+        claim = partial(audit.claim_audit_events, limit=limit, hold=hold, accepted_by=self._accepted_by)
+        return await self._transactions.write(claim)
+
+    async def audit_wait(self) -> float | None:
+        """
+        Return the seconds until an undelivered event is free, or `None` without any.
+        """
+        return await self._transactions.read(partial(audit.audit_wait, accepted_by=self._accepted_by))
+
     mark_audited: Final = writing(audit.mark_audited)
 
     claim_endings: Final = writing(endings.claim_endings)
