@@ -144,6 +144,7 @@ def test_a_resume_leaves_a_hosts_batches_alone(run: Any, accepted: Any, in_store
     assert "2 of other services wait for a driver" in refused.err
     assert ExitCode.SUCCESS == resumed.code
     assert [own] == [batch["batch_id"] for batch in resumed.document["batches"]]
+    assert 2 == resumed.document["left_alone"]
     assert "2 of other services wait for a driver" in resumed.err
     for batch_id in theirs:
         assert not in_store(lambda repository, batch_id=batch_id: repository.get(batch_id)).driven

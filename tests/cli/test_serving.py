@@ -4,6 +4,7 @@ The command that drives for as long as it is let, and what ends it.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,25 @@ def test_a_store_that_is_not_there_is_not_served(run: Any) -> None:
     A mistyped name is told at once.
     """
     assert ExitCode.STORE_UNAVAILABLE == run("serve").code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_file_that_is_being_read_ends_by_either_signal(
+    start: Any, store: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """
+    Before there is a store, and before anything listens.
+    """
+    file = tmp_path / "mentors.csv"
+    os.mkfifo(file)
+    process = start("register", file)
+    with file.open("w"):  # which waits until the command has opened it too
+        process.send_signal(number)
+        _, err = process.communicate(timeout=LONGEST_WAIT)
+
+    assert ExitCode.INTERRUPTED == process.returncode
+    assert "Traceback" not in err
+    assert not store.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

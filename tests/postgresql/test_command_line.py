@@ -4,6 +4,7 @@ The command line over a PostgreSQL database, as whoever runs a host's production
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +15,25 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("psycopg")
 pytest.importorskip("typer")
 
+import anyio
 from typer.testing import CliRunner
 
+from proxy_orchestration import (
+    Actor,
+    BulkRegistrationOrchestrator,
+    BulkRegistrationRequest,
+    ProxyActivity,
+    Role,
+)
 from proxy_orchestration.cli.app import app
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.storage.sql import SqlActivityRepository
+from proxy_orchestration.testing import ScriptedRegistrationService
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases
+    from sqlalchemy import URL
 
 pytestmark = pytest.mark.postgresql
 
@@ -36,16 +49,9 @@ def test_a_server_is_made_ready_first_and_then_takes_every_command(
     """
     No command changes a server's schema by the way; `upgrade` does, and the refusal names it.
     """
-    hold_the_day(monkeypatch)
-    url = postgresql.empty().render_as_string(hide_password=False)
-    monkeypatch.setenv("PROXY_ORCHESTRATION_DB", url)
-    monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
-    monkeypatch.setenv("COLUMNS", "200")
-    file = tmp_path / "mentors.csv"
-    file.write_text(_ROWS)
-
-    def run(*args: object) -> Any:
-        return CliRunner().invoke(app, [*where, *map(str, args)], catch_exceptions=False)
+    _set(monkeypatch, postgresql.empty())
+    file = _mentors(tmp_path)
+    run = partial(_run, *where)
 
     refused = run("register", file)
     assert ExitCode.STORE_UNAVAILABLE == refused.exit_code
@@ -60,3 +66,60 @@ def test_a_server_is_made_ready_first_and_then_takes_every_command(
     assert "nothing to resume" in run("resume").stdout
     assert ExitCode.SUCCESS == run("inbox", "m1").exit_code
     assert "1 batch," in run("purge", "--settled-before", "today+1").stdout
+
+
+def test_a_hosts_batches_stay_the_hosts(
+    postgresql: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    In one database with the command line's own, which are driven.
+    """
+    url = postgresql.new()
+    _set(monkeypatch, url)
+
+    async def accept() -> str:
+        async with SqlActivityRepository.open(url) as repository:
+            host = BulkRegistrationOrchestrator(
+                registration_service=ScriptedRegistrationService(),
+                repository=repository.only_accepted_by("host"),
+                service_name="host",
+            )
+            assert "succeeded" == (await _submitted(host, "m1", drive=True)).outcomes[0].state.value
+            return (await _submitted(host, "m3")).batch_id
+
+    theirs = anyio.run(accept)
+    assert ExitCode.SUCCESS == _run("register", _mentors(tmp_path)).exit_code
+    resumed = _run("resume")
+
+    assert ExitCode.BAD_INPUT == resumed.exit_code
+    assert "1 of other services waits for a driver" in resumed.stderr
+    for command in ("retry", "cancel"):
+        refused = _run(command, theirs)
+        assert (ExitCode.BAD_INPUT, True) == (refused.exit_code, "'host'" in refused.stderr)
+    assert ExitCode.WRONG_STATE == _run("status", theirs).exit_code
+
+
+async def _submitted(host: BulkRegistrationOrchestrator, mentor_id: str, *, drive: bool = False) -> Any:
+    activity = ProxyActivity(
+        activity_type="visit", activity_date=SystemClock().now().date(), duration_minutes=60
+    )
+    request = BulkRegistrationRequest.for_mentors([mentor_id], activity)
+    actor = Actor(user_id="anna", roles={Role.COORDINATOR}, organization_id="oslo")
+    return await host.submit_bulk_registration(request, actor=actor, drive=drive)
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, url: URL) -> None:
+    hold_the_day(monkeypatch)
+    monkeypatch.setenv("PROXY_ORCHESTRATION_DB", url.render_as_string(hide_password=False))
+    monkeypatch.setenv("PROXY_ORCHESTRATION_ACTOR", "anna@oslo")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def _mentors(folder: Path) -> Path:
+    file = folder / "mentors.csv"
+    file.write_text(_ROWS)
+    return file
+
+
+def _run(*args: object) -> Any:
+    return CliRunner().invoke(app, [*map(str, args)], catch_exceptions=False)

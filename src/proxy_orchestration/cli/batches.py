@@ -286,7 +286,7 @@ async def _resume(session: Session) -> ExitCode:
             )
     batch_ids = [run.batch_id for run in found]
     driven = await _drive_in_view(session, batch_ids)
-    code = await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))))
+    code = await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))), left_alone=others)
     if others:
         session.output.say(told_of_others(others))
     # what is left alone is refused, unless there is more to say about what was resumed
@@ -331,7 +331,7 @@ def _settled(record: BatchRecord) -> int:
     return record.total - record.run_items + record.tail - record.base
 
 
-async def _show_resumed(session: Session, batch_ids: Sequence[str]) -> ExitCode:
+async def _show_resumed(session: Session, batch_ids: Sequence[str], *, left_alone: int) -> ExitCode:
     results = []
     for batch_id in batch_ids:
         record = await session.repository.get(batch_id)
@@ -346,5 +346,5 @@ async def _show_resumed(session: Session, batch_ids: Sequence[str]) -> ExitCode:
     if not results:
         session.output.conclude("Nothing was interrupted; there is nothing to resume.")
     if session.output.as_json:
-        session.output.document({"batches": results})
+        session.output.document({"batches": results, "left_alone": left_alone})
     return worst(results)
