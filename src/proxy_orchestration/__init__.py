@@ -41,6 +41,7 @@ from proxy_orchestration.errors import (
     UnknownMentorError,
     WrongTaskError,
 )
+from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.dispatcher import PushDispatcher
@@ -151,6 +152,8 @@ __all__ = [
     "ExportedItem",
     "Failure",
     "Health",
+    "IdFlaw",
+    "IdRule",
     "IdempotencyKeyReusedError",
     "InvalidInputError",
     "InvalidTypeError",
@@ -211,6 +214,7 @@ __all__ = [
     "WindowPolicy",
     "WrongTaskError",
     "classify",
+    "usual_id_rule",
     "window_start",
 ]
 

@@ -42,8 +42,11 @@ _EVERY_DAY: Final = 4_000_000
 
 _REASONS: Final = {
     "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
+    "empty_recipient_id": "the coordinator or a chapter admin has an empty id",
+    "invalid_recipient_id": "the coordinator's id or a chapter admin's is what a spreadsheet makes of one",
     "empty_id": "the certificate's id, its mentor's or its type is empty",
-    "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep",
+    "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep, "
+    "or the mentor's id is what a spreadsheet makes of one",
     "unstorable_text": "a text has characters that no store can keep",
     "empty_text": "a text is empty",
     "link_failed": "no link to a course could be made; the notice goes out without",

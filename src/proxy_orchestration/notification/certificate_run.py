@@ -18,6 +18,7 @@ from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.notice_building import (
     BuiltNotice,
@@ -151,6 +152,7 @@ class CertificateRun:
         dry_run: whether nothing is written at all.
         recipients: who answers for mentors, if anybody does.
         visibility: hides mentors, if anything does.
+        id_rule: which ids of mentors and recipients are somebody's.
         counters: what was done so far.
         planned: the keys of the notices that a plan would write.
     """
@@ -162,6 +164,7 @@ class CertificateRun:
     visibility: VisibilityRegistry | None
     clock: Clock
     settings: NotificationSettings
+    id_rule: IdRule
     counters: RunCounters = attrs.field(init=False)
     planned: list[NoticeKey] = attrs.field(factory=list, init=False)
 
@@ -204,7 +207,7 @@ class CertificateRun:
 
     def _classify(self, entry: _Entry) -> None:
         try:
-            entry.subject = classify_certificate(entry.record, self.builder.classifier)
+            entry.subject = classify_certificate(entry.record, self.builder.classifier, self.id_rule)
         except UnreadableRecordError as error:
             entry.fail(error.code)
             return
@@ -219,7 +222,7 @@ class CertificateRun:
         mentors = list(dict.fromkeys(each.subject.certificate.mentor_id for each in due if each.subject))
         try:
             found = await ask(
-                partial(find_recipients, self.recipients, mentors),
+                partial(find_recipients, self.recipients, mentors, self.id_rule),
                 clock=self.clock,
                 seconds=self.settings.neighbour_timeout,
             )

@@ -12,6 +12,7 @@ import attrs
 
 from proxy_orchestration._texts import is_storable, is_storable_id
 from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import (
@@ -93,22 +94,19 @@ class ClassifiedCertificate:
         return None
 
 
-def classify_certificate(record: object, classifier: TierClassifier) -> ClassifiedCertificate:
+def classify_certificate(
+    record: object, classifier: TierClassifier, id_rule: IdRule = usual_id_rule
+) -> ClassifiedCertificate:
     """
     Return what a source's record says.
 
     Raises:
         UnreadableRecordError: it is no certificate, lacks an id, has an id that no
-            store can keep, or has no usable end.
+            store can keep or that is nobody's, or has no usable end.
     """
     if not isinstance(record, PeerMentorCertificate):
         raise UnreadableRecordError("not_a_certificate")  # noqa: EM101 - a code
-    ids: tuple[object, ...] = (record.certificate_id, record.mentor_id, record.certificate_type)
-    if not all(isinstance(value, str) and value.strip() for value in ids):
-        raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
-    # Here and not in the store, so that a plan says the same as a run; decision 53.
-    if not all(is_storable_id(str(value)) for value in ids):
-        raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
+    _check_ids(record, id_rule)
     expires: object = record.expires
     if not isinstance(expires, date):
         raise UnreadableRecordError("invalid_expiry")  # noqa: EM101 - a code
@@ -123,6 +121,21 @@ def classify_certificate(record: object, classifier: TierClassifier) -> Classifi
         end=end,
         classification=classification,
     )
+
+
+def _check_ids(certificate: PeerMentorCertificate, id_rule: IdRule) -> None:
+    ids: tuple[object, ...] = (
+        certificate.certificate_id,
+        certificate.mentor_id,
+        certificate.certificate_type,
+    )
+    named = all(isinstance(value, str) and value.strip() for value in ids)
+    flaw = id_rule(certificate.mentor_id) if named else IdFlaw.MISSING
+    if flaw is IdFlaw.MISSING:
+        raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
+    # Here and not in the store, so that a plan says the same as a run; decision 53.
+    if flaw is not None or not all(is_storable_id(str(value)) for value in ids):
+        raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
 
 
 @attrs.frozen(kw_only=True)

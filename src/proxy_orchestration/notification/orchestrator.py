@@ -18,7 +18,7 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
-from proxy_orchestration._wiring import check_optional_parts, check_parts
+from proxy_orchestration._wiring import check_functions, check_optional_parts, check_parts
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
@@ -28,6 +28,7 @@ from proxy_orchestration.errors import (
     OrchestrationError,
     RepositoryUnavailableError,
 )
+from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.certificate_run import CertificateRun, Certificates
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
@@ -82,6 +83,8 @@ class NotificationOrchestrator:
         enrollment: links to a renewal course, for urgent and lapsed notices.
         visibility: hides mentors whose certificate is lapsed; `None`: nobody is hidden.
         settings: limits.
+        id_rule: what the ids of mentors and of who is told may look like; `usual_id_rule` takes
+            fillers for missing ones and refuses what spreadsheets make of ids.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -95,6 +98,7 @@ class NotificationOrchestrator:
     enrollment: EnrollmentLinks | None = None
     visibility: VisibilityRegistry | None = None
     settings: NotificationSettings = attrs.field(factory=NotificationSettings)
+    id_rule: IdRule = usual_id_rule
 
     def __attrs_post_init__(self) -> None:
         # The book alone: pushes are the dispatcher's, which asks for their outbox itself.
@@ -109,6 +113,7 @@ class NotificationOrchestrator:
         check_optional_parts(
             self, recipients=RecipientDirectory, enrollment=EnrollmentLinks, visibility=VisibilityRegistry
         )
+        check_functions(self, "id_rule")
 
     async def run(
         self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False
@@ -190,13 +195,16 @@ class NotificationOrchestrator:
             how many pushes were cancelled.
 
         Raises:
-            UnreadableRecordError: a certificate lacks an id or has no usable end; nothing was changed.
+            UnreadableRecordError: a certificate lacks an id, has one that is nobody's, or has no usable
+                end; nothing was changed.
             RepositoryUnavailableError: the store failed.
         """
         check_arguments(certificates=certificates)
         now = self.clock.now()
         classifier = TierClassifier(now, self.policy)
-        ends = latest_ends([classify_certificate(each, classifier).end for each in certificates])
+        ends = latest_ends(
+            [classify_certificate(each, classifier, self.id_rule).end for each in certificates]
+        )
         if not ends:
             return 0
         cancelled = await self.repository.renew(ends, at=now)
@@ -278,6 +286,7 @@ class NotificationOrchestrator:
             visibility=self.visibility,
             clock=self.clock,
             settings=self.settings,
+            id_rule=self.id_rule,
         )
 
     async def _log(self, work: CertificateRun, started_at: datetime, duration: float) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import attrs
@@ -13,6 +14,7 @@ import attrs
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import RecipientDirectory
 from proxy_orchestration.notification.records import MentorRecipients
@@ -30,8 +32,17 @@ The directory failed, or its answer about a mentor made no sense; only the mento
 
 EMPTY_RECIPIENT: Final[str] = "empty_recipient_id"
 """
-The directory named somebody without an id; nobody can be told under it.
+The directory named somebody without an id, or by a filler; nobody can be told under it.
 """
+
+INVALID_RECIPIENT: Final[str] = "invalid_recipient_id"
+"""
+The directory named somebody by what is nobody's id, such as a spreadsheet's error; it is not told.
+"""
+
+_FLAWS: Final[Mapping[IdFlaw, str]] = MappingProxyType(
+    {IdFlaw.MISSING: EMPTY_RECIPIENT, IdFlaw.MALFORMED: INVALID_RECIPIENT}
+)
 
 _log = logging.getLogger(_loggers.RECIPIENTS)
 
@@ -66,7 +77,9 @@ class Recipients:
         return self.others.get(mentor_id, ())
 
 
-async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Collection[str]) -> Recipients:
+async def find_recipients(
+    directory: RecipientDirectory | None, mentor_ids: Collection[str], id_rule: IdRule = usual_id_rule
+) -> Recipients:
     """
     Ask the directory once about these mentors, and return who is told.
 
@@ -87,7 +100,7 @@ async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Coll
             extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentors": len(mentors)},
         )
         return Recipients(problems=tuple(RecordProblem(mentor, RECIPIENTS_UNKNOWN) for mentor in mentors))
-    return choose_recipients(mentors, answer)
+    return choose_recipients(mentors, answer, id_rule)
 
 
 async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> frozenset[str]:
@@ -124,14 +137,16 @@ def directory_unavailable() -> RepositoryUnavailableError:
     return RepositoryUnavailableError(reason, advice="Try again, or check the recipient directory.")
 
 
-def choose_recipients(mentor_ids: Collection[str], answer: Mapping[str, object]) -> Recipients:
+def choose_recipients(
+    mentor_ids: Collection[str], answer: Mapping[str, object], id_rule: IdRule = usual_id_rule
+) -> Recipients:
     """
     Return who is told by a directory's answer; its entries may be of any kind.
     """
     others: dict[str, tuple[Recipient, ...]] = {}
     problems: list[RecordProblem] = []
     for mentor_id in mentor_ids:
-        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()))
+        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()), id_rule)
         if told:
             others[mentor_id] = told
         for code in codes:
@@ -147,7 +162,7 @@ def _checked(answer: object) -> Mapping[str, object]:
     return dict(answer)
 
 
-def _told(mentor_id: str, entry: object) -> tuple[tuple[Recipient, ...], tuple[str, ...]]:
+def _told(mentor_id: str, entry: object, id_rule: IdRule) -> tuple[tuple[Recipient, ...], tuple[str, ...]]:
     """
     Return who is told about one mentor, and what is wrong with the entry.
     """
@@ -155,18 +170,24 @@ def _told(mentor_id: str, entry: object) -> tuple[tuple[Recipient, ...], tuple[s
     if recipients is None:
         return (), (RECIPIENTS_UNKNOWN,)
     named = [recipients.coordinator_id] if recipients.coordinator_id is not None else []
+    audience, codes = Audience.COORDINATOR, list[str]()
+    known, flaws = _sorted_out(named, id_rule)
     # Nobody looks after themselves: who is their own coordinator has none; decision 207.
-    coordinators = [each for each in named if each.strip() and each != mentor_id]
-    audience, candidates = Audience.COORDINATOR, coordinators
-    codes: tuple[str, ...] = ()
-    if not coordinators:
-        audience, candidates = Audience.CHAPTER_ADMIN, list(recipients.chapter_admin_ids)
-        named += candidates
-        codes = (MISSING_COORDINATOR,)
-    if any(not each.strip() for each in named):
-        codes += (EMPTY_RECIPIENT,)
-    told = sorted({each for each in candidates if each.strip() and each != mentor_id})
-    return tuple(Recipient(audience, each) for each in told), codes
+    if not known - {mentor_id}:
+        audience, codes = Audience.CHAPTER_ADMIN, [MISSING_COORDINATOR]
+        known, of_admins = _sorted_out(recipients.chapter_admin_ids, id_rule)
+        flaws |= of_admins
+    codes += [code for flaw, code in _FLAWS.items() if flaw in flaws]
+    told = sorted(known - {mentor_id})
+    return tuple(Recipient(audience, each) for each in told), tuple(codes)
+
+
+def _sorted_out(named: Collection[str], id_rule: IdRule) -> tuple[set[str], set[IdFlaw]]:
+    """
+    Return who can be told, and what is wrong with the others.
+    """
+    found = {each: id_rule(each) if each.strip() else IdFlaw.MISSING for each in named}
+    return {each for each, flaw in found.items() if flaw is None}, {flaw for flaw in found.values() if flaw}
 
 
 def _readable(entry: object) -> MentorRecipients | None:

@@ -15,6 +15,7 @@ from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorA
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchNotFoundError
+from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BatchSummary, BulkSubmissionResult, CancelReport
@@ -76,6 +77,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             once, by whichever process with this hook settles it or recovers what is untold.
         service_name: what the service is called, up to 200 characters; it stands with each batch
             that is accepted here, so that nobody drives it with another service.
+        id_rule: what a mentor's id in a new request may look like; `usual_id_rule` refuses
+            fillers and what spreadsheets make of ids.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -91,6 +94,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     on_service_error: OnServiceError | None = None
     on_run_settled: OnRunSettled | None = None
     service_name: str | None = None
+    id_rule: IdRule = usual_id_rule
     _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
@@ -130,6 +134,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             settings=self.settings,
             hooks=hooks,
             service_name=self.service_name,
+            id_rule=self.id_rule,
         )
 
     async def submit_bulk_registration(
@@ -152,6 +157,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
             BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
                 nothing was stored.
+            InvalidValueError: a mentor's id is nobody's, by `id_rule`; nothing was stored.
             RepositoryUnavailableError: the store failed; its `batch_id` and
                 `idempotency_key` say what to resume, or to submit again.
         """
@@ -169,7 +175,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
 
         Raises:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
-            BatchTooLargeError, AtomicModeError: as a submission would.
+            BatchTooLargeError, AtomicModeError, InvalidValueError: as a submission would.
         """
         check_arguments(request=request, actor=actor)
         return await self._submission.preview(request, actor)

@@ -18,7 +18,9 @@ from proxy_orchestration.errors import (
     BatchTooLargeError,
     DuplicateSelectionError,
     EmptySelectionError,
+    InvalidValueError,
 )
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.activities import ProxyActivity, check_storable, encode_activities
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 
@@ -181,6 +183,28 @@ def _check_names(entries: Sequence[RegistrationEntry]) -> None:
     mentor_ids = {entry.mentor_id for entry in entries} if named else set()
     if taken := [entry.item_key for entry in named if entry.item_key in mentor_ids]:
         raise DuplicateSelectionError(taken)
+
+
+def check_mentor_ids(mentor_ids: Sequence[str], rule: IdRule, *, place: str) -> None:
+    """
+    Accept ids that the rule accepts.
+
+    Args:
+        mentor_ids: who is to be registered for.
+        rule: the host's, or the usual one.
+        place: what to call an id in the error; `{}` in it becomes its position, from 0.
+
+    Raises:
+        InvalidValueError: one is nobody's id; its position is told and its text is not.
+    """
+    flawed = [position for position, mentor_id in enumerate(mentor_ids) if rule(mentor_id) is not None]
+    if flawed:
+        more = f", nor are {len(flawed) - 1} more" if flawed[1:] else ""
+        raise InvalidValueError(
+            place.format(flawed[0]),
+            f"is nobody's id{more}. Correct it where it comes from, such as a spreadsheet whose column "
+            "is not formatted as text; where your ids do look like that, give an id_rule of your own",
+        )
 
 
 def fingerprint_of(request: BulkRegistrationRequest) -> str:

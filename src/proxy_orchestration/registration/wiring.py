@@ -40,3 +40,4 @@ def check_wiring(orchestrator: object) -> None:
     check_arguments(service_name=getattr(orchestrator, "service_name", None))
     check_hooks(orchestrator, "on_run_settled")
     check_functions(orchestrator, "classify_error", "on_service_error", optional=True)
+    check_functions(orchestrator, "id_rule")

@@ -10,6 +10,7 @@ import pytest
 
 from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailableError
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import Audience, PushState
 from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients
 from proxy_orchestration.notification.results import RecordProblem, SkipReason
@@ -401,3 +402,38 @@ async def test_a_problem_is_reported_once_and_reports_are_bounded(scene):
     )
 
     assert ["mentor-1", "mentor-2"] == [problem.mentor_id for problem in result.data_quality]
+
+
+@pytest.mark.parametrize(
+    ("mentor_id", "code"),
+    [
+        ("-", "empty_id"),
+        ("0", "empty_id"),
+        ("N/A", "empty_id"),
+        ("#REF!", "invalid_id"),
+        ("1017.0", "invalid_id"),
+    ],
+)
+async def test_nobody_is_told_under_an_id_that_is_none(scene, mentor_id, code):
+    """
+    The record fails alone; a filler is reported as missing.
+    """
+    result = await scene.run(scene.certificate(1, mentor_id=mentor_id), scene.certificate(2))
+
+    assert [(mentor_id, code)] == [(each.mentor_id, each.code) for each in result.failures]
+    assert 1 == result.created
+
+
+async def test_a_host_replaces_the_rule_for_ids(scene):
+    """
+    Its ids may look like a spreadsheet's; renewals are asked about by the same rule.
+    """
+    odd = scene.certificate(1, mentor_id="1017.0")
+    with pytest.raises(UnreadableRecordError, match="invalid_id"):
+        await scene.orchestrator().record_renewals([odd])
+    scene.rest["id_rule"] = lambda _text: None
+
+    result = await scene.run(odd)
+    await scene.orchestrator().record_renewals([odd])
+
+    assert 1 == result.created

@@ -269,3 +269,48 @@ async def test_an_exit_is_nobodys_failure():
     """
     with pytest.raises(SystemExit):
         await find_recipients(ScriptedDirectory(SystemExit()), ["m1"])
+
+
+@pytest.mark.parametrize("text", ["-", "0", "N/A", "NULL"])
+async def test_a_filler_is_nobody_and_is_reported_as_missing(text, caplog):
+    """
+    As an empty id is: chapter admins are told instead, and one who is a filler is not.
+    """
+    entry = MentorRecipients(coordinator_id=text, chapter_admin_ids=("a1", text))
+
+    found = await find_recipients(ScriptedDirectory({"m1": entry}), ["m1"])
+
+    assert (admin("a1"),) == found.of("m1")
+    codes = ["missing_coordinator_assignment", "empty_recipient_id"]
+    assert [RecordProblem("m1", code) for code in codes] == list(found.problems)
+
+
+@pytest.mark.parametrize("text", ["#N/A", "#REF!", "1.23457E+11", "1017.0", '="00123"'])
+async def test_nobody_is_told_under_what_a_spreadsheet_made(text, caplog):
+    """
+    Neither as a coordinator nor as a chapter admin; both are reported.
+    """
+    directory = ScriptedDirectory(
+        {
+            "m1": MentorRecipients(coordinator_id=text, chapter_admin_ids=("a1",)),
+            "m2": MentorRecipients(chapter_admin_ids=(text,)),
+            "m3": MentorRecipients(coordinator_id="c1", chapter_admin_ids=(text,)),
+        }
+    )
+
+    found = await find_recipients(directory, ["m1", "m2", "m3"])
+
+    assert {"m1": (admin("a1"),), "m3": (coordinator("c1"),)} == dict(found.others)
+    codes = ["missing_coordinator_assignment", "invalid_recipient_id"]
+    assert [RecordProblem(name, code) for name in ("m1", "m2") for code in codes] == list(found.problems)
+
+
+async def test_a_host_replaces_the_rule_for_whom_a_directory_names():
+    """
+    Its ids may look like a spreadsheet's.
+    """
+    directory = ScriptedDirectory({"m1": MentorRecipients(coordinator_id="1017.0")})
+
+    found = await find_recipients(directory, ["m1"], lambda _text: None)
+
+    assert (coordinator("1017.0"),) == found.of("m1")

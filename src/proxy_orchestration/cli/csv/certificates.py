@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from proxy_orchestration.cli.csv.cells import Column, identifier
+from proxy_orchestration.cli.csv.cells import Column, identifier, is_filler
 from proxy_orchestration.cli.csv.dates import day_or_moment, resolved
 from proxy_orchestration.cli.csv.problems import CellError, quoted
 from proxy_orchestration.cli.csv.tables import FileFormat, Record
@@ -32,21 +32,23 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _identifiers(text: str) -> tuple[str, ...]:
-    return tuple(identifier(each) for each in text.split())
+    return tuple(identifier(each) for each in text.split() if not is_filler(each))
 
 
 _RECIPIENTS: Final = ("coordinator_id", "chapter_admin_ids")
 FORMAT: Final = FileFormat(
     columns=(
-        *(Column(name, identifier, blank="") for name in ("certificate_id", "mentor_id", "certificate_type")),
+        *(Column(name, identifier, blank="", fillers=True) for name in ("certificate_id", "mentor_id")),
+        Column("certificate_type", identifier, blank=""),
         Column("expires", day_or_moment),
         Column("revoked", _yes_or_no, optional=True, blank=False),
         Column("holder_name", str, optional=True, blank=""),
         *(
-            Column(name, identifier, optional=True, blank="")
-            for name in ("organization_id", "chapter_id", "locale")
+            Column(name, identifier, optional=True, blank="", fillers=True)
+            for name in ("organization_id", "chapter_id")
         ),
-        Column("coordinator_id", identifier, optional=True, blank="", same_for="mentor_id"),
+        Column("locale", identifier, optional=True, blank=""),
+        Column("coordinator_id", identifier, optional=True, blank="", fillers=True, same_for="mentor_id"),
         Column("chapter_admin_ids", _identifiers, optional=True, blank=()),
     ),
     noun="certificates",

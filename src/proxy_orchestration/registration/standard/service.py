@@ -22,6 +22,7 @@ from proxy_orchestration.errors import (
     RecordRefusedError,
     RegistrationRejected,
 )
+from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -77,6 +78,8 @@ class StandardRegistrationService:
         audit_logger: told of every single registration, once, best effort; a batch's run has
             an event of its own.
         audit_timeout: how long the audit logger may take, in seconds.
+        id_rule: what the mentor's id of a new single registration may look like; a batch's
+            are the orchestrator's to check.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -89,6 +92,7 @@ class StandardRegistrationService:
     duplicate_rule: DuplicateRule = same_mentor_type_and_day
     audit_logger: RegistrationAuditLogger = attrs.field(factory=LoggingAuditLogger)
     audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
+    id_rule: IdRule = usual_id_rule
     _records: CheckedRecords = attrs.field(init=False)
     _singles: SingleRegistrations = attrs.field(init=False)
     _registered: RegisteredActivities = attrs.field(init=False)
@@ -102,7 +106,7 @@ class StandardRegistrationService:
             access_policy=AccessPolicy,
             audit_logger=RegistrationAuditLogger,
         )
-        check_functions(self, "duplicate_rule")
+        check_functions(self, "duplicate_rule", "id_rule")
         self._records = CheckedRecords(
             repository=self.repository,
             clock=self.clock,
@@ -114,6 +118,7 @@ class StandardRegistrationService:
             records=self._records,
             audit_logger=self.audit_logger,
             audit_timeout=self.audit_timeout,
+            id_rule=self.id_rule,
         )
         self._registered = RegisteredActivities(
             repository=self.repository, clock=self.clock, access_policy=self.access_policy
@@ -189,7 +194,8 @@ class StandardRegistrationService:
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
-            InvalidValueError: the mentor's id or the key is empty, too long or not printable.
+            InvalidValueError: the mentor's id or the key is empty, too long or not printable, or the
+                id is nobody's, by `id_rule`.
             IdempotencyKeyReusedError: the key came with another mentor or activity before.
             RegistrationUnavailable: the scope could not be asked; nothing was written.
             RepositoryUnavailableError: the store failed; repeat with the same key.

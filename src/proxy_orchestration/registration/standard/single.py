@@ -19,6 +19,7 @@ from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
 from proxy_orchestration.errors import IdempotencyKeyReusedError, NotAuthorizedError, RecordRefusedError
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -27,7 +28,11 @@ from proxy_orchestration.registration.activities import (
 )
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.erasure import erased_activity, is_pseudonym, pseudonym_of
-from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
+from proxy_orchestration.registration.requests import (
+    BulkRegistrationRequest,
+    RegistrationEntry,
+    check_mentor_ids,
+)
 from proxy_orchestration.registration.standard.checks import RECORD_REFUSED, CheckedRecords
 
 _log = logging.getLogger(_loggers.SINGLE_REGISTRAR)
@@ -90,6 +95,7 @@ class SingleRegistrations:
     records: CheckedRecords
     audit_logger: RegistrationAuditLogger
     audit_timeout: float
+    id_rule: IdRule
 
     async def register(
         self, mentor_id: str, activity: ProxyActivity, *, actor: Actor, idempotency_key: str
@@ -123,6 +129,7 @@ class SingleRegistrations:
         repository = self.records.repository
         for existing in await repository.find_activities([registration.registration_id]):
             return _registered(_same(existing, registration))
+        check_mentor_ids([registration.mentor_id], self.id_rule, place="mentor_id")
         (reasons,) = await self.records.reasons_against([registration])
         if reasons:
             return RegistrationRefused(reasons=tuple(reasons))

@@ -12,6 +12,7 @@ import attrs
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError, OrchestrationError
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.conflicts import (
     Conflict,
     ConflictPolicy,
@@ -23,6 +24,7 @@ from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistratio
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     SubmissionMode,
+    check_mentor_ids,
     check_selection,
     fingerprint_of,
 )
@@ -71,6 +73,7 @@ class Submission:
     authorization: Authorization
     conflict_check: ConflictCheck
     settings: BulkSettings
+    id_rule: IdRule
     service_name: str | None = None
 
     async def preview(self, request: BulkRegistrationRequest, actor: Actor) -> ConflictReport:
@@ -127,6 +130,9 @@ class Submission:
         if request.on_conflict is ConflictPolicy.OVERRIDE:
             self.authorization.authorize(actor, Action.OVERRIDE)
         check_selection(request, limit=self.settings.max_batch_size)
+        mentor_ids = [entry.mentor_id for entry in request.entries]
+        # At this door alone: what is stored was accepted by the rule of its day; decision 183.
+        check_mentor_ids(mentor_ids, self.id_rule, place="BulkRegistrationRequest.entries[{}].mentor_id")
         if request.mode is SubmissionMode.ATOMIC:
             check_can_be_whole(self.service, len(request.entries))
 
