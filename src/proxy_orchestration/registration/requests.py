@@ -13,6 +13,7 @@ from typing import Any, cast
 import attrs
 
 from proxy_orchestration._arguments import of_kind, optional, storable_text
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._validators import is_a, is_identifier, member_of, members_in
 from proxy_orchestration.errors import (
     BatchTooLargeError,
@@ -175,13 +176,15 @@ def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
 
 
 def _check_names(entries: Sequence[RegistrationEntry]) -> None:
-    if len({entry.item_key for entry in entries}) < len(entries):
-        seen = Counter(entry.item_key for entry in entries)
-        raise DuplicateSelectionError([item_key for item_key, times in seen.items() if times > 1])
+    # Composed letters or decomposed ones make no two of one; what was accepted as two was joined before.
+    seen = Counter(id_form(entry.item_key) for entry in entries)
+    if len(seen) < len(entries):
+        twice = [entry.item_key for entry in entries if seen[id_form(entry.item_key)] > 1]
+        raise DuplicateSelectionError(list(dict.fromkeys(twice)))
     named = [entry for entry in entries if entry.item_key != entry.mentor_id]
     # A verb that is given the name would not know whom it means.
-    mentor_ids = {entry.mentor_id for entry in entries} if named else set()
-    if taken := [entry.item_key for entry in named if entry.item_key in mentor_ids]:
+    mentor_ids = {id_form(entry.mentor_id) for entry in entries} if named else set()
+    if taken := [entry.item_key for entry in named if id_form(entry.item_key) in mentor_ids]:
         raise DuplicateSelectionError(taken)
 
 

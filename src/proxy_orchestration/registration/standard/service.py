@@ -11,6 +11,7 @@ from datetime import date
 import attrs
 
 from proxy_orchestration._arguments import of_kind
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._validators import is_positive
 from proxy_orchestration._wiring import check_functions, check_parts
 from proxy_orchestration.access import AccessPolicy, Actor, CoordinatorAccess
@@ -398,7 +399,7 @@ def _conflicts(
 ) -> Iterable[tuple[str, Conflict]]:
     # An earlier entry has no record yet; the id that it will have stands for it; decision 23.
     first: dict[tuple[str, str], str] = {}
-    items = {(registration.mentor_id, registration.item_key) for registration in registrations}
+    items = {(id_form(registration.mentor_id), registration.item_key) for registration in registrations}
     asked = Counter(mentor_id for mentor_id, _ in items)
     for registration in registrations:
         name = registration.registration_id
@@ -420,10 +421,9 @@ def _conflicts(
 def _conflict(
     registration: ProxyRegistration, kind: ConflictKind, existing: str, asked: Mapping[str, int]
 ) -> Conflict:
-    mentor_id = registration.mentor_id
     return Conflict(
-        mentor_id=mentor_id,
+        mentor_id=registration.mentor_id,
         kind=kind,
         existing_activity_id=existing,
-        item_key=registration.item_key if asked[mentor_id] > 1 else None,
+        item_key=registration.item_key if asked[id_form(registration.mentor_id)] > 1 else None,
     )

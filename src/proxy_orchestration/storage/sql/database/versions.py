@@ -56,6 +56,7 @@ REVISIONS: Final = (
     "0012",
     "0013",
     "0014",
+    "0015",
 )
 """Every revision, oldest first; the last one is the library's own."""
 
