@@ -13,6 +13,7 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.notices import Audience
@@ -173,13 +174,18 @@ def _told(mentor_id: str, entry: object, id_rule: IdRule) -> tuple[tuple[Recipie
     audience, codes = Audience.COORDINATOR, list[str]()
     known, flaws = _sorted_out(named, id_rule)
     # Nobody looks after themselves: who is their own coordinator has none; decision 207.
-    if not known - {mentor_id}:
+    if not _others(known, mentor_id):
         audience, codes = Audience.CHAPTER_ADMIN, [MISSING_COORDINATOR]
         known, of_admins = _sorted_out(recipients.chapter_admin_ids, id_rule)
         flaws |= of_admins
     codes += [code for flaw, code in _FLAWS.items() if flaw in flaws]
-    told = sorted(known - {mentor_id})
+    told = sorted(_others(known, mentor_id))
     return tuple(Recipient(audience, each) for each in told), tuple(codes)
+
+
+def _others(known: set[str], mentor_id: str) -> set[str]:
+    own = id_form(mentor_id)
+    return {each for each in known if id_form(each) != own}
 
 
 def _sorted_out(named: Collection[str], id_rule: IdRule) -> tuple[set[str], set[IdFlaw]]:

@@ -314,3 +314,14 @@ async def test_a_host_replaces_the_rule_for_whom_a_directory_names():
     found = await find_recipients(directory, ["m1"], lambda _text: None)
 
     assert (coordinator("1017.0"),) == found.of("m1")
+
+
+async def test_nobody_looks_after_themselves_by_another_spelling():
+    """
+    One letter is composed in the register and decomposed in the directory.
+    """
+    entry = MentorRecipients(coordinator_id="a\u030ase", chapter_admin_ids=("\u00e5se", "a1"))
+
+    found = await find_recipients(ScriptedDirectory({"\u00e5se": entry}), ["\u00e5se"])
+
+    assert (admin("a1"),) == found.of("\u00e5se")

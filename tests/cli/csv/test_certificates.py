@@ -223,3 +223,17 @@ def test_what_a_spreadsheet_made_of_an_id_is_the_runs_to_judge() -> None:
     (certificate,) = _parse("c1,#REF!,first_aid,today,,,,,,#N/A,").certificates
 
     assert "#REF!" == certificate.mentor_id
+
+
+def test_the_lines_of_a_mentor_belong_together_by_any_spelling() -> None:
+    """
+    Two systems wrote the file, and one of them decomposes letters.
+    """
+    file = _parse("c1,\u00e5se,a,today,,,,,,c1,", "c2,a\u030ase,b,today,,,,,,c1,")
+
+    assert (
+        MentorRecipients(coordinator_id="c1")
+        == anyio.run(file.recipients.resolve, ["a\u030ase"])["a\u030ase"]
+    )
+    (problem,) = _problems("c1,\u00e5se,a,today,,,,,,c1,", "c2,a\u030ase,b,today,,,,,,c2,")
+    assert problem.startswith("line 3, column coordinator_id")

@@ -477,3 +477,12 @@ def test_notes_may_say_that_there_is_nothing() -> None:
     A filler is one where an id belongs, and a note elsewhere.
     """
     assert "-" == _parse(HEADER + "m1,home_visit,2026-11-01,60,-\n").entries[0].activity.notes
+
+
+def test_a_mentor_stands_in_a_file_once_by_any_spelling() -> None:
+    """
+    Composed and decomposed letters are one.
+    """
+    rows = "\u00e5se,home_visit,2026-11-01,60,\na\u030ase,home_visit,2026-11-01,60,\n"
+
+    assert [(3, "mentor_id")] == _places(HEADER + rows)

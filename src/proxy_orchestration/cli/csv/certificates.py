@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import attrs
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.cli.csv.cells import Column, identifier, is_filler
 from proxy_orchestration.cli.csv.dates import day_or_moment, resolved
 from proxy_orchestration.cli.csv.problems import CellError, quoted
@@ -60,6 +61,9 @@ FORMAT: Final = FileFormat(
 class FileRecipients:
     """
     A `RecipientDirectory`: what a file says about who answers for its mentors.
+
+    Attributes:
+        known: by the form in which the mentors' ids are compared.
     """
 
     known: Mapping[str, MentorRecipients]
@@ -68,7 +72,8 @@ class FileRecipients:
         """
         Return the recipients of these mentors.
         """
-        return {mentor_id: self.known[mentor_id] for mentor_id in mentor_ids if mentor_id in self.known}
+        forms = {mentor_id: id_form(mentor_id) for mentor_id in mentor_ids}
+        return {mentor_id: self.known[form] for mentor_id, form in forms.items() if form in self.known}
 
 
 @attrs.frozen(kw_only=True)
@@ -125,11 +130,12 @@ def _recipients(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, MentorRecipie
     """
     known: dict[str, MentorRecipients] = {}
     for row in rows:
-        before = known.get(row["mentor_id"], MentorRecipients())
+        mentor = id_form(row["mentor_id"])
+        before = known.get(mentor, MentorRecipients())
         found = MentorRecipients(
             coordinator_id=before.coordinator_id or row["coordinator_id"] or None,
             chapter_admin_ids=tuple(dict.fromkeys((*before.chapter_admin_ids, *row["chapter_admin_ids"]))),
         )
         if found != MentorRecipients():
-            known[row["mentor_id"]] = found
+            known[mentor] = found
     return known
