@@ -50,10 +50,13 @@ from proxy_orchestration.notification.ports import (
     VisibilityRegistry,
 )
 from proxy_orchestration.notification.records import (
+    MOST_NEAREST,
+    NO_TARGET,
     NOTHING_LEFT,
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
+    Digest,
     DraftFate,
     DraftState,
     Eligibility,
@@ -148,7 +151,9 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 
 __all__ = [
+    "MOST_NEAREST",
     "NOTHING_LEFT",
+    "NO_TARGET",
     "Acceptance",
     "AccessPolicy",
     "Acknowledged",
@@ -184,6 +189,7 @@ __all__ = [
     "ConflictKind",
     "ConflictPolicy",
     "CorrectionNote",
+    "Digest",
     "DraftFate",
     "DraftState",
     "DrivableRun",

@@ -4,7 +4,7 @@ The kits of notification find what is wrong: each adapter breaks one promise, an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,6 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
 from proxy_orchestration.notification.records import (
-    NOTHING_LEFT,
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
@@ -24,9 +23,8 @@ from proxy_orchestration.notification.records import (
     NoticeChunk,
     PushCompletion,
 )
-from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
-from proxy_orchestration.storage.memory.notification.outbox import StoredPush
+from proxy_orchestration.storage.memory.notification.outbox import StoredNotice, StoredPush
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
 
 
@@ -97,25 +95,56 @@ class _NewestNoticeFirst(MemoryNotificationRepository):
 
 
 class _CountingClearedInDigests(MemoryNotificationRepository):
-    def _count(self, recipient_id: str, day: Any) -> Mapping[NotificationThresholdTier, int]:
-        return {
-            stored.notice.tier: len(self._of_digest[recipient_id, day])
-            for stored in self._of_digest[recipient_id, day]
-        }
+    def _clear(self, end: CertificateEnd) -> None:
+        waiting = {name: dict(notices) for name, notices in self._uncovered.items()}
+        super()._clear(end)
+        self._uncovered.update(waiting)
 
 
-class _ClosingDigestsForGood(MemoryNotificationRepository):
-    def _queue(self, push: StoredPush) -> None:
-        if push.message.message_id not in self._pushes:
-            super()._queue(push)
+class _CoveringNothing(MemoryNotificationRepository):
+    def _cover(self, recipient_id: str, notices: Iterable[StoredNotice]) -> None:
+        """
+        Leave all to be told again.
+        """
 
 
-class _OpeningEveryDigest(MemoryNotificationRepository):
-    def _queue(self, push: StoredPush) -> None:
-        known = self._pushes.get(push.message.message_id)
-        if known is not None:
-            known.code = NOTHING_LEFT
-        super()._queue(push)
+class _CoveringWhatCameSince(MemoryNotificationRepository):
+    def _settle(self, push: StoredPush, completion: PushCompletion) -> None:
+        push.counted = tuple(self._uncovered[push.message.recipient_id].values())
+        super()._settle(push, completion)
+
+
+class _CoveringTheDead(MemoryNotificationRepository):
+    def _settle(self, push: StoredPush, completion: PushCompletion) -> None:
+        self._cover(push.message.recipient_id, push.counted)
+        super()._settle(push, completion)
+
+
+class _OpeningADigestForEachRun(MemoryNotificationRepository):
+    def _open_digest(self, digest: StoredPush) -> None:
+        known = self._open_digests.get(digest.message.recipient_id)
+        if known is not None and known.run_id != digest.run_id:
+            del self._open_digests[digest.message.recipient_id]
+        super()._open_digest(digest)
+
+
+class _HoldingDigestsForAnHour(MemoryNotificationRepository):
+    def _end_run(self, run_id: str, at: Any) -> None:
+        """
+        Leave them as they are.
+        """
+
+
+class _SendingDigestsAtOnce(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+        return await super().record(attrs.evolve(chunk, digest_due_at=chunk.written_at))
+
+
+class _LettingAnyRunEndThem(MemoryNotificationRepository):
+    def _end_run(self, run_id: str, at: Any) -> None:
+        for digest in self._open_digests.values():
+            digest.run_id = run_id
+        super()._end_run(run_id, at)
 
 
 class _ForgettingTheDead(MemoryNotificationRepository):
@@ -194,7 +223,7 @@ class _RestoringByTheMoment(MemoryVisibilityRegistry):
 
 
 class _EmptyingInAnyCase(MemoryNotificationRepository):
-    def _open_again(self, push: StoredPush, day: Any) -> None:
+    def _open_next(self, ended: StoredPush) -> None:
         """
         Leave it closed.
         """
@@ -226,8 +255,17 @@ class _TakingEarlierEnds(MemoryVisibilityRegistry):
         (_CountingClearedInDigests, notice_book, "a_digest_counts_as_it_is_claimed"),
         (_KeepingTheLatestEnd, notice_book, "a_corrected_end_is_told_though_a_later_one_was_known"),
         (_BlindToItsOwnEnds, notice_book, "a_draft_is_stale_once_its_own_chunk_tells_a_later_end"),
-        (_ClosingDigestsForGood, notice_book, "a_digest_that_had_nothing_left_is_opened_by_a_new_notice"),
-        (_OpeningEveryDigest, notice_book, "a_digest_that_was_cancelled_otherwise_stays_so"),
+        (_CoveringNothing, notice_book, "what_was_sent_is_covered"),
+        (_CoveringWhatCameSince, notice_book, "a_completion_covers_what_its_claim_counted"),
+        (_CoveringTheDead, notice_book, "a_dead_digest_s_notices_wait_for_the_next"),
+        (_OpeningADigestForEachRun, notice_book, "of_notices_at_once_one_opens_the_digest"),
+        (_HoldingDigestsForAnHour, notice_book, "a_digest_is_due_when_its_run_ends"),
+        (
+            _SendingDigestsAtOnce,
+            notice_book,
+            "a_killed_run_s_digest_is_due_after_an_hour",
+        ),
+        (_LettingAnyRunEndThem, notice_book, "of_two_runs_the_last_to_write_makes_a_digest_due"),
         (_ForgettingTheDead, push_outbox, "a_dead_message_of_an_end_that_is_over_is_not_replayed"),
         (_HoldingNothing, push_outbox, "of_claims_at_once_one_gets_a_message"),
         (_WithoutTokens, push_outbox, "an_old_token_changes_nothing"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -39,7 +39,6 @@ from proxy_orchestration.notification.results import (
     SkipReason,
 )
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.tiers import days_after, midnight_of
 from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, latest_ends, track_ends
 
 Certificates: TypeAlias = Iterable[PeerMentorCertificate] | AsyncIterable[PeerMentorCertificate]
@@ -147,6 +146,7 @@ class CertificateRun:
     Deals with every certificate of a source once; the same code for a run and for a plan.
 
     Attributes:
+        run_id: its own in the store.
         builder: words and addresses.
         write: what becomes of a chunk.
         dry_run: whether nothing is written at all.
@@ -157,6 +157,7 @@ class CertificateRun:
         planned: the keys of the notices that a plan would write.
     """
 
+    run_id: str
     builder: NoticeBuilder
     write: ChunkWriter
     dry_run: bool
@@ -287,13 +288,13 @@ class CertificateRun:
             entries[0].fail("record_refused")
 
     def _chunk(self, entries: Sequence[_Entry]) -> NoticeChunk:
-        today = self.builder.classifier.today
-        tomorrow = midnight_of(days_after(today, 1), self.builder.policy.timezone)
+        now = self.clock.now()
         return NoticeChunk(
             as_of=self.as_of,
             guard=self.builder.policy.resend_guard,
-            digest_date=today,
-            digest_expires_at=tomorrow,
+            run_id=self.run_id,
+            written_at=now,
+            digest_due_at=now + timedelta(seconds=self.settings.digest_hold),
             drafts=tuple(entry.built.draft for entry in entries if entry.built is not None),
             ends=latest_ends(entry.subject.end for entry in entries if entry.subject is not None),
         )

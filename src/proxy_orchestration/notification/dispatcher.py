@@ -23,7 +23,7 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.dependency_answers import WANTS_PUSHES, Wishes, outcomes_in, wishes_in
-from proxy_orchestration.notification.digests import DigestTexts, with_text
+from proxy_orchestration.notification.digests import DigestTexts, waits_until, with_text
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
@@ -37,7 +37,7 @@ from proxy_orchestration.notification.records import (
     PushCompletion,
 )
 from proxy_orchestration.notification.results import DispatchResult
-from proxy_orchestration.notification.settings import DispatchSettings
+from proxy_orchestration.notification.settings import DispatchSettings, zone_or
 
 _log = logging.getLogger(_loggers.DISPATCH)
 
@@ -175,7 +175,7 @@ class PushDispatcher:
         try:
             ending = self._without_sending(push, wishes)
             if ending is None and push.digest is not None:
-                return with_text(push, self.digests)
+                return with_text(push.message, push.digest, self.digests, self.clock.now())
         except Exception as error:  # noqa: BLE001 - a host's words or times; no message's failure may be another's
             name = type(error).__name__
             _log.error("a push could not be prepared: %s", name, extra={"error": name})
@@ -187,12 +187,12 @@ class PushDispatcher:
         Return how a message ends that is not sent now, or `None` for one that is.
         """
         now = self.clock.now()
-        if now >= push.message.expires_at:
+        # A digest waits for as long as its notices do: they are told late, and never not at all.
+        if push.digest is None and now >= push.message.expires_at:
             return _ended(push, PushState.EXPIRED, "too_late")
         if push.attempts > self.settings.retry.max_attempts:
             return _ended(push, PushState.DEAD, "attempts_exhausted")
-        # A new notice of its day opens the digest again, which no other cancelled message is; decision 52.
-        if push.digest is not None and not push.digest:
+        if push.digest is not None and not push.digest.counts:
             return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
         wish = WANTS_PUSHES if wishes is None else wishes.get(push.message.recipient_id)
         # Not sent, since it may be unwanted; not counted, since the message is not to blame.
@@ -200,9 +200,26 @@ class PushDispatcher:
             return self._retry_later(push, "eligibility_unknown", counted=False)
         if wish.opted_out:
             return _ended(push, PushState.CANCELLED, "opted_out")
+        return self._put_off(push, now, wish.timezone)
+
+    def _put_off(self, push: LeasedPush, now: datetime, timezone: str | None) -> PushCompletion | None:
+        """
+        Put a message off that is not to come at this hour of the recipient's; `None` if it may.
+        """
         quiet = self.settings.quiet_hours
-        over = quiet.over_at(now, wish.timezone) if quiet is not None else None
-        return None if over is None else _queued_again(push, over, "quiet_hours", counted=False)
+        over = quiet.over_at(now, timezone) if quiet is not None else None
+        if over is not None:
+            return _queued_again(push, over, "quiet_hours", counted=False)
+        if push.digest is None:
+            return None
+        later = waits_until(
+            push.digest,
+            now,
+            zone_or(timezone, self.settings.digest_timezone),
+            digest_at=self.settings.digest_at,
+            once_a_day=self.settings.one_digest_a_day,
+        )
+        return None if later is None else _queued_again(push, later, "digest_waits", counted=False)
 
     async def _send(self, messages: Sequence[PushMessage]) -> Mapping[str, PushOutcome]:
         """

@@ -279,6 +279,7 @@ class NotificationOrchestrator:
             raise InvalidValueError("as_of", rule)  # noqa: EM101 - a field's name
         classifier = TierClassifier(moment, self.policy)
         return CertificateRun(
+            run_id=_run_id(moment, self.clock.now()),
             builder=NoticeBuilder(classifier=classifier, messages=self.messages, enrollment=self.enrollment),
             write=PlannedChunks(self.repository.weigh).weigh if dry_run else self.repository.record,
             dry_run=dry_run,
@@ -292,10 +293,12 @@ class NotificationOrchestrator:
     async def _log(self, work: CertificateRun, started_at: datetime, duration: float) -> None:
         """
         Add the run to the store's log, whatever came of it; its failure is logged and no more.
+
+        That ends it for the store too, whose digests are due now.
         """
         result = work.counters.result()
         run = RunRecord(
-            run_id=_run_id(work.as_of, started_at),
+            run_id=work.run_id,
             as_of=work.as_of,
             started_at=started_at,
             duration=duration,

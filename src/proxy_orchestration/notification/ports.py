@@ -56,13 +56,16 @@ class NoticeBook(Protocol):
         The others' notices are inserted unless they exist, for CREATED and
         DUPLICATE drafts, so that a later run completes what an earlier one
         could not tell. Each new one of a coordinator or chapter admin makes
-        sure that the recipient's digest of `digest_date` is in the outbox,
-        once. A digest of that day that was sent stays closed; one that was
-        cancelled with the code `NOTHING_LEFT` is QUEUED again.
+        sure that the recipient has an open digest, one that is QUEUED, LEASED
+        or DEAD, in the outbox; there is at most one. A new one is QUEUED for
+        `digest_due_at`, and so is a DEAD one, with no attempt counted. One that
+        waits for later than `digest_due_at` is due then. It is this run's,
+        whose end makes it due; see `log_run`.
 
         Messages of a mentor and type for an earlier end than `ends` says are
         cancelled unless they are done with, dead ones included, so that no
-        replay sends them; so are all of a revoked one.
+        replay sends them; so are all of a revoked one. PENDING notices for an
+        earlier end are CLEARED, and no digest tells of any such notice.
 
         A constant number of statements, whatever the chunk's size. Rows are
         written in the order of their keys, so that overlapping runs do not
@@ -120,7 +123,10 @@ class NoticeBook(Protocol):
 
     async def log_run(self, run: RunRecord, /) -> None:
         """
-        Add a run to the log. Once per `run_id`.
+        Add a run that has ended to the log, once per `run_id`, and make its digests due.
+
+        Those are the QUEUED ones that no later run wrote for. They are due when
+        the run ended, or earlier.
         """
         ...
 
@@ -140,6 +146,9 @@ class PushOutbox(Protocol):
         Due is: QUEUED with a due time not after `now`, or LEASED under a lease
         that is over. Of two callers at once only one gets a message. A dead
         one keeps no other waiting.
+
+        Of a digest the call counts the recipient's notices that no digest has
+        covered yet, and whose certificates are not known to have another end.
         """
         ...
 
@@ -148,8 +157,13 @@ class PushOutbox(Protocol):
         Store how the attempts ended, all or nothing; return how many leases still held.
 
         A completion under an old token, or of a message that was cancelled
-        meanwhile and is to be sent again, changes nothing. A digest that ends
-        with `NOTHING_LEFT` is QUEUED again where its day got a notice since.
+        meanwhile and is to be sent again, changes nothing.
+
+        A digest's completion that `covers` covers exactly the notices that its
+        claim counted. Where others came since then, or since the claim of one
+        that ends with `NOTHING_LEFT`, the recipient has an open digest again,
+        due as that one was. What a digest counted that ends otherwise waits
+        for the next one.
         """
         ...
 
@@ -162,6 +176,8 @@ class PushOutbox(Protocol):
     async def replay_dead(self, message_ids: Collection[str] | None, /, *, now: datetime) -> int:
         """
         Queue dead messages again, these or all, with no attempt counted; return how many.
+
+        A digest without a target tells again of what it covered.
         """
         ...
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import attrs
@@ -21,7 +21,16 @@ from proxy_orchestration.notification.notices import (
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 NOTHING_LEFT: Final = "nothing_left"
-"""Why a digest is cancelled that has no notice to tell of; a new notice of its day opens it again."""
+"""Why a digest is cancelled that has no notice to tell of; the recipient's next notice opens another."""
+
+NO_TARGET: Final = "no_target"
+"""Why a message is dead whose recipient has no device; a digest covers its notices all the same."""
+
+MOST_NEAREST: Final = 3
+"""How many certificates a digest names."""
+
+DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
+"""A digest replaces the one before on the device."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,8 +94,10 @@ class NoticeChunk:
     Attributes:
         as_of: the run's moment; aware, UTC.
         guard: how long after a notice the same mentor and type get no other.
-        digest_date: the run's calendar day, which a coordinator's digest is for.
-        digest_expires_at: when a digest of that day is too late; aware, UTC.
+        run_id: the run, which `NoticeBook.log_run` ends.
+        written_at: when the run writes it, by its clock; aware, UTC.
+        digest_due_at: when a digest that is opened now is due, should the run be
+            killed; aware, UTC.
         drafts: at most one for each mentor and type.
         ends: the latest end of each mentor and type that the chunk speaks of, drafts
             included: what is queued for an earlier end is cancelled.
@@ -94,8 +105,9 @@ class NoticeChunk:
 
     as_of: datetime
     guard: timedelta
-    digest_date: date
-    digest_expires_at: datetime
+    run_id: str
+    written_at: datetime
+    digest_due_at: datetime
     drafts: tuple[NoticeDraft, ...]
     ends: tuple[CertificateEnd, ...] = ()
 
@@ -128,6 +140,25 @@ class DraftFate:
 
 
 @attrs.frozen(kw_only=True)
+class Digest:
+    """
+    What a coordinator's digest is to tell, as it was when it was claimed.
+
+    Attributes:
+        opened_at: when the first notice that it tells of was written; aware, UTC.
+        counts: the recipient's notices that no digest has covered yet, by tier.
+        nearest: the certificates among them that end first, up to `MOST_NEAREST`,
+            each once.
+        told_at: when the recipient's last digest was claimed that was sent, or `None`.
+    """
+
+    opened_at: datetime
+    counts: Mapping[NotificationThresholdTier, int]
+    nearest: tuple[CertificateEnd, ...] = ()
+    told_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
 class LeasedPush:
     """
     A message that a dispatcher holds.
@@ -136,14 +167,34 @@ class LeasedPush:
         message: what to send; of a digest without a text, which is made of `digest`.
         token: proves the lease; a completion under an older one changes nothing.
         attempts: how often it was claimed, this time included.
-        digest: for a coordinator's digest, the day's notices of that recipient by
-            tier, as they are now; `None` for any other message.
+        digest: what a coordinator's digest is to tell; `None` for any other message.
     """
 
     message: PushMessage
     token: int
     attempts: int
-    digest: Mapping[NotificationThresholdTier, int] | None = None
+    digest: Digest | None = None
+
+
+def digest_message(
+    recipient_id: str, opened_by: str, tier: NotificationThresholdTier, due_at: datetime
+) -> PushMessage:
+    """
+    Return the message of the digest that a notice opens; its words are found when it is sent.
+
+    No notice opens two: what one digest did not cover is counted by the next, and opens none.
+    """
+    name = f"digest:{opened_by}"
+    return PushMessage(
+        message_id=name,
+        notification_id=name,
+        recipient_id=recipient_id,
+        tier=tier,
+        title="",
+        body="",
+        collapse_key=DIGEST_COLLAPSE_KEY,
+        expires_at=due_at,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +216,13 @@ class PushCompletion:
     due_at: datetime | None = None
     code: str = ""
     counted: bool = True
+
+    @property
+    def covers(self) -> bool:
+        """
+        Return whether a digest that ends so has told its notices, or never can.
+        """
+        return self.state is PushState.SENT or (self.state is PushState.DEAD and self.code == NO_TARGET)
 
 
 class Acknowledged(enum.Enum):
@@ -236,7 +294,8 @@ class Eligibility:
 
     Attributes:
         opted_out: wants none; what is queued is cancelled.
-        timezone: IANA name of the recipient's zone, for quiet hours; `None` for the policy's.
+        timezone: IANA name of the recipient's zone, for quiet hours and digests;
+            `None` for the settings'.
     """
 
     opted_out: bool = False

@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -146,6 +146,13 @@ class RunRecord(PlainModel):
     skipped: int
     failed: int
     error_codes: Mapping[str, int]
+
+    @property
+    def ended_at(self) -> datetime:
+        """
+        Return when the run ended.
+        """
+        return self.started_at + timedelta(seconds=self.duration)
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ How a host tunes notification.
 from __future__ import annotations
 
 from datetime import datetime, time, tzinfo
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -13,6 +13,15 @@ from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._validators import is_a, is_positive, is_positive_count
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.tiers import day_of, days_after, in_utc, zone
+
+_DAY: Final = 86_400.0
+
+
+def _is_up_to_a_day(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    is_positive(instance, attribute, value)
+    if value > _DAY:
+        rule = "a digest is held for a day, 86400 seconds, at the most"
+        raise InvalidValueError(attribute.name, rule)
 
 
 @attrs.frozen(kw_only=True)
@@ -26,12 +35,16 @@ class NotificationSettings:
         most_planned: keys that a plan lists.
         neighbour_timeout: seconds that the recipient directory and the visibility
             registry may take for a chunk.
+        digest_hold: seconds after a run's first notice to a coordinator within which
+            the digest is due although the run has not ended, since it may be killed;
+            up to 86400.
     """
 
     chunk_size: int = attrs.field(default=500, validator=is_positive_count)
     most_problems: int = attrs.field(default=1000, validator=is_positive_count)
     most_planned: int = attrs.field(default=10_000, validator=is_positive_count)
     neighbour_timeout: float = attrs.field(default=30.0, validator=is_positive)
+    digest_hold: float = attrs.field(default=3600.0, validator=_is_up_to_a_day)
 
 
 def _is_known(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -67,7 +80,7 @@ class QuietHours:
 
         An unknown zone counts as this policy's own.
         """
-        local = _zone_or(timezone, self.timezone)
+        local = zone_or(timezone, self.timezone)
         if not self._is_quiet(moment, local):
             return None
         today = day_of(moment, local)
@@ -89,7 +102,10 @@ class QuietHours:
         return not self.end <= minute < self.start
 
 
-def _zone_or(name: str | None, default: str) -> tzinfo:
+def zone_or(name: str | None, default: str) -> tzinfo:
+    """
+    Return the zone of that name, the default for an unknown one.
+    """
     try:
         return zone(name or default)
     except ValueError:
@@ -109,6 +125,11 @@ class DispatchSettings:
         retry: attempts that count, and the backoff between them.
         poll_interval: how often `serve` looks for messages that another process queued.
         quiet_hours: `None` for none.
+        digest_at: the recipient's local time at which coordinators' digests are sent;
+            `None`: when the run has ended.
+        one_digest_a_day: whether a recipient gets no second digest on a local day;
+            what came since is told in the next day's.
+        digest_timezone: IANA name of the zone of recipients whose own is not known.
     """
 
     batch_size: int = attrs.field(default=100, validator=is_positive_count)
@@ -122,6 +143,9 @@ class DispatchSettings:
     quiet_hours: QuietHours | None = attrs.field(
         default=None, validator=attrs.validators.optional(is_a(QuietHours))
     )
+    digest_at: time | None = attrs.field(default=None, validator=attrs.validators.optional(_is_wall_time))
+    one_digest_a_day: bool = attrs.field(default=True, validator=is_a(bool))
+    digest_timezone: str = attrs.field(default="UTC", validator=_is_known)
 
     def __attrs_post_init__(self) -> None:
         if self.hold <= self.send_timeout:

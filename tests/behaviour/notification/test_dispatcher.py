@@ -55,7 +55,9 @@ async def test_a_digest_counts_what_is_there_when_it_is_sent(scene):
 
     (digest,) = [message for message in scene.sender.sent if message.recipient_id == "coord-1"]
     assert "urgent_7" == digest.tier.value
-    assert 2 == len(digest.body.splitlines())
+    counts, nearest = digest.body.splitlines()[:2], digest.body.splitlines()[2:]
+    assert ["Utløper innen 7 dager: 1", "Utløper innen 30 dager: 1"] == counts
+    assert ["2026-01-08: first_aid, mentor-2", "2026-01-31: first_aid, mentor-1"] == nearest
 
 
 async def test_a_digest_with_nothing_left_is_cancelled(scene):

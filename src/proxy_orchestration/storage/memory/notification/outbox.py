@@ -8,7 +8,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -23,13 +23,16 @@ from proxy_orchestration.notification.notices import (
     PushState,
 )
 from proxy_orchestration.notification.records import (
+    MOST_NEAREST,
+    NO_TARGET,
     NOTHING_LEFT,
     CertificateEnd,
+    Digest,
     LeasedPush,
     PushCompletion,
+    digest_message,
 )
 from proxy_orchestration.notification.resend import Certificate
-from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _UNSENT: Final = frozenset({PushState.QUEUED, PushState.LEASED, PushState.DEAD})
 
@@ -53,7 +56,9 @@ class StoredPush:
         message: what is sent.
         due_at: when, in the caller's time.
         certificate, ends_at: what it is about; `None` for a digest.
-        digest_date: the day that a digest is for.
+        opened_at: when a digest was opened; `None` for any other message.
+        run_id: the last run that wrote for a digest since it was claimed.
+        claimed_at, counted: when it was claimed last, and what a digest counted then.
         held: whether its token may complete it, also where it was cancelled meanwhile.
         lease_until, lease_ttl: when its lease ends by the store's own clock, and how long it is.
     """
@@ -62,7 +67,10 @@ class StoredPush:
     due_at: datetime
     certificate: Certificate | None = None
     ends_at: datetime | None = None
-    digest_date: date | None = None
+    opened_at: datetime | None = None
+    run_id: str | None = None
+    claimed_at: datetime | None = None
+    counted: tuple[StoredNotice, ...] = ()
     state: PushState = PushState.QUEUED
     token: int = 0
     attempts: int = 0
@@ -107,7 +115,9 @@ class MemoryPushOutbox:
     _pushes: dict[str, StoredPush] = attrs.field(init=False, repr=False, factory=dict)
     _open: dict[str, StoredPush] = attrs.field(init=False, repr=False, factory=dict)
     _pushes_about: dict[Certificate, list[StoredPush]] = attrs.field(init=False, repr=False, factory=dict)
-    _of_digest: dict[tuple[str, date], list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
+    _uncovered: dict[str, dict[str, StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
+    _open_digests: dict[str, StoredPush] = attrs.field(init=False, repr=False, factory=dict)
+    _told: dict[str, datetime] = attrs.field(init=False, repr=False, factory=dict)
 
     async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
         """
@@ -122,6 +132,7 @@ class MemoryPushOutbox:
             push.token += 1
             push.attempts += 1
             push.lease_until, push.lease_ttl = seconds + hold, hold
+            push.claimed_at, push.run_id = now, None
         return [self._leased(push) for push in found]
 
     async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
@@ -147,6 +158,7 @@ class MemoryPushOutbox:
         named = self._pushes if message_ids is None else set(message_ids) & self._pushes.keys()
         dead = [self._pushes[name] for name in named if self._pushes[name].state is PushState.DEAD]
         for push in dead:
+            self._uncover(push)
             self._reopen(push, now)
         return len(dead)
 
@@ -159,12 +171,9 @@ class MemoryPushOutbox:
 
     def _queue(self, push: StoredPush) -> None:
         """
-        Add a message, unless one of its id is there that may not be opened again.
+        Add a message, unless one of its id is there.
         """
-        known = self._pushes.get(push.message.message_id)
-        if known is not None:
-            if known.code == NOTHING_LEFT:
-                self._reopen(known, push.due_at)
+        if push.message.message_id in self._pushes:
             return
         self._pushes[push.message.message_id] = push
         self._open[push.message.message_id] = push
@@ -196,16 +205,84 @@ class MemoryPushOutbox:
         push.attempts -= not completion.counted
         push.code = completion.code
         self._move(push, completion.state)
-        if push.code == NOTHING_LEFT and push.digest_date is not None:
-            self._open_again(push, push.digest_date)
+        if push.opened_at is not None:
+            self._settle(push, completion)
         return True
 
-    def _open_again(self, push: StoredPush, day: date) -> None:
+    def _open_digest(self, digest: StoredPush) -> None:
         """
-        Queue a digest again whose day got a notice since it was claimed.
+        Open a digest, or see to it that the recipient's open one is due by then.
         """
-        if self._count(push.message.recipient_id, day):
-            self._reopen(push, push.due_at)
+        recipient_id = digest.message.recipient_id
+        known = self._open_digests.get(recipient_id)
+        if known is None:
+            self._open_digests[recipient_id] = digest
+            self._queue(digest)
+            return
+        # A leased one was counted already: what is written now is for the one that follows it.
+        follows = known.state is PushState.LEASED and known.run_id is None
+        if known.state is PushState.DEAD:
+            known.opened_at = digest.opened_at
+            self._reopen(known, digest.due_at)
+        elif follows or known.due_at > digest.due_at:
+            known.due_at = digest.due_at
+        known.run_id = digest.run_id
+
+    def _settle(self, push: StoredPush, completion: PushCompletion) -> None:
+        """
+        Cover what a digest counted, and open another for what came since.
+        """
+        recipient_id = push.message.recipient_id
+        if push.state not in _UNSENT:
+            del self._open_digests[recipient_id]
+        if push.state is PushState.SENT and push.claimed_at is not None:
+            self._told[recipient_id] = max(push.claimed_at, self._told.get(recipient_id, push.claimed_at))
+        if completion.covers:
+            self._cover(recipient_id, push.counted)
+        if completion.covers or completion.code == NOTHING_LEFT:
+            self._open_next(push)
+
+    def _open_next(self, ended: StoredPush) -> None:
+        waiting = self._uncovered.get(ended.message.recipient_id)
+        if waiting:
+            notice = next(iter(waiting.values())).notice
+            self._open_digest(
+                StoredPush(
+                    message=digest_message(
+                        notice.recipient_id, notice.notification_id, notice.tier, ended.due_at
+                    ),
+                    due_at=ended.due_at,
+                    opened_at=ended.claimed_at,
+                    run_id=ended.run_id,
+                )
+            )
+
+    def _cover(self, recipient_id: str, notices: Iterable[StoredNotice]) -> None:
+        """
+        Let no digest tell of these again.
+        """
+        waiting = self._uncovered.get(recipient_id, {})
+        for stored in notices:
+            waiting.pop(stored.notice.notification_id, None)
+
+    def _uncover(self, push: StoredPush) -> None:
+        """
+        Let a digest tell again what it covered although nobody was told.
+        """
+        if push.opened_at is None or push.code != NO_TARGET:
+            return
+        waiting = self._uncovered.setdefault(push.message.recipient_id, {})
+        for stored in push.counted:
+            if stored.notice.status is not NoticeStatus.CLEARED:
+                waiting[stored.notice.notification_id] = stored
+
+    def _end_run(self, run_id: str, at: datetime) -> None:
+        """
+        Make the digests due that this run was the last to write for.
+        """
+        for digest in self._open_digests.values():
+            if digest.run_id == run_id:
+                digest.due_at, digest.run_id = min(digest.due_at, at), None
 
     def _reopen(self, push: StoredPush, due_at: datetime) -> None:
         push.due_at, push.attempts, push.code = due_at, 0, ""
@@ -223,11 +300,32 @@ class MemoryPushOutbox:
             message=push.message,
             token=push.token,
             attempts=push.attempts,
-            digest=None
-            if push.digest_date is None
-            else self._count(push.message.recipient_id, push.digest_date),
+            digest=self._digest(push),
         )
 
-    def _count(self, recipient_id: str, day: date) -> Mapping[NotificationThresholdTier, int]:
-        told = (stored.notice for stored in self._of_digest.get((recipient_id, day), ()))
-        return dict(Counter(notice.tier for notice in told if notice.status is not NoticeStatus.CLEARED))
+    def _digest(self, push: StoredPush) -> Digest | None:
+        if push.opened_at is None:
+            return None
+        recipient_id = push.message.recipient_id
+        push.counted = tuple(self._uncovered.get(recipient_id, {}).values())
+        return Digest(
+            opened_at=push.opened_at,
+            counts=dict(Counter(stored.notice.tier for stored in push.counted)),
+            nearest=_nearest(push.counted),
+            told_at=self._told.get(recipient_id),
+        )
+
+
+def _nearest(counted: Iterable[StoredNotice]) -> tuple[CertificateEnd, ...]:
+    """
+    Return the certificates that end first, each once.
+    """
+    ends: dict[Certificate, datetime] = {}
+    for stored in counted:
+        about = stored.notice.mentor_id, stored.notice.certificate_type
+        ends[about] = max(stored.ends_at, ends.get(about, stored.ends_at))
+    first = heapq.nsmallest(MOST_NEAREST, ends.items(), key=lambda each: (each[1], each[0]))
+    return tuple(
+        CertificateEnd(mentor_id=mentor_id, certificate_type=certificate_type, ends_at=ends_at)
+        for (mentor_id, certificate_type), ends_at in first
+    )

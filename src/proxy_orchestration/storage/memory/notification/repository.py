@@ -20,7 +20,6 @@ from proxy_orchestration.notification.notices import (
     CertificateExpiryNotification,
     NoticeKey,
     NoticeStatus,
-    PushMessage,
 )
 from proxy_orchestration.notification.records import (
     Acknowledged,
@@ -30,6 +29,7 @@ from proxy_orchestration.notification.records import (
     DraftState,
     NoticeChunk,
     NoticeDraft,
+    digest_message,
     texts_of,
 )
 from proxy_orchestration.notification.resend import (
@@ -72,6 +72,10 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         consequences = self._consequences(chunk)
         self._cancel(chunk.ends)
         self._note(chunk.ends)
+        for end in chunk.ends:
+            # What is only revoked stays: another certificate of that type may be the one that counts.
+            if end.ends_at is not None:
+                self._clear(end)
         for draft, consequence in zip(chunk.drafts, consequences, strict=True):
             self._write(draft, consequence, chunk)
         return [consequence.fate for consequence in consequences]
@@ -158,11 +162,12 @@ class MemoryNotificationRepository(MemoryPushOutbox):
 
     async def log_run(self, run: RunRecord, /) -> None:
         """
-        Add a run to the log. Once per `run_id`.
+        Add a run that has ended to the log, once per `run_id`, and make its digests due.
         """
         await checkpoint()
         check_texts((run.run_id,))
         self._runs.setdefault(run.run_id, run)
+        self._end_run(run.run_id, run.ended_at)
 
     @property
     def runs(self) -> tuple[RunRecord, ...]:
@@ -214,10 +219,15 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         stored = StoredNotice(notice, draft.ends_at)
         self._keep(stored)
         if notice.audience is not Audience.MENTOR:
-            self._of_digest.setdefault((notice.recipient_id, chunk.digest_date), []).append(stored)
-            self._queue(
+            self._uncovered.setdefault(notice.recipient_id, {})[notice.notification_id] = stored
+            self._open_digest(
                 StoredPush(
-                    message=_digest_of(notice, chunk), due_at=chunk.as_of, digest_date=chunk.digest_date
+                    message=digest_message(
+                        notice.recipient_id, notice.notification_id, notice.tier, chunk.digest_due_at
+                    ),
+                    due_at=chunk.digest_due_at,
+                    opened_at=chunk.written_at,
+                    run_id=chunk.run_id,
                 )
             )
 
@@ -234,20 +244,8 @@ class MemoryNotificationRepository(MemoryPushOutbox):
 
     def _clear(self, end: CertificateEnd) -> None:
         for stored in self._notices_about.get((end.mentor_id, end.certificate_type), ()):
-            needless = end.ends_at is None or stored.ends_at < end.ends_at
-            if needless and stored.notice.status is NoticeStatus.PENDING:
+            if end.ends_at is not None and stored.ends_at >= end.ends_at:
+                continue
+            self._cover(stored.notice.recipient_id, [stored])
+            if stored.notice.status is NoticeStatus.PENDING:
                 stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
-
-
-def _digest_of(notice: CertificateExpiryNotification, chunk: NoticeChunk) -> PushMessage:
-    name = f"digest:{notice.recipient_id}:{chunk.digest_date}"
-    return PushMessage(
-        message_id=name,
-        notification_id=name,
-        recipient_id=notice.recipient_id,
-        tier=notice.tier,
-        title="",
-        body="",
-        collapse_key="certificate-expiry-digest",
-        expires_at=chunk.digest_expires_at,
-    )

@@ -57,6 +57,7 @@ REVISIONS: Final = (
     "0013",
     "0014",
     "0015",
+    "0016",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

@@ -14,7 +14,7 @@ from proxy_orchestration.notification.records import Acknowledged, Acknowledgeme
 from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
-from proxy_orchestration.storage.sql.notification import schema
+from proxy_orchestration.storage.sql.notification import digests, schema
 from proxy_orchestration.storage.sql.notification.rows import TIERS
 from proxy_orchestration.storage.sql.notification.schema import notification_runs, notifications
 
@@ -96,7 +96,7 @@ def acknowledgements(
 
 def log_run(connection: Connection, run: RunRecord, /) -> None:
     """
-    Add a run to the log, once.
+    Add a run to the log, once, and make its digests due.
     """
     row = {
         "run_id": run.run_id,
@@ -112,3 +112,4 @@ def log_run(connection: Connection, run: RunRecord, /) -> None:
     }
     check_texts(map(str, row.values()))
     insert_or_ignore(connection, notification_runs, row)
+    digests.end_run(connection, run.run_id, at=run.ended_at)

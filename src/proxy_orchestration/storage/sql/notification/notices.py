@@ -6,11 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Dialect, and_, bindparam, case, func, or_, select, update
 
-from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeKey, NoticeStatus
+from proxy_orchestration.notification.notices import (
+    Audience,
+    CertificateExpiryNotification,
+    NoticeKey,
+    NoticeStatus,
+)
 from proxy_orchestration.notification.records import (
     CertificateEnd,
     DraftFate,
@@ -31,8 +36,8 @@ from proxy_orchestration.notification.resend import (
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
-from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
-from proxy_orchestration.storage.sql.notification import outbox, resend_guard
+from proxy_orchestration.storage.sql.dialect.types import stored_instant
+from proxy_orchestration.storage.sql.notification import digests, outbox, resend_guard
 from proxy_orchestration.storage.sql.notification.resend_guard import Ends
 from proxy_orchestration.storage.sql.notification.rows import (
     digest_row,
@@ -43,6 +48,9 @@ from proxy_orchestration.storage.sql.notification.rows import (
     push_row,
 )
 from proxy_orchestration.storage.sql.notification.schema import notifications
+
+Ended: TypeAlias = tuple[str, str, str | None]
+"""Mentor, type, and the end before which all is over; `None`: all of it."""
 
 _KEY = (
     notifications.c.mentor_id,
@@ -57,10 +65,14 @@ _EXISTING = select(*_KEY).join_from(
     _KEYS, notifications, and_(*(column == wanted for column, wanted in zip(_KEY, _EACH, strict=True)))
 )
 _ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
+_IS_PENDING = notifications.c.status == NoticeStatus.PENDING.value
+_OVER = "over"
+"""Stands for the digest of a notice that no digest is to tell of."""
+
 _CLEAR = (
     update(notifications)
     .where(
-        notifications.c.status == NoticeStatus.PENDING.value,
+        or_(_IS_PENDING, notifications.c.digest_id.is_(None)),
         notifications.c.notification_id.in_(
             select(notifications.c.notification_id)
             .join_from(
@@ -71,7 +83,10 @@ _CLEAR = (
             .where(or_(_END.is_(None), notifications.c.ends_at < _END))
         ),
     )
-    .values(status=NoticeStatus.CLEARED.value)
+    .values(
+        status=case((_IS_PENDING, NoticeStatus.CLEARED.value), else_=notifications.c.status),
+        digest_id=func.coalesce(notifications.c.digest_id, _OVER),
+    )
 )
 _INBOX = (
     select(notifications)
@@ -94,6 +109,8 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]
     # What was never told has nothing queued.
     told = [certificate for certificate in advanced if standing[certificate].notified_at is not None]
     outbox.cancel(connection, ended(ends, told))
+    # What is only revoked stays: another certificate of that type may be the one that counts.
+    _clear(connection, _before(ends, told))
     is_there = _existing(connection, chunk.drafts, standing)
     states = states_of(chunk, standing, is_there)
     passing = {
@@ -137,8 +154,7 @@ def renew(
     latest = resend_guard.ends_of(ends)
     resend_guard.note_ends(connection, latest, corrected=True)
     over = ended(latest, latest.latest)
-    if over:
-        connection.execute(_CLEAR, {"ended": json_list(over)})
+    _clear(connection, over)
     return outbox.cancel(connection, over)
 
 
@@ -160,13 +176,21 @@ def notification(connection: Connection, notification_id: str, /) -> Certificate
     return None if row is None else notice_of(row)
 
 
-def ended(ends: Ends, renewed: Iterable[Certificate]) -> list[tuple[str, str, str | None]]:
+def ended(ends: Ends, renewed: Iterable[Certificate]) -> list[Ended]:
     """
     Return the rows that tell what is over: all before the new end, or all of a revoked one.
     """
-    rows: list[tuple[str, str, str | None]] = [(*one, None) for one in ends.revoked]
-    rows += [(*one, ends.latest[one].astimezone(UTC).isoformat()) for one in renewed]
-    return sorted(rows, key=lambda row: row[:2])
+    rows: list[Ended] = [(*one, None) for one in ends.revoked]
+    return sorted([*rows, *_before(ends, renewed)], key=lambda row: row[:2])
+
+
+def _before(ends: Ends, renewed: Iterable[Certificate]) -> list[Ended]:
+    return [(*one, ends.latest[one].astimezone(UTC).isoformat()) for one in sorted(renewed)]
+
+
+def _clear(connection: Connection, over: Sequence[Ended]) -> None:
+    if over:
+        connection.execute(_CLEAR, {"ended": json_list(over)})
 
 
 def _existing(
@@ -194,22 +218,37 @@ def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
 def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
     dialect = connection.dialect
     due_at = stored_instant(chunk.as_of, dialect)
-    day = stored_date(chunk.digest_date, dialect)
     notice_rows: list[tuple[Any, ...]] = []
     push_rows: dict[str, tuple[Any, ...]] = {}
+    digests_of: dict[str, tuple[Any, ...]] = {}
     for draft, (fate, others) in zip(chunk.drafts, consequences, strict=True):
         ends_at = stored_instant(draft.ends_at, dialect)
         if fate.state is DraftState.CREATED:
-            notice_rows.append(notice_row(draft.notice, ends_at, day, dialect))
+            notice_rows.append(notice_row(draft.notice, ends_at, dialect))
             if draft.push is not None:
                 push_rows[draft.push.message_id] = push_row(draft.push, draft, ends_at, due_at, dialect)
         for notice in others:
-            notice_rows.append(notice_row(notice, ends_at, day, dialect))
-            digest = digest_row(notice, chunk, dialect)
-            push_rows.setdefault(digest[0], digest)
+            notice_rows.append(notice_row(notice, ends_at, dialect))
+            if notice.audience is not Audience.MENTOR and notice.recipient_id not in digests_of:
+                digests_of[notice.recipient_id] = _opened_by(notice, chunk, dialect)
     if notice_rows:
         insert_rows_or_ignore(connection, notifications, notice_rows)
     outbox.queue(connection, [*push_rows.values()])
+    digests.open_digests(connection, digests_of.values())
+
+
+def _opened_by(
+    notice: CertificateExpiryNotification, chunk: NoticeChunk, dialect: Dialect
+) -> tuple[Any, ...]:
+    return digest_row(
+        recipient_id=notice.recipient_id,
+        opened_by=notice.notification_id,
+        tier=notice.tier,
+        due_at=chunk.digest_due_at,
+        opened_at=chunk.written_at,
+        run_id=chunk.run_id,
+        dialect=dialect,
+    )
 
 
 def _consequences(chunk: NoticeChunk, states: Sequence[DraftState], is_there: IsThere) -> list[Consequence]:

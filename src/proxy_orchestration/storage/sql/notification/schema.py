@@ -30,6 +30,9 @@ QUEUED: Final[TextClause] = text("state = 'queued'")
 LEASED: Final[TextClause] = text("state = 'leased'")
 UNSENT: Final[TextClause] = text("state IN ('queued', 'leased', 'dead')")
 OF_A_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL")
+OPEN_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL AND state IN ('queued', 'leased', 'dead')")
+OF_A_RUN: Final[TextClause] = text("run_id IS NOT NULL")
+UNCOVERED: Final[TextClause] = text("digest_id IS NULL AND audience <> 'mentor'")
 
 notifications: Table = Table(
     "notifications",
@@ -51,7 +54,9 @@ notifications: Table = Table(
     Column("acknowledged_by", Text),
     Column("note", Text, nullable=False),
     Column("organization_id", Text),
-    Column("digest_date", Date),
+    Column("digest_date", Date),  # written by revisions before 0012 only
+    Column("digest_id", KEY),
+    Column("digest_token", Integer),
     # A NULL in one of the six would never conflict, and the notice would be sent again.
     UniqueConstraint(
         "mentor_id",
@@ -66,11 +71,10 @@ notifications: Table = Table(
     Index("ix_notifications_inbox", "recipient_id", "created_at", "notification_id"),
 )
 Index(
-    "ix_notifications_digest",
+    "ix_notifications_uncovered",
     notifications.c.recipient_id,
-    notifications.c.digest_date,
-    sqlite_where=OF_A_DIGEST,
-    postgresql_where=OF_A_DIGEST,
+    sqlite_where=UNCOVERED,
+    postgresql_where=UNCOVERED,
 )
 
 push_outbox: Table = Table(
@@ -91,16 +95,27 @@ push_outbox: Table = Table(
     Column("code", Text, nullable=False),
     Column("digest_date", Date),
     Column("lease_ttl", Double),
+    Column("opened_at", Instant),
+    Column("claimed_at", Instant),
+    Column("run_id", KEY),
     CheckConstraint("recipient_id <> ''", name="addressed"),
 )
 Index(
-    "uq_push_outbox_digest",
+    "uq_push_outbox_open_digest",
     push_outbox.c.recipient_id,
-    push_outbox.c.digest_date,
     unique=True,
+    sqlite_where=OPEN_DIGEST,
+    postgresql_where=OPEN_DIGEST,
+)
+Index(
+    "ix_push_outbox_digests",
+    push_outbox.c.recipient_id,
+    push_outbox.c.state,
+    push_outbox.c.claimed_at,
     sqlite_where=OF_A_DIGEST,
     postgresql_where=OF_A_DIGEST,
 )
+Index("ix_push_outbox_of_run", push_outbox.c.run_id, sqlite_where=OF_A_RUN, postgresql_where=OF_A_RUN)
 Index("ix_push_outbox_due", push_outbox.c.due_at, sqlite_where=QUEUED, postgresql_where=QUEUED)
 Index("ix_push_outbox_leased", push_outbox.c.lease_until, sqlite_where=LEASED, postgresql_where=LEASED)
 Index(

@@ -5,7 +5,7 @@ Invented notices, and the short ways through a store of them that many checks sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
@@ -29,11 +29,13 @@ from proxy_orchestration.notification.records import (
     NoticeDraft,
     PushCompletion,
 )
+from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts.checks import broken, expect
 
 MORNING: Final = datetime(2026, 3, 4, 6, 0, 0, 250_000, tzinfo=UTC)
 GUARD: Final = timedelta(hours=20)
+HOLD: Final = timedelta(hours=1)
 INSTANT: Final = timedelta(microseconds=1)
 ENDS: Final = datetime(2026, 4, 1, tzinfo=UTC)
 RENEWED: Final = datetime(2028, 4, 1, tzinfo=UTC)
@@ -133,7 +135,10 @@ def draft_of(  # noqa: PLR0913 - every part of a sample may vary
 
 
 def chunk_of(
-    *drafts: NoticeDraft, at: datetime = MORNING, ends: Sequence[CertificateEnd] = ()
+    *drafts: NoticeDraft,
+    at: datetime = MORNING,
+    ends: Sequence[CertificateEnd] = (),
+    run_id: str = "run-1",
 ) -> NoticeChunk:
     """
     Return a chunk of a run at that moment; it speaks of its drafts' ends and of these.
@@ -149,18 +154,30 @@ def chunk_of(
     return NoticeChunk(
         as_of=at,
         guard=GUARD,
-        digest_date=at.date(),
-        digest_expires_at=midnight_after(at.date()),
+        run_id=run_id,
+        written_at=at,
+        digest_due_at=at + HOLD,
         drafts=drafts,
         ends=(*own, *ends),
     )
 
 
-def midnight_after(day: date) -> datetime:
+def run_that_ended(run_id: str = "run-1", *, at: datetime = MORNING) -> RunRecord:
     """
-    Return the moment at which that day is over.
+    Return the log of a run that ended at that moment.
     """
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return RunRecord(
+        run_id=run_id,
+        as_of=at,
+        started_at=at - MINUTE,
+        duration=MINUTE.total_seconds(),
+        by_tier={},
+        processed=0,
+        created=0,
+        skipped=0,
+        failed=0,
+        error_codes={},
+    )
 
 
 def end_of(

@@ -23,7 +23,7 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-compatible_from = "0012"
+compatible_from = "0015"
 
 _NOTICE_KEY = ("mentor_id", "threshold_tier", "notification_window_start", "audience", "recipient_id")
 
