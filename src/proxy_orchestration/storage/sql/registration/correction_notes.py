@@ -71,7 +71,7 @@ def _found(visibility: Visibility, found_by: RecordFilter, dialect: Dialect) -> 
     query = select(activities).where(activities.c.organization_id == visibility.organization_id)
     for coordinator_id in (visibility.coordinator_id, found_by.coordinator_id):
         if coordinator_id is not None:
-            query = query.where(findable(coordinator_id) == REGISTERED_BY)
+            query = query.where(REGISTERED_BY == findable(coordinator_id))
     if found_by.mentor_ids is not None:
         query = _attributed_to(query, found_by.mentor_ids, dialect)
     if found_by.activity_from is not None:
