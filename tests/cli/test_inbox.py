@@ -167,5 +167,5 @@ def test_without_a_store_there_is_nothing_to_look_at(
     ended = run(*command)
 
     assert ExitCode.STORE_UNAVAILABLE == ended.code
-    assert "With --db, name the file that register or notify wrote." in ended.err
+    assert "With --db, name the file that register or notify wrote, or a server's address." in ended.err
     assert not store.exists()

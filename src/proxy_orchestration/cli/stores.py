@@ -13,11 +13,11 @@ import attrs
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from proxy_orchestration.storage.sql.dialect.addresses import file_of, is_in_memory
+
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+_.-]*://")
 _SECRETS: Final = ("password", "sslpassword")
 _HIDDEN: Final = "..."  # of asterisks an address would make %2A
-_IN_MEMORY: Final = (None, "", ":memory:")
-"""What SQLite would keep in this process alone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,9 +81,7 @@ class Store:
         """
         Return the SQLite file; `None` for a server, and for what is no path.
         """
-        if not self._is_sqlite or self._database in _IN_MEMORY or str(self._database).startswith("file:"):
-            return None
-        return Path(str(self._database))
+        return None if self._place is None else file_of(self._place)
 
     @property
     def is_missing(self) -> bool:
@@ -97,17 +95,11 @@ class Store:
         """
         Tell whether it would end with the command.
         """
-        return self._is_sqlite and self._database in _IN_MEMORY
+        return self._place is not None and is_in_memory(self._place)
 
     @property
-    def _is_sqlite(self) -> bool:
-        if self.url_given is None:
-            return True
-        return self._parsed is not None and self._parsed.get_backend_name() == "sqlite"
-
-    @property
-    def _database(self) -> str | None:
-        return self.address if self._parsed is None else self._parsed.database
+    def _place(self) -> URL | None:
+        return URL.create("sqlite", database=self.address) if self.url_given is None else self._parsed
 
     @property
     def _parsed(self) -> URL | None:

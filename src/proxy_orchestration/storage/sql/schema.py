@@ -304,7 +304,7 @@ activities: Table = Table(
     Index("ix_activities_by_day", "organization_id", "activity_date", "recorded_at"),
     Index("ix_activities_by_mentor", "organization_id", "attributed_to", "activity_date", "recorded_at"),
 )
-REGISTERED_BY: ColumnElement[str] = by_code_point(activities.c.registered_by)
+registered_by: ColumnElement[str] = by_code_point(activities.c.registered_by)
 """Who registered, as the index has it."""
 
 Index(

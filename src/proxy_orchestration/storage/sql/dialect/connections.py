@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import RootTransaction
 
 from proxy_orchestration.storage.sql.dialect import pragmas, sessions
+from proxy_orchestration.storage.sql.dialect.addresses import file_of, is_in_memory
 
 _WRITERS: Final = 4
 _MODE: Final = "proxy_orchestration_mode"
@@ -121,17 +122,15 @@ def is_of_one_thread(engine: Engine) -> bool:
     """
     Return whether every thread would see another database: SQLite's in memory.
     """
-    return engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}
+    return is_in_memory(engine.url)
 
 
 def database_file(engine: Engine) -> Path | None:
     """
     Return the file that the database lives in, or `None` where it is no file of ours to watch.
     """
-    name = engine.url.database
-    if engine.dialect.name != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
-        return None
-    return Path(name).absolute()
+    file = file_of(engine.url)
+    return None if file is None else file.absolute()
 
 
 def names_of(connection: Connection) -> object:

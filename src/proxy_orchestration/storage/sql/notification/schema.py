@@ -54,7 +54,7 @@ notifications: Table = Table(
     Column("acknowledged_by", Text),
     Column("note", Text, nullable=False),
     Column("organization_id", Text),
-    Column("digest_date", Date),  # written by revisions before 0012 only
+    Column("digest_date", Date),  # written by revisions before 0016 only
     Column("digest_id", KEY),
     Column("digest_token", Integer),
     # A NULL in one of the six would never conflict, and the notice would be sent again.
@@ -110,7 +110,6 @@ Index(
 Index(
     "ix_push_outbox_digests",
     push_outbox.c.recipient_id,
-    push_outbox.c.state,
     push_outbox.c.claimed_at,
     sqlite_where=OF_A_DIGEST,
     postgresql_where=OF_A_DIGEST,

@@ -23,7 +23,7 @@ from proxy_orchestration.storage.sql.dialect.differences import is_any_of, liste
 from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
 from proxy_orchestration.storage.sql.registration.activities import record_of
-from proxy_orchestration.storage.sql.schema import REGISTERED_BY, activities, correction_notes
+from proxy_orchestration.storage.sql.schema import activities, correction_notes, registered_by
 
 _NEWEST_FIRST = (
     activities.c.activity_date.desc(),
@@ -71,7 +71,7 @@ def _found(visibility: Visibility, found_by: RecordFilter, dialect: Dialect) -> 
     query = select(activities).where(activities.c.organization_id == visibility.organization_id)
     for coordinator_id in (visibility.coordinator_id, found_by.coordinator_id):
         if coordinator_id is not None:
-            query = query.where(REGISTERED_BY == findable(coordinator_id))
+            query = query.where(registered_by == findable(coordinator_id))
     if found_by.mentor_ids is not None:
         query = _attributed_to(query, found_by.mentor_ids, dialect)
     if found_by.activity_from is not None:

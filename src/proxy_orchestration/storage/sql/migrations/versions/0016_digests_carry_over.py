@@ -4,8 +4,7 @@ A digest covers every notice of its recipient that none has covered yet, whateve
 Notices that are pending and not older than 14 days are uncovered, all others
 count as covered. Of several digests of one recipient that are not done with
 the newest stays open; who has uncovered notices and no open digest gets one.
-Code of revision 0011 would count a digest by its day and cover nothing, so it
-is excluded.
+Older code would count a digest by its day and cover nothing, so it is excluded.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from proxy_orchestration.storage.sql.database.versions import declare_compatible
+from proxy_orchestration.storage.sql.dialect.types import BY_CODE_POINT
 from proxy_orchestration.storage.sql.schema import Instant
 
 revision = "0016"
@@ -63,11 +63,11 @@ def upgrade() -> None:
     Add the columns, carry open digests over, and change the indexes.
     """
     now = datetime.now(UTC)
-    op.add_column("notifications", sa.Column("digest_id", sa.Text(), nullable=True))
+    op.add_column("notifications", sa.Column("digest_id", BY_CODE_POINT, nullable=True))
     op.add_column("notifications", sa.Column("digest_token", sa.Integer(), nullable=True))
     op.add_column("push_outbox", sa.Column("opened_at", Instant(), nullable=True))
     op.add_column("push_outbox", sa.Column("claimed_at", Instant(), nullable=True))
-    op.add_column("push_outbox", sa.Column("run_id", sa.Text(), nullable=True))
+    op.add_column("push_outbox", sa.Column("run_id", BY_CODE_POINT, nullable=True))
     is_waiting = sa.and_(_NOTICES.c.status == "pending", _NOTICES.c.created_at >= now - _UNCOVERED_SINCE)
     op.execute(
         _NOTICES.update().where(_NOTICES.c.audience != "mentor", ~is_waiting).values(digest_id="before")
@@ -108,7 +108,7 @@ def downgrade() -> None:
         op.drop_column("notifications", column)
     for column in ("opened_at", "claimed_at", "run_id"):
         op.drop_column("push_outbox", column)
-    declare_compatible(op.get_bind(), "0009")
+    declare_compatible(op.get_bind(), "0015")
 
 
 def _keep_the_newest_open() -> None:
@@ -130,9 +130,7 @@ def _change_indexes() -> None:
     op.drop_index("uq_push_outbox_digest", "push_outbox")
     _create_index("ix_notifications_uncovered", "notifications", ["recipient_id"], _UNCOVERED)
     _create_index("uq_push_outbox_open_digest", "push_outbox", ["recipient_id"], _OPEN, unique=True)
-    _create_index(
-        "ix_push_outbox_digests", "push_outbox", ["recipient_id", "state", "claimed_at"], _OF_A_DIGEST
-    )
+    _create_index("ix_push_outbox_digests", "push_outbox", ["recipient_id", "claimed_at"], _OF_A_DIGEST)
     _create_index("ix_push_outbox_of_run", "push_outbox", ["run_id"], _OF_A_RUN)
 
 
