@@ -39,6 +39,7 @@ from proxy_orchestration.errors import (
     SchemaVersionError,
     StaleRunError,
     UnknownMentorError,
+    WrongServiceError,
     WrongTaskError,
 )
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
@@ -212,6 +213,7 @@ __all__ = [
     "UnknownMentorError",
     "UnreadableRecordError",
     "WindowPolicy",
+    "WrongServiceError",
     "WrongTaskError",
     "classify",
     "usual_id_rule",

@@ -292,6 +292,7 @@ STABLE = {
     "StaleRunError": "stale_run",
     "UnknownMentorError": "unknown_mentor",
     "UnreadableRecordError": "unreadable_record",
+    "WrongServiceError": "wrong_service",
     "WrongTaskError": "wrong_task",
 }
 

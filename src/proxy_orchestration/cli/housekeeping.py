@@ -181,7 +181,7 @@ def health(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -
     """
 
     async def work(session: Session) -> ExitCode:
-        everybodys = attrs.evolve(session.orchestrator, repository=session.repository)
+        everybodys = attrs.evolve(session.orchestrator, repository=session.repository, service_name=None)
         seen = await everybodys.check_health()
         if as_json:
             session.output.document(seen)

@@ -15,6 +15,7 @@ Every error this library raises, in one tree.
     ├── AtomicModeError
     ├── CallsAbandonedError
     ├── WrongTaskError
+    ├── WrongServiceError
     ├── BatchNotFoundError
     ├── ActivityNotFoundError
     ├── BatchStateError
@@ -76,6 +77,7 @@ from proxy_orchestration.errors.states import (
     CallsAbandonedError,
     LeaseLostError,
     StaleRunError,
+    WrongServiceError,
     WrongTaskError,
 )
 from proxy_orchestration.errors.stores import (
@@ -114,5 +116,6 @@ __all__ = [
     "SchemaVersionError",
     "StaleRunError",
     "UnknownMentorError",
+    "WrongServiceError",
     "WrongTaskError",
 ]

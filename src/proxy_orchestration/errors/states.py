@@ -58,6 +58,27 @@ class BatchLeasedError(BatchStateError, error_code="batch_leased"):
         )
 
 
+class WrongServiceError(OrchestrationError, error_code="wrong_service"):
+    """
+    Another registration service accepted the batch; nothing was called, and nothing changed.
+
+    Attributes:
+        batch_id: the batch.
+        accepted_by: the `service_name` of the orchestrator that accepted it.
+        service_name: that of the one that was asked.
+    """
+
+    def __init__(self, batch_id: str, *, accepted_by: str, service_name: str) -> None:
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
+        self.accepted_by = accepted_by
+        self.service_name = service_name
+        super().__init__(
+            f"Batch {batch_id} was accepted by the service {accepted_by!r}, and {service_name!r} would "
+            f"register it into tables that are not its own. Ask an orchestrator whose service_name is {accepted_by!r}; "
+            "reading, pausing and cancelling it is possible here, too.",
+        )
+
+
 class LeaseLostError(OrchestrationError, error_code="lease_lost"):
     """
     A driver's fence is no longer the run's; its write changed nothing.

@@ -24,6 +24,7 @@ from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration._system_tasks import SystemTask, current_task, has_ended
 from proxy_orchestration.errors import BatchLeasedError, BatchStateError, WrongTaskError
 from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.runs import Lease, LeaseHeld, RunPaused
@@ -139,10 +140,12 @@ async def driven_batch(
     Raises:
         BatchLeasedError: somebody else drives it.
         BatchStateError: it is paused.
+        WrongServiceError: another service accepted it.
         LeaseLostError: another driver took it over meanwhile.
         BatchNotFoundError: there is no such batch.
     """
     record = await queries.record(batch_id)
+    check_service(record, coordinator.service_name)
     acquisition = await coordinator.acquire(batch_id, record.run)
     # Before the block is entered: who drives already is an error of the call, not of its iteration.
     if isinstance(acquisition, LeaseHeld):

@@ -76,7 +76,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         on_run_settled: is told of each run that settled, with its batch as it stood then: at least
             once, by whichever process with this hook settles it or recovers what is untold.
         service_name: what the service is called, up to 200 characters; it stands with each batch
-            that is accepted here, so that nobody drives it with another service.
+            that is accepted here, and an orchestrator with another name calls nothing for it.
         id_rule: what a mentor's id in a new request may look like; `usual_id_rule` refuses
             fillers and what spreadsheets make of ids.
 
@@ -114,6 +114,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             settings=self.settings,
             hooks=hooks,
             on_run_settled=self.on_run_settled,
+            service_name=self.service_name,
         )
         self._authorization = Authorization(ledger=self.repository, access_policy=self.access_policy)
         self._queries = BatchQueries(
@@ -158,11 +159,12 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
                 nothing was stored.
             InvalidValueError: a mentor's id is nobody's, by `id_rule`; nothing was stored.
+            WrongServiceError: its key stands for an open batch that another service accepted.
             RepositoryUnavailableError: the store failed; its `batch_id` and
                 `idempotency_key` say what to resume, or to submit again.
         """
         check_arguments(request=request, actor=actor, drive=drive)
-        batch_id, run = await self._submission.accept(request, actor)
+        batch_id, run = await self._submission.accept(request, actor, drives=drive)
         with naming_submission(batch_id, request.idempotency_key):
             return await self._finish(batch_id, run, drive=drive)
 
@@ -233,7 +235,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             InvalidValueError: an activity cannot be kept, or `mentor_ids` leaves it out.
             StaleRunError: another run is current; nothing was done.
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
-            BatchNotFoundError.
+            BatchNotFoundError, WrongServiceError.
         """
         named = {"mentor_ids": mentor_ids, "activities": activities}
         check_arguments(batch_id=batch_id, actor=actor, expected_run=expected_run, drive=drive, **named)
@@ -274,7 +276,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             BatchStateError: not settled, a mentor needs no review, or a record
                 that may be the mentor's own is to be overridden without saying so.
             StaleRunError: another run is current; nothing was done.
-            EmptySelectionError, NotAuthorizedError, BatchNotFoundError.
+            EmptySelectionError, NotAuthorizedError, BatchNotFoundError,
+            WrongServiceError.
         """
         check_arguments(
             batch_id=batch_id, decisions=decisions, actor=actor, expected_run=expected_run, drive=drive
@@ -287,7 +290,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         Stop a batch: cancel what was not begun, and wait for the calls in flight.
 
         Waits `cancel_grace` at most, and reports what is true then. Repeating
-        it changes nothing and reports anew.
+        it changes nothing and reports anew. What is in doubt in a batch that
+        another service accepted is left to that one.
 
         Raises:
             BatchStateError: the batch settled without a cancel.
@@ -322,7 +326,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
 
         Raises:
             BatchStateError: the batch is settled or being cancelled.
-            NotAuthorizedError, BatchNotFoundError.
+            NotAuthorizedError, BatchNotFoundError, WrongServiceError.
         """
         check_arguments(batch_id=batch_id, actor=actor)
         return await self._stopping.resume(batch_id, actor)
@@ -343,7 +347,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             BatchStateError: it is paused; resume it first.
             WrongTaskError: the task that entered the block has ended, or another one left it.
             LeaseLostError: another driver took it over meanwhile.
-            BatchNotFoundError.
+            BatchNotFoundError, WrongServiceError.
         """
         check_arguments(batch_id=batch_id)
         async with driven_batch(batch_id, coordinator=self._coordinator, queries=self._queries) as batch_run:
@@ -393,6 +397,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     async def resume_interrupted(self) -> Sequence[str]:
         """
         Drive every batch that is not settled and that nobody drives, and deliver pending audit events.
+
+        Batches of another `service_name` are passed over, as `serve` does.
 
         Waits for the lease of a driver that may be dead, `lease_ttl` at most;
         stops waiting when that driver turns out to live.

@@ -11,6 +11,8 @@ from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.batches import BatchSummary, CancelReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.ledger import BatchRecord
+from proxy_orchestration.registration.ownership import check_service, is_of_another_service
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
@@ -45,9 +47,22 @@ class Stopping:
         await wait_at_most(
             coordinator.clock,
             coordinator.settings.cancel_grace,
-            lambda: coordinator.drive_until_settled(batch_id, mark.run),
+            lambda: self._settled(record, mark.run),
         )
         return await self.queries.cancel_report(batch_id, mark)
+
+    async def _settled(self, record: BatchRecord, run: int) -> None:
+        # A driver looks up what is in doubt: another service would not find its records; decision 230.
+        if is_of_another_service(record, self.coordinator.service_name):
+            await self._settled_elsewhere(record.batch_id, run)
+        else:
+            await self.coordinator.drive_until_settled(record.batch_id, run)
+
+    async def _settled_elsewhere(self, batch_id: str, run: int) -> None:
+        coordinator = self.coordinator
+        with coordinator.progress.subscribe(batch_id) as subscription:
+            while (now := await self.queries.record(batch_id)).run == run and now.settled_at is None:
+                await subscription.wait(coordinator.clock, coordinator.settings.poll_interval)
 
     async def pause(self, batch_id: str, actor: Actor) -> BatchSummary:
         """
@@ -68,6 +83,7 @@ class Stopping:
         """
         coordinator = self.coordinator
         record = await self.authorization.authorized_batch(batch_id, actor, Action.PAUSE)
+        check_service(record, coordinator.service_name)
         await coordinator.ledger.resume_run(batch_id, record.run)
         coordinator.work.notify("")
         coordinator.progress.notify(batch_id)

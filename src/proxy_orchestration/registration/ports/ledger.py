@@ -307,12 +307,15 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def find_drivable(self, /, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+    async def find_drivable(
+        self, /, *, limit: int, due_only: bool = False, service_name: str | None = None
+    ) -> Sequence[DrivableRun]:
         """
         Return at most `limit` runs, neither settled nor paused, the free ones first, then by lease end.
 
         Among the free ones the batch that was accepted first comes first. With
-        `due_only` those are left out of which nothing is due yet.
+        `due_only` those are left out of which nothing is due yet, with
+        `service_name` those of batches that were accepted under another name.
         """
         ...
 

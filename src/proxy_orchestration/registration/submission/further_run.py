@@ -26,6 +26,7 @@ from proxy_orchestration.registration.conflicts import (
     Override,
 )
 from proxy_orchestration.registration.ledger import BatchRecord, NewRun, RunPurpose, StoredItem, Verdict
+from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, SKIPPED
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
@@ -58,6 +59,16 @@ class FurtherRun:
     clock: Clock
     authorization: Authorization
     conflict_check: ConflictCheck
+    service_name: str | None = None
+
+    def check_service(self, record: BatchRecord) -> None:
+        """
+        Accept a batch for which the service may be asked and called.
+
+        Raises:
+            WrongServiceError: another one accepted it.
+        """
+        check_service(record, self.service_name)
 
     async def items(self, batch_id: str) -> Sequence[StoredItem]:
         """

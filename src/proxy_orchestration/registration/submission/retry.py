@@ -47,6 +47,7 @@ class Retry:
         Open a run over the items to retry and return its number.
         """
         record = await self.authorization.authorized_batch(batch_id, actor, Action.RETRY)
+        self.further_run.check_service(record)
         self.further_run.check_may_open(record, expected_run)
         items = await self.further_run.items(batch_id)
         edits = edits_by_key(batch_id, items, activities or {})

@@ -42,6 +42,8 @@ class Review:
         Decisions that are carried out already open nothing: the current run is returned.
         """
         record = await self.authorization.authorized_batch(batch_id, actor, Action.REVIEW)
+        # Before all else: even where nothing is left to decide, the current run would be driven.
+        self.further_run.check_service(record)
         decisions = {mentor_id: ConflictDecision(decision) for mentor_id, decision in decisions.items()}
         if not decisions:
             raise EmptySelectionError

@@ -20,6 +20,7 @@ from proxy_orchestration.registration.conflicts import (
     Override,
 )
 from proxy_orchestration.registration.ledger import NewBatch, Verdict
+from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
@@ -91,16 +92,21 @@ class Submission:
             refused=tuple(key for key in keys if key in refused),
         )
 
-    async def accept(self, request: BulkRegistrationRequest, actor: Actor) -> tuple[str, int]:
+    async def accept(
+        self, request: BulkRegistrationRequest, actor: Actor, *, drives: bool = True
+    ) -> tuple[str, int]:
         """
         Store the request as a batch, or find the one it already is; return its id and current run.
+
+        Raises:
+            WrongServiceError: it is another service's, is not settled, and is to be driven.
         """
         self.authorization.authorize(actor, Action.SUBMIT)
         fingerprint = fingerprint_of(request)
         # Before every rule: what was accepted stays so, whatever became of limits and scopes; decision 160.
         known = await self._accepted_before(request, actor, fingerprint)
         if known is not None:
-            return await self._joined(known)
+            return await self._joined(known, drives=drives)
         self._check(request, actor)
         # The store decides whether it is new: two submissions at once under one key both look new here.
         planned = await self._planned(request, actor, fingerprint)
@@ -108,7 +114,7 @@ class Submission:
             acceptance = await self.ledger.accept(planned)
         if acceptance.created:
             return acceptance.batch_id, _FIRST_RUN
-        return await self._joined(acceptance.batch_id)
+        return await self._joined(acceptance.batch_id, drives=drives)
 
     async def _accepted_before(
         self, request: BulkRegistrationRequest, actor: Actor, fingerprint: str
@@ -120,10 +126,12 @@ class Submission:
         with naming_submission(None, key):
             return await self.ledger.find_by_key(actor, key, fingerprint)
 
-    async def _joined(self, batch_id: str) -> tuple[str, int]:
+    async def _joined(self, batch_id: str, *, drives: bool) -> tuple[str, int]:
         record = await self.ledger.get(batch_id)
         if record is None:
             raise BatchNotFoundError(batch_id)
+        if drives and record.settled_at is None:
+            check_service(record, self.service_name)
         return record.batch_id, record.run
 
     def _check(self, request: BulkRegistrationRequest, actor: Actor) -> None:

@@ -48,6 +48,7 @@ def ways_in(  # noqa: PLR0913 - what an orchestrator is made of
         clock=clock,
         authorization=authorization,
         conflict_check=conflict_check,
+        service_name=service_name,
     )
     retry = Retry(authorization=authorization, further_run=further_run)
     return submission, retry, Review(authorization=authorization, further_run=further_run)

@@ -57,6 +57,7 @@ from proxy_orchestration.storage.memory.registration.erasure import erase_items,
 from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
+    drivable_runs,
     is_found,
     items_of,
     page_of_items,
@@ -436,30 +437,17 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         await checkpoint()
         self._known(batch_id).pausable(run).resume(self.clock.monotonic())
 
-    async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+    async def find_drivable(
+        self, *, limit: int, due_only: bool = False, service_name: str | None = None
+    ) -> Sequence[DrivableRun]:
         """
         Return runs that are not settled, the free ones first.
         """
         await checkpoint()
-        now = self.clock.monotonic()
-        found = sorted(
-            (
-                batch
-                for batch in self._unsettled.values()
-                if not batch.run.is_paused and not (due_only and batch.run.due_in(now))
-            ),
-            key=lambda batch: (batch.run.lease_remaining(now), batch.number),
+        found = drivable_runs(
+            self._unsettled.values(), self.clock.monotonic(), due_only=due_only, service_name=service_name
         )
-        return [
-            DrivableRun(
-                batch_id=batch.batch_id,
-                run=batch.run.number,
-                fence=batch.run.fence,
-                lease_remaining=batch.run.lease_remaining(now),
-                due_in=batch.run.due_in(now),
-            )
-            for batch in found[:limit]
-        ]
+        return found[:limit]
 
     def _batches_of(self, organization_id: str) -> list[StoredBatch]:
         return [batch for batch in self._batches.values() if batch.actor.organization_id == organization_id]

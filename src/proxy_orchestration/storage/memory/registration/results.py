@@ -5,7 +5,7 @@ What the memory store tells about a batch. Reads only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TypedDict
 
@@ -23,6 +23,7 @@ from proxy_orchestration.registration.batches import (
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import BatchRecord, RunPurpose, StoredItem
 from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.runs import DrivableRun
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
 
@@ -48,6 +49,34 @@ class _Summary(TypedDict):
     paused_at: datetime | None
     paused_by: str | None
     pause_code: str | None
+
+
+def drivable_runs(
+    unsettled: Iterable[StoredBatch], now: float, *, due_only: bool, service_name: str | None
+) -> list[DrivableRun]:
+    """
+    Return the current runs that may be driven, the free ones first.
+    """
+    found = sorted(
+        (
+            batch
+            for batch in unsettled
+            if not batch.run.is_paused
+            and not (due_only and batch.run.due_in(now))
+            and (service_name is None or batch.service_name in {None, service_name})
+        ),
+        key=lambda batch: (batch.run.lease_remaining(now), batch.number),
+    )
+    return [
+        DrivableRun(
+            batch_id=batch.batch_id,
+            run=batch.run.number,
+            fence=batch.run.fence,
+            lease_remaining=batch.run.lease_remaining(now),
+            due_in=batch.run.due_in(now),
+        )
+        for batch in found
+    ]
 
 
 def status_of(batch: StoredBatch) -> BulkStatus:

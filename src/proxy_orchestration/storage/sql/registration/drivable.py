@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, case, select
+from sqlalchemy import Connection, and_, bindparam, case, or_, select
 
 from proxy_orchestration._moments import CLOCK_SLACK
 from proxy_orchestration.registration.runs import DrivableRun
@@ -42,21 +42,30 @@ _DRIVABLE = (
     .limit(bindparam("most"))
 )
 _DUE = _DRIVABLE.where(~_WAITS)
-_OF_SERVICE = batches.c.service_name == bindparam("service")
-_DRIVABLE_OF_SERVICE, _DUE_OF_SERVICE = _DRIVABLE.where(_OF_SERVICE), _DUE.where(_OF_SERVICE)
+_ALONE = batches.c.service_name == bindparam("accepted_by")
+_OWN_OR_NAMELESS = or_(batches.c.service_name.is_(None), batches.c.service_name == bindparam("service_name"))
 
 
 def find_drivable(
-    connection: Connection, *, limit: int, due_only: bool = False, accepted_by: str | None = None
+    connection: Connection,
+    *,
+    limit: int,
+    due_only: bool = False,
+    service_name: str | None = None,
+    accepted_by: str | None = None,
 ) -> Sequence[DrivableRun]:
     """
-    Return runs that are not settled, the free ones first; of one service's batches where one is named.
+    Return runs that are not settled, the free ones first.
+
+    With `service_name` those of batches that were accepted under it or under none, with
+    `accepted_by` those under it alone.
     """
     wanted: dict[str, Any] = {"most": limit}
-    if accepted_by is None:
-        statement = _DUE if due_only else _DRIVABLE
-    else:
-        statement, wanted["service"] = _DUE_OF_SERVICE if due_only else _DRIVABLE_OF_SERVICE, accepted_by
+    statement = _DUE if due_only else _DRIVABLE
+    if service_name is not None:
+        statement, wanted["service_name"] = statement.where(_OWN_OR_NAMELESS), service_name
+    if accepted_by is not None:
+        statement, wanted["accepted_by"] = statement.where(_ALONE), accepted_by
     return [
         DrivableRun(
             batch_id=row.batch_id,

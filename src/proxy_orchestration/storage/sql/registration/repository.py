@@ -179,11 +179,19 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     pause_run: Final = writing(pausing.pause_run)
     resume_run: Final = writing(pausing.resume_run)
 
-    async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+    async def find_drivable(
+        self, *, limit: int, due_only: bool = False, service_name: str | None = None
+    ) -> Sequence[DrivableRun]:
         """
         Return runs that are not settled, the free ones first.
         """
-        find = partial(drivable.find_drivable, limit=limit, due_only=due_only, accepted_by=self._accepted_by)
+        find = partial(
+            drivable.find_drivable,
+            limit=limit,
+            due_only=due_only,
+            service_name=service_name,
+            accepted_by=self._accepted_by,
+        )
         return await self._transactions.read(find)
 
     async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
