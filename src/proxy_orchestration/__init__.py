@@ -81,6 +81,7 @@ from proxy_orchestration.registration.batches import (
     ItemAttempt,
     ItemPage,
     MentorOutcome,
+    PurgedBatches,
 )
 from proxy_orchestration.registration.conflicts import (
     Conflict,
@@ -186,6 +187,7 @@ __all__ = [
     "ProxyActivity",
     "ProxyActivityResult",
     "ProxyRegistration",
+    "PurgedBatches",
     "PushDispatcher",
     "QuietHours",
     "RecordOutcome",

@@ -87,6 +87,7 @@ from proxy_orchestration.registration.batches import (
     ItemAttempt,
     ItemPage,
     MentorOutcome,
+    PurgedBatches,
 )
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
 from proxy_orchestration.registration.erasure import (
@@ -233,6 +234,7 @@ __all__ = [
     "ProxyAuditLogger",
     "ProxyRegistration",
     "ProxyRegistrationService",
+    "PurgedBatches",
     "PushCompletion",
     "PushEligibility",
     "PushMessage",

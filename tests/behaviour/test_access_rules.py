@@ -10,6 +10,7 @@ from proxy_orchestration import (
     CoordinatorAccess,
     IdempotencyKeyReusedError,
     NotAuthorizedError,
+    PurgedBatches,
     RepositoryUnavailableError,
     Role,
 )
@@ -237,7 +238,7 @@ async def test_purging_deletes_what_settled_before(scene):
     moment = scene.clock.now()
     new = await orchestrator.submit_bulk_registration(scene.request(1), actor=scene.actor)
 
-    assert 1 == await orchestrator.purge(settled_before=moment)
+    assert PurgedBatches(deleted=1) == await orchestrator.purge(settled_before=moment)
 
     with pytest.raises(BatchNotFoundError):
         await orchestrator.get_bulk_submission_status(old.batch_id, actor=scene.actor)

@@ -77,6 +77,7 @@ WRONG = {
     "submitted_before": ["2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
     "cursor": [5, "", "page-2", "2026-01-01T00:00:00+00:00~x", "2026-01-01T00:00:00~1", f"{NOW}~{10**18}"],
     "with_open_reviews": [None, "yes", 1],
+    "with_untold": [None, "yes", 1],
     "accepted_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "settled_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],

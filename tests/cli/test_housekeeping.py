@@ -16,8 +16,10 @@ pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.database.versions import REVISIONS
+from proxy_orchestration.testing.contracts.registration.samples import NOON, batch_of, ended
 
 
 def test_the_version_is_told(run: Any) -> None:
@@ -105,9 +107,39 @@ def test_what_is_old_is_let_go_of_kind_by_kind(run: Any, mentors_csv: Any) -> No
     gone = run("purge", "--settled-before", "today+1", "--json")
     rest = run("purge", "--audit-before", "today+1", "--keys-before", "today+1")
 
-    assert {"batches": 0, "audit_events": 0, "keys": 0} == kept.document
-    assert {"batches": 1, "audit_events": 0, "keys": 0} == gone.document
+    nothing = {"batches": 0, "left_for_review": 0, "left_untold": 0, "audit_events": 0, "keys": 0}
+    assert nothing == kept.document
+    assert nothing | {"batches": 1} == gone.document
     assert "Removed: 0 batches, 1 audit event, 1 key." in rest.out
+
+
+def test_a_purge_says_what_it_leaves_and_how_it_goes_all_the_same(
+    run: Any, settled: Any, in_store: Any
+) -> None:
+    """
+    A batch that waits for a person, and one of which a host waits to hear.
+    """
+
+    async def untold(repository: Any) -> None:
+        lease = await repository.acquire(batch_id, 1, ttl=60.0)
+        work = (await repository.commit(lease, Commit(claim=1, ttl=60.0))).claimed
+        await repository.commit(lease, Commit(outcomes=(ended(work[0]),), ttl=60.0))
+        await repository.settle(lease, settled_at=NOON, audit_hold=0.0, tell=True)
+
+    async def accept(repository: Any) -> str:
+        return str((await repository.accept(batch_of(1))).batch_id)
+
+    settled(m1=ItemState.NEEDS_REVIEW)
+    batch_id = in_store(accept)
+    in_store(untold)
+
+    left = run("purge", "--settled-before", "today+1")
+    gone = run("purge", "--settled-before", "today+1", "--with-open-reviews", "--with-untold", "--json")
+
+    assert "Removed: 0 batches" in left.out
+    assert "1 batch stays, since mentors wait for a decision (--with-open-reviews)." in left.out
+    assert "1 batch stays, since a host was not told of the end yet (--with-untold)." in left.out
+    assert (2, 0, 0) == tuple(gone.document[name] for name in ("batches", "left_for_review", "left_untold"))
 
 
 @pytest.mark.parametrize("args", [(), ("--settled-before", "yesterday")])

@@ -20,6 +20,7 @@ from proxy_orchestration import (
     CancelReport,
     ProxyActivity,
     ProxyRegistration,
+    PurgedBatches,
     RegistrationEntry,
     RegistrationReceipt,
     RetryPolicy,
@@ -155,6 +156,6 @@ async def use_the_verbs() -> None:
     assert_type(await orchestrator.pause_batch("batch-1", actor=coordinator), BatchSummary)
     assert_type(await orchestrator.resume_batch("batch-1", actor=coordinator), BatchSummary)
     assert_type(await orchestrator.list_batches(actor=coordinator), BatchPage)
-    assert_type(await orchestrator.purge(settled_before=datetime.now(UTC)), int)
+    assert_type(await orchestrator.purge(settled_before=datetime.now(UTC)), PurgedBatches)
     await orchestrator.retry_failed_items("batch-1", actor=coordinator, mentor_ids=["mentor-1"])
     await orchestrator.serve()

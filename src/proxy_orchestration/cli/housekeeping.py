@@ -4,6 +4,7 @@ The commands for whoever runs a store: relabel, delete, purge, upgrade and healt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -37,6 +38,9 @@ LabelArgument = Annotated[
 ]
 OpenReviewsOption = Annotated[
     bool, typer.Option("--with-open-reviews", help="Even if mentors wait for a decision.")
+]
+UntoldOption = Annotated[
+    bool, typer.Option("--with-untold", help="Even if a host was not told yet that a run had ended.")
 ]
 
 
@@ -117,12 +121,14 @@ def delete(
     run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=_RUN_AGAIN)
 
 
-def purge(
+def purge(  # noqa: PLR0913 - a command's parameters are its options
     *,
     store: StoreOption = DEFAULT_STORE,
     settled_before: SettledBeforeOption = None,
     audit_before: AuditBeforeOption = None,
     keys_before: KeysBeforeOption = None,
+    with_open_reviews: OpenReviewsOption = False,
+    with_untold: UntoldOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
@@ -133,9 +139,14 @@ def purge(
         raise typer.BadParameter(msg)
 
     async def work(session: Session) -> ExitCode:
-        verbs, gone = session.orchestrator, {"batches": 0, "audit_events": 0, "keys": 0}
+        verbs = session.orchestrator
+        gone = dict.fromkeys(("batches", "left_for_review", "left_untold", "audit_events", "keys"), 0)
         if settled_before is not None:
-            gone["batches"] = await verbs.purge(settled_before=settled_before)
+            purged = await verbs.purge(
+                settled_before=settled_before, with_open_reviews=with_open_reviews, with_untold=with_untold
+            )
+            gone["batches"] = purged.deleted
+            gone["left_for_review"], gone["left_untold"] = purged.left_for_review, purged.left_untold
         if audit_before is not None:
             gone["audit_events"] = await verbs.purge_audit_events(settled_before=audit_before)
         if keys_before is not None:
@@ -145,11 +156,26 @@ def purge(
         session.output.conclude(
             f"Removed: {counted(gone['batches'], 'batch', 'batches')}, "
             f"{counted(gone['audit_events'], 'audit event', 'audit events')}, "
-            f"{counted(gone['keys'], 'key', 'keys')}."
+            f"{counted(gone['keys'], 'key', 'keys')}.{_told_of_left(gone)}"
         )
         return ExitCode.SUCCESS
 
     run_command(Common(store=store, as_json=as_json), work, if_interrupted=_RUN_AGAIN)
+
+
+def _told_of_left(gone: Mapping[str, int]) -> str:
+    """
+    Say how many batches stay that are old enough, why, and by which option they go all the same.
+    """
+    reasons = {
+        "left_for_review": "since mentors wait for a decision (--with-open-reviews)",
+        "left_untold": "since a host was not told of the end yet (--with-untold)",
+    }
+    return "".join(
+        f" {counted(gone[name], 'batch stays', 'batches stay')}, {reason}."
+        for name, reason in reasons.items()
+        if gone[name]
+    )
 
 
 def upgrade(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:

@@ -74,8 +74,8 @@ class WrongServiceError(OrchestrationError, error_code="wrong_service"):
         self.service_name = service_name
         super().__init__(
             f"Batch {batch_id} was accepted by the service {accepted_by!r}, and {service_name!r} would "
-            f"register it into tables that are not its own. Ask an orchestrator whose service_name is {accepted_by!r}; "
-            "reading, pausing and cancelling it is possible here, too.",
+            "register it into tables that are not its own. Ask an orchestrator whose service_name is "
+            f"{accepted_by!r}; reading, pausing and cancelling it is possible here, too.",
         )
 
 

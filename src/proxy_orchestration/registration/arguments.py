@@ -87,6 +87,7 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "submitted_before": optional(aware),
         "cursor": optional(_cursor),
         "with_open_reviews": of_kind(bool),
+        "with_untold": of_kind(bool),
         "accepted_before": aware,
         "activity_id": of_kind(str),
         "activity_from": optional(_day),

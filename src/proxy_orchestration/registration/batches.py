@@ -266,6 +266,22 @@ class BatchPage(PlainModel):
 
 
 @attrs.frozen(kw_only=True)
+class PurgedBatches(PlainModel):
+    """
+    What a purge did with the batches that are old enough; each stands in one of the numbers.
+
+    Attributes:
+        deleted: batches that are gone.
+        left_for_review: batches that stay since mentors wait for a decision in them.
+        left_untold: batches that stay since the host is not known to have been told of a run's end.
+    """
+
+    deleted: int = 0
+    left_for_review: int = 0
+    left_untold: int = 0
+
+
+@attrs.frozen(kw_only=True)
 class ItemAttempt(PlainModel):
     """
     How one run settled an item.

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.registration.arguments import check_arguments
+from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.erasure import MentorErasure, MentorExport, is_pseudonym
 from proxy_orchestration.registration.ports import ActivityRepository
 
@@ -21,17 +22,26 @@ class RetentionVerbs:
 
     repository: ActivityRepository
 
-    async def purge(self, *, settled_before: datetime) -> int:
+    async def purge(
+        self, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Delete the batches that settled before that moment, notes and all; return how many.
+        Delete the batches that settled before that moment, notes and all; return what went and what stayed.
 
         Their audit events stay, and so do their keys.
+
+        Args:
+            settled_before: the moment, aware.
+            with_open_reviews: also batches in which mentors wait for a decision.
+            with_untold: also batches of which `on_run_settled` did not take every end yet, as
+                where no process has that hook any more.
 
         Raises:
             InvalidValueError: the moment is naive.
         """
-        check_arguments(settled_before=settled_before)
-        return await self.repository.purge(settled_before=settled_before)
+        spared = {"with_open_reviews": with_open_reviews, "with_untold": with_untold}
+        check_arguments(settled_before=settled_before, **spared)
+        return await self.repository.purge(settled_before=settled_before, **spared)
 
     async def purge_audit_events(self, *, settled_before: datetime) -> int:
         """

@@ -17,6 +17,7 @@ from proxy_orchestration.registration.batches import (
     BulkProgressUpdate,
     BulkSubmissionResult,
     ItemPage,
+    PurgedBatches,
 )
 from proxy_orchestration.registration.erasure import MentorErasure, MentorExport
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
@@ -146,9 +147,15 @@ class BatchCatalogue(Protocol):
         """
         ...
 
-    async def purge(self, /, *, settled_before: datetime) -> int:
+    async def purge(
+        self, /, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Delete every batch whose current run settled before that moment; return how many.
+        Delete the batches whose current run settled before that moment; return what became of them.
+
+        One in which an item is NEEDS_REVIEW stays unless `with_open_reviews`, and one
+        of which a run waits in the `EndingsOutbox` unless `with_untold`. What stays for
+        both reasons counts for the review.
         """
         ...
 

@@ -28,6 +28,7 @@ from proxy_orchestration.registration.batches import (
     BulkProgressUpdate,
     BulkSubmissionResult,
     ItemPage,
+    PurgedBatches,
     cursor_of,
 )
 from proxy_orchestration.registration.erasure import (
@@ -59,6 +60,7 @@ from proxy_orchestration.storage.memory.registration.results import (
     counts_of,
     drivable_runs,
     is_found,
+    is_reviewed,
     items_of,
     page_of_items,
     record_of,
@@ -223,20 +225,29 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         self._drop_endings(batch_id)
         return self._batches.pop(batch_id, None) is not None
 
-    async def purge(self, *, settled_before: datetime) -> int:
+    async def purge(
+        self, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Delete every batch whose current run settled before that moment.
+        Delete the batches whose current run settled before that moment, but for those that wait.
         """
         await checkpoint()
-        old = [
+        old = {
             batch_id
             for batch_id, batch in self._batches.items()
             if batch.run.settled_at is not None and batch.run.settled_at < settled_before
-        ]
-        for batch_id in old:
+        }
+        waiting = {each for each in old if is_reviewed(self._batches[each])}
+        reviews = set[str]() if with_open_reviews else waiting
+        untold = set[str]() if with_untold else (old & self._untold()) - reviews
+        for batch_id in old - reviews - untold:
             del self._batches[batch_id]
             self._drop_endings(batch_id)
-        return len(old)
+        return PurgedBatches(
+            deleted=len(old) - len(reviews) - len(untold),
+            left_for_review=len(reviews),
+            left_untold=len(untold),
+        )
 
     async def purge_tombstones(self, *, accepted_before: datetime) -> int:
         """

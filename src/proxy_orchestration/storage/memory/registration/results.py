@@ -101,11 +101,18 @@ def counts_of(batch: StoredBatch) -> Mapping[ItemState, int]:
     return {state: count for state, count in counts.items() if count}
 
 
+def is_reviewed(batch: StoredBatch) -> bool:
+    """
+    Tell a settled batch in which somebody waits for a decision.
+    """
+    return batch.run.settled_at is not None and bool(batch.run.counts.get(ItemState.NEEDS_REVIEW))
+
+
 def is_found(batch: StoredBatch, found_by: BatchFilter) -> bool:
     """
     Tell whether a batch is one of those that are asked for.
     """
-    waits = batch.run.settled_at is not None and bool(batch.run.counts.get(ItemState.NEEDS_REVIEW))
+    waits = is_reviewed(batch)
     position = found_by.position()
     return (
         found_by.label in {None, batch.label}

@@ -33,6 +33,7 @@ from proxy_orchestration.registration.batches import (
     BatchPage,
     BatchSummary,
     BulkSubmissionResult,
+    PurgedBatches,
     cursor_of,
 )
 from proxy_orchestration.registration.conflicts import ConflictPolicy
@@ -52,8 +53,19 @@ _COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
 _RELABEL = (
     update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
 )
+_WAITS = f'"{ItemState.NEEDS_REVIEW.value}"'
+"""In the counts of a settled run, which name the states that items are in, and no others."""
+
+_ANY_RUN = runs.alias("any_run")
 _SETTLED_BEFORE = (
-    select(batches.c.id)
+    select(
+        batches.c.id,
+        func.coalesce(runs.c.counts, "").contains(_WAITS).label("is_reviewed"),
+        select(_ANY_RUN.c.run)
+        .where(_ANY_RUN.c.batch == batches.c.id, _ANY_RUN.c.untold_until.is_not(None))
+        .exists()
+        .label("is_untold"),
+    )
     .join(runs, _IS_CURRENT_RUN)
     .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
     .order_by(batches.c.id)
@@ -238,8 +250,7 @@ def _found(query: Select[Any], run: FromClause, found_by: BatchFilter) -> Select
     if found_by.submitted_before is not None:
         query = query.where(batches.c.submitted_at < found_by.submitted_before)
     if found_by.needs_review is not None:
-        # The counts of a settled run name the states that items are in, and no others.
-        waits = func.coalesce(run.c.counts, "").contains(f'"{ItemState.NEEDS_REVIEW.value}"')
+        waits = func.coalesce(run.c.counts, "").contains(_WAITS)
         query = query.where(waits if found_by.needs_review else ~waits)
     if position is not None:
         moment, number = position
@@ -316,24 +327,33 @@ def delete(connection: Connection, batch_id: str, /) -> bool:
     return True
 
 
-def purge(
-    connection: Connection, *, settled_before: datetime, after: int, limit: int
-) -> tuple[int, int | None]:
+def purge(  # noqa: PLR0913 - what may be said of a purge, and which part of it this is
+    connection: Connection,
+    *,
+    settled_before: datetime,
+    with_open_reviews: bool,
+    with_untold: bool,
+    after: int,
+    limit: int,
+) -> tuple[PurgedBatches, int | None]:
     """
-    Remove at most `limit` batches that settled before that moment, from the row that follows `after`.
+    Look at the `limit` batches that follow the row `after` and settled before that moment; remove some.
 
     Returns:
-        how many, and the row after which to go on; `None` when none are left.
+        what became of them, and the row after which to go on; `None` when none are left.
     """
     values = {"moment": settled_before, "after": after, "most": limit}
     found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
     lock_batches(connection, found)
     # Another run may have been opened between the look and the lock; decision 45.
-    still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
-    removed = [batch for batch in found if batch in still]
+    still = [row for row in connection.execute(_SETTLED_BEFORE, values) if row.id in found] if found else []
+    reviewed = [row.id for row in still if row.is_reviewed and not with_open_reviews]
+    untold = [row.id for row in still if row.is_untold and not with_untold and row.id not in reviewed]
+    removed = [row.id for row in still if row.id not in {*reviewed, *untold}]
     for batch in removed:
         _remove_rows(connection, batch)
-    return len(removed), found[-1] if len(found) == limit else None
+    done = PurgedBatches(deleted=len(removed), left_for_review=len(reviewed), left_untold=len(untold))
+    return done, found[-1] if len(found) == limit else None
 
 
 def purge_tombstones(connection: Connection, *, accepted_before: datetime) -> int:

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 from sqlalchemy import URL, Engine
 
 from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
 from proxy_orchestration.registration.runs import DrivableRun
@@ -37,6 +38,8 @@ from proxy_orchestration.storage.sql.registration import (
     pausing,
     runs,
 )
+
+T = TypeVar("T")
 
 _PURGED_AT_ONCE: Final = 50
 _EVENTS_AT_ONCE: Final = 500
@@ -139,29 +142,40 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     relabel: Final = writing(batches.relabel)
     delete: Final = writing(batches.delete)
 
-    async def purge(self, *, settled_before: datetime) -> int:
+    async def purge(
+        self, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Remove every batch that settled before that moment; return how many.
+        Remove the batches that settled before that moment, but for those that wait.
         """
-        return await self._in_parts(partial(batches.purge, settled_before=settled_before), _PURGED_AT_ONCE)
+        remove = partial(
+            batches.purge,
+            settled_before=settled_before,
+            with_open_reviews=with_open_reviews,
+            with_untold=with_untold,
+        )
+        parts = [part async for part in self._in_parts(remove, _PURGED_AT_ONCE)]
+        return PurgedBatches(
+            deleted=sum(part.deleted for part in parts),
+            left_for_review=sum(part.left_for_review for part in parts),
+            left_untold=sum(part.left_untold for part in parts),
+        )
 
     async def purge_audit_events(self, *, settled_before: datetime) -> int:
         """
         Remove every taken event of a run that settled before that moment; return how many.
         """
         remove = partial(audit.purge_audit_events, settled_before=settled_before)
-        return await self._in_parts(remove, _EVENTS_AT_ONCE)
+        return sum([part async for part in self._in_parts(remove, _EVENTS_AT_ONCE)])
 
     purge_tombstones: Final = writing(batches.purge_tombstones)
 
-    async def _in_parts(self, remove: Callable[..., tuple[int, int | None]], at_once: int) -> int:
+    async def _in_parts(self, remove: Callable[..., tuple[T, int | None]], at_once: int) -> AsyncIterator[T]:
         # In many short transactions, so that drivers write in between.
-        removed = 0
         after: int | None = 0
         while after is not None:
             part, after = await self._transactions.write(partial(remove, after=after, limit=at_once))
-            removed += part
-        return removed
+            yield part
 
     export_mentor: Final = reading(erasure.export_mentor)
     erase_mentor: Final = writing(erasure.erase_mentor)

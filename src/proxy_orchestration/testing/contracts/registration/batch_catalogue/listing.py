@@ -8,13 +8,14 @@ import attrs
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
-from proxy_orchestration.registration.batches import BatchFilter, BatchSummary
+from proxy_orchestration.registration.batches import BatchFilter, BatchSummary, PurgedBatches
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.testing.contracts.checks import Check, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
+    LEFT_OUT,
     OVER,
     accepted,
     batch_of,
@@ -25,6 +26,7 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     record_of,
     rerun,
     result_of,
+    settle,
     settled_batch,
 )
 
@@ -238,7 +240,22 @@ async def a_purge_takes_what_settled_before_its_moment(ledger: BatchLedger) -> N
     retried = await settled_batch(ledger, _FAILED, at=later(8), submitted_at=later(4))
     await ledger.open_run(rerun(retried, mentors(1)))
 
-    expect("one batch is old enough", expected=1, actual=await ledger.purge(settled_before=later(10)))
+    purged = [await ledger.purge(settled_before=later(10)) for _ in range(2)]
+    expect("one, once", expected=[PurgedBatches(deleted=1), PurgedBatches()], actual=purged)
     expect("the others stay", expected=[retried, waiting, recent, exact], actual=await _ids(ledger))
     expect("the old one is gone", expected=None, actual=await ledger.get(old))
-    expect("a purge repeated finds nothing", expected=0, actual=await ledger.purge(settled_before=later(10)))
+
+
+@rule_of(listing)
+async def a_purge_leaves_what_waits_for_a_decision(ledger: BatchLedger) -> None:
+    waits = await settled_batch(ledger, _DONE, ItemState.NEEDS_REVIEW)
+    decided = await settled_batch(ledger, _DONE, ItemState.NEEDS_REVIEW, submitted_at=later(1))
+    await ledger.open_run(rerun(decided, ["mentor-1"], verdicts={"mentor-1": LEFT_OUT}))
+    await settle(ledger, decided, [], run=2)
+    left = await ledger.purge(settled_before=later(9))
+
+    expect("it stays", expected=PurgedBatches(deleted=1, left_for_review=1), actual=left)
+    expect("and no other", expected=[waits], actual=await _ids(ledger))
+    gone = await ledger.purge(settled_before=later(9), with_open_reviews=True)
+    expect("unless it is said", expected=PurgedBatches(deleted=1), actual=gone)
+    expect("then none stays", expected=[], actual=await _ids(ledger))
