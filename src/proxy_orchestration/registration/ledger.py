@@ -18,7 +18,7 @@ from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.erasure import is_pseudonym
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.states import ItemState, transition
+from proxy_orchestration.registration.states import NEW_KEY_STATES, ItemState, transition
 
 NOT_OPEN: Final = "its run is settled or being cancelled, so it is neither paused nor resumed."
 """Why a run cannot be paused or resumed."""
@@ -225,5 +225,5 @@ def next_key(
     # A new key here could write a second record beside the one that may exist; decisions 9 and 14.
     if in_doubt:
         return epoch, True
-    is_new = is_edited or outcome_state in {ItemState.FAILED, ItemState.NEEDS_REVIEW}
+    is_new = is_edited or outcome_state in NEW_KEY_STATES
     return (epoch + 1 if is_new else epoch), False

@@ -30,7 +30,7 @@ from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, SKIPPED
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.states import DECIDABLE_STATES, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
 from proxy_orchestration.registration.submission.run_plan import (
@@ -226,4 +226,4 @@ def is_conflict(item: StoredItem) -> bool:
     """
     Tell an item that waits for its own decision from one that waits for those of others.
     """
-    return item.state is ItemState.NEEDS_REVIEW and item.code != AWAITING_DECISIONS.code
+    return item.state in DECIDABLE_STATES and item.code != AWAITING_DECISIONS.code
