@@ -1,8 +1,8 @@
 """
 A run's row says since when it is paused, by whom or why.
 
-It only adds. Code of revision 0011 knows of no pause: it drives a paused run,
-and what it cancels is cancelled for newer code, too.
+It only adds. But code of revision 0012 knows of no pause and would drive what
+is paused, so it does not work on this schema.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
-compatible_from = "0009"
+compatible_from = "0013"
 
 
 def upgrade() -> None:
@@ -38,4 +38,4 @@ def downgrade() -> None:
     """
     for name in ("paused_at", "paused_since", "paused_by", "pause_code"):
         op.drop_column("runs", name)
-    declare_compatible(op.get_bind(), compatible_from)
+    declare_compatible(op.get_bind(), "0009")

@@ -1,8 +1,8 @@
 """
 A batch and its audit events say which service accepted it.
 
-It only adds. Code of revision 0011 accepts batches without a name, which are
-nobody's in particular.
+It only adds. But code of revision 0013 asks for no name and would drive what
+another service accepted, so it does not work on this schema.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-compatible_from = "0009"
+compatible_from = "0014"
 
 _COMMAND_LINE = "proxy-orchestration"
 _ITS_KEYS = "file-" + 64 * "_"
@@ -48,4 +48,4 @@ def downgrade() -> None:
     """
     op.drop_column("audit_events", "service_name")
     op.drop_column("batches", "service_name")
-    declare_compatible(op.get_bind(), compatible_from)
+    declare_compatible(op.get_bind(), "0013")

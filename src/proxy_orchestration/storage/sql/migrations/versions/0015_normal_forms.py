@@ -70,7 +70,7 @@ def downgrade() -> None:
     Give the keys their former form; composed types are what earlier versions read, too.
     """
     restore_all(op.get_bind())
-    declare_compatible(op.get_bind(), "0009")
+    declare_compatible(op.get_bind(), "0014")
 
 
 def _rename(table: sa.TableClause, key: tuple[str, ...], old: str, new: str) -> None:
