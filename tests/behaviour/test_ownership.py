@@ -13,7 +13,6 @@ from proxy_orchestration import (
     WrongServiceError,
 )
 from proxy_orchestration._concurrency import open_task_group
-from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.testing import LookupRegistrationService, hang, reject, succeed
 
 KEY = "key"
@@ -52,6 +51,9 @@ async def scene(request, scene, tmp_path):
     """
     Return a scene over each store.
     """
+    pytest.importorskip("sqlalchemy")
+    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
     if request.param == "memory":
         yield scene
         return

@@ -1,3 +1,4 @@
+import math
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,7 +13,7 @@ from proxy_orchestration import (
     RetryPolicy,
     SubmissionMode,
 )
-from proxy_orchestration.storage.sql import SqlActivityRepository
+from proxy_orchestration.registration.execution import look_ahead
 from proxy_orchestration.testing import (
     BulkRegistrationService,
     hang,
@@ -322,11 +323,35 @@ async def test_calls_for_many_are_paused_too(scene_with, mode, first, sizes):
     assert sizes == calls
 
 
+async def test_what_is_queued_for_workers_waits_too(scene, monkeypatch):
+    """
+    A service that was fast has many queued when it gets slow; a pause leaves them for later.
+    """
+    monkeypatch.setattr(look_ahead.Speed, "likely_calls", lambda _self: math.inf)
+    scene.settings = BulkSettings(max_concurrency=1, max_undurable=8)
+    began = []
+
+    def noted(registration, _call):
+        began.append(registration.mentor_id)
+        return slow(3.0) if len(began) == 3 else succeed()
+
+    scene.service.script = noted
+    paused, submitted = await paused_in_flight(scene)
+
+    assert BulkStatus.PAUSED is submitted.status
+    assert 3 == len(began) == len(submitted.succeeded)
+    assert BulkStatus.SUCCESS is (await resumed_to_the_end(scene, paused.batch_id)).status
+    assert 10 == len(set(began)) == len(began)
+
+
 @asynccontextmanager
 async def _over(scene, store, tmp_path):
     if store == "memory":
         yield
         return
+    pytest.importorskip("sqlalchemy")
+    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
     async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'pauses.sqlite'}") as repository:
         scene.repository = repository
         yield

@@ -212,6 +212,14 @@ class _Floating(tzinfo):
         return None
 
 
+def test_a_zone_that_tells_no_time_is_refused():
+    """
+    When the settings are made, not in the night.
+    """
+    with pytest.raises(ValueError, match="does not tell the time: it has no offset"):
+        ExpiryPolicy(timezone=_Floating())
+
+
 @pytest.mark.parametrize("naive", [NOON.replace(tzinfo=None), NOON.replace(tzinfo=_Floating())])
 @pytest.mark.parametrize(
     "ask",
