@@ -217,11 +217,16 @@ def calendar(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def coverage(session: nox.Session) -> None:
-    """Measure the tests on the newest version: 95 % of everything, every branch of the core."""
+    """Measure the tests on the newest version, on asyncio: 95 % of everything, every branch of the core."""
     session.install("--no-compile", EXTRAS, *_group("tests", "postgresql-tests", "fcm-reference"))
     session.run("coverage", "erase", env=MEASURED)
     options = ["-n", "2", "--dist", "worksteal", "--durations", "5", "-m", "not full and not crash"]
-    _run(session, "coverage", "run", "-m", "pytest", *options, *session.posargs, **MEASURED)
+    _run(
+        session,
+        *("coverage", "run", "-m", "pytest", *options, *session.posargs),
+        EVENT_LOOPS="asyncio",
+        **MEASURED,
+    )
     session.run("coverage", "combine", "--quiet", env=MEASURED)
     session.run("coverage", "report", "--fail-under=95", env=MEASURED)
     session.run("coverage", "report", f"--include={FULLY_COVERED}", "--fail-under=100", env=MEASURED)
@@ -236,9 +241,9 @@ def versions(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def core(session: nox.Session) -> None:
-    """Run the tests without any extra: what needs one skips itself."""
+    """Run the tests without any extra, on asyncio: what needs one skips itself."""
     session.install("--no-compile", ".", *_group("tests"))
-    _pytest(session, "-m", "not full and not crash")
+    _pytest(session, "-m", "not full and not crash", EVENT_LOOPS="asyncio")
 
 
 @nox.session(python=False)

@@ -51,12 +51,12 @@ async def scene(request, scene, tmp_path):
     """
     Return a scene over each store.
     """
-    pytest.importorskip("sqlalchemy")
-    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
-
     if request.param == "memory":
         yield scene
         return
+    pytest.importorskip("sqlalchemy")
+    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
     async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'a.db'}") as scene.repository:
         yield scene
 
