@@ -94,6 +94,7 @@ from proxy_orchestration.registration.erasure import (
     ExportedItem,
     MentorErasure,
     MentorExport,
+    mentor_pseudonym,
     pseudonym_of,
 )
 from proxy_orchestration.registration.ledger import (
@@ -280,6 +281,7 @@ __all__ = [
     "VisibilityRegistry",
     "WorkItem",
     "audit_event_id",
+    "mentor_pseudonym",
     "next_key",
     "notification_id_of",
     "open_status",

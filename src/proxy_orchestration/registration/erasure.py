@@ -4,7 +4,9 @@ What is known of one mentor, and what is left of it once they are erased.
 A pseudonym takes the place of each text that names the mentor: their id, their
 items' own keys, and the ids and keys of their records. It is made of that text
 alone, so whoever asks by the text still finds what stands there, and nothing
-is registered a second time. Counts, codes, dates and minutes stay.
+is registered a second time. That of the mentor alone is made of the form in
+which ids are compared: one person has one pseudonym, however they were spelled.
+Counts, codes, dates and minutes stay.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity
 from proxy_orchestration.registration.batches import BatchItem, MentorOutcome
+from proxy_orchestration.registration.records import CorrectionNote
 from proxy_orchestration.registration.requests import RegistrationEntry
 
 ERASED_TEXT: Final = "What was said here is erased."
@@ -62,6 +66,7 @@ class MentorExport(PlainModel):
         organization_id: the organization.
         items: their items in batches that are there, the batch accepted first first.
         records: their records of the standard service, void ones too, the oldest first.
+        corrections: the notes beside those records, record by record, the oldest first; free text.
         audit_events: events that name them, the oldest first; of the overrides only theirs.
     """
 
@@ -70,6 +75,7 @@ class MentorExport(PlainModel):
     items: tuple[ExportedItem, ...]
     records: tuple[ActivityRecord, ...]
     audit_events: tuple[AuditEvent, ...]
+    corrections: tuple[CorrectionNote, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -82,12 +88,14 @@ class MentorErasure(PlainModel):
         items: their items in batches.
         records: their records of the standard service.
         audit_events: events that named them.
+        corrections: notes beside their records; also those beside records that were erased before.
     """
 
     pseudonym: str
     items: int
     records: int
     audit_events: int
+    corrections: int = 0
 
 
 def pseudonym_of(text: str) -> str:
@@ -96,6 +104,20 @@ def pseudonym_of(text: str) -> str:
     """
     digest = hashlib.sha256(_DOMAIN + text.encode(errors="surrogatepass")).hexdigest()
     return f"{PSEUDONYM}{digest[:32]}"
+
+
+def mentor_pseudonym(mentor_id: str) -> str:
+    """
+    Return what takes the place of a mentor's id: the same for each spelling of it.
+    """
+    return pseudonym_of(id_form(mentor_id))
+
+
+def is_same_mentor(one: str, other: str) -> bool:
+    """
+    Tell whether two ids are spellings of one.
+    """
+    return id_form(one) == id_form(other)
 
 
 def is_pseudonym(text: str) -> bool:
@@ -117,7 +139,7 @@ def erased_entry(entry: RegistrationEntry) -> RegistrationEntry:
     Return the entry under pseudonyms, without what was written about it.
     """
     return RegistrationEntry(
-        pseudonym_of(entry.mentor_id), erased_activity(entry.activity), pseudonym_of(entry.item_key)
+        mentor_pseudonym(entry.mentor_id), erased_activity(entry.activity), pseudonym_of(entry.item_key)
     )
 
 
@@ -128,7 +150,7 @@ def erased_outcome(outcome: MentorOutcome) -> MentorOutcome:
     failure = outcome.failure
     return attrs.evolve(
         outcome,
-        mentor_id=pseudonym_of(outcome.mentor_id),
+        mentor_id=mentor_pseudonym(outcome.mentor_id),
         item_key=pseudonym_of(outcome.item_key),
         failure=None if failure is None else attrs.evolve(failure, message=ERASED_TEXT),
     )
@@ -143,7 +165,7 @@ def erased_record(record: ActivityRecord) -> ActivityRecord:
         of,
         registration_id=pseudonym_of(of.registration_id),
         idempotency_key=pseudonym_of(of.idempotency_key),
-        mentor_id=pseudonym_of(of.mentor_id),
+        mentor_id=mentor_pseudonym(of.mentor_id),
         activity=erased_activity(of.activity),
     )
     return attrs.evolve(
@@ -159,12 +181,21 @@ def as_asked(record: ActivityRecord, registration_id: str) -> ActivityRecord:
     return attrs.evolve(record, registration=registration)
 
 
+def erased_note(note: CorrectionNote, mentor_id: str) -> CorrectionNote:
+    """
+    Return the note without what it says; who wrote it stays, unless that is the mentor.
+    """
+    is_own = is_same_mentor(note.written_by, mentor_id)
+    author = mentor_pseudonym(mentor_id) if is_own else note.written_by
+    return attrs.evolve(note, text=ERASED_TEXT, written_by=author)
+
+
 def names(event: AuditEvent, organization_id: str, mentor_id: str) -> bool:
     """
     Tell whether the event is about that mentor of that organization.
     """
     return event.organization_id == organization_id and any(
-        override.mentor_id == mentor_id for override in event.overrides
+        is_same_mentor(override.mentor_id, mentor_id) for override in event.overrides
     )
 
 
@@ -172,7 +203,7 @@ def exported_event(event: AuditEvent, mentor_id: str) -> AuditEvent:
     """
     Return the event with that mentor's overrides only: the others' are theirs.
     """
-    own = tuple(override for override in event.overrides if override.mentor_id == mentor_id)
+    own = tuple(override for override in event.overrides if is_same_mentor(override.mentor_id, mentor_id))
     return attrs.evolve(event, overrides=own)
 
 
@@ -183,10 +214,10 @@ def erased_event(event: AuditEvent, mentor_id: str) -> AuditEvent:
     overrides = tuple(
         attrs.evolve(
             override,
-            mentor_id=pseudonym_of(override.mentor_id),
+            mentor_id=mentor_pseudonym(override.mentor_id),
             item_key=pseudonym_of(override.item_key),
         )
-        if override.mentor_id == mentor_id
+        if is_same_mentor(override.mentor_id, mentor_id)
         else override
         for override in event.overrides
     )

@@ -82,13 +82,13 @@ class RetentionVerbs:
         """
         Put a pseudonym in the place of one mentor, and delete what was written about them.
 
-        Notes, details and the messages of failures go; counts, codes, dates and
-        minutes stay. A request that comes again is still recognised, and what is
-        registered is not registered a second time. An erased item is not taken up
-        by a retry, and of an open review it may be skipped. It can be done again:
-        what came since is erased then.
+        Notes, details, the messages of failures and the notes beside their records go;
+        counts, codes, dates and minutes stay. They are found however their id is spelled.
+        A request that comes again is still recognised, and what is registered is not
+        registered a second time. An erased item is not taken up by a retry, and of an
+        open review it may be skipped. It can be done again: what came since is erased then.
 
-        Labels of batches and reasons of cancels are the batch's; they stay.
+        Labels of batches, reasons of cancels and codes of pauses are the batch's; they stay.
 
         Args:
             mentor_id: the mentor, as batches and records name them.

@@ -454,7 +454,7 @@ class Retention(Protocol):
 
     async def export_mentor(self, organization_id: str, mentor_id: str, /) -> MentorExport:
         """
-        Return what is known of that mentor of that organization, as of one moment.
+        Return what is known of that mentor of that organization, by any spelling, as of one moment.
         """
         ...
 
@@ -462,12 +462,13 @@ class Retention(Protocol):
         """
         Erase that mentor of that organization, all or nothing; see `MentorErasure`.
 
-        In their items, outcomes, records and audit events each text that names them
-        becomes its pseudonym, notes and details become empty, and messages of failures
-        are replaced. All else stays as it was. Who then asks by the texts that were
-        there finds the records: `find_activities` answers a registration under its own
-        id, and what an erased record was in the way of it still is. The mentor's id is
-        no pseudonym.
+        They are found by any spelling of their id. In their items, outcomes, records and
+        audit events each text that names them becomes its pseudonym, their id the one of
+        `mentor_pseudonym`; notes and details become empty, and messages of failures and
+        notes beside their records are replaced, also beside those erased before. All else
+        stays as it was. Who then asks by the texts that were there finds the records:
+        `find_activities` answers a registration under its own id, and what an erased
+        record was in the way of it still is. The mentor's id is no pseudonym.
 
         Raises:
             BatchStateError: the current run of a batch in which they stand is not

@@ -27,7 +27,7 @@ from proxy_orchestration.registration.activities import (
     idempotency_key_of,
 )
 from proxy_orchestration.registration.batches import Failure
-from proxy_orchestration.registration.erasure import erased_activity, is_pseudonym, pseudonym_of
+from proxy_orchestration.registration.erasure import erased_activity, is_pseudonym, mentor_pseudonym
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
@@ -201,7 +201,7 @@ def _same(record: ActivityRecord, registration: ProxyRegistration) -> ActivityRe
     stored = record.registration
     asked = registration.mentor_id, registration.activity
     if is_pseudonym(stored.mentor_id):
-        asked = pseudonym_of(registration.mentor_id), erased_activity(registration.activity)
+        asked = mentor_pseudonym(registration.mentor_id), erased_activity(registration.activity)
     if (stored.mentor_id, stored.activity) != asked:
         raise IdempotencyKeyReusedError(registration.batch_id)
     return record

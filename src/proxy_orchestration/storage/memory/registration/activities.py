@@ -14,7 +14,15 @@ from proxy_orchestration._texts import check_texts
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, check_storable
-from proxy_orchestration.registration.erasure import as_asked, erased_record, pseudonym_of
+from proxy_orchestration.registration.erasure import (
+    ERASED_TEXT,
+    as_asked,
+    erased_note,
+    erased_record,
+    is_same_mentor,
+    mentor_pseudonym,
+    pseudonym_of,
+)
 from proxy_orchestration.registration.records import (
     CorrectionNote,
     RecordFilter,
@@ -160,11 +168,25 @@ class MemoryActivityRecords:
             (
                 record
                 for record in self._records.values()
-                if record.registration.mentor_id == mentor_id
+                if is_same_mentor(record.registration.mentor_id, mentor_id)
                 and record.registration.registered_by.organization_id == organization_id
             ),
             key=lambda record: (record.recorded_at, record.activity_id),
         )
+
+    def _erase_corrections(self, organization_id: str, mentor_id: str) -> int:
+        # What was put beside an erased record since is about the same mentor.
+        records = [
+            record
+            for name in (mentor_id, mentor_pseudonym(mentor_id))
+            for record in self._records_about(organization_id, name)
+        ]
+        known = [
+            note for record in records for note in self._notes_beside(record) if note.text != ERASED_TEXT
+        ]
+        for note in known:
+            self._corrections[note.activity_id][note.note_id] = erased_note(note, mentor_id)
+        return len(known)
 
     def _erase_records(self, organization_id: str, mentor_id: str) -> int:
         known = self._records_about(organization_id, mentor_id)

@@ -11,6 +11,7 @@ from proxy_orchestration.registration.erasure import (
     erased_activity,
     erased_entry,
     erased_outcome,
+    is_same_mentor,
 )
 from proxy_orchestration.storage.memory.registration.results import page_of_items
 from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
@@ -31,13 +32,15 @@ def erase_items(batch: StoredBatch, mentor_id: str) -> int:
     """
     positions = _positions(batch, mentor_id)
     batch.entries = tuple(
-        erased_entry(entry) if entry.mentor_id == mentor_id else entry for entry in batch.entries
+        erased_entry(entry) if is_same_mentor(entry.mentor_id, mentor_id) else entry
+        for entry in batch.entries
     )
     batch.log = [
-        erased_outcome(outcome) if outcome.mentor_id == mentor_id else outcome for outcome in batch.log
+        erased_outcome(outcome) if is_same_mentor(outcome.mentor_id, mentor_id) else outcome
+        for outcome in batch.log
     ]
     batch.newest = [
-        erased_outcome(outcome) if outcome and outcome.mentor_id == mentor_id else outcome
+        erased_outcome(outcome) if outcome and is_same_mentor(outcome.mentor_id, mentor_id) else outcome
         for outcome in batch.newest
     ]
     for item in positions:
@@ -47,4 +50,4 @@ def erase_items(batch: StoredBatch, mentor_id: str) -> int:
 
 
 def _positions(batch: StoredBatch, mentor_id: str) -> list[int]:
-    return [item for item, entry in enumerate(batch.entries) if entry.mentor_id == mentor_id]
+    return [item for item, entry in enumerate(batch.entries) if is_same_mentor(entry.mentor_id, mentor_id)]

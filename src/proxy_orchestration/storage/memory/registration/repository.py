@@ -36,7 +36,7 @@ from proxy_orchestration.registration.erasure import (
     MentorErasure,
     MentorExport,
     exported_event,
-    pseudonym_of,
+    mentor_pseudonym,
 )
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
@@ -269,6 +269,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         """
         await checkpoint()
         events = self._events_naming(organization_id, mentor_id)
+        records = self._records_about(organization_id, mentor_id)
         return MentorExport(
             mentor_id=mentor_id,
             organization_id=organization_id,
@@ -277,7 +278,8 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
                 for batch in self._batches_of(organization_id)
                 for item in exported_items(batch, mentor_id)
             ),
-            records=tuple(self._records_about(organization_id, mentor_id)),
+            records=tuple(records),
+            corrections=tuple(note for record in records for note in self._notes_beside(record)),
             audit_events=tuple(exported_event(event, mentor_id) for event in events),
         )
 
@@ -291,8 +293,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
             if batch.batch_id in self._unsettled and any(exported_items(batch, mentor_id)):
                 raise BatchStateError(batch.batch_id, STILL_OPEN)
         return MentorErasure(
-            pseudonym=pseudonym_of(mentor_id),
+            pseudonym=mentor_pseudonym(mentor_id),
             items=sum(erase_items(batch, mentor_id) for batch in batches),
+            corrections=self._erase_corrections(organization_id, mentor_id),
             records=self._erase_records(organization_id, mentor_id),
             audit_events=self._erase_events(organization_id, mentor_id),
         )

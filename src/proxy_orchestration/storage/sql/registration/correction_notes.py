@@ -57,7 +57,7 @@ def list_activities(
     statement = _after(_found(visibility, found_by, connection.dialect), found_by)
     rows = connection.execute(statement.order_by(*_NEWEST_FIRST).limit(limit + 1)).all()
     records = [record_of(row) for row in rows[:limit]]
-    notes = _notes_beside(connection, [record.activity_id for record in records])
+    notes = notes_beside(connection, [record.activity_id for record in records])
     return RecordPage(
         records=tuple(
             RegisteredActivity(record=record, corrections=tuple(notes.get(record.activity_id, ())))
@@ -106,9 +106,10 @@ def _after(query: Select[Any], found_by: RecordFilter) -> Select[Any]:
     )
 
 
-def _notes_beside(
-    connection: Connection, activity_ids: Collection[str]
-) -> Mapping[str, list[CorrectionNote]]:
+def notes_beside(connection: Connection, activity_ids: Collection[str]) -> Mapping[str, list[CorrectionNote]]:
+    """
+    Return the notes beside each of these records that has some, the oldest first.
+    """
     found: defaultdict[str, list[CorrectionNote]] = defaultdict(list)
     dialect = connection.dialect
     for row in connection.execute(_notes(dialect), {"wanted": listed(activity_ids, dialect)}):

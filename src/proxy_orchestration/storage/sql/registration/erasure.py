@@ -8,13 +8,14 @@ is seldom done, and each registration would pay for one.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, select, update
+from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, select, union, update
 
 from proxy_orchestration._frozen_json import canonical_json
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.activities import ActivityRecord, decode_activity, encode_activity
@@ -26,14 +27,17 @@ from proxy_orchestration.registration.erasure import (
     MentorExport,
     erased_activity,
     erased_event,
+    erased_note,
     erased_record,
     exported_event,
+    mentor_pseudonym,
     names,
     pseudonym_of,
 )
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.activities import record_of
+from proxy_orchestration.storage.sql.registration.correction_notes import notes_beside
 from proxy_orchestration.storage.sql.registration.item_pages import read_item_page
 from proxy_orchestration.storage.sql.registration.locks import lock_batches
 from proxy_orchestration.storage.sql.registration.rows import event_of, event_text
@@ -41,31 +45,27 @@ from proxy_orchestration.storage.sql.schema import (
     activities,
     audit_events,
     batches,
+    correction_notes,
     edits,
     items,
     outcomes,
     runs,
 )
 
-_OF_MENTOR: Final = and_(
-    batches.c.organization_id == bindparam("organization"), items.c.mentor_id == bindparam("mentor")
-)
-_PLACES = (
-    select(batches.c.id, batches.c.batch_id, items.c.position)
-    .join(items, items.c.batch == batches.c.id)
-    .where(_OF_MENTOR)
-    .order_by(batches.c.id, items.c.position)
-)
-_RECORDS = (
-    select(activities)
-    .where(
-        activities.c.organization_id == bindparam("organization"),
-        activities.c.attributed_to == bindparam("mentor"),
-    )
-    .order_by(activities.c.recorded_at, activities.c.activity_id)
+_OF_ORGANIZATION = batches.c.organization_id == bindparam("organization")
+_IDS = union(
+    select(items.c.mentor_id).join(batches, items.c.batch == batches.c.id).where(_OF_ORGANIZATION),
+    select(activities.c.attributed_to).where(activities.c.organization_id == bindparam("organization")),
 )
 _EVENTS = select(audit_events.c.id, audit_events.c.payload, audit_events.c.further).order_by(
     audit_events.c.id
+)
+_ERASE_NOTE = (
+    update(correction_notes)
+    .where(
+        correction_notes.c.activity_id == bindparam("record"), correction_notes.c.note_id == bindparam("note")
+    )
+    .values(text=ERASED_TEXT, written_by=bindparam("author"))
 )
 _EDITS = select(edits.c.run, edits.c.activity).where(
     edits.c.batch == bindparam("b"), edits.c.item == bindparam("i")
@@ -115,10 +115,32 @@ _ERASE_EVENT = (
 
 
 @lru_cache(maxsize=8)
+def _places(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    return (
+        select(batches.c.id, batches.c.batch_id, items.c.position)
+        .join(items, items.c.batch == batches.c.id)
+        .where(_OF_ORGANIZATION, is_any_of(items.c.mentor_id, "mentors", dialect))
+        .order_by(batches.c.id, items.c.position)
+    )
+
+
+@lru_cache(maxsize=8)
+def _attributed(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    return (
+        select(activities)
+        .where(
+            activities.c.organization_id == bindparam("organization"),
+            is_any_of(activities.c.attributed_to, "mentors", dialect),
+        )
+        .order_by(activities.c.recorded_at, activities.c.activity_id)
+    )
+
+
+@lru_cache(maxsize=8)
 def _items(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     return (
         select(items)
-        .where(is_any_of(items.c.batch, "wanted", dialect), items.c.mentor_id == bindparam("mentor"))
+        .where(is_any_of(items.c.batch, "wanted", dialect), is_any_of(items.c.mentor_id, "mentors", dialect))
         .order_by(items.c.batch, items.c.position)
     )
 
@@ -138,16 +160,20 @@ def export_mentor(connection: Connection, organization_id: str, mentor_id: str, 
     """
     Return what is known of that mentor, as of one moment.
     """
-    found = connection.execute(_PLACES, _asked(organization_id, mentor_id)).all()
+    asked = _asked(connection, organization_id, mentor_id)
+    found = connection.execute(_places(connection.dialect), asked).all()
     pages = [
         (batch_id, read_item_page(connection, batch_id, states=None, after=position, limit=1))
         for _, batch_id, position in found
     ]
+    records = _records(connection, asked)
+    notes = notes_beside(connection, [record.activity_id for record in records])
     return MentorExport(
         mentor_id=mentor_id,
         organization_id=organization_id,
         items=tuple(ExportedItem(batch_id=batch_id, item=page.items[0]) for batch_id, page in pages),
-        records=tuple(_records(connection, organization_id, mentor_id)),
+        records=tuple(records),
+        corrections=tuple(note for record in records for note in notes.get(record.activity_id, ())),
         audit_events=tuple(
             exported_event(event, mentor_id) for _, event in _events(connection, organization_id, mentor_id)
         ),
@@ -158,7 +184,8 @@ def erase_mentor(connection: Connection, organization_id: str, mentor_id: str, /
     """
     Put pseudonyms in the place of that mentor, and delete what was written about them.
     """
-    found = connection.execute(_PLACES, _asked(organization_id, mentor_id)).all()
+    asked = _asked(connection, organization_id, mentor_id)
+    found = connection.execute(_places(connection.dialect), asked).all()
     rows = sorted({row.id for row in found})
     # No run is opened from here on, so nothing new is written about whom these batches name; decision 45.
     lock_batches(connection, rows)
@@ -166,19 +193,30 @@ def erase_mentor(connection: Connection, organization_id: str, mentor_id: str, /
     still_open = connection.execute(_still_open(connection.dialect), wanted).scalar()
     if still_open is not None:
         raise BatchStateError(still_open, STILL_OPEN)
-    known = connection.execute(_items(connection.dialect), wanted | {"mentor": findable(mentor_id)}).all()
+    known = connection.execute(_items(connection.dialect), wanted | {"mentors": asked["mentors"]}).all()
     for item in known:
         _erase_item(connection, item)
     return MentorErasure(
-        pseudonym=pseudonym_of(mentor_id),
+        pseudonym=mentor_pseudonym(mentor_id),
         items=len(known),
-        records=_erase_records(connection, organization_id, mentor_id),
+        # Before the records, whose notes are found by their mentor.
+        corrections=_erase_notes(connection, organization_id, mentor_id),
+        records=_erase_records(connection, asked),
         audit_events=_erase_events(connection, organization_id, mentor_id),
     )
 
 
-def _asked(organization_id: str, mentor_id: str) -> dict[str, str]:
-    return {"organization": findable(organization_id), "mentor": findable(mentor_id)}
+def _asked(connection: Connection, organization_id: str, *mentor_ids: str) -> dict[str, Any]:
+    """
+    Return the organization, and each spelling of these ids by which somebody of it is known.
+    """
+    # In here, since SQLite has no NFC, and a letter with two marks has more spellings than two.
+    organization = {"organization": findable(organization_id)}
+    forms = {id_form(each) for each in mentor_ids}
+    known = connection.execute(_IDS, organization).scalars()
+    return organization | {
+        "mentors": listed([each for each in known if id_form(each) in forms], connection.dialect)
+    }
 
 
 def _erase_item(connection: Connection, item: Row[Any]) -> None:
@@ -186,12 +224,14 @@ def _erase_item(connection: Connection, item: Row[Any]) -> None:
     for run, text in connection.execute(_EDITS, place).all():
         connection.execute(_ERASE_EDIT, place | {"r": run, "text": _without_texts(text)})
     connection.execute(_ERASE_MESSAGES, place)
+    pseudonym = mentor_pseudonym(item.mentor_id)
+    own_key = pseudonym_of(item.mentor_id if item.item_key is None else item.item_key)
     connection.execute(
         _ERASE_ITEM,
         place
         | {
-            "pseudonym": pseudonym_of(item.mentor_id),
-            "own_key": None if item.item_key is None else pseudonym_of(item.item_key),
+            "pseudonym": pseudonym,
+            "own_key": None if own_key == pseudonym else own_key,
             "text": _without_texts(item.activity),
             "newest": None if item.edited is None else _without_texts(item.edited),
         },
@@ -202,13 +242,26 @@ def _without_texts(text: str) -> str:
     return encode_activity(erased_activity(decode_activity(text)))
 
 
-def _records(connection: Connection, organization_id: str, mentor_id: str) -> list[ActivityRecord]:
-    rows = connection.execute(_RECORDS, _asked(organization_id, mentor_id)).all()
-    return [record_of(row) for row in rows]
+def _records(connection: Connection, asked: Mapping[str, Any]) -> list[ActivityRecord]:
+    return [record_of(row) for row in connection.execute(_attributed(connection.dialect), asked)]
 
 
-def _erase_records(connection: Connection, organization_id: str, mentor_id: str) -> int:
-    known = _records(connection, organization_id, mentor_id)
+def _erase_notes(connection: Connection, organization_id: str, mentor_id: str) -> int:
+    # What was put beside an erased record since is about the same mentor.
+    records = _records(
+        connection, _asked(connection, organization_id, mentor_id, mentor_pseudonym(mentor_id))
+    )
+    notes = notes_beside(connection, [record.activity_id for record in records])
+    known = [note for beside in notes.values() for note in beside if note.text != ERASED_TEXT]
+    for note in known:
+        author = erased_note(note, mentor_id).written_by
+        key = {"record": note.activity_id, "note": note.note_id}
+        connection.execute(_ERASE_NOTE, {**key, "author": author})
+    return len(known)
+
+
+def _erase_records(connection: Connection, asked: Mapping[str, Any]) -> int:
+    known = _records(connection, asked)
     for record in map(erased_record, known):
         of = record.registration
         connection.execute(
@@ -227,9 +280,11 @@ def _erase_records(connection: Connection, organization_id: str, mentor_id: str)
 
 
 def _events(connection: Connection, organization_id: str, mentor_id: str) -> Sequence[tuple[int, AuditEvent]]:
-    # This may find too much, and spares decoding all the others.
-    may_name = audit_events.c.payload.contains(json.dumps(mentor_id), autoescape=True)
-    rows = connection.execute(_EVENTS.where(may_name)).all()
+    statement = _EVENTS
+    if mentor_id.isascii():  # else it may be spelled otherwise
+        # This may find too much, and spares decoding all the others.
+        statement = _EVENTS.where(audit_events.c.payload.contains(json.dumps(mentor_id), autoescape=True))
+    rows = connection.execute(statement).all()
     events = ((row.id, event_of(row.payload, row.further)) for row in rows)
     return [(row, event) for row, event in events if names(event, organization_id, mentor_id)]
 

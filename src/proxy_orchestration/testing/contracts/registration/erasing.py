@@ -9,11 +9,18 @@ from typing import Final
 
 import attrs
 
-from proxy_orchestration.access import Actor
+from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.activities import ActivityRecord
-from proxy_orchestration.registration.erasure import MentorExport, erased_activity, pseudonym_of
+from proxy_orchestration.registration.erasure import (
+    ERASED_TEXT,
+    MentorExport,
+    erased_activity,
+    mentor_pseudonym,
+    pseudonym_of,
+)
 from proxy_orchestration.registration.ports import ActivityRepository
+from proxy_orchestration.registration.records import CorrectionNote
 from proxy_orchestration.registration.requests import RegistrationEntry
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.testing.contracts.checks import Check, broken, error_of, expect, rule_of
@@ -39,6 +46,7 @@ erasing: list[Check[ActivityRepository]] = []
 _DONE, _FAILED = ItemState.SUCCEEDED, ItemState.FAILED
 _NOTED: Final = attrs.evolve(ACTIVITY, notes="Met at home.", details={"with": ["a friend"]})
 _EDITED: Final = attrs.evolve(_NOTED, duration_minutes=50)
+_ALL: Final = Visibility(organization_id="org-1")
 _ELSEWHERE: Final = attrs.evolve(COORDINATOR, organization_id="org-2")
 _ENTRIES: Final = (
     RegistrationEntry("mentor-1", _NOTED),
@@ -66,6 +74,16 @@ async def _with_history(store: ActivityRepository) -> str:
     return batch_id
 
 
+def _note(number: int, activity_id: str, author: str) -> CorrectionNote:
+    return CorrectionNote(
+        note_id=f"note-{number}",
+        activity_id=activity_id,
+        text=f"Note {number}.",
+        written_by=author,
+        written_at=NOON + timedelta(seconds=number),
+    )
+
+
 async def _known(
     store: ActivityRepository, mentor_id: str = "mentor-1", *, of: Actor = COORDINATOR
 ) -> MentorExport:
@@ -89,7 +107,7 @@ async def an_export_tells_all_of_one_mentor_and_nothing_of_others(store: Activit
     said = [one.activity_id for event in export.audit_events for one in event.overrides]
     expect("what was overridden for them", expected=["activity-0"], actual=said)
     nobody = await _known(store, "mentor-9")
-    expect("nobody has nothing", expected=((), (), ()), actual=attrs.astuple(nobody, recurse=False)[2:])
+    expect("nobody has nothing", expected=((), (), (), ()), actual=attrs.astuple(nobody, recurse=False)[2:])
 
 
 @rule_of(erasing)
@@ -103,8 +121,8 @@ async def an_erased_mentor_is_named_nowhere(store: ActivityRepository) -> None:
 
     told = (erasure.pseudonym, erasure.items, erasure.records, erasure.audit_events)
     expect("it says what went", expected=(pseudonym_of("mentor-1"), 2, 2, 1), actual=told)
-    expect("once", expected=(0, 0, 0), actual=attrs.astuple(again)[1:])
-    expect("nothing is left", expected=((), (), ()), actual=attrs.astuple(left, recurse=False)[2:])
+    expect("once", expected=(0, 0, 0, 0), actual=attrs.astuple(again)[1:])
+    expect("nothing is left", expected=((), (), (), ()), actual=attrs.astuple(left, recurse=False)[2:])
     texts = str(under.to_dict())
     for word in ("mentor-1", "second visit", "home", "friend", "said no"):
         expect(f"{word} is gone", expected=False, actual=word in texts)
@@ -207,3 +225,72 @@ async def who_comes_again_is_erased_again(store: ActivityRepository) -> None:
     expect("what came since", expected=1, actual=second.items)
     expect("under one name", expected=2, actual=len(under.items))
     expect("others stay", expected=2, actual=len((await _known(store, mentors(2)[0])).items))
+
+
+@rule_of(erasing)
+async def a_mentor_is_found_by_any_spelling(store: ActivityRepository) -> None:
+    # The last one is neither composed nor decomposed: its first letter is the one, its second the other.
+    spellings = "\u1e69-\u00e5", "s\u0323\u0307-a\u030a", "\u1e63\u0307-a\u030a"
+    entries = tuple(RegistrationEntry(each, _NOTED, f"visit {each}") for each in spellings)
+    batch_id = await accepted(store, batch_of(3, entries=(*entries, RegistrationEntry("mentor-2", _NOTED))))
+    await settle(store, batch_id, [_FAILED, _FAILED, _FAILED, _DONE], hold=OVER)
+    overrides = {key: override("activity-0") for key in (each.item_key for each in entries)}
+    await store.open_run(rerun(batch_id, overrides, overrides=overrides))
+    await settle(store, batch_id, [_FAILED] * 3, run=2, hold=OVER)
+    await store.add_activities([_noted(n, each) for n, each in enumerate(spellings)], atomic=False)
+
+    for each in spellings:
+        known = await _known(store, each)
+        told = (len(known.items), len(known.records), len(known.audit_events[0].overrides))
+        expect(f"by {each!a}", expected=(3, 3, 3), actual=told)
+    erased = await store.erase_mentor("org-1", spellings[2])
+    expect("all go", expected=(3, 3, 1), actual=(erased.items, erased.records, erased.audit_events))
+    expect("one pseudonym", expected=mentor_pseudonym(spellings[1]), actual=erased.pseudonym)
+    under = await _known(store, erased.pseudonym)
+    expect("for all", expected=(3, 3), actual=(len(under.items), len(under.records)))
+    left = await _known(store, spellings[0])
+    expect("nothing is left", expected=((), (), (), ()), actual=attrs.astuple(left, recurse=False)[2:])
+    keys = [one.outcome.item_key for one in (each.item for each in under.items)]
+    expect("each has its key", expected=[pseudonym_of(one.item_key) for one in entries], actual=keys)
+
+
+@rule_of(erasing)
+async def two_spellings_in_one_batch_keep_their_keys_apart(store: ActivityRepository) -> None:
+    composed, decomposed = "\u00e5", "a\u030a"
+    entries = RegistrationEntry(composed, _NOTED), RegistrationEntry(decomposed, _NOTED)
+    batch_id = await accepted(store, batch_of(2, entries=entries))
+    await store.cancel_run(batch_id, reason=None, wished_at=NOON)
+    await store.settle(await lease_of(store, batch_id), settled_at=NOON, audit_hold=LONG)
+    await store.erase_mentor("org-1", composed)
+    items = await store.read_items(batch_id)
+
+    expect("one person", expected={mentor_pseudonym(composed)}, actual={item.mentor_id for item in items})
+    keys = [pseudonym_of(composed), pseudonym_of(decomposed)]
+    expect("two items", expected=keys, actual=[item.item_key for item in items])
+
+
+@rule_of(erasing)
+async def what_was_noted_beside_a_record_goes_with_it(store: ActivityRepository) -> None:
+    await store.add_activities([_noted(1), _noted(2), _noted(3, "mentor-2")], atomic=False)
+    for number, (name, author) in enumerate([("1", "coordinator-1"), ("1", "mentor-1"), ("3", "mentor-1")]):
+        await store.add_correction(_ALL, _note(number, f"activity-{name}", author))
+    before = await _known(store)
+    erased = await store.erase_mentor("org-1", "mentor-1")
+    after = await _known(store, erased.pseudonym)
+    others = await _known(store, "mentor-2")
+
+    expect(
+        "an export tells them",
+        expected=["Note 0.", "Note 1."],
+        actual=[one.text for one in before.corrections],
+    )
+    expect("they are counted", expected=2, actual=erased.corrections)
+    told = [(one.note_id, one.text, one.written_by) for one in after.corrections]
+    said = [("note-0", ERASED_TEXT, "coordinator-1"), ("note-1", ERASED_TEXT, erased.pseudonym)]
+    expect("texts go, and who was erased", expected=said, actual=told)
+    expect("others' stay", expected=["Note 2."], actual=[one.text for one in others.corrections])
+    await store.add_correction(_ALL, _note(4, "activity-2", "coordinator-1"))
+    again = await store.erase_mentor("org-1", "mentor-1")
+    expect("what came since goes, too", expected=(0, 1), actual=(again.records, again.corrections))
+    texts = {one.text for one in (await _known(store, erased.pseudonym)).corrections}
+    expect("all of it", expected={ERASED_TEXT}, actual=texts)
