@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.ids import IdRule
@@ -337,7 +338,7 @@ def _supersede(entries: Iterable[_Entry]) -> None:
     for entry in entries:
         if entry.subject is None or entry.ends_at is None:
             continue
-        key = (entry.subject.certificate.mentor_id, entry.subject.certificate_type)
+        key = (id_form(entry.subject.certificate.mentor_id), entry.subject.certificate_type)
         known = last.get(key)
         if known is None:
             last[key] = (entry.ends_at, entry)

@@ -18,6 +18,7 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._wiring import check_functions, check_optional_parts, check_parts
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
@@ -256,9 +257,10 @@ class NotificationOrchestrator:
         # Never the mentor, whose banner ends by renewal or by somebody who answers for them; decision 41.
         if notice.organization_id not in {None, actor.organization_id}:
             return False
+        own = id_form(actor.user_id)
         if notice.audience is not Audience.MENTOR:
-            return notice.recipient_id == actor.user_id
-        if self.recipients is None or actor.user_id == notice.mentor_id:
+            return id_form(notice.recipient_id) == own
+        if self.recipients is None or id_form(notice.mentor_id) == own:
             return False
         try:
             answering = await ask(
@@ -268,7 +270,7 @@ class NotificationOrchestrator:
             )
         except NoAnswerError:
             raise directory_unavailable() from None
-        return actor.user_id in answering
+        return own in map(id_form, answering)
 
     def _begin(self, as_of: datetime | None, *, dry_run: bool, allow_future: bool) -> CertificateRun:
         now = self.clock.now()

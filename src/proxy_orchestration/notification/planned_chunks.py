@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.notification.notices import NoticeKey
 from proxy_orchestration.notification.records import DraftFate, DraftState, NoticeChunk, NoticeDraft
 from proxy_orchestration.notification.resend import Certificate, certificate_of, told_ends
+from proxy_orchestration.notification.spellings import ids_in, respelled
 
 
 @attrs.define(eq=False)
@@ -33,6 +35,8 @@ class PlannedChunks:
         Return what a run would be answered for that chunk.
         """
         fates = await self.ask(chunk)
+        # In here by form: what one chunk spells in one way another may spell in another.
+        chunk = respelled(chunk, {form: form for form in map(id_form, ids_in(chunk))})
         seen = [self._fate(chunk, *pair) for pair in zip(chunk.drafts, fates, strict=True)]
         self._keep(chunk, seen)
         return seen

@@ -67,6 +67,11 @@ class NoticeBook(Protocol):
         replay sends them; so are all of a revoked one. PENDING notices for an
         earlier end are CLEARED, and no digest tells of any such notice.
 
+        An id that the store has in another spelling, composed or decomposed, is
+        taken for that one in all of this, and kept as the store has it; of two
+        spellings in the chunk the first. What it keeps in a mixture of both need
+        not be found.
+
         A constant number of statements, whatever the chunk's size. Rows are
         written in the order of their keys, so that overlapping runs do not
         block each other for ever.
@@ -86,7 +91,8 @@ class NoticeBook(Protocol):
         It is the host's own word: an end that is earlier than the known one
         takes its place, so that a corrected certificate is told again. Messages
         for an earlier end are cancelled as `record` does, and pending notices
-        for one are CLEARED. Returns how many messages were cancelled.
+        for one are CLEARED. Spellings count as in `record`. Returns how many
+        messages were cancelled.
         """
         ...
 
@@ -94,7 +100,9 @@ class NoticeBook(Protocol):
         self, recipient_id: str, /, *, unacknowledged_only: bool = False
     ) -> Sequence[CertificateExpiryNotification]:
         """
-        Return a recipient's notices, oldest first; unacknowledged ones are those that are PENDING.
+        Return a recipient's notices, by any spelling of the id, oldest first.
+
+        Unacknowledged ones are those that are PENDING.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
@@ -45,9 +46,11 @@ def latest_ends(ends: Iterable[CertificateEnd]) -> tuple[CertificateEnd, ...]:
     """
     latest: dict[tuple[str, str], CertificateEnd] = {}
     for end in ends:
-        known = latest.setdefault((end.mentor_id, end.certificate_type), end)
+        # Of one mentor whose id comes in two spellings, too: a store keeps them under one.
+        name = id_form(end.mentor_id), end.certificate_type
+        known = latest.setdefault(name, end)
         if end.ends_at is not None and (known.ends_at is None or end.ends_at > known.ends_at):
-            latest[end.mentor_id, end.certificate_type] = end
+            latest[name] = end
     return tuple(latest.values())
 
 

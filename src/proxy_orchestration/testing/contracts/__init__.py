@@ -43,6 +43,7 @@ from proxy_orchestration.testing.contracts.host_samples import Samples
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
+from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
 from proxy_orchestration.testing.contracts.notification.push_outbox import sending
 from proxy_orchestration.testing.contracts.notification.push_ports import (
     asking,
@@ -106,7 +107,7 @@ retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *looking_through)
 """The standard service's records."""
 
-notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting)
+notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting, *spelling)
 """Recording, guarding, renewing and acknowledging notices, and digests. The subject is a whole repository."""
 
 push_outbox: Final[tuple[Check[NotificationRepository], ...]] = tuple(sending)

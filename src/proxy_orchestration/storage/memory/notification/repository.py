@@ -42,6 +42,13 @@ from proxy_orchestration.notification.resend import (
     told_ends,
 )
 from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.spellings import (
+    by_form,
+    ids_in,
+    respelled,
+    respelled_ends,
+    spellings_of,
+)
 from proxy_orchestration.storage.memory.notification.outbox import MemoryPushOutbox, StoredNotice, StoredPush
 
 
@@ -69,6 +76,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         """
         await checkpoint()
         check_texts(text for draft in chunk.drafts for text in texts_of(draft))
+        chunk = self._respelled(chunk)
         consequences = self._consequences(chunk)
         self._cancel(chunk.ends)
         self._note(chunk.ends)
@@ -86,7 +94,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         """
         await checkpoint()
         check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-        return self._fates(chunk)
+        return self._fates(self._respelled(chunk))
 
     async def renew(
         self,
@@ -99,6 +107,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Note these ends: cancel messages and clear pending notices for earlier ones.
         """
         await checkpoint()
+        ends = respelled_ends(ends, self._known(end.mentor_id for end in ends))
         latest = told_ends(ends)
         check_texts(chain.from_iterable(latest))
         cancelled = self._cancel(ends)
@@ -116,7 +125,8 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         await checkpoint()
         found = [
             stored.notice
-            for stored in self._inboxes.get(recipient_id, ())
+            for spelling in {recipient_id, *spellings_of([recipient_id])}
+            for stored in self._inboxes.get(spelling, ())
             if not unacknowledged_only or stored.notice.status is NoticeStatus.PENDING
         ]
         return sorted(found, key=lambda notice: (notice.created_at, notice.notification_id))
@@ -175,6 +185,16 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         Return the log of runs, the first logged first.
         """
         return tuple(self._runs.values())
+
+    def _respelled(self, chunk: NoticeChunk) -> NoticeChunk:
+        return respelled(chunk, self._known(ids_in(chunk)))
+
+    def _known(self, ids: Iterable[str]) -> dict[str, str]:
+        wanted = {*spellings_of(ids)}
+        if not wanted:
+            return {}
+        mentors = {mentor_id for mentor_id, _ in (*self._ends, *self._notified)}
+        return by_form(wanted & (mentors | self._inboxes.keys()))
 
     def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
         return [consequence.fate for consequence in self._consequences(chunk)]

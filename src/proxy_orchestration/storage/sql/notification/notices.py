@@ -6,9 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Dialect, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Dialect,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -33,9 +46,17 @@ from proxy_orchestration.notification.resend import (
     consequence_of,
     states_of,
 )
+from proxy_orchestration.notification.spellings import (
+    by_form,
+    ids_in,
+    respelled,
+    respelled_ends,
+    spellings_of,
+)
+from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
-from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
 from proxy_orchestration.storage.sql.notification import digests, outbox, resend_guard
 from proxy_orchestration.storage.sql.notification.resend_guard import Ends
@@ -47,7 +68,7 @@ from proxy_orchestration.storage.sql.notification.rows import (
     notice_row,
     push_row,
 )
-from proxy_orchestration.storage.sql.notification.schema import notifications
+from proxy_orchestration.storage.sql.notification.schema import expiry_guards, notifications
 
 Ended: TypeAlias = tuple[str, str, str | None]
 """Mentor, type, and the end before which all is over; `None`: all of it."""
@@ -102,6 +123,7 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]
     Write what the chunk's drafts tell, and answer each in order.
     """
     check_texts(text for draft in chunk.drafts for text in texts_of(draft))
+    chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
     ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
     # Ends first, since that locks: what is read from here on is what another call left.
     advanced = resend_guard.note_ends(connection, ends)
@@ -134,6 +156,7 @@ def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
     Return what `record` would answer now, and write nothing.
     """
     check_texts(text for draft in chunk.drafts for text in texts_of(draft))
+    chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
     ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
     standing = resend_guard.known(connection, ends.latest)
     is_there = _existing(connection, chunk.drafts, standing)
@@ -151,6 +174,7 @@ def renew(
     """
     Note new ends, clear notices of earlier ones; return how many messages were cancelled.
     """
+    ends = respelled_ends(ends, _known_spellings(connection, (end.mentor_id for end in ends)))
     latest = resend_guard.ends_of(ends)
     resend_guard.note_ends(connection, latest, corrected=True)
     over = ended(latest, latest.latest)
@@ -165,7 +189,11 @@ def notifications_for(
     Return a recipient's notices, oldest first.
     """
     query = _UNACKNOWLEDGED if unacknowledged_only else _INBOX
-    return [notice_of(row) for row in connection.execute(query, {"recipient": findable(recipient_id)})]
+    asked = {recipient_id, *spellings_of([recipient_id])}
+    found = [
+        notice_of(row) for each in asked for row in connection.execute(query, {"recipient": findable(each)})
+    ]
+    return sorted(found, key=lambda notice: (notice.created_at, notice.notification_id))
 
 
 def notification(connection: Connection, notification_id: str, /) -> CertificateExpiryNotification | None:
@@ -174,6 +202,26 @@ def notification(connection: Connection, notification_id: str, /) -> Certificate
     """
     row = connection.execute(_ONE, {"wanted": findable(notification_id)}).one_or_none()
     return None if row is None else notice_of(row)
+
+
+def _known_spellings(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """
+    Return the spelling that the store has of those ids that may have several, by form.
+    """
+    wanted = keepable(spellings_of(ids))
+    if not wanted:
+        return {}
+    values = {"spellings": listed(wanted, connection.dialect)}
+    return by_form(connection.execute(_spelled(connection.dialect), values).scalars())
+
+
+@lru_cache(maxsize=8)
+def _spelled(dialect: Dialect) -> CompoundSelect[Any]:
+    mentors, recipients = expiry_guards.c.mentor_id, notifications.c.recipient_id
+    return union(
+        select(mentors).where(is_any_of(mentors, "spellings", dialect)),
+        select(recipients).where(is_any_of(recipients, "spellings", dialect)),
+    )
 
 
 def ended(ends: Ends, renewed: Iterable[Certificate]) -> list[Ended]:
