@@ -126,7 +126,9 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         batch_id = batch.batch_id or await self.new_batch_id()
         named = attrs.evolve(batch, batch_id=batch_id)
         try:
-            return await self._transactions.write(lambda connection: opening.accept(connection, named))
+            return await self._transactions.write(
+                lambda connection: opening.accept(connection, named), first=True
+            )
         except CommitAnswerLostError:
             if await self.get(batch_id) is None:
                 raise
