@@ -19,8 +19,10 @@ pytest.importorskip("psycopg")
 
 from sqlalchemy import URL, Connection, create_engine, event, text
 
+from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError, RecordRefusedError, StaleRunError
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry
 from proxy_orchestration.storage.sql.notification import visibility
@@ -28,11 +30,15 @@ from proxy_orchestration.storage.sql.registration import activities as activity_
 from proxy_orchestration.storage.sql.registration import opening
 from proxy_orchestration.testing.contracts.notification.samples import ENDS
 from proxy_orchestration.testing.contracts.registration.samples import (
+    LONG,
     NOON,
     accepted,
     activity_record,
     batch_of,
+    claim,
+    ended,
     later,
+    lease_of,
     mentors,
     record_of,
     rerun,
@@ -278,3 +284,30 @@ async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) ->
             crew.start_soon(accepted, store, batch_of(2))
 
     assert 20 == len(await store.find_drivable(limit=99))
+
+
+@pytest.mark.parametrize("verb", ["settle", "finish"])
+async def test_a_run_settles_behind_whoever_has_the_batch(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository, verb: str
+) -> None:
+    """
+    A cancel takes the batch, and then the run: a driver that had its run first would end in a deadlock.
+    """
+    batch_id = await accepted(store, batch_of(1))
+    lease = await lease_of(store, batch_id)
+    last = Commit(outcomes=tuple(map(ended, await claim(store, lease, 1))), ttl=LONG)
+    if verb == "settle":
+        await store.commit(lease, last)
+
+    async def end() -> object:
+        if verb == "settle":
+            return await store.settle(lease, settled_at=later(1), audit_hold=LONG)
+        return await store.finish(lease, last, settled_at=later(1), audit_hold=LONG)
+
+    with _another(postgresql_url) as other:
+        other.execute(text("SELECT id FROM batches FOR UPDATE"))
+        free = text("SELECT run FROM runs FOR UPDATE NOWAIT")
+        answer = await _meanwhile(postgresql, other, postgresql_url, end, then=lambda: other.execute(free))
+
+    assert isinstance(answer, AuditEvent)
+    assert later(1) == (await record_of(store, batch_id)).settled_at

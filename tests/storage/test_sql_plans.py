@@ -108,11 +108,13 @@ def _walks(plan: str, table: str = "") -> bool:
     """
     Tell whether a plan reads a whole table.
 
-    That of what is open only, by its partial index, is no walk, nor is a list of values that was handed over.
+    That of what is open only, by its partial index, is no walk, nor is a list of values that was handed over,
+    nor what a part of the statement itself found.
     """
     return any(
         step.startswith((f"SCAN {table}", f"SEARCH {table}"))
         and not step.startswith("SCAN runs USING INDEX ix_runs_open")
+        and not step.startswith(("SCAN CONSTANT ROW", "SCAN chosen", "SCAN anon_"))
         and "VIRTUAL TABLE" not in step
         and (step.startswith("SCAN") or "USING" not in step)
         for step in plan.split("; ")

@@ -44,7 +44,7 @@ _ADDING: Final = """
     op.create_index("ix_batches_shade", "batches", ["shade"])
 """
 _CONTRACTING: Final = """
-    op.drop_column("batches", "label")
+    op.drop_column("batches", "service_name")
 """
 _MIGRATION: Final = """
 import sqlalchemy as sa
@@ -382,7 +382,7 @@ def test_code_that_knows_of_no_pause_and_of_no_service_is_shut_out(revision: str
     ("body", "contraction"),
     [
         (_ADDING, None),
-        (_CONTRACTING, "batches: column label"),
+        (_CONTRACTING, "batches: column service_name"),
         ('op.drop_index("ix_runs_open", "runs")', "runs: index ix_runs_open"),
         ('op.drop_table("audit_events")', "audit_events: column payload"),
         ('op.create_index("uq_label", "batches", ["label"], unique=True)', "batches: index uq_label"),

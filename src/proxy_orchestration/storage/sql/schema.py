@@ -114,8 +114,61 @@ batches: Table = Table(
     Column("mode", Text, nullable=False, server_default="independent"),
     Column("on_conflict", Text, nullable=False, server_default="review"),
     Column("service_name", Text),
+    Column("settled_run", Integer, nullable=False, server_default="0"),
+    Column("settled_status", KEY),
+    Column("needs_review", Boolean),
     Index("ix_batches_of_organization", "organization_id", "submitted_at", "id"),
     Index("ix_batches_of_coordinator", "organization_id", "coordinator_id", "submitted_at", "id"),
+)
+IS_SETTLED: ColumnElement[bool] = batches.c.settled_run == batches.c.run
+"""Whether a batch's own columns tell how its current run ended."""
+
+IS_UNSETTLED: ColumnElement[bool] = batches.c.settled_run != batches.c.run
+"""Whether only its current run tells; it is open, or code of revision 0016 settled it."""
+
+_IN_ORDER: Final = (batches.c.submitted_at, batches.c.id)
+Index(
+    "ix_batches_settled",
+    batches.c.organization_id,
+    batches.c.settled_status,
+    batches.c.needs_review,
+    *_IN_ORDER,
+    sqlite_where=IS_SETTLED,
+    postgresql_where=IS_SETTLED,
+)
+Index(
+    "ix_batches_settled_of_coordinator",
+    batches.c.organization_id,
+    batches.c.coordinator_id,
+    batches.c.settled_status,
+    batches.c.needs_review,
+    *_IN_ORDER,
+    sqlite_where=IS_SETTLED,
+    postgresql_where=IS_SETTLED,
+)
+Index(
+    "ix_batches_unsettled",
+    batches.c.organization_id,
+    *_IN_ORDER,
+    sqlite_where=IS_UNSETTLED,
+    postgresql_where=IS_UNSETTLED,
+)
+Index(
+    "ix_batches_unsettled_of_coordinator",
+    batches.c.organization_id,
+    batches.c.coordinator_id,
+    *_IN_ORDER,
+    sqlite_where=IS_UNSETTLED,
+    postgresql_where=IS_UNSETTLED,
+)
+Index(
+    "ix_batches_labelled",
+    batches.c.organization_id,
+    batches.c.label,
+    *_IN_ORDER,
+    postgresql_ops={"label": 'COLLATE "C"'},
+    sqlite_where=batches.c.label.is_not(None),
+    postgresql_where=batches.c.label.is_not(None),
 )
 
 items: Table = Table(

@@ -181,18 +181,20 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
     ) -> BatchPage:
         """
-        Return one page of the visible batches, the last accepted first.
+        Return one page of the visible batches, newest first.
         """
         await checkpoint()
         found = [
             batch
-            for batch in reversed(self._batches.values())
+            for batch in self._batches.values()
             if visibility.covers(
                 organization_id=batch.actor.organization_id, coordinator_id=batch.actor.user_id
             )
             and (statuses is None or status_of(batch) in statuses)
             and is_found(batch, found_by)
         ]
+        # A clock that was set back accepts an earlier batch later; a cursor goes by the moments.
+        found.sort(key=lambda batch: (batch.submitted_at, batch.number), reverse=True)
         first = (page - 1) * limit
         shown = found[first : first + limit]
         more = len(found) > first + limit and shown

@@ -58,6 +58,7 @@ REVISIONS: Final = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

@@ -5,10 +5,9 @@ Batches, read and put in order.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,20 +20,15 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    or_,
     select,
     update,
 )
 
-from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.batches import (
-    BatchFilter,
-    BatchPage,
     BatchSummary,
     BulkSubmissionResult,
     PurgedBatches,
-    cursor_of,
 )
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import BatchRecord
@@ -48,8 +42,7 @@ from proxy_orchestration.storage.sql.registration.outcomes import newest_outcome
 from proxy_orchestration.storage.sql.registration.rows import STATES, actor_of
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 
-_IS_CURRENT_RUN = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
-_COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
+IS_CURRENT_RUN: Final = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
 _RELABEL = (
     update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
 )
@@ -66,7 +59,7 @@ _SETTLED_BEFORE = (
         .exists()
         .label("is_untold"),
     )
-    .join(runs, _IS_CURRENT_RUN)
+    .join(runs, IS_CURRENT_RUN)
     .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
     .order_by(batches.c.id)
     .limit(bindparam("most"))
@@ -85,7 +78,10 @@ _DELETES = (
 )
 
 
-def _status(run: FromClause) -> ColumnElement[str]:
+def status_of(run: FromClause) -> ColumnElement[str]:
+    """
+    Return the status of the batch whose current run that is.
+    """
     return case(
         (run.c.settled_at.is_not(None), run.c.status),
         (run.c.fence == 0, BulkStatus.PENDING.value),
@@ -96,17 +92,17 @@ def _status(run: FromClause) -> ColumnElement[str]:
 
 
 @lru_cache(maxsize=8)
-def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
-    """
-    Return a statement for batches and their current runs, and the run in it.
-    """
-    joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
-    return _with_run(run).select_from(joined), run
+def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, run = looked_up(batches, runs, IS_CURRENT_RUN, dialect)
+    return with_run(batches, run).select_from(joined).where(batches.c.batch_id == bindparam("wanted"))
 
 
-def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
+def with_run(batch: FromClause, run: FromClause) -> Select[*tuple[Any, ...]]:
+    """
+    Return what is read of batches and their runs.
+    """
     return select(
-        batches,
+        batch,
         run.c.batch,
         run.c.counts_outside,
         run.c.run_items,
@@ -125,22 +121,16 @@ def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
         run.c.paused_at,
         run.c.paused_by,
         run.c.pause_code,
-        _status(run).label("status"),
+        status_of(run).label("status"),
     )
 
 
 _OF_RUN = (
-    _with_run(runs)
+    with_run(batches, runs)
     .add_columns(runs.c.run.label("number"))
     .select_from(batches.join(runs, runs.c.batch == batches.c.id))
     .where(batches.c.id == bindparam("b"), runs.c.run == bindparam("r"))
 )
-
-
-@lru_cache(maxsize=8)
-def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    records, _ = _records(dialect)
-    return records.where(batches.c.batch_id == bindparam("wanted"))
 
 
 def _read_record(connection: Connection, batch_id: str) -> Row[*tuple[Any, ...]] | None:
@@ -195,7 +185,7 @@ def read_summary(connection: Connection, batch_id: str, /) -> BatchSummary | Non
     Return the batch without its outcomes, or `None`.
     """
     row = _read_record(connection, batch_id)
-    return None if row is None else BatchSummary(**_summary_fields(row), counts=_counts(connection, row))
+    return None if row is None else summary_of(connection, row)
 
 
 def read_settled(connection: Connection, key: dict[str, int]) -> BatchSummary:
@@ -207,67 +197,11 @@ def read_settled(connection: Connection, key: dict[str, int]) -> BatchSummary:
     return BatchSummary(**fields, counts=_counts(connection, row))
 
 
-def list_batches(  # noqa: PLR0913 - the port's arguments, and the connection
-    connection: Connection,
-    visibility: Visibility,
-    /,
-    *,
-    page: int,
-    limit: int,
-    statuses: Collection[BulkStatus] | None,
-    found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
-) -> BatchPage:
+def summary_of(connection: Connection, row: Row[Any]) -> BatchSummary:
     """
-    Return one page of the visible batches, newest first.
+    Return the batch of a row of `with_run`, without its outcomes.
     """
-    records, run = _records(connection.dialect)
-    visible = _found(_visible(records, run, visibility, statuses), run, found_by)
-    total = connection.execute(
-        _found(_visible(_COUNT, runs, visibility, statuses), runs, found_by)
-    ).scalar_one()
-    rows = connection.execute(
-        visible.order_by(batches.c.submitted_at.desc(), batches.c.id.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
-    ).all()
-    return BatchPage(
-        batches=tuple(BatchSummary(**_summary_fields(row), counts=_counts(connection, row)) for row in rows),
-        page=page,
-        limit=limit,
-        total=total,
-        next_cursor=cursor_of(rows[-1].submitted_at, rows[-1].id) if rows and total > page * limit else None,
-    )
-
-
-def _found(query: Select[Any], run: FromClause, found_by: BatchFilter) -> Select[Any]:
-    position = found_by.position()
-    if found_by.label is not None:
-        query = query.where(batches.c.label == findable(found_by.label))
-    if found_by.coordinator_id is not None:
-        query = query.where(batches.c.coordinator_id == findable(found_by.coordinator_id))
-    if found_by.submitted_from is not None:
-        query = query.where(batches.c.submitted_at >= found_by.submitted_from)
-    if found_by.submitted_before is not None:
-        query = query.where(batches.c.submitted_at < found_by.submitted_before)
-    if found_by.needs_review is not None:
-        waits = func.coalesce(run.c.counts, "").contains(_WAITS)
-        query = query.where(waits if found_by.needs_review else ~waits)
-    if position is not None:
-        moment, number = position
-        tied = and_(batches.c.submitted_at == moment, batches.c.id < number)
-        query = query.where(or_(batches.c.submitted_at < moment, tied))
-    return query
-
-
-def _visible(
-    query: Select[Any], run: FromClause, visibility: Visibility, statuses: Collection[BulkStatus] | None
-) -> Select[Any]:
-    query = query.where(batches.c.organization_id == visibility.organization_id)
-    if visibility.coordinator_id is not None:
-        query = query.where(batches.c.coordinator_id == visibility.coordinator_id)
-    if statuses is not None:
-        query = query.where(_status(run).in_([status.value for status in statuses]))
-    return query
+    return BatchSummary(**_summary_fields(row), counts=_counts(connection, row))
 
 
 def _counts(connection: Connection, row: Row[Any]) -> dict[ItemState, int]:

@@ -63,10 +63,21 @@ def count_states(connection: Connection, run: Any) -> dict[ItemState, int]:  # n
     Return the items of the whole batch by state.
     """
     unsettled = run.run_items - (run.tail - run.base)
-    pending = min(unsettled, _count_pending(connection, run)) if unsettled else 0
-    counts = count_settled_states(connection, run)
+    if _has_no_outcomes(run):
+        counts, pending = _read(run.counts_outside or "{}"), run.run_items - run.claimed
+    else:
+        pending = min(unsettled, _count_pending(connection, run)) if unsettled else 0
+        counts = count_settled_states(connection, run)
     counts |= {ItemState.PENDING: pending, ItemState.RUNNING: unsettled - pending}
     return {state: count for state, count in counts.items() if count}
+
+
+def _has_no_outcomes(run: Any) -> bool:  # noqa: ANN401 - a row of runs
+    """
+    Return whether the run's own row tells all: whole pages of a list are of such batches.
+    """
+    is_whole = run.run == 1 or run.counts_outside is not None
+    return is_whole and run.tail == run.base and run.cancel_wished_at is None
 
 
 def _count_pending(connection: Connection, run: Any) -> int:  # noqa: ANN401 - a row of runs

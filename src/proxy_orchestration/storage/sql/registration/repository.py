@@ -26,6 +26,7 @@ from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLo
 from proxy_orchestration.storage.sql.registration import (
     activities,
     audit,
+    batch_lists,
     batches,
     correction_notes,
     drivable,
@@ -140,7 +141,7 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     read_summary: Final = reading(batches.read_summary)
     read_item_page: Final = reading(item_pages.read_item_page)
     read_updates: Final = reading(outcomes.read_updates)
-    list_batches: Final = reading(batches.list_batches)
+    list_batches: Final = reading(batch_lists.list_batches)
     relabel: Final = writing(batches.relabel)
     delete: Final = writing(batches.delete)
 

@@ -43,7 +43,7 @@ from proxy_orchestration.registration.runs import (
     RunSettled,
     WorkItem,
 )
-from proxy_orchestration.registration.states import settled_status
+from proxy_orchestration.registration.states import ItemState, settled_status
 from proxy_orchestration.storage.sql.database.errors import refused_as
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
@@ -51,6 +51,7 @@ from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.counts import count_settled_states
 from proxy_orchestration.storage.sql.registration.drivable import IS_FROM_A_LATER_CLOCK
+from proxy_orchestration.storage.sql.registration.locks import lock_batch
 from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append
 from proxy_orchestration.storage.sql.registration.pausing import is_paused
 from proxy_orchestration.storage.sql.registration.rows import actor_of, work_columns, work_item
@@ -144,6 +145,12 @@ _RELEASE = (
 )
 _UNCLAIM = update(runs).where(_FENCED).values(claimed=0, called=0)
 _LOCK = update(runs).where(_FENCED).values(lease_until=0.0).returning(*_COUNTED)
+_ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
+_IS_OVERRIDDEN = (
+    select(work.c.position)
+    .where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"), work.c.override_by.is_not(None))
+    .exists()
+)
 _SETTLE = (
     update(runs)
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
@@ -154,15 +161,14 @@ _SETTLE = (
         counts=bindparam("by_state"),
         untold_until=bindparam("untold"),
     )
-    .returning(
-        runs,
-        *(
-            _of_batch(column).label(column.name)
-            for column in (batches.c.total, batches.c.organization_id, batches.c.coordinator_id)
-        ),
-    )
+    .returning(runs, _IS_OVERRIDDEN.label("is_overridden"))
 )
-_ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
+_LIST_AS_SETTLED = (
+    update(batches)
+    .where(batches.c.id == bindparam("b"))
+    .values(settled_run=bindparam("r"), settled_status=bindparam("reached"), needs_review=bindparam("waits"))
+    .returning(batches.c.total, batches.c.organization_id, batches.c.coordinator_id)
+)
 
 
 @lru_cache(maxsize=8)
@@ -338,6 +344,7 @@ def settle(
     """
     Close the run with its counts and its audit event.
     """
+    lock_batch(connection, lease.batch_id)
     held = connection.execute(_LOCK, _key(lease)).one_or_none()
     if held is None:
         raise LeaseLostError(lease.batch_id, lease.run)
@@ -370,18 +377,22 @@ def _close(  # noqa: PLR0913 - the ports' arguments, and the connection
         raise BatchStateError(
             lease.batch_id, "not every item of the run has an outcome. Drive it to its end."
         )
+    waits = ItemState.NEEDS_REVIEW in counts
+    batch = connection.execute(
+        _LIST_AS_SETTLED, {"b": run.batch, "r": run.run, "reached": status.value, "waits": waits}
+    ).one()
     event = AuditEvent(
         event_id=audit_event_id(lease.batch_id, lease.run),
         batch_id=lease.batch_id,
         run=lease.run,
-        coordinator_id=run.coordinator_id,
+        coordinator_id=batch.coordinator_id,
         actor_id=lease.actor.user_id,
-        organization_id=run.organization_id,
+        organization_id=batch.organization_id,
         status=status.value,
-        total=run.total,
+        total=batch.total,
         counts=by_state,
         settled_at=settled_at,
-        overrides=_overrides(connection, run),
+        overrides=_overrides(connection, run) if run.is_overridden else (),
         **_people(run, lease.actor.user_id),
     )
     store_event(connection, event, hold=audit_hold)
@@ -427,6 +438,7 @@ def finish(  # noqa: PLR0913 - the port's arguments, and the connection
     """
     Append the last outcomes and close the run, all or nothing.
     """
+    lock_batch(connection, lease.batch_id)
     run = _write(connection, lease, commit)
     return _close(connection, lease, run, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 

@@ -154,6 +154,60 @@ async def a_cursor_goes_on_behind_its_page(ledger: BatchLedger) -> None:
 
 
 @rule_of(listing)
+async def batches_of_several_statuses_are_in_one_order(ledger: BatchLedger) -> None:
+    kinds: list[tuple[ItemState, ...]] = [(_DONE,), (_FAILED,), (_DONE, ItemState.NEEDS_REVIEW)]
+    ids = [
+        await settled_batch(ledger, *kinds[number % 3], submitted_at=later(number // 2))
+        for number in range(6)
+    ]
+    ids.append(await accepted(ledger, batch_of(1, submitted_at=later(1))))
+    wanted = {BulkStatus.SUCCESS, BulkStatus.PARTIAL_SUCCESS, BulkStatus.PENDING}
+    in_order = [ids[number] for number in (5, 6, 3, 2, 0)]
+    own = Visibility(organization_id="org-1", coordinator_id="coordinator-1")
+    seen: list[str] = []
+    cursor = None
+    for visibility in (_WHOLE, own):
+        first = await ledger.list_batches(visibility, page=1, limit=2, statuses=wanted)
+        second = await ledger.list_batches(visibility, page=2, limit=2, statuses=wanted)
+        pages = (*first.batches, *second.batches)
+        expect("two pages", expected=in_order[:4], actual=[batch.batch_id for batch in pages])
+        expect("of so many", expected=(5, 5), actual=(first.total, second.total))
+    while cursor is not None or not seen:
+        page = await ledger.list_batches(
+            _WHOLE, page=1, limit=2, statuses=wanted, found_by=BatchFilter(cursor=cursor)
+        )
+        seen += [batch.batch_id for batch in page.batches]
+        cursor = page.next_cursor
+
+    expect("by their cursors", expected=in_order, actual=seen)
+
+
+@rule_of(listing)
+async def a_batch_is_found_by_how_its_last_run_ended(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, _FAILED, ItemState.NEEDS_REVIEW)
+    found = {"before": (BulkStatus.TOTAL_FAILURE, True), "after": (BulkStatus.SUCCESS, False)}
+    for when, (status, waits) in found.items():
+        if when == "after":
+            for run, place in ((2, 0), (3, 1)):
+                await ledger.open_run(rerun(batch_id, mentors(2)[place : place + 1], expected_run=run - 1))
+                await settle(ledger, batch_id, [_DONE], run=run)
+        for needs_review in (True, False):
+            page = await ledger.list_batches(
+                _WHOLE,
+                page=1,
+                limit=9,
+                statuses={status},
+                found_by=BatchFilter(needs_review=needs_review),
+            )
+            expected = [batch_id] if needs_review is waits else []
+            expect(
+                f"{when}: waits {needs_review}",
+                expected=expected,
+                actual=[one.batch_id for one in page.batches],
+            )
+
+
+@rule_of(listing)
 async def a_retried_batch_is_listed_as_open(ledger: BatchLedger) -> None:
     batch_id = await settled_batch(ledger, _FAILED)
     await ledger.open_run(rerun(batch_id, mentors(1)))
