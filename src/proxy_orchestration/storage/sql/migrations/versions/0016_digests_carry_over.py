@@ -1,9 +1,10 @@
 """
 A digest covers every notice of its recipient that none has covered yet, whatever day it was made.
 
-Notices that are pending and not older than 14 days are uncovered, all others
-count as covered. Of several digests of one recipient that are not done with
-the newest stays open; who has uncovered notices and no open digest gets one.
+Notices that are pending, not older than 14 days and not told of by a digest
+that was sent are uncovered, all others count as covered. Of several digests
+of one recipient that are not done with the newest stays open; who has
+uncovered notices and no open digest gets one.
 Older code would count a digest by its day and cover nothing, so it is excluded.
 """
 
@@ -68,7 +69,9 @@ def upgrade() -> None:
     op.add_column("push_outbox", sa.Column("opened_at", Instant(), nullable=True))
     op.add_column("push_outbox", sa.Column("claimed_at", Instant(), nullable=True))
     op.add_column("push_outbox", sa.Column("run_id", BY_CODE_POINT, nullable=True))
-    is_waiting = sa.and_(_NOTICES.c.status == "pending", _NOTICES.c.created_at >= now - _UNCOVERED_SINCE)
+    is_waiting = sa.and_(
+        _NOTICES.c.status == "pending", _NOTICES.c.created_at >= now - _UNCOVERED_SINCE, ~_is_told()
+    )
     op.execute(
         _NOTICES.update().where(_NOTICES.c.audience != "mentor", ~is_waiting).values(digest_id="before")
     )
@@ -109,6 +112,18 @@ def downgrade() -> None:
     for column in ("opened_at", "claimed_at", "run_id"):
         op.drop_column("push_outbox", column)
     declare_compatible(op.get_bind(), "0015")
+
+
+def _is_told() -> sa.ColumnElement[bool]:
+    # A digest of a day counted whatever there was when it was due; what came between that and the sending
+    # cannot be told apart, and is told again rather than never.
+    its_digest = sa.and_(
+        _PUSHES.c.recipient_id == _NOTICES.c.recipient_id,
+        _PUSHES.c.digest_date == _NOTICES.c.digest_date,
+        _PUSHES.c.state == "sent",
+        _PUSHES.c.due_at >= _NOTICES.c.created_at,
+    )
+    return sa.exists(sa.select(sa.literal(1)).select_from(_PUSHES).where(its_digest).correlate(_NOTICES))
 
 
 def _keep_the_newest_open() -> None:
