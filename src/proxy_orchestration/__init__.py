@@ -44,6 +44,7 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.dead_pushes import DeadPushPage
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
@@ -52,6 +53,7 @@ from proxy_orchestration.notification.messages import MessageCatalogue, MissingM
 from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification, NoticeStatus
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.records import DeadPush
 from proxy_orchestration.notification.results import (
     DispatchResult,
     NotificationPlan,
@@ -141,6 +143,8 @@ __all__ = [
     "ConflictReport",
     "CoordinatorAccess",
     "CorrectionNote",
+    "DeadPush",
+    "DeadPushPage",
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",

@@ -27,6 +27,7 @@ from proxy_orchestration.errors import (
     RepositoryUnavailableError,
 )
 from proxy_orchestration.notification.certificates import Expiry
+from proxy_orchestration.notification.dead_pushes import DeadPushPage
 from proxy_orchestration.notification.messages import Messages, NoticeContext, NoticeText
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -36,10 +37,12 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushOutcome,
     PushState,
+    PushTarget,
     PushVerdict,
     notification_id_of,
 )
 from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
     NoticeBook,
     NotificationRepository,
     PushEligibility,
@@ -47,6 +50,7 @@ from proxy_orchestration.notification.ports import (
     PushSender,
     PushTargetDirectory,
     RecipientDirectory,
+    SupportsSendLimit,
     VisibilityRegistry,
 )
 from proxy_orchestration.notification.records import (
@@ -56,6 +60,8 @@ from proxy_orchestration.notification.records import (
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
+    DeadPush,
+    DeviceAnswers,
     Digest,
     DraftFate,
     DraftState,
@@ -65,7 +71,6 @@ from proxy_orchestration.notification.records import (
     NoticeChunk,
     NoticeDraft,
     PushCompletion,
-    PushTarget,
 )
 from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
@@ -191,6 +196,10 @@ __all__ = [
     "ConflictKind",
     "ConflictPolicy",
     "CorrectionNote",
+    "DeadPush",
+    "DeadPushPage",
+    "DeviceAnswerCounts",
+    "DeviceAnswers",
     "Digest",
     "DraftFate",
     "DraftState",
@@ -275,6 +284,7 @@ __all__ = [
     "SupportsConflictCheck",
     "SupportsFusedWrites",
     "SupportsLookup",
+    "SupportsSendLimit",
     "UnfinishedItem",
     "Verdict",
     "Visibility",

@@ -7,11 +7,21 @@ import attrs
 import pytest
 
 from proxy_orchestration.notification.notices import PushState
-from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
+from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
+    NotificationRepository,
+    VisibilityRegistry,
+)
 from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.testing import FakeClock
-from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
+from proxy_orchestration.testing.contracts import (
+    Check,
+    device_answer_counts,
+    notice_book,
+    push_outbox,
+    visibility_registry,
+)
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     MORNING,
@@ -41,6 +51,19 @@ async def test_the_memory_store_keeps_the_notification_contract(
     Notices, digests, acknowledgements and messages, in this process's memory.
     """
     await check(_open_store)
+
+
+@pytest.mark.parametrize("check", device_answer_counts, ids=str)
+async def test_the_memory_store_counts_what_is_said_about_devices(check: Check[DeviceAnswerCounts]) -> None:
+    """
+    In this process's memory.
+    """
+
+    @asynccontextmanager
+    async def open_counts() -> AsyncIterator[DeviceAnswerCounts]:
+        yield MemoryNotificationRepository()
+
+    await check(open_counts)
 
 
 @pytest.mark.parametrize("check", visibility_registry, ids=str)

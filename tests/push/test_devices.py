@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
 
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 from proxy_orchestration.push.fcm import devices as fcm_devices
 from proxy_orchestration.push.fcm.answers import Action
 from proxy_orchestration.push.fcm.devices import Pauses, PruneBreaker, TargetKeeper

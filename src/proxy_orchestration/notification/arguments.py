@@ -8,7 +8,15 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from proxy_orchestration._arguments import Rule, aware, collection_of, of_kind, optional, storable_text
+from proxy_orchestration._arguments import (
+    Rule,
+    aware,
+    collection_of,
+    of_kind,
+    optional,
+    storable_text,
+    whole_number,
+)
 from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import InvalidTypeError
 
@@ -31,6 +39,8 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "notification_id": of_kind(str),
         "actor": of_kind(Actor),
         "note": storable_text(at_most=_LONGEST_NOTE),
+        "cursor": optional(of_kind(str)),
+        "limit": whole_number(at_least=1, at_most=100),
         "message_ids": optional(collection_of(str)),
     }
 )

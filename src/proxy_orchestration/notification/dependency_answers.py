@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from proxy_orchestration import _loggers
-from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
-from proxy_orchestration.notification.records import Eligibility, PushTarget
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget, PushVerdict
+from proxy_orchestration.notification.records import Eligibility
 
 Wishes: TypeAlias = Mapping[str, Eligibility | None]
 """How recipients want pushes; `None` where that could not be found out."""
@@ -70,8 +70,11 @@ def outcomes_in(answer: Iterable[object], messages: Sequence[PushMessage]) -> di
 
 
 def _is_outcome(outcome: PushOutcome) -> bool:
-    kinds = {"message_id": str, "verdict": PushVerdict, "counted": bool}
+    kinds = {"message_id": str, "verdict": PushVerdict, "counted": bool, "in_doubt": bool}
     if not all(isinstance(getattr(outcome, name), kind) for name, kind in kinds.items()):
+        return False
+    targets = _as_given(outcome.targets)
+    if targets is not None and not _are_devices(targets):
         return False
     after = _as_given(outcome.after)
     if after is None:
@@ -101,6 +104,12 @@ def _devices_in(entry: object) -> Sequence[PushTarget] | None:
         return None
     sound = dict.fromkeys(each for each in entry if isinstance(each, PushTarget) and _is_device(each))
     return None if entry and not sound else tuple(sound)
+
+
+def _are_devices(entry: object) -> bool:
+    return isinstance(entry, tuple) and all(
+        isinstance(each, PushTarget) and _is_device(each) for each in entry
+    )
 
 
 def _is_device(target: PushTarget) -> bool:

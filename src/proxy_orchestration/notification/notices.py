@@ -5,9 +5,10 @@ What is told, to whom, and what becomes of the pushes. Immutable, no I/O.
 from __future__ import annotations
 
 import enum
+import hashlib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final, NamedTuple, cast
 
@@ -21,6 +22,8 @@ _NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
 
 _CODE: Final = re.compile(r"[\w.:/-]{0,64}", re.ASCII)
 """Any provider's code, and no sentence, address or number of a person."""
+
+_FINGERPRINT: Final = 32
 
 
 class Audience(enum.Enum):
@@ -142,6 +145,8 @@ class PushMessage(PlainModel):
         data: what the app gets, strings only.
         collapse_key: a later push with the same key replaces an earlier one on the device.
         expires_at: aware, UTC; not sent from then on.
+        owed: the `fingerprint` of each device that has not got it yet, while others have;
+            `None`: all devices. No other device is sent it again.
     """
 
     message_id: str
@@ -153,6 +158,33 @@ class PushMessage(PlainModel):
     data: Mapping[str, str] = attrs.field(factory=dict, converter=_strings, repr=False)
     collapse_key: str
     expires_at: datetime
+    owed: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class PushTarget:
+    """
+    One device of a recipient.
+
+    Attributes:
+        kind: `fid` (a Firebase installation) or `token` (a registration token).
+        value: the address itself; a secret, never in a repr or a log.
+        platform: for example `android` or `ios`; empty if not known.
+        updated_at: when the device last told its address, or `None`.
+    """
+
+    kind: str
+    value: str = attrs.field(repr=False)
+    platform: str = ""
+    updated_at: datetime | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """
+        Return what tells this address from others, and from which it cannot be found.
+        """
+        named = f"{self.kind}:{self.value}".encode(errors="backslashreplace")
+        return hashlib.sha256(named).hexdigest()[:_FINGERPRINT]
 
 
 class PushState(enum.Enum):
@@ -194,7 +226,9 @@ class PushOutcome:
         after: seconds to wait before the next attempt, where the provider named them.
         code: why it is dead, `snake_case`; empty otherwise. It is logged: what may be a
             sentence of a provider's is `unreadable_code` instead.
-        counted: whether the attempt counts towards the message's last one.
+        counted: whether the wait before the next attempt grows by it.
+        in_doubt: whether the provider may have taken the message all the same.
+        targets: the devices that are still owed it, where others took it; `None`: all.
     """
 
     message_id: str
@@ -202,6 +236,8 @@ class PushOutcome:
     after: float | None = None
     code: str = attrs.field(default="", converter=_code)
     counted: bool = True
+    in_doubt: bool = False
+    targets: tuple[PushTarget, ...] | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def delivered(cls, message: PushMessage) -> PushOutcome:
@@ -211,11 +247,31 @@ class PushOutcome:
         return cls(message.message_id, PushVerdict.DELIVERED)
 
     @classmethod
-    def retry(cls, message: PushMessage, after: float | None = None, *, counted: bool = True) -> PushOutcome:
+    def retry(
+        cls,
+        message: PushMessage,
+        after: float | None = None,
+        *,
+        counted: bool = True,
+        in_doubt: bool = False,
+        targets: Iterable[PushTarget] | None = None,
+    ) -> PushOutcome:
         """
         Say that the message is worth another attempt, after that many seconds if given.
+
+        Args:
+            message: it is repeated until it expires, however often.
+            after: seconds.
+            counted: whether the wait before the next attempt grows by it.
+            in_doubt: the provider may have taken it, as after a connection that broke.
+                Whoever says so sends it under a key by which the second replaces the
+                first on the device.
+            targets: the devices that are still owed it, where others took it.
         """
-        return cls(message.message_id, PushVerdict.RETRY, after, counted=counted)
+        owed = None if targets is None else tuple(targets)
+        return cls(
+            message.message_id, PushVerdict.RETRY, after, counted=counted, in_doubt=in_doubt, targets=owed
+        )
 
     @classmethod
     def dead(cls, message: PushMessage, code: str) -> PushOutcome:

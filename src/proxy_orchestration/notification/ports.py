@@ -17,18 +17,20 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushOutcome,
     PushState,
+    PushTarget,
 )
 from proxy_orchestration.notification.records import (
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
+    DeadPush,
+    DeviceAnswers,
     DraftFate,
     Eligibility,
     LeasedPush,
     MentorRecipients,
     NoticeChunk,
     PushCompletion,
-    PushTarget,
 )
 from proxy_orchestration.notification.results import RunRecord
 
@@ -151,6 +153,9 @@ class PushOutbox(Protocol):
         """
         Lease messages that are due, those due first first, and count the attempt.
 
+        Of a lease that ended without a completion `lost` counts one; a completion
+        sets it back to 0, unless it is `untried`.
+
         Due is: QUEUED with a due time not after `now`, or LEASED under a lease
         that is over. Of two callers at once only one gets a message. A dead
         one keeps no other waiting.
@@ -189,9 +194,54 @@ class PushOutbox(Protocol):
         """
         ...
 
+    async def dead_pushes(
+        self, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[DeadPush]:
+        """
+        Return dead messages, those claimed longest ago first.
+
+        Args:
+            organization_id: only those about its mentors, and about mentors whose
+                organization is not known; `None`: everybody's.
+            after: only those behind this `claimed_at` and `message_id`.
+            limit: how many at the most.
+        """
+        ...
+
     async def count_pushes(self, /) -> Mapping[PushState, int]:
         """
         Return the messages by state; states without any are absent.
+        """
+        ...
+
+
+class DeviceAnswerCounts(Protocol):
+    """
+    Counts what a provider says about devices, over all processes and restarts.
+    """
+
+    async def count_device_answers(
+        self, channel: str, /, *, answered: int, gone: int, window: int
+    ) -> DeviceAnswers:
+        """
+        Add these to the channel's sums as `DeviceAnswers.plus` does, at once, and return the sums.
+
+        Of two calls at once each sees the other's, or the other sees its.
+        """
+        ...
+
+
+class SupportsSendLimit(Protocol):
+    """
+    What a `PushSender` may offer beyond: it says how long it takes.
+    """
+
+    @property
+    def send_limit(self) -> float:
+        """
+        Return the seconds within which `send` has answered.
+
+        A dispatcher whose `send_timeout` is not longer is refused when it is made.
         """
         ...
 

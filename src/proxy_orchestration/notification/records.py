@@ -26,6 +26,12 @@ NOTHING_LEFT: Final = "nothing_left"
 NO_TARGET: Final = "no_target"
 """Why a message is dead whose recipient has no device; a digest covers its notices all the same."""
 
+NO_ANSWER: Final = "no_answer"
+"""Why a message is repeated that its sender said nothing about; it is handed over alone then."""
+
+IN_DOUBT: Final = "in_doubt"
+"""Why a message is repeated that may have been taken."""
+
 MOST_NEAREST: Final = 3
 """How many certificates a digest names."""
 
@@ -166,14 +172,22 @@ class LeasedPush:
     Attributes:
         message: what to send; of a digest without a text, which is made of `digest`.
         token: proves the lease; a completion under an older one changes nothing.
-        attempts: how often it was claimed, this time included.
+        attempts: how often it was claimed, this time included; the wait grows with it.
         digest: what a coordinator's digest is to tell; `None` for any other message.
+        mentor_id, certificate_type: what it is about; `None` for a digest.
+        lost: its leases in a row that ended without a word, this one aside. Who held
+            them was killed, maybe by this message.
+        code: why it was put back the last time; empty where it never was.
     """
 
     message: PushMessage
     token: int
     attempts: int
     digest: Digest | None = None
+    mentor_id: str | None = None
+    certificate_type: str | None = None
+    lost: int = 0
+    code: str = ""
 
 
 def digest_message(
@@ -208,6 +222,9 @@ class PushCompletion:
         due_at: when that is; aware, UTC.
         code: why, `snake_case`; empty where there is nothing to say.
         counted: false gives the attempt back.
+        owed: the fingerprints of the devices that have not got it, while others have;
+            `None`: those that were owed stay so.
+        untried: whether the message was not looked at, so that its lost leases stay counted.
     """
 
     message_id: str
@@ -216,6 +233,8 @@ class PushCompletion:
     due_at: datetime | None = None
     code: str = ""
     counted: bool = True
+    owed: tuple[str, ...] | None = None
+    untried: bool = False
 
     @property
     def covers(self) -> bool:
@@ -223,6 +242,60 @@ class PushCompletion:
         Return whether a digest that ends so has told its notices, or never can.
         """
         return self.state is PushState.SENT or (self.state is PushState.DEAD and self.code == NO_TARGET)
+
+
+@attrs.frozen(kw_only=True)
+class DeadPush(PlainModel):
+    """
+    A message that was given up.
+
+    Attributes:
+        message_id: by which it can be replayed.
+        recipient_id: whose devices.
+        mentor_id, certificate_type: what it is about; `None` for a coordinator's digest.
+        tier: how close the end was.
+        code: why it was given up, `snake_case`.
+        attempts: how often it was claimed.
+        claimed_at: when that was last; aware, UTC.
+        expires_at: when it is too late to be sent; aware, UTC. A digest never is.
+        organization_id: the mentor's organization, or `None`.
+    """
+
+    message_id: str
+    recipient_id: str
+    mentor_id: str | None
+    certificate_type: str | None
+    tier: NotificationThresholdTier
+    code: str
+    attempts: int
+    claimed_at: datetime
+    expires_at: datetime
+    organization_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class DeviceAnswers:
+    """
+    What a provider said lately about the devices that it was handed messages for.
+
+    Attributes:
+        answered: devices that it took a message for, or called gone.
+        gone: those that it called gone.
+    """
+
+    answered: int = 0
+    gone: int = 0
+
+    def plus(self, *, answered: int, gone: int, window: int) -> DeviceAnswers:
+        """
+        Return the sums with these; beyond `window` answers both are halved, so that newer ones weigh more.
+        """
+        total, lost = self.answered + answered, self.gone + gone
+        return (
+            DeviceAnswers(answered=total // 2, gone=lost // 2)
+            if total > window
+            else DeviceAnswers(answered=total, gone=lost)
+        )
 
 
 class Acknowledged(enum.Enum):
@@ -267,24 +340,6 @@ class MentorRecipients:
 
     coordinator_id: str | None = None
     chapter_admin_ids: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class PushTarget:
-    """
-    One device of a recipient.
-
-    Attributes:
-        kind: `fid` (a Firebase installation) or `token` (a registration token).
-        value: the address itself; a secret, never in a repr or a log.
-        platform: for example `android` or `ios`; empty if not known.
-        updated_at: when the device last told its address, or `None`.
-    """
-
-    kind: str
-    value: str = attrs.field(repr=False)
-    platform: str = ""
-    updated_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

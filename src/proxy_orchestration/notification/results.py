@@ -163,6 +163,8 @@ class DispatchResult(PlainModel):
     Attributes:
         sent: taken by the provider.
         retried: put back for another attempt.
+        in_doubt: those of them that may have been taken all the same; they are repeated
+            under a key by which the second replaces the first on the device.
         dead: given up.
         cancelled: renewed, revoked or opted out since.
         expired: too late to be sent.
@@ -170,6 +172,7 @@ class DispatchResult(PlainModel):
 
     sent: int = 0
     retried: int = 0
+    in_doubt: int = 0
     dead: int = 0
     cancelled: int = 0
     expired: int = 0

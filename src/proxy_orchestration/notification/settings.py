@@ -122,7 +122,9 @@ class DispatchSettings:
         hold: for how long a claimed message is leased; longer than `send_timeout`, or a
             second dispatcher sends it beside the first.
         send_timeout: after this long a sender is cut, and its messages are sent again later.
-        retry: attempts that count, and the backoff between them.
+        retry: the waits between attempts, which go on until the message expires. Its
+            `max_attempts` bounds the leases in a row that end without a word, because who
+            held them was killed: the message may be why.
         poll_interval: how often `serve` looks for messages that another process queued.
         quiet_hours: `None` for none.
         digest_at: the recipient's local time at which coordinators' digests are sent;

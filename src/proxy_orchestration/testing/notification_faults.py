@@ -33,3 +33,4 @@ class FaultyNotificationRepository(FaultyStore[NotificationRepository], Notifica
     push_wait: Final = passed_on(NotificationRepository.push_wait)
     replay_dead: Final = hooked(NotificationRepository.replay_dead)
     count_pushes: Final = passed_on(NotificationRepository.count_pushes)
+    dead_pushes: Final = passed_on(NotificationRepository.dead_pushes)

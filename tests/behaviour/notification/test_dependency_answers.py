@@ -8,14 +8,15 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import anyio
+import attrs
 import pytest
 
 from proxy_orchestration.notification.dependency_answers import devices_in, outcomes_in
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import NoticeText
-from proxy_orchestration.notification.notices import PushOutcome, PushState, PushVerdict
-from proxy_orchestration.notification.records import Eligibility, MentorRecipients, PushTarget
+from proxy_orchestration.notification.notices import PushOutcome, PushState, PushTarget, PushVerdict
+from proxy_orchestration.notification.records import Eligibility, MentorRecipients
 from proxy_orchestration.notification.results import DispatchResult, RecordProblem
 from proxy_orchestration.notification.settings import DispatchSettings, QuietHours
 from proxy_orchestration.notification.tiers import ExpiryPolicy
@@ -208,6 +209,10 @@ async def test_words_that_raise_hold_up_their_digest_only(scene):
         lambda message: PushOutcome.retry(message, True),
         lambda message: PushOutcome.retry(message, Fraction(1)),
         lambda message: PushOutcome.retry(message, counted="no"),
+        lambda message: PushOutcome.retry(message, in_doubt=None),
+        lambda message: PushOutcome.retry(message, targets=["token-1"]),
+        lambda message: PushOutcome.retry(message, targets=[PushTarget(kind="token", value=7)]),
+        lambda message: attrs.evolve(PushOutcome.retry(message), targets=[DEVICE]),
         lambda _message: {"message_id": 1},
     ],
 )
@@ -224,7 +229,7 @@ async def test_one_outcome_that_makes_no_sense_is_no_answer_for_its_message(scen
     scene.sender = Sender()
     await queued(scene, 3)
 
-    assert DispatchResult(sent=2, retried=1) == await scene.dispatcher().drain()
+    assert DispatchResult(sent=2, retried=1, in_doubt=1) == await scene.dispatcher().drain()
 
 
 async def test_a_wait_beyond_the_messages_end_is_its_end(scene):

@@ -70,22 +70,35 @@ async def test_a_digest_with_nothing_left_is_cancelled(scene):
     assert DispatchResult(cancelled=1) == await scene.dispatcher().drain()
 
 
-async def test_a_retry_waits_longer_each_time_and_ends_dead(scene):
+async def test_a_retry_waits_longer_each_time_and_ends_with_the_message(scene):
     """
-    Attempts count; a dead one blocks nobody and can be replayed.
+    However many attempts that takes: it waits up to the longest wait, and not beyond its end.
     """
-    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=3, initial=10.0, jitter=0.0))
+    retry = RetryPolicy(max_attempts=3, initial=10.0, jitter=0.0, max_delay=86_400.0)
+    scene.dispatching = DispatchSettings(retry=retry)
     scene.sender.script = lambda message, _: PushOutcome.retry(message)
     await queued(scene)
 
     results, waits = [], []
-    for _ in range(3):
+    while not results or results[-1].retried:
         results.append(await scene.dispatcher().drain())
         waits.append(await scene.repository.push_wait(now=scene.clock.now()))
         scene.clock.advance(waits[-1] or 0.0)
 
-    assert [DispatchResult(retried=1)] * 2 + [DispatchResult(dead=1)] == results
-    assert [10.0, 20.0, None] == waits
+    ends = timedelta(days=23) - timedelta(minutes=5)
+    assert [DispatchResult(retried=1)] * (len(results) - 1) + [DispatchResult(expired=1)] == results
+    assert [10.0 * 2**place for place in range(14)] + [86_400.0] * 20 == waits[:34]
+    assert ends.total_seconds() == sum(waits[:-1])
+
+
+async def test_a_dead_message_can_be_replayed(scene):
+    """
+    It blocks nobody meanwhile.
+    """
+    scene.sender.script = lambda message, _: PushOutcome.dead(message, "payload_invalid")
+    await queued(scene)
+    assert DispatchResult(dead=1) == await scene.dispatcher().drain()
+
     scene.sender.script = lambda message, _: PushOutcome.delivered(message)
     assert 1 == await scene.dispatcher().replay_dead()
     assert DispatchResult(sent=1) == await scene.dispatcher().drain()
@@ -137,7 +150,7 @@ async def test_a_sender_that_fails_or_hangs_loses_nothing(scene, failure, caplog
 
     result = await scene.while_time_passes(lambda: scene.dispatcher().drain())
 
-    assert DispatchResult(retried=2) == result
+    assert DispatchResult(retried=2, in_doubt=2) == result
     assert "secret" not in caplog.text
     scene.sender.reply = reply
     scene.clock.advance(3600.0)
@@ -157,7 +170,7 @@ async def test_answers_that_make_no_sense_count_for_nothing(scene):
     scene.sender = Confused()
     await queued(scene)
 
-    assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+    assert DispatchResult(retried=1, in_doubt=1) == await scene.dispatcher().drain()
 
 
 async def test_too_late_is_expired(scene):

@@ -10,9 +10,9 @@ from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import NoticeText
-from proxy_orchestration.notification.notices import PushOutcome, PushVerdict
+from proxy_orchestration.notification.notices import PushOutcome, PushTarget, PushVerdict
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
-from proxy_orchestration.notification.records import MentorRecipients, PushTarget
+from proxy_orchestration.notification.records import MentorRecipients
 from proxy_orchestration.ports import RecordRefusedError
 from proxy_orchestration.testing import fail, slow
 from proxy_orchestration.testing.notification import ScriptedPushEligibility
@@ -191,6 +191,14 @@ async def _replay(world):
     return await world.scene.dispatcher().replay_dead()
 
 
+async def _dead(world):
+    return await world.scene.dispatcher().dead_pushes(actor=COORDINATOR)
+
+
+async def _replay_own(world):
+    return await world.scene.dispatcher().replay_pushes(actor=COORDINATOR)
+
+
 VERBS = {
     "run": _run,
     "plan": _plan,
@@ -203,6 +211,8 @@ VERBS = {
     "acknowledge, a mentor's notice": _acknowledge_a_mentor_s,
     "drain": _drain,
     "serve": _serve,
+    "dead_pushes": _dead,
+    "replay_pushes": _replay_own,
     "replay_dead": _replay,
 }
 

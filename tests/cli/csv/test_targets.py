@@ -11,7 +11,7 @@ pytest.importorskip("typer")
 
 from proxy_orchestration.cli.csv.problems import CsvFileError
 from proxy_orchestration.cli.csv.targets import FileTargets, parse_targets
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 
 SECRET = "secret-" + "s" * 5000
 

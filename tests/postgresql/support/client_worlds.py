@@ -280,3 +280,4 @@ async def _notify(
     actor = Actor(user_id=user_id, roles={Role.COORDINATOR}, organization_id=organization_id)
     for notice in await repository.notifications_for(user_id):
         await orchestrator.acknowledge(notice.notification_id, actor=actor, note="canary")
+    await repository.count_device_answers("fcm", answered=1, gone=0, window=1000)

@@ -14,7 +14,7 @@ from proxy_orchestration.cli.csv.cells import Column
 from proxy_orchestration.cli.csv.problems import CellError
 from proxy_orchestration.cli.csv.tables import FileFormat
 from proxy_orchestration.ids import usual_id_rule
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 
 _KINDS: Final = frozenset({"fid", "token"})
 

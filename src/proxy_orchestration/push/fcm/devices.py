@@ -17,9 +17,8 @@ import attrs
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.notification.notices import PushMessage
+from proxy_orchestration.notification.notices import PushMessage, PushTarget
 from proxy_orchestration.notification.ports import PushTargetDirectory
-from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.push.fcm.answers import Action
 from proxy_orchestration.push.fcm.messages import content_digest
 from proxy_orchestration.push.fcm.settings import FcmSettings

@@ -9,8 +9,7 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
-from proxy_orchestration.notification.notices import PushMessage
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushMessage, PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 MOST_BYTES: Final = 4096

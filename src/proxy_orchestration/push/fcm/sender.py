@@ -21,9 +21,8 @@ from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask, open_task_group
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.dependency_answers import Devices, devices_in
-from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget, PushVerdict
 from proxy_orchestration.notification.ports import PushTargetDirectory
-from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.push.fcm.answers import SHORTEST_WAIT, Action, Answer
 from proxy_orchestration.push.fcm.calls import AccessTokens, FcmCalls

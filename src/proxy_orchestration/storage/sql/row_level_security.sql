@@ -133,6 +133,7 @@ begin
     'batch_keys',
     'batches',
     'correction_notes',
+    'device_answers',
     'edits',
     'expiry_guards',
     'items',

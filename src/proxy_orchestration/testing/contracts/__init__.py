@@ -22,6 +22,7 @@ from proxy_orchestration.access import AccessPolicy
 from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
     NotificationRepository,
     PushEligibility,
     PushSender,
@@ -44,6 +45,7 @@ from proxy_orchestration.testing.contracts.notification.notice_book.digesting im
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
 from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
+from proxy_orchestration.testing.contracts.notification.push_outages import counting, outlasting
 from proxy_orchestration.testing.contracts.notification.push_outbox import sending
 from proxy_orchestration.testing.contracts.notification.push_ports import (
     asking,
@@ -110,8 +112,11 @@ activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *lookin
 notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting, *spelling)
 """Recording, guarding, renewing and acknowledging notices, and digests. The subject is a whole repository."""
 
-push_outbox: Final[tuple[Check[NotificationRepository], ...]] = tuple(sending)
-"""Leasing, completing, cancelling and replaying messages. The subject is a whole repository."""
+push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (*sending, *outlasting)
+"""Leasing, completing, cancelling, listing and replaying messages. The subject is a whole repository."""
+
+device_answer_counts: Final[tuple[Check[DeviceAnswerCounts], ...]] = tuple(counting)
+"""Counting what a provider says about devices, over all who count."""
 
 visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = tuple(hiding)
 """Hiding mentors whose certificates are lapsed, and showing them again."""
@@ -171,6 +176,7 @@ __all__ = [
     "bulk_registration",
     "clock",
     "conflict_check",
+    "device_answer_counts",
     "endings_outbox",
     "notice_book",
     "push_eligibility",

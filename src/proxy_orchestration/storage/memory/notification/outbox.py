@@ -27,6 +27,8 @@ from proxy_orchestration.notification.records import (
     NO_TARGET,
     NOTHING_LEFT,
     CertificateEnd,
+    DeadPush,
+    DeviceAnswers,
     Digest,
     LeasedPush,
     PushCompletion,
@@ -60,6 +62,8 @@ class StoredPush:
         run_id: the last run that wrote for a digest since it was claimed.
         claimed_at, counted: when it was claimed last, and what a digest counted then.
         held: whether its token may complete it, also where it was cancelled meanwhile.
+        organization_id: of the mentor that it is about, or whose notice opened a digest.
+        lost: leases in a row that ended without a completion.
         lease_until, lease_ttl: when its lease ends by the store's own clock, and how long it is.
     """
 
@@ -74,6 +78,8 @@ class StoredPush:
     state: PushState = PushState.QUEUED
     token: int = 0
     attempts: int = 0
+    lost: int = 0
+    organization_id: str | None = None
     held: bool = False
     lease_until: float = -math.inf
     lease_ttl: float = 0.0
@@ -118,6 +124,7 @@ class MemoryPushOutbox:
     _uncovered: dict[str, dict[str, StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
     _open_digests: dict[str, StoredPush] = attrs.field(init=False, repr=False, factory=dict)
     _told: dict[str, datetime] = attrs.field(init=False, repr=False, factory=dict)
+    _answers: dict[str, DeviceAnswers] = attrs.field(init=False, repr=False, factory=dict)
 
     async def claim_pushes(self, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
         """
@@ -128,6 +135,7 @@ class MemoryPushOutbox:
         due = (push for push in self._open.values() if push.is_due(now, seconds))
         found = heapq.nsmallest(limit, due, key=lambda push: (push.due_at, push.message.message_id))
         for push in found:
+            push.lost += push.state is PushState.LEASED
             push.state, push.held = PushState.LEASED, True
             push.token += 1
             push.attempts += 1
@@ -161,6 +169,34 @@ class MemoryPushOutbox:
             self._uncover(push)
             self._reopen(push, now)
         return len(dead)
+
+    async def dead_pushes(
+        self, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[DeadPush]:
+        """
+        Return dead messages, those claimed longest ago first.
+        """
+        await checkpoint()
+        found = [
+            _dead(push, push.claimed_at)
+            for push in self._pushes.values()
+            if push.state is PushState.DEAD
+            and push.claimed_at is not None
+            and (organization_id is None or push.organization_id in {None, organization_id})
+            and (after is None or (push.claimed_at, push.message.message_id) > after)
+        ]
+        return heapq.nsmallest(limit, found, key=lambda dead: (dead.claimed_at, dead.message_id))
+
+    async def count_device_answers(
+        self, channel: str, /, *, answered: int, gone: int, window: int
+    ) -> DeviceAnswers:
+        """
+        Add these to the channel's sums, and return the sums.
+        """
+        await checkpoint()
+        known = self._answers.get(channel, DeviceAnswers())
+        sums = self._answers[channel] = known.plus(answered=answered, gone=gone, window=window)
+        return sums
 
     async def count_pushes(self) -> Mapping[PushState, int]:
         """
@@ -203,6 +239,9 @@ class MemoryPushOutbox:
             return False
         push.due_at = completion.due_at or push.due_at
         push.attempts -= not completion.counted
+        push.lost = push.lost if completion.untried else 0
+        if completion.owed is not None:
+            push.message = attrs.evolve(push.message, owed=completion.owed)
         push.code = completion.code
         self._move(push, completion.state)
         if push.opened_at is not None:
@@ -254,6 +293,7 @@ class MemoryPushOutbox:
                     due_at=ended.due_at,
                     opened_at=ended.claimed_at,
                     run_id=ended.run_id,
+                    organization_id=notice.organization_id,
                 )
             )
 
@@ -285,7 +325,7 @@ class MemoryPushOutbox:
                 digest.due_at, digest.run_id = min(digest.due_at, at), None
 
     def _reopen(self, push: StoredPush, due_at: datetime) -> None:
-        push.due_at, push.attempts, push.code = due_at, 0, ""
+        push.due_at, push.attempts, push.lost, push.code = due_at, 0, 0, ""
         self._move(push, PushState.QUEUED)
 
     def _move(self, push: StoredPush, state: PushState) -> None:
@@ -301,6 +341,10 @@ class MemoryPushOutbox:
             token=push.token,
             attempts=push.attempts,
             digest=self._digest(push),
+            mentor_id=push.certificate and push.certificate[0],
+            certificate_type=push.certificate and push.certificate[1],
+            lost=push.lost,
+            code=push.code,
         )
 
     def _digest(self, push: StoredPush) -> Digest | None:
@@ -314,6 +358,21 @@ class MemoryPushOutbox:
             nearest=_nearest(push.counted),
             told_at=self._told.get(recipient_id),
         )
+
+
+def _dead(push: StoredPush, claimed_at: datetime) -> DeadPush:
+    return DeadPush(
+        message_id=push.message.message_id,
+        recipient_id=push.message.recipient_id,
+        mentor_id=push.certificate and push.certificate[0],
+        certificate_type=push.certificate and push.certificate[1],
+        tier=push.message.tier,
+        code=push.code,
+        attempts=push.attempts,
+        claimed_at=claimed_at,
+        expires_at=push.message.expires_at,
+        organization_id=push.organization_id,
+    )
 
 
 def _nearest(counted: Iterable[StoredNotice]) -> tuple[CertificateEnd, ...]:

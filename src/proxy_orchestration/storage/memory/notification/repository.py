@@ -230,6 +230,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
                     due_at=chunk.as_of,
                     certificate=certificate,
                     ends_at=draft.ends_at,
+                    organization_id=draft.notice.organization_id,
                 )
             )
 
@@ -248,6 +249,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
                     due_at=chunk.digest_due_at,
                     opened_at=chunk.written_at,
                     run_id=chunk.run_id,
+                    organization_id=notice.organization_id,
                 )
             )
 

@@ -59,6 +59,7 @@ REVISIONS: Final = (
     "0015",
     "0016",
     "0017",
+    "0018",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

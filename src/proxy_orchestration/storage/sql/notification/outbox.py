@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
 
 from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.records import NOTHING_LEFT, Digest, LeasedPush, PushCompletion
@@ -75,6 +75,8 @@ _LEASE = (
         attempts=push_outbox.c.attempts + 1,
         claimed_at=bindparam("now", type_=Instant),
         run_id=None,
+        # A lease that is taken over ended without a completion.
+        lost=push_outbox.c.lost + case((LEASED, 1), else_=0),
     )
 )
 _COMPLETE = (
@@ -96,6 +98,8 @@ _COMPLETE = (
         code=bindparam("why"),
         due_at=func.coalesce(bindparam("due", type_=Instant), push_outbox.c.due_at),
         attempts=push_outbox.c.attempts - bindparam("given_back"),
+        lost=push_outbox.c.lost * bindparam("untried"),
+        owed=func.coalesce(bindparam("still_owed"), push_outbox.c.owed),
         lease_until=None,
     )
 )
@@ -113,6 +117,7 @@ _REPLAY_ALL = (
         state=PushState.QUEUED.value,
         due_at=bindparam("due", type_=Instant),
         attempts=0,
+        lost=0,
         lease_until=None,
         code="",
     )
@@ -152,7 +157,14 @@ def claim_pushes(connection: Connection, *, now: datetime, limit: int, hold: flo
 
 def _leased(row: Row[Any], digest: Digest | None) -> LeasedPush:
     return LeasedPush(
-        message=message_of(row, digest), token=row.token + 1, attempts=row.attempts + 1, digest=digest
+        message=message_of(row, digest),
+        token=row.token + 1,
+        attempts=row.attempts + 1,
+        digest=digest,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        lost=row.lost + (row.state == PushState.LEASED.value),
+        code=row.code,
     )
 
 
@@ -175,6 +187,8 @@ def _completion(completion: PushCompletion) -> dict[str, Any]:
         "why": as_text(completion.code),
         "due": completion.due_at,
         "given_back": 0 if completion.counted else 1,
+        "untried": int(completion.untried),
+        "still_owed": None if completion.owed is None else json_list(completion.owed),
     }
 
 

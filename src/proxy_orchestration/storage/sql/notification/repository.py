@@ -10,15 +10,16 @@ from typing import Final
 
 from sqlalchemy import URL, Engine
 
-from proxy_orchestration.notification.ports import NotificationRepository
+from proxy_orchestration.notification.ports import DeviceAnswerCounts, NotificationRepository
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
+from proxy_orchestration.storage.sql.notification import dead_pushes as given_up
 from proxy_orchestration.storage.sql.notification import notices, outbox
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
-class SqlNotificationRepository(NotificationRepository):
+class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
     """
     A `NotificationRepository` over a database that SQLAlchemy reaches.
 
@@ -82,3 +83,5 @@ class SqlNotificationRepository(NotificationRepository):
     push_wait: Final = reading(outbox.push_wait)
     replay_dead: Final = writing(outbox.replay_dead)
     count_pushes: Final = reading(outbox.count_pushes)
+    dead_pushes: Final = reading(given_up.dead_pushes)
+    count_device_answers: Final = writing(given_up.count_device_answers)

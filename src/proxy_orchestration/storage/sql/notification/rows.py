@@ -22,7 +22,7 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushState,
 )
-from proxy_orchestration.notification.records import Digest, NoticeDraft, digest_message
+from proxy_orchestration.notification.records import DeadPush, Digest, NoticeDraft, digest_message
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
 
@@ -189,6 +189,8 @@ def _queued(
         opened_at,
         None,
         run_id,
+        0,
+        None,
     )
 
 
@@ -214,4 +216,23 @@ def message_of(row: Row[Any], digest: Digest | None) -> PushMessage:
         data=data,
         collapse_key=collapse_key,
         expires_at=expires_at,
+        owed=None if row.owed is None else tuple(json.loads(row.owed)),
+    )
+
+
+def dead_push_of(row: Row[Any]) -> DeadPush:
+    """
+    Return the dead message of a row that has its notice's organization.
+    """
+    return DeadPush(
+        message_id=row.message_id,
+        recipient_id=row.recipient_id,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        tier=TIERS[json.loads(row.payload)[1]],
+        code=row.code,
+        attempts=row.attempts,
+        claimed_at=row.claimed_at,
+        expires_at=row.expires_at,
+        organization_id=row.organization_id,
     )

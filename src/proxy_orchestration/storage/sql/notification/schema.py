@@ -28,6 +28,7 @@ from proxy_orchestration.storage.sql.schema import KEY, Instant, metadata
 # SQLite takes a partial index only for a condition in the index's own words, without parameters.
 QUEUED: Final[TextClause] = text("state = 'queued'")
 LEASED: Final[TextClause] = text("state = 'leased'")
+DEAD: Final[TextClause] = text("state = 'dead'")
 UNSENT: Final[TextClause] = text("state IN ('queued', 'leased', 'dead')")
 OF_A_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL")
 OPEN_DIGEST: Final[TextClause] = text("digest_date IS NOT NULL AND state IN ('queued', 'leased', 'dead')")
@@ -98,6 +99,8 @@ push_outbox: Table = Table(
     Column("opened_at", Instant),
     Column("claimed_at", Instant),
     Column("run_id", KEY),
+    Column("lost", Integer, nullable=False, server_default=text("0")),
+    Column("owed", Text),
     CheckConstraint("recipient_id <> ''", name="addressed"),
 )
 Index(
@@ -116,6 +119,13 @@ Index(
 )
 Index("ix_push_outbox_of_run", push_outbox.c.run_id, sqlite_where=OF_A_RUN, postgresql_where=OF_A_RUN)
 Index("ix_push_outbox_due", push_outbox.c.due_at, sqlite_where=QUEUED, postgresql_where=QUEUED)
+Index(
+    "ix_push_outbox_dead",
+    push_outbox.c.claimed_at,
+    push_outbox.c.message_id,
+    sqlite_where=DEAD,
+    postgresql_where=DEAD,
+)
 Index("ix_push_outbox_leased", push_outbox.c.lease_until, sqlite_where=LEASED, postgresql_where=LEASED)
 Index(
     "ix_push_outbox_of_certificate",
@@ -123,6 +133,15 @@ Index(
     push_outbox.c.certificate_type,
     sqlite_where=UNSENT,
     postgresql_where=UNSENT,
+)
+
+device_answers: Table = Table(
+    "device_answers",
+    metadata,
+    Column("channel", KEY, primary_key=True),
+    Column("answered", Integer, nullable=False),
+    Column("gone", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 expiry_guards: Table = Table(
