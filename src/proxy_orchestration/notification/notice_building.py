@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Final
+from urllib.parse import quote
 
 import attrs
 
@@ -330,6 +331,7 @@ def _data(subject: ClassifiedCertificate, notice: CertificateExpiryNotification)
         "notification_id": notice.notification_id,
         "threshold_tier": notice.tier.value,
         "certificate_type": notice.certificate_type,
-        "route": f"/certificate/renew/{subject.certificate.certificate_id}",
+        # Quoted, since a spreadsheet's id may hold a slash or a question mark.
+        "route": f"/certificate/renew/{quote(subject.certificate.certificate_id, safe='')}",
     }
     return data if notice.deep_link is None else data | {"enrollmentUrl": notice.deep_link}

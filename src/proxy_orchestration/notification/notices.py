@@ -224,8 +224,8 @@ class PushOutcome:
         message_id: the message.
         verdict: what the sender says.
         after: seconds to wait before the next attempt, where the provider named them.
-        code: why it is dead, `snake_case`; empty otherwise. It is logged: what may be a
-            sentence of a provider's is `unreadable_code` instead.
+        code: why it is dead, or what a check found, `snake_case`; empty otherwise. It is
+            logged: what may be a sentence of a provider's is `unreadable_code` instead.
         counted: whether the wait before the next attempt grows by it.
         in_doubt: whether the provider may have taken the message all the same.
         targets: the devices that are still owed it, where others took it; `None`: all.
