@@ -28,6 +28,7 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.notification.certificates import Expiry
 from proxy_orchestration.notification.dead_pushes import DeadPushPage
+from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRow, InboxRows, InboxScope
 from proxy_orchestration.notification.messages import Messages, NoticeContext, NoticeText
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -44,6 +45,8 @@ from proxy_orchestration.notification.notices import (
 from proxy_orchestration.notification.ports import (
     DeviceAnswerCounts,
     NoticeBook,
+    NoticeInbox,
+    NotificationRecords,
     NotificationRepository,
     PushEligibility,
     PushOutbox,
@@ -60,6 +63,7 @@ from proxy_orchestration.notification.records import (
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
+    CoordinatorAssignment,
     DeadPush,
     DeviceAnswers,
     Digest,
@@ -195,6 +199,7 @@ __all__ = [
     "Conflict",
     "ConflictKind",
     "ConflictPolicy",
+    "CoordinatorAssignment",
     "CorrectionNote",
     "DeadPush",
     "DeadPushPage",
@@ -211,6 +216,10 @@ __all__ = [
     "Expiry",
     "ExportedItem",
     "Failure",
+    "InboxPlace",
+    "InboxRow",
+    "InboxRows",
+    "InboxScope",
     "ItemAttempt",
     "ItemOutcome",
     "ItemPage",
@@ -231,9 +240,11 @@ __all__ = [
     "NoticeChunk",
     "NoticeContext",
     "NoticeDraft",
+    "NoticeInbox",
     "NoticeKey",
     "NoticeStatus",
     "NoticeText",
+    "NotificationRecords",
     "NotificationRepository",
     "NotificationThresholdTier",
     "OnRunSettled",

@@ -50,6 +50,7 @@ RIGHT = {
     ),
     "certificates": [],
     "notification_id": "notice-1",
+    "recipient_id": "coord-1",
     "activity_id": "activity-1",
     "note": "It was an hour.",
 }
@@ -89,12 +90,16 @@ WRONG = {
     "as_of": ["today", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
     "allow_future": [None, "yes", 1],
     "notification_id": [None, 5],
+    "recipient_id": [None, 5, "", " ", "x" * 201, *ODD],
     "note": [None, 5, "x" * 501, *ODD],
     "message_ids": NO_IDS,
     "activity_id": [None, 5, b"activity-1"],
     "activity_from": ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 5],
     "activity_through": ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 5],
 }
+
+PLACES = [5, "", "notice-1", "2026-01-01T00:00:00+00:00~", "2026-01-01T00:00:00~notice-1"]
+"""What no page of an inbox tells as `next_after`; elsewhere `after` is a number."""
 
 VERBS = [
     BulkRegistrationOrchestrator,
@@ -147,7 +152,8 @@ def _verbs():
 def _cases():
     for kind, name, asked in _verbs():
         for argument in asked:
-            for number, value in enumerate(WRONG.get(argument, ())):
+            wrong = PLACES if (name, argument) == ("inbox", "after") else WRONG.get(argument, ())
+            for number, value in enumerate(wrong):
                 yield pytest.param(
                     kind, name, argument, value, id=f"{kind.__name__}.{name}-{argument}-{number}"
                 )

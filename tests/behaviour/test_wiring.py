@@ -205,6 +205,7 @@ WRONG = [
     (PushDispatcher, PUSHES, "settings", BulkSettings(), "Give a DispatchSettings"),
     (PushDispatcher, PUSHES, "eligibility", print, "has no check"),
     (PushDispatcher, PUSHES, "digests", {}, "Give a DigestTexts"),
+    (PushDispatcher, PUSHES, "enrollment", "https://courses.example.org", "Give a EnrollmentLinks"),
 ]
 
 

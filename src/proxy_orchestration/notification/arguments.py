@@ -17,10 +17,13 @@ from proxy_orchestration._arguments import (
     storable_text,
     whole_number,
 )
+from proxy_orchestration._validators import check_identifier
 from proxy_orchestration.access import Actor
 from proxy_orchestration.errors import InvalidTypeError
+from proxy_orchestration.notification.inbox_pages import place_of
 
 _LONGEST_NOTE: Final = 500
+_MOST_PER_PAGE: Final = 100
 
 
 def _certificates(name: str, value: object) -> None:
@@ -29,6 +32,11 @@ def _certificates(name: str, value: object) -> None:
         raise InvalidTypeError(
             name, f"must be a list or a stream of PeerMentorCertificate, not {type(value).__name__}"
         )
+
+
+def _place(name: str, value: object) -> None:
+    of_kind(str)(name, value)
+    place_of(str(value))
 
 
 _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
@@ -40,7 +48,9 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "actor": of_kind(Actor),
         "note": storable_text(at_most=_LONGEST_NOTE),
         "cursor": optional(of_kind(str)),
-        "limit": whole_number(at_least=1, at_most=100),
+        "recipient_id": check_identifier,
+        "after": optional(_place),
+        "limit": whole_number(at_least=1, at_most=_MOST_PER_PAGE),
         "message_ids": optional(collection_of(str)),
     }
 )

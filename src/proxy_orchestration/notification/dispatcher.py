@@ -27,6 +27,8 @@ from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.dead_pushes import DeadPushPage, page_of, position_of
 from proxy_orchestration.notification.dependency_answers import WANTS_PUSHES, Wishes, outcomes_in, wishes_in
 from proxy_orchestration.notification.digests import DigestTexts, waits_until, with_text
+from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.fresh_links import pushed_with_fresh_link
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
@@ -67,6 +69,8 @@ class PushDispatcher:
         settings: limits and times.
         eligibility: who wants no pushes, asked just before sending; `None`: everybody does.
         digests: words for a coordinator's digest.
+        enrollment: makes the link of an urgent or lapsed push anew as it is sent; `None`:
+            it is sent with the one that its run made, which is good for two days.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -78,6 +82,7 @@ class PushDispatcher:
     settings: DispatchSettings = attrs.field(factory=DispatchSettings)
     eligibility: PushEligibility | None = None
     digests: DigestTexts = attrs.field(factory=DigestTexts)
+    enrollment: EnrollmentLinks | None = None
 
     def __attrs_post_init__(self) -> None:
         check_parts(
@@ -88,7 +93,7 @@ class PushDispatcher:
             settings=DispatchSettings,
             digests=DigestTexts,
         )
-        check_optional_parts(self, eligibility=PushEligibility)
+        check_optional_parts(self, eligibility=PushEligibility, enrollment=EnrollmentLinks)
         limit: object = getattr(self.sender, "send_limit", None)
         if isinstance(limit, int | float) and limit >= self.settings.send_timeout:
             problem = (
@@ -255,7 +260,7 @@ class PushDispatcher:
             name = type(error).__name__
             _log.error("a push could not be prepared: %s", name, extra={"error": name})
             return self._retry_later(push, "not_prepared", counted=False)
-        return ending or push.message
+        return ending or pushed_with_fresh_link(push.message, self.enrollment)
 
     def _without_sending(self, push: LeasedPush, wishes: Wishes | None) -> PushCompletion | None:
         """

@@ -34,13 +34,13 @@ from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.certificate_run import CertificateRun, Certificates
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.inbox import InboxVerbs
 from proxy_orchestration.notification.messages import MessageCatalogue, Messages
 from proxy_orchestration.notification.notice_building import NoticeBuilder, classify_certificate
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
 from proxy_orchestration.notification.planned_chunks import PlannedChunks
 from proxy_orchestration.notification.ports import (
-    NoticeBook,
-    NotificationRepository,
+    NotificationRecords,
     RecipientDirectory,
     VisibilityRegistry,
 )
@@ -67,7 +67,7 @@ _log = logging.getLogger(_loggers.NOTIFICATION)
 
 
 @attrs.define(eq=False, kw_only=True)
-class NotificationOrchestrator:
+class NotificationOrchestrator(InboxVerbs):
     """
     Tells mentors and coordinators that certificates run out, once per tier.
 
@@ -91,7 +91,7 @@ class NotificationOrchestrator:
         MisconfiguredError: a part does not fit; the message says what to do.
     """
 
-    repository: NotificationRepository
+    repository: NotificationRecords
     recipients: RecipientDirectory | None = None
     clock: Clock = attrs.field(factory=SystemClock)
     policy: ExpiryPolicy = attrs.field(factory=ExpiryPolicy)
@@ -102,10 +102,10 @@ class NotificationOrchestrator:
     id_rule: IdRule = usual_id_rule
 
     def __attrs_post_init__(self) -> None:
-        # The book alone: pushes are the dispatcher's, which asks for their outbox itself.
+        # Without the outbox: pushes are the dispatcher's, which asks for it itself.
         check_parts(
             self,
-            repository=NoticeBook,
+            repository=NotificationRecords,
             clock=Clock,
             policy=ExpiryPolicy,
             messages=Messages,
@@ -219,8 +219,10 @@ class NotificationOrchestrator:
         """
         Take note of a notice, with one audit row, whoever repeats it.
 
-        The coordinator or chapter admin who was told may; for a mentor's own
-        notice the one who answers for the mentor may.
+        It is taken note of for all who were told: the mentor's own ends with it,
+        and so do those of the other chapter admins. The coordinator or chapter
+        admin who was told may; for a mentor's own notice the one who answers for
+        the mentor may.
 
         Args:
             notification_id: the notice.
@@ -264,7 +266,7 @@ class NotificationOrchestrator:
             return False
         try:
             answering = await ask(
-                partial(who_answers_for, notice.mentor_id, self.recipients),
+                partial(who_answers_for, notice.mentor_id, self.recipients, self.id_rule),
                 clock=self.clock,
                 seconds=self.settings.neighbour_timeout,
             )

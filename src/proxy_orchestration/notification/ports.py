@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRows, InboxScope
 from proxy_orchestration.notification.notices import (
     CertificateExpiryNotification,
     PushMessage,
@@ -118,7 +119,9 @@ class NoticeBook(Protocol):
         """
         Mark the notice and write its one audit row, all or nothing; a repetition changes nothing.
 
-        Of two calls at once one is NOW. A notice that is not there, or was
+        All PENDING notices of that mentor, type, tier and window are marked with
+        it: whoever of those who were told takes note, takes note for all. Of two
+        calls at once about any of them one is NOW. A notice that is not there, or was
         cleared, is BEFORE.
         """
         ...
@@ -137,6 +140,37 @@ class NoticeBook(Protocol):
 
         Those are the QUEUED ones that no later run wrote for. They are due when
         the run ended, or earlier.
+        """
+        ...
+
+
+class NoticeInbox(Protocol):
+    """
+    Notices as their recipients read them.
+    """
+
+    async def read_inbox(self, scope: InboxScope, /, *, after: InboxPlace | None, limit: int) -> InboxRows:
+        """
+        Return up to so many notices of the scope, the newest first, and those of one moment by descending id.
+
+        Those that follow the place, whether or not its notice is still there. The
+        unread ones are counted over the whole scope: PENDING, and never marked as read.
+        """
+        ...
+
+    async def mark_read(
+        self, scope: InboxScope, notification_ids: Collection[str] | None, /, *, at: datetime
+    ) -> int:
+        """
+        Note that these notices of the scope, or all, were read; return how many PENDING ones were not.
+
+        When a notice was read first stays.
+        """
+        ...
+
+    async def put_off(self, scope: InboxScope, notification_id: str, /, *, until: datetime) -> bool:
+        """
+        Note until when a PENDING notice of the scope is put off; false where there is none.
         """
         ...
 
@@ -246,7 +280,13 @@ class SupportsSendLimit(Protocol):
         ...
 
 
-class NotificationRepository(NoticeBook, PushOutbox, Protocol):
+class NotificationRecords(NoticeBook, NoticeInbox, Protocol):
+    """
+    Notices, and all that is kept about them and their runs.
+    """
+
+
+class NotificationRepository(NotificationRecords, PushOutbox, Protocol):
     """
     All that notification stores.
     """

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from datetime import date, datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -18,7 +19,7 @@ from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import RecipientDirectory
-from proxy_orchestration.notification.records import MentorRecipients
+from proxy_orchestration.notification.records import CoordinatorAssignment, MentorRecipients
 from proxy_orchestration.notification.results import RecordProblem
 
 MISSING_COORDINATOR: Final[str] = "missing_coordinator_assignment"
@@ -104,9 +105,11 @@ async def find_recipients(
     return choose_recipients(mentors, answer, id_rule)
 
 
-async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> frozenset[str]:
+async def who_answers_for(
+    mentor_id: str, directory: RecipientDirectory, id_rule: IdRule = usual_id_rule
+) -> frozenset[str]:
     """
-    Return the mentor's coordinator and chapter admins.
+    Return the mentor's coordinator, or the chapter admins where none is assigned.
 
     Raises:
         RepositoryUnavailableError: the directory failed, or its answer made no sense.
@@ -126,8 +129,8 @@ async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> froz
     if entry is None:
         _report(mentor_id, RECIPIENTS_UNKNOWN)
         raise directory_unavailable()
-    named = () if entry.coordinator_id is None else (entry.coordinator_id,)
-    return frozenset((*named, *entry.chapter_admin_ids))
+    told, _ = _told(mentor_id, entry, id_rule)
+    return frozenset(each.recipient_id for each in told)
 
 
 def directory_unavailable() -> RepositoryUnavailableError:
@@ -170,17 +173,31 @@ def _told(mentor_id: str, entry: object, id_rule: IdRule) -> tuple[tuple[Recipie
     recipients = _readable(entry)
     if recipients is None:
         return (), (RECIPIENTS_UNKNOWN,)
-    named = [recipients.coordinator_id] if recipients.coordinator_id is not None else []
     audience, codes = Audience.COORDINATOR, list[str]()
-    known, flaws = _sorted_out(named, id_rule)
+    ordered = _coordinators(recipients)
+    usable, flaws = _sorted_out(ordered, id_rule)
     # Nobody looks after themselves: who is their own coordinator has none; decision 207.
-    if not _others(known, mentor_id):
+    known = set([each for each in ordered if each in _others(usable, mentor_id)][:1])
+    if not known:
         audience, codes = Audience.CHAPTER_ADMIN, [MISSING_COORDINATOR]
         known, of_admins = _sorted_out(recipients.chapter_admin_ids, id_rule)
         flaws |= of_admins
     codes += [code for flaw, code in _FLAWS.items() if flaw in flaws]
     told = sorted(_others(known, mentor_id))
     return tuple(Recipient(audience, each) for each in told), tuple(codes)
+
+
+def _coordinators(recipients: MentorRecipients) -> list[str]:
+    """
+    Return the mentor's active coordinators, the one who is to be told first.
+    """
+    if recipients.coordinator_id is not None:
+        return [recipients.coordinator_id]
+    ordered = sorted(
+        (each for each in recipients.assignments if each.is_active),
+        key=lambda each: (not each.is_primary, each.since or date.max, each.coordinator_id),
+    )
+    return [each.coordinator_id for each in ordered]
 
 
 def _others(known: set[str], mentor_id: str) -> set[str]:
@@ -198,21 +215,36 @@ def _sorted_out(named: Collection[str], id_rule: IdRule) -> tuple[set[str], set[
 
 def _readable(entry: object) -> MentorRecipients | None:
     """
-    Return an entry whose ids are texts, and its admins a collection of them; `None` for any other.
+    Return an entry whose ids are texts, in collections where there may be several; `None` for any other.
     """
     if not isinstance(entry, MentorRecipients):
         return None
     coordinator: object = entry.coordinator_id
-    admins: object = entry.chapter_admin_ids
-    if isinstance(admins, str) or not isinstance(admins, Collection):
+    ids, assignments = _members(entry.chapter_admin_ids), _members(entry.assignments)
+    if ids is None or assignments is None or not isinstance(coordinator, str | None):
+        return None
+    if not all(isinstance(each, str) for each in ids) or not all(map(_is_assignment, assignments)):
+        return None
+    return MentorRecipients(coordinator_id=coordinator, chapter_admin_ids=ids, assignments=assignments)
+
+
+def _members(answer: object) -> tuple[Any, ...] | None:
+    if isinstance(answer, str) or not isinstance(answer, Collection):
         return None
     try:
-        ids = tuple(admins)
+        return tuple(answer)
     except Exception:  # noqa: BLE001 - a host's own collection, of this mentor alone
         return None
-    if not isinstance(coordinator, str | None) or not all(isinstance(each, str) for each in ids):
-        return None
-    return MentorRecipients(coordinator_id=coordinator, chapter_admin_ids=ids)
+
+
+def _is_assignment(entry: object) -> bool:
+    if not isinstance(entry, CoordinatorAssignment):
+        return False
+    kinds = {"coordinator_id": str, "is_primary": bool, "since": date | None, "is_active": bool}
+    # A moment is a date to Python, and does not compare with one.
+    return not isinstance(entry.since, datetime) and all(
+        isinstance(getattr(entry, name), kind) for name, kind in kinds.items()
+    )
 
 
 def _report(mentor_id: str, code: str) -> None:

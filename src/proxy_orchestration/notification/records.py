@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import attrs
@@ -329,6 +329,24 @@ class AcknowledgementEvent(PlainModel):
 
 
 @attrs.frozen(kw_only=True)
+class CoordinatorAssignment:
+    """
+    One of several coordinators of a mentor, for example in one of several chapters.
+
+    Attributes:
+        coordinator_id: who.
+        is_primary: whether the directory says that this is the one.
+        since: the first day of the membership or the assignment, or `None`.
+        is_active: whether the coordinator is one still; others are passed over.
+    """
+
+    coordinator_id: str
+    is_primary: bool = False
+    since: date | None = None
+    is_active: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class MentorRecipients:
     """
     Who is told about a mentor besides the mentor.
@@ -336,10 +354,14 @@ class MentorRecipients:
     Attributes:
         coordinator_id: the one assigned coordinator, or `None`.
         chapter_admin_ids: who is told instead where no coordinator is assigned.
+        assignments: where the directory knows several coordinators, and `coordinator_id`
+            is `None`. One is told, always the same: of the active ones a primary one, then
+            the one assigned first, then the first by id.
     """
 
     coordinator_id: str | None = None
     chapter_admin_ids: tuple[str, ...] = ()
+    assignments: tuple[CoordinatorAssignment, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

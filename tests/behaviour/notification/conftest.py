@@ -96,6 +96,7 @@ class NotificationScene:
             clock=self.clock,
             settings=self.dispatching,
             eligibility=self.eligibility,
+            enrollment=self.rest.get("enrollment"),
         )
 
     async def run(self, *certificates: Any, day: int = 0):

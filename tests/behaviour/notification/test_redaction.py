@@ -176,6 +176,26 @@ async def _acknowledge_a_mentor_s(world):
     return await world.verbs.acknowledge(notice.notification_id, actor=COORDINATOR, note=world.canaries.NAME)
 
 
+async def _inbox(world):
+    return await world.verbs.inbox("coord-1", actor=COORDINATOR)
+
+
+async def _another_s_inbox(world):
+    return await world.verbs.inbox(world.canaries.NAME, actor=COORDINATOR)
+
+
+async def _mark_read(world):
+    return await world.verbs.mark_read(world.notice_id, actor=COORDINATOR)
+
+
+async def _mark_all_read(world):
+    return await world.verbs.mark_all_read(actor=COORDINATOR)
+
+
+async def _remind_later(world):
+    return await world.verbs.remind_later(world.notice_id, actor=COORDINATOR)
+
+
 async def _drain(world):
     return await world.scene.dispatcher().drain()
 
@@ -209,6 +229,11 @@ VERBS = {
     "acknowledge": _acknowledge,
     "acknowledge, at length": _acknowledge_at_length,
     "acknowledge, a mentor's notice": _acknowledge_a_mentor_s,
+    "inbox": _inbox,
+    "inbox, another's": _another_s_inbox,
+    "mark_read": _mark_read,
+    "mark_all_read": _mark_all_read,
+    "remind_later": _remind_later,
     "drain": _drain,
     "serve": _serve,
     "dead_pushes": _dead,

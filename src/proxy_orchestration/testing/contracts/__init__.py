@@ -43,6 +43,7 @@ from proxy_orchestration.testing.contracts.clocks import timing
 from proxy_orchestration.testing.contracts.host_samples import Samples
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
+from proxy_orchestration.testing.contracts.notification.notice_book.reading_inboxes import reading_inboxes
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
 from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
 from proxy_orchestration.testing.contracts.notification.push_outages import counting, outlasting
@@ -109,8 +110,18 @@ retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *looking_through)
 """The standard service's records."""
 
-notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting, *spelling)
-"""Recording, guarding, renewing and acknowledging notices, and digests. The subject is a whole repository."""
+notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
+    *recording,
+    *keeping,
+    *digesting,
+    *reading_inboxes,
+    *spelling,
+)
+"""
+Recording, guarding, renewing and acknowledging notices, digests and inboxes.
+
+The subject is a whole repository.
+"""
 
 push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (*sending, *outlasting)
 """Leasing, completing, cancelling, listing and replaying messages. The subject is a whole repository."""

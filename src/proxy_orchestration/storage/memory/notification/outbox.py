@@ -42,11 +42,13 @@ _UNSENT: Final = frozenset({PushState.QUEUED, PushState.LEASED, PushState.DEAD})
 @attrs.define(eq=False)
 class StoredNotice:
     """
-    A notice, as it is now, and the end that it is about.
+    A notice, as it is now, the end that it is about, and what its recipient did with it.
     """
 
     notice: CertificateExpiryNotification
     ends_at: datetime
+    read_at: datetime | None = None
+    remind_at: datetime | None = None
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -49,11 +49,12 @@ from proxy_orchestration.notification.spellings import (
     respelled_ends,
     spellings_of,
 )
+from proxy_orchestration.storage.memory.notification.inbox import MemoryInbox
 from proxy_orchestration.storage.memory.notification.outbox import MemoryPushOutbox, StoredNotice, StoredPush
 
 
 @attrs.define(eq=False, slots=False)
-class MemoryNotificationRepository(MemoryPushOutbox):
+class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
     """
     A `NotificationRepository` that lives as long as this object, for one event loop.
 
@@ -61,10 +62,7 @@ class MemoryNotificationRepository(MemoryPushOutbox):
         clock: leases end by its `monotonic`.
     """
 
-    _notices: dict[str, StoredNotice] = attrs.field(init=False, repr=False, factory=dict)
     _keys: set[NoticeKey] = attrs.field(init=False, repr=False, factory=set)
-    _notices_about: dict[Certificate, list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
-    _inboxes: dict[str, list[StoredNotice]] = attrs.field(init=False, repr=False, factory=dict)
     _ends: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
     _notified: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
     _acknowledgements: list[AcknowledgementEvent] = attrs.field(init=False, repr=False, factory=list)
@@ -141,20 +139,23 @@ class MemoryNotificationRepository(MemoryPushOutbox):
 
     async def acknowledge(self, event: AcknowledgementEvent, /) -> Acknowledged:
         """
-        Mark the notice and keep the event, unless it is not pending.
+        Mark the notice and its copies to others, and keep the event, unless it is not pending.
         """
         await checkpoint()
         check_texts((event.notification_id, event.acknowledged_by, event.note, event.organization_id))
         stored = self._notices.get(event.notification_id)
         if stored is None or stored.notice.status is not NoticeStatus.PENDING:
             return Acknowledged.BEFORE
-        stored.notice = attrs.evolve(
-            stored.notice,
-            status=NoticeStatus.ACKNOWLEDGED,
-            acknowledged_at=event.acknowledged_at,
-            acknowledged_by=event.acknowledged_by,
-            note=event.note,
-        )
+        told = stored.notice.key[:4]
+        for copy in self._notices_about[event.mentor_id, event.certificate_type]:
+            if copy.notice.key[:4] == told and copy.notice.status is NoticeStatus.PENDING:
+                copy.notice = attrs.evolve(
+                    copy.notice,
+                    status=NoticeStatus.ACKNOWLEDGED,
+                    acknowledged_at=event.acknowledged_at,
+                    acknowledged_by=event.acknowledged_by,
+                    note=event.note,
+                )
         self._acknowledgements.append(event)
         return Acknowledged.NOW
 

@@ -60,6 +60,7 @@ REVISIONS: Final = (
     "0016",
     "0017",
     "0018",
+    "0019",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

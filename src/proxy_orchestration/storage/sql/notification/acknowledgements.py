@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
@@ -19,18 +19,37 @@ from proxy_orchestration.storage.sql.notification.rows import TIERS
 from proxy_orchestration.storage.sql.notification.schema import notification_runs, notifications
 
 _AUDIT = schema.acknowledgements
-_MARK = (
-    update(notifications)
+_one = notifications.alias("one")
+_COPIES = (
+    select(notifications.c.notification_id)
+    .join(
+        _one,
+        and_(
+            *(
+                notifications.c[name] == _one.c[name]
+                for name in ("mentor_id", "certificate_type", "threshold_tier", "notification_window_start")
+            )
+        ),
+    )
     .where(
-        notifications.c.notification_id == bindparam("wanted"),
+        _one.c.notification_id == bindparam("wanted"),
+        _one.c.status == NoticeStatus.PENDING.value,
         notifications.c.status == NoticeStatus.PENDING.value,
     )
+    # In one order, so that two who take note of two copies do not wait for each other for ever.
+    .order_by(notifications.c.notification_id)
+    .with_for_update(of=notifications)
+)
+_MARK = (
+    update(notifications)
+    .where(notifications.c.status == NoticeStatus.PENDING.value, notifications.c.notification_id.in_(_COPIES))
     .values(
         status=NoticeStatus.ACKNOWLEDGED.value,
         acknowledged_at=bindparam("at"),
         acknowledged_by=bindparam("by"),
         note=bindparam("words"),
     )
+    .returning(notifications.c.notification_id)
 )
 _NEWEST = (
     select(_AUDIT)
@@ -42,7 +61,7 @@ _NEWEST = (
 
 def acknowledge(connection: Connection, event: AcknowledgementEvent, /) -> Acknowledged:
     """
-    Mark the notice and write its one audit row.
+    Mark the notice and its copies to others, and write its one audit row.
     """
     row = {
         "notification_id": event.notification_id,
@@ -64,7 +83,7 @@ def acknowledge(connection: Connection, event: AcknowledgementEvent, /) -> Ackno
             "words": event.note,
         },
     )
-    if marked.rowcount == 0:
+    if event.notification_id not in marked.scalars().all():
         return Acknowledged.BEFORE
     connection.execute(insert(_AUDIT), row)
     return Acknowledged.NOW

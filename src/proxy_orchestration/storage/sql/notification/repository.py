@@ -15,7 +15,7 @@ from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
 from proxy_orchestration.storage.sql.notification import dead_pushes as given_up
-from proxy_orchestration.storage.sql.notification import notices, outbox
+from proxy_orchestration.storage.sql.notification import inbox, notices, outbox
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
@@ -77,6 +77,10 @@ class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
     acknowledge: Final = writing(audit.acknowledge)
     acknowledgements: Final = reading(audit.acknowledgements)
     log_run: Final = writing(audit.log_run)
+
+    read_inbox: Final = reading(inbox.read_inbox)
+    mark_read: Final = writing(inbox.mark_read)
+    put_off: Final = writing(inbox.put_off)
 
     claim_pushes: Final = writing(outbox.claim_pushes)
     complete_pushes: Final = writing(outbox.complete_pushes)

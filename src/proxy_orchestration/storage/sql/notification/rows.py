@@ -30,6 +30,9 @@ TIERS: Final = {tier.value: tier for tier in NotificationThresholdTier}
 AUDIENCES: Final = {audience.value: audience for audience in Audience}
 STATUSES: Final = {status.value: status for status in NoticeStatus}
 
+_UNUSED: Final = (None,) * 5
+"""What a new notice's row ends with: no digest has told it, and nobody has read it."""
+
 # Texts stand as they are, so that the driver sees what it cannot keep.
 _encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -101,9 +104,7 @@ def notice_row(
         notice.acknowledged_by,
         notice.note,
         notice.organization_id,
-        None,
-        None,
-        None,
+        *_UNUSED,
     )
 
 

@@ -58,6 +58,8 @@ notifications: Table = Table(
     Column("digest_date", Date),  # written by revisions before 0016 only
     Column("digest_id", KEY),
     Column("digest_token", Integer),
+    Column("read_at", Instant),
+    Column("remind_at", Instant),
     # A NULL in one of the six would never conflict, and the notice would be sent again.
     UniqueConstraint(
         "mentor_id",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from proxy_orchestration.errors import RecordRefusedError
-from proxy_orchestration.notification.notices import NoticeStatus
+from proxy_orchestration.notification.notices import Audience, NoticeStatus
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import Acknowledged
 from proxy_orchestration.notification.results import RunRecord
@@ -74,7 +74,7 @@ async def an_acknowledgement_is_written_on_the_notice(store: NotificationReposit
     expect("marked", expected=_ACKNOWLEDGED, actual=found and found.status)
     marks = found and (found.acknowledged_by, found.acknowledged_at, found.note)
     expect("who, when, what", expected=("coordinator-1", at, event.note), actual=marks)
-    expect("the mentor's own stays", expected=_PENDING, actual=await status_of(store, notice_of()))
+    expect("the mentor's own ends", expected=_ACKNOWLEDGED, actual=await status_of(store, notice_of()))
     waiting = await store.notifications_for("coordinator-1", unacknowledged_only=True)
     expect("the other waits", expected=["mentor-2"], actual=[each.mentor_id for each in waiting])
     expect("both are there", expected=2, actual=len(await inbox_of(store, "coordinator-1")))
@@ -95,14 +95,36 @@ async def a_second_acknowledgement_changes_nothing(store: NotificationRepository
 
 @rule_of(keeping)
 async def of_acknowledgements_at_once_one_is_now(store: NotificationRepository) -> None:
-    # Each has an audit row of its own to write, and a notice has one.
+    # Each has an audit row of its own to write, and a notice has one, with its copies to others.
     await _told(store, "mentor-1")
-    events = [acknowledgement(notice_of(), by=f"mentor-{number}") for number in range(3)]
+    copies = [notice_of(), notice_of(to=coordinator()), notice_of()]
+    events = [acknowledgement(copy, by=f"mentor-{number}") for number, copy in enumerate(copies)]
     answers = await at_once(*[lambda event=event: store.acknowledge(event) for event in events])
 
     expect("one is now", expected=1, actual=answers.count(Acknowledged.NOW))
     winner = events[answers.index(Acknowledged.NOW)]
     expect("its audit row", expected=[winner], actual=list(await store.acknowledgements("org-1", limit=9)))
+
+
+@rule_of(keeping)
+async def an_acknowledgement_is_for_all_who_were_told_and_for_nothing_else(
+    store: NotificationRepository,
+) -> None:
+    # The mentor's banner ends with it; another tier's does not.
+    admins = [(Audience.CHAPTER_ADMIN, f"admin-{number}") for number in (1, 2)]
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, *admins)))
+    await store.record(chunk_of(draft_of("mentor-1", URGENT, *admins), at=MORNING + GUARD))
+    taken = notice_of(to=admins[0])
+    await store.acknowledge(acknowledgement(taken, by="admin-1"))
+
+    for copy in (taken, notice_of(to=admins[1]), notice_of()):
+        expect("taken note of", expected=_ACKNOWLEDGED, actual=await status_of(store, copy))
+    for other in (notice_of(tier=URGENT), notice_of(tier=URGENT, to=admins[0])):
+        expect("another tier waits", expected=_PENDING, actual=await status_of(store, other))
+    late = acknowledgement(notice_of(to=admins[1]), by="admin-2")
+    expect("before", expected=Acknowledged.BEFORE, actual=await store.acknowledge(late))
+    rows = await store.acknowledgements("org-1", limit=9)
+    expect("one audit row", expected=["admin-1"], actual=[row.acknowledged_by for row in rows])
 
 
 @rule_of(keeping)
