@@ -64,6 +64,7 @@ from proxy_orchestration.notification.results import (
     RecordState,
     SkipReason,
 )
+from proxy_orchestration.notification.run_log import RunEnding, RunPage, RunRecord
 from proxy_orchestration.notification.settings import DispatchSettings, NotificationSettings, QuietHours
 from proxy_orchestration.notification.tiers import (
     ExpiryPolicy,
@@ -212,6 +213,9 @@ __all__ = [
     "RepositoryUnavailableError",
     "RetryPolicy",
     "Role",
+    "RunEnding",
+    "RunPage",
+    "RunRecord",
     "SchemaVersionError",
     "SkipReason",
     "StaleRunError",

@@ -53,6 +53,7 @@ from proxy_orchestration.notification.ports import (
     PushSender,
     PushTargetDirectory,
     RecipientDirectory,
+    RunLog,
     SupportsSendLimit,
     VisibilityRegistry,
 )
@@ -76,7 +77,7 @@ from proxy_orchestration.notification.records import (
     NoticeDraft,
     PushCompletion,
 )
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunCounts, RunEnding, RunPlace, RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
@@ -282,8 +283,12 @@ __all__ = [
     "RepositoryUnavailableError",
     "Retention",
     "Role",
+    "RunCounts",
+    "RunEnding",
     "RunLedger",
+    "RunLog",
     "RunPaused",
+    "RunPlace",
     "RunPurpose",
     "RunRecord",
     "RunSettled",

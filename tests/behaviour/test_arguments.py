@@ -99,7 +99,7 @@ WRONG = {
 }
 
 PLACES = [5, "", "notice-1", "2026-01-01T00:00:00+00:00~", "2026-01-01T00:00:00~notice-1"]
-"""What no page of an inbox tells as `next_after`; elsewhere `after` is a number."""
+"""What no page of an inbox or of runs tells as `next_after`; elsewhere `after` is a number."""
 
 VERBS = [
     BulkRegistrationOrchestrator,
@@ -152,7 +152,9 @@ def _verbs():
 def _cases():
     for kind, name, asked in _verbs():
         for argument in asked:
-            wrong = PLACES if (name, argument) == ("inbox", "after") else WRONG.get(argument, ())
+            wrong = (
+                PLACES if argument == "after" and name in {"inbox", "list_runs"} else WRONG.get(argument, ())
+            )
             for number, value in enumerate(wrong):
                 yield pytest.param(
                     kind, name, argument, value, id=f"{kind.__name__}.{name}-{argument}-{number}"

@@ -12,7 +12,7 @@ from proxy_orchestration.notification.ports import (
     NotificationRepository,
     VisibilityRegistry,
 )
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts import (

@@ -328,6 +328,7 @@ _YOUNGER = {
     "edits",
     "expiry_guards",
     "mentor_visibility",
+    "notification_run_shares",
     "notification_runs",
     "notifications",
     "push_outbox",

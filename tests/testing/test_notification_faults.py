@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from proxy_orchestration.errors import RepositoryUnavailableError
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.testing import WritePoint, fail_at
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox

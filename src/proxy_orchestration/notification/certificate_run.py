@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.ids import IdRule
@@ -39,6 +40,7 @@ from proxy_orchestration.notification.results import (
     RunCounters,
     SkipReason,
 )
+from proxy_orchestration.notification.run_log import RunEnding
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, latest_ends, track_ends
 
@@ -155,7 +157,10 @@ class CertificateRun:
         visibility: hides mentors, if anything does.
         id_rule: which ids of mentors and recipients are somebody's.
         counters: what was done so far.
+        shares: the same by the organization of the mentors, of those who have one.
         planned: the keys of the notices that a plan would write.
+        ending: how it ended; until it has, that it was stopped.
+        error: the type of what ended it early.
     """
 
     run_id: str
@@ -168,7 +173,10 @@ class CertificateRun:
     settings: NotificationSettings
     id_rule: IdRule
     counters: RunCounters = attrs.field(init=False)
+    shares: dict[str, RunCounters] = attrs.field(factory=dict, init=False)
     planned: list[NoticeKey] = attrs.field(factory=list, init=False)
+    ending: RunEnding = attrs.field(default=RunEnding.STOPPED, init=False)
+    error: str = attrs.field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
         self.counters = RunCounters(most_problems=self.settings.most_problems)
@@ -184,10 +192,26 @@ class CertificateRun:
         """
         Yield how each certificate ended, once its chunk is written.
         """
-        async with aclosing(_chunks_of(certificates, self.settings.chunk_size)) as chunks:
-            async for records in chunks:
-                for outcome in await self._deal_with(records):
-                    yield outcome
+        try:
+            async with aclosing(_chunks_of(certificates, self.settings.chunk_size)) as chunks:
+                async for records in chunks:
+                    for outcome in await self._deal_with(records):
+                        yield outcome
+        except Exception as error:
+            self.ending, self.error = RunEnding.SOURCE_FAILED, type(error).__name__
+            raise
+        self.ending = RunEnding.COMPLETED
+
+    def end_with(self, error: BaseException) -> None:
+        """
+        Note what the run's block was left with, unless the source ended it.
+        """
+        if self.ending is not RunEnding.STOPPED:
+            return
+        if isinstance(error, Exception):
+            self.error = type(error).__name__  # of who read the outcomes
+        else:
+            self.ending = RunEnding.CANCELLED
 
     async def _deal_with(self, records: Sequence[object]) -> list[RecordOutcome]:
         entries = [_Entry(record) for record in records]
@@ -204,8 +228,18 @@ class CertificateRun:
         await self._track(entries)
         outcomes = [entry.outcome for entry in entries if entry.outcome is not None]
         self.counters.count(outcomes)
+        self._count_shares(entries)
         _log.info("a chunk is done", extra={"certificates": len(entries), "due": len(due)})
         return outcomes
+
+    def _count_shares(self, entries: Sequence[_Entry]) -> None:
+        of_each: dict[str, list[RecordOutcome]] = {}
+        for entry in entries:
+            organization = _text_of(entry.record, "organization_id")
+            if organization and entry.outcome is not None and is_storable_id(organization):
+                of_each.setdefault(organization, []).append(entry.outcome)
+        for organization, outcomes in of_each.items():
+            self.shares.setdefault(organization, RunCounters(most_problems=0)).count(outcomes)
 
     def _classify(self, entry: _Entry) -> None:
         try:

@@ -4,7 +4,6 @@ The verbs of certificate-expiry notification.
 
 from __future__ import annotations
 
-import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterable
@@ -16,7 +15,6 @@ from typing import Final
 
 import attrs
 
-from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._wiring import check_functions, check_optional_parts, check_parts
@@ -26,7 +24,6 @@ from proxy_orchestration.errors import (
     InvalidValueError,
     NotAuthorizedError,
     NotificationNotFoundError,
-    OrchestrationError,
     RepositoryUnavailableError,
 )
 from proxy_orchestration.ids import IdRule, usual_id_rule
@@ -50,8 +47,9 @@ from proxy_orchestration.notification.results import (
     NotificationPlan,
     OrchestrationResult,
     RecordOutcome,
-    RunRecord,
 )
+from proxy_orchestration.notification.run_log import RunPage, page_of, run_place
+from proxy_orchestration.notification.run_logging import logged
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, in_utc
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
@@ -62,8 +60,6 @@ _FUTURE_TOLERANCE: Final = timedelta(hours=1)
 """How far a run's moment may be ahead of the clock: two machines' clocks differ, and no notice is early."""
 
 _numbers = count()
-
-_log = logging.getLogger(_loggers.NOTIFICATION)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -136,13 +132,9 @@ class NotificationOrchestrator(InboxVerbs):
         """
         check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future)
         work = self._begin(as_of, dry_run=False, allow_future=allow_future)
-        began, started_at = self.clock.monotonic(), self.clock.now()
-        try:
-            async with aclosing(work.outcomes(certificates)) as outcomes:
-                async for _outcome in outcomes:
-                    pass
-        finally:
-            await self._log(work, started_at, self.clock.monotonic() - began)
+        async with logged(work, self.repository), aclosing(work.outcomes(certificates)) as outcomes:
+            async for _outcome in outcomes:
+                pass
         return work.counters.result()
 
     async def plan(self, certificates: Certificates, *, as_of: datetime | None = None) -> NotificationPlan:
@@ -174,12 +166,33 @@ class NotificationOrchestrator(InboxVerbs):
         """
         check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future)
         work = self._begin(as_of, dry_run=False, allow_future=allow_future)
-        began, started_at = self.clock.monotonic(), self.clock.now()
-        try:
-            async with aclosing(work.outcomes(certificates)) as outcomes:
-                yield outcomes
-        finally:
-            await self._log(work, started_at, self.clock.monotonic() - began)
+        async with logged(work, self.repository), aclosing(work.outcomes(certificates)) as outcomes:
+            yield outcomes
+
+    async def list_runs(self, *, actor: Actor, after: str | None = None, limit: int = 50) -> RunPage:
+        """
+        Return a page of the runs that dealt with mentors of the actor's organization, newest first.
+
+        The counts are of those mentors alone. A host that asks for all runs asks its
+        store: `list_runs(None, after=None, limit=50)`.
+
+        Args:
+            actor: a chapter admin, with the roles held now.
+            after: `next_after` of the page before.
+            limit: runs on a page, 1 to 100.
+
+        Raises:
+            NotAuthorizedError: the actor is no chapter admin; nothing was read.
+            RepositoryUnavailableError: the store failed.
+            InvalidValueError: `after` is of no page, or the limit out of range.
+        """
+        check_arguments(actor=actor, after=after, limit=limit)
+        if Role.CHAPTER_ADMIN not in actor.roles:
+            action = "read the log of runs"
+            raise NotAuthorizedError(action)
+        place = None if after is None else run_place(after)
+        runs = await self.repository.list_runs(actor.organization_id, after=place, limit=limit + 1)
+        return page_of(tuple(runs), limit=limit)
 
     async def record_renewals(self, certificates: Iterable[PeerMentorCertificate]) -> int:
         """
@@ -292,40 +305,6 @@ class NotificationOrchestrator(InboxVerbs):
             clock=self.clock,
             settings=self.settings,
             id_rule=self.id_rule,
-        )
-
-    async def _log(self, work: CertificateRun, started_at: datetime, duration: float) -> None:
-        """
-        Add the run to the store's log, whatever came of it; its failure is logged and no more.
-
-        That ends it for the store too, whose digests are due now.
-        """
-        result = work.counters.result()
-        run = RunRecord(
-            run_id=work.run_id,
-            as_of=work.as_of,
-            started_at=started_at,
-            duration=duration,
-            by_tier={tier.value: count for tier, count in result.by_tier.items()},
-            processed=result.processed,
-            created=result.created,
-            skipped=result.skipped,
-            failed=result.failed,
-            error_codes=dict(work.counters.error_codes),
-        )
-        try:
-            await self.repository.log_run(run)
-        except Exception as error:  # noqa: BLE001 - a host's own store; what the run did is told all the same
-            said = error if isinstance(error, OrchestrationError) else type(error).__name__
-            _log.error("a run could not be logged: %s", said, extra={"error": type(error).__name__})
-        _log.info(
-            "a run is done",
-            extra={
-                "certificates": run.processed,
-                "notices_created": run.created,
-                "certificates_skipped": run.skipped,
-                "certificates_failed": run.failed,
-            },
         )
 
 

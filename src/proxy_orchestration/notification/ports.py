@@ -33,7 +33,7 @@ from proxy_orchestration.notification.records import (
     NoticeChunk,
     PushCompletion,
 )
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunPlace, RunRecord
 
 
 class NoticeBook(Protocol):
@@ -139,7 +139,7 @@ class NoticeBook(Protocol):
         Add a run that has ended to the log, once per `run_id`, and make its digests due.
 
         Those are the QUEUED ones that no later run wrote for. They are due when
-        the run ended, or earlier.
+        the run ended, or earlier. A run that was cut short has ended too.
         """
         ...
 
@@ -171,6 +171,24 @@ class NoticeInbox(Protocol):
     async def put_off(self, scope: InboxScope, notification_id: str, /, *, until: datetime) -> bool:
         """
         Note until when a PENDING notice of the scope is put off; false where there is none.
+        """
+        ...
+
+
+class RunLog(Protocol):
+    """
+    The log of runs, as it is read.
+    """
+
+    async def list_runs(
+        self, organization_id: str | None, /, *, after: RunPlace | None, limit: int
+    ) -> Sequence[RunRecord]:
+        """
+        Return up to so many runs behind the place, those that started last first, without `shares`.
+
+        Of an organization those that dealt with a mentor of it, with the counts of
+        its mentors alone; `None`: all, with all counts. Runs of one moment come by
+        descending id.
         """
         ...
 
@@ -280,7 +298,7 @@ class SupportsSendLimit(Protocol):
         ...
 
 
-class NotificationRecords(NoticeBook, NoticeInbox, Protocol):
+class NotificationRecords(NoticeBook, NoticeInbox, RunLog, Protocol):
     """
     Notices, and all that is kept about them and their runs.
     """

@@ -7,7 +7,6 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 
 import attrs
 
@@ -120,39 +119,6 @@ class NotificationPlan(PlainModel):
 
     result: OrchestrationResult
     notices: tuple[NoticeKey, ...]
-
-
-@attrs.frozen(kw_only=True)
-class RunRecord(PlainModel):
-    """
-    One run in the store's log.
-
-    Attributes:
-        run_id: its id.
-        as_of: the moment it ran for.
-        started_at, duration: by the orchestrator's clock; seconds.
-        by_tier: created notices by tier value.
-        processed, created, skipped, failed: as in the result.
-        error_codes: failures by code.
-    """
-
-    run_id: str
-    as_of: datetime
-    started_at: datetime
-    duration: float
-    by_tier: Mapping[str, int]
-    processed: int
-    created: int
-    skipped: int
-    failed: int
-    error_codes: Mapping[str, int]
-
-    @property
-    def ended_at(self) -> datetime:
-        """
-        Return when the run ended.
-        """
-        return self.started_at + timedelta(seconds=self.duration)
 
 
 @attrs.frozen(kw_only=True)

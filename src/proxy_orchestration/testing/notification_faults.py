@@ -28,6 +28,7 @@ class FaultyNotificationRepository(FaultyStore[NotificationRepository], Notifica
     acknowledge: Final = hooked(NotificationRepository.acknowledge)
     acknowledgements: Final = passed_on(NotificationRepository.acknowledgements)
     log_run: Final = hooked(NotificationRepository.log_run)
+    list_runs: Final = passed_on(NotificationRepository.list_runs)
     read_inbox: Final = passed_on(NotificationRepository.read_inbox)
     mark_read: Final = hooked(NotificationRepository.mark_read)
     put_off: Final = hooked(NotificationRepository.put_off)

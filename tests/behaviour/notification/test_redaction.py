@@ -176,6 +176,11 @@ async def _acknowledge_a_mentor_s(world):
     return await world.verbs.acknowledge(notice.notification_id, actor=COORDINATOR, note=world.canaries.NAME)
 
 
+async def _list_runs(world):
+    admin = Actor(user_id="admin-1", roles={Role.CHAPTER_ADMIN}, organization_id="oslo")
+    return await world.verbs.list_runs(actor=admin)
+
+
 async def _inbox(world):
     return await world.verbs.inbox("coord-1", actor=COORDINATOR)
 
@@ -229,6 +234,7 @@ VERBS = {
     "acknowledge": _acknowledge,
     "acknowledge, at length": _acknowledge_at_length,
     "acknowledge, a mentor's notice": _acknowledge_a_mentor_s,
+    "list_runs": _list_runs,
     "inbox": _inbox,
     "inbox, another's": _another_s_inbox,
     "mark_read": _mark_read,

@@ -138,6 +138,7 @@ begin
     'expiry_guards',
     'items',
     'mentor_visibility',
+    'notification_run_shares',
     'notification_runs',
     'notifications',
     'outcomes',

@@ -43,6 +43,7 @@ from proxy_orchestration.testing.contracts.clocks import timing
 from proxy_orchestration.testing.contracts.host_samples import Samples
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
+from proxy_orchestration.testing.contracts.notification.notice_book.logging_runs import logging_runs
 from proxy_orchestration.testing.contracts.notification.notice_book.reading_inboxes import reading_inboxes
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
 from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
@@ -116,9 +117,10 @@ notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
     *digesting,
     *reading_inboxes,
     *spelling,
+    *logging_runs,
 )
 """
-Recording, guarding, renewing and acknowledging notices, digests and inboxes.
+Recording, guarding, renewing and acknowledging notices, digests, inboxes and the log of runs.
 
 The subject is a whole repository.
 """

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import Any
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -41,7 +42,7 @@ from proxy_orchestration.notification.resend import (
     states_of,
     told_ends,
 )
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunPlace, RunRecord
 from proxy_orchestration.notification.spellings import (
     by_form,
     ids_in,
@@ -176,9 +177,24 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
         Add a run that has ended to the log, once per `run_id`, and make its digests due.
         """
         await checkpoint()
-        check_texts((run.run_id,))
+        check_texts((run.run_id, run.error, *run.shares))
         self._runs.setdefault(run.run_id, run)
         self._end_run(run.run_id, run.ended_at)
+
+    async def list_runs(
+        self, organization_id: str | None, /, *, after: RunPlace | None, limit: int
+    ) -> Sequence[RunRecord]:
+        """
+        Return up to so many runs behind the place, newest first, with an organization's share or all counts.
+        """
+        await checkpoint()
+        known = [
+            attrs.evolve(run, shares={}, **({} if organization_id is None else _share(run, organization_id)))
+            for run in self._runs.values()
+            if organization_id is None or organization_id in run.shares
+        ]
+        following = [run for run in known if after is None or _place_of(run) < after]
+        return heapq.nlargest(limit, following, key=_place_of)
 
     @property
     def runs(self) -> tuple[RunRecord, ...]:
@@ -272,3 +288,11 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
             self._cover(stored.notice.recipient_id, [stored])
             if stored.notice.status is NoticeStatus.PENDING:
                 stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
+
+
+def _share(run: RunRecord, organization_id: str) -> dict[str, Any]:
+    return attrs.asdict(run.shares[organization_id], recurse=False)
+
+
+def _place_of(run: RunRecord) -> RunPlace:
+    return RunPlace(run.started_at, run.run_id)

@@ -1,22 +1,19 @@
 """
-Who took note of which notice, and the log of runs.
+Who took note of which notice.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
-from proxy_orchestration.notification.results import RunRecord
-from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
-from proxy_orchestration.storage.sql.notification import digests, schema
+from proxy_orchestration.storage.sql.notification import schema
 from proxy_orchestration.storage.sql.notification.rows import TIERS
-from proxy_orchestration.storage.sql.notification.schema import notification_runs, notifications
+from proxy_orchestration.storage.sql.notification.schema import notifications
 
 _AUDIT = schema.acknowledgements
 _one = notifications.alias("one")
@@ -111,24 +108,3 @@ def acknowledgements(
         )
         for row in rows
     ]
-
-
-def log_run(connection: Connection, run: RunRecord, /) -> None:
-    """
-    Add a run to the log, once, and make its digests due.
-    """
-    row = {
-        "run_id": run.run_id,
-        "as_of": run.as_of,
-        "started_at": run.started_at,
-        "duration": float(run.duration),
-        "by_tier": json.dumps(dict(run.by_tier)),
-        "processed": run.processed,
-        "created": run.created,
-        "skipped": run.skipped,
-        "failed": run.failed,
-        "error_codes": json.dumps(dict(run.error_codes)),
-    }
-    check_texts(map(str, row.values()))
-    insert_or_ignore(connection, notification_runs, row)
-    digests.end_run(connection, run.run_id, at=run.ended_at)

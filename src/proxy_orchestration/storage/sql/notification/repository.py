@@ -15,7 +15,7 @@ from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
 from proxy_orchestration.storage.sql.notification import dead_pushes as given_up
-from proxy_orchestration.storage.sql.notification import inbox, notices, outbox
+from proxy_orchestration.storage.sql.notification import inbox, notices, outbox, run_log
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
@@ -76,7 +76,8 @@ class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
 
     acknowledge: Final = writing(audit.acknowledge)
     acknowledgements: Final = reading(audit.acknowledgements)
-    log_run: Final = writing(audit.log_run)
+    log_run: Final = writing(run_log.log_run)
+    list_runs: Final = reading(run_log.list_runs)
 
     read_inbox: Final = reading(inbox.read_inbox)
     mark_read: Final = writing(inbox.mark_read)

@@ -184,6 +184,20 @@ notification_runs: Table = Table(
     Column("skipped", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("error_codes", Text, nullable=False),
+    Column("ending", Text),
+    Column("error", Text),
+    Column("skipped_by_reason", Text),
+    Index("ix_notification_runs_started", "started_at", "run_id"),
+)
+
+notification_run_shares: Table = Table(
+    "notification_run_shares",
+    metadata,
+    Column("organization_id", KEY, primary_key=True),
+    Column("started_at", Instant, primary_key=True),
+    Column("run_id", KEY, primary_key=True),
+    Column("counts", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 mentor_visibility: Table = Table(

@@ -29,7 +29,7 @@ from proxy_orchestration.notification.records import (
     NoticeDraft,
     PushCompletion,
 )
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts.checks import broken, expect
 

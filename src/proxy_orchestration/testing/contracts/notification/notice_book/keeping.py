@@ -1,5 +1,5 @@
 """
-What a notice book promises about inboxes, acknowledgements, renewals and the log of runs.
+What a notice book promises about inboxes, acknowledgements and renewals.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.notification.notices import Audience, NoticeStatus
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import Acknowledged
-from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
@@ -229,25 +228,6 @@ async def a_draft_for_a_later_end_replaces_what_is_queued(store: NotificationRep
 
     expect("the later one's", expected=later.push, actual=push.message)
     await expect_counts("the earlier one's", store, leased=1, cancelled=1)
-
-
-@rule_of(keeping)
-async def a_run_is_logged_again_without_complaint(store: NotificationRepository) -> None:
-    # The answer to the first attempt may have been lost.
-    run = RunRecord(
-        run_id="run-1",
-        as_of=MORNING,
-        started_at=MORNING,
-        duration=0.25,
-        by_tier={"warning_30": 2},
-        processed=3,
-        created=2,
-        skipped=0,
-        failed=1,
-        error_codes={"empty_id": 1},
-    )
-    for _ in range(2):
-        await store.log_run(run)
 
 
 @rule_of(keeping)
