@@ -73,6 +73,7 @@ from proxy_orchestration.notification.tiers import (
     classify,
     window_start,
 )
+from proxy_orchestration.notification.words import NoticeWords
 from proxy_orchestration.registration.activities import ProxyActivity, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.batches import (
     BatchItem,
@@ -183,6 +184,7 @@ __all__ = [
     "MissingMessageFieldError",
     "NotAuthorizedError",
     "NoticeStatus",
+    "NoticeWords",
     "NotificationNotFoundError",
     "NotificationOrchestrator",
     "NotificationPlan",

@@ -206,6 +206,8 @@ WRONG = [
     (PushDispatcher, PUSHES, "eligibility", print, "has no check"),
     (PushDispatcher, PUSHES, "digests", {}, "Give a DigestTexts"),
     (PushDispatcher, PUSHES, "enrollment", "https://courses.example.org", "Give a EnrollmentLinks"),
+    (PushDispatcher, PUSHES, "words", NotificationOrchestrator, "Give a NoticeWords"),
+    (PushDispatcher, PUSHES, "locales", {}, "has no locales_of"),
 ]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,7 +15,7 @@ import typer
 
 from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
-from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption, ZoneOption
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
 from proxy_orchestration.cli.rendering import counted, words
@@ -24,6 +25,8 @@ from proxy_orchestration.notification.notices import PushMessage, PushOutcome, P
 from proxy_orchestration.notification.ports import PushSender
 from proxy_orchestration.notification.results import DispatchResult
 from proxy_orchestration.notification.settings import DispatchSettings
+from proxy_orchestration.notification.tiers import ExpiryPolicy
+from proxy_orchestration.notification.words import NoticeWords
 
 if TYPE_CHECKING:
     from proxy_orchestration.push.fcm import FcmPushSender
@@ -68,12 +71,14 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
     credentials: CredentialsOption = None,
     endpoint: EndpointOption = FCM,
     replay_dead: ReplayOption = False,
+    zone: ZoneOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
     Send the pushes that are due through Firebase Cloud Messaging.
     """
     common = Common(store=store, as_json=as_json)
+    words_of_today = NoticeWords(policy=ExpiryPolicy(timezone=zone or UTC))
     with ending_on_errors(common.output):
         sender, devices = _open_channel(targets, credentials, endpoint)
 
@@ -82,7 +87,7 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
             if replay_dead:
                 replayed = await session.notices.replay_dead(None, now=session.clock.now())
                 session.output.say(f"Queued again: {replayed}.")
-            result, unsent = await _drain(session, sender)
+            result, unsent = await _drain(session, sender, words_of_today)
         left = await session.notices.count_pushes()
         _show(session.output, result, unsent, left, sorted(devices.gone))
         return code_of_shares(failed=result.dead + result.retried, done=result.sent)
@@ -105,7 +110,7 @@ def _open_channel(
 
 
 async def _drain(
-    session: Session, sender: PushSender
+    session: Session, sender: PushSender, words_of_today: NoticeWords
 ) -> tuple[DispatchResult, Mapping[tuple[str, str], int]]:
     """
     Send what is due; return what became of it, and how much was not delivered by recipient and reason.
@@ -116,7 +121,11 @@ async def _drain(
         show = board.meter("Sending", total=total, verb="handed over")
         counting = _CountingSender(inner=sender, show=show)
         dispatcher = PushDispatcher(
-            repository=session.notices, sender=counting, clock=session.clock, settings=_SETTINGS
+            repository=session.notices,
+            sender=counting,
+            clock=session.clock,
+            settings=_SETTINGS,
+            words=words_of_today,
         )
         return await dispatcher.drain(), counting.unsent
 

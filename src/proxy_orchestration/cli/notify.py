@@ -125,7 +125,7 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
             else:
                 result = await orchestrator.run(source, as_of=as_of, allow_future=allow_future)
                 planned = NotificationPlan(result=result, notices=())
-        _show_run(session, content, planned, plan=plan)
+        _show_run(session, content, planned, plan=plan, zone=zone)
         return _code_of_run(planned.result)
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED if plan else _RUN_AGAIN)
@@ -209,7 +209,9 @@ def _counting(
         yield certificate
 
 
-def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan, *, plan: bool) -> None:
+def _show_run(
+    session: Session, file: CertificateFile, planned: NotificationPlan, *, plan: bool, zone: tzinfo | None
+) -> None:
     """
     Write what a run did, or a plan would do: counts, then what failed and what to fix.
     """
@@ -234,7 +236,9 @@ def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan
     if result.failed and not plan:
         output.conclude("A later run deals with what failed. Fix it and run the command again.")
     if result.queued and not plan:
-        output.conclude(f"Send:  {session.common.command('dispatch', '--targets', 'targets.csv')}")
+        # A push says how many days are left when it is sent, in the days of the same zone.
+        days = () if zone is None else ("--zone", str(zone))
+        output.conclude(f"Send:  {session.common.command('dispatch', '--targets', 'targets.csv', *days)}")
 
 
 def _show_keys(output: Output, keys: Sequence[NoticeKey]) -> None:

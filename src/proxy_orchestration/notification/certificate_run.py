@@ -5,7 +5,7 @@ One run over certificates: chunk by chunk, each in a constant number of calls.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.ids import IdRule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.locales import find_locales
 from proxy_orchestration.notification.notice_building import (
     BuiltNotice,
     ClassifiedCertificate,
@@ -30,7 +31,7 @@ from proxy_orchestration.notification.notice_building import (
     classify_certificate,
 )
 from proxy_orchestration.notification.notices import NoticeKey
-from proxy_orchestration.notification.ports import RecipientDirectory, VisibilityRegistry
+from proxy_orchestration.notification.ports import RecipientDirectory, RecipientLocales, VisibilityRegistry
 from proxy_orchestration.notification.recipients import RECIPIENTS_UNKNOWN, Recipients, find_recipients
 from proxy_orchestration.notification.records import DraftFate, DraftState, NoticeChunk
 from proxy_orchestration.notification.results import (
@@ -153,7 +154,7 @@ class CertificateRun:
         builder: words and addresses.
         write: what becomes of a chunk.
         dry_run: whether nothing is written at all.
-        recipients: who answers for mentors, if anybody does.
+        recipients: who answers for mentors, if anybody does, and which language who reads.
         visibility: hides mentors, if anything does.
         id_rule: which ids of mentors and recipients are somebody's.
         counters: what was done so far.
@@ -221,8 +222,9 @@ class CertificateRun:
         due = [entry for entry in entries if entry.outcome is None]
         # For duplicates too, so that the next run completes one whose directory failed; decision 39.
         others = await self._find_others(due)
+        locales = await self._find_locales(due, others)
         for entry in due:
-            self._build(entry, others)
+            self._build(entry, others, locales)
         # Also those that are not due: their ends cancel what is queued for earlier ones.
         await self._write([entry for entry in entries if entry.subject is not None])
         await self._track(entries)
@@ -271,13 +273,23 @@ class CertificateRun:
         self.counters.note(found.problems)
         return found
 
-    def _build(self, entry: _Entry, others: Recipients) -> None:
+    async def _find_locales(self, due: Sequence[_Entry], others: Recipients) -> Mapping[str, str]:
+        directory: object = self.recipients
+        if not isinstance(directory, RecipientLocales):
+            return {}
+        mentors = [entry.subject.certificate.mentor_id for entry in due if entry.subject]
+        told = [each.recipient_id for mentor_id in mentors for each in others.of(mentor_id)]
+        return await find_locales(
+            directory, [*mentors, *told], clock=self.clock, seconds=self.settings.neighbour_timeout
+        )
+
+    def _build(self, entry: _Entry, others: Recipients, locales: Mapping[str, str]) -> None:
         subject = entry.subject
         assert subject is not None  # noqa: S101 - an entry that is due was classified
         assert subject.classification is not None  # noqa: S101 - and is in a tier
         try:
             entry.built = self.builder.build(
-                subject, subject.classification, others.of(subject.certificate.mentor_id)
+                subject, subject.classification, others.of(subject.certificate.mentor_id), locales
             )
         except UnreadableRecordError as error:
             entry.fail(error.code)

@@ -1,5 +1,5 @@
 """
-What a host's own parts answered a dispatcher or a sender, checked once.
+What a host's own parts answered a run, a dispatcher or a sender, checked once.
 
 An entry that makes no sense is no answer about what it stands for, and says
 nothing about any other.
@@ -11,9 +11,10 @@ import logging
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 from proxy_orchestration import _loggers
+from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget, PushVerdict
 from proxy_orchestration.notification.records import Eligibility
 
@@ -117,6 +118,28 @@ def _is_device(target: PushTarget) -> bool:
     return all(isinstance(text, str) for text in texts) and isinstance(
         _as_given(target.updated_at), datetime | None
     )
+
+
+def locales_in(answer: object, recipient_ids: Iterable[str]) -> Mapping[str, str]:
+    """
+    Return the locales of those of these recipients who have one that makes sense.
+
+    Raises:
+        TypeError: the answer is no mapping.
+    """
+    entries = _entries_in(answer, "RecipientLocales")
+    given = {each: entries.get(each) for each in recipient_ids}
+    locales = {each: locale for each, locale in given.items() if is_locale(locale)}
+    if any(locale is not None and each not in locales for each, locale in given.items()):
+        _report("locale_unreadable")
+    return locales
+
+
+def is_locale(value: object) -> TypeGuard[str]:
+    """
+    Tell whether this may be somebody's locale; whether there is such a language is the words' question.
+    """
+    return isinstance(value, str) and bool(value.strip()) and is_storable_id(value)
 
 
 def _entries_in(answer: object, port: str) -> Mapping[object, object]:

@@ -29,12 +29,14 @@ from proxy_orchestration.notification.dependency_answers import WANTS_PUSHES, Wi
 from proxy_orchestration.notification.digests import DigestTexts, waits_until, with_text
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.fresh_links import pushed_with_fresh_link
+from proxy_orchestration.notification.locales import find_locales
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
     PushEligibility,
     PushOutbox,
     PushSender,
+    RecipientLocales,
 )
 from proxy_orchestration.notification.records import (
     IN_DOUBT,
@@ -45,6 +47,7 @@ from proxy_orchestration.notification.records import (
 )
 from proxy_orchestration.notification.results import DispatchResult
 from proxy_orchestration.notification.settings import DispatchSettings, zone_or
+from proxy_orchestration.notification.words import NoticeWords
 
 _MOST_LISTED: Final = 1000
 _LONGEST_DELAY: Final = 86_400.0
@@ -68,9 +71,14 @@ class PushDispatcher:
         clock: where time comes from.
         settings: limits and times.
         eligibility: who wants no pushes, asked just before sending; `None`: everybody does.
-        digests: words for a coordinator's digest.
+        digests: words for the digest of whoever has no locale that is known; `None`: those of
+            the catalogue's default language.
         enrollment: makes the link of an urgent or lapsed push anew as it is sent; `None`:
             it is sent with the one that its run made, which is good for two days.
+        words: makes the words of what is sent anew, for that day and its reader, such as
+            `orchestrator.words`; `None`: what was written is sent.
+        locales: which language recipients read, asked just before sending; `None`: what
+            was known when the notice was written counts.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -81,8 +89,10 @@ class PushDispatcher:
     clock: Clock = attrs.field(factory=SystemClock)
     settings: DispatchSettings = attrs.field(factory=DispatchSettings)
     eligibility: PushEligibility | None = None
-    digests: DigestTexts = attrs.field(factory=DigestTexts)
+    digests: DigestTexts | None = None
     enrollment: EnrollmentLinks | None = None
+    words: NoticeWords | None = None
+    locales: RecipientLocales | None = None
 
     def __attrs_post_init__(self) -> None:
         check_parts(
@@ -91,9 +101,15 @@ class PushDispatcher:
             sender=PushSender,
             clock=Clock,
             settings=DispatchSettings,
-            digests=DigestTexts,
         )
-        check_optional_parts(self, eligibility=PushEligibility, enrollment=EnrollmentLinks)
+        check_optional_parts(
+            self,
+            eligibility=PushEligibility,
+            enrollment=EnrollmentLinks,
+            digests=DigestTexts,
+            words=NoticeWords,
+            locales=RecipientLocales,
+        )
         limit: object = getattr(self.sender, "send_limit", None)
         if isinstance(limit, int | float) and limit >= self.settings.send_timeout:
             problem = (
@@ -214,10 +230,11 @@ class PushDispatcher:
 
     async def _send_and_store(self, leased: Sequence[LeasedPush]) -> Counter[str]:
         wishes = await self._ask_wishes(leased)
+        locales = await self._find_locales(leased)
         completions: list[PushCompletion] = []
         ready: dict[str, tuple[LeasedPush, PushMessage]] = {}
         for push in leased:
-            prepared = self._prepare(push, wishes)
+            prepared = self._prepare(push, wishes, locales)
             if isinstance(prepared, PushCompletion):
                 completions.append(prepared)
             else:
@@ -248,19 +265,54 @@ class PushDispatcher:
         _log.error("could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)})
         return {}
 
-    def _prepare(self, push: LeasedPush, wishes: Wishes | None) -> PushMessage | PushCompletion:
+    async def _find_locales(self, leased: Sequence[LeasedPush]) -> Mapping[str, str]:
+        if self.words is None:
+            return {}
+        return await find_locales(
+            self.locales,
+            [push.message.recipient_id for push in leased],
+            clock=self.clock,
+            seconds=self.settings.eligibility_timeout / 2,
+        )
+
+    def _prepare(
+        self, push: LeasedPush, wishes: Wishes | None, locales: Mapping[str, str]
+    ) -> PushMessage | PushCompletion:
         """
         Return what to send now, or how the message ends that is not sent.
         """
         try:
             ending = self._without_sending(push, wishes)
-            if ending is None and push.digest is not None:
-                return with_text(push.message, push.digest, self.digests, self.clock.now())
+            if ending is None:
+                worded = self._worded(push, locales.get(push.message.recipient_id))
+                return pushed_with_fresh_link(worded, self.enrollment)
         except Exception as error:  # noqa: BLE001 - a host's words or times; no message's failure may be another's
             name = type(error).__name__
             _log.error("a push could not be prepared: %s", name, extra={"error": name})
             return self._retry_later(push, "not_prepared", counted=False)
-        return ending or pushed_with_fresh_link(push.message, self.enrollment)
+        return ending
+
+    def _worded(self, push: LeasedPush, locale: str | None) -> PushMessage:
+        """
+        Return the message with the words of this moment, and for its reader.
+        """
+        now, words = self.clock.now(), self.words
+        if push.digest is not None:
+            return with_text(push.message, push.digest, self._digest_texts(locale), now)
+        if words is None or push.notice is None:
+            return push.message
+        text = words.as_of(push.notice, now, locale=locale)
+        return attrs.evolve(push.message, title=text.title, body=text.body)
+
+    def _digest_texts(self, locale: str | None) -> DigestTexts:
+        """
+        Return the words in the reader's language, else those for everybody, else the default ones.
+        """
+        if self.words is not None and (locale is not None or self.digests is None):
+            in_language = self.words.digest_texts(locale)
+            if in_language is not None:
+                return in_language
+        return self.digests or DigestTexts()
 
     def _without_sending(self, push: LeasedPush, wishes: Wishes | None) -> PushCompletion | None:
         """

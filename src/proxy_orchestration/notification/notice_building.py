@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
@@ -15,12 +16,14 @@ from proxy_orchestration._texts import is_storable, is_storable_id
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
+from proxy_orchestration.notification.dependency_answers import is_locale
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import (
     Messages,
     MissingMessageFieldError,
     NoticeContext,
     NoticeText,
+    plain_line,
 )
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -176,10 +179,14 @@ class NoticeBuilder:
         return self.classifier.policy
 
     def build(
-        self, subject: ClassifiedCertificate, classification: Classification, others: tuple[Recipient, ...]
+        self,
+        subject: ClassifiedCertificate,
+        classification: Classification,
+        others: tuple[Recipient, ...],
+        locales: Mapping[str, str] = MappingProxyType({}),
     ) -> BuiltNotice:
         """
-        Return what a certificate in that tier is to tell.
+        Return what a certificate in that tier is to tell, to each in their own locale.
 
         Raises:
             UnreadableRecordError: the mentor's own text cannot be made.
@@ -191,12 +198,15 @@ class NoticeBuilder:
         except UnreadableRecordError as error:
             link = None
             problems.append(RecordProblem(mentor_id, error.code))
-        own = self._notice(subject, classification, Recipient(Audience.MENTOR, mentor_id), link)
+        # A register knows its mentor's language; who answers for the mentor may read another; decision 256.
+        locale = locales.get(mentor_id, subject.certificate.locale)
+        own = self._notice(subject, classification, Recipient(Audience.MENTOR, mentor_id), locale, link)
         told: list[CertificateExpiryNotification] = []
         for other in others:
             try:
                 # Without the link, which is the mentor's own.
-                told.append(self._notice(subject, classification, other, None))
+                their_own = locales.get(other.recipient_id)
+                told.append(self._notice(subject, classification, other, their_own, None))
             except UnreadableRecordError as error:
                 problems.append(RecordProblem(mentor_id, f"{other.audience.value}_{error.code}"))
         assert subject.end.ends_at is not None  # noqa: S101 - a revoked certificate is in no tier
@@ -225,11 +235,18 @@ class NoticeBuilder:
         return link
 
     def _notice(
-        self, subject: ClassifiedCertificate, classification: Classification, to: Recipient, link: str | None
+        self,
+        subject: ClassifiedCertificate,
+        classification: Classification,
+        to: Recipient,
+        locale: str | None,
+        link: str | None,
     ) -> CertificateExpiryNotification:
         certificate = subject.certificate
         key = _key(subject, classification.tier, classification.window_start, to)
-        text = self._text(self._context(certificate, key, classification.days_left, link))
+        context = self._context(certificate, key, classification.days_left, locale, link)
+        text = self._text(context)
+        name: object = certificate.holder_name
         written_for = (to.recipient_id, str(certificate.organization_id))
         if not is_storable(f"{text.title}{text.body}{link}") or not all(map(is_storable_id, written_for)):
             raise UnreadableRecordError("unstorable_text")  # noqa: EM101 - a code
@@ -246,10 +263,18 @@ class NoticeBuilder:
             deep_link=link,
             created_at=self.classifier.as_of,
             organization_id=certificate.organization_id,
+            expires=context.expires,
+            holder_name=plain_line(name) if isinstance(name, str) else "",
+            locale=locale if is_locale(locale) else None,
         )
 
     def _context(
-        self, certificate: PeerMentorCertificate, key: NoticeKey, days_left: int, link: str | None
+        self,
+        certificate: PeerMentorCertificate,
+        key: NoticeKey,
+        days_left: int,
+        locale: str | None,
+        link: str | None,
     ) -> NoticeContext:
         return NoticeContext(
             mentor_id=key.mentor_id,
@@ -259,7 +284,7 @@ class NoticeBuilder:
             expires=last_valid_day(certificate.expires, self.policy.timezone),
             days_left=days_left,
             audience=key.audience,
-            locale=certificate.locale,
+            locale=locale,
             link=link,
         )
 

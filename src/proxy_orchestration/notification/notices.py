@@ -93,6 +93,10 @@ class CertificateExpiryNotification(PlainModel):
         created_at: the run's moment; aware, UTC.
         acknowledged_at, acknowledged_by, note: when, by whom and with what words.
         organization_id: the mentor's organization, or `None`.
+        expires: the certificate's last valid day, so that the text can be made anew for
+            another day; `None`: the notice is older than that, and keeps its text.
+        holder_name: the mentor's name, for the same; empty if not known.
+        locale: the reader's, as it was known when the notice was written, or `None`.
     """
 
     notification_id: str
@@ -111,6 +115,9 @@ class CertificateExpiryNotification(PlainModel):
     acknowledged_by: str | None = None
     note: str = attrs.field(default="", repr=False)
     organization_id: str | None = None
+    expires: date | None = None
+    holder_name: str = attrs.field(default="", repr=False)
+    locale: str | None = None
 
     @property
     def key(self) -> NoticeKey:

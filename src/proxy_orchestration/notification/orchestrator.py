@@ -17,7 +17,7 @@ import attrs
 
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration._normal_forms import id_form
-from proxy_orchestration._wiring import check_functions, check_optional_parts, check_parts
+from proxy_orchestration._wiring import check_abilities, check_functions, check_optional_parts, check_parts
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import (
@@ -39,6 +39,7 @@ from proxy_orchestration.notification.planned_chunks import PlannedChunks
 from proxy_orchestration.notification.ports import (
     NotificationRecords,
     RecipientDirectory,
+    RecipientLocales,
     VisibilityRegistry,
 )
 from proxy_orchestration.notification.recipients import directory_unavailable, who_answers_for
@@ -53,6 +54,7 @@ from proxy_orchestration.notification.run_logging import logged
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, in_utc
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
+from proxy_orchestration.notification.words import NoticeWords
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
 
@@ -73,7 +75,8 @@ class NotificationOrchestrator(InboxVerbs):
 
     Args:
         repository: where notices, pushes and the log of runs are.
-        recipients: who answers for a mentor; `None`: only mentors are told.
+        recipients: who answers for a mentor; `None`: only mentors are told. One that is also
+            `RecipientLocales` says who reads which language.
         clock: where time comes from when no `as_of` is given.
         policy: when a certificate's end is told, and how often.
         messages: the words.
@@ -110,7 +113,15 @@ class NotificationOrchestrator(InboxVerbs):
         check_optional_parts(
             self, recipients=RecipientDirectory, enrollment=EnrollmentLinks, visibility=VisibilityRegistry
         )
+        check_abilities(self, "recipients", RecipientLocales)
         check_functions(self, "id_rule")
+
+    @property
+    def words(self) -> NoticeWords:
+        """
+        Return what makes the words of this orchestrator's notices anew, for a dispatcher and for inboxes.
+        """
+        return NoticeWords(messages=self.messages, policy=self.policy)
 
     async def run(
         self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False

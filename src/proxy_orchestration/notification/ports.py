@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRows, InboxScope
 from proxy_orchestration.notification.notices import (
@@ -214,6 +214,7 @@ class PushOutbox(Protocol):
 
         Of a digest the call counts the recipient's notices that no digest has
         covered yet, and whose certificates are not known to have another end.
+        Any other message brings its notice along, as that is now.
         """
         ...
 
@@ -318,6 +319,22 @@ class RecipientDirectory(Protocol):
     async def resolve(self, mentor_ids: Collection[str], /) -> Mapping[str, MentorRecipients]:
         """
         Return the recipients of these mentors; a mentor who is absent has none. Asked once per chunk.
+        """
+        ...
+
+
+@runtime_checkable
+class RecipientLocales(Protocol):
+    """
+    Knows which language recipients read; a `RecipientDirectory` may be one too.
+    """
+
+    async def locales_of(self, recipient_ids: Collection[str], /) -> Mapping[str, str]:
+        """
+        Return the locales of these mentors, coordinators and chapter admins, such as `nb-NO`.
+
+        Who is absent has none of their own. Asked once per chunk of a run, and
+        again for each batch that is sent; a failure stops neither.
         """
         ...
 

@@ -84,7 +84,7 @@ def texts_of(draft: NoticeDraft) -> Iterator[str]:
         yield (
             f"{notice.notification_id}{notice.mentor_id}{notice.certificate_type}{notice.recipient_id}"
             f"{notice.title}{notice.body}{notice.deep_link}{notice.note}{notice.organization_id}"
-            f"{notice.acknowledged_by}"
+            f"{notice.acknowledged_by}{notice.holder_name}{notice.locale}"
         )
     if draft.push is not None:
         push = draft.push
@@ -178,6 +178,7 @@ class LeasedPush:
         lost: its leases in a row that ended without a word, this one aside. Who held
             them was killed, maybe by this message.
         code: why it was put back the last time; empty where it never was.
+        notice: what the message tells of, as it is now; `None` for a digest, and where it is gone.
     """
 
     message: PushMessage
@@ -188,6 +189,7 @@ class LeasedPush:
     certificate_type: str | None = None
     lost: int = 0
     code: str = ""
+    notice: CertificateExpiryNotification | None = None
 
 
 def digest_message(

@@ -60,6 +60,7 @@ class StoredPush:
         message: what is sent.
         due_at: when, in the caller's time.
         certificate, ends_at: what it is about; `None` for a digest.
+        told: the notice that it tells of; `None` for a digest.
         opened_at: when a digest was opened; `None` for any other message.
         run_id: the last run that wrote for a digest since it was claimed.
         claimed_at, counted: when it was claimed last, and what a digest counted then.
@@ -73,6 +74,7 @@ class StoredPush:
     due_at: datetime
     certificate: Certificate | None = None
     ends_at: datetime | None = None
+    told: StoredNotice | None = None
     opened_at: datetime | None = None
     run_id: str | None = None
     claimed_at: datetime | None = None
@@ -347,6 +349,7 @@ class MemoryPushOutbox:
             certificate_type=push.certificate and push.certificate[1],
             lost=push.lost,
             code=push.code,
+            notice=None if push.told is None else push.told.notice,
         )
 
     def _digest(self, push: StoredPush) -> Digest | None:

@@ -239,7 +239,8 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
     def _tell(self, draft: NoticeDraft, chunk: NoticeChunk) -> None:
         certificate = certificate_of(draft)
         self._notified[certificate] = chunk.as_of
-        self._keep(StoredNotice(draft.notice, draft.ends_at))
+        told = StoredNotice(draft.notice, draft.ends_at)
+        self._keep(told)
         if draft.push is not None:
             self._queue(
                 StoredPush(
@@ -248,6 +249,7 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
                     certificate=certificate,
                     ends_at=draft.ends_at,
                     organization_id=draft.notice.organization_id,
+                    told=told,
                 )
             )
 

@@ -61,6 +61,7 @@ REVISIONS: Final = (
     "0017",
     "0018",
     "0019",
+    "0020",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

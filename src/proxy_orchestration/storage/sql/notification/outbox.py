@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
 
-from proxy_orchestration.notification.notices import PushState
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
 from proxy_orchestration.notification.records import NOTHING_LEFT, Digest, LeasedPush, PushCompletion
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
@@ -22,11 +22,12 @@ from proxy_orchestration.storage.sql.dialect.json_tables import json_instant, js
 from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import as_text, keepable
 from proxy_orchestration.storage.sql.notification import digests
-from proxy_orchestration.storage.sql.notification.rows import json_list, message_of
+from proxy_orchestration.storage.sql.notification.rows import json_list, message_of, notice_of
 from proxy_orchestration.storage.sql.notification.schema import (
     LEASED,
     QUEUED,
     UNSENT,
+    notifications,
     push_outbox,
 )
 from proxy_orchestration.storage.sql.schema import Instant
@@ -123,6 +124,7 @@ _REPLAY_ALL = (
     )
 )
 _REPLAY = _REPLAY_ALL.where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
+_TOLD = select(notifications).join_from(_IDS, notifications, notifications.c.notification_id == _ID)
 _COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
 
 
@@ -151,11 +153,20 @@ def claim_pushes(connection: Connection, *, now: datetime, limit: int, hold: flo
     if not rows:
         return []
     connection.execute(_LEASE, [{"message": row.message_id, "hold": float(hold), "now": now} for row in rows])
-    counted = digests.count(connection, rows)
-    return [_leased(row, counted.get(row.message_id)) for row in rows]
+    counted, told = digests.count(connection, rows), _told(connection, rows)
+    return [_leased(row, counted.get(row.message_id), told.get(row.message_id)) for row in rows]
 
 
-def _leased(row: Row[Any], digest: Digest | None) -> LeasedPush:
+def _told(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[str, CertificateExpiryNotification]:
+    """
+    Return the notices that these messages tell of; a message has its notice's id.
+    """
+    ids = [[row.message_id] for row in rows if row.digest_date is None]
+    found = connection.execute(_TOLD, {"ids": json_list(ids)}) if ids else ()
+    return {row.notification_id: notice_of(row) for row in found}
+
+
+def _leased(row: Row[Any], digest: Digest | None, notice: CertificateExpiryNotification | None) -> LeasedPush:
     return LeasedPush(
         message=message_of(row, digest),
         token=row.token + 1,
@@ -165,6 +176,7 @@ def _leased(row: Row[Any], digest: Digest | None) -> LeasedPush:
         certificate_type=row.certificate_type,
         lost=row.lost + (row.state == PushState.LEASED.value),
         code=row.code,
+        notice=notice,
     )
 
 

@@ -105,6 +105,9 @@ def notice_row(
         notice.note,
         notice.organization_id,
         *_UNUSED,
+        None if notice.expires is None else stored_date(notice.expires, dialect),
+        notice.holder_name,
+        notice.locale,
     )
 
 
@@ -129,6 +132,9 @@ def notice_of(row: Row[Any]) -> CertificateExpiryNotification:
         acknowledged_by=row.acknowledged_by,
         note=row.note,
         organization_id=row.organization_id,
+        expires=row.last_valid_day,
+        holder_name=row.holder_name or "",
+        locale=row.locale,
     )
 
 

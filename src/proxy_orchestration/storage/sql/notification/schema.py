@@ -60,6 +60,9 @@ notifications: Table = Table(
     Column("digest_token", Integer),
     Column("read_at", Instant),
     Column("remind_at", Instant),
+    Column("last_valid_day", Date),
+    Column("holder_name", Text),
+    Column("locale", Text),
     # A NULL in one of the six would never conflict, and the notice would be sent again.
     UniqueConstraint(
         "mentor_id",

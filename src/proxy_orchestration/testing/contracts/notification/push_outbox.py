@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
+
 from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.testing.contracts.checks import (
@@ -16,10 +18,12 @@ from proxy_orchestration.testing.contracts.checks import (
     rule_of,
 )
 from proxy_orchestration.testing.contracts.notification.samples import (
+    ENDS,
     INSTANT,
     MINUTE,
     MORNING,
     OVER,
+    acknowledgement,
     chunk_of,
     claimed,
     draft_of,
@@ -62,6 +66,21 @@ async def a_message_is_due_from_its_moment_on(store: NotificationRepository) -> 
     expect("since", expected=0, actual=await store.push_wait(now=due + MINUTE))
 
     expect("it is claimed", expected=1, actual=len(await claimed(store, at=due)))
+
+
+@rule_of(sending)
+async def a_claim_brings_the_notice_along_as_it_is_now(store: NotificationRepository) -> None:
+    # So that the words are those of the day on which it is sent, and not of the day it was written.
+    notice = attrs.evolve(draft_of().notice, expires=ENDS.date(), holder_name="Kari Nordmann", locale="nb-NO")
+    await store.record(chunk_of(attrs.evolve(draft_of(), notice=notice)))
+    await store.acknowledge(acknowledgement(notice))
+    push = await the_push(store)
+    found = await store.notification(notice.notification_id)
+
+    expect("the notice of the inbox", expected=found, actual=push.notice)
+    kept = None if found is None else (found.expires, found.holder_name, found.locale, found.status.value)
+    whole = (ENDS.date(), "Kari Nordmann", "nb-NO", "acknowledged")
+    expect("with what its words are made of", expected=whole, actual=kept)
 
 
 @rule_of(sending)
