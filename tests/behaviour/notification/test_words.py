@@ -5,6 +5,7 @@ A notice's words are made for whoever reads it, on the day it is sent or read.
 import logging
 from datetime import UTC, date, datetime, timedelta
 
+import anyio
 import attrs
 import pytest
 
@@ -428,3 +429,24 @@ def test_an_orchestrator_hands_out_its_own_words(scene):
     ).words
 
     assert (messages, policy) == (words.messages, words.policy)
+
+
+async def test_a_cancellation_leaves_although_the_directory_makes_another_error_of_it(scene):
+    """
+    Who is stopped while the directory is asked is stopped, and does not go on without languages.
+    """
+    went_on = []
+
+    class Stubborn(Directory):
+        async def locales_of(self, recipient_ids, /):
+            scope.cancel()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise RuntimeError(["Kari Canary"])
+
+    with anyio.CancelScope() as scope:
+        went_on.append(await find_locales(Stubborn(), ["a"], clock=scene.clock, seconds=5))
+
+    assert scope.cancelled_caught
+    assert [] == went_on
