@@ -9,14 +9,14 @@ from typing import Final
 
 from sqlalchemy import URL
 
-_IN_MEMORY: Final = frozenset({None, "", ":memory:"})
+_IN_MEMORY: Final = frozenset({None, "", ":memory:", "file::memory:"})
 
 
 def is_in_memory(url: URL) -> bool:
     """
     Return whether SQLite would keep the database in this process.
     """
-    return _is_sqlite(url) and url.database in _IN_MEMORY
+    return _is_sqlite(url) and (url.database in _IN_MEMORY or url.query.get("mode") == "memory")
 
 
 def file_of(url: URL) -> Path | None:

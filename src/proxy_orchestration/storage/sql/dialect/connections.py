@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import RootTransaction
+from sqlalchemy.pool import StaticPool
 
 from proxy_orchestration.storage.sql.dialect import pragmas, sessions
 from proxy_orchestration.storage.sql.dialect.addresses import file_of, is_in_memory
@@ -49,15 +50,21 @@ class Naming(Protocol):
 
 def check_engine(engine: Engine) -> Engine:
     """
-    Return the engine if there is a store for its driver.
+    Return the engine if there is a store for its driver, and transactions have connections of their own.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or they have not.
     """
     known = {"sqlite": engine.dialect.driver, "postgresql": "psycopg"}
     if engine.dialect.is_async or known.get(engine.dialect.name) != engine.dialect.driver:
         msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
         raise ValueError(msg)
+    if isinstance(engine.pool, StaticPool):
+        msg = (
+            "An engine with a StaticPool has one connection for all, on which transactions would mix: use "
+            "SQLAlchemy's usual pool, with SQLite a file, or for a test the store in memory"
+        )
+        raise ValueError(msg)  # noqa: TRY004 - a kind of engine, not of argument
     return engine
 
 
@@ -121,6 +128,8 @@ def writers_at_once(engine: Engine) -> int:
 def is_of_one_thread(engine: Engine) -> bool:
     """
     Return whether every thread would see another database: SQLite's in memory.
+
+    One that has a name is refused too: who shares it does not wait for others, whatever the busy timeout.
     """
     return is_in_memory(engine.url)
 
