@@ -11,6 +11,7 @@ import typer
 
 from proxy_orchestration.cli import (
     batches,
+    dead_pushes,
     dispatch,
     housekeeping,
     inbox,
@@ -105,6 +106,8 @@ app.command()(housekeeping.upgrade)
 app.command()(housekeeping.health)
 app.command()(notify.notify)
 app.command()(dispatch.dispatch)
+app.command()(dead_pushes.dead)
+app.command()(dead_pushes.replay)
 app.command()(inbox.inbox)
 app.command()(inbox.acknowledge)
 app.add_typer(notify.reports, name="report")

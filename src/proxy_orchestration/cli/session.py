@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -27,7 +27,11 @@ from proxy_orchestration.cli.signals import terminating_like_ctrl_c
 from proxy_orchestration.cli.stores import Store
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError, SchemaVersionError
-from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
+from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
+    NotificationRepository,
+    VisibilityRegistry,
+)
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
@@ -42,6 +46,12 @@ COMMAND_LINE: Final = "proxy-orchestration"
 
 LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
+
+
+class NoticeStore(NotificationRepository, DeviceAnswerCounts, Protocol):
+    """
+    All that the commands about notices and pushes store.
+    """
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -60,7 +70,7 @@ class Session:
 
     common: Common
     repository: ActivityRepository
-    notices: NotificationRepository
+    notices: NoticeStore
     visibility: VisibilityRegistry
     clock: Clock = attrs.field(factory=SystemClock)
     orchestrator: BulkRegistrationOrchestrator = attrs.field()

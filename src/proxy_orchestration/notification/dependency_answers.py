@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeAlias, TypeGuard
+from typing import Final, TypeAlias, TypeGuard, TypeVar
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget, PushVerdict
 from proxy_orchestration.notification.records import Eligibility
+
+T = TypeVar("T")
 
 Wishes: TypeAlias = Mapping[str, Eligibility | None]
 """How recipients want pushes; `None` where that could not be found out."""
@@ -39,8 +41,7 @@ def wishes_in(answer: object, recipient_ids: Iterable[str]) -> Wishes:
     Raises:
         TypeError: the answer is no mapping.
     """
-    entries = _entries_in(answer, "PushEligibility")
-    wishes = {each: _wish_in(entries.get(each, WANTS_PUSHES)) for each in recipient_ids}
+    wishes = _each_in(answer, recipient_ids, _wish_in, absent=WANTS_PUSHES, port="PushEligibility")
     if None in wishes.values():
         _report("eligibility_unreadable")
     return wishes
@@ -93,8 +94,7 @@ def devices_in(answer: object, recipient_ids: Iterable[str]) -> Devices:
     Raises:
         TypeError: the answer is no mapping.
     """
-    entries = _entries_in(answer, "PushTargetDirectory")
-    devices = {each: _devices_in(entries.get(each, ())) for each in recipient_ids}
+    devices = _each_in(answer, recipient_ids, _devices_in, absent=(), port="PushTargetDirectory")
     if None in devices.values():
         _report("targets_unreadable")
     return devices
@@ -127,12 +127,19 @@ def locales_in(answer: object, recipient_ids: Iterable[str]) -> Mapping[str, str
     Raises:
         TypeError: the answer is no mapping.
     """
-    entries = _entries_in(answer, "RecipientLocales")
-    given = {each: entries.get(each) for each in recipient_ids}
-    locales = {each: locale for each, locale in given.items() if is_locale(locale)}
-    if any(locale is not None and each not in locales for each, locale in given.items()):
+    found = _each_in(answer, recipient_ids, _locale_in, absent=None, port="RecipientLocales")
+    if None in found.values():
         _report("locale_unreadable")
-    return locales
+    return {each: locale for each, locale in found.items() if locale}
+
+
+def _locale_in(entry: object) -> str | None:
+    """
+    Return a locale, the empty text for nobody's, `None` for what makes no sense.
+    """
+    if entry is None:
+        return ""
+    return entry if is_locale(entry) else None
 
 
 def is_locale(value: object) -> TypeGuard[str]:
@@ -142,11 +149,27 @@ def is_locale(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip()) and is_storable_id(value)
 
 
-def _entries_in(answer: object, port: str) -> Mapping[object, object]:
+def _each_in(
+    answer: object,
+    recipient_ids: Iterable[str],
+    read: Callable[[object], T | None],
+    *,
+    absent: object,
+    port: str,
+) -> dict[str, T | None]:
+    """
+    Return what the answer says about each; `None` where it cannot be read.
+    """
     if not isinstance(answer, Mapping):
         msg = f"a {port} answers with a mapping from recipient ids, not {type(answer).__name__}"
         raise TypeError(msg)
-    return dict(answer)
+    found: dict[str, T | None] = {}
+    for each in recipient_ids:
+        try:
+            found[each] = read(answer.get(each, absent))
+        except Exception:  # noqa: BLE001 - a host's own mapping or list; it says nothing about the others
+            found[each] = None
+    return found
 
 
 def _as_given(value: object) -> object:
