@@ -48,6 +48,7 @@ from proxy_orchestration.notification.dead_pushes import DeadPushPage
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxNotice, InboxPage
 from proxy_orchestration.notification.languages import Language, TextTemplate
 from proxy_orchestration.notification.messages import MessageCatalogue, MissingMessageFieldError
@@ -183,6 +184,8 @@ __all__ = [
     "MissingExtraError",
     "MissingMessageFieldError",
     "NotAuthorizedError",
+    "NoticeErasure",
+    "NoticeExport",
     "NoticeStatus",
     "NoticeWords",
     "NotificationNotFoundError",

@@ -6,6 +6,7 @@ directory of recipients, a sender of pushes: each is a Protocol whose docstrings
 are law. Values that an application reads too stand in the package's root as well.
 """
 
+from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.access import AccessPolicy, Action, Actor, Role, Visibility
 from proxy_orchestration.audit import (
     AuditedOverride,
@@ -28,6 +29,7 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.notification.certificates import Expiry
 from proxy_orchestration.notification.dead_pushes import DeadPushPage
+from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRow, InboxRows, InboxScope
 from proxy_orchestration.notification.messages import Messages, NoticeContext, NoticeText
 from proxy_orchestration.notification.notices import (
@@ -46,6 +48,7 @@ from proxy_orchestration.notification.ports import (
     DeviceAnswerCounts,
     NoticeBook,
     NoticeInbox,
+    NoticeRetention,
     NotificationRecords,
     NotificationRepository,
     PushEligibility,
@@ -101,13 +104,7 @@ from proxy_orchestration.registration.batches import (
     PurgedBatches,
 )
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
-from proxy_orchestration.registration.erasure import (
-    ExportedItem,
-    MentorErasure,
-    MentorExport,
-    mentor_pseudonym,
-    pseudonym_of,
-)
+from proxy_orchestration.registration.erasure import ExportedItem, MentorErasure, MentorExport
 from proxy_orchestration.registration.ledger import (
     Acceptance,
     BatchRecord,
@@ -242,8 +239,11 @@ __all__ = [
     "NoticeChunk",
     "NoticeContext",
     "NoticeDraft",
+    "NoticeErasure",
+    "NoticeExport",
     "NoticeInbox",
     "NoticeKey",
+    "NoticeRetention",
     "NoticeStatus",
     "NoticeText",
     "NotificationRecords",

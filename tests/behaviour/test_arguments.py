@@ -40,6 +40,9 @@ RIGHT = {
     "decisions": {"mentor-1": ConflictDecision.OVERRIDE},
     "settled_before": datetime(2026, 1, 1, tzinfo=UTC),
     "accepted_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "created_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "due_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "started_before": datetime(2026, 1, 1, tzinfo=UTC),
     "label": "label",
     "mentor_id": "mentor-1",
     "organization_id": "oslo",
@@ -81,6 +84,9 @@ WRONG = {
     "with_untold": [None, "yes", 1],
     "accepted_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "settled_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "created_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "due_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "started_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],
     "organization_id": [None, 5, "", " ", "x" * 201, *ODD],
     "activity": [None, {}, "visit"],

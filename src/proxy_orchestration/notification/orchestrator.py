@@ -49,6 +49,7 @@ from proxy_orchestration.notification.results import (
     OrchestrationResult,
     RecordOutcome,
 )
+from proxy_orchestration.notification.retention import NoticeRetentionVerbs
 from proxy_orchestration.notification.run_log import RunPage, page_of, run_place
 from proxy_orchestration.notification.run_logging import logged
 from proxy_orchestration.notification.settings import NotificationSettings
@@ -65,7 +66,7 @@ _numbers = count()
 
 
 @attrs.define(eq=False, kw_only=True)
-class NotificationOrchestrator(InboxVerbs):
+class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
     """
     Tells mentors and coordinators that certificates run out, once per tier.
 

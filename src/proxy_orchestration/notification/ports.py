@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRows, InboxScope
 from proxy_orchestration.notification.notices import (
     CertificateExpiryNotification,
@@ -193,6 +194,53 @@ class RunLog(Protocol):
         ...
 
 
+class NoticeRetention(Protocol):
+    """
+    Letting go of what is old, and of one mentor.
+    """
+
+    async def purge_notices(self, /, *, created_before: datetime) -> int:
+        """
+        Empty the notices that were created before that moment, and answer no more with them; return how many.
+
+        Their keys stay, so that none is told again. Not those that wait and are the
+        recipient's latest about that certificate, nor those that no digest has covered
+        yet, nor those whose own message is QUEUED or LEASED.
+        """
+        ...
+
+    async def purge_pushes(self, /, *, due_before: datetime) -> int:
+        """
+        Delete messages that were due before that moment and are SENT, CANCELLED or EXPIRED; return how many.
+
+        DEAD ones too, once their time is over by that moment, except digests. Not those
+        whose attempt is still to be completed, nor the last digest of a recipient that was SENT.
+        """
+        ...
+
+    async def purge_runs(self, /, *, started_before: datetime) -> int:
+        """
+        Delete the runs that started before that moment from the log; return how many.
+        """
+        ...
+
+    async def export_mentor(self, mentor_id: str, /) -> NoticeExport:
+        """
+        Return what is known of that mentor, as of one moment.
+        """
+        ...
+
+    async def erase_mentor(self, mentor_id: str, /) -> NoticeErasure:
+        """
+        Put pseudonyms in the place of that mentor, and delete what was written about them, all or nothing.
+
+        What is QUEUED, LEASED or DEAD of theirs is CANCELLED. PENDING notices about
+        them are CLEARED, and no digest tells of them. A draft whose key or guard
+        stands under the pseudonym is answered as if it stood under the id.
+        """
+        ...
+
+
 class PushOutbox(Protocol):
     """
     Messages that wait to be sent.
@@ -299,7 +347,7 @@ class SupportsSendLimit(Protocol):
         ...
 
 
-class NotificationRecords(NoticeBook, NoticeInbox, RunLog, Protocol):
+class NotificationRecords(NoticeBook, NoticeInbox, RunLog, NoticeRetention, Protocol):
     """
     Notices, and all that is kept about them and their runs.
     """

@@ -12,11 +12,11 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
-from proxy_orchestration.registration.erasure import is_pseudonym
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.states import NEW_KEY_STATES, ItemState, transition
 

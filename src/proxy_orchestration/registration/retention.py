@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import PurgedBatches
-from proxy_orchestration.registration.erasure import MentorErasure, MentorExport, is_pseudonym
+from proxy_orchestration.registration.erasure import MentorErasure, MentorExport
 from proxy_orchestration.registration.ports import ActivityRepository
 
 

@@ -181,6 +181,26 @@ async def _list_runs(world):
     return await world.verbs.list_runs(actor=admin)
 
 
+async def _purge_notices(world):
+    return await world.verbs.purge_notices(created_before=world.scene.clock.now())
+
+
+async def _purge_pushes(world):
+    return await world.verbs.purge_pushes(due_before=world.scene.clock.now())
+
+
+async def _purge_runs(world):
+    return await world.verbs.purge_runs(started_before=world.scene.clock.now())
+
+
+async def _export_mentor(world):
+    return await world.verbs.export_mentor("mentor-1")
+
+
+async def _erase_mentor(world):
+    return await world.verbs.erase_mentor("mentor-1")
+
+
 async def _inbox(world):
     return await world.verbs.inbox("coord-1", actor=COORDINATOR)
 
@@ -235,6 +255,11 @@ VERBS = {
     "acknowledge, at length": _acknowledge_at_length,
     "acknowledge, a mentor's notice": _acknowledge_a_mentor_s,
     "list_runs": _list_runs,
+    "purge_notices": _purge_notices,
+    "purge_pushes": _purge_pushes,
+    "purge_runs": _purge_runs,
+    "export_mentor": _export_mentor,
+    "erase_mentor": _erase_mentor,
     "inbox": _inbox,
     "inbox, another's": _another_s_inbox,
     "mark_read": _mark_read,

@@ -15,6 +15,7 @@ from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration._pseudonyms import is_pseudonym, mentor_pseudonym
 from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
@@ -27,7 +28,7 @@ from proxy_orchestration.registration.activities import (
     idempotency_key_of,
 )
 from proxy_orchestration.registration.batches import Failure
-from proxy_orchestration.registration.erasure import erased_activity, is_pseudonym, mentor_pseudonym
+from proxy_orchestration.registration.erasure import erased_activity
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,

@@ -43,6 +43,9 @@ from proxy_orchestration.testing.contracts.clocks import timing
 from proxy_orchestration.testing.contracts.host_samples import Samples
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
+from proxy_orchestration.testing.contracts.notification.notice_book.letting_go import (
+    letting_go_of_notices,
+)
 from proxy_orchestration.testing.contracts.notification.notice_book.logging_runs import logging_runs
 from proxy_orchestration.testing.contracts.notification.notice_book.reading_inboxes import reading_inboxes
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
@@ -118,9 +121,10 @@ notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
     *reading_inboxes,
     *spelling,
     *logging_runs,
+    *letting_go_of_notices,
 )
 """
-Recording, guarding, renewing and acknowledging notices, digests, inboxes and the log of runs.
+Recording, guarding, renewing and acknowledging notices, digests, inboxes, the log of runs, retention.
 
 The subject is a whole repository.
 """

@@ -70,7 +70,9 @@ class MemoryInbox:
         return True
 
     def _in_scope(self, scope: InboxScope) -> Iterator[StoredNotice]:
-        return (stored for stored in self._inboxes.get(scope.recipient_id, ()) if scope.covers(stored.notice))
+        for stored in self._inboxes.get(scope.recipient_id, ()):
+            if scope.covers(stored.notice) and not stored.is_purged:
+                yield stored
 
     def _row(self, stored: StoredNotice) -> InboxRow:
         notice = stored.notice
@@ -79,11 +81,17 @@ class MemoryInbox:
             ends_at=stored.ends_at,
             read_at=stored.read_at,
             remind_at=stored.remind_at,
-            is_latest=not any(
-                _place_of(other.notice) > _place_of(notice)
-                for other in self._notices_about[notice.mentor_id, notice.certificate_type]
-                if other.notice.recipient_id == notice.recipient_id
-            ),
+            is_latest=self._is_latest(notice),
+        )
+
+    def _is_latest(self, notice: CertificateExpiryNotification) -> bool:
+        """
+        Tell whether the recipient has no later notice about that certificate.
+        """
+        return not any(
+            _place_of(other.notice) > _place_of(notice)
+            for other in self._notices_about[notice.mentor_id, notice.certificate_type]
+            if other.notice.recipient_id == notice.recipient_id
         )
 
 

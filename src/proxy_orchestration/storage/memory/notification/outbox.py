@@ -49,6 +49,7 @@ class StoredNotice:
     ends_at: datetime
     read_at: datetime | None = None
     remind_at: datetime | None = None
+    is_purged: bool = False
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -15,7 +15,9 @@ from typing import Any
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._pseudonyms import pseudonym_of
 from proxy_orchestration._texts import check_texts
+from proxy_orchestration.notification.erasure import erased_key
 from proxy_orchestration.notification.notices import (
     Audience,
     CertificateExpiryNotification,
@@ -50,24 +52,18 @@ from proxy_orchestration.notification.spellings import (
     respelled_ends,
     spellings_of,
 )
-from proxy_orchestration.storage.memory.notification.inbox import MemoryInbox
-from proxy_orchestration.storage.memory.notification.outbox import MemoryPushOutbox, StoredNotice, StoredPush
+from proxy_orchestration.storage.memory.notification.outbox import StoredNotice, StoredPush
+from proxy_orchestration.storage.memory.notification.retention import MemoryRetention
 
 
 @attrs.define(eq=False, slots=False)
-class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
+class MemoryNotificationRepository(MemoryRetention):
     """
     A `NotificationRepository` that lives as long as this object, for one event loop.
 
     Attributes:
         clock: leases end by its `monotonic`.
     """
-
-    _keys: set[NoticeKey] = attrs.field(init=False, repr=False, factory=set)
-    _ends: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
-    _notified: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
-    _acknowledgements: list[AcknowledgementEvent] = attrs.field(init=False, repr=False, factory=list)
-    _runs: dict[str, RunRecord] = attrs.field(init=False, repr=False, factory=dict)
 
     async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
         """
@@ -126,7 +122,8 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
             stored.notice
             for spelling in {recipient_id, *spellings_of([recipient_id])}
             for stored in self._inboxes.get(spelling, ())
-            if not unacknowledged_only or stored.notice.status is NoticeStatus.PENDING
+            if not stored.is_purged
+            and (not unacknowledged_only or stored.notice.status is NoticeStatus.PENDING)
         ]
         return sorted(found, key=lambda notice: (notice.created_at, notice.notification_id))
 
@@ -136,7 +133,7 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
         """
         await checkpoint()
         stored = self._notices.get(notification_id)
-        return None if stored is None else stored.notice
+        return None if stored is None or stored.is_purged else stored.notice
 
     async def acknowledge(self, event: AcknowledgementEvent, /) -> Acknowledged:
         """
@@ -218,7 +215,7 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
 
     def _consequences(self, chunk: NoticeChunk) -> list[Consequence]:
         standing = {
-            about: Standing(self._notified.get(about), self._ends.get(about))
+            about: Standing(self._last_told(about), self._ends.get(about))
             for about in map(certificate_of, chunk.drafts)
         }
         states = states_of(chunk, standing, self._is_there)
@@ -228,7 +225,17 @@ class MemoryNotificationRepository(MemoryInbox, MemoryPushOutbox):
         ]
 
     def _is_there(self, key: NoticeKey) -> bool:
-        return key in self._keys
+        return key in self._keys or (bool(self._erased) and erased_key(key) in self._keys)
+
+    def _last_told(self, certificate: Certificate) -> datetime | None:
+        """
+        Return when a certificate was told last, under its mentor's id or the pseudonym.
+        """
+        told = self._notified.get(certificate)
+        if told is not None or not self._erased:
+            return told
+        mentor_id, certificate_type = certificate
+        return self._notified.get((pseudonym_of(mentor_id), certificate_type))
 
     def _write(self, draft: NoticeDraft, consequence: Consequence, chunk: NoticeChunk) -> None:
         if consequence.fate.state is DraftState.CREATED:

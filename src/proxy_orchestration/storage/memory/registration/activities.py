@@ -10,19 +10,12 @@ from datetime import datetime
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._pseudonyms import is_same_mentor, mentor_pseudonym, pseudonym_of
 from proxy_orchestration._texts import check_texts
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, check_storable
-from proxy_orchestration.registration.erasure import (
-    ERASED_TEXT,
-    as_asked,
-    erased_note,
-    erased_record,
-    is_same_mentor,
-    mentor_pseudonym,
-    pseudonym_of,
-)
+from proxy_orchestration.registration.erasure import ERASED_TEXT, as_asked, erased_note, erased_record
 from proxy_orchestration.registration.records import (
     CorrectionNote,
     RecordFilter,

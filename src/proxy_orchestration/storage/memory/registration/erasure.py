@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from proxy_orchestration._pseudonyms import is_same_mentor
 from proxy_orchestration.registration.erasure import (
     ExportedItem,
     erased_activity,
     erased_entry,
     erased_outcome,
-    is_same_mentor,
 )
 from proxy_orchestration.storage.memory.registration.results import page_of_items
 from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch

@@ -15,6 +15,7 @@ from datetime import datetime
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration._texts import check_texts
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
@@ -31,13 +32,7 @@ from proxy_orchestration.registration.batches import (
     PurgedBatches,
     cursor_of,
 )
-from proxy_orchestration.registration.erasure import (
-    STILL_OPEN,
-    MentorErasure,
-    MentorExport,
-    exported_event,
-    mentor_pseudonym,
-)
+from proxy_orchestration.registration.erasure import STILL_OPEN, MentorErasure, MentorExport, exported_event
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,

@@ -5,8 +5,9 @@ Who took note of which notice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
@@ -95,16 +96,20 @@ def acknowledgements(
     rows = connection.execute(
         _NEWEST, {"organization": organization_id and findable(organization_id), "most": limit}
     )
-    return [
-        AcknowledgementEvent(
-            notification_id=row.notification_id,
-            mentor_id=row.mentor_id,
-            certificate_type=row.certificate_type,
-            tier=TIERS[row.threshold_tier],
-            acknowledged_by=row.acknowledged_by,
-            acknowledged_at=row.acknowledged_at,
-            note=row.note,
-            organization_id=row.organization_id,
-        )
-        for row in rows
-    ]
+    return list(map(event_of, rows))
+
+
+def event_of(row: Row[Any]) -> AcknowledgementEvent:
+    """
+    Return the audit row of a row.
+    """
+    return AcknowledgementEvent(
+        notification_id=row.notification_id,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        tier=TIERS[row.threshold_tier],
+        acknowledged_by=row.acknowledged_by,
+        acknowledged_at=row.acknowledged_at,
+        note=row.note,
+        organization_id=row.organization_id,
+    )

@@ -20,6 +20,7 @@ from proxy_orchestration.storage.sql.schema import Instant
 
 _IS_PENDING = notifications.c.status == NoticeStatus.PENDING.value
 _IN_SCOPE = and_(
+    notifications.c.purged_at.is_(None),
     notifications.c.recipient_id == bindparam("recipient"),
     or_(
         notifications.c.organization_id == bindparam("organization"),
@@ -27,8 +28,9 @@ _IN_SCOPE = and_(
     ),
 )
 _later = notifications.alias("later")
+# Whether the recipient has a later notice about that certificate.
 # By the key's index, which begins with mentor and type: an inbox may be long.
-_HAS_LATER = exists().where(
+HAS_LATER = exists().where(
     _later.c.mentor_id == notifications.c.mentor_id,
     _later.c.certificate_type == notifications.c.certificate_type,
     _later.c.recipient_id == notifications.c.recipient_id,
@@ -41,7 +43,7 @@ _HAS_LATER = exists().where(
     ),
 )
 _PAGE = (
-    select(notifications, case((_HAS_LATER, 0), else_=1).label("is_latest"))
+    select(notifications, case((HAS_LATER, 0), else_=1).label("is_latest"))
     .where(_IN_SCOPE)
     .order_by(notifications.c.created_at.desc(), notifications.c.notification_id.desc())
     .limit(bindparam("most"))

@@ -4,10 +4,10 @@ Notices, written in chunks and read by recipient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     CompoundSelect,
@@ -23,6 +23,8 @@ from sqlalchemy import (
     update,
 )
 
+from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration.notification.erasure import erased_key
 from proxy_orchestration.notification.notices import (
     Audience,
     CertificateExpiryNotification,
@@ -87,7 +89,8 @@ _EXISTING = select(*_KEY).join_from(
 )
 _ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
 _IS_PENDING = notifications.c.status == NoticeStatus.PENDING.value
-_OVER = "over"
+_UNKNOWN = Standing()
+OVER: Final = "over"
 """Stands for the digest of a notice that no digest is to tell of."""
 
 _CLEAR = (
@@ -106,16 +109,18 @@ _CLEAR = (
     )
     .values(
         status=case((_IS_PENDING, NoticeStatus.CLEARED.value), else_=notifications.c.status),
-        digest_id=func.coalesce(notifications.c.digest_id, _OVER),
+        digest_id=func.coalesce(notifications.c.digest_id, OVER),
     )
 )
 _INBOX = (
     select(notifications)
-    .where(notifications.c.recipient_id == bindparam("recipient"))
+    .where(notifications.c.recipient_id == bindparam("recipient"), notifications.c.purged_at.is_(None))
     .order_by(notifications.c.created_at, notifications.c.notification_id)
 )
 _UNACKNOWLEDGED = _INBOX.where(notifications.c.status == NoticeStatus.PENDING.value)
-_ONE = select(notifications).where(notifications.c.notification_id == bindparam("wanted"))
+_ONE = select(notifications).where(
+    notifications.c.notification_id == bindparam("wanted"), notifications.c.purged_at.is_(None)
+)
 
 
 def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
@@ -133,8 +138,9 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]
     outbox.cancel(connection, ended(ends, told))
     # What is only revoked stays: another certificate of that type may be the one that counts.
     _clear(connection, _before(ends, told))
-    is_there = _existing(connection, chunk.drafts, standing)
-    states = states_of(chunk, standing, is_there)
+    erased = _erased(connection, chunk.drafts, standing)
+    is_there = _existing(connection, chunk.drafts, standing | erased, erased)
+    states = states_of(chunk, standing | erased, is_there)
     passing = {
         certificate_of(draft)
         for draft, state in zip(chunk.drafts, states, strict=True)
@@ -159,7 +165,9 @@ def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
     chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
     ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
     standing = resend_guard.known(connection, ends.latest)
-    is_there = _existing(connection, chunk.drafts, standing)
+    erased = _erased(connection, chunk.drafts, standing)
+    standing |= erased
+    is_there = _existing(connection, chunk.drafts, standing, erased)
     states = states_of(chunk, standing, is_there)
     return [consequence.fate for consequence in _consequences(chunk, states, is_there)]
 
@@ -241,8 +249,32 @@ def _clear(connection: Connection, over: Sequence[Ended]) -> None:
         connection.execute(_CLEAR, {"ended": json_list(over)})
 
 
-def _existing(
+def _erased(
     connection: Connection, drafts: Sequence[NoticeDraft], standing: Mapping[Certificate, Standing]
+) -> dict[Certificate, Standing]:
+    """
+    Return what is known under a pseudonym of those of whom nothing was told under their own id.
+    """
+    new = {
+        certificate_of(draft)
+        for draft in drafts
+        if standing.get(certificate_of(draft), _UNKNOWN).notified_at is None
+    }
+    if not new:
+        return {}
+    by_pseudonym = {(pseudonym_of(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
+    known = resend_guard.known(connection, sorted(by_pseudonym))
+    return {
+        by_pseudonym[found]: Standing(told.notified_at, standing.get(by_pseudonym[found], _UNKNOWN).ends_at)
+        for found, told in known.items()
+    }
+
+
+def _existing(
+    connection: Connection,
+    drafts: Sequence[NoticeDraft],
+    standing: Mapping[Certificate, Standing],
+    erased: Collection[Certificate],
 ) -> IsThere:
     """
     Return which of the drafts' notices, earlier ones included, are there.
@@ -251,9 +283,18 @@ def _existing(
     """
     told = {about for about, known in standing.items() if known.notified_at is not None}
     keys = [key_texts(key) for draft in drafts if certificate_of(draft) in told for key in _keys(draft)]
+    # Where it may stand under a pseudonym; seldom, since it costs as much again.
+    keys += [
+        key_texts(erased_key(key))
+        for draft in drafts
+        if certificate_of(draft) in erased
+        for key in _keys(draft)
+    ]
     rows = connection.execute(_EXISTING, {"keys": json_list(keys)}).all() if keys else ()
     found = {(*row[:3], row[3].isoformat(), *row[4:]) for row in rows}
-    return lambda key: bool(found) and key_texts(key) in found
+    if not erased:
+        return lambda key: bool(found) and key_texts(key) in found
+    return lambda key: key_texts(key) in found or key_texts(erased_key(key)) in found
 
 
 def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:

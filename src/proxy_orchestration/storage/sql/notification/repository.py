@@ -15,7 +15,7 @@ from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
 from proxy_orchestration.storage.sql.notification import dead_pushes as given_up
-from proxy_orchestration.storage.sql.notification import inbox, notices, outbox, run_log
+from proxy_orchestration.storage.sql.notification import erasure, inbox, notices, outbox, retention, run_log
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
@@ -82,6 +82,12 @@ class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
     read_inbox: Final = reading(inbox.read_inbox)
     mark_read: Final = writing(inbox.mark_read)
     put_off: Final = writing(inbox.put_off)
+
+    purge_notices: Final = writing(retention.purge_notices)
+    purge_pushes: Final = writing(retention.purge_pushes)
+    purge_runs: Final = writing(retention.purge_runs)
+    export_mentor: Final = reading(erasure.export_mentor)
+    erase_mentor: Final = writing(erasure.erase_mentor)
 
     claim_pushes: Final = writing(outbox.claim_pushes)
     complete_pushes: Final = writing(outbox.complete_pushes)

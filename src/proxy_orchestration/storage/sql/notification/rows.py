@@ -30,7 +30,7 @@ TIERS: Final = {tier.value: tier for tier in NotificationThresholdTier}
 AUDIENCES: Final = {audience.value: audience for audience in Audience}
 STATUSES: Final = {status.value: status for status in NoticeStatus}
 
-_UNUSED: Final = (None,) * 5
+_UNUSED: Final = (None,) * 6
 """What a new notice's row ends with: no digest has told it, and nobody has read it."""
 
 # Texts stand as they are, so that the driver sees what it cannot keep.

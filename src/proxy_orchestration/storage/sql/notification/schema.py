@@ -60,6 +60,7 @@ notifications: Table = Table(
     Column("digest_token", Integer),
     Column("read_at", Instant),
     Column("remind_at", Instant),
+    Column("purged_at", Instant),
     Column("last_valid_day", Date),
     Column("holder_name", Text),
     Column("locale", Text),

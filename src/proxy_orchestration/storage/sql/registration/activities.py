@@ -27,10 +27,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError, IntegrityError
 
 from proxy_orchestration._frozen_json import canonical_json
+from proxy_orchestration._pseudonyms import PSEUDONYM, pseudonym_of
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
-from proxy_orchestration.registration.erasure import PSEUDONYM, as_asked, pseudonym_of
+from proxy_orchestration.registration.erasure import as_asked
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, select
 
 from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.activities import ActivityRecord, decode_activity, encode_activity
@@ -30,9 +31,7 @@ from proxy_orchestration.registration.erasure import (
     erased_note,
     erased_record,
     exported_event,
-    mentor_pseudonym,
     names,
-    pseudonym_of,
 )
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.texts import findable

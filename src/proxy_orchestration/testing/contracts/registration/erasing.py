@@ -9,16 +9,11 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.activities import ActivityRecord
-from proxy_orchestration.registration.erasure import (
-    ERASED_TEXT,
-    MentorExport,
-    erased_activity,
-    mentor_pseudonym,
-    pseudonym_of,
-)
+from proxy_orchestration.registration.erasure import ERASED_TEXT, MentorExport, erased_activity
 from proxy_orchestration.registration.ports import ActivityRepository
 from proxy_orchestration.registration.records import CorrectionNote
 from proxy_orchestration.registration.requests import RegistrationEntry

@@ -1,5 +1,8 @@
 """
 Inboxes: when a notice was read, and until when it is put off. The log of runs: how each ended, and for whom.
+
+Code of earlier revisions would show what is purged, and tell again what is
+erased, so it is excluded.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ down_revision = "0018"
 branch_labels = None
 depends_on = None
 
-compatible_from = "0016"
+compatible_from = "0019"
 
 _OF_A_RUN = ("ending", "error", "skipped_by_reason")
 
@@ -26,6 +29,7 @@ def upgrade() -> None:
     """
     op.add_column("notifications", sa.Column("read_at", Instant(), nullable=True))
     op.add_column("notifications", sa.Column("remind_at", Instant(), nullable=True))
+    op.add_column("notifications", sa.Column("purged_at", Instant(), nullable=True))
     for column in _OF_A_RUN:
         op.add_column("notification_runs", sa.Column(column, sa.Text(), nullable=True))
     op.create_index("ix_notification_runs_started", "notification_runs", ["started_at", "run_id"])
@@ -51,6 +55,6 @@ def downgrade() -> None:
     op.drop_index("ix_notification_runs_started", "notification_runs")
     for column in _OF_A_RUN:
         op.drop_column("notification_runs", column)
-    for column in ("read_at", "remind_at"):
+    for column in ("read_at", "remind_at", "purged_at"):
         op.drop_column("notifications", column)
     declare_compatible(op.get_bind(), "0016")

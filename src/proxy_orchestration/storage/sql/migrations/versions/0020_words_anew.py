@@ -17,7 +17,7 @@ down_revision = "0019"
 branch_labels = None
 depends_on = None
 
-compatible_from = "0016"
+compatible_from = "0019"
 
 
 def upgrade() -> None:

@@ -1,0 +1,105 @@
+"""
+What is known of one mentor's certificates, and what is left of it once they are erased.
+
+A pseudonym takes the mentor's place in the keys of notices and in the guard,
+so that a feed in which they still stand tells nobody a second time. Texts go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration.notification.notices import (
+    Audience,
+    CertificateExpiryNotification,
+    NoticeKey,
+    NoticeStatus,
+    PushMessage,
+)
+from proxy_orchestration.notification.records import AcknowledgementEvent, CertificateEnd
+
+ERASED: Final = "erased"
+"""Why a push is cancelled, and what stands in the place of a notice's words."""
+
+
+@attrs.frozen(kw_only=True)
+class NoticeExport(PlainModel):
+    """
+    All that the store of notices holds about one mentor.
+
+    Attributes:
+        mentor_id: the mentor.
+        notices: about their certificates, to whomever, the oldest first; without what was purged.
+        pushes: their own messages, those due first first.
+        ends: the latest known end of each certificate, by type.
+        acknowledgements: who took note, the oldest first.
+    """
+
+    mentor_id: str
+    notices: tuple[CertificateExpiryNotification, ...]
+    pushes: tuple[PushMessage, ...]
+    ends: tuple[CertificateEnd, ...]
+    acknowledgements: tuple[AcknowledgementEvent, ...]
+
+
+@attrs.frozen(kw_only=True)
+class NoticeErasure(PlainModel):
+    """
+    What was erased; all counts are 0 when nothing was known, or nothing new since the last time.
+
+    Attributes:
+        pseudonym: what stands in the place of the mentor's id now.
+        notices: about their certificates, to whomever.
+        pushes: their own messages; those that waited are not sent any more.
+        acknowledgements: of their notices.
+    """
+
+    pseudonym: str
+    notices: int
+    pushes: int
+    acknowledgements: int
+
+
+def erased_key(key: NoticeKey) -> NoticeKey:
+    """
+    Return the key as it stands once its mentor is erased.
+    """
+    pseudonym = pseudonym_of(key.mentor_id)
+    recipient = pseudonym if key.audience is Audience.MENTOR else key.recipient_id
+    return key._replace(mentor_id=pseudonym, recipient_id=recipient)
+
+
+def erased_notice(notice: CertificateExpiryNotification) -> CertificateExpiryNotification:
+    """
+    Return the notice about nobody: it says that it was erased, and waits for nobody.
+    """
+    key = erased_key(notice.key)
+    waits = notice.status is NoticeStatus.PENDING
+    return attrs.evolve(
+        notice,
+        mentor_id=key.mentor_id,
+        recipient_id=key.recipient_id,
+        status=NoticeStatus.CLEARED if waits else notice.status,
+        title=ERASED,
+        body=ERASED,
+        deep_link=None,
+        note="",
+    )
+
+
+def erased_push(push: PushMessage) -> PushMessage:
+    """
+    Return the message about nobody.
+    """
+    return attrs.evolve(push, recipient_id=pseudonym_of(push.recipient_id), title="", body="", data={})
+
+
+def erased_acknowledgement(event: AcknowledgementEvent) -> AcknowledgementEvent:
+    """
+    Return the audit row about nobody; who took note, and when, stays.
+    """
+    return attrs.evolve(event, mentor_id=pseudonym_of(event.mentor_id), note="")
