@@ -397,7 +397,7 @@ async def test_without_an_active_coordinator_chapter_admins_answer():
         (assigned("c1", is_active=None),),
         BrokenMapping(),
     ],
-    ids=str,
+    ids=lambda given: type(given).__name__,
 )
 async def test_assignments_that_make_no_sense_cost_their_mentor_only(assignments):
     """
