@@ -309,6 +309,17 @@ outcomes: Table = Table(
     UniqueConstraint("batch", "item", "run"),
     sqlite_with_rowid=False,
 )
+DID_NOT_SUCCEED: Final = text("state <> 'succeeded'")
+"""In the partial index's own words; the others of a run's log are known by its length."""
+
+Index(
+    "ix_outcomes_not_succeeded",
+    outcomes.c.batch,
+    outcomes.c.sequence,
+    outcomes.c.state,
+    sqlite_where=DID_NOT_SUCCEED,
+    postgresql_where=DID_NOT_SUCCEED,
+)
 
 audit_events: Table = Table(
     "audit_events",

@@ -70,7 +70,7 @@ def _of_batch(column: Column[Any]) -> ScalarSelect[Any]:
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
-_COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.counts_outside)
+_COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.tail, runs.c.counts_outside)
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
 _TAKE_OVER = (
@@ -117,7 +117,7 @@ _COMMIT = (
         lease_until=store_now() + bindparam("ttl"),
         lease_ttl=bindparam("ttl"),
     )
-    .returning(*_COUNTED, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at, runs.c.paused_at)
+    .returning(*_COUNTED, runs.c.claimed, runs.c.cancel_wished_at, runs.c.paused_at)
 )
 _MOVE_WATERMARK = (
     update(runs)

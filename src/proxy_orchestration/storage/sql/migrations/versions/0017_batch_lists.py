@@ -32,6 +32,7 @@ _INDEXES = (
     ("ix_batches_unsettled_of_coordinator", [*_COORDINATOR, *_IN_ORDER], "settled_run != run"),
     ("ix_batches_labelled", [*_ORGANIZATION, "label", *_IN_ORDER], "label IS NOT NULL"),
 )
+_NOT_SUCCEEDED = "ix_outcomes_not_succeeded"
 _COLUMNS = ("settled_run", "settled_status", "needs_review")
 _BATCHES = sa.table(
     "batches",
@@ -59,6 +60,14 @@ def upgrade() -> None:
         op.create_index(
             name, "batches", columns, sqlite_where=where, postgresql_where=where, postgresql_ops=by_code_point
         )
+    where = sa.text("state <> 'succeeded'")
+    op.create_index(
+        _NOT_SUCCEEDED,
+        "outcomes",
+        ["batch", "sequence", "state"],
+        sqlite_where=where,
+        postgresql_where=where,
+    )
     declare_compatible(op.get_bind(), compatible_from)
 
 
@@ -66,6 +75,7 @@ def downgrade() -> None:
     """
     Drop them again.
     """
+    op.drop_index(_NOT_SUCCEEDED, "outcomes")
     for name, _columns, _condition in _INDEXES:
         op.drop_index(name, "batches")
     for column in _COLUMNS:
