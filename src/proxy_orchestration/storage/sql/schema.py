@@ -317,6 +317,7 @@ Index(
     outcomes.c.batch,
     outcomes.c.sequence,
     outcomes.c.state,
+    postgresql_ops={"state": 'COLLATE "C"'},
     sqlite_where=DID_NOT_SUCCEED,
     postgresql_where=DID_NOT_SUCCEED,
 )

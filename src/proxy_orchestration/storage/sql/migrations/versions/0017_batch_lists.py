@@ -65,6 +65,7 @@ def upgrade() -> None:
         _NOT_SUCCEEDED,
         "outcomes",
         ["batch", "sequence", "state"],
+        postgresql_ops={"state": 'COLLATE "C"'},
         sqlite_where=where,
         postgresql_where=where,
     )
