@@ -10,6 +10,7 @@ from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, MentorRecipients
 from proxy_orchestration.notification.results import SkipReason
 from proxy_orchestration.notification.settings import NotificationSettings
+from proxy_orchestration.notification.spellings import by_form
 
 COMPOSED = "p\u00e5l"
 DECOMPOSED = "pa\u030al"
@@ -105,3 +106,25 @@ async def test_a_mentor_acknowledges_nothing_under_another_spelling(scene):
 
     with pytest.raises(NotificationNotFoundError):
         await scene.orchestrator().acknowledge(own.notification_id, actor=entitled(DECOMPOSED))
+
+
+async def test_a_coordinator_of_two_spellings_has_one_inbox(scene):
+    """
+    And the mentors' own notices and pushes are what they were.
+    """
+    names = zip(["mentor-1", "mentor-2"], BOTH, strict=True)
+    scene.directory.recipients = {each: MentorRecipients(coordinator_id=name) for each, name in names}
+    result = await scene.run(scene.certificate(1, 7), scene.certificate(2, 7))
+    inbox = await scene.repository.notifications_for(DECOMPOSED)
+
+    assert (2, 2) == (result.created, result.queued)
+    assert [COMPOSED] * 2 == [notice.recipient_id for notice in inbox]
+    assert 3 == sum((await scene.repository.count_pushes()).values())
+
+
+@pytest.mark.parametrize("known", [BOTH, BOTH[::-1]])
+def test_who_was_told_under_both_before_is_told_under_the_composed_one(known):
+    """
+    In whatever order a store finds them.
+    """
+    assert {COMPOSED: COMPOSED} == by_form(known)
