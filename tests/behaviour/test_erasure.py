@@ -22,6 +22,7 @@ from proxy_orchestration import (
 )
 from proxy_orchestration.ports import pseudonym_of
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
+from proxy_orchestration.registration.erasure import ERASED_TEXT
 from proxy_orchestration.testing import CheckingRegistrationService, reject, succeed
 
 ERASED = pseudonym_of("mentor-1")
@@ -203,3 +204,20 @@ async def test_a_form_that_comes_again_is_the_record_that_it_was(scene):
     assert ERASED == again.mentor_id
     with pytest.raises(IdempotencyKeyReusedError):
         await service.register_proxy_activity("mentor-2", VISIT, **asked)
+
+
+async def test_a_note_that_is_sent_again_after_an_erasure_stays_erased(scene):
+    """
+    The form is the one that it was, and its text does not come back.
+    """
+    service, orchestrator = _standard(scene)
+    await orchestrator.submit_bulk_registration(_request(), actor=scene.actor)
+    (record,) = (await orchestrator.export_mentor("mentor-1", organization_id="oslo")).records
+    form = {"actor": scene.actor, "idempotency_key": "form-1"}
+    await service.request_correction(record.activity_id, "It was an hour.", **form)
+    erased = await orchestrator.erase_mentor("mentor-1", organization_id="oslo")
+
+    again = await service.request_correction(record.activity_id, "It was an hour.", **form)
+
+    assert 1 == erased.corrections
+    assert (ERASED_TEXT, scene.actor.user_id) == (again.text, again.written_by)

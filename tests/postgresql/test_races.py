@@ -22,6 +22,7 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError, RecordRefusedError, StaleRunError
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry
@@ -133,7 +134,7 @@ async def test_a_batch_that_is_run_again_is_not_purged(
             postgresql, other, postgresql_url, lambda: store.purge(settled_before=later(3600))
         )
 
-    assert 1 == purged
+    assert PurgedBatches(deleted=1) == purged
     assert 2 == (await record_of(store, batch_id)).run
     assert await store.get(settled) is None
 

@@ -14,6 +14,7 @@ from proxy_orchestration._validators import is_identifier
 from proxy_orchestration.access import AccessPolicy, Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import ActivityNotFoundError, InvalidValueError, NotAuthorizedError
+from proxy_orchestration.registration.erasure import ERASED_TEXT
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.records import CorrectionNote, RecordFilter, RecordPage
 
@@ -64,7 +65,8 @@ class RegisteredActivities:
         standing = await self.repository.add_correction(self.access_policy.visibility(actor), note)
         if standing is None:
             raise ActivityNotFoundError(request.activity_id)
-        if standing.text != request.note:
+        # What was erased since is still the note of that form.
+        if standing.text not in {request.note, ERASED_TEXT}:
             raise InvalidValueError("idempotency_key", _OTHER_NOTE)  # noqa: EM101 - an argument's name
         return standing
 
