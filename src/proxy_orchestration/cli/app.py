@@ -16,6 +16,7 @@ from proxy_orchestration.cli import (
     housekeeping,
     inbox,
     notify,
+    records,
     registration,
     review,
     serving,
@@ -110,4 +111,7 @@ app.command()(dead_pushes.dead)
 app.command()(dead_pushes.replay)
 app.command()(inbox.inbox)
 app.command()(inbox.acknowledge)
+app.command()(records.runs)
+app.command()(records.export)
+app.command()(records.erase)
 app.add_typer(notify.reports, name="report")

@@ -25,12 +25,37 @@ from proxy_orchestration.cli.options import (
 )
 from proxy_orchestration.cli.rendering import counted
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.migrate import revision_in
 from proxy_orchestration.storage.sql.database.versions import REVISIONS
 
 _RUN_AGAIN: Final = "Run the command again: what is done stays done."
+
+_NAMES: Final = {
+    "batches": ("batch", "batches"),
+    "audit_events": ("audit event", "audit events"),
+    "keys": ("key", "keys"),
+    "notices": ("notice", "notices"),
+    "pushes": ("push", "pushes"),
+    "runs": ("run", "runs"),
+}
+
+
+@attrs.frozen(kw_only=True)
+class _Old:
+    """
+    Before which moment each kind is old; `None`: it is kept.
+    """
+
+    batches: datetime | None
+    audit_events: datetime | None
+    keys: datetime | None
+    notices: datetime | None
+    pushes: datetime | None
+    runs: datetime | None
+
 
 LabelArgument = Annotated[
     str,
@@ -63,6 +88,15 @@ KeysBeforeOption = Annotated[
     _before(
         "--keys-before", "Keys of deleted batches that were accepted before; their requests are new then."
     ),
+]
+NoticesBeforeOption = Annotated[
+    datetime | None, _before("--notices-before", "Notices that were created before and wait for nobody.")
+]
+PushesBeforeOption = Annotated[
+    datetime | None, _before("--pushes-before", "Pushes that were due before and are done with.")
+]
+RunsBeforeOption = Annotated[
+    datetime | None, _before("--runs-before", "Runs of notify that started before, in the log.")
 ]
 
 
@@ -127,37 +161,34 @@ def purge(  # noqa: PLR0913 - a command's parameters are its options
     settled_before: SettledBeforeOption = None,
     audit_before: AuditBeforeOption = None,
     keys_before: KeysBeforeOption = None,
+    notices_before: NoticesBeforeOption = None,
+    pushes_before: PushesBeforeOption = None,
+    runs_before: RunsBeforeOption = None,
     with_open_reviews: OpenReviewsOption = False,
     with_untold: UntoldOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Let go of what is older than you keep: batches, audit events, keys; of the whole store.
+    Let go of what is older than you keep: batches, audit events, keys, notices; of the whole store.
     """
-    if settled_before is audit_before is keys_before is None:
-        msg = "Say what is old: --settled-before today-365, --audit-before or --keys-before."
+    old = _Old(
+        batches=settled_before,
+        audit_events=audit_before,
+        keys=keys_before,
+        notices=notices_before,
+        pushes=pushes_before,
+        runs=runs_before,
+    )
+    if not any(attrs.astuple(old)):
+        msg = "Say what is old: --settled-before today-365, --audit-before, --keys-before, --notices-before…"
         raise typer.BadParameter(msg)
 
     async def work(session: Session) -> ExitCode:
-        verbs = session.orchestrator
-        gone = dict.fromkeys(("batches", "left_for_review", "left_untold", "audit_events", "keys"), 0)
-        if settled_before is not None:
-            purged = await verbs.purge(
-                settled_before=settled_before, with_open_reviews=with_open_reviews, with_untold=with_untold
-            )
-            gone["batches"] = purged.deleted
-            gone["left_for_review"], gone["left_untold"] = purged.left_for_review, purged.left_untold
-        if audit_before is not None:
-            gone["audit_events"] = await verbs.purge_audit_events(settled_before=audit_before)
-        if keys_before is not None:
-            gone["keys"] = await verbs.purge_tombstones(accepted_before=keys_before)
+        gone = await _let_go(session, old, with_open_reviews=with_open_reviews, with_untold=with_untold)
         if as_json:
             session.output.document(gone)
-        session.output.conclude(
-            f"Removed: {counted(gone['batches'], 'batch', 'batches')}, "
-            f"{counted(gone['audit_events'], 'audit event', 'audit events')}, "
-            f"{counted(gone['keys'], 'key', 'keys')}.{_told_of_left(gone)}"
-        )
+        told = (counted(gone[name], *names) for name, names in _NAMES.items())
+        session.output.conclude(f"Removed: {', '.join(told)}.{_told_of_left(gone)}")
         return ExitCode.SUCCESS
 
     run_command(Common(store=store, as_json=as_json), work, if_interrupted=_RUN_AGAIN)
@@ -176,6 +207,33 @@ def _told_of_left(gone: Mapping[str, int]) -> str:
         for name, reason in reasons.items()
         if gone[name]
     )
+
+
+async def _let_go(
+    session: Session, old: _Old, *, with_open_reviews: bool, with_untold: bool
+) -> dict[str, int]:
+    """
+    Remove what is old, kind by kind; return how many of each, and how many batches stay.
+    """
+    batches, notices = session.orchestrator, NotificationOrchestrator(repository=session.notices)
+    gone = dict.fromkeys((*_NAMES, "left_for_review", "left_untold"), 0)
+    if old.batches is not None:
+        purged = await batches.purge(
+            settled_before=old.batches, with_open_reviews=with_open_reviews, with_untold=with_untold
+        )
+        gone["batches"] = purged.deleted
+        gone["left_for_review"], gone["left_untold"] = purged.left_for_review, purged.left_untold
+    if old.audit_events is not None:
+        gone["audit_events"] = await batches.purge_audit_events(settled_before=old.audit_events)
+    if old.keys is not None:
+        gone["keys"] = await batches.purge_tombstones(accepted_before=old.keys)
+    if old.pushes is not None:
+        gone["pushes"] = await notices.purge_pushes(due_before=old.pushes)
+    if old.notices is not None:
+        gone["notices"] = await notices.purge_notices(created_before=old.notices)
+    if old.runs is not None:
+        gone["runs"] = await notices.purge_runs(started_before=old.runs)
+    return gone
 
 
 def upgrade(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
