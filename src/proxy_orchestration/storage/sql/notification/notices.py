@@ -260,7 +260,8 @@ def _erased(
         for draft in drafts
         if standing.get(certificate_of(draft), _UNKNOWN).notified_at is None
     }
-    if not new:
+    # A glance first: where nobody was ever erased, no pseudonym is made; decision 251.
+    if not new or not resend_guard.knows_pseudonyms(connection):
         return {}
     by_pseudonym = {(pseudonym_of(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
     known = resend_guard.known(connection, sorted(by_pseudonym))

@@ -14,6 +14,7 @@ import attrs
 from sqlalchemy import Connection, Dialect, and_, bindparam, or_, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 
+from proxy_orchestration._pseudonyms import PSEUDONYM
 from proxy_orchestration.notification.records import CertificateEnd, NoticeDraft
 from proxy_orchestration.notification.resend import Certificate, Standing, last_allowed, told_ends
 from proxy_orchestration.storage.sql.dialect.inserts import upserting
@@ -29,6 +30,13 @@ _KNOWN = select(expiry_guards).join_from(
     _PAIRS,
     expiry_guards,
     and_(expiry_guards.c.mentor_id == _PAIR[0], expiry_guards.c.certificate_type == _PAIR[1]),
+)
+
+_PSEUDONYMS = (
+    select(expiry_guards.c.mentor_id)
+    # Hexadecimal digits follow. PostgreSQL's parser takes no collation inside a BETWEEN.
+    .where(expiry_guards.c.mentor_id > PSEUDONYM, expiry_guards.c.mentor_id < f"{PSEUDONYM}g")
+    .limit(1)
 )
 
 
@@ -60,6 +68,13 @@ def known(connection: Connection, certificates: Iterable[Certificate]) -> dict[C
     """
     rows = connection.execute(_KNOWN, {"pairs": json_list(certificates)}).all()
     return {(row[0], row[1]): Standing(row[2], row[3]) for row in rows}
+
+
+def knows_pseudonyms(connection: Connection) -> bool:
+    """
+    Tell whether anybody whose certificate was told is erased.
+    """
+    return connection.execute(_PSEUDONYMS).first() is not None
 
 
 def note_ends(connection: Connection, ends: Ends, *, corrected: bool = False) -> set[Certificate]:
