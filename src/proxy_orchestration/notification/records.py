@@ -40,7 +40,7 @@ DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
 
 
 @attrs.frozen(kw_only=True)
-class CertificateEnd:
+class CertificateEnd(PlainModel):
     """
     When a mentor's certificate of one type ends, as known now.
 
