@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from proxy_orchestration._plain_json import PlainModel
-from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration.notification.notices import (
     Audience,
     CertificateExpiryNotification,
@@ -68,7 +68,7 @@ def erased_key(key: NoticeKey) -> NoticeKey:
     """
     Return the key as it stands once its mentor is erased.
     """
-    pseudonym = pseudonym_of(key.mentor_id)
+    pseudonym = mentor_pseudonym(key.mentor_id)
     recipient = pseudonym if key.audience is Audience.MENTOR else key.recipient_id
     return key._replace(mentor_id=pseudonym, recipient_id=recipient)
 
@@ -88,6 +88,8 @@ def erased_notice(notice: CertificateExpiryNotification) -> CertificateExpiryNot
         body=ERASED,
         deep_link=None,
         note="",
+        holder_name="",
+        locale=None,
     )
 
 
@@ -95,11 +97,11 @@ def erased_push(push: PushMessage) -> PushMessage:
     """
     Return the message about nobody.
     """
-    return attrs.evolve(push, recipient_id=pseudonym_of(push.recipient_id), title="", body="", data={})
+    return attrs.evolve(push, recipient_id=mentor_pseudonym(push.recipient_id), title="", body="", data={})
 
 
 def erased_acknowledgement(event: AcknowledgementEvent) -> AcknowledgementEvent:
     """
     Return the audit row about nobody; who took note, and when, stays.
     """
-    return attrs.evolve(event, mentor_id=pseudonym_of(event.mentor_id), note="")
+    return attrs.evolve(event, mentor_id=mentor_pseudonym(event.mentor_id), note="")

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration._texts import check_texts
 from proxy_orchestration.notification.erasure import erased_key
 from proxy_orchestration.notification.notices import (
@@ -235,7 +235,7 @@ class MemoryNotificationRepository(MemoryRetention):
         if told is not None or not self._erased:
             return told
         mentor_id, certificate_type = certificate
-        return self._notified.get((pseudonym_of(mentor_id), certificate_type))
+        return self._notified.get((mentor_pseudonym(mentor_id), certificate_type))
 
     def _write(self, draft: NoticeDraft, consequence: Consequence, chunk: NoticeChunk) -> None:
         if consequence.fate.state is DraftState.CREATED:

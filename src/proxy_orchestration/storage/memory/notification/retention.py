@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 from anyio.lowlevel import checkpoint
 
-from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration._pseudonyms import is_same_mentor, mentor_pseudonym
 from proxy_orchestration.notification.erasure import (
     ERASED,
     NoticeErasure,
@@ -68,6 +68,7 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
                 body="",
                 deep_link=None,
                 note="",
+                holder_name="",
                 acknowledged_by=None,
             )
         return len(old)
@@ -105,18 +106,18 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
         await checkpoint()
         notices = [stored.notice for stored in self._about(mentor_id) if not stored.is_purged]
         pushes = sorted(self._own_pushes(mentor_id), key=lambda push: (push.due_at, push.message.message_id))
-        certificates = sorted(about for about in self._ends if about[0] == mentor_id)
+        certificates = sorted(about for about in self._ends if is_same_mentor(about[0], mentor_id))
         return NoticeExport(
             mentor_id=mentor_id,
             notices=tuple(sorted(notices, key=lambda each: (each.created_at, each.notification_id))),
             pushes=tuple(push.message for push in pushes),
             ends=tuple(
-                CertificateEnd(mentor_id=mentor_id, certificate_type=about[1], ends_at=self._ends[about])
+                CertificateEnd(mentor_id=about[0], certificate_type=about[1], ends_at=self._ends[about])
                 for about in certificates
             ),
             acknowledgements=tuple(
                 sorted(
-                    (event for event in self._acknowledgements if event.mentor_id == mentor_id),
+                    (event for event in self._acknowledgements if is_same_mentor(event.mentor_id, mentor_id)),
                     key=lambda event: event.acknowledged_at,
                 )
             ),
@@ -127,19 +128,19 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
         Put pseudonyms in the place of that mentor, and delete what was written about them.
         """
         await checkpoint()
-        pseudonym = pseudonym_of(mentor_id)
+        pseudonym = mentor_pseudonym(mentor_id)
         notices, pushes = self._about(mentor_id), self._own_pushes(mentor_id)
-        named = [event for event in self._acknowledgements if event.mentor_id == mentor_id]
+        named = [event for event in self._acknowledgements if is_same_mentor(event.mentor_id, mentor_id)]
         for stored in notices:
             self._erase_notice(stored)
         for push in pushes:
             self._erase_push(push)
         self._acknowledgements = [
-            erased_acknowledgement(event) if event.mentor_id == mentor_id else event
+            erased_acknowledgement(event) if is_same_mentor(event.mentor_id, mentor_id) else event
             for event in self._acknowledgements
         ]
         for known in (self._ends, self._notified):
-            for about in [each for each in known if each[0] == mentor_id]:
+            for about in [each for each in known if is_same_mentor(each[0], mentor_id)]:
                 moment, erased = known.pop(about), (pseudonym, about[1])
                 known[erased] = max(moment, known.get(erased, moment))
         self._erased.add(pseudonym)
@@ -162,13 +163,15 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
         return push.state in _DONE and not (is_last and push.state is PushState.SENT)
 
     def _about(self, mentor_id: str) -> list[StoredNotice]:
-        return [stored for stored in self._notices.values() if stored.notice.mentor_id == mentor_id]
+        return [
+            stored for stored in self._notices.values() if is_same_mentor(stored.notice.mentor_id, mentor_id)
+        ]
 
     def _own_pushes(self, mentor_id: str) -> list[StoredPush]:
         return [
             push
             for push in self._pushes.values()
-            if push.certificate is not None and push.certificate[0] == mentor_id
+            if push.certificate is not None and is_same_mentor(push.certificate[0], mentor_id)
         ]
 
     def _erase_notice(self, stored: StoredNotice) -> None:
@@ -190,5 +193,5 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
         push.message = erased_push(push.message)
         assert push.certificate is not None  # noqa: S101 - a mentor's own message is about one
         self._pushes_about[push.certificate].remove(push)
-        push.certificate = pseudonym_of(push.certificate[0]), push.certificate[1]
+        push.certificate = mentor_pseudonym(push.certificate[0]), push.certificate[1]
         self._pushes_about.setdefault(push.certificate, []).append(push)

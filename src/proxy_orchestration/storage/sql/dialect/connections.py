@@ -131,7 +131,7 @@ def is_of_one_thread(engine: Engine) -> bool:
 
     One that has a name is refused too: who shares it does not wait for others, whatever the busy timeout.
     """
-    return is_in_memory(engine.url)
+    return engine.dialect.name == "sqlite" and is_in_memory(engine.url)
 
 
 def database_file(engine: Engine) -> Path | None:

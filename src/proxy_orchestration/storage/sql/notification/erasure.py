@@ -5,8 +5,10 @@ What the database holds about one mentor's certificates, and what is left of it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy import (
     BindParameter,
     Connection,
@@ -22,10 +24,11 @@ from sqlalchemy import (
     update,
 )
 
-from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration.notification.erasure import ERASED, NoticeErasure, NoticeExport
 from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.spellings import spellings_of
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.notification.acknowledgements import event_of
 from proxy_orchestration.storage.sql.notification.notices import OVER
@@ -40,25 +43,26 @@ from proxy_orchestration.storage.sql.notification.schema import (
 from proxy_orchestration.storage.sql.schema import Instant
 
 _MENTOR: BindParameter[str] = bindparam("mentor", type_=Text)
+_SPELLED: BindParameter[Sequence[str]] = bindparam("mentors", expanding=True)
 _PSEUDONYM: BindParameter[str] = bindparam("pseudonym", type_=Text)
 _NOTICES = (
     select(notifications)
-    .where(notifications.c.mentor_id == _MENTOR, notifications.c.purged_at.is_(None))
+    .where(notifications.c.mentor_id.in_(_SPELLED), notifications.c.purged_at.is_(None))
     .order_by(notifications.c.created_at, notifications.c.notification_id)
 )
 _PUSHES = (
     select(push_outbox)
-    .where(push_outbox.c.mentor_id == _MENTOR)
+    .where(push_outbox.c.mentor_id.in_(_SPELLED))
     .order_by(push_outbox.c.due_at, push_outbox.c.message_id)
 )
 _GUARDS = (
     select(expiry_guards)
-    .where(expiry_guards.c.mentor_id == _MENTOR)
+    .where(expiry_guards.c.mentor_id.in_(_SPELLED))
     .order_by(expiry_guards.c.certificate_type)
 )
 _AUDIT = (
     select(acknowledgements)
-    .where(acknowledgements.c.mentor_id == _MENTOR)
+    .where(acknowledgements.c.mentor_id.in_(_SPELLED))
     .order_by(acknowledgements.c.acknowledged_at, acknowledgements.c.id)
 )
 _twin = notifications.alias("twin")
@@ -94,6 +98,8 @@ _ERASE_NOTICES = (
         body=ERASED,
         deep_link=None,
         note="",
+        holder_name=None,
+        locale=None,
         digest_id=func.coalesce(notifications.c.digest_id, OVER),
     )
 )
@@ -130,7 +136,7 @@ def export_mentor(connection: Connection, mentor_id: str, /) -> NoticeExport:
     """
     Return what is known of that mentor, as of one moment.
     """
-    asked = {"mentor": findable(mentor_id)}
+    asked = {"mentors": _spelled(mentor_id)}
     return NoticeExport(
         mentor_id=mentor_id,
         notices=tuple(map(notice_of, connection.execute(_NOTICES, asked))),
@@ -144,27 +150,37 @@ def erase_mentor(connection: Connection, mentor_id: str, /) -> NoticeErasure:
     """
     Put pseudonyms in the place of that mentor, and delete what was written about them.
     """
-    pseudonym = pseudonym_of(mentor_id)
-    asked = {"mentor": findable(mentor_id), "pseudonym": pseudonym}
+    erased = NoticeErasure(pseudonym=mentor_pseudonym(mentor_id), notices=0, pushes=0, acknowledgements=0)
+    for spelled in _spelled(mentor_id):
+        erased = _erase(connection, spelled, erased)
+    return erased
+
+
+def _spelled(mentor_id: str) -> list[str]:
+    return sorted({findable(each) for each in (mentor_id, *spellings_of([mentor_id]))})
+
+
+def _erase(connection: Connection, mentor_id: str, erased: NoticeErasure) -> NoticeErasure:
+    asked = {"mentor": mentor_id, "pseudonym": erased.pseudonym}
     # The guard first, which a run of the same mentor locks first.
-    _erase_guards(connection, asked["mentor"], pseudonym)
+    _erase_guards(connection, mentor_id, erased.pseudonym)
     twins = connection.execute(_DELETE_TWINS, asked).rowcount
     notices = connection.execute(_ERASE_NOTICES, asked).rowcount
-    connection.execute(_END_PUSHES, {"mentor": asked["mentor"]})
-    pushes = connection.execute(_PUSHES, {"mentor": asked["mentor"]}).all()
+    connection.execute(_END_PUSHES, {"mentor": mentor_id})
+    pushes = connection.execute(_PUSHES, {"mentors": [mentor_id]}).all()
     for row in pushes:
-        words = {"message": row.message_id, "pseudonym": pseudonym, "words": _without_words(row.payload)}
-        connection.execute(_ERASE_PUSH, words)
-    return NoticeErasure(
-        pseudonym=pseudonym,
-        notices=twins + notices,
-        pushes=len(pushes),
-        acknowledgements=connection.execute(_ERASE_AUDIT, asked).rowcount,
+        words = {"message": row.message_id, "words": _without_words(row.payload)}
+        connection.execute(_ERASE_PUSH, {**words, "pseudonym": erased.pseudonym})
+    return attrs.evolve(
+        erased,
+        notices=erased.notices + twins + notices,
+        pushes=erased.pushes + len(pushes),
+        acknowledgements=erased.acknowledgements + connection.execute(_ERASE_AUDIT, asked).rowcount,
     )
 
 
 def _erase_guards(connection: Connection, mentor_id: str, pseudonym: str) -> None:
-    for row in connection.execute(_GUARDS.with_for_update(), {"mentor": mentor_id}).all():
+    for row in connection.execute(_GUARDS.with_for_update(), {"mentors": [mentor_id]}).all():
         own = {"whose": mentor_id, "code": row.certificate_type}
         theirs = {"whose": pseudonym, "code": row.certificate_type}
         known = connection.execute(_GUARD_OF, theirs).one_or_none()

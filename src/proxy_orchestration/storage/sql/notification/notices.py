@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration.notification.erasure import erased_key
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -263,7 +263,7 @@ def _erased(
     # A glance first: where nobody was ever erased, no pseudonym is made; decision 251.
     if not new or not resend_guard.knows_pseudonyms(connection):
         return {}
-    by_pseudonym = {(pseudonym_of(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
+    by_pseudonym = {(mentor_pseudonym(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
     known = resend_guard.known(connection, sorted(by_pseudonym))
     return {
         by_pseudonym[found]: Standing(told.notified_at, standing.get(by_pseudonym[found], _UNKNOWN).ends_at)

@@ -38,6 +38,7 @@ _EMPTY_NOTICES = (
         body="",
         deep_link=None,
         note="",
+        holder_name=None,
         acknowledged_by=None,
         purged_at=_BEFORE,
     )

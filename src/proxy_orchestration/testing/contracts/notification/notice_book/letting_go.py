@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.notification.erasure import ERASED, NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxScope
 from proxy_orchestration.notification.notices import (
@@ -205,6 +205,27 @@ async def an_erasure_leaves_no_name_and_no_word(store: NotificationRepository) -
         actual=theirs["mentor-2"],
     )
     expect("the erased one's", expected={"mentor-2", pseudonym}, actual=set(theirs))
+
+
+@rule_of(letting_go_of_notices)
+async def an_erasure_finds_a_mentor_by_any_spelling(store: NotificationRepository) -> None:
+    # Stored with a letter and its ring apart, asked for by the whole letter.
+    stored, asked = "pa\u030al", "p\u00e5l"
+    await _told(store, stored)
+    known = await store.export_mentor(asked)
+    erased = await _erased(store, asked)
+
+    expect(
+        "what is exported",
+        expected=(2, 1, 1),
+        actual=tuple(map(len, (known.notices, known.pushes, known.ends))),
+    )
+    expect("one pseudonym", expected=mentor_pseudonym(stored), actual=erased.pseudonym)
+    expect("what is erased", expected=(2, 1), actual=(erased.notices, erased.pushes))
+    for spelling in (stored, asked):
+        expect("nothing left", expected=_nothing(spelling), actual=await store.export_mentor(spelling))
+    again = chunk_of(draft_of(asked, WARNING, coordinator()), at=MORNING + GUARD)
+    expect("a duplicate", expected=[DraftState.DUPLICATE], actual=await states_of(store, again))
 
 
 @rule_of(letting_go_of_notices)
