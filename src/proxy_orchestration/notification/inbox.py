@@ -25,9 +25,13 @@ from proxy_orchestration.notification.inbox_pages import (
     place_of,
     text_of,
 )
+from proxy_orchestration.notification.locales import find_locales
+from proxy_orchestration.notification.messages import Messages
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeStatus
-from proxy_orchestration.notification.ports import NotificationRecords
+from proxy_orchestration.notification.ports import NotificationRecords, RecipientDirectory, RecipientLocales
+from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, day_of, last_valid_day
+from proxy_orchestration.notification.words import NoticeWords
 
 REMIND_AFTER: Final[timedelta] = timedelta(hours=24)
 """
@@ -46,6 +50,16 @@ class InboxVerbs:
     clock: Clock
     policy: ExpiryPolicy
     enrollment: EnrollmentLinks | None
+    messages: Messages
+    recipients: RecipientDirectory | None
+    settings: NotificationSettings
+
+    @property
+    def words(self) -> NoticeWords:
+        """
+        Return what makes the words of this orchestrator's notices anew, for a dispatcher and for inboxes.
+        """
+        return NoticeWords(messages=self.messages, policy=self.policy)
 
     async def inbox(
         self, recipient_id: str, *, actor: Actor, after: str | None = None, limit: int = 50
@@ -54,7 +68,8 @@ class InboxVerbs:
         Return a page of somebody's notices, newest first, as they are to be read today.
 
         Everybody reads their own, a chapter admin also those of the organization.
-        The recipient gets links that are made now; others get none.
+        The words are those of today, in the reader's language. The recipient
+        gets links that are made now; others get none.
 
         Args:
             recipient_id: whose inbox.
@@ -79,8 +94,9 @@ class InboxVerbs:
         place = None if after is None else place_of(after)
         found = await self.repository.read_inbox(scope, after=place, limit=limit)
         last = found.rows[-1].notice if found.has_more else None
+        read = partial(_as_read, self, is_own=is_own, locale=await self._locale_of(actor))
         return InboxPage(
-            notices=tuple(map(partial(_as_read, self, is_own=is_own), found.rows)),
+            notices=tuple(map(read, found.rows)),
             unread=found.unread,
             next_after=None if last is None else text_of(InboxPlace(last.created_at, last.notification_id)),
         )
@@ -126,6 +142,14 @@ class InboxVerbs:
         waits = await self.repository.put_off(_own_scope(actor), notification_id, until=until)
         return until if waits else None
 
+    async def _locale_of(self, actor: Actor) -> str | None:
+        directory: object = self.recipients
+        if not isinstance(directory, RecipientLocales):
+            return None
+        seconds = self.settings.neighbour_timeout
+        found = await find_locales(directory, [actor.user_id], clock=self.clock, seconds=seconds)
+        return found.get(actor.user_id)
+
     async def _own(self, notification_id: str, actor: Actor) -> CertificateExpiryNotification:
         notice = await self.repository.notification(notification_id)
         if notice is None or not _own_scope(actor).covers(notice):
@@ -137,7 +161,7 @@ def _own_scope(actor: Actor) -> InboxScope:
     return InboxScope(recipient_id=actor.user_id, organization_id=actor.organization_id, with_unassigned=True)
 
 
-def _as_read(verbs: InboxVerbs, row: InboxRow, *, is_own: bool) -> InboxNotice:
+def _as_read(verbs: InboxVerbs, row: InboxRow, *, is_own: bool, locale: str | None) -> InboxNotice:
     """
     Return a notice with all that depends on the day of reading.
     """
@@ -150,8 +174,9 @@ def _as_read(verbs: InboxVerbs, row: InboxRow, *, is_own: bool) -> InboxNotice:
     link_of = verbs.enrollment if row.notice.status is not NoticeStatus.CLEARED else None
     # Without the link for anybody else, since it is the recipient's own.
     notice = with_fresh_link(row.notice, link_of) if is_own else attrs.evolve(row.notice, deep_link=None)
+    words = verbs.words.as_of(notice, now, locale=locale)
     return InboxNotice(
-        notification=notice,
+        notification=attrs.evolve(notice, title=words.title, body=words.body),
         ends_at=row.ends_at,
         last_day=last_day,
         days_left=days_left,

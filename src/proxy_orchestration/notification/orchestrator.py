@@ -55,7 +55,6 @@ from proxy_orchestration.notification.run_logging import logged
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, in_utc
 from proxy_orchestration.notification.visibility import latest_ends, track_ends
-from proxy_orchestration.notification.words import NoticeWords
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
 
@@ -116,13 +115,6 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
         )
         check_abilities(self, "recipients", RecipientLocales)
         check_functions(self, "id_rule")
-
-    @property
-    def words(self) -> NoticeWords:
-        """
-        Return what makes the words of this orchestrator's notices anew, for a dispatcher and for inboxes.
-        """
-        return NoticeWords(messages=self.messages, policy=self.policy)
 
     async def run(
         self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False

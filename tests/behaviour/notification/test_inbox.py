@@ -11,6 +11,7 @@ from proxy_orchestration.errors import NotAuthorizedError, NotificationNotFoundE
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.notices import NoticeStatus, PushState
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier
+from proxy_orchestration.testing.notification import ScriptedRecipientDirectory
 
 SECRET = 32 * "x"
 NIGHT = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
@@ -361,3 +362,27 @@ async def test_without_links_a_push_is_sent_as_it_was_written(scene):
 
     (sent,) = [message for message in scene.sender.sent if message.recipient_id == "mentor-1"]
     assert enrollment.verify(sent.data["enrollmentUrl"])
+
+
+class _Reading(ScriptedRecipientDirectory):
+    async def locales_of(self, recipient_ids, /):
+        """
+        Say that everybody reads English.
+        """
+        return dict.fromkeys(recipient_ids, "en")
+
+
+async def test_a_notice_is_read_in_the_words_of_the_day_and_the_reader_s_language(scene):
+    """
+    It was written with thirty days left, in the default language.
+    """
+    await scene.run(scene.certificate(1, 30))
+    scene.clock.advance(10 * DAY)
+    (written,) = await scene.repository.notifications_for("mentor-1")
+    (usual,) = await own(scene)
+    scene.directory = _Reading(scene.directory.recipients, clock=scene.clock)
+    (english,) = await own(scene)
+
+    assert ("30" in written.body, "20" in usual.notification.body) == (True, True)
+    assert "20 days" in english.notification.body
+    assert usual.notification.title != english.notification.title
