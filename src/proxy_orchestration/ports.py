@@ -29,6 +29,7 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.notification.certificates import Expiry
 from proxy_orchestration.notification.dead_pushes import DeadPushPage
+from proxy_orchestration.notification.ends_port import CertificateEnds
 from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRow, InboxRows, InboxScope
 from proxy_orchestration.notification.messages import Messages, NoticeContext, NoticeText
@@ -65,6 +66,7 @@ from proxy_orchestration.notification.records import (
     MOST_NEAREST,
     NO_TARGET,
     NOTHING_LEFT,
+    RENEWED,
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
@@ -75,11 +77,15 @@ from proxy_orchestration.notification.records import (
     DraftFate,
     DraftState,
     Eligibility,
+    FeedCount,
     LeasedPush,
     MentorRecipients,
+    NotedRenewals,
     NoticeChunk,
     NoticeDraft,
     PushCompletion,
+    RecordedChunk,
+    WholeFeed,
 )
 from proxy_orchestration.notification.run_log import RunCounts, RunEnding, RunPlace, RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
@@ -164,6 +170,7 @@ __all__ = [
     "MOST_NEAREST",
     "NOTHING_LEFT",
     "NO_TARGET",
+    "RENEWED",
     "Acceptance",
     "AccessPolicy",
     "Acknowledged",
@@ -190,6 +197,7 @@ __all__ = [
     "BulkSubmissionResult",
     "CancelMark",
     "CertificateEnd",
+    "CertificateEnds",
     "CertificateExpiryNotification",
     "ClassifyError",
     "Clock",
@@ -215,6 +223,7 @@ __all__ = [
     "Expiry",
     "ExportedItem",
     "Failure",
+    "FeedCount",
     "InboxPlace",
     "InboxRow",
     "InboxRows",
@@ -235,6 +244,7 @@ __all__ = [
     "Messages",
     "NewBatch",
     "NewRun",
+    "NotedRenewals",
     "NoticeBook",
     "NoticeChunk",
     "NoticeContext",
@@ -273,6 +283,7 @@ __all__ = [
     "RecordFilter",
     "RecordPage",
     "RecordRefusedError",
+    "RecordedChunk",
     "RegisteredActivity",
     "RegistrationAuditEvent",
     "RegistrationAuditLogger",
@@ -307,6 +318,7 @@ __all__ = [
     "Verdict",
     "Visibility",
     "VisibilityRegistry",
+    "WholeFeed",
     "WorkItem",
     "audit_event_id",
     "mentor_pseudonym",

@@ -95,6 +95,7 @@ WRONG = {
     "certificates": [None, 5, "certificate", b"certificate", {"mentor-1": 1}],
     "as_of": ["today", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
     "allow_future": [None, "yes", 1],
+    "complete": [None, "yes", 1],
     "notification_id": [None, 5],
     "recipient_id": [None, 5, "", " ", "x" * 201, *ODD],
     "note": [None, 5, "x" * 501, *ODD],

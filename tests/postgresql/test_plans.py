@@ -24,6 +24,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.notification.notices import PushState
+from proxy_orchestration.notification.records import WholeFeed
 from proxy_orchestration.registration.batches import BatchFilter
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import BulkStatus, ItemState
@@ -88,6 +89,9 @@ _FILL: Final = (
     "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor', 'sent',"
     " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series({first}, {last}) n;"
     "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now()"
+    " FROM generate_series({first}, {last}) n;"
+    "INSERT INTO certificate_ends SELECT 'mentor-' || n, 'first_aid', 'k-' || n, 'org-1', 'c-' || n,"
+    " now(), now()"
     " FROM generate_series({first}, {last}) n;"
     "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
     " FROM generate_series({first}, {last}) n;"
@@ -340,6 +344,11 @@ async def test_notices_and_messages_are_found_by_their_keys(engine: Engine, watc
     pushes = await store.claim_pushes(now=ENDS, limit=9, hold=LONG)
     await store.complete_pushes([push_ended(push, PushState.SENT) for push in pushes])
     await store.renew([end_of(name) for name in names], at=MORNING)
+    feed = WholeFeed(scope=frozenset({("org-9", "first_aid")}), since=MORNING)
+    await store.count_unseen(feed)
+    await store.withdraw(feed, limit=9)
+    await store.counted_in(feed.scope, after=None, limit=9)
+    await store.forget_ends(before=MORNING)
     await registry.track([end_of(name) for name in names], at=MORNING)
     await registry.hidden(names, at=MORNING)
 

@@ -15,13 +15,13 @@ pytest.importorskip("alembic")
 from sqlalchemy import Connection, Engine, event
 
 from proxy_orchestration.notification.notices import PushState
-from proxy_orchestration.notification.records import CertificateEnd, PushCompletion
+from proxy_orchestration.notification.records import CertificateEnd, PushCompletion, WholeFeed
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry
 from proxy_orchestration.testing.contracts.notification.samples import chunk_of, coordinator, draft_of
 
 _BY_THE_KEY = (
-    "SEARCH notifications USING COVERING INDEX sqlite_autoindex_notifications_2 (mentor_id=? AND "
+    "SEARCH notifications USING INDEX sqlite_autoindex_notifications_2 (mentor_id=? AND "
     "certificate_type=? AND threshold_tier=? AND notification_window_start=? AND audience=? AND "
     "recipient_id=?)"
 )
@@ -76,6 +76,11 @@ async def _use_everything(engine: Engine) -> None:
     )
     await repository.replay_dead(["no-such-message"], now=_NOON)
     await repository.renew(renewed, at=_NOON)
+    feed = WholeFeed(scope=frozenset({("org-1", about[1])}), since=_NOON)
+    await repository.count_unseen(feed)
+    await repository.withdraw(feed, limit=9)
+    await repository.counted_in(feed.scope, after=None, limit=9)
+    await repository.forget_ends(before=_NOON)
     await registry.track([*ends, *renewed], at=_NOON)
     await registry.hidden(["mentor-1"], at=_NOON)
 
@@ -91,7 +96,13 @@ def _of(plans: dict[str, str], fragment: str) -> list[str]:
             "AS keys_each JOIN notifications",
             _BY_THE_KEY,
         ),
-        ("AS pairs_each JOIN expiry_guards", "SEARCH expiry_guards USING PRIMARY KEY"),
+        ("AS pairs_each LEFT OUTER JOIN expiry_guards", "SEARCH expiry_guards USING PRIMARY KEY"),
+        (
+            "AS pairs_each LEFT OUTER JOIN expiry_guards",
+            "SEARCH certificate_ends USING PRIMARY KEY (mentor_id=?",
+        ),
+        ("certificate_ends.ends_at <", "INDEX ix_certificate_ends_by_end (ends_at<?)"),
+        ("certificate_ends.ends_at IS NULL", "INDEX ix_certificate_ends_by_end (ends_at=?)"),
         ("ORDER BY push_outbox.due_at", "SEARCH push_outbox USING INDEX ix_push_outbox_due (due_at<?)"),
         (
             "ORDER BY push_outbox.lease_until",
@@ -138,6 +149,17 @@ async def test_no_statement_walks_through_a_table_that_grows(engine: Engine) -> 
     ]
 
     assert [] == walks
+
+
+async def test_a_whole_feed_is_compared_with_what_is_known_of_its_types(engine: Engine) -> None:
+    """
+    Other organizations' certificates are not read, nor are other types.
+    """
+    plans = _of(await _plans(engine), "AS scope_each JOIN certificate_ends")
+
+    assert 3 == len(plans)
+    index = "ix_certificate_ends_of_feed (organization_id=? AND certificate_type=?"
+    assert [True] * 3 == [index in plan for plan in plans], plans
 
 
 async def test_a_digest_is_counted_by_its_own_index(engine: Engine) -> None:

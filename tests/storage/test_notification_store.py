@@ -71,9 +71,8 @@ async def test_an_older_database_keeps_its_rows(tmp_path: Path, before: str) -> 
     _migrate(engine, lambda script: lambda revision, _: script._downgrade_revs(before, revision))
     create_schema(engine)
 
-    assert [DraftFate(state=DraftState.CREATED)] == await SqlNotificationRepository(engine).record(
-        chunk_of(draft_of())
-    )
+    recorded = await SqlNotificationRepository(engine).record(chunk_of(draft_of()))
+    assert (DraftFate(state=DraftState.CREATED),) == recorded.fates
     assert await SqlActivityRepository(engine).get(batch_id) is not None
     engine.dispose()
 
@@ -95,7 +94,7 @@ def test_two_writers_of_one_chunk_create_each_notice_once(tmp_path: Path) -> Non
         async def record() -> None:
             async with SqlNotificationRepository.open(_url(tmp_path)) as repository:
                 together.wait(10)
-                fates.append(list(await repository.record(chunk)))
+                fates.append(list((await repository.record(chunk)).fates))
 
         anyio.run(record)
 
@@ -146,7 +145,9 @@ async def test_a_record_that_cannot_be_kept_leaves_nothing_behind(
             await repository.record(_chunk_with(**changed))
 
         assert (0, 0) == _counts(tmp_path)
-        assert [DraftState.CREATED] == [fate.state for fate in await repository.record(chunk_of(draft_of()))]
+        assert [DraftState.CREATED] == [
+            fate.state for fate in (await repository.record(chunk_of(draft_of()))).fates
+        ]
 
 
 async def test_words_that_cannot_be_kept_acknowledge_nothing(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ async def test_a_guard_longer_than_the_calendar_lets_nothing_pass_twice(tmp_path
     first = attrs.evolve(chunk_of(draft_of()), guard=for_ever)
     second = attrs.evolve(chunk_of(draft_of(tier=NotificationThresholdTier.URGENT_7)), guard=for_ever)
     async with SqlNotificationRepository.open(_url(tmp_path)) as repository:
-        states = [fate.state for chunk in (first, second) for fate in await repository.record(chunk)]
+        states = [fate.state for chunk in (first, second) for fate in (await repository.record(chunk)).fates]
 
         assert [DraftState.CREATED, DraftState.DEFERRED] == states
-        assert [DraftState.DEFERRED] == [fate.state for fate in await repository.weigh(second)]
+        assert [DraftState.DEFERRED] == [fate.state for fate in (await repository.weigh(second)).fates]

@@ -323,6 +323,7 @@ async def test_an_upgrade_can_be_taken_back_with_its_rows(old: Engine) -> None:
 
 _YOUNGER = {
     "acknowledgements",
+    "certificate_ends",
     "correction_notes",
     "device_answers",
     "edits",

@@ -11,17 +11,18 @@ from typing import Any
 
 import attrs
 import pytest
-from anyio.lowlevel import checkpoint
 
-from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
+from proxy_orchestration.notification.ends import NotedEnds, Place, certificate_about, key_of
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeKey, PushState
 from proxy_orchestration.notification.records import (
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
-    DraftFate,
     LeasedPush,
     NoticeChunk,
     PushCompletion,
+    RecordedChunk,
+    WholeFeed,
 )
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.storage.memory.notification.outbox import StoredNotice, StoredPush
@@ -29,49 +30,48 @@ from proxy_orchestration.testing.contracts import Check, notice_book, push_outbo
 
 
 class _WithoutGuard(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         return await super().record(attrs.evolve(chunk, guard=timedelta(0)))
 
 
 class _GuardingAnInstantTooLong(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         longer = chunk.guard + timedelta(microseconds=1)
         return await super().record(attrs.evolve(chunk, guard=longer))
 
 
 class _LookingBeforeItWaits(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
-        results = self._fates(chunk)
-        await checkpoint()
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
+        results = await self.weigh(chunk)
         await super().record(chunk)
         return results
 
 
 class _WritingWhenItWeighs(MemoryNotificationRepository):
-    async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def weigh(self, chunk: NoticeChunk, /) -> RecordedChunk:
         return await self.record(chunk)
 
 
 class _BlindToLaterEnds(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         self._ends.clear()
         return await super().record(chunk)
 
 
 class _CancellingNothing(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         return await super().record(attrs.evolve(chunk, ends=()))
 
 
 class _ClearingNothing(MemoryNotificationRepository):
-    def _clear(self, end: CertificateEnd) -> None:
+    def _clear(self, stored: StoredNotice) -> None:
         """
         Leave the notices as they are.
         """
 
 
 class _TellingOthersOnce(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         told = self._notices.keys()
         drafts = (
             attrs.evolve(draft, others=()) if draft.notice.notification_id in told else draft
@@ -95,9 +95,9 @@ class _NewestNoticeFirst(MemoryNotificationRepository):
 
 
 class _CountingClearedInDigests(MemoryNotificationRepository):
-    def _clear(self, end: CertificateEnd) -> None:
+    def _clear(self, stored: StoredNotice) -> None:
         waiting = {name: dict(notices) for name, notices in self._uncovered.items()}
-        super()._clear(end)
+        super()._clear(stored)
         self._uncovered.update(waiting)
 
 
@@ -136,7 +136,7 @@ class _HoldingDigestsForAnHour(MemoryNotificationRepository):
 
 
 class _SendingDigestsAtOnce(MemoryNotificationRepository):
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         return await super().record(attrs.evolve(chunk, digest_due_at=chunk.written_at))
 
 
@@ -148,26 +148,59 @@ class _LettingAnyRunEndThem(MemoryNotificationRepository):
 
 
 class _ForgettingTheDead(MemoryNotificationRepository):
-    def _cancel(self, ends: Iterable[CertificateEnd]) -> int:
+    def _cancel(self, end: CertificateEnd) -> int:
         dead = {name: push for name, push in self._pushes.items() if push.state is PushState.DEAD}
-        cancelled = super()._cancel(ends)
+        cancelled = super()._cancel(end)
         for push in dead.values():
             push.state = PushState.DEAD
         return cancelled
 
 
 class _BlindToItsOwnEnds(MemoryNotificationRepository):
-    def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
-        return super()._fates(attrs.evolve(chunk, ends=()))
+    async def weigh(self, chunk: NoticeChunk, /) -> RecordedChunk:
+        return await super().weigh(attrs.evolve(chunk, ends=()))
 
 
 class _KeepingTheLatestEnd(MemoryNotificationRepository):
-    async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
-        known = dict(self._ends)
-        cancelled = await super().renew(ends, at=at)
-        for certificate, ends_at in known.items():
-            self._ends[certificate] = max(ends_at, self._ends[certificate])
+    def _noted(self, chunk: NoticeChunk) -> NotedEnds:
+        return super()._noted(attrs.evolve(chunk, ends=tuple(map(self._latest, chunk.ends))))
+
+    def _latest(self, end: CertificateEnd) -> CertificateEnd:
+        known = self._ends.get(certificate_about(end), {}).get(key_of(end))
+        if end.ends_at is None or known is None or known.ends_at is None:
+            return end
+        return attrs.evolve(end, ends_at=max(end.ends_at, known.ends_at))
+
+
+class _ForgettingTheNext(MemoryNotificationRepository):
+    def _note(self, noted: NotedEnds) -> int:
+        cancelled = super()._note(noted)
+        for about, end in noted.counting.items():
+            self._ends[about] = {key_of(end): self._ends[about][key_of(end)]} if end.ends_at else {}
         return cancelled
+
+
+class _LeavingWhatWasCleared(MemoryNotificationRepository):
+    def _is_cleared(self, key: NoticeKey) -> bool:
+        return False
+
+
+class _WithdrawingWhateverIsOld(MemoryNotificationRepository):
+    async def withdraw(self, feed: WholeFeed, /, *, limit: int) -> Sequence[CertificateEnd]:
+        everything = {(key[0] or None, about[1]) for about, key in self._places()}
+        return await super().withdraw(attrs.evolve(feed, scope=frozenset(everything)), limit=limit)
+
+
+class _SeeingInWholeFeedsOnly(MemoryNotificationRepository):
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
+        at = chunk.written_at if chunk.complete else chunk.written_at - timedelta(days=9)
+        return await super().record(attrs.evolve(chunk, written_at=at))
+
+
+class _ForgettingTheLapsed(MemoryNotificationRepository):
+    def _is_forgettable(self, place: Place, before: datetime) -> bool:
+        end = self._ends[place.about][place.key]
+        return (end.ends_at or end.seen_at) < before
 
 
 class _HoldingNothing(MemoryNotificationRepository):
@@ -255,6 +288,20 @@ class _TakingEarlierEnds(MemoryVisibilityRegistry):
         (_CountingClearedInDigests, notice_book, "a_digest_counts_as_it_is_claimed"),
         (_KeepingTheLatestEnd, notice_book, "a_corrected_end_is_told_though_a_later_one_was_known"),
         (_BlindToItsOwnEnds, notice_book, "a_draft_is_stale_once_its_own_chunk_tells_a_later_end"),
+        (_KeepingTheLatestEnd, notice_book, "a_new_end_of_a_certificate_takes_the_place_of_its_old_one"),
+        (_ForgettingTheNext, notice_book, "a_revoked_certificate_leaves_the_next_of_its_mentor"),
+        (
+            _LeavingWhatWasCleared,
+            notice_book,
+            "what_was_cleared_waits_again_when_its_certificate_counts_again",
+        ),
+        (_WithdrawingWhateverIsOld, notice_book, "a_whole_feed_is_of_its_organizations_and_types"),
+        (_SeeingInWholeFeedsOnly, notice_book, "what_another_run_sees_meanwhile_is_not_withdrawn"),
+        (
+            _ForgettingTheLapsed,
+            notice_book,
+            "ends_that_no_longer_count_are_forgotten_and_wake_nothing",
+        ),
         (_CoveringNothing, notice_book, "what_was_sent_is_covered"),
         (_CoveringWhatCameSince, notice_book, "a_completion_covers_what_its_claim_counted"),
         (_CoveringTheDead, notice_book, "a_dead_digest_s_notices_wait_for_the_next"),

@@ -44,6 +44,12 @@ _REASONS: Final = {
     "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
     "empty_recipient_id": "the coordinator or a chapter admin has an empty id",
     "invalid_recipient_id": "the coordinator's id or a chapter admin's is what a spreadsheet makes of one",
+    "stale_certificate": "another certificate of the type ends later; if that end is wrong, correct it",
+    "repeated_certificate": "one certificate id stands here twice with different ends; the last one counts",
+    "too_many_withdrawn": "the file lacks more than a fifth of what is known; nothing was withdrawn",
+    "feed_not_whole": "a certificate failed, so the file was not read whole; nothing was withdrawn",
+    "withdrawal_failed": "the store failed at withdrawing; run the command again",
+    "erased_mentor": "the mentor was erased, and this is their pseudonym",
     "empty_id": "the certificate's id, its mentor's or its type is empty",
     "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep, "
     "or the mentor's id is what a spreadsheet makes of one",
@@ -84,6 +90,14 @@ AllowFutureOption = Annotated[
         help="Take a moment of --as-of more than an hour from now; it silences whom it tells until then.",
     ),
 ]
+CompleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        help="The file is whole: a known certificate of its organizations and types that is not in it "
+        "counts no more, unless that were more than a fifth of them.",
+    ),
+]
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]
 DailyOption = Annotated[bool, typer.Option("--daily", help="A notice each day instead of one for each tier.")]
 
@@ -103,6 +117,7 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
     allow_future: AllowFutureOption = False,
+    complete: CompleteOption = False,
     plan: PlanOption = False,
     zone: ZoneOption = None,
     daily: DailyOption = False,
@@ -121,9 +136,11 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
         title = "Planning" if plan else "Notifying"
         with _prepared(session, content, policy, title=title) as (orchestrator, source):
             if plan:
-                planned = await orchestrator.plan(source, as_of=as_of)
+                planned = await orchestrator.plan(source, as_of=as_of, complete=complete)
             else:
-                result = await orchestrator.run(source, as_of=as_of, allow_future=allow_future)
+                result = await orchestrator.run(
+                    source, as_of=as_of, allow_future=allow_future, complete=complete
+                )
                 planned = NotificationPlan(result=result, notices=())
         _show_run(session, content, planned, plan=plan, zone=zone)
         return _code_of_run(planned.result)
@@ -257,6 +274,10 @@ def _show_counts(output: Output, result: OrchestrationResult) -> None:
         counts.append(("failed", "red", "", result.failed))
     rows = [(Cell(what, style), which, str(number)) for what, style, which, number in counts]
     output.table(("OUTCOME", "WHICH", "CERTIFICATES"), rows)
+    if result.withdrawn:
+        output.conclude("")
+        told = counted(result.withdrawn, "certificate that is", "certificates that are")
+        output.conclude(f"Withdrawn: {told} not in the file.")
     if result.missed_tiers:
         told = ", ".join(f"{number} {words(tier)}" for tier, number in result.missed_tiers.items())
         output.conclude("")

@@ -44,6 +44,7 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "certificates": _certificates,
         "as_of": optional(aware),
         "allow_future": of_kind(bool),
+        "complete": of_kind(bool),
         "notification_id": of_kind(str),
         "actor": of_kind(Actor),
         "note": storable_text(at_most=_LONGEST_NOTE),

@@ -5,23 +5,22 @@ One run over certificates: chunk by chunk, each in a constant number of calls.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
-from anyio.lowlevel import checkpoint
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
-from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.ids import IdRule
-from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.certificate_source import Certificates, chunks_of
+from proxy_orchestration.notification.ends import Certificate, EndKey, key_of
 from proxy_orchestration.notification.locales import find_locales
 from proxy_orchestration.notification.notice_building import (
     BuiltNotice,
@@ -33,7 +32,13 @@ from proxy_orchestration.notification.notice_building import (
 from proxy_orchestration.notification.notices import NoticeKey
 from proxy_orchestration.notification.ports import RecipientDirectory, RecipientLocales, VisibilityRegistry
 from proxy_orchestration.notification.recipients import RECIPIENTS_UNKNOWN, Recipients, find_recipients
-from proxy_orchestration.notification.records import DraftFate, DraftState, NoticeChunk
+from proxy_orchestration.notification.records import (
+    CertificateEnd,
+    DraftFate,
+    DraftState,
+    NoticeChunk,
+    RecordedChunk,
+)
 from proxy_orchestration.notification.results import (
     RecordOutcome,
     RecordProblem,
@@ -43,13 +48,18 @@ from proxy_orchestration.notification.results import (
 )
 from proxy_orchestration.notification.run_log import RunEnding
 from proxy_orchestration.notification.settings import NotificationSettings
-from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, latest_ends, track_ends
+from proxy_orchestration.notification.spellings import about_form, as_given
+from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, track_ends
+from proxy_orchestration.notification.whole_feeds import FeedWatch
 
-Certificates: TypeAlias = Iterable[PeerMentorCertificate] | AsyncIterable[PeerMentorCertificate]
-"""Where certificates come from; read once, and never further than one chunk ahead."""
-
-ChunkWriter: TypeAlias = Callable[[NoticeChunk], Awaitable[Sequence[DraftFate]]]
+ChunkWriter: TypeAlias = Callable[[NoticeChunk], Awaitable[RecordedChunk]]
 """What becomes of a chunk: `NoticeBook.record`, or `weigh` for a plan."""
+
+STALE_CERTIFICATE: Final = "stale_certificate"
+"""The code of a certificate that is due, and not told since another one of its mentor ends later."""
+
+REPEATED_CERTIFICATE: Final = "repeated_certificate"
+"""The code of an id that stands twice in a chunk, with two ends; the last one counts."""
 
 _REASONS = {
     DraftState.DUPLICATE: SkipReason.DUPLICATE,
@@ -70,13 +80,21 @@ class _Entry:
     subject: ClassifiedCertificate | None = None
     built: BuiltNotice | None = None
     outcome: RecordOutcome | None = None
+    is_repeated: bool = False
 
     @property
-    def ends_at(self) -> datetime | None:
+    def end(self) -> CertificateEnd | None:
         """
-        Return when the certificate ends; `None` if it was revoked or could not be read.
+        Return the certificate's end; `None` if it could not be read, or is told again in the same chunk.
         """
-        return None if self.subject is None else self.subject.end.ends_at
+        return None if self.subject is None or self.is_repeated else self.subject.end
+
+    def is_due_for(self, days: int) -> bool:
+        """
+        Tell whether it is in a tier, and not lapsed for longer than so many days.
+        """
+        classification = self.subject.classification if self.subject is not None else None
+        return classification is not None and -classification.days_left <= days
 
     def create(self, *, queued: int) -> None:
         """
@@ -157,6 +175,7 @@ class CertificateRun:
         recipients: who answers for mentors, if anybody does, and which language who reads.
         visibility: hides mentors, if anything does.
         id_rule: which ids of mentors and recipients are somebody's.
+        feed: withdraws what a whole feed lacks.
         counters: what was done so far.
         shares: the same by the organization of the mentors, of those who have one.
         planned: the keys of the notices that a plan would write.
@@ -173,6 +192,7 @@ class CertificateRun:
     clock: Clock
     settings: NotificationSettings
     id_rule: IdRule
+    feed: FeedWatch
     counters: RunCounters = attrs.field(init=False)
     shares: dict[str, RunCounters] = attrs.field(factory=dict, init=False)
     planned: list[NoticeKey] = attrs.field(factory=list, init=False)
@@ -194,13 +214,17 @@ class CertificateRun:
         Yield how each certificate ended, once its chunk is written.
         """
         try:
-            async with aclosing(_chunks_of(certificates, self.settings.chunk_size)) as chunks:
+            async with aclosing(chunks_of(certificates, self.settings.chunk_size)) as chunks:
                 async for records in chunks:
                     for outcome in await self._deal_with(records):
                         yield outcome
         except Exception as error:
             self.ending, self.error = RunEnding.SOURCE_FAILED, type(error).__name__
             raise
+        problem = await self.feed.end(self._track)
+        self.counters.withdrawn = self.feed.withdrawn
+        if problem is not None:
+            self.counters.note([problem])
         self.ending = RunEnding.COMPLETED
 
     def end_with(self, error: BaseException) -> None:
@@ -218,19 +242,24 @@ class CertificateRun:
         entries = [_Entry(record) for record in records]
         for entry in entries:
             self._classify(entry)
-        _supersede(entries)
+        self.counters.note(_supersede(entries))
         due = [entry for entry in entries if entry.outcome is None]
         # For duplicates too, so that the next run completes one whose directory failed; decision 39.
         others = await self._find_others(due)
         locales = await self._find_locales(due, others)
         for entry in due:
             self._build(entry, others, locales)
-        # Also those that are not due: their ends cancel what is queued for earlier ones.
-        await self._write([entry for entry in entries if entry.subject is not None])
-        await self._track(entries)
+        # Also those that are not due: their ends may be the ones that count.
+        told = [entry for entry in entries if entry.end is not None]
+        self.feed.saw([entry.end for entry in told if entry.end is not None])
+        # The registry keeps ids as they come, whatever the store makes of them; decision 234.
+        given = [entry.end.mentor_id for entry in told if entry.end is not None]
+        await self._track(as_given(await self._write(told), given))
         outcomes = [entry.outcome for entry in entries if entry.outcome is not None]
         self.counters.count(outcomes)
         self._count_shares(entries)
+        if any(outcome.state is RecordState.FAILED for outcome in outcomes):
+            self.feed.missed()
         _log.info("a chunk is done", extra={"certificates": len(entries), "due": len(due)})
         return outcomes
 
@@ -298,16 +327,18 @@ class CertificateRun:
         else:
             self.counters.note(entry.built.problems)
 
-    async def _write(self, entries: Sequence[_Entry]) -> None:
+    async def _write(self, entries: Sequence[_Entry]) -> Sequence[CertificateEnd]:
         """
         Write the entries in one call; halve them when one of them spoils it, until it stands alone.
+
+        Returns the ends that count of their mentors and types, as far as the store is there.
         """
         if not entries:
-            return
+            return ()
         built = [entry for entry in entries if entry.built is not None]
         try:
-            results = await self.write(self._chunk(entries))
-            if len(results) != len(built) or not all(isinstance(each, DraftFate) for each in results):
+            recorded = await self.write(self._chunk(entries))
+            if not _answers(recorded, drafts=len(built)):
                 raise UnreadableRecordError("store_answer")  # noqa: EM101, TRY301 - dealt with as a refusal
         except RepositoryUnavailableError as error:
             _log.error(
@@ -315,27 +346,32 @@ class CertificateRun:
                 error,
                 extra={"error": type(error).__name__, "certificates": len(entries)},
             )
+            self.feed.missed()
             for entry in built:
                 entry.fail("repository_unavailable")
+            return ()
         except Exception as error:  # noqa: BLE001 - one of the entries, or the store itself
-            await self._write_halves(entries, error)
-        else:
-            for entry, result in zip(built, results, strict=True):
-                self._conclude(entry, result)
+            return await self._write_halves(entries, error)
+        for entry, result in zip(built, recorded.fates, strict=True):
+            self._conclude(entry, result)
+        return recorded.ends
 
-    async def _write_halves(self, entries: Sequence[_Entry], error: Exception) -> None:
+    async def _write_halves(self, entries: Sequence[_Entry], error: Exception) -> Sequence[CertificateEnd]:
         if len(entries) > 1:
             middle = len(entries) // 2
-            await self._write(entries[:middle])
-            await self._write(entries[middle:])
-            return
+            return [*await self._write(entries[:middle]), *await self._write(entries[middle:])]
+        (entry,) = entries
         name = type(error).__name__
-        _log.error("the store refused a record: %s", name, extra={**_log_fields(entries[0]), "error": name})
-        if entries[0].built is not None:
-            entries[0].fail("record_refused")
+        _log.error("the store refused a record: %s", name, extra={**_log_fields(entry), "error": name})
+        if entry.built is not None:
+            entry.fail("record_refused")
+            return await self._write(entries)  # its end alone, which may still be the one that counts
+        self.feed.missed()
+        return [] if entry.end is None else [entry.end]
 
     def _chunk(self, entries: Sequence[_Entry]) -> NoticeChunk:
-        now = self.clock.now()
+        # A clock that goes back must not make what this run saw older than the run.
+        now = max(self.clock.now(), self.feed.since)
         return NoticeChunk(
             as_of=self.as_of,
             guard=self.builder.policy.resend_guard,
@@ -343,11 +379,15 @@ class CertificateRun:
             written_at=now,
             digest_due_at=now + timedelta(seconds=self.settings.digest_hold),
             drafts=tuple(entry.built.draft for entry in entries if entry.built is not None),
-            ends=latest_ends(entry.subject.end for entry in entries if entry.subject is not None),
+            ends=tuple(entry.end for entry in entries if entry.end is not None),
+            complete=self.feed.complete,
         )
 
     def _conclude(self, entry: _Entry, result: DraftFate) -> None:
         if result.state is not DraftState.CREATED:
+            # Nobody is told of it, since another certificate is said to end later: somebody should look.
+            if result.state is DraftState.STALE and entry.is_due_for(self.builder.policy.lapsed_push_days):
+                self.counters.note([RecordProblem(_text_of(entry.record, "mentor_id"), STALE_CERTIFICATE)])
             entry.skip(_REASONS[result.state])
             return
         assert entry.built is not None  # noqa: S101 - only built notices have a result
@@ -357,9 +397,8 @@ class CertificateRun:
             self.planned.append(draft.notice.key)
         entry.create(queued=int(draft.push is not None))
 
-    async def _track(self, entries: Sequence[_Entry]) -> None:
-        # All ends, whatever became of the notices: who is lapsed is hidden although nobody was told.
-        ends = latest_ends(entry.subject.end for entry in entries if entry.subject is not None)
+    async def _track(self, ends: Sequence[CertificateEnd]) -> None:
+        # Whatever became of the notices: who is lapsed is hidden although nobody was told.
         try:
             problem = await ask(
                 partial(track_ends, self.visibility, ends, at=self.as_of, dry_run=self.dry_run),
@@ -376,54 +415,51 @@ class CertificateRun:
             self.counters.note([problem])
 
 
-def _supersede(entries: Iterable[_Entry]) -> None:
+def _answers(recorded: object, *, drafts: int) -> bool:
+    """
+    Tell whether a store's answer is one for that many drafts.
+    """
+    return (
+        isinstance(recorded, RecordedChunk)
+        and len(recorded.fates) == drafts
+        and all(isinstance(each, DraftFate) for each in recorded.fates)
+    )
+
+
+def _supersede(entries: Sequence[_Entry]) -> list[RecordProblem]:
     """
     Skip all but one of several certificates of one mentor and type: the one that ends last counts.
+
+    Of several records of one certificate the last counts; returns whose differ.
     """
-    last: dict[tuple[str, str], tuple[datetime, _Entry]] = {}
+    problems = _skip_repeated(entries)
+    last: dict[Certificate, tuple[datetime, _Entry]] = {}
     for entry in entries:
-        if entry.subject is None or entry.ends_at is None:
+        if entry.end is None or entry.end.ends_at is None:
             continue
-        key = (id_form(entry.subject.certificate.mentor_id), entry.subject.certificate_type)
-        known = last.get(key)
+        about, ends_at = about_form(entry.end), entry.end.ends_at
+        known = last.get(about)
         if known is None:
-            last[key] = (entry.ends_at, entry)
-        elif entry.ends_at < known[0]:
+            last[about] = (ends_at, entry)
+        elif ends_at < known[0]:
             entry.skip(SkipReason.SUPERSEDED)
         else:
             known[1].skip(SkipReason.SUPERSEDED)
-            last[key] = (entry.ends_at, entry)
+            last[about] = (ends_at, entry)
+    return problems
 
 
-async def _chunks_of(certificates: Certificates, size: int) -> AsyncGenerator[list[object], None]:
-    """
-    Yield the source's records, `size` at a time; what they are is not checked.
-
-    A source that fails in the middle is read up to there: what came before is
-    yielded, then its error is raised.
-    """
-    chunk: list[object] = []
-    failure: Exception | None = None
-    try:
-        async with aclosing(_each_of(certificates)) as records:
-            async for record in records:
-                chunk.append(record)
-                if len(chunk) == size:
-                    yield chunk
-                    chunk = []
-    except Exception as error:  # noqa: BLE001 - the source's own error, raised again below
-        failure = error
-    if chunk:
-        yield chunk
-    if failure is not None:
-        raise failure
-
-
-async def _each_of(certificates: Certificates) -> AsyncGenerator[object, None]:
-    if isinstance(certificates, AsyncIterable):
-        async for certificate in certificates:
-            yield certificate
-        return
-    for certificate in certificates:
-        yield certificate
-    await checkpoint()
+def _skip_repeated(entries: Sequence[_Entry]) -> list[RecordProblem]:
+    problems: list[RecordProblem] = []
+    last: dict[tuple[Certificate, EndKey], CertificateEnd] = {}
+    for entry in reversed(entries):
+        if entry.end is None:
+            continue
+        known = last.setdefault((about_form(entry.end), key_of(entry.end)), entry.end)
+        if known is entry.end:
+            continue
+        if known.ends_at != entry.end.ends_at:
+            problems.append(RecordProblem(known.mentor_id, REPEATED_CERTIFICATE))
+        entry.is_repeated = True
+        entry.skip(SkipReason.SUPERSEDED)
+    return problems

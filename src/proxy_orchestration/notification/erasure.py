@@ -35,7 +35,7 @@ class NoticeExport(PlainModel):
         mentor_id: the mentor.
         notices: about their certificates, to whomever, the oldest first; without what was purged.
         pushes: their own messages, those due first first.
-        ends: the latest known end of each certificate, by type.
+        ends: the known ends of their certificates, by type; `None` for one that counts no more.
         acknowledgements: who took note, the oldest first.
     """
 

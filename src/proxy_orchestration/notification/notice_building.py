@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import attrs
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration._texts import is_storable, is_storable_id
 from proxy_orchestration.errors import OrchestrationError
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
@@ -137,6 +138,9 @@ def _check_ids(certificate: PeerMentorCertificate, id_rule: IdRule) -> None:
     flaw = id_rule(certificate.mentor_id) if named else IdFlaw.MISSING
     if flaw is IdFlaw.MISSING:
         raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
+    if is_pseudonym(certificate.mentor_id):
+        # Who was erased is nobody to tell, and to keep an end of; decision 218.
+        raise UnreadableRecordError("erased_mentor")  # noqa: EM101 - a code
     # Here and not in the store, so that a plan says the same as a run; decision 53.
     if flaw is not None or not all(is_storable_id(str(value)) for value in ids):
         raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code

@@ -28,13 +28,15 @@ from proxy_orchestration.errors import (
 )
 from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.notification.arguments import check_arguments
-from proxy_orchestration.notification.certificate_run import CertificateRun, Certificates
+from proxy_orchestration.notification.certificate_run import CertificateRun
+from proxy_orchestration.notification.certificate_source import Certificates
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.inbox import InboxVerbs
 from proxy_orchestration.notification.messages import MessageCatalogue, Messages
 from proxy_orchestration.notification.notice_building import NoticeBuilder, classify_certificate
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
+from proxy_orchestration.notification.old_ends import forget_old_ends
 from proxy_orchestration.notification.planned_chunks import PlannedChunks
 from proxy_orchestration.notification.ports import (
     NotificationRecords,
@@ -53,8 +55,10 @@ from proxy_orchestration.notification.retention import NoticeRetentionVerbs
 from proxy_orchestration.notification.run_log import RunPage, page_of, run_place
 from proxy_orchestration.notification.run_logging import logged
 from proxy_orchestration.notification.settings import NotificationSettings
+from proxy_orchestration.notification.spellings import as_given
 from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, in_utc
-from proxy_orchestration.notification.visibility import latest_ends, track_ends
+from proxy_orchestration.notification.visibility import track_ends
+from proxy_orchestration.notification.whole_feeds import FeedWatch
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
 
@@ -117,7 +121,12 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
         check_functions(self, "id_rule")
 
     async def run(
-        self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False
+        self,
+        certificates: Certificates,
+        *,
+        as_of: datetime | None = None,
+        allow_future: bool = False,
+        complete: bool = False,
     ) -> OrchestrationResult:
         """
         Write what is due for these certificates, and queue its pushes.
@@ -130,26 +139,34 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
             as_of: the moment to run for, aware; `None`: now.
             allow_future: take a moment more than an hour ahead of the clock. Who is told in
                 its name gets no other notice until then: the guard counts from it.
+            complete: the feed is whole: a known certificate of its organizations and types that
+                is not in it counts as withdrawn. Where that were more than a fifth of those known,
+                or a record failed, nothing is withdrawn, and `data_quality` says so.
 
         Raises:
             InvalidValueError: `as_of` is naive, or in the future; nothing was read.
         """
-        check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future)
-        work = self._begin(as_of, dry_run=False, allow_future=allow_future)
+        check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future, complete=complete)
+        work = self._begin(as_of, dry_run=False, allow_future=allow_future, complete=complete)
         async with logged(work, self.repository), aclosing(work.outcomes(certificates)) as outcomes:
             async for _outcome in outcomes:
                 pass
+        await forget_old_ends(self.repository, policy=self.policy, now=self.clock.now())
         return work.counters.result()
 
-    async def plan(self, certificates: Certificates, *, as_of: datetime | None = None) -> NotificationPlan:
+    async def plan(
+        self, certificates: Certificates, *, as_of: datetime | None = None, complete: bool = False
+    ) -> NotificationPlan:
         """
         Return what `run` would do, by the same code, and write nothing; also for a moment in the future.
+
+        It keeps a key and an end for each certificate while it is made.
 
         Raises:
             InvalidValueError: `as_of` is naive.
         """
-        check_arguments(certificates=certificates, as_of=as_of)
-        work = self._begin(as_of, dry_run=True, allow_future=True)
+        check_arguments(certificates=certificates, as_of=as_of, complete=complete)
+        work = self._begin(as_of, dry_run=True, allow_future=True, complete=complete)
         async with aclosing(work.outcomes(certificates)) as outcomes:
             async for _outcome in outcomes:
                 pass
@@ -157,21 +174,28 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
 
     @asynccontextmanager
     async def stream(
-        self, certificates: Certificates, *, as_of: datetime | None = None, allow_future: bool = False
+        self,
+        certificates: Certificates,
+        *,
+        as_of: datetime | None = None,
+        allow_future: bool = False,
+        complete: bool = False,
     ) -> AsyncIterator[AsyncIterator[RecordOutcome]]:
         """
         Run, and yield how each certificate ended, once its chunk is durable.
 
-        Leaving the block early stops after the chunk under way; a later run does the rest.
+        Leaving the block early stops after the chunk under way; a later run does the rest,
+        and nothing is withdrawn, `complete` or not.
 
         Raises:
             InvalidValueError: `as_of` is naive, or more than an hour in the future without
                 `allow_future`; nothing was read.
         """
-        check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future)
-        work = self._begin(as_of, dry_run=False, allow_future=allow_future)
+        check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future, complete=complete)
+        work = self._begin(as_of, dry_run=False, allow_future=allow_future, complete=complete)
         async with logged(work, self.repository), aclosing(work.outcomes(certificates)) as outcomes:
             yield outcomes
+        await forget_old_ends(self.repository, policy=self.policy, now=self.clock.now())
 
     async def list_runs(self, *, actor: Actor, after: str | None = None, limit: int = 50) -> RunPage:
         """
@@ -202,11 +226,10 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
         """
         Note renewed, corrected or revoked certificates at once, without waiting for the next run.
 
-        An end that was corrected to an earlier one has to be told here: a run
-        takes the later end that it saw before for a renewal, and skips the
-        certificate as `stale`.
+        The end of a certificate takes the place of the one that is known of its id, earlier or
+        later; a revoked one counts no more, and the next of its mentor and type does.
 
-        Queued pushes for the earlier end are cancelled, its pending notices
+        Queued pushes for an end that does not count any more are cancelled, pending notices
         cleared, and mentors whom we hid for it shown again.
 
         Returns:
@@ -220,17 +243,16 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
         check_arguments(certificates=certificates)
         now = self.clock.now()
         classifier = TierClassifier(now, self.policy)
-        ends = latest_ends(
-            [classify_certificate(each, classifier, self.id_rule).end for each in certificates]
-        )
+        ends = [classify_certificate(each, classifier, self.id_rule).end for each in certificates]
         if not ends:
             return 0
-        cancelled = await self.repository.renew(ends, at=now)
-        problem = await track_ends(self.visibility, ends, at=now)
+        noted = await self.repository.renew(ends, at=now)
+        counting = as_given(noted.ends, [end.mentor_id for end in ends])
+        problem = await track_ends(self.visibility, counting, at=now)
         if problem is not None:
             reason = "The renewals are stored, and who is shown could not be updated."
             raise RepositoryUnavailableError(reason, advice="Check the registry; the next run updates it.")
-        return cancelled
+        return noted.cancelled
 
     async def acknowledge(self, notification_id: str, *, actor: Actor, note: str = "") -> Acknowledged:
         """
@@ -291,7 +313,9 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
             raise directory_unavailable() from None
         return own in map(id_form, answering)
 
-    def _begin(self, as_of: datetime | None, *, dry_run: bool, allow_future: bool) -> CertificateRun:
+    def _begin(
+        self, as_of: datetime | None, *, dry_run: bool, allow_future: bool, complete: bool
+    ) -> CertificateRun:
         now = self.clock.now()
         moment = now if as_of is None else in_utc(as_of)
         if moment - now > _FUTURE_TOLERANCE and not allow_future:
@@ -299,10 +323,18 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
             rule = "is in the future: plan it, or allow it (allow_future=True, --allow-future)"
             raise InvalidValueError("as_of", rule)  # noqa: EM101 - a field's name
         classifier = TierClassifier(moment, self.policy)
+        planned = PlannedChunks(self.repository)
         return CertificateRun(
-            run_id=_run_id(moment, self.clock.now()),
+            run_id=_run_id(moment, now),
             builder=NoticeBuilder(classifier=classifier, messages=self.messages, enrollment=self.enrollment),
-            write=PlannedChunks(self.repository.weigh).weigh if dry_run else self.repository.record,
+            write=planned.weigh if dry_run else self.repository.record,
+            feed=FeedWatch(
+                complete=complete,
+                since=now,
+                count=planned.count_unseen if dry_run else self.repository.count_unseen,
+                store=None if dry_run else self.repository,
+                page=self.settings.chunk_size,
+            ),
             dry_run=dry_run,
             recipients=self.recipients,
             visibility=self.visibility,

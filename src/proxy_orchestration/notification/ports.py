@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from proxy_orchestration.notification.ends_port import CertificateEnds
 from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRows, InboxScope
 from proxy_orchestration.notification.notices import (
@@ -27,12 +28,13 @@ from proxy_orchestration.notification.records import (
     CertificateEnd,
     DeadPush,
     DeviceAnswers,
-    DraftFate,
     Eligibility,
     LeasedPush,
     MentorRecipients,
+    NotedRenewals,
     NoticeChunk,
     PushCompletion,
+    RecordedChunk,
 )
 from proxy_orchestration.notification.run_log import RunPlace, RunRecord
 
@@ -45,13 +47,21 @@ class NoticeBook(Protocol):
     nothing of its call is written.
     """
 
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
         Write what the chunk's drafts tell, and answer each in order; all or nothing.
 
-        For each draft: where the store knows a later end of that mentor and
-        type, it is STALE. Where the mentor's notice of that key exists, it is
-        a DUPLICATE. Else the guard is taken, by one conditional upsert of a
+        Its ends first: each replaces what was known of its certificate, by
+        organization and id, up or down. Of a mentor's certificates of one
+        type the one that ends last counts, of those that are not revoked or
+        withdrawn; the answer says which. Of two calls at once one sees the
+        other's ends.
+
+        For each draft: where another end counts, a later one, it is STALE.
+        Where the mentor's notice of that key exists, it is a DUPLICATE; if
+        that one was cleared and the guard lets it pass, it is PENDING again,
+        as the others' of the draft are, its message is queued again unless it
+        was sent, and that is `reopened`. Else the guard is taken, by one conditional upsert of a
         row per mentor and type in `as_of` time: where less than `guard` went
         by since its last notice, the draft is DEFERRED and nothing of it is
         written; exactly `guard` passes. Else notice and push are inserted,
@@ -66,10 +76,11 @@ class NoticeBook(Protocol):
         waits for later than `digest_due_at` is due then. It is this run's,
         whose end makes it due; see `log_run`.
 
-        Messages of a mentor and type for an earlier end than `ends` says are
-        cancelled unless they are done with, dead ones included, so that no
-        replay sends them; so are all of a revoked one. PENDING notices for an
-        earlier end are CLEARED, and no digest tells of any such notice.
+        Where an end of a mentor and type has changed, their messages for
+        another end than the one that counts are cancelled unless they are done
+        with, dead ones included, so that no replay sends them. PENDING notices
+        for another end are CLEARED, and no digest tells of any such notice.
+        Where none counts, that is all of them.
 
         An id that the store has in another spelling, composed or decomposed, is
         taken for that one in all of this, and kept as the store has it; of two
@@ -82,21 +93,18 @@ class NoticeBook(Protocol):
         """
         ...
 
-    async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def weigh(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
         Return what `record` would answer now, and write nothing.
         """
         ...
 
-    async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
+    async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
         """
-        Note that these certificates have new ends, or are revoked, all or nothing.
+        Note that these certificates have new ends, or are revoked, all or nothing, as `record` does.
 
-        It is the host's own word: an end that is earlier than the known one
-        takes its place, so that a corrected certificate is told again. Messages
-        for an earlier end are cancelled as `record` does, and pending notices
-        for one are CLEARED. Spellings count as in `record`. Returns how many
-        messages were cancelled.
+        It is the host's own word: an end of a mentor and type of which no id
+        is known, since it was stored before ends had ids, counts no more.
         """
         ...
 
@@ -347,7 +355,7 @@ class SupportsSendLimit(Protocol):
         ...
 
 
-class NotificationRecords(NoticeBook, NoticeInbox, RunLog, NoticeRetention, Protocol):
+class NotificationRecords(NoticeBook, CertificateEnds, NoticeInbox, RunLog, NoticeRetention, Protocol):
     """
     Notices, and all that is kept about them and their runs.
     """

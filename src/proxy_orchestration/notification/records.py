@@ -23,6 +23,9 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 NOTHING_LEFT: Final = "nothing_left"
 """Why a digest is cancelled that has no notice to tell of; the recipient's next notice opens another."""
 
+RENEWED: Final = "renewed"
+"""Why a message is cancelled that is about an end that does not count any more."""
+
 NO_TARGET: Final = "no_target"
 """Why a message is dead whose recipient has no device; a digest covers its notices all the same."""
 
@@ -48,12 +51,18 @@ class CertificateEnd(PlainModel):
         mentor_id: the mentor.
         certificate_type: as `type_code` spells it.
         ends_at: the moment from which on it is not valid, aware and in UTC; `None`
-            for a revoked one, which ends whatever was to be told about it.
+            for a revoked or withdrawn one, which counts no more. Where it says which
+            end counts: `None` if none does.
+        certificate_id: the host's id of the certificate, never in a repr or a log;
+            empty where it is not known, or where none counts.
+        organization_id: the organization whose id that is, or `None`.
     """
 
     mentor_id: str
     certificate_type: str
     ends_at: datetime | None
+    certificate_id: str = attrs.field(default="", repr=False)
+    organization_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +101,13 @@ def texts_of(draft: NoticeDraft) -> Iterator[str]:
         yield from push.data.values()
 
 
+def texts_of_end(end: CertificateEnd) -> Iterator[str]:
+    """
+    Yield all that an end would have a store keep as text.
+    """
+    yield f"{end.mentor_id}{end.certificate_type}{end.certificate_id}{end.organization_id}"
+
+
 @attrs.frozen(kw_only=True)
 class NoticeChunk:
     """
@@ -105,8 +121,9 @@ class NoticeChunk:
         digest_due_at: when a digest that is opened now is due, should the run be
             killed; aware, UTC.
         drafts: at most one for each mentor and type.
-        ends: the latest end of each mentor and type that the chunk speaks of, drafts
-            included: what is queued for an earlier end is cancelled.
+        ends: the end of each certificate that the chunk speaks of, drafts included; each once.
+        complete: whether the run's feed is whole, so that each sighting is noted for
+            `CertificateEnds.withdraw`.
     """
 
     as_of: datetime
@@ -116,6 +133,7 @@ class NoticeChunk:
     digest_due_at: datetime
     drafts: tuple[NoticeDraft, ...]
     ends: tuple[CertificateEnd, ...] = ()
+    complete: bool = False
 
 
 class DraftState(enum.Enum):
@@ -126,7 +144,7 @@ class DraftState(enum.Enum):
     CREATED = "created"  # the mentor's notice is new
     DUPLICATE = "duplicate"  # it exists
     DEFERRED = "deferred"  # the guard does not let it pass; its key is not consumed
-    STALE = "stale"  # a later end of that mentor's certificate is known
+    STALE = "stale"  # another certificate of that mentor and type ends later, and counts
 
 
 @attrs.frozen(kw_only=True)
@@ -138,11 +156,69 @@ class DraftFate:
         state: the mentor's notice.
         missed: tiers of `earlier` without a notice, for a created one.
         others: how many of the other recipients' notices are new.
+        reopened: whether a duplicate was cleared before, and waits again.
     """
 
     state: DraftState
     missed: tuple[NotificationThresholdTier, ...] = ()
     others: int = 0
+    reopened: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class RecordedChunk:
+    """
+    What a store made of a chunk.
+
+    Attributes:
+        fates: of each draft, in order.
+        ends: for each mentor and type that the chunk speaks of, the one end that counts now.
+    """
+
+    fates: tuple[DraftFate, ...]
+    ends: tuple[CertificateEnd, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class NotedRenewals:
+    """
+    What came of ends that a host told by itself.
+
+    Attributes:
+        cancelled: messages about ends that do not count any more.
+        ends: for each mentor and type that was told of, the one end that counts now.
+    """
+
+    cancelled: int
+    ends: tuple[CertificateEnd, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class WholeFeed:
+    """
+    What a run that read a whole feed has seen.
+
+    Attributes:
+        scope: the organizations, or `None`, and types of its certificates.
+        since: certificates of these that were last seen before that are not in the feed; aware, UTC.
+    """
+
+    scope: frozenset[tuple[str | None, str]]
+    since: datetime
+
+
+@attrs.frozen(kw_only=True)
+class FeedCount:
+    """
+    How much of what a store knows a whole feed lacks.
+
+    Attributes:
+        known: certificates of its organizations and types that count.
+        unseen: those of them that it lacks.
+    """
+
+    known: int
+    unseen: int
 
 
 @attrs.frozen(kw_only=True)

@@ -35,7 +35,7 @@ class SkipReason(enum.Enum):
     NOT_DUE = "not_due"  # far from its end
     SUPERSEDED = "superseded"  # the same mentor has a later one of the type
     REVOKED = "revoked"  # taken away
-    STALE = "stale"  # a later run, or a later state of this certificate, went before
+    STALE = "stale"  # another certificate of the type ends later; or a daily reminder is over
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +92,7 @@ class OrchestrationResult(PlainModel):
         missed_tiers: tiers that passed without a notice of theirs, among created ones.
         failures: one for each failed certificate, at most `NotificationSettings.most_problems`.
         data_quality: what somebody should fix, the same bound.
+        withdrawn: certificates that a whole feed lacked, and that count no more.
     """
 
     processed: int
@@ -104,6 +105,7 @@ class OrchestrationResult(PlainModel):
     missed_tiers: Mapping[NotificationThresholdTier, int]
     failures: tuple[RecordProblem, ...]
     data_quality: tuple[RecordProblem, ...]
+    withdrawn: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -153,11 +155,13 @@ class RunCounters:
         most_problems: failures and data-quality entries that are kept.
         missed: tiers that passed without a notice, among created ones.
         error_codes: failures by code.
+        withdrawn: certificates that a whole feed lacked.
     """
 
     most_problems: int
     missed: Counter[NotificationThresholdTier] = attrs.field(factory=Counter)
     error_codes: Counter[str] = attrs.field(factory=Counter)
+    withdrawn: int = 0
     _states: Counter[RecordState] = attrs.field(factory=Counter)
     _by_tier: Counter[NotificationThresholdTier] = attrs.field(factory=Counter)
     _reasons: Counter[SkipReason] = attrs.field(factory=Counter)
@@ -204,4 +208,5 @@ class RunCounters:
             missed_tiers=dict(self.missed),
             failures=tuple(self._failures),
             data_quality=tuple(self._data_quality),
+            withdrawn=self.withdrawn,
         )

@@ -84,6 +84,26 @@ def respelled_ends(ends: Sequence[CertificateEnd], known: Mapping[str, str]) -> 
     return list(_ends(ends, names)) if names else ends
 
 
+def about_form(end: CertificateEnd) -> tuple[str, str]:
+    """
+    Return whose end of which type it is, the same for each spelling of the mentor.
+    """
+    return id_form(end.mentor_id), end.certificate_type
+
+
+def as_given(ends: Sequence[CertificateEnd], mentor_ids: Iterable[str]) -> Sequence[CertificateEnd]:
+    """
+    Return a store's ends, each under the spelling in which its mentor was given, first.
+    """
+    given: dict[str, str] = {}
+    for text in mentor_ids:
+        if not text.isascii():
+            given.setdefault(id_form(text), text)
+    if not given:
+        return ends
+    return [attrs.evolve(end, mentor_id=given.get(id_form(end.mentor_id), end.mentor_id)) for end in ends]
+
+
 def _names(ids: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
     """
     Return what replaces a text, for those that are replaced.

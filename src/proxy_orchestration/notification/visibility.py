@@ -12,6 +12,7 @@ from typing import Final
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
 from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
@@ -35,23 +36,17 @@ def certificate_end(certificate: PeerMentorCertificate, timezone: tzinfo) -> Cer
         mentor_id=certificate.mentor_id,
         certificate_type=type_code(certificate.certificate_type),
         ends_at=None if certificate.revoked else end_of(certificate.expires, timezone),
+        # One certificate, however a night's feed composes its letters.
+        certificate_id=id_form(certificate.certificate_id),
+        organization_id=_kept(certificate.organization_id),
     )
 
 
-def latest_ends(ends: Iterable[CertificateEnd]) -> tuple[CertificateEnd, ...]:
-    """
-    Return one end for each mentor and type, the latest, in the order in which they first came.
-
-    A revoked one stands only where there is no other.
-    """
-    latest: dict[tuple[str, str], CertificateEnd] = {}
-    for end in ends:
-        # Of one mentor whose id comes in two spellings, too: a store keeps them under one.
-        name = id_form(end.mentor_id), end.certificate_type
-        known = latest.setdefault(name, end)
-        if end.ends_at is not None and (known.ends_at is None or end.ends_at > known.ends_at):
-            latest[name] = end
-    return tuple(latest.values())
+def _kept(organization_id: object) -> str | None:
+    # What no store can keep fails a record that is told, and no other; it is not part of an end.
+    if isinstance(organization_id, str) and is_storable_id(organization_id):
+        return id_form(organization_id)
+    return None
 
 
 def is_hidden(ends: Iterable[CertificateEnd], *, at: datetime) -> bool:

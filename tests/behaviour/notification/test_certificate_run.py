@@ -12,7 +12,7 @@ from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailable
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import Audience, PushState
-from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients
+from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients, RecordedChunk
 from proxy_orchestration.notification.results import RecordProblem, SkipReason
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, WindowPolicy
@@ -160,7 +160,8 @@ async def test_of_two_certificates_of_a_type_the_later_counts(scene):
     """
     In whatever order they come; other spellings of the type are the same type.
     """
-    earlier, later = scene.certificate(1, 5), scene.certificate(1, 25, certificate_type=" First_Aid ")
+    earlier = scene.certificate(1, 5)
+    later = scene.certificate(1, 25, certificate_id="later", certificate_type=" First_Aid ")
 
     for certificates in ([earlier, later], [later, earlier]):
         scene.__attrs_post_init__()
@@ -175,7 +176,8 @@ async def test_an_older_certificate_in_a_later_chunk_is_stale(scene):
     """
     scene.settings = NotificationSettings(chunk_size=1)
 
-    result = await scene.run(scene.certificate(1, 25), scene.certificate(1, 5))
+    older = scene.certificate(1, 5, certificate_id="older")
+    result = await scene.run(scene.certificate(1, 25), older)
 
     assert {SkipReason.STALE: 1} == dict(result.skipped_by_reason)
 
@@ -223,7 +225,7 @@ async def test_a_store_that_answers_nonsense_fails_the_records(scene):
     """
 
     async def record(_chunk, /):
-        return [DraftFate(state=DraftState.CREATED)] * 2
+        return RecordedChunk(fates=(DraftFate(state=DraftState.CREATED),) * 2)
 
     scene.repository.record = record
 

@@ -330,11 +330,12 @@ async def test_a_store_that_answers_with_something_else_fails_those_records_only
     record = scene.repository.record
 
     async def odd(chunk, /):
-        fates = list(await record(chunk))
-        return [
+        recorded = await record(chunk)
+        fates = tuple(
             None if draft.notice.mentor_id == "mentor-1" else fate
-            for draft, fate in zip(chunk.drafts, fates, strict=True)
-        ]
+            for draft, fate in zip(chunk.drafts, recorded.fates, strict=True)
+        )
+        return attrs.evolve(recorded, fates=fates)
 
     scene.repository.record = odd
 

@@ -132,6 +132,7 @@ begin
     'audit_events',
     'batch_keys',
     'batches',
+    'certificate_ends',
     'correction_notes',
     'device_answers',
     'edits',

@@ -41,6 +41,7 @@ from proxy_orchestration.testing.contracts.audit import logging
 from proxy_orchestration.testing.contracts.checks import Check, Opener
 from proxy_orchestration.testing.contracts.clocks import timing
 from proxy_orchestration.testing.contracts.host_samples import Samples
+from proxy_orchestration.testing.contracts.notification.notice_book.counting_ends import counting_ends
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
 from proxy_orchestration.testing.contracts.notification.notice_book.letting_go import (
@@ -117,6 +118,7 @@ activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *lookin
 notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
     *recording,
     *keeping,
+    *counting_ends,
     *digesting,
     *reading_inboxes,
     *spelling,
@@ -124,7 +126,7 @@ notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
     *letting_go_of_notices,
 )
 """
-Recording, guarding, renewing and acknowledging notices, digests, inboxes, the log of runs, retention.
+Recording, guarding, renewing and acknowledging notices, ends, digests, inboxes, the log of runs, retention.
 
 The subject is a whole repository.
 """

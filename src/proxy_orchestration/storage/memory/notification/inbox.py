@@ -11,9 +11,9 @@ from datetime import datetime
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRow, InboxRows, InboxScope
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeStatus
-from proxy_orchestration.notification.resend import Certificate
 from proxy_orchestration.storage.memory.notification.outbox import StoredNotice
 
 

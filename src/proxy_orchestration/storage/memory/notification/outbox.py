@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._moments import remaining
 from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.notices import (
     CertificateExpiryNotification,
     NoticeStatus,
@@ -26,6 +27,7 @@ from proxy_orchestration.notification.records import (
     MOST_NEAREST,
     NO_TARGET,
     NOTHING_LEFT,
+    RENEWED,
     CertificateEnd,
     DeadPush,
     DeviceAnswers,
@@ -34,7 +36,6 @@ from proxy_orchestration.notification.records import (
     PushCompletion,
     digest_message,
 )
-from proxy_orchestration.notification.resend import Certificate
 
 _UNSENT: Final = frozenset({PushState.QUEUED, PushState.LEASED, PushState.DEAD})
 
@@ -43,6 +44,9 @@ _UNSENT: Final = frozenset({PushState.QUEUED, PushState.LEASED, PushState.DEAD})
 class StoredNotice:
     """
     A notice, as it is now, the end that it is about, and what its recipient did with it.
+
+    Attributes:
+        over: whether no digest is to tell of it since it was cleared.
     """
 
     notice: CertificateExpiryNotification
@@ -50,6 +54,7 @@ class StoredNotice:
     read_at: datetime | None = None
     remind_at: datetime | None = None
     is_purged: bool = False
+    over: bool = False
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -105,12 +110,6 @@ class StoredPush:
         if self.state is PushState.LEASED:
             return remaining(self.lease_until, self.lease_ttl, seconds)
         return max(0.0, (self.due_at - now).total_seconds())
-
-    def is_for_earlier_than(self, end: CertificateEnd) -> bool:
-        """
-        Tell whether that end, or that revocation, makes it needless.
-        """
-        return end.ends_at is None or (self.ends_at is not None and self.ends_at < end.ends_at)
 
 
 @attrs.define(eq=False, slots=False)
@@ -221,19 +220,29 @@ class MemoryPushOutbox:
         if push.certificate is not None:
             self._pushes_about.setdefault(push.certificate, []).append(push)
 
-    def _cancel(self, ends: Iterable[CertificateEnd]) -> int:
+    def _cancel(self, end: CertificateEnd) -> int:
         """
-        Cancel what may still be sent for an earlier end than these; return how many.
+        Cancel what may still be sent for another end than this, which counts; return how many.
         """
         needless = [
             push
-            for end in ends
             for push in self._pushes_about.get((end.mentor_id, end.certificate_type), ())
-            if push.state in _UNSENT and push.is_for_earlier_than(end)
+            if push.state in _UNSENT and push.ends_at != end.ends_at
         ]
         for push in needless:
+            push.code = RENEWED
             self._move(push, PushState.CANCELLED)
         return len(needless)
+
+    def _queue_again(self, message_id: str, ends_at: datetime, due_at: datetime) -> None:
+        """
+        Queue a message again that a renewal cancelled which does not count any more.
+        """
+        push = self._pushes.get(message_id)
+        if push is None or push.state is not PushState.CANCELLED or push.code != RENEWED:
+            return
+        push.token, push.held, push.ends_at = push.token + 1, False, ends_at
+        self._reopen(push, due_at)
 
     def _complete(self, completion: PushCompletion) -> bool:
         push = self._pushes.get(completion.message_id)

@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration._texts import check_texts
+from proxy_orchestration.notification.ends import Certificate, NotedEnds, note_ends
 from proxy_orchestration.notification.erasure import erased_key
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -28,21 +29,22 @@ from proxy_orchestration.notification.records import (
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
-    DraftFate,
     DraftState,
+    NotedRenewals,
     NoticeChunk,
     NoticeDraft,
+    RecordedChunk,
     digest_message,
     texts_of,
+    texts_of_end,
 )
 from proxy_orchestration.notification.resend import (
-    Certificate,
     Consequence,
     Standing,
     certificate_of,
     consequence_of,
+    reopened,
     states_of,
-    told_ends,
 )
 from proxy_orchestration.notification.run_log import RunPlace, RunRecord
 from proxy_orchestration.notification.spellings import (
@@ -65,51 +67,37 @@ class MemoryNotificationRepository(MemoryRetention):
         clock: leases end by its `monotonic`.
     """
 
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
         Write what the chunk's drafts tell, and answer each in order.
         """
         await checkpoint()
-        check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-        chunk = self._respelled(chunk)
-        consequences = self._consequences(chunk)
-        self._cancel(chunk.ends)
-        self._note(chunk.ends)
-        for end in chunk.ends:
-            # What is only revoked stays: another certificate of that type may be the one that counts.
-            if end.ends_at is not None:
-                self._clear(end)
+        chunk = self._accepted(chunk)
+        noted = self._noted(chunk)
+        self._note(noted)
+        consequences = self._consequences(chunk, noted)
         for draft, consequence in zip(chunk.drafts, consequences, strict=True):
             self._write(draft, consequence, chunk)
-        return [consequence.fate for consequence in consequences]
+        return _recorded(consequences, noted)
 
-    async def weigh(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def weigh(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
         Return what `record` would answer now, and write nothing.
         """
         await checkpoint()
-        check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-        return self._fates(self._respelled(chunk))
+        chunk = self._accepted(chunk)
+        noted = self._noted(chunk)
+        return _recorded(self._consequences(chunk, noted), noted)
 
-    async def renew(
-        self,
-        ends: Sequence[CertificateEnd],
-        /,
-        *,
-        at: datetime,  # noqa: ARG002 - this store keeps no moment of a renewal
-    ) -> int:
+    async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
         """
-        Note these ends: cancel messages and clear pending notices for earlier ones.
+        Note these ends: cancel messages and clear pending notices for ends that do not count any more.
         """
         await checkpoint()
+        check_texts(chain.from_iterable(map(texts_of_end, ends)))
         ends = respelled_ends(ends, self._known(end.mentor_id for end in ends))
-        latest = told_ends(ends)
-        check_texts(chain.from_iterable(latest))
-        cancelled = self._cancel(ends)
-        self._ends |= latest
-        for end in ends:
-            self._clear(end)
-        return cancelled
+        noted = note_ends(self._ends, ends, at=at, by_host=True)
+        return NotedRenewals(cancelled=self._note(noted), ends=tuple(noted.counting.values()))
 
     async def notifications_for(
         self, recipient_id: str, /, *, unacknowledged_only: bool = False
@@ -200,7 +188,12 @@ class MemoryNotificationRepository(MemoryRetention):
         """
         return tuple(self._runs.values())
 
-    def _respelled(self, chunk: NoticeChunk) -> NoticeChunk:
+    def _accepted(self, chunk: NoticeChunk) -> NoticeChunk:
+        """
+        Return the chunk, if it can be kept, in the spellings that are known.
+        """
+        check_texts(text for draft in chunk.drafts for text in texts_of(draft))
+        check_texts(chain.from_iterable(map(texts_of_end, chunk.ends)))
         return respelled(chunk, self._known(ids_in(chunk)))
 
     def _known(self, ids: Iterable[str]) -> dict[str, str]:
@@ -210,17 +203,18 @@ class MemoryNotificationRepository(MemoryRetention):
         mentors = {mentor_id for mentor_id, _ in (*self._ends, *self._notified)}
         return by_form(wanted & (mentors | self._inboxes.keys()))
 
-    def _fates(self, chunk: NoticeChunk) -> list[DraftFate]:
-        return [consequence.fate for consequence in self._consequences(chunk)]
+    def _noted(self, chunk: NoticeChunk) -> NotedEnds:
+        return note_ends(self._ends, chunk.ends, at=chunk.written_at, complete=chunk.complete)
 
-    def _consequences(self, chunk: NoticeChunk) -> list[Consequence]:
+    def _consequences(self, chunk: NoticeChunk, noted: NotedEnds) -> list[Consequence]:
         standing = {
-            about: Standing(self._last_told(about), self._ends.get(about))
+            about: Standing(self._last_told(about), noted.known(about))
             for about in map(certificate_of, chunk.drafts)
         }
         states = states_of(chunk, standing, self._is_there)
+        again = reopened(chunk, states, standing, self._is_cleared)
         return [
-            consequence_of(draft, state, self._is_there)
+            consequence_of(draft, state, self._is_there, is_reopened=certificate_of(draft) in again)
             for draft, state in zip(chunk.drafts, states, strict=True)
         ]
 
@@ -237,9 +231,16 @@ class MemoryNotificationRepository(MemoryRetention):
         mentor_id, certificate_type = certificate
         return self._notified.get((mentor_pseudonym(mentor_id), certificate_type))
 
+    def _is_cleared(self, key: NoticeKey) -> bool:
+        # Not what was purged, or stands under a pseudonym: that is not shown to anybody again.
+        stored = self._keys.get(key)
+        return stored is not None and not stored.is_purged and stored.notice.status is NoticeStatus.CLEARED
+
     def _write(self, draft: NoticeDraft, consequence: Consequence, chunk: NoticeChunk) -> None:
         if consequence.fate.state is DraftState.CREATED:
             self._tell(draft, chunk)
+        if consequence.fate.reopened:
+            self._tell_again(draft, chunk)
         for other in consequence.others:
             self._tell_other(other, draft, chunk)
 
@@ -266,37 +267,51 @@ class MemoryNotificationRepository(MemoryRetention):
         stored = StoredNotice(notice, draft.ends_at)
         self._keep(stored)
         if notice.audience is not Audience.MENTOR:
-            self._uncovered.setdefault(notice.recipient_id, {})[notice.notification_id] = stored
-            self._open_digest(
-                StoredPush(
-                    message=digest_message(
-                        notice.recipient_id, notice.notification_id, notice.tier, chunk.digest_due_at
-                    ),
-                    due_at=chunk.digest_due_at,
-                    opened_at=chunk.written_at,
-                    run_id=chunk.run_id,
-                    organization_id=notice.organization_id,
-                )
+            self._leave_to_a_digest(stored, chunk)
+
+    def _leave_to_a_digest(self, stored: StoredNotice, chunk: NoticeChunk) -> None:
+        notice = stored.notice
+        self._uncovered.setdefault(notice.recipient_id, {})[notice.notification_id] = stored
+        self._open_digest(
+            StoredPush(
+                message=digest_message(
+                    notice.recipient_id, notice.notification_id, notice.tier, chunk.digest_due_at
+                ),
+                due_at=chunk.digest_due_at,
+                opened_at=chunk.written_at,
+                run_id=chunk.run_id,
+                organization_id=notice.organization_id,
             )
+        )
+
+    def _tell_again(self, draft: NoticeDraft, chunk: NoticeChunk) -> None:
+        """
+        Let notices wait again that were cleared, and what was not sent of them.
+        """
+        self._notified[certificate_of(draft)] = chunk.as_of
+        for notice in (draft.notice, *draft.others):
+            if not self._is_cleared(notice.key):
+                continue
+            stored = self._keys[notice.key]
+            stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.PENDING)
+            stored.ends_at = draft.ends_at
+            if stored.over and notice.audience is not Audience.MENTOR:
+                self._leave_to_a_digest(stored, chunk)
+            stored.over = False
+        self._queue_again(draft.notice.notification_id, draft.ends_at, chunk.as_of)
 
     def _keep(self, stored: StoredNotice) -> None:
         notice = stored.notice
         self._notices[notice.notification_id] = stored
-        self._keys.add(notice.key)
+        self._keys[notice.key] = stored
         self._notices_about.setdefault((notice.mentor_id, notice.certificate_type), []).append(stored)
         self._inboxes.setdefault(notice.recipient_id, []).append(stored)
 
-    def _note(self, ends: Iterable[CertificateEnd]) -> None:
-        for certificate, ends_at in told_ends(ends).items():
-            self._ends[certificate] = max(ends_at, self._ends.get(certificate, ends_at))
 
-    def _clear(self, end: CertificateEnd) -> None:
-        for stored in self._notices_about.get((end.mentor_id, end.certificate_type), ()):
-            if end.ends_at is not None and stored.ends_at >= end.ends_at:
-                continue
-            self._cover(stored.notice.recipient_id, [stored])
-            if stored.notice.status is NoticeStatus.PENDING:
-                stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
+def _recorded(consequences: Sequence[Consequence], noted: NotedEnds) -> RecordedChunk:
+    return RecordedChunk(
+        fates=tuple(consequence.fate for consequence in consequences), ends=tuple(noted.counting.values())
+    )
 
 
 def _share(run: RunRecord, organization_id: str) -> dict[str, Any]:

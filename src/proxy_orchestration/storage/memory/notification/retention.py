@@ -11,6 +11,7 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._pseudonyms import is_same_mentor, mentor_pseudonym
+from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.erasure import (
     ERASED,
     NoticeErasure,
@@ -19,29 +20,22 @@ from proxy_orchestration.notification.erasure import (
     erased_notice,
     erased_push,
 )
-from proxy_orchestration.notification.notices import Audience, NoticeKey, NoticeStatus, PushState
-from proxy_orchestration.notification.records import AcknowledgementEvent, CertificateEnd
-from proxy_orchestration.notification.resend import Certificate
+from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
+from proxy_orchestration.notification.records import AcknowledgementEvent
 from proxy_orchestration.notification.run_log import RunRecord
-from proxy_orchestration.storage.memory.notification.inbox import MemoryInbox
-from proxy_orchestration.storage.memory.notification.outbox import (
-    MemoryPushOutbox,
-    StoredNotice,
-    StoredPush,
-)
+from proxy_orchestration.storage.memory.notification.ends import MemoryCertificateEnds
+from proxy_orchestration.storage.memory.notification.outbox import StoredNotice, StoredPush
 
 _DONE: Final = frozenset({PushState.SENT, PushState.CANCELLED, PushState.EXPIRED})
 _WAITING: Final = frozenset({PushState.QUEUED, PushState.LEASED})
 
 
 @attrs.define(eq=False, slots=False)
-class MemoryRetention(MemoryInbox, MemoryPushOutbox):
+class MemoryRetention(MemoryCertificateEnds):
     """
     Notices and messages, with what is kept about their certificates and runs.
     """
 
-    _keys: set[NoticeKey] = attrs.field(init=False, repr=False, factory=set)
-    _ends: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
     _notified: dict[Certificate, datetime] = attrs.field(init=False, repr=False, factory=dict)
     _acknowledgements: list[AcknowledgementEvent] = attrs.field(init=False, repr=False, factory=list)
     _runs: dict[str, RunRecord] = attrs.field(init=False, repr=False, factory=dict)
@@ -106,15 +100,11 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
         await checkpoint()
         notices = [stored.notice for stored in self._about(mentor_id) if not stored.is_purged]
         pushes = sorted(self._own_pushes(mentor_id), key=lambda push: (push.due_at, push.message.message_id))
-        certificates = sorted(about for about in self._ends if is_same_mentor(about[0], mentor_id))
         return NoticeExport(
             mentor_id=mentor_id,
             notices=tuple(sorted(notices, key=lambda each: (each.created_at, each.notification_id))),
             pushes=tuple(push.message for push in pushes),
-            ends=tuple(
-                CertificateEnd(mentor_id=about[0], certificate_type=about[1], ends_at=self._ends[about])
-                for about in certificates
-            ),
+            ends=tuple(self._ends_of(mentor_id)),
             acknowledgements=tuple(
                 sorted(
                     (event for event in self._acknowledgements if is_same_mentor(event.mentor_id, mentor_id)),
@@ -139,10 +129,11 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
             erased_acknowledgement(event) if is_same_mentor(event.mentor_id, mentor_id) else event
             for event in self._acknowledgements
         ]
-        for known in (self._ends, self._notified):
-            for about in [each for each in known if is_same_mentor(each[0], mentor_id)]:
-                moment, erased = known.pop(about), (pseudonym, about[1])
-                known[erased] = max(moment, known.get(erased, moment))
+        for about in [each for each in self._notified if is_same_mentor(each[0], mentor_id)]:
+            moment, erased = self._notified.pop(about), (pseudonym, about[1])
+            self._notified[erased] = max(moment, self._notified.get(erased, moment))
+        for about in [each for each in self._ends if is_same_mentor(each[0], mentor_id)]:
+            del self._ends[about]
         self._erased.add(pseudonym)
         return NoticeErasure(
             pseudonym=pseudonym, notices=len(notices), pushes=len(pushes), acknowledgements=len(named)
@@ -176,8 +167,8 @@ class MemoryRetention(MemoryInbox, MemoryPushOutbox):
 
     def _erase_notice(self, stored: StoredNotice) -> None:
         former, stored.notice = stored.notice, erased_notice(stored.notice)
-        self._keys.discard(former.key)
-        self._keys.add(stored.notice.key)
+        self._keys.pop(former.key, None)
+        self._keys[stored.notice.key] = stored
         self._cover(former.recipient_id, [stored])
         self._notices_about[former.mentor_id, former.certificate_type].remove(stored)
         about = stored.notice.mentor_id, stored.notice.certificate_type

@@ -62,6 +62,7 @@ REVISIONS: Final = (
     "0018",
     "0019",
     "0020",
+    "0021",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 from sqlalchemy import (
     BindParameter,
     Connection,
-    Row,
     Text,
     and_,
     bindparam,
@@ -27,15 +25,16 @@ from sqlalchemy import (
 from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration.notification.erasure import ERASED, NoticeErasure, NoticeExport
 from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
-from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.notification.spellings import spellings_of
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.notification.acknowledgements import event_of
+from proxy_orchestration.storage.sql.notification.ends import end_of_row
 from proxy_orchestration.storage.sql.notification.notices import OVER
 from proxy_orchestration.storage.sql.notification.rows import message_of, notice_of
 from proxy_orchestration.storage.sql.notification.schema import (
     UNSENT,
     acknowledgements,
+    certificate_ends,
     expiry_guards,
     notifications,
     push_outbox,
@@ -60,6 +59,16 @@ _GUARDS = (
     .where(expiry_guards.c.mentor_id.in_(_SPELLED))
     .order_by(expiry_guards.c.certificate_type)
 )
+_ENDS = (
+    select(certificate_ends)
+    .where(certificate_ends.c.mentor_id.in_(_SPELLED))
+    .order_by(
+        certificate_ends.c.certificate_type,
+        certificate_ends.c.organization_id,
+        certificate_ends.c.certificate_id,
+    )
+)
+_DELETE_ENDS = delete(certificate_ends).where(certificate_ends.c.mentor_id == _MENTOR)
 _AUDIT = (
     select(acknowledgements)
     .where(acknowledgements.c.mentor_id.in_(_SPELLED))
@@ -124,11 +133,7 @@ _GUARD = and_(
 )
 _GUARD_OF = select(expiry_guards).where(_GUARD)
 _DELETE_GUARD = delete(expiry_guards).where(_GUARD)
-_MERGE_GUARD = (
-    update(expiry_guards)
-    .where(_GUARD)
-    .values(notified_at=bindparam("told", type_=Instant), ends_at=bindparam("ends", type_=Instant))
-)
+_MERGE_GUARD = update(expiry_guards).where(_GUARD).values(notified_at=bindparam("told", type_=Instant))
 _RENAME_GUARD = update(expiry_guards).where(_GUARD).values(mentor_id=_PSEUDONYM)
 
 
@@ -141,7 +146,7 @@ def export_mentor(connection: Connection, mentor_id: str, /) -> NoticeExport:
         mentor_id=mentor_id,
         notices=tuple(map(notice_of, connection.execute(_NOTICES, asked))),
         pushes=tuple(message_of(row, None) for row in connection.execute(_PUSHES, asked)),
-        ends=tuple(map(_end_of, connection.execute(_GUARDS, asked))),
+        ends=tuple(map(end_of_row, connection.execute(_ENDS, asked))),
         acknowledgements=tuple(map(event_of, connection.execute(_AUDIT, asked))),
     )
 
@@ -164,6 +169,8 @@ def _erase(connection: Connection, mentor_id: str, erased: NoticeErasure) -> Not
     asked = {"mentor": mentor_id, "pseudonym": erased.pseudonym}
     # The guard first, which a run of the same mentor locks first.
     _erase_guards(connection, mentor_id, erased.pseudonym)
+    # Under the pseudonym they would count as certificates that each whole feed lacks.
+    connection.execute(_DELETE_ENDS, {"mentor": mentor_id})
     twins = connection.execute(_DELETE_TWINS, asked).rowcount
     notices = connection.execute(_ERASE_NOTICES, asked).rowcount
     connection.execute(_END_PUSHES, {"mentor": mentor_id})
@@ -188,14 +195,10 @@ def _erase_guards(connection: Connection, mentor_id: str, pseudonym: str) -> Non
             connection.execute(_RENAME_GUARD, own | {"pseudonym": pseudonym})
             continue
         told = max(filter(None, (known.notified_at, row.notified_at)), default=None)
-        connection.execute(_MERGE_GUARD, theirs | {"told": told, "ends": row.ends_at or known.ends_at})
+        connection.execute(_MERGE_GUARD, theirs | {"told": told})
         connection.execute(_DELETE_GUARD, own)
 
 
 def _without_words(payload: str) -> str:
     notification_id, tier, _, _, collapse_key, _ = json.loads(payload)
     return json.dumps((notification_id, tier, "", "", collapse_key, {}))
-
-
-def _end_of(row: Row[Any]) -> CertificateEnd:
-    return CertificateEnd(mentor_id=row.mentor_id, certificate_type=row.certificate_type, ends_at=row.ends_at)

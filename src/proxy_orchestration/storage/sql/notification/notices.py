@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+import attrs
 from sqlalchemy import (
     CompoundSelect,
     Connection,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from proxy_orchestration._pseudonyms import mentor_pseudonym
+from proxy_orchestration.notification.ends import Certificate, NotedEnds, certificate_about, note_ends
 from proxy_orchestration.notification.erasure import erased_key
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -33,19 +35,21 @@ from proxy_orchestration.notification.notices import (
 )
 from proxy_orchestration.notification.records import (
     CertificateEnd,
-    DraftFate,
     DraftState,
+    NotedRenewals,
     NoticeChunk,
     NoticeDraft,
+    RecordedChunk,
+    WholeFeed,
     texts_of,
 )
 from proxy_orchestration.notification.resend import (
-    Certificate,
     Consequence,
     IsThere,
     Standing,
     certificate_of,
     consequence_of,
+    reopened,
     states_of,
 )
 from proxy_orchestration.notification.spellings import (
@@ -60,8 +64,7 @@ from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignor
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
-from proxy_orchestration.storage.sql.notification import digests, outbox, resend_guard
-from proxy_orchestration.storage.sql.notification.resend_guard import Ends
+from proxy_orchestration.storage.sql.notification import digests, ends, outbox, resend_guard
 from proxy_orchestration.storage.sql.notification.rows import (
     digest_row,
     json_list,
@@ -70,10 +73,7 @@ from proxy_orchestration.storage.sql.notification.rows import (
     notice_row,
     push_row,
 )
-from proxy_orchestration.storage.sql.notification.schema import expiry_guards, notifications
-
-Ended: TypeAlias = tuple[str, str, str | None]
-"""Mentor, type, and the end before which all is over; `None`: all of it."""
+from proxy_orchestration.storage.sql.notification.schema import certificate_ends, expiry_guards, notifications
 
 _KEY = (
     notifications.c.mentor_id,
@@ -84,12 +84,13 @@ _KEY = (
     notifications.c.recipient_id,
 )
 _KEYS, _EACH = json_rows("keys", json_text, json_text, json_text, json_date, json_text, json_text)
-_EXISTING = select(*_KEY).join_from(
+_PURGED: Final = "purged"
+_STATUS = case((notifications.c.purged_at.is_not(None), _PURGED), else_=notifications.c.status)
+_EXISTING = select(*_KEY, _STATUS).join_from(
     _KEYS, notifications, and_(*(column == wanted for column, wanted in zip(_KEY, _EACH, strict=True)))
 )
-_ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
+_COUNTING, (_MENTOR, _TYPE, _END) = json_rows("counting", json_text, json_text, json_instant)
 _IS_PENDING = notifications.c.status == NoticeStatus.PENDING.value
-_UNKNOWN = Standing()
 OVER: Final = "over"
 """Stands for the digest of a notice that no digest is to tell of."""
 
@@ -100,16 +101,33 @@ _CLEAR = (
         notifications.c.notification_id.in_(
             select(notifications.c.notification_id)
             .join_from(
-                _ENDED,
+                _COUNTING,
                 notifications,
                 and_(notifications.c.mentor_id == _MENTOR, notifications.c.certificate_type == _TYPE),
             )
-            .where(or_(_END.is_(None), notifications.c.ends_at < _END))
+            .where(or_(_END.is_(None), notifications.c.ends_at != _END))
         ),
     )
     .values(
         status=case((_IS_PENDING, NoticeStatus.CLEARED.value), else_=notifications.c.status),
         digest_id=func.coalesce(notifications.c.digest_id, OVER),
+    )
+)
+_REOPENED, (_ID, _ENDS_AT) = json_rows("reopened", json_text, json_instant)
+_ITS_END = (
+    select(_ENDS_AT).select_from(_REOPENED).where(notifications.c.notification_id == _ID).scalar_subquery()
+)
+_REOPEN = (
+    update(notifications)
+    .where(
+        notifications.c.status == NoticeStatus.CLEARED.value,
+        notifications.c.purged_at.is_(None),
+        notifications.c.notification_id.in_(select(_ID).select_from(_REOPENED)),
+    )
+    .values(
+        status=NoticeStatus.PENDING.value,
+        digest_id=case((notifications.c.digest_id == OVER, None), else_=notifications.c.digest_id),
+        ends_at=_ITS_END,
     )
 )
 _INBOX = (
@@ -123,25 +141,75 @@ _ONE = select(notifications).where(
 )
 
 
-def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+@attrs.frozen
+class _Seen:
+    """
+    What is known of a chunk's certificates.
+
+    Attributes:
+        chunk: what is written, in the spellings that the store has.
+        notified: when each was told last.
+        erased: the same of those that were told under a pseudonym only.
+        noted: their ends, the chunk's included.
+    """
+
+    chunk: NoticeChunk
+    notified: Mapping[Certificate, datetime | None]
+    erased: Mapping[Certificate, datetime | None]
+    noted: NotedEnds
+
+    @property
+    def standing(self) -> Mapping[Certificate, Standing]:
+        """
+        Return the last notice and the end that counts of each.
+        """
+        told = {**self.notified, **self.erased}
+        return {about: Standing(at, self.noted.known(about)) for about, at in told.items()}
+
+    @property
+    def told(self) -> Collection[Certificate]:
+        """
+        Return those that were told under their own id, which alone have notices and messages.
+        """
+        return {about for about, at in self.notified.items() if at is not None}
+
+
+@attrs.frozen
+class _Statuses:
+    """
+    Where notices stand that are there, by their keys, and whether some may be there under a pseudonym.
+    """
+
+    found: Mapping[tuple[str, ...], str]
+    has_erased: bool
+
+    def is_there(self, key: NoticeKey) -> bool:
+        """
+        Return whether the notice of that key is there.
+        """
+        if not self.found:
+            return False
+        return key_texts(key) in self.found or (self.has_erased and key_texts(erased_key(key)) in self.found)
+
+    def is_cleared(self, key: NoticeKey) -> bool:
+        """
+        Return whether it was cleared, and may be shown again: not what was purged, or has a pseudonym.
+        """
+        return self.found.get(key_texts(key)) == NoticeStatus.CLEARED.value
+
+
+def record(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     """
     Write what the chunk's drafts tell, and answer each in order.
     """
-    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-    chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
-    ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
-    # Ends first, since that locks: what is read from here on is what another call left.
-    advanced = resend_guard.note_ends(connection, ends)
-    standing = resend_guard.known(connection, ends.latest)
-    # What was never told has nothing queued.
-    told = [certificate for certificate in advanced if standing[certificate].notified_at is not None]
-    outbox.cancel(connection, ended(ends, told))
-    # What is only revoked stays: another certificate of that type may be the one that counts.
-    _clear(connection, _before(ends, told))
-    erased = _erased(connection, chunk.drafts, standing)
-    is_there = _existing(connection, chunk.drafts, standing | erased, erased)
-    states = states_of(chunk, standing | erased, is_there)
-    passing = {
+    seen = _look(connection, chunk, locked=True)
+    chunk = seen.chunk
+    ends.keep(connection, seen.noted)
+    _void(connection, seen.noted, seen.told)
+    found = _statuses(connection, seen)
+    states = states_of(chunk, seen.standing, found.is_there)
+    again = reopened(chunk, states, seen.standing, found.is_cleared)
+    passing = again | {
         certificate_of(draft)
         for draft, state in zip(chunk.drafts, states, strict=True)
         if state is DraftState.CREATED
@@ -152,42 +220,44 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]
         DraftState.DEFERRED if state is DraftState.CREATED and certificate_of(draft) not in taken else state
         for draft, state in zip(chunk.drafts, states, strict=True)
     ]
-    consequences = _consequences(chunk, states, is_there)
+    consequences = _consequences(chunk, states, found.is_there, again & taken)
     _insert(connection, chunk, consequences)
-    return [consequence.fate for consequence in consequences]
+    return _recorded(consequences, seen.noted)
 
 
-def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+def weigh(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     """
     Return what `record` would answer now, and write nothing.
     """
-    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-    chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
-    ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
-    standing = resend_guard.known(connection, ends.latest)
-    erased = _erased(connection, chunk.drafts, standing)
-    standing |= erased
-    is_there = _existing(connection, chunk.drafts, standing, erased)
-    states = states_of(chunk, standing, is_there)
-    return [consequence.fate for consequence in _consequences(chunk, states, is_there)]
+    seen = _look(connection, chunk, locked=False)
+    chunk = seen.chunk
+    found = _statuses(connection, seen)
+    states = states_of(chunk, seen.standing, found.is_there)
+    again = reopened(chunk, states, seen.standing, found.is_cleared)
+    return _recorded(_consequences(chunk, states, found.is_there, again), seen.noted)
 
 
-def renew(
-    connection: Connection,
-    ends: Sequence[CertificateEnd],
-    /,
-    *,
-    at: datetime,  # noqa: ARG001 - the port's
-) -> int:
+def renew(connection: Connection, told: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
     """
-    Note new ends, clear notices of earlier ones; return how many messages were cancelled.
+    Note new ends, cancel and clear what is about those that do not count any more.
     """
-    ends = respelled_ends(ends, _known_spellings(connection, (end.mentor_id for end in ends)))
-    latest = resend_guard.ends_of(ends)
-    resend_guard.note_ends(connection, latest, corrected=True)
-    over = ended(latest, latest.latest)
-    _clear(connection, over)
-    return outbox.cancel(connection, over)
+    ends.check(told)
+    told = respelled_ends(told, _known_spellings(connection, (end.mentor_id for end in told)))
+    notified, known = ends.known(connection, map(certificate_about, told), locked=True)
+    noted = note_ends(known, told, at=at, by_host=True)
+    ends.keep(connection, noted)
+    cancelled = _void(connection, noted, {about for about, last in notified.items() if last is not None})
+    return NotedRenewals(cancelled=cancelled, ends=tuple(noted.counting.values()))
+
+
+def withdraw(connection: Connection, feed: WholeFeed, /, *, limit: int) -> Sequence[CertificateEnd]:
+    """
+    Withdraw what the feed lacks, of up to so many mentors and types at once.
+    """
+    noted = ends.withdrawn(connection, feed, limit=limit)
+    ends.keep(connection, noted)
+    _void(connection, noted, noted.changed)
+    return list(noted.counting.values())
 
 
 def notifications_for(
@@ -225,77 +295,73 @@ def _known_spellings(connection: Connection, ids: Iterable[str]) -> dict[str, st
 
 @lru_cache(maxsize=8)
 def _spelled(dialect: Dialect) -> CompoundSelect[Any]:
-    mentors, recipients = expiry_guards.c.mentor_id, notifications.c.recipient_id
-    return union(
-        select(mentors).where(is_any_of(mentors, "spellings", dialect)),
-        select(recipients).where(is_any_of(recipients, "spellings", dialect)),
-    )
+    columns = expiry_guards.c.mentor_id, certificate_ends.c.mentor_id, notifications.c.recipient_id
+    return union(*(select(column).where(is_any_of(column, "spellings", dialect)) for column in columns))
 
 
-def ended(ends: Ends, renewed: Iterable[Certificate]) -> list[Ended]:
+def _look(connection: Connection, chunk: NoticeChunk, *, locked: bool) -> _Seen:
     """
-    Return the rows that tell what is over: all before the new end, or all of a revoked one.
+    Return what is known of the chunk's certificates, with what it tells of them.
     """
-    rows: list[Ended] = [(*one, None) for one in ends.revoked]
-    return sorted([*rows, *_before(ends, renewed)], key=lambda row: row[:2])
-
-
-def _before(ends: Ends, renewed: Iterable[Certificate]) -> list[Ended]:
-    return [(*one, ends.latest[one].astimezone(UTC).isoformat()) for one in sorted(renewed)]
-
-
-def _clear(connection: Connection, over: Sequence[Ended]) -> None:
-    if over:
-        connection.execute(_CLEAR, {"ended": json_list(over)})
+    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
+    ends.check(chunk.ends)
+    chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
+    pairs = {*map(certificate_about, chunk.ends), *map(certificate_of, chunk.drafts)}
+    # Ends first, since that locks: what is read from here on is what another call left.
+    notified, known = ends.known(connection, pairs, locked=locked)
+    noted = note_ends(known, chunk.ends, at=chunk.written_at, complete=chunk.complete)
+    return _Seen(chunk, notified, _erased(connection, chunk.drafts, notified), noted)
 
 
 def _erased(
-    connection: Connection, drafts: Sequence[NoticeDraft], standing: Mapping[Certificate, Standing]
-) -> dict[Certificate, Standing]:
+    connection: Connection, drafts: Sequence[NoticeDraft], notified: Mapping[Certificate, datetime | None]
+) -> dict[Certificate, datetime | None]:
     """
-    Return what is known under a pseudonym of those of whom nothing was told under their own id.
+    Return when those were told under a pseudonym of whom nothing was told under their own id.
     """
-    new = {
-        certificate_of(draft)
-        for draft in drafts
-        if standing.get(certificate_of(draft), _UNKNOWN).notified_at is None
-    }
+    new = {certificate_of(draft) for draft in drafts if notified.get(certificate_of(draft)) is None}
     # A glance first: where nobody was ever erased, no pseudonym is made; decision 251.
     if not new or not resend_guard.knows_pseudonyms(connection):
         return {}
     by_pseudonym = {(mentor_pseudonym(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
-    known = resend_guard.known(connection, sorted(by_pseudonym))
-    return {
-        by_pseudonym[found]: Standing(told.notified_at, standing.get(by_pseudonym[found], _UNKNOWN).ends_at)
-        for found, told in known.items()
-    }
+    return {by_pseudonym[about]: at for about, at in resend_guard.last_told(connection, by_pseudonym).items()}
 
 
-def _existing(
-    connection: Connection,
-    drafts: Sequence[NoticeDraft],
-    standing: Mapping[Certificate, Standing],
-    erased: Collection[Certificate],
-) -> IsThere:
+def _void(connection: Connection, noted: NotedEnds, told: Collection[Certificate]) -> int:
     """
-    Return which of the drafts' notices, earlier ones included, are there.
+    Cancel and clear what is about another end than the one that counts; return how many messages.
 
-    None is where the guard was never taken, since nobody writes one without it.
+    What was never told has nothing queued.
     """
-    told = {about for about, known in standing.items() if known.notified_at is not None}
+    rows = [(*about, _moment(noted.known(about))) for about in sorted(noted.changed) if about in told]
+    if not rows:
+        return 0
+    connection.execute(_CLEAR, {"counting": json_list(rows)})
+    return outbox.cancel(connection, rows)
+
+
+def _moment(ends_at: datetime | None) -> str | None:
+    return None if ends_at is None else ends_at.astimezone(UTC).isoformat()
+
+
+def _statuses(connection: Connection, seen: _Seen) -> _Statuses:
+    """
+    Return where the drafts' notices stand, earlier ones included.
+
+    None is there where the guard was never taken, since nobody writes one without it.
+    """
+    drafts, told = seen.chunk.drafts, seen.told
     keys = [key_texts(key) for draft in drafts if certificate_of(draft) in told for key in _keys(draft)]
     # Where it may stand under a pseudonym; seldom, since it costs as much again.
     keys += [
         key_texts(erased_key(key))
         for draft in drafts
-        if certificate_of(draft) in erased
+        if certificate_of(draft) in seen.erased
         for key in _keys(draft)
     ]
     rows = connection.execute(_EXISTING, {"keys": json_list(keys)}).all() if keys else ()
-    found = {(*row[:3], row[3].isoformat(), *row[4:]) for row in rows}
-    if not erased:
-        return lambda key: bool(found) and key_texts(key) in found
-    return lambda key: key_texts(key) in found or key_texts(erased_key(key)) in found
+    found: dict[tuple[str, ...], str] = {(*row[:3], row[3].isoformat(), *row[4:6]): row[6] for row in rows}
+    return _Statuses(found, has_erased=bool(seen.erased))
 
 
 def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
@@ -317,14 +383,27 @@ def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[C
             notice_rows.append(notice_row(draft.notice, ends_at, dialect))
             if draft.push is not None:
                 push_rows[draft.push.message_id] = push_row(draft.push, draft, ends_at, due_at, dialect)
-        for notice in others:
-            notice_rows.append(notice_row(notice, ends_at, dialect))
+        notice_rows.extend(notice_row(notice, ends_at, dialect) for notice in others)
+        for notice in (*others, *(draft.others if fate.reopened else ())):
             if notice.audience is not Audience.MENTOR and notice.recipient_id not in digests_of:
                 digests_of[notice.recipient_id] = _opened_by(notice, chunk, dialect)
     if notice_rows:
         insert_rows_or_ignore(connection, notifications, notice_rows)
     outbox.queue(connection, [*push_rows.values()])
+    _reopen(connection, chunk, consequences)
     digests.open_digests(connection, digests_of.values())
+
+
+def _reopen(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
+    rows = [
+        (notice.notification_id, draft.ends_at.astimezone(UTC).isoformat())
+        for draft, (fate, _) in zip(chunk.drafts, consequences, strict=True)
+        if fate.reopened
+        for notice in (draft.notice, *draft.others)
+    ]
+    if rows:
+        connection.execute(_REOPEN, {"reopened": json_list(rows)})
+        outbox.queue_again(connection, rows, due_at=chunk.as_of)
 
 
 def _opened_by(
@@ -341,5 +420,16 @@ def _opened_by(
     )
 
 
-def _consequences(chunk: NoticeChunk, states: Sequence[DraftState], is_there: IsThere) -> list[Consequence]:
-    return [consequence_of(draft, state, is_there) for draft, state in zip(chunk.drafts, states, strict=True)]
+def _consequences(
+    chunk: NoticeChunk, states: Sequence[DraftState], is_there: IsThere, again: Collection[Certificate]
+) -> list[Consequence]:
+    return [
+        consequence_of(draft, state, is_there, is_reopened=certificate_of(draft) in again)
+        for draft, state in zip(chunk.drafts, states, strict=True)
+    ]
+
+
+def _recorded(consequences: Sequence[Consequence], noted: NotedEnds) -> RecordedChunk:
+    return RecordedChunk(
+        fates=tuple(consequence.fate for consequence in consequences), ends=tuple(noted.counting.values())
+    )

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
 
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
-from proxy_orchestration.notification.records import NOTHING_LEFT, Digest, LeasedPush, PushCompletion
+from proxy_orchestration.notification.records import NOTHING_LEFT, RENEWED, Digest, LeasedPush, PushCompletion
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.json_tables import json_instant, json_rows, json_text
@@ -32,7 +32,7 @@ from proxy_orchestration.storage.sql.notification.schema import (
 )
 from proxy_orchestration.storage.sql.schema import Instant
 
-_ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
+_COUNTING, (_MENTOR, _TYPE, _END) = json_rows("counting", json_text, json_text, json_instant)
 _CANCEL = (
     update(push_outbox)
     .where(
@@ -40,16 +40,38 @@ _CANCEL = (
         push_outbox.c.message_id.in_(
             select(push_outbox.c.message_id)
             .join_from(
-                _ENDED,
+                _COUNTING,
                 push_outbox,
                 and_(push_outbox.c.mentor_id == _MENTOR, push_outbox.c.certificate_type == _TYPE),
             )
-            .where(UNSENT, or_(_END.is_(None), push_outbox.c.ends_at < _END))
+            .where(UNSENT, or_(_END.is_(None), push_outbox.c.ends_at != _END))
             .order_by(push_outbox.c.message_id)
             .with_for_update(of=push_outbox)
         ),
     )
-    .values(state=PushState.CANCELLED.value, code="renewed")
+    .values(state=PushState.CANCELLED.value, code=RENEWED)
+)
+_REOPENED, (_MESSAGE, _ENDS_AT) = json_rows("reopened", json_text, json_instant)
+_QUEUE_AGAIN = (
+    update(push_outbox)
+    .where(
+        push_outbox.c.message_id.in_(select(_MESSAGE).select_from(_REOPENED)),
+        push_outbox.c.state == PushState.CANCELLED.value,
+        push_outbox.c.code == RENEWED,
+    )
+    .values(
+        state=PushState.QUEUED.value,
+        due_at=bindparam("due", type_=Instant),
+        ends_at=select(_ENDS_AT)
+        .select_from(_REOPENED)
+        .where(push_outbox.c.message_id == _MESSAGE)
+        .scalar_subquery(),
+        token=push_outbox.c.token + 1,
+        attempts=0,
+        lost=0,
+        lease_until=None,
+        code="",
+    )
 )
 _DUE = (
     select(push_outbox)
@@ -128,11 +150,18 @@ _TOLD = select(notifications).join_from(_IDS, notifications, notifications.c.not
 _COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
 
 
-def cancel(connection: Connection, ended: Sequence[tuple[str, str, str | None]]) -> int:
+def cancel(connection: Connection, counting: Sequence[tuple[str, str, str | None]]) -> int:
     """
-    Cancel what may still be sent about ends that are over; return how many messages.
+    Cancel what may still be sent about other ends than these, which count; return how many messages.
     """
-    return connection.execute(_CANCEL, {"ended": json_list(ended)}).rowcount if ended else 0
+    return connection.execute(_CANCEL, {"counting": json_list(counting)}).rowcount
+
+
+def queue_again(connection: Connection, rows: Sequence[tuple[str, str]], *, due_at: datetime) -> None:
+    """
+    Queue messages again that a renewal cancelled which does not count any more, each with its end.
+    """
+    connection.execute(_QUEUE_AGAIN, {"reopened": json_list(rows), "due": due_at})
 
 
 def queue(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -15,7 +15,15 @@ from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
 from proxy_orchestration.storage.sql.notification import dead_pushes as given_up
-from proxy_orchestration.storage.sql.notification import erasure, inbox, notices, outbox, retention, run_log
+from proxy_orchestration.storage.sql.notification import (
+    ends,
+    erasure,
+    inbox,
+    notices,
+    outbox,
+    retention,
+    run_log,
+)
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
@@ -73,6 +81,11 @@ class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
     renew: Final = writing(notices.renew)
     notifications_for: Final = reading(notices.notifications_for)
     notification: Final = reading(notices.notification)
+
+    count_unseen: Final = reading(ends.count_unseen)
+    withdraw: Final = writing(notices.withdraw)
+    counted_in: Final = reading(ends.counted_in)
+    forget_ends: Final = writing(ends.forget_ends)
 
     acknowledge: Final = writing(audit.acknowledge)
     acknowledgements: Final = reading(audit.acknowledgements)

@@ -156,7 +156,24 @@ expiry_guards: Table = Table(
     Column("mentor_id", KEY, primary_key=True),
     Column("certificate_type", KEY, primary_key=True),
     Column("notified_at", Instant),
+    Column("ends_at", Instant),  # written by revisions before 0021 only
+    sqlite_with_rowid=False,
+)
+
+certificate_ends: Table = Table(
+    "certificate_ends",
+    metadata,
+    Column("mentor_id", KEY, primary_key=True),
+    Column("certificate_type", KEY, primary_key=True),
+    # Of organization and id, which do not fit into an index entry beside the other two.
+    Column("certificate_key", KEY, primary_key=True),
+    Column("organization_id", KEY, nullable=False),
+    Column("certificate_id", KEY, nullable=False),
     Column("ends_at", Instant),
+    Column("seen_at", Instant, nullable=False),
+    CheckConstraint("mentor_id <> '' AND certificate_type <> ''", name="named"),
+    Index("ix_certificate_ends_of_feed", "organization_id", "certificate_type"),
+    Index("ix_certificate_ends_by_end", "ends_at"),
     sqlite_with_rowid=False,
 )
 

@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
 
+from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.notification.resend import Certificate, told_ends
+from proxy_orchestration.notification.resend import told_ends
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_rows, json_text

@@ -263,7 +263,7 @@ async def a_dead_message_of_an_end_that_is_over_is_not_replayed(store: Notificat
     await _queue(store, 0, 1, 2)
     pushes = await claimed(store, at=MORNING + 9 * MINUTE)
     await store.complete_pushes([ended(push, PushState.DEAD) for push in pushes])
-    cancelled = await store.renew([end_of("mentor-0"), end_of("mentor-1", None)], at=MORNING)
+    cancelled = (await store.renew([end_of("mentor-0"), end_of("mentor-1", None)], at=MORNING)).cancelled
 
     expect("both", expected=2, actual=cancelled)
     expect("the other", expected=1, actual=await store.replay_dead(None, now=MORNING))
@@ -308,7 +308,7 @@ async def a_lease_of_a_cancelled_message_is_not_taken_over(store: NotificationRe
 async def what_was_sent_is_not_cancelled_later(store: NotificationRepository) -> None:
     await _queue(store, 0)
     await store.complete_pushes([ended(await the_push(store))])
-    expect("none", expected=0, actual=await store.renew([end_of("mentor-0", None)], at=MORNING))
+    expect("none", expected=0, actual=(await store.renew([end_of("mentor-0", None)], at=MORNING)).cancelled)
 
     await expect_counts("sent", store, sent=1)
 

@@ -43,6 +43,8 @@ LONG: Final = 600.0  # seconds that no check lasts
 OVER: Final = 0.0  # a lease of no seconds is over at once
 MINUTE: Final = timedelta(minutes=1)
 TYPE: Final = "first_aid"
+CERTIFICATE: Final = "certificate-1"  # each mentor's own
+ANOTHER: Final = "certificate-2"
 OTHER_TYPE: Final = "driving"
 
 ADVANCE: Final = NotificationThresholdTier.ADVANCE_60
@@ -139,6 +141,7 @@ def chunk_of(
     at: datetime = MORNING,
     ends: Sequence[CertificateEnd] = (),
     run_id: str = "run-1",
+    complete: bool = False,
 ) -> NoticeChunk:
     """
     Return a chunk of a run at that moment; it speaks of its drafts' ends and of these.
@@ -148,6 +151,7 @@ def chunk_of(
             mentor_id=draft.notice.mentor_id,
             certificate_type=draft.notice.certificate_type,
             ends_at=draft.ends_at,
+            certificate_id=CERTIFICATE,
         )
         for draft in drafts
     )
@@ -159,6 +163,7 @@ def chunk_of(
         digest_due_at=at + HOLD,
         drafts=drafts,
         ends=(*own, *ends),
+        complete=complete,
     )
 
 
@@ -181,12 +186,23 @@ def run_that_ended(run_id: str = "run-1", *, at: datetime = MORNING) -> RunRecor
 
 
 def end_of(
-    mentor_id: str = "mentor-1", ends_at: datetime | None = RENEWED, of_type: str = TYPE
+    mentor_id: str = "mentor-1",
+    ends_at: datetime | None = RENEWED,
+    of_type: str = TYPE,
+    *,
+    of: str = CERTIFICATE,
+    organization_id: str | None = None,
 ) -> CertificateEnd:
     """
-    Return an end; revoked if it is `None`.
+    Return an end of the mentor's certificate, or of the one that is named; revoked if it is `None`.
     """
-    return CertificateEnd(mentor_id=mentor_id, certificate_type=of_type, ends_at=ends_at)
+    return CertificateEnd(
+        mentor_id=mentor_id,
+        certificate_type=of_type,
+        ends_at=ends_at,
+        certificate_id=of,
+        organization_id=organization_id,
+    )
 
 
 def acknowledgement(
@@ -211,7 +227,7 @@ async def states_of(book: NoticeBook, chunk: NoticeChunk) -> list[DraftState]:
     """
     Record the chunk; return what became of its drafts.
     """
-    return [result.state for result in await book.record(chunk)]
+    return [result.state for result in (await book.record(chunk)).fates]
 
 
 async def inbox_of(book: NoticeBook, recipient_id: str = "mentor-1") -> list[CertificateExpiryNotification]:

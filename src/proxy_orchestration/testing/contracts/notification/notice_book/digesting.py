@@ -166,11 +166,11 @@ async def a_digest_names_what_ends_first(store: NotificationRepository) -> None:
         for day in days
     ]
     await store.record(chunk_of(*drafts))
-    expected = [end_of(f"mentor-{day}", ENDS + day * _DAY) for day in range(1, 1 + MOST_NEAREST)]
+    expected = [end_of(f"mentor-{day}", ENDS + day * _DAY, of="") for day in range(1, 1 + MOST_NEAREST)]
     expect("the nearest", expected=expected, actual=list((await _digest(store)).nearest))
     await store.record(chunk_of(ends=[end_of("mentor-1", RENEWED)]))
 
-    expected = [end_of(f"mentor-{day}", ENDS + day * _DAY) for day in range(2, 2 + MOST_NEAREST)]
+    expected = [end_of(f"mentor-{day}", ENDS + day * _DAY, of="") for day in range(2, 2 + MOST_NEAREST)]
     expect("none that was renewed", expected=expected, actual=list((await _digest(store)).nearest))
 
 

@@ -13,6 +13,7 @@ from proxy_orchestration.notification.records import Acknowledged
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
+    ANOTHER,
     ENDS,
     GUARD,
     INSTANT,
@@ -154,7 +155,7 @@ async def audit_rows_come_newest_first(store: NotificationRepository) -> None:
 async def a_renewal_cancels_and_clears_what_is_for_an_earlier_end(store: NotificationRepository) -> None:
     await _told(store, "mentor-1", "mentor-2")
     await store.record(chunk_of(draft_of("mentor-1", of_type=OTHER_TYPE)))
-    expect("one message", expected=1, actual=await store.renew([end_of()], at=MORNING + MINUTE))
+    expect("one message", expected=1, actual=(await store.renew([end_of()], at=MORNING + MINUTE)).cancelled)
 
     for notice in (notice_of(), notice_of(to=coordinator())):
         expect("cleared", expected=_CLEARED, actual=await status_of(store, notice))
@@ -169,7 +170,7 @@ async def a_renewal_cancels_and_clears_what_is_for_an_earlier_end(store: Notific
 async def a_renewal_again_cancels_nothing_more(store: NotificationRepository) -> None:
     await _told(store, "mentor-1")
     for cancelled in (1, 0):
-        answer = await store.renew([end_of(), end_of("mentor-9")], at=MORNING)
+        answer = (await store.renew([end_of(), end_of("mentor-9")], at=MORNING)).cancelled
         expect("cancelled now", expected=cancelled, actual=answer)
 
 
@@ -186,9 +187,9 @@ async def a_renewal_leaves_what_was_acknowledged(store: NotificationRepository) 
 @rule_of(keeping)
 async def the_same_or_an_earlier_end_is_no_renewal(store: NotificationRepository) -> None:
     await _told(store, "mentor-1")
-    for ends_at in (ENDS, ENDS - INSTANT):
-        expect("none", expected=0, actual=await store.renew([end_of(ends_at=ends_at)], at=MORNING))
-        results = await states_of(store, chunk_of(ends=[end_of(ends_at=ends_at)]))
+    for end in (end_of(ends_at=ENDS), end_of(ends_at=ENDS - INSTANT, of=ANOTHER)):
+        expect("none", expected=0, actual=(await store.renew([end], at=MORNING)).cancelled)
+        results = await states_of(store, chunk_of(ends=[end]))
         expect("no draft", expected=[], actual=results)
 
     expect("pending", expected=_PENDING, actual=await status_of(store, notice_of()))
@@ -200,7 +201,11 @@ async def a_revocation_cancels_and_clears_all(store: NotificationRepository) -> 
     await _told(store, "mentor-1")
     await store.record(chunk_of(draft_of(ends_at=RENEWED, tier=URGENT), at=MORNING + GUARD))
     await store.record(chunk_of(draft_of(ends_at=RENEWED, tier=ADVANCE), at=MORNING + 2 * GUARD))
-    expect("both", expected=2, actual=await store.renew([end_of(ends_at=None)], at=MORNING + 2 * GUARD))
+    expect(
+        "both",
+        expected=2,
+        actual=(await store.renew([end_of(ends_at=None)], at=MORNING + 2 * GUARD)).cancelled,
+    )
 
     waiting = await store.notifications_for("mentor-1", unacknowledged_only=True)
     expect("nothing waits", expected=[], actual=list(waiting))

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
+
 from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.notification.erasure import ERASED, NoticeErasure, NoticeExport
 from proxy_orchestration.notification.inbox_pages import InboxScope
@@ -14,9 +16,10 @@ from proxy_orchestration.notification.notices import (
     PushState,
 )
 from proxy_orchestration.notification.ports import NotificationRepository
-from proxy_orchestration.notification.records import NO_TARGET, DraftState
+from proxy_orchestration.notification.records import NO_TARGET, DraftFate, DraftState, FeedCount, WholeFeed
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
+    ANOTHER,
     ENDS,
     GUARD,
     HOLD,
@@ -251,7 +254,7 @@ async def nobody_is_told_again_because_of_an_erasure(store: NotificationReposito
     await _told(store, "mentor-1")
     await _erased(store)
     again = chunk_of(draft_of("mentor-1", WARNING, coordinator()), at=MORNING + GUARD)
-    weighed = [fate.state for fate in await store.weigh(again)]
+    weighed = [fate.state for fate in (await store.weigh(again)).fates]
     expect("a plan knows", expected=[DraftState.DUPLICATE], actual=weighed)
     expect("a duplicate", expected=[DraftState.DUPLICATE], actual=await states_of(store, again))
     too_soon = chunk_of(draft_of("mentor-1", URGENT, at=MORNING + MINUTE), at=MORNING + MINUTE)
@@ -275,13 +278,45 @@ async def what_comes_after_an_erasure_is_told_and_can_be_erased(store: Notificat
     again = chunk_of(renewed, at=MORNING + 2 * GUARD)
     expect("and no more", expected=[DraftState.DUPLICATE], actual=await states_of(store, again))
     told = await store.export_mentor(pseudonym_of("mentor-1"))
-    expect(
-        "the later end",
-        expected=[(TYPE, RENEWED)],
-        actual=[(e.certificate_type, e.ends_at) for e in told.ends],
-    )
+    expect("no end", expected=(), actual=told.ends)
     statuses = {notice.status for notice in told.notices}
     expect("nothing waits", expected={NoticeStatus.CLEARED}, actual=statuses)
+
+
+@rule_of(letting_go_of_notices)
+async def no_feed_lacks_who_was_erased(store: NotificationRepository) -> None:
+    # Else each erasure would bring whole feeds nearer to the fifth that is refused.
+    ends = [end_of("mentor-1"), end_of("mentor-2"), end_of("mentor-2", ENDS, of=ANOTHER)]
+    await store.record(chunk_of(ends=ends))
+    await _erased(store)
+    feed = WholeFeed(scope=frozenset({(None, TYPE)}), since=MORNING + MINUTE)
+
+    counted = await store.count_unseen(feed)
+    expect("the other's alone", expected=FeedCount(known=2, unseen=2), actual=counted)
+    known = await store.counted_in(feed.scope, after=None, limit=9)
+    expect("nobody else", expected={"mentor-2"}, actual={end.mentor_id for end in known})
+
+
+@rule_of(letting_go_of_notices)
+async def what_was_purged_or_erased_is_not_shown_again_by_an_end_that_counts_again(
+    store: NotificationRepository,
+) -> None:
+    await _told(store, "mentor-1", "mentor-2")
+    renewals = [end_of(name, RENEWED, of=ANOTHER) for name in ("mentor-1", "mentor-2")]
+    await store.renew(renewals, at=MORNING)
+    for push in await claimed(store, at=_HOUR_LATER):
+        await store.complete_pushes([ended(push)])
+    await _erased(store)
+    expect("the other's two", expected=4, actual=await store.purge_notices(created_before=_HOUR_LATER))
+    await store.renew([attrs.evolve(end, ends_at=None) for end in renewals], at=_HOUR_LATER)
+    at = MORNING + GUARD
+    drafts = [draft_of(name, WARNING, coordinator()) for name in ("mentor-1", "mentor-2")]
+    told = (await store.record(chunk_of(*drafts, at=at))).fates
+
+    expect("told once", expected=[DraftFate(state=DraftState.DUPLICATE)] * 2, actual=list(told))
+    for name in ("mentor-1", "mentor-2", pseudonym_of("mentor-1"), "coordinator-1"):
+        expect(f"nothing for {name}", expected=[], actual=await inbox_of(store, name))
+    expect("nothing to send", expected=[], actual=await claimed(store, at=at + GUARD))
 
 
 @rule_of(letting_go_of_notices)

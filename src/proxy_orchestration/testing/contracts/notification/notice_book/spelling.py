@@ -6,13 +6,21 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.ports import NotificationRepository
-from proxy_orchestration.notification.records import DraftState
+from proxy_orchestration.notification.records import DraftState, WholeFeed
 from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
+    ANOTHER,
+    ENDS,
     GUARD,
+    INSTANT,
+    MINUTE,
     MORNING,
+    RENEWED,
+    TYPE,
     URGENT,
     chunk_of,
     coordinator,
@@ -36,7 +44,7 @@ _CREATED, _DUPLICATE, _DEFERRED = DraftState.CREATED, DraftState.DUPLICATE, Draf
 async def nobody_is_told_again_under_another_spelling(store: NotificationRepository) -> None:
     for first, second in _WAYS:
         await store.record(chunk_of(draft_of(first)))
-        weighed = [fate.state for fate in await store.weigh(chunk_of(draft_of(second)))]
+        weighed = [fate.state for fate in (await store.weigh(chunk_of(draft_of(second)))).fates]
         told = await states_of(store, chunk_of(draft_of(second)))
         closer = await states_of(store, chunk_of(draft_of(second, URGENT)))
 
@@ -61,7 +69,7 @@ async def an_inbox_is_found_by_any_spelling(store: NotificationRepository) -> No
 async def a_renewal_under_another_spelling_ends_what_was_told(store: NotificationRepository) -> None:
     told = draft_of(_COMPOSED)
     await store.record(chunk_of(told))
-    cancelled = await store.renew([end_of(_DECOMPOSED)], at=MORNING)
+    cancelled = (await store.renew([end_of(_DECOMPOSED, of=ANOTHER)], at=MORNING)).cancelled
     (notice,) = await inbox_of(store, _COMPOSED)
     later = MORNING + GUARD
     stale = await states_of(store, chunk_of(draft_of(_DECOMPOSED, URGENT, at=later), at=later))
@@ -70,6 +78,25 @@ async def a_renewal_under_another_spelling_ends_what_was_told(store: Notificatio
     expect("its notice", expected=NoticeStatus.CLEARED, actual=notice.status)
     expect("an earlier end is stale", expected=[DraftState.STALE], actual=stale)
     await expect_counts("nothing is left to send", store, cancelled=1)
+
+
+@rule_of(spelling)
+async def a_certificate_is_one_under_any_spelling_of_its_mentor(store: NotificationRepository) -> None:
+    # Corrected, revoked and withdrawn: each time another spelling tells of it.
+    for first, second in _WAYS:
+        await store.record(chunk_of(ends=[end_of(first), end_of(first, ENDS, of=ANOTHER)]))
+        corrected = await store.record(chunk_of(ends=[end_of(second, ENDS - INSTANT)]))
+        expect("the other counts", expected=(end_of(first, ENDS, of=ANOTHER),), actual=corrected.ends)
+        revoked = await store.renew([end_of(second, None, of=ANOTHER)], at=MORNING)
+        expect("the corrected one", expected=(end_of(first, ENDS - INSTANT),), actual=revoked.ends)
+        weighed = await store.weigh(chunk_of(ends=[end_of(second, RENEWED, of=ANOTHER)]))
+        expect("in a plan", expected=(end_of(first, RENEWED, of=ANOTHER),), actual=weighed.ends)
+        later = MORNING + MINUTE
+        seen = end_of(second, ENDS - INSTANT)
+        await store.record(chunk_of(ends=[seen], at=later, complete=True))
+        counted = await store.count_unseen(WholeFeed(scope=frozenset({(None, TYPE)}), since=later))
+        expect("it was seen", expected=0, actual=counted.unseen)
+        await store.renew([attrs.evolve(seen, ends_at=None)], at=later)
 
 
 @rule_of(spelling)
@@ -88,7 +115,8 @@ async def a_push_goes_where_the_first_one_went(store: NotificationRepository) ->
 @rule_of(spelling)
 async def a_coordinator_has_one_notice_and_one_digest(store: NotificationRepository) -> None:
     both = [coordinator(each) for each in (_DECOMPOSED, _COMPOSED)]
-    (fate,) = await store.record(chunk_of(draft_of("mentor-1", draft_of().notice.tier, *both, pushed=False)))
+    twice = chunk_of(draft_of("mentor-1", draft_of().notice.tier, *both, pushed=False))
+    (fate,) = (await store.record(twice)).fates
     await store.record(chunk_of(draft_of("mentor-2", draft_of().notice.tier, both[1], pushed=False)))
     inbox = await inbox_of(store, _COMPOSED)
 
