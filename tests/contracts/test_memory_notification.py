@@ -24,11 +24,13 @@ from proxy_orchestration.testing.contracts import (
 )
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
+    HOLD,
     MORNING,
     chunk_of,
     draft_of,
     end_of,
     ended,
+    run_that_ended,
     the_push,
 )
 
@@ -81,6 +83,7 @@ async def test_the_leases_of_messages_end_by_the_clock_given() -> None:
     clock = FakeClock()
     store = MemoryNotificationRepository(clock)
     await store.record(chunk_of(draft_of()))
+    await store.log_run(run_that_ended())
     await the_push(store, hold=30)
     waits = [await store.push_wait(now=MORNING)]
     clock.advance(30)
@@ -96,7 +99,7 @@ async def test_a_message_that_is_dead_after_it_was_cancelled_stays_cancelled() -
     """
     store = MemoryNotificationRepository()
     await store.record(chunk_of(draft_of()))
-    push = await the_push(store)
+    push = await the_push(store, at=MORNING + HOLD)
     await store.renew([end_of()], at=MORNING)
 
     assert 0 == await store.complete_pushes([ended(push, PushState.DEAD)])

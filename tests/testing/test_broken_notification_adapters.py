@@ -137,7 +137,7 @@ class _HoldingDigestsForAnHour(MemoryNotificationRepository):
 
 class _SendingDigestsAtOnce(MemoryNotificationRepository):
     async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
-        return await super().record(attrs.evolve(chunk, digest_due_at=chunk.written_at))
+        return await super().record(attrs.evolve(chunk, due_at=chunk.written_at))
 
 
 class _LettingAnyRunEndThem(MemoryNotificationRepository):

@@ -377,7 +377,7 @@ class CertificateRun:
             guard=self.builder.policy.resend_guard,
             run_id=self.run_id,
             written_at=now,
-            digest_due_at=now + timedelta(seconds=self.settings.digest_hold),
+            due_at=now + timedelta(seconds=self.settings.push_hold),
             drafts=tuple(entry.built.draft for entry in entries if entry.built is not None),
             ends=tuple(entry.end for entry in entries if entry.end is not None),
             complete=self.feed.complete,

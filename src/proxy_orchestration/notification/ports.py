@@ -65,15 +65,17 @@ class NoticeBook(Protocol):
         row per mentor and type in `as_of` time: where less than `guard` went
         by since its last notice, the draft is DEFERRED and nothing of it is
         written; exactly `guard` passes. Else notice and push are inserted,
-        and it is CREATED. Of two calls at once with one key one creates.
+        and it is CREATED. The push is QUEUED for `due_at`, and is this run's,
+        whose end makes it due; one of a run for a later moment is due then. Of
+        two calls at once with one key one creates.
 
         The others' notices are inserted unless they exist, for CREATED and
         DUPLICATE drafts, so that a later run completes what an earlier one
         could not tell. Each new one of a coordinator or chapter admin makes
         sure that the recipient has an open digest, one that is QUEUED, LEASED
         or DEAD, in the outbox; there is at most one. A new one is QUEUED for
-        `digest_due_at`, and so is a DEAD one, with no attempt counted. One that
-        waits for later than `digest_due_at` is due then. It is this run's,
+        `due_at`, and so is a DEAD one, with no attempt counted. One that
+        waits for later than `due_at` is due then. It is this run's,
         whose end makes it due; see `log_run`.
 
         Where an end of a mentor and type has changed, their messages for
@@ -145,10 +147,11 @@ class NoticeBook(Protocol):
 
     async def log_run(self, run: RunRecord, /) -> None:
         """
-        Add a run that has ended to the log, once per `run_id`, and make its digests due.
+        Add a run that has ended to the log, once per `run_id`, and make its messages due.
 
-        Those are the QUEUED ones that no later run wrote for. They are due when
-        the run ended, or earlier. A run that was cut short has ended too.
+        Those are the QUEUED ones, and of digests those that no later run wrote
+        for. They are due when the run ended, or earlier. A run that was cut
+        short has ended too.
         """
         ...
 

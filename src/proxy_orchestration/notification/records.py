@@ -118,8 +118,7 @@ class NoticeChunk:
         guard: how long after a notice the same mentor and type get no other.
         run_id: the run, which `NoticeBook.log_run` ends.
         written_at: when the run writes it, by its clock; aware, UTC.
-        digest_due_at: when a digest that is opened now is due, should the run be
-            killed; aware, UTC.
+        due_at: when its messages are due, should the run be killed; aware, UTC.
         drafts: at most one for each mentor and type.
         ends: the end of each certificate that the chunk speaks of, drafts included; each once.
         complete: whether the run's feed is whole, so that each sighting is noted for
@@ -130,10 +129,21 @@ class NoticeChunk:
     guard: timedelta
     run_id: str
     written_at: datetime
-    digest_due_at: datetime
+    due_at: datetime
     drafts: tuple[NoticeDraft, ...]
     ends: tuple[CertificateEnd, ...] = ()
     complete: bool = False
+
+    @property
+    def pushes_wait_for(self) -> tuple[datetime, str | None]:
+        """
+        Return when its messages to mentors are due, and the run whose end makes them due earlier.
+
+        Those of a run for a later day wait for that day, whenever the run ends.
+        """
+        if self.as_of > self.due_at:
+            return self.as_of, None
+        return self.due_at, self.run_id
 
 
 class DraftState(enum.Enum):

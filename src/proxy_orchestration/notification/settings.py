@@ -20,7 +20,7 @@ _DAY: Final = 86_400.0
 def _is_up_to_a_day(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
     is_positive(instance, attribute, value)
     if value > _DAY:
-        rule = "a digest is held for a day, 86400 seconds, at the most"
+        rule = "messages are held for a day, 86400 seconds, at the most"
         raise InvalidValueError(attribute.name, rule)
 
 
@@ -35,16 +35,16 @@ class NotificationSettings:
         most_planned: keys that a plan lists.
         neighbour_timeout: seconds that the recipient directory and the visibility
             registry may take for a chunk.
-        digest_hold: seconds after a run's first notice to a coordinator within which
-            the digest is due although the run has not ended, since it may be killed;
-            up to 86400.
+        push_hold: seconds after which a run's messages are due although the run has not
+            ended, since it may be killed; up to 86400. What a later chunk supersedes
+            until then is not sent.
     """
 
     chunk_size: int = attrs.field(default=500, validator=is_positive_count)
     most_problems: int = attrs.field(default=1000, validator=is_positive_count)
     most_planned: int = attrs.field(default=10_000, validator=is_positive_count)
     neighbour_timeout: float = attrs.field(default=30.0, validator=is_positive)
-    digest_hold: float = attrs.field(default=3600.0, validator=_is_up_to_a_day)
+    push_hold: float = attrs.field(default=3600.0, validator=_is_up_to_a_day)
 
 
 def _is_known(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:

@@ -359,10 +359,10 @@ def test_a_line_that_cannot_name_a_certificate_is_refused_at_once(line):
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 86_401.0, float("inf")])
-def test_a_digest_is_held_for_a_day_at_the_most(seconds):
+def test_messages_are_held_for_a_day_at_the_most(seconds):
     """
     A host that means longer finds out at once.
     """
-    assert 86_400.0 == NotificationSettings(digest_hold=86_400.0).digest_hold
-    with pytest.raises(ValueError, match="digest"):
-        NotificationSettings(digest_hold=seconds)
+    assert 86_400.0 == NotificationSettings(push_hold=86_400.0).push_hold
+    with pytest.raises(ValueError, match="push_hold"):
+        NotificationSettings(push_hold=seconds)

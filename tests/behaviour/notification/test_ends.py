@@ -377,3 +377,17 @@ async def test_a_plan_knows_what_a_run_would_reopen():
     second = await plan.weigh(chunk_of(draft_of(tier=URGENT), at=at))
 
     assert (True, DraftState.DEFERRED) == (first.fates[0].reopened, second.fates[0].state)
+
+
+async def test_a_dispatcher_beside_a_run_sends_nothing_that_a_later_chunk_supersedes(scene):
+    """
+    The renewal stands one chunk after the certificate that it renews.
+    """
+    scene.settings = NotificationSettings(chunk_size=1)
+    renewal = scene.certificate(1, 700, certificate_id="renewal")
+
+    async with scene.orchestrator().stream([scene.certificate(1, 5), renewal]) as outcomes:
+        beside = [(await scene.dispatcher().drain()).sent async for _outcome in outcomes]
+    afterwards = (await scene.dispatcher().drain()).sent
+
+    assert ([0, 0], 0) == (beside, afterwards)

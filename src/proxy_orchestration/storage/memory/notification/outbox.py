@@ -68,7 +68,7 @@ class StoredPush:
         certificate, ends_at: what it is about; `None` for a digest.
         told: the notice that it tells of; `None` for a digest.
         opened_at: when a digest was opened; `None` for any other message.
-        run_id: the last run that wrote for a digest since it was claimed.
+        run_id: the run whose end makes it due; of a digest the last that wrote for it since it was claimed.
         claimed_at, counted: when it was claimed last, and what a digest counted then.
         held: whether its token may complete it, also where it was cancelled meanwhile.
         organization_id: of the mentor that it is about, or whose notice opened a digest.
@@ -234,7 +234,9 @@ class MemoryPushOutbox:
             self._move(push, PushState.CANCELLED)
         return len(needless)
 
-    def _queue_again(self, message_id: str, ends_at: datetime, due_at: datetime) -> None:
+    def _queue_again(
+        self, message_id: str, ends_at: datetime, waits_for: tuple[datetime, str | None]
+    ) -> None:
         """
         Queue a message again that a renewal cancelled which does not count any more.
         """
@@ -242,6 +244,7 @@ class MemoryPushOutbox:
         if push is None or push.state is not PushState.CANCELLED or push.code != RENEWED:
             return
         push.token, push.held, push.ends_at = push.token + 1, False, ends_at
+        due_at, push.run_id = waits_for
         self._reopen(push, due_at)
 
     def _complete(self, completion: PushCompletion) -> bool:
@@ -332,11 +335,11 @@ class MemoryPushOutbox:
 
     def _end_run(self, run_id: str, at: datetime) -> None:
         """
-        Make the digests due that this run was the last to write for.
+        Make this run's messages due, and the digests that it was the last to write for.
         """
-        for digest in self._open_digests.values():
-            if digest.run_id == run_id:
-                digest.due_at, digest.run_id = min(digest.due_at, at), None
+        for push in (*self._open.values(), *self._open_digests.values()):
+            if push.run_id == run_id:
+                push.due_at, push.run_id = min(push.due_at, at), None
 
     def _reopen(self, push: StoredPush, due_at: datetime) -> None:
         push.due_at, push.attempts, push.lost, push.code = due_at, 0, 0, ""

@@ -159,7 +159,7 @@ class MemoryNotificationRepository(MemoryRetention):
 
     async def log_run(self, run: RunRecord, /) -> None:
         """
-        Add a run that has ended to the log, once per `run_id`, and make its digests due.
+        Add a run that has ended to the log, once per `run_id`, and make its messages due.
         """
         await checkpoint()
         check_texts((run.run_id, run.error, *run.shares))
@@ -250,14 +250,16 @@ class MemoryNotificationRepository(MemoryRetention):
         told = StoredNotice(draft.notice, draft.ends_at)
         self._keep(told)
         if draft.push is not None:
+            due_at, run_id = chunk.pushes_wait_for
             self._queue(
                 StoredPush(
                     message=draft.push,
-                    due_at=chunk.as_of,
+                    due_at=due_at,
                     certificate=certificate,
                     ends_at=draft.ends_at,
                     organization_id=draft.notice.organization_id,
                     told=told,
+                    run_id=run_id,
                 )
             )
 
@@ -275,9 +277,9 @@ class MemoryNotificationRepository(MemoryRetention):
         self._open_digest(
             StoredPush(
                 message=digest_message(
-                    notice.recipient_id, notice.notification_id, notice.tier, chunk.digest_due_at
+                    notice.recipient_id, notice.notification_id, notice.tier, chunk.due_at
                 ),
-                due_at=chunk.digest_due_at,
+                due_at=chunk.due_at,
                 opened_at=chunk.written_at,
                 run_id=chunk.run_id,
                 organization_id=notice.organization_id,
@@ -298,7 +300,7 @@ class MemoryNotificationRepository(MemoryRetention):
             if stored.over and notice.audience is not Audience.MENTOR:
                 self._leave_to_a_digest(stored, chunk)
             stored.over = False
-        self._queue_again(draft.notice.notification_id, draft.ends_at, chunk.as_of)
+        self._queue_again(draft.notice.notification_id, draft.ends_at, chunk.pushes_wait_for)
 
     def _keep(self, stored: StoredNotice) -> None:
         notice = stored.notice

@@ -237,6 +237,6 @@ def uncover(connection: Connection, message_ids: Collection[str] | None) -> None
 
 def end_run(connection: Connection, run_id: str, *, at: datetime) -> None:
     """
-    Make the digests due that this run was the last to write for.
+    Make this run's messages due, and the digests that it was the last to write for.
     """
     connection.execute(_RUN_ENDED, {"run": run_id, "at": at})

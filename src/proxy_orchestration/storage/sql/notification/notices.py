@@ -373,7 +373,6 @@ def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
 
 def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
     dialect = connection.dialect
-    due_at = stored_instant(chunk.as_of, dialect)
     notice_rows: list[tuple[Any, ...]] = []
     push_rows: dict[str, tuple[Any, ...]] = {}
     digests_of: dict[str, tuple[Any, ...]] = {}
@@ -382,7 +381,9 @@ def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[C
         if fate.state is DraftState.CREATED:
             notice_rows.append(notice_row(draft.notice, ends_at, dialect))
             if draft.push is not None:
-                push_rows[draft.push.message_id] = push_row(draft.push, draft, ends_at, due_at, dialect)
+                push_rows[draft.push.message_id] = push_row(
+                    draft.push, draft, ends_at, chunk.pushes_wait_for, dialect
+                )
         notice_rows.extend(notice_row(notice, ends_at, dialect) for notice in others)
         for notice in (*others, *(draft.others if fate.reopened else ())):
             if notice.audience is not Audience.MENTOR and notice.recipient_id not in digests_of:
@@ -403,7 +404,7 @@ def _reopen(connection: Connection, chunk: NoticeChunk, consequences: Sequence[C
     ]
     if rows:
         connection.execute(_REOPEN, {"reopened": json_list(rows)})
-        outbox.queue_again(connection, rows, due_at=chunk.as_of)
+        outbox.queue_again(connection, rows, chunk.pushes_wait_for)
 
 
 def _opened_by(
@@ -413,7 +414,7 @@ def _opened_by(
         recipient_id=notice.recipient_id,
         opened_by=notice.notification_id,
         tier=notice.tier,
-        due_at=chunk.digest_due_at,
+        due_at=chunk.due_at,
         opened_at=chunk.written_at,
         run_id=chunk.run_id,
         dialect=dialect,

@@ -66,6 +66,7 @@ _QUEUE_AGAIN = (
         .select_from(_REOPENED)
         .where(push_outbox.c.message_id == _MESSAGE)
         .scalar_subquery(),
+        run_id=bindparam("run"),
         token=push_outbox.c.token + 1,
         attempts=0,
         lost=0,
@@ -157,11 +158,13 @@ def cancel(connection: Connection, counting: Sequence[tuple[str, str, str | None
     return connection.execute(_CANCEL, {"counting": json_list(counting)}).rowcount
 
 
-def queue_again(connection: Connection, rows: Sequence[tuple[str, str]], *, due_at: datetime) -> None:
+def queue_again(
+    connection: Connection, rows: Sequence[tuple[str, str]], waits_for: tuple[datetime, str | None]
+) -> None:
     """
     Queue messages again that a renewal cancelled which does not count any more, each with its end.
     """
-    connection.execute(_QUEUE_AGAIN, {"reopened": json_list(rows), "due": due_at})
+    connection.execute(_QUEUE_AGAIN, {"reopened": json_list(rows), "due": waits_for[0], "run": waits_for[1]})
 
 
 def queue(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -142,7 +142,7 @@ def push_row(
     push: PushMessage,
     draft: NoticeDraft,
     ends_at: Any,  # noqa: ANN401 - as stored
-    due_at: Any,  # noqa: ANN401 - as stored
+    waits_for: tuple[datetime, str | None],
     dialect: Dialect,
 ) -> tuple[Any, ...]:
     """
@@ -150,7 +150,8 @@ def push_row(
     """
     notice = draft.notice
     about = (notice.mentor_id, notice.certificate_type, ends_at)
-    return _queued(push, about, due_at, (None, None, None), dialect)
+    due_at, run_id = waits_for
+    return _queued(push, about, stored_instant(due_at, dialect), (None, None, run_id), dialect)
 
 
 def digest_row(  # noqa: PLR0913 - a digest's columns

@@ -46,7 +46,7 @@ _SHARES_BEHIND = _behind(_SHARES, notification_run_shares)
 
 def log_run(connection: Connection, run: RunRecord, /) -> None:
     """
-    Add a run to the log, once, and make its digests due.
+    Add a run to the log, once, and make its messages due.
     """
     row = {
         "run_id": run.run_id,

@@ -26,6 +26,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     ended,
     push_of,
     retried,
+    run_with,
     the_push,
 )
 
@@ -37,7 +38,7 @@ _DEVICES: Final = ("f1", "f2")
 
 @rule_of(outlasting)
 async def a_lease_that_ends_without_a_word_is_counted(store: NotificationRepository) -> None:
-    await store.record(chunk_of(draft_of()))
+    await run_with(store, chunk_of(draft_of()))
     lost = [(await the_push(store, hold=OVER)).lost for _ in range(3)]
     expect("each one", expected=[0, 1, 2], actual=lost)
     last = await the_push(store, hold=OVER)
@@ -50,7 +51,7 @@ async def a_lease_that_ends_without_a_word_is_counted(store: NotificationReposit
 
 @rule_of(outlasting)
 async def a_message_that_was_not_tried_keeps_its_lost_leases(store: NotificationRepository) -> None:
-    await store.record(chunk_of(draft_of()))
+    await run_with(store, chunk_of(draft_of()))
     await the_push(store, hold=OVER)
     suspect = await the_push(store)
     back = attrs.evolve(ended(suspect, PushState.QUEUED), counted=False, untried=True)
@@ -67,7 +68,7 @@ async def a_message_that_was_not_tried_keeps_its_lost_leases(store: Notification
 @rule_of(outlasting)
 async def devices_that_are_owed_stay_owed(store: NotificationRepository) -> None:
     # Also over quiet hours, which say nothing about devices, and over a kill.
-    await store.record(chunk_of(draft_of()))
+    await run_with(store, chunk_of(draft_of()))
     first = await the_push(store)
     expect("all at first", expected=None, actual=first.message.owed)
     await store.complete_pushes([attrs.evolve(retried(first, MORNING), owed=_DEVICES)])
@@ -97,7 +98,7 @@ async def _dead(store: NotificationRepository, *numbers: int) -> list[LeasedPush
     found = []
     for number in numbers:
         at = MORNING + number * MINUTE
-        await store.record(chunk_of(draft_of(f"mentor-{number}", at=at), at=at))
+        await run_with(store, chunk_of(draft_of(f"mentor-{number}", at=at), at=at, run_id=f"run-{number}"))
         push = await the_push(store, at=at)
         await store.complete_pushes([ended(push, PushState.DEAD, code=f"why-{number}")])
         found.append(push)

@@ -19,6 +19,7 @@ from proxy_orchestration.testing.contracts.checks import (
 )
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
+    HOLD,
     INSTANT,
     MINUTE,
     MORNING,
@@ -31,6 +32,8 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     ended,
     expect_counts,
     retried,
+    run_that_ended,
+    run_with,
     the_push,
 )
 
@@ -40,7 +43,9 @@ sending: list[Check[NotificationRepository]] = []
 async def _queue(store: NotificationRepository, *numbers: int) -> None:
     for number in numbers:
         at = MORNING + number * MINUTE
-        await store.record(chunk_of(draft_of(f"mentor-{number}", at=at), at=at))
+        run_id = f"run-{number}"
+        await store.record(chunk_of(draft_of(f"mentor-{number}", at=at), at=at, run_id=run_id))
+        await store.log_run(run_that_ended(run_id, at=at))
 
 
 async def _whose(store: NotificationRepository, *, minutes: int, limit: int = 9) -> list[str]:
@@ -72,7 +77,7 @@ async def a_message_is_due_from_its_moment_on(store: NotificationRepository) -> 
 async def a_claim_brings_the_notice_along_as_it_is_now(store: NotificationRepository) -> None:
     # So that the words are those of the day on which it is sent, and not of the day it was written.
     notice = attrs.evolve(draft_of().notice, expires=ENDS.date(), holder_name="Kari Nordmann", locale="nb-NO")
-    await store.record(chunk_of(attrs.evolve(draft_of(), notice=notice)))
+    await run_with(store, chunk_of(attrs.evolve(draft_of(), notice=notice)))
     await store.acknowledge(acknowledgement(notice))
     push = await the_push(store)
     found = await store.notification(notice.notification_id)
@@ -81,6 +86,38 @@ async def a_claim_brings_the_notice_along_as_it_is_now(store: NotificationReposi
     kept = None if found is None else (found.expires, found.holder_name, found.locale, found.status.value)
     whole = (ENDS.date(), "Kari Nordmann", "nb-NO", "acknowledged")
     expect("with what its words are made of", expected=whole, actual=kept)
+
+
+@rule_of(sending)
+async def a_message_is_due_when_its_run_ends(store: NotificationRepository) -> None:
+    # What a later chunk of the run supersedes must not be sent before.
+    await store.record(chunk_of(draft_of("mentor-1")))
+    await store.log_run(run_that_ended("run-2", at=MORNING + MINUTE))
+    expect("not by another's end", expected=[], actual=await _whose(store, minutes=9))
+    await store.log_run(run_that_ended("run-1", at=MORNING + 9 * MINUTE))
+    expect("not before", expected=[], actual=await _whose(store, minutes=8))
+
+    expect("then", expected=["mentor-1"], actual=await _whose(store, minutes=9))
+
+
+@rule_of(sending)
+async def a_killed_run_s_message_is_due_after_an_hour(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1")))
+    expect("not before", expected=[], actual=await claimed(store, at=MORNING + HOLD - INSTANT))
+
+    expect(
+        "then", expected="mentor-1", actual=(await the_push(store, at=MORNING + HOLD)).message.recipient_id
+    )
+
+
+@rule_of(sending)
+async def a_message_of_a_run_for_a_later_day_waits_for_that_day(store: NotificationRepository) -> None:
+    day = MORNING + timedelta(days=1)
+    await store.record(attrs.evolve(chunk_of(draft_of("mentor-1")), as_of=day))
+    await store.log_run(run_that_ended(at=MORNING))
+    expect("not before", expected=[], actual=await claimed(store, at=day - INSTANT))
+
+    expect("then", expected="mentor-1", actual=(await the_push(store, at=day)).message.recipient_id)
 
 
 @rule_of(sending)

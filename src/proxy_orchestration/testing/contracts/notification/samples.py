@@ -160,7 +160,7 @@ def chunk_of(
         guard=GUARD,
         run_id=run_id,
         written_at=at,
-        digest_due_at=at + HOLD,
+        due_at=at + HOLD,
         drafts=drafts,
         ends=(*own, *ends),
         complete=complete,
@@ -221,6 +221,14 @@ def acknowledgement(
         note=note,
         organization_id=notice.organization_id,
     )
+
+
+async def run_with(store: NoticeBook, chunk: NoticeChunk) -> None:
+    """
+    Record the chunk in a run that ends with it, so that its messages are due.
+    """
+    await store.record(chunk)
+    await store.log_run(run_that_ended(chunk.run_id, at=chunk.written_at))
 
 
 async def states_of(book: NoticeBook, chunk: NoticeChunk) -> list[DraftState]:

@@ -16,6 +16,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     ANOTHER,
     ENDS,
     GUARD,
+    HOLD,
     INSTANT,
     MINUTE,
     MORNING,
@@ -220,7 +221,7 @@ async def a_run_that_sees_a_later_end_or_a_revocation_cancels(store: Notificatio
     await store.record(chunk_of(ends=seen, at=MORNING + MINUTE))
 
     await expect_counts("two", store, queued=1, cancelled=2)
-    push = await the_push(store)
+    push = await the_push(store, at=MORNING + HOLD)
     expect("who stays", expected="mentor-3", actual=push.message.recipient_id)
 
 
@@ -229,7 +230,7 @@ async def a_draft_for_a_later_end_replaces_what_is_queued(store: NotificationRep
     await store.record(chunk_of(draft_of()))
     later = draft_of(ends_at=ENDS + timedelta(days=1))
     await store.record(chunk_of(later, at=MORNING + GUARD))
-    push = await the_push(store, at=MORNING + GUARD)
+    push = await the_push(store, at=MORNING + GUARD + HOLD)
 
     expect("the later one's", expected=later.push, actual=push.message)
     await expect_counts("the earlier one's", store, leased=1, cancelled=1)

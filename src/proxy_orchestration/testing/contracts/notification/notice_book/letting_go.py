@@ -26,6 +26,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     MINUTE,
     MORNING,
     OTHER_TYPE,
+    OVER,
     RENEWED,
     TYPE,
     URGENT,
@@ -41,6 +42,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     inbox_of,
     notice_of,
     run_that_ended,
+    run_with,
     states_of,
 )
 
@@ -117,7 +119,7 @@ async def a_recipient_s_latest_pending_notice_stays(store: NotificationRepositor
 @rule_of(letting_go_of_notices)
 async def messages_that_are_done_with_are_deleted(store: NotificationRepository) -> None:
     mentors = [f"mentor-{number}" for number in range(5)]
-    await store.record(chunk_of(*(draft_of(each) for each in mentors)))
+    await run_with(store, chunk_of(*(draft_of(each) for each in mentors)))
     pushes = {push.message.recipient_id: push for push in await claimed(store)}
     states = (PushState.SENT, PushState.CANCELLED, PushState.EXPIRED, PushState.DEAD)
     completions = [ended(pushes[name], state) for name, state in zip(mentors, states, strict=False)]
@@ -235,7 +237,8 @@ async def an_erasure_finds_a_mentor_by_any_spelling(store: NotificationRepositor
 async def what_waited_for_an_erased_mentor_ends(store: NotificationRepository) -> None:
     # A lease, a queued push, a dead one, and a coordinator's digest.
     await _told(store, "mentor-1", "mentor-2")
-    held = [push for push in await claimed(store) if push.message.recipient_id == "mentor-1"]
+    leases = await claimed(store, at=_HOUR_LATER, hold=OVER)
+    held = [push for push in leases if push.message.recipient_id == "mentor-1"]
     await _erased(store)
     expect("its lease", expected=0, actual=await store.complete_pushes([ended(held[0], PushState.DEAD)]))
     expect("no replay", expected=0, actual=await store.replay_dead(None, now=MORNING))

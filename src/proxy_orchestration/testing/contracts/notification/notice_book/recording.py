@@ -18,6 +18,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     ANOTHER,
     ENDS,
     GUARD,
+    HOLD,
     INSTANT,
     MORNING,
     OTHER_TYPE,
@@ -54,7 +55,7 @@ async def a_notice_and_its_push_are_kept_as_drafted(store: NotificationRepositor
 
     expect("created", expected=[DraftFate(state=_CREATED)], actual=list(results))
     expect("the notice", expected=draft.notice, actual=await store.notification(draft.notice.notification_id))
-    push = await the_push(store)
+    push = await the_push(store, at=MORNING + HOLD)
     expect("the message", expected=draft.push, actual=push.message)
     expect("no digest", expected=None, actual=push.digest)
 

@@ -28,6 +28,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     end_of,
     expect_counts,
     inbox_of,
+    run_with,
     states_of,
     the_push,
 )
@@ -103,7 +104,7 @@ async def a_certificate_is_one_under_any_spelling_of_its_mentor(store: Notificat
 async def a_push_goes_where_the_first_one_went(store: NotificationRepository) -> None:
     await store.record(chunk_of(ends=[end_of(_DECOMPOSED, draft_of().ends_at)]))
     draft = draft_of(_COMPOSED)
-    await store.record(chunk_of(draft))
+    await run_with(store, chunk_of(draft))
     push = (await the_push(store)).message
     (notice,) = await inbox_of(store, _DECOMPOSED)
 
