@@ -166,13 +166,15 @@ async def test_a_renewal_leaves_a_status_that_the_host_gave_meanwhile() -> None:
     assert {"mentor-1": "on_leave"} == registry.statuses
 
 
-async def test_a_revocation_hides_and_restores_nobody() -> None:
+async def test_a_revocation_restores_the_status_of_before() -> None:
     """
-    It has no moment to compare with.
+    It hides nobody, and what it takes away hides nobody any more.
     """
-    registry = MemoryVisibilityRegistry()
+    registry = MemoryVisibilityRegistry({"mentor-1": "on_leave"})
     assert 0 == await registry.track([end_of("mentor-1", None)], at=ENDS)
     await registry.track([end_of("mentor-1", ENDS)], at=ENDS)
+    assert {"mentor-1": "suppressed"} == registry.statuses
     await registry.track([end_of("mentor-1", None)], at=ENDS)
 
-    assert {"mentor-1"} == await registry.hidden(["mentor-1", "mentor-2"], at=ENDS)
+    assert set() == await registry.hidden(["mentor-1", "mentor-2"], at=ENDS)
+    assert {"mentor-1": "on_leave"} == registry.statuses

@@ -36,6 +36,7 @@ from proxy_orchestration.storage.sql import (
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts.notification.samples import (
+    ENDS,
     MORNING,
     acknowledgement,
     chunk_of,
@@ -198,3 +199,18 @@ async def test_a_guard_longer_than_the_calendar_lets_nothing_pass_twice(tmp_path
 
         assert [DraftState.CREATED, DraftState.DEFERRED] == states
         assert [DraftState.DEFERRED] == [fate.state for fate in (await repository.weigh(second)).fates]
+
+
+async def test_a_registry_beside_the_store_goes_by_what_the_store_knows(tmp_path: Path) -> None:
+    """
+    Of two runs at once the one that knew less may come last; of others it goes by what it is told.
+    """
+    engine = create_engine(_url(tmp_path))
+    create_schema(engine)
+    await SqlNotificationRepository(engine).record(chunk_of(ends=[end_of(), end_of("mentor-2", None)]))
+    registry = SqlVisibilityRegistry(engine)
+    names = ["mentor-1", "mentor-2", "mentor-3"]
+
+    assert 1 == await registry.track([end_of(name, ENDS) for name in names], at=ENDS)
+    assert {"mentor-3"} == set(await registry.hidden(names, at=ENDS))
+    engine.dispose()

@@ -262,11 +262,11 @@ class _EmptyingInAnyCase(MemoryNotificationRepository):
         """
 
 
-class _TakingEarlierEnds(MemoryVisibilityRegistry):
-    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
-        for end in ends:
-            self._ends.pop(end.mentor_id, None)
-        return await super().track(ends, at=at)
+class _KeepingLaterEnds(MemoryVisibilityRegistry):
+    def _note(self, end: CertificateEnd) -> None:
+        known = self._ends.get(end.mentor_id, {}).get(end.certificate_type)
+        if end.ends_at is not None and (known is None or end.ends_at > known):
+            super()._note(end)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,8 @@ class _TakingEarlierEnds(MemoryVisibilityRegistry):
         (_SuppressingAnew, visibility_registry, "of_tracks_at_once_one_suppresses"),
         (_RestoringByTheMoment, visibility_registry, "an_earlier_moment_restores_nobody"),
         (_EmptyingInAnyCase, notice_book, "a_digest_is_not_emptied_while_a_notice_comes"),
-        (_TakingEarlierEnds, visibility_registry, "an_earlier_end_does_not_replace_a_later_one"),
+        (_KeepingLaterEnds, visibility_registry, "an_end_that_is_corrected_backwards_hides"),
+        (_KeepingLaterEnds, visibility_registry, "who_has_no_certificate_that_counts_is_restored"),
     ],
 )
 async def test_a_kit_finds_the_store_that_breaks_a_promise(

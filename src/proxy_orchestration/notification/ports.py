@@ -452,10 +452,14 @@ class VisibilityRegistry(Protocol):
         """
         Note these ends; suppress every mentor whose certificate has ended at that moment, all or nothing.
 
-        A suppressed mentor keeps the previous status, for the day of renewal.
-        What is suppressed already stays as it is. A later end than the one
-        that suppressed restores the mentor, where we suppressed and no other
-        type of that mentor has ended. Returns how many were newly suppressed.
+        Each is the one end that counts of a mentor and type, as the notices'
+        store knows it, and takes the place of the one noted before, earlier or
+        later; an end of `None` says that none counts any more. A suppressed
+        mentor keeps the previous status, for the day of renewal. What is
+        suppressed already stays as it is while its end stays. Another end that
+        is not over, or none, restores the mentor, where we suppressed and no
+        other type of that mentor has ended. Returns how many were newly
+        suppressed.
         """
         ...
 

@@ -8,14 +8,13 @@ statement: two runs at once may both have been told to go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 
 from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeKey
 from proxy_orchestration.notification.records import (
-    CertificateEnd,
     DraftFate,
     DraftState,
     NoticeChunk,
@@ -53,17 +52,6 @@ def certificate_of(draft: NoticeDraft) -> Certificate:
     Return what the draft is about.
     """
     return draft.notice.mentor_id, draft.notice.certificate_type
-
-
-def told_ends(ends: Iterable[CertificateEnd]) -> dict[Certificate, datetime]:
-    """
-    Return the latest end that is told of each mentor and type; none where all are revoked.
-    """
-    latest: dict[Certificate, datetime] = {}
-    for certificate, ends_at in (((end.mentor_id, end.certificate_type), end.ends_at) for end in ends):
-        if ends_at is not None and (certificate not in latest or ends_at > latest[certificate]):
-            latest[certificate] = ends_at
-    return latest
 
 
 def last_allowed(at: datetime, guard: timedelta) -> datetime:

@@ -70,21 +70,19 @@ async def track_ends(
     Let the registry suppress and restore by these ends; return what went wrong, if anything.
 
     A registry that fails stops nothing: the next run tracks the same ends. A
-    dry run asks it nothing. Revocations are not tracked.
+    dry run asks it nothing.
     """
-    # A revoked certificate has no end to compare, and its mentor may have another one.
-    known = tuple(end for end in ends if end.ends_at is not None)
-    if registry is None or dry_run or not known:
+    if registry is None or dry_run or not ends:
         return None
     try:
-        suppressed = await registry.track(known, at=at)
+        suppressed = await registry.track(tuple(ends), at=at)
     except BaseException as error:
         if not comes_from_callee(error) or is_being_cancelled():
             raise
         _log.error(
             "visibility could not be updated; the next run does",
-            extra={"code": VISIBILITY_UNKNOWN, "error": type(error).__name__, "mentors": len(known)},
+            extra={"code": VISIBILITY_UNKNOWN, "error": type(error).__name__, "mentors": len(ends)},
         )
         return RecordProblem("", VISIBILITY_UNKNOWN)
-    _log.info("visibility is up to date", extra={"mentors": len(known), "suppressed": suppressed})
+    _log.info("visibility is up to date", extra={"mentors": len(ends), "suppressed": suppressed})
     return None

@@ -391,3 +391,22 @@ async def test_a_dispatcher_beside_a_run_sends_nothing_that_a_later_chunk_supers
     afterwards = (await scene.dispatcher().drain()).sent
 
     assert ([0, 0], 0) == (beside, afterwards)
+
+
+async def test_a_corrected_end_hides_and_a_revocation_shows(scene):
+    """
+    Visibility is derived from the same ends as the notices.
+    """
+
+    async def hidden():
+        return set(await scene.visibility.hidden(["mentor-1"], at=scene.clock.now()))
+
+    await scene.run(scene.certificate(1, 2_000_000))
+    await scene.run(scene.certificate(1, -5))
+    assert {"mentor-1"} == await hidden()
+    await scene.run(scene.certificate(1, -5, revoked=True))
+    assert set() == await hidden()
+    await scene.run(scene.certificate(1, -5))
+    await scene.orchestrator().record_renewals([scene.certificate(1, -5, revoked=True)])
+
+    assert set() == await hidden()

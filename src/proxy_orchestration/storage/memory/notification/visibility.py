@@ -13,8 +13,8 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration._texts import check_texts
+from proxy_orchestration.notification.ends import certificate_about
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.notification.resend import told_ends
 
 SUPPRESSED: Final = "suppressed"
 VISIBLE: Final = "visible"
@@ -40,7 +40,7 @@ class MemoryVisibilityRegistry:
         Note these ends; suppress and restore their mentors by them.
         """
         await checkpoint()
-        check_texts(chain.from_iterable(told_ends(ends)))
+        check_texts(chain.from_iterable(map(certificate_about, ends)))
         for end in ends:
             self._note(end)
         return sum(self._settle(mentor_id, at) for mentor_id in dict.fromkeys(end.mentor_id for end in ends))
@@ -53,19 +53,17 @@ class MemoryVisibilityRegistry:
         return {mentor_id for mentor_id in mentor_ids if self._has_ended(mentor_id, at)}
 
     def _note(self, end: CertificateEnd) -> None:
-        if end.ends_at is None:
-            return
         types = self._ends.setdefault(end.mentor_id, {})
-        known = types.setdefault(end.certificate_type, end.ends_at)
-        if end.ends_at > known:
-            types[end.certificate_type] = end.ends_at
+        if end.ends_at != types.pop(end.certificate_type, None):
             self._suppressed.get(end.mentor_id, set()).discard(end.certificate_type)
+        if end.ends_at is not None:
+            types[end.certificate_type] = end.ends_at
 
     def _settle(self, mentor_id: str, at: datetime) -> bool:
         """
         Suppress or restore one mentor; return whether it is newly suppressed.
 
-        What is suppressed stays until its end is a later one, whatever moment a run is for.
+        What is suppressed stays until its end is another one, whatever moment a run is for.
         """
         ours = mentor_id in self._previous
         ended = self._suppressed.setdefault(mentor_id, set())

@@ -13,19 +13,18 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, delete, func, select
 
-from proxy_orchestration.notification.ends import Certificate
+from proxy_orchestration.notification.ends import Certificate, certificate_about
 from proxy_orchestration.notification.records import CertificateEnd
-from proxy_orchestration.notification.resend import told_ends
 from proxy_orchestration.storage.sql.dialect.differences import wait_for_turn
-from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
+from proxy_orchestration.storage.sql.dialect.inserts import replace_rows
 from proxy_orchestration.storage.sql.dialect.json_tables import json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, keepable
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
 from proxy_orchestration.storage.sql.notification.rows import json_list, refusals
-from proxy_orchestration.storage.sql.notification.schema import mentor_visibility
+from proxy_orchestration.storage.sql.notification.schema import certificate_ends, mentor_visibility
 from proxy_orchestration.storage.sql.schema import Instant
 
 _VISIBLE: Final = "visible"
@@ -47,6 +46,22 @@ def _hidden(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     return select(found.c.mentor_id).select_from(joined)
 
 
+_PAIRS, (_MENTOR, _TYPE) = json_rows("pairs", json_text, json_text)
+_COUNTING = (
+    select(_MENTOR, _TYPE, func.max(certificate_ends.c.ends_at))
+    .join_from(
+        _PAIRS,
+        certificate_ends,
+        and_(certificate_ends.c.mentor_id == _MENTOR, certificate_ends.c.certificate_type == _TYPE),
+    )
+    .group_by(_MENTOR, _TYPE)
+)
+_FORGET = delete(mentor_visibility).where(
+    mentor_visibility.c.mentor_id == bindparam("mentor"),
+    mentor_visibility.c.certificate_type == bindparam("type"),
+)
+
+
 class _Standing(NamedTuple):
     ends_at: datetime
     suppressed_at: datetime | None
@@ -56,24 +71,43 @@ def track(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: date
     """
     Note these ends, suppress and restore by them; return how many mentors are newly suppressed.
 
+    Where the notices' store in the same database knows ends of a mentor and type, those count.
+
     Raises:
         RecordRefusedError: an id is empty, or cannot be kept as text.
     """
-    latest = told_ends(ends)
-    if not latest:
+    told = {certificate_about(end): end.ends_at for end in ends}
+    if not told:
         return 0
-    check_texts(chain.from_iterable(latest))
+    check_texts(chain.from_iterable(told))
     # Whether a mentor is newly suppressed is up to rows of other types, which may not be there yet;
     # decision 48.
     wait_for_turn(connection, "visibility")
     with refusals():
-        before = _standings(connection, {mentor_id for mentor_id, _ in latest})
-        after = {one: _tracked(before.get(one), latest.get(one), at) for one in {*before, *latest}}
+        # What the store beside it knows by now: of two runs at once the one that knew less may come last.
+        told |= _counting(connection, told)
+        before = _standings(connection, {mentor_id for mentor_id, _ in told})
+        ends_now = {one: standing.ends_at for one, standing in before.items()} | told
+        after = {
+            one: _tracked(before.get(one), ends_at, at)
+            for one, ends_at in ends_now.items()
+            if ends_at is not None
+        }
         changed = sorted(one for one, standing in after.items() if standing != before.get(one))
-        rows = [_row(one, after[one], connection.dialect) for one in changed]
-        if rows:
-            connection.exec_driver_sql(_upsert_text(connection.dialect), rows)
+        replace_rows(
+            connection,
+            mentor_visibility,
+            [_row(one, after[one], connection.dialect) for one in changed],
+        )
+        gone = [{"mentor": one[0], "type": one[1]} for one in sorted(before.keys() - after.keys())]
+        if gone:
+            connection.execute(_FORGET, gone)
     return len(_suppressed(after) - _suppressed(before))
+
+
+def _counting(connection: Connection, pairs: Iterable[Certificate]) -> dict[Certificate, datetime | None]:
+    rows = connection.execute(_COUNTING, {"pairs": json_list(sorted(pairs))})
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def _standings(connection: Connection, mentor_ids: Iterable[str]) -> dict[Certificate, _Standing]:
@@ -82,15 +116,12 @@ def _standings(connection: Connection, mentor_ids: Iterable[str]) -> dict[Certif
     return {(row[0], row[1]): _Standing(row[2], row[3]) for row in rows}
 
 
-def _tracked(known: _Standing | None, told: datetime | None, at: datetime) -> _Standing:
+def _tracked(known: _Standing | None, told: datetime, at: datetime) -> _Standing:
     """
-    Return how a certificate stands at that moment; what is suppressed stays until a later end.
+    Return how a certificate stands at that moment; what is suppressed stays until another end.
     """
-    if known is not None and (told is None or told <= known.ends_at):
-        if known.suppressed_at is not None:
-            return known
-        told = known.ends_at
-    assert told is not None  # noqa: S101 - one of the two was given
+    if known is not None and known.ends_at == told and known.suppressed_at is not None:
+        return known
     if told > at:
         return _Standing(told, None)
     return _Standing(told, (known and known.suppressed_at) or at)
@@ -116,15 +147,3 @@ def hidden(connection: Connection, mentor_ids: Collection[str], /, *, at: dateti
     """
     ids = json_list([one] for one in sorted(keepable(mentor_ids)))
     return set(connection.execute(_hidden(connection.dialect), {"ids": ids, "at": at}).scalars())
-
-
-@lru_cache(maxsize=8)
-def _upsert_text(dialect: Dialect) -> str:
-    insert = upserting(mentor_visibility, dialect)
-    changed = ("ends_at", "suppressed_at", "previous_status")
-    statement = insert.on_conflict_do_update(
-        index_elements=["mentor_id", "certificate_type"],
-        set_={name: insert.excluded[name] for name in changed},
-        where=mentor_visibility.c.ends_at <= insert.excluded.ends_at,
-    )
-    return driver_text(statement, dialect)
