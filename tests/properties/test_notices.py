@@ -132,7 +132,7 @@ def test_the_end_that_counts_is_the_latest_of_those_that_were_told_last(
     for call in calls:
         noted = note_ends(known, call, at=NOON, by_host=by_host)
         for about, key in noted.forgotten:
-            del known[about][key]
+            known[about].pop(key, None)
         for (about, key), end in noted.written.items():
             known.setdefault(about, {})[key] = end
         for end in call:

@@ -147,9 +147,10 @@ def note_ends(
     forgotten = [
         Place(about, UNNAMED) for about, of_pair in ends.items() if _is_named(of_pair, by_host=by_host)
     ]
-    for about, key in forgotten:
-        del ends[about][key]
-        changed.add(about)
+    for place in forgotten:
+        del ends[place.about][place.key]
+        written.pop(place, None)
+        changed.add(place.about)
     counting = {about: counting_end(about, of_pair) for about, of_pair in ends.items()}
     return NotedEnds(written=written, forgotten=forgotten, changed=changed, counting=counting)
 

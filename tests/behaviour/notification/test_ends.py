@@ -2,18 +2,21 @@
 Which of a mentor's certificates is told of: corrected, revoked, withdrawn, erased, in one chunk or in two.
 """
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
+import anyio
 import attrs
 import pytest
+from waits import LONGEST_WAIT
 
 from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailableError
 from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.planned_chunks import PlannedChunks
-from proxy_orchestration.notification.records import DraftState
+from proxy_orchestration.notification.records import CertificateEnd, DraftState
 from proxy_orchestration.notification.results import RecordProblem, SkipReason
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier
+from proxy_orchestration.notification.visibility import certificate_end
 from proxy_orchestration.registration.erasure import pseudonym_of
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.testing.contracts.notification.samples import (
@@ -410,3 +413,40 @@ async def test_a_corrected_end_hides_and_a_revocation_shows(scene):
     await scene.orchestrator().record_renewals([scene.certificate(1, -5, revoked=True)])
 
     assert set() == await hidden()
+
+
+async def test_a_plan_counts_an_end_without_an_id_as_a_run_does(scene):
+    """
+    It is lacking where another end of its mentor was read, and that one's own where they are the same.
+    """
+    await scene.run(*await _feed(scene, *range(2, 9)))
+    for number, days in enumerate([600, 700, 700]):
+        ends_at = certificate_end(scene.certificate(number, days), UTC).ends_at
+        unnamed = CertificateEnd(mentor_id=f"mentor-{number}", certificate_type="first_aid", ends_at=ends_at)
+        await scene.repository.renew([unnamed], at=scene.clock.now())
+    scene.clock.advance(86_400)
+    whole = await _feed(scene, 0, 1, *range(3, 9))
+
+    planned = await scene.orchestrator().plan(whole, complete=True)
+    result = await scene.orchestrator().run(whole, complete=True)
+
+    assert planned.result == result
+    assert 2 == result.withdrawn
+
+
+async def test_a_run_that_is_cancelled_while_it_withdraws_is_cancelled(scene):
+    """
+    A cancellation is no failure of the store.
+    """
+    reached = False
+    with anyio.fail_after(LONGEST_WAIT), anyio.CancelScope() as scope:
+
+        async def count_unseen(_feed, /):
+            scope.cancel()
+            await anyio.sleep_forever()
+
+        scene.repository.count_unseen = count_unseen
+        await scene.orchestrator().run([scene.certificate(1)], complete=True)
+        reached = True
+
+    assert not reached

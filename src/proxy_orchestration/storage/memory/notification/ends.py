@@ -93,7 +93,7 @@ class MemoryCertificateEnds(MemoryInbox, MemoryPushOutbox):
         Keep what was told; return how many messages it cancelled.
         """
         for about, key in noted.forgotten:
-            del self._ends[about][key]
+            self._ends.get(about, {}).pop(key, None)
         for (about, key), end in noted.written.items():
             self._ends.setdefault(about, {})[key] = end
         return sum(self._void(noted.counting[about]) for about in noted.changed)
