@@ -4,6 +4,7 @@ Messages that were dead before this version are listed too, and the list finds t
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ async def test_what_was_dead_before_is_listed(tmp_path: Path) -> None:
     create_schema(engine)
     store = SqlNotificationRepository(engine)
     await store.record(chunk_of(draft_of()))
-    module = ScriptDirectory(str(MIGRATIONS)).get_revision("0017").module
+    module = ScriptDirectory(str(MIGRATIONS)).get_revision("0018").module
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE push_outbox SET state = 'dead', code = 'why'")
         with Operations.context(MigrationContext.configure(connection)):
@@ -39,7 +40,7 @@ async def test_what_was_dead_before_is_listed(tmp_path: Path) -> None:
     (dead,) = await store.dead_pushes(organization_id="org-1", after=None, limit=9)
     engine.dispose()
 
-    assert ("why", MORNING) == (dead.code, dead.claimed_at)
+    assert ("why", MORNING + timedelta(hours=1)) == (dead.code, dead.claimed_at)
 
 
 async def test_the_list_walks_through_dead_messages_only(tmp_path: Path) -> None:
