@@ -23,6 +23,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     MORNING,
     chunk_of,
     draft_of,
+    run_with,
     the_push,
 )
 
@@ -50,7 +51,7 @@ async def test_a_notice_without_what_its_words_are_made_of_is_sent_as_it_was_wri
     store = SqlNotificationRepository(engine)
     draft = draft_of()
     notice = attrs.evolve(draft.notice, expires=ENDS.date(), holder_name="Kari", locale="en")
-    await store.record(chunk_of(attrs.evolve(draft, notice=notice)))
+    await run_with(store, chunk_of(attrs.evolve(draft, notice=notice)))
     with engine.begin() as connection:
         emptied = "UPDATE notifications SET last_valid_day = NULL, holder_name = NULL, locale = NULL"
         connection.execute(text(emptied))

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TypeAlias
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -28,8 +27,6 @@ from proxy_orchestration.notification.notices import NoticeKey, NoticeStatus
 from proxy_orchestration.notification.records import CertificateEnd, FeedCount, WholeFeed
 from proxy_orchestration.storage.memory.notification.inbox import MemoryInbox
 from proxy_orchestration.storage.memory.notification.outbox import MemoryPushOutbox, StoredNotice
-
-_Scope: TypeAlias = Collection[tuple[str | None, str]]
 
 
 @attrs.define(eq=False, slots=False)
@@ -65,7 +62,7 @@ class MemoryCertificateEnds(MemoryInbox, MemoryPushOutbox):
         return counting
 
     async def counted_in(
-        self, scope: _Scope, /, *, after: CertificateEnd | None, limit: int
+        self, scope: Collection[tuple[str | None, str]], /, *, after: CertificateEnd | None, limit: int
     ) -> Sequence[CertificateEnd]:
         """
         Return ends that count, of these organizations and types, and those of these types without an id.
@@ -123,7 +120,7 @@ class MemoryCertificateEnds(MemoryInbox, MemoryPushOutbox):
             for key in ends:
                 yield Place(about, key)
 
-    def _counted(self, scope: _Scope) -> Iterator[Place]:
+    def _counted(self, scope: Collection[tuple[str | None, str]]) -> Iterator[Place]:
         """
         Yield what counts of the scope, and what has no name of its types.
         """

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Row, and_, bindparam, delete, func, or_, select, true, tuple_
 
@@ -36,8 +36,6 @@ from proxy_orchestration.storage.sql.dialect.types import stored_instant
 from proxy_orchestration.storage.sql.notification.rows import json_list
 from proxy_orchestration.storage.sql.notification.schema import certificate_ends, expiry_guards
 from proxy_orchestration.storage.sql.schema import Instant
-
-_Scope: TypeAlias = Collection[tuple[str | None, str]]
 
 _KEYS: Final = uuid.UUID("7a0e9f0c-3c52-5d0e-8b8d-4b0f5a6f2c11")
 
@@ -262,7 +260,12 @@ def _is_lacking(
 
 
 def counted_in(
-    connection: Connection, scope: _Scope, /, *, after: CertificateEnd | None, limit: int
+    connection: Connection,
+    scope: Collection[tuple[str | None, str]],
+    /,
+    *,
+    after: CertificateEnd | None,
+    limit: int,
 ) -> Sequence[CertificateEnd]:
     """
     Return ends that count, of these organizations and types, and those of these types without an id.
@@ -286,7 +289,7 @@ def end_of_row(row: Row[Any]) -> CertificateEnd:
     )
 
 
-def _scope(scope: _Scope) -> dict[str, Any]:
+def _scope(scope: Collection[tuple[str | None, str]]) -> dict[str, Any]:
     named = sorted({(organization or "", certificate_type) for organization, certificate_type in scope})
     return {"scope": json_list(named), "types": json_list([one] for one in sorted({of for _, of in named}))}
 

@@ -64,7 +64,8 @@ from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignor
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
-from proxy_orchestration.storage.sql.notification import digests, ends, outbox, resend_guard
+from proxy_orchestration.storage.sql.notification import digests, outbox, resend_guard
+from proxy_orchestration.storage.sql.notification import ends as known_ends
 from proxy_orchestration.storage.sql.notification.rows import (
     digest_row,
     json_list,
@@ -204,7 +205,7 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     """
     seen = _look(connection, chunk, locked=True)
     chunk = seen.chunk
-    ends.keep(connection, seen.noted)
+    known_ends.keep(connection, seen.noted)
     _void(connection, seen.noted, seen.told)
     found = _statuses(connection, seen)
     states = states_of(chunk, seen.standing, found.is_there)
@@ -237,15 +238,15 @@ def weigh(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     return _recorded(_consequences(chunk, states, found.is_there, again), seen.noted)
 
 
-def renew(connection: Connection, told: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
+def renew(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
     """
     Note new ends, cancel and clear what is about those that do not count any more.
     """
-    ends.check(told)
-    told = respelled_ends(told, _known_spellings(connection, (end.mentor_id for end in told)))
-    notified, known = ends.known(connection, map(certificate_about, told), locked=True)
-    noted = note_ends(known, told, at=at, by_host=True)
-    ends.keep(connection, noted)
+    known_ends.check(ends)
+    ends = respelled_ends(ends, _known_spellings(connection, (end.mentor_id for end in ends)))
+    notified, known = known_ends.known(connection, map(certificate_about, ends), locked=True)
+    noted = note_ends(known, ends, at=at, by_host=True)
+    known_ends.keep(connection, noted)
     cancelled = _void(connection, noted, {about for about, last in notified.items() if last is not None})
     return NotedRenewals(cancelled=cancelled, ends=tuple(noted.counting.values()))
 
@@ -254,8 +255,8 @@ def withdraw(connection: Connection, feed: WholeFeed, /, *, limit: int) -> Seque
     """
     Withdraw what the feed lacks, of up to so many mentors and types at once.
     """
-    noted = ends.withdrawn(connection, feed, limit=limit)
-    ends.keep(connection, noted)
+    noted = known_ends.withdrawn(connection, feed, limit=limit)
+    known_ends.keep(connection, noted)
     _void(connection, noted, noted.changed)
     return list(noted.counting.values())
 
@@ -304,11 +305,11 @@ def _look(connection: Connection, chunk: NoticeChunk, *, locked: bool) -> _Seen:
     Return what is known of the chunk's certificates, with what it tells of them.
     """
     check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-    ends.check(chunk.ends)
+    known_ends.check(chunk.ends)
     chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
     pairs = {*map(certificate_about, chunk.ends), *map(certificate_of, chunk.drafts)}
     # Ends first, since that locks: what is read from here on is what another call left.
-    notified, known = ends.known(connection, pairs, locked=locked)
+    notified, known = known_ends.known(connection, pairs, locked=locked)
     noted = note_ends(known, chunk.ends, at=chunk.written_at, complete=chunk.complete)
     return _Seen(chunk, notified, _erased(connection, chunk.drafts, notified), noted)
 
