@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Final, NoReturn, Protocol, TypeVar
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -28,8 +28,6 @@ from proxy_orchestration.cli.stores import Store
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError, SchemaVersionError
 from proxy_orchestration.notification.ports import (
-    DeviceAnswerCounts,
-    NotificationRepository,
     VisibilityRegistry,
 )
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
@@ -48,10 +46,29 @@ LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
 
 
-class NoticeStore(NotificationRepository, DeviceAnswerCounts, Protocol):
+NoticeStore: TypeAlias = memory.MemoryNotificationRepository | sql.SqlNotificationRepository
+"""What the commands about notices and pushes store, with what a provider says about devices."""
+
+
+def _standard(session: Session) -> BulkRegistrationOrchestrator:
     """
-    All that the commands about notices and pushes store.
+    Return an orchestrator of the standard service over the session's own store.
     """
+    return BulkRegistrationOrchestrator(
+        registration_service=_service(session),
+        repository=_own(session.repository),
+        clock=session.clock,
+        settings=settings_for(session.common),
+        service_name=COMMAND_LINE,
+    )
+
+
+def _service(session: Session) -> ProxyRegistrationService:
+    standard = StandardRegistrationService(repository=session.repository, clock=session.clock)
+    if not session.common.pace:
+        return standard
+    paced = PacedBulkService if session.common.atomic else PacedRegistrationService
+    return paced(service=standard, clock=session.clock, seconds=session.common.pace)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -73,17 +90,9 @@ class Session:
     notices: NoticeStore
     visibility: VisibilityRegistry
     clock: Clock = attrs.field(factory=SystemClock)
-    orchestrator: BulkRegistrationOrchestrator = attrs.field()
-
-    @orchestrator.default
-    def _standard(self) -> BulkRegistrationOrchestrator:
-        return BulkRegistrationOrchestrator(
-            registration_service=self._service(),
-            repository=_own(self.repository),
-            clock=self.clock,
-            settings=settings_for(self.common),
-            service_name=COMMAND_LINE,
-        )
+    orchestrator: BulkRegistrationOrchestrator = attrs.field(
+        default=attrs.Factory(_standard, takes_self=True)
+    )
 
     @property
     def output(self) -> Output:
@@ -91,13 +100,6 @@ class Session:
         Return where the command's text goes.
         """
         return self.common.output
-
-    def _service(self) -> ProxyRegistrationService:
-        standard = StandardRegistrationService(repository=self.repository, clock=self.clock)
-        if not self.common.pace:
-            return standard
-        paced = PacedBulkService if self.common.atomic else PacedRegistrationService
-        return paced(service=standard, clock=self.clock, seconds=self.common.pace)
 
 
 def _own(repository: ActivityRepository) -> ActivityRepository:

@@ -307,7 +307,7 @@ class PushOutbox(Protocol):
         ...
 
     async def dead_pushes(
-        self, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
+        self, /, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[DeadPush]:
         """
         Return dead messages, those claimed longest ago first.

@@ -175,7 +175,7 @@ class MemoryPushOutbox:
         return len(dead)
 
     async def dead_pushes(
-        self, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
+        self, /, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[DeadPush]:
         """
         Return dead messages, those claimed longest ago first.

@@ -219,7 +219,8 @@ def count_unseen(connection: Connection, feed: WholeFeed, /) -> FeedCount:
     """
     Return how many certificates of the feed's scope count, and how many of them it lacks.
     """
-    named, unseen, unnamed = connection.execute(_COUNT, _scope(feed.scope) | {"since": feed.since}).one()
+    counts = connection.execute(_COUNT, _scope(feed.scope) | {"since": feed.since}).one()
+    named, unseen, unnamed = tuple(counts)
     return FeedCount(known=named + unnamed, unseen=unseen + unnamed)
 
 

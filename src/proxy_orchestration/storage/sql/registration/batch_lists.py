@@ -10,7 +10,6 @@ which is looked up (decision 210).
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Iterator
 from functools import reduce
 from itertools import product
@@ -143,7 +142,9 @@ def _derived(
 
 
 def _total(parts: list[_Part]) -> ColumnElement[int]:
-    return reduce(operator.add, (part.select(func.count()).scalar_subquery() for part in parts))
+    return reduce(
+        lambda total, one: total + one, (part.select(func.count()).scalar_subquery() for part in parts)
+    )
 
 
 def _page(parts: list[_Part], dialect: Dialect, *, page: int, limit: int) -> Select[*tuple[Any, ...]]:

@@ -131,7 +131,7 @@ def _part(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: in
         history.setdefault(row.item, []).append((row.run, outcome))
     places = _open_places(connection, run, low, high)
     for position, (_, mentor_id, own_key, _) in entries.items():
-        told: Sequence[tuple[int, MentorOutcome]] = history.get(position, ())
+        told: Sequence[tuple[int, MentorOutcome]] = history.get(position, [])
         if position in places:
             state = ItemState.RUNNING if places[position] <= run.claimed else ItemState.PENDING
             now = MentorOutcome(mentor_id=mentor_id, state=state, item_key=own_key or mentor_id)
