@@ -74,6 +74,11 @@ from proxy_orchestration.notification.tiers import (
     classify,
     window_start,
 )
+from proxy_orchestration.notification.visibility_records import (
+    VisibilityCause,
+    VisibilityChange,
+    VisibilityPage,
+)
 from proxy_orchestration.notification.words import NoticeWords
 from proxy_orchestration.registration.activities import ProxyActivity, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.batches import (
@@ -230,6 +235,9 @@ __all__ = [
     "TextTemplate",
     "UnknownMentorError",
     "UnreadableRecordError",
+    "VisibilityCause",
+    "VisibilityChange",
+    "VisibilityPage",
     "WindowPolicy",
     "WrongServiceError",
     "WrongTaskError",

@@ -60,7 +60,6 @@ from proxy_orchestration.notification.ports import (
     RecipientLocales,
     RunLog,
     SupportsSendLimit,
-    VisibilityRegistry,
 )
 from proxy_orchestration.notification.records import (
     MOST_NEAREST,
@@ -89,6 +88,13 @@ from proxy_orchestration.notification.records import (
 )
 from proxy_orchestration.notification.run_log import RunCounts, RunEnding, RunPlace, RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.notification.visibility_port import MentorStatuses, VisibilityRegistry
+from proxy_orchestration.notification.visibility_records import (
+    ChangePlace,
+    Restoration,
+    VisibilityCause,
+    VisibilityChange,
+)
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -199,6 +205,7 @@ __all__ = [
     "CertificateEnd",
     "CertificateEnds",
     "CertificateExpiryNotification",
+    "ChangePlace",
     "ClassifyError",
     "Clock",
     "Commit",
@@ -241,6 +248,7 @@ __all__ = [
     "MentorExport",
     "MentorOutcome",
     "MentorRecipients",
+    "MentorStatuses",
     "Messages",
     "NewBatch",
     "NewRun",
@@ -294,6 +302,7 @@ __all__ = [
     "RegistrationRejected",
     "RegistrationUnavailable",
     "RepositoryUnavailableError",
+    "Restoration",
     "Retention",
     "Role",
     "RunCounts",
@@ -317,6 +326,8 @@ __all__ = [
     "UnfinishedItem",
     "Verdict",
     "Visibility",
+    "VisibilityCause",
+    "VisibilityChange",
     "VisibilityRegistry",
     "WholeFeed",
     "WorkItem",

@@ -43,6 +43,7 @@ RIGHT = {
     "created_before": datetime(2026, 1, 1, tzinfo=UTC),
     "due_before": datetime(2026, 1, 1, tzinfo=UTC),
     "started_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "changed_before": datetime(2026, 1, 1, tzinfo=UTC),
     "label": "label",
     "mentor_id": "mentor-1",
     "organization_id": "oslo",
@@ -87,8 +88,10 @@ WRONG = {
     "created_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "due_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "started_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "changed_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],
     "organization_id": [None, 5, "", " ", "x" * 201, *ODD],
+    "certificate_type": [5, "", " ", "x" * 201, *ODD],
     "activity": [None, {}, "visit"],
     "idempotency_key": [None, 5, "", "x" * 201, *ODD],
     "warning": [None, "warning", {}],
@@ -106,7 +109,9 @@ WRONG = {
 }
 
 PLACES = [5, "", "notice-1", "2026-01-01T00:00:00+00:00~", "2026-01-01T00:00:00~notice-1"]
-"""What no page of an inbox or of runs tells as `next_after`; elsewhere `after` is a number."""
+"""What no page of an inbox, of runs or of changes tells as `next_after`; elsewhere `after` is a number."""
+
+WITH_PLACES = {"inbox", "list_runs", "list_visibility_changes"}
 
 VERBS = [
     BulkRegistrationOrchestrator,
@@ -159,9 +164,7 @@ def _verbs():
 def _cases():
     for kind, name, asked in _verbs():
         for argument in asked:
-            wrong = (
-                PLACES if argument == "after" and name in {"inbox", "list_runs"} else WRONG.get(argument, ())
-            )
+            wrong = PLACES if argument == "after" and name in WITH_PLACES else WRONG.get(argument, ())
             for number, value in enumerate(wrong):
                 yield pytest.param(
                     kind, name, argument, value, id=f"{kind.__name__}.{name}-{argument}-{number}"

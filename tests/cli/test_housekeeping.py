@@ -107,11 +107,12 @@ def test_what_is_old_is_let_go_of_kind_by_kind(run: Any, mentors_csv: Any) -> No
     gone = run("purge", "--settled-before", "today+1", "--json")
     rest = run("purge", "--audit-before", "today+1", "--keys-before", "today+1")
 
-    removed = ("batches", "audit_events", "keys", "notices", "pushes", "runs")
+    removed = ("batches", "audit_events", "keys", "notices", "pushes", "runs", "visibility_changes")
     nothing = dict.fromkeys((*removed, "left_for_review", "left_untold"), 0)
     assert nothing == kept.document
     assert nothing | {"batches": 1} == gone.document
-    assert "Removed: 0 batches, 1 audit event, 1 key, 0 notices, 0 pushes, 0 runs." in rest.out
+    assert "Removed: 0 batches, 1 audit event, 1 key, 0 notices, 0 pushes, 0 runs, " in rest.out
+    assert "0 changes of visibility." in rest.out
 
 
 def test_a_purge_says_what_it_leaves_and_how_it_goes_all_the_same(

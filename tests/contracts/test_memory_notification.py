@@ -10,9 +10,9 @@ from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.ports import (
     DeviceAnswerCounts,
     NotificationRepository,
-    VisibilityRegistry,
 )
 from proxy_orchestration.notification.run_log import RunRecord
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts import (

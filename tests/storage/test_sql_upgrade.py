@@ -334,6 +334,7 @@ _YOUNGER = {
     "notifications",
     "push_outbox",
     "unfinished",
+    "visibility_changes",
 }
 """Tables that came after the second version."""
 

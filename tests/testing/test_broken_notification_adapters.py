@@ -24,6 +24,7 @@ from proxy_orchestration.notification.records import (
     RecordedChunk,
     WholeFeed,
 )
+from proxy_orchestration.notification.visibility_records import Restoration, VisibilityChange
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.storage.memory.notification.outbox import StoredNotice, StoredPush
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
@@ -240,19 +241,50 @@ class _WaitingForNothing(MemoryNotificationRepository):
 
 class _HidingByTheRun(MemoryVisibilityRegistry):
     async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
-        await super().hidden(mentor_ids, at=at)
-        return {each for each in mentor_ids if each in self._previous}
+        return await super().suppressed(mentor_ids)
 
 
 class _SuppressingAnew(MemoryVisibilityRegistry):
-    def _settle(self, mentor_id: str, at: datetime) -> bool:
-        return super()._settle(mentor_id, at) or self._has_ended(mentor_id, at)
+    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime, **rest: Any) -> int:
+        await super().track(ends, at=at, **rest)
+        return len(await super().hidden({end.mentor_id for end in ends}, at=at))
 
 
 class _RestoringByTheMoment(MemoryVisibilityRegistry):
-    def _settle(self, mentor_id: str, at: datetime) -> bool:
-        self._suppressed.pop(mentor_id, None)
-        return super()._settle(mentor_id, at)
+    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime, **rest: Any) -> int:
+        for about, standing in self._standings.items():
+            if at < standing.ends_at:
+                self._standings[about] = attrs.evolve(standing, suppressed_at=None)
+        return await super().track(ends, at=at, **rest)
+
+
+class _HidingWhomAPersonRestored(MemoryVisibilityRegistry):
+    async def restore(self, wanted: Restoration, /) -> Sequence[VisibilityChange]:
+        rows = await super().restore(wanted)
+        for about, standing in self._standings.items():
+            self._standings[about] = attrs.evolve(standing, restored_at=None)
+        return rows
+
+
+class _RestoringForEverybody(MemoryVisibilityRegistry):
+    async def restore(self, wanted: Restoration, /) -> Sequence[VisibilityChange]:
+        everywhere = [standing.organization_id for standing in self._standings.values()]
+        organization = next(filter(None, everywhere), wanted.organization_id)
+        return await super().restore(attrs.evolve(wanted, organization_id=organization))
+
+
+class _AskingTheHostAgain(MemoryVisibilityRegistry):
+    async def suppressed(self, mentor_ids: Collection[str], /) -> Collection[str]:
+        await super().suppressed(mentor_ids)
+        return ()
+
+
+class _ForgettingTheErasedAlone(MemoryVisibilityRegistry):
+    async def erase_mentor(self, mentor_id: str, /, *, at: datetime) -> int:
+        changes = list(self._changes)
+        erased = await super().erase_mentor(mentor_id, at=at)
+        self._changes = changes
+        return erased
 
 
 class _EmptyingInAnyCase(MemoryNotificationRepository):
@@ -263,10 +295,12 @@ class _EmptyingInAnyCase(MemoryNotificationRepository):
 
 
 class _KeepingLaterEnds(MemoryVisibilityRegistry):
-    def _note(self, end: CertificateEnd) -> None:
-        known = self._ends.get(end.mentor_id, {}).get(end.certificate_type)
-        if end.ends_at is not None and (known is None or end.ends_at > known):
-            super()._note(end)
+    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime, **rest: Any) -> int:
+        return await super().track([end for end in ends if self._is_later(end)], at=at, **rest)
+
+    def _is_later(self, end: CertificateEnd) -> bool:
+        known = self._standings.get((end.mentor_id, end.certificate_type))
+        return end.ends_at is not None and (known is None or end.ends_at > known.ends_at)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +358,10 @@ class _KeepingLaterEnds(MemoryVisibilityRegistry):
         (_SuppressingAnew, visibility_registry, "who_is_suppressed_stays_so"),
         (_SuppressingAnew, visibility_registry, "of_tracks_at_once_one_suppresses"),
         (_RestoringByTheMoment, visibility_registry, "an_earlier_moment_restores_nobody"),
+        (_HidingWhomAPersonRestored, visibility_registry, "whom_a_person_restored_no_earlier_end_hides"),
+        (_RestoringForEverybody, visibility_registry, "only_mentors_of_the_organization_are_restored"),
+        (_AskingTheHostAgain, visibility_registry, "the_previous_status_is_kept_and_told"),
+        (_ForgettingTheErasedAlone, visibility_registry, "an_erased_mentor_stands_under_a_pseudonym"),
         (_EmptyingInAnyCase, notice_book, "a_digest_is_not_emptied_while_a_notice_comes"),
         (_KeepingLaterEnds, visibility_registry, "an_end_that_is_corrected_backwards_hides"),
         (_KeepingLaterEnds, visibility_registry, "who_has_no_certificate_that_counts_is_restored"),

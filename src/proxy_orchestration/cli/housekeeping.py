@@ -40,6 +40,7 @@ _NAMES: Final = {
     "notices": ("notice", "notices"),
     "pushes": ("push", "pushes"),
     "runs": ("run", "runs"),
+    "visibility_changes": ("change of visibility", "changes of visibility"),
 }
 
 
@@ -55,6 +56,7 @@ class _Old:
     notices: datetime | None
     pushes: datetime | None
     runs: datetime | None
+    visibility_changes: datetime | None
 
 
 LabelArgument = Annotated[
@@ -97,6 +99,10 @@ PushesBeforeOption = Annotated[
 ]
 RunsBeforeOption = Annotated[
     datetime | None, _before("--runs-before", "Runs of notify that started before, in the log.")
+]
+ChangesBeforeOption = Annotated[
+    datetime | None,
+    _before("--visibility-changes-before", "Audit rows of who was hidden and shown before; who is, stays."),
 ]
 
 
@@ -164,6 +170,7 @@ def purge(  # noqa: PLR0913 - a command's parameters are its options
     notices_before: NoticesBeforeOption = None,
     pushes_before: PushesBeforeOption = None,
     runs_before: RunsBeforeOption = None,
+    visibility_changes_before: ChangesBeforeOption = None,
     with_open_reviews: OpenReviewsOption = False,
     with_untold: UntoldOption = False,
     as_json: JsonOption = False,
@@ -178,6 +185,7 @@ def purge(  # noqa: PLR0913 - a command's parameters are its options
         notices=notices_before,
         pushes=pushes_before,
         runs=runs_before,
+        visibility_changes=visibility_changes_before,
     )
     if not any(attrs.astuple(old)):
         msg = "Say what is old: --settled-before today-365, --audit-before, --keys-before, --notices-before…"
@@ -215,7 +223,8 @@ async def _let_go(
     """
     Remove what is old, kind by kind; return how many of each, and how many batches stay.
     """
-    batches, notices = session.orchestrator, NotificationOrchestrator(repository=session.notices)
+    batches = session.orchestrator
+    notices = NotificationOrchestrator(repository=session.notices, visibility=session.visibility)
     gone = dict.fromkeys((*_NAMES, "left_for_review", "left_untold"), 0)
     if old.batches is not None:
         purged = await batches.purge(
@@ -233,6 +242,10 @@ async def _let_go(
         gone["notices"] = await notices.purge_notices(created_before=old.notices)
     if old.runs is not None:
         gone["runs"] = await notices.purge_runs(started_before=old.runs)
+    if old.visibility_changes is not None:
+        gone["visibility_changes"] = await notices.purge_visibility_changes(
+            changed_before=old.visibility_changes
+        )
     return gone
 
 

@@ -107,6 +107,7 @@ def export(
             counted(len(told.notices), "notice", "notices"),
             counted(len(told.pushes), "push", "pushes"),
             counted(len(told.acknowledgements), "acknowledgement", "acknowledgements"),
+            counted(len(told.visibility_changes), "change of visibility", "changes of visibility"),
         ]
         if registered is not None:
             counts.append(counted(len(registered.items), "item", "items"))
@@ -147,7 +148,9 @@ def erase(
 
 
 def _notices(session: Session) -> NotificationOrchestrator:
-    return NotificationOrchestrator(repository=session.notices, clock=session.clock)
+    return NotificationOrchestrator(
+        repository=session.notices, visibility=session.visibility, clock=session.clock
+    )
 
 
 def _show_runs(output: Output, shown: Sequence[RunRecord]) -> None:

@@ -27,9 +27,7 @@ from proxy_orchestration.cli.signals import terminating_like_ctrl_c
 from proxy_orchestration.cli.stores import Store
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError, SchemaVersionError
-from proxy_orchestration.notification.ports import (
-    VisibilityRegistry,
-)
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings

@@ -22,6 +22,7 @@ from proxy_orchestration.ids import IdRule
 from proxy_orchestration.notification.certificate_source import Certificates, chunks_of
 from proxy_orchestration.notification.ends import Certificate, EndKey, key_of
 from proxy_orchestration.notification.locales import find_locales
+from proxy_orchestration.notification.mentor_statuses import PreviousStatuses
 from proxy_orchestration.notification.notice_building import (
     BuiltNotice,
     ClassifiedCertificate,
@@ -30,7 +31,7 @@ from proxy_orchestration.notification.notice_building import (
     classify_certificate,
 )
 from proxy_orchestration.notification.notices import NoticeKey
-from proxy_orchestration.notification.ports import RecipientDirectory, RecipientLocales, VisibilityRegistry
+from proxy_orchestration.notification.ports import RecipientDirectory, RecipientLocales
 from proxy_orchestration.notification.recipients import RECIPIENTS_UNKNOWN, Recipients, find_recipients
 from proxy_orchestration.notification.records import (
     CertificateEnd,
@@ -50,6 +51,7 @@ from proxy_orchestration.notification.run_log import RunEnding
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.spellings import about_form, as_given
 from proxy_orchestration.notification.visibility import VISIBILITY_UNKNOWN, track_ends
+from proxy_orchestration.notification.visibility_port import MentorStatuses, VisibilityRegistry
 from proxy_orchestration.notification.whole_feeds import FeedWatch
 
 ChunkWriter: TypeAlias = Callable[[NoticeChunk], Awaitable[RecordedChunk]]
@@ -174,6 +176,7 @@ class CertificateRun:
         dry_run: whether nothing is written at all.
         recipients: who answers for mentors, if anybody does, and which language who reads.
         visibility: hides mentors, if anything does.
+        statuses: says what the status of whom it hides was, if anybody does.
         id_rule: which ids of mentors and recipients are somebody's.
         feed: withdraws what a whole feed lacks.
         counters: what was done so far.
@@ -189,6 +192,7 @@ class CertificateRun:
     dry_run: bool
     recipients: RecipientDirectory | None
     visibility: VisibilityRegistry | None
+    statuses: MentorStatuses | None
     clock: Clock
     settings: NotificationSettings
     id_rule: IdRule
@@ -221,7 +225,7 @@ class CertificateRun:
         except Exception as error:
             self.ending, self.error = RunEnding.SOURCE_FAILED, type(error).__name__
             raise
-        problem = await self.feed.end(self._track)
+        problem = await self.feed.end(partial(self._track, withdrawn=True))
         self.counters.withdrawn = self.feed.withdrawn
         if problem is not None:
             self.counters.note([problem])
@@ -397,14 +401,20 @@ class CertificateRun:
             self.planned.append(draft.notice.key)
         entry.create(queued=int(draft.push is not None))
 
-    async def _track(self, ends: Sequence[CertificateEnd]) -> None:
+    async def _track(self, ends: Sequence[CertificateEnd], *, withdrawn: bool = False) -> None:
         # Whatever became of the notices: who is lapsed is hidden although nobody was told.
+        if self.dry_run:
+            return
+        clock, seconds = self.clock, self.settings.neighbour_timeout
+        previous = PreviousStatuses(
+            statuses=self.statuses, registry=self.visibility, clock=clock, seconds=seconds
+        )
+        statuses = await previous.of(ends, at=self.as_of)
+        track = partial(
+            track_ends, self.visibility, ends, at=self.as_of, statuses=statuses, withdrawn=withdrawn
+        )
         try:
-            problem = await ask(
-                partial(track_ends, self.visibility, ends, at=self.as_of, dry_run=self.dry_run),
-                clock=self.clock,
-                seconds=self.settings.neighbour_timeout,
-            )
+            problem = await ask(track, clock=clock, seconds=seconds)
         except NoAnswerError:
             _log.error(
                 "the visibility registry did not answer in time; the next run updates it",

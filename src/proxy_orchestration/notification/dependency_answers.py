@@ -127,15 +127,15 @@ def locales_in(answer: object, recipient_ids: Iterable[str]) -> Mapping[str, str
     Raises:
         TypeError: the answer is no mapping.
     """
-    found = _each_in(answer, recipient_ids, _locale_in, absent=None, port="RecipientLocales")
+    found = _each_in(answer, recipient_ids, _word_in, absent=None, port="RecipientLocales")
     if None in found.values():
         _report("locale_unreadable")
     return {each: locale for each, locale in found.items() if locale}
 
 
-def _locale_in(entry: object) -> str | None:
+def _word_in(entry: object) -> str | None:
     """
-    Return a locale, the empty text for nobody's, `None` for what makes no sense.
+    Return a locale or a status, the empty text for nobody's, `None` for what makes no sense.
     """
     if entry is None:
         return ""
@@ -147,6 +147,19 @@ def is_locale(value: object) -> TypeGuard[str]:
     Tell whether this may be somebody's locale; whether there is such a language is the words' question.
     """
     return isinstance(value, str) and bool(value.strip()) and is_storable_id(value)
+
+
+def statuses_in(answer: object, mentor_ids: Iterable[str]) -> Mapping[str, str]:
+    """
+    Return the statuses of those of these mentors who have one that makes sense.
+
+    Raises:
+        TypeError: the answer is no mapping.
+    """
+    found = _each_in(answer, mentor_ids, _word_in, absent=None, port="MentorStatuses")
+    if None in found.values():
+        _report("status_unreadable")
+    return {each: status for each, status in found.items() if status}
 
 
 def _each_in(
@@ -161,7 +174,7 @@ def _each_in(
     Return what the answer says about each; `None` where it cannot be read.
     """
     if not isinstance(answer, Mapping):
-        msg = f"a {port} answers with a mapping from recipient ids, not {type(answer).__name__}"
+        msg = f"a {port} answers with a mapping from ids, not {type(answer).__name__}"
         raise TypeError(msg)
     found: dict[str, T | None] = {}
     for each in recipient_ids:

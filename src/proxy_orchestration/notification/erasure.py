@@ -21,6 +21,7 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
 )
 from proxy_orchestration.notification.records import AcknowledgementEvent, CertificateEnd
+from proxy_orchestration.notification.visibility_records import VisibilityChange
 
 ERASED: Final = "erased"
 """Why a push is cancelled, and what stands in the place of a notice's words."""
@@ -37,6 +38,8 @@ class NoticeExport(PlainModel):
         pushes: their own messages, those due first first.
         ends: the known ends of their certificates, by type; `None` for one that counts no more.
         acknowledgements: who took note, the oldest first.
+        visibility_changes: how they were hidden and shown, the oldest first; of the
+            registry, where the orchestrator has one.
     """
 
     mentor_id: str
@@ -44,6 +47,7 @@ class NoticeExport(PlainModel):
     pushes: tuple[PushMessage, ...]
     ends: tuple[CertificateEnd, ...]
     acknowledgements: tuple[AcknowledgementEvent, ...]
+    visibility_changes: tuple[VisibilityChange, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -56,12 +60,14 @@ class NoticeErasure(PlainModel):
         notices: about their certificates, to whomever.
         pushes: their own messages; those that waited are not sent any more.
         acknowledgements: of their notices.
+        visibility_changes: of how they were hidden and shown.
     """
 
     pseudonym: str
     notices: int
     pushes: int
     acknowledgements: int
+    visibility_changes: int = 0
 
 
 def erased_key(key: NoticeKey) -> NoticeKey:

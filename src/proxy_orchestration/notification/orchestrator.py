@@ -33,6 +33,7 @@ from proxy_orchestration.notification.certificate_source import Certificates
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.inbox import InboxVerbs
+from proxy_orchestration.notification.mentor_statuses import PreviousStatuses
 from proxy_orchestration.notification.messages import MessageCatalogue, Messages
 from proxy_orchestration.notification.notice_building import NoticeBuilder, classify_certificate
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification
@@ -42,7 +43,6 @@ from proxy_orchestration.notification.ports import (
     NotificationRecords,
     RecipientDirectory,
     RecipientLocales,
-    VisibilityRegistry,
 )
 from proxy_orchestration.notification.recipients import directory_unavailable, who_answers_for
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
@@ -58,6 +58,8 @@ from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.spellings import as_given
 from proxy_orchestration.notification.tiers import ExpiryPolicy, TierClassifier, in_utc
 from proxy_orchestration.notification.visibility import track_ends
+from proxy_orchestration.notification.visibility_port import MentorStatuses, VisibilityRegistry
+from proxy_orchestration.notification.visibility_verbs import VisibilityVerbs
 from proxy_orchestration.notification.whole_feeds import FeedWatch
 
 _RUNS: Final = uuid.UUID("a0b7c7be-5a3f-5d3c-8f55-0b8d2e9d4f10")
@@ -69,7 +71,7 @@ _numbers = count()
 
 
 @attrs.define(eq=False, kw_only=True)
-class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
+class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs):
     """
     Tells mentors and coordinators that certificates run out, once per tier.
 
@@ -86,6 +88,8 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
         messages: the words.
         enrollment: links to a renewal course, for urgent and lapsed notices.
         visibility: hides mentors whose certificate is lapsed; `None`: nobody is hidden.
+        statuses: the host's own statuses of mentors, to note what it was before they are hidden;
+            `None`: it is not known.
         settings: limits.
         id_rule: what the ids of mentors and of who is told may look like; `usual_id_rule` takes
             fillers for missing ones and refuses what spreadsheets make of ids.
@@ -101,6 +105,7 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
     messages: Messages = attrs.field(factory=MessageCatalogue)
     enrollment: EnrollmentLinks | None = None
     visibility: VisibilityRegistry | None = None
+    statuses: MentorStatuses | None = None
     settings: NotificationSettings = attrs.field(factory=NotificationSettings)
     id_rule: IdRule = usual_id_rule
 
@@ -115,7 +120,11 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
             settings=NotificationSettings,
         )
         check_optional_parts(
-            self, recipients=RecipientDirectory, enrollment=EnrollmentLinks, visibility=VisibilityRegistry
+            self,
+            recipients=RecipientDirectory,
+            enrollment=EnrollmentLinks,
+            visibility=VisibilityRegistry,
+            statuses=MentorStatuses,
         )
         check_abilities(self, "recipients", RecipientLocales)
         check_functions(self, "id_rule")
@@ -248,7 +257,14 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
             return 0
         noted = await self.repository.renew(ends, at=now)
         counting = as_given(noted.ends, [end.mentor_id for end in ends])
-        problem = await track_ends(self.visibility, counting, at=now)
+        previous = PreviousStatuses(
+            statuses=self.statuses,
+            registry=self.visibility,
+            clock=self.clock,
+            seconds=self.settings.neighbour_timeout,
+        )
+        statuses = await previous.of(counting, at=now)
+        problem = await track_ends(self.visibility, counting, at=now, statuses=statuses)
         if problem is not None:
             reason = "The renewals are stored, and who is shown could not be updated."
             raise RepositoryUnavailableError(reason, advice="Check the registry; the next run updates it.")
@@ -338,6 +354,7 @@ class NotificationOrchestrator(InboxVerbs, NoticeRetentionVerbs):
             dry_run=dry_run,
             recipients=self.recipients,
             visibility=self.visibility,
+            statuses=self.statuses,
             clock=self.clock,
             settings=self.settings,
             id_rule=self.id_rule,

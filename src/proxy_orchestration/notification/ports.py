@@ -441,32 +441,3 @@ class PushEligibility(Protocol):
         Return how these recipients want it; who is absent wants pushes at any hour.
         """
         ...
-
-
-class VisibilityRegistry(Protocol):
-    """
-    Hides mentors whose certificates are lapsed from lists of mentors.
-    """
-
-    async def track(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> int:
-        """
-        Note these ends; suppress every mentor whose certificate has ended at that moment, all or nothing.
-
-        Each is the one end that counts of a mentor and type, as the notices'
-        store knows it, and takes the place of the one noted before, earlier or
-        later; an end of `None` says that none counts any more. A suppressed
-        mentor keeps the previous status, for the day of renewal. What is
-        suppressed already stays as it is while its end stays. Another end that
-        is not over, or none, restores the mentor, where we suppressed and no
-        other type of that mentor has ended. Returns how many were newly
-        suppressed.
-        """
-        ...
-
-    async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
-        """
-        Return those of the mentors who are not to be shown at that moment.
-
-        Compares the ends themselves with `at`, so that a late run hides nobody late.
-        """
-        ...

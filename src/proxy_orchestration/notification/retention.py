@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import attrs
+
 from proxy_orchestration._pseudonyms import is_pseudonym
+from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.arguments import check_arguments
 from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
 from proxy_orchestration.notification.ports import NotificationRecords
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 
 
 class NoticeRetentionVerbs:
@@ -21,6 +25,8 @@ class NoticeRetentionVerbs:
     __slots__ = ()
 
     repository: NotificationRecords
+    visibility: VisibilityRegistry | None
+    clock: Clock
 
     async def purge_notices(self, *, created_before: datetime) -> int:
         """
@@ -61,13 +67,17 @@ class NoticeRetentionVerbs:
 
     async def export_mentor(self, mentor_id: str) -> NoticeExport:
         """
-        Return all that the store holds about one mentor; `to_dict()` makes JSON of it.
+        Return all that the store and the registry hold about one mentor; `to_dict()` makes JSON of it.
 
         Raises:
             InvalidValueError: the mentor's id is none.
         """
         check_arguments(mentor_id=mentor_id)
-        return await self.repository.export_mentor(mentor_id)
+        export = await self.repository.export_mentor(mentor_id)
+        if self.visibility is None:
+            return export
+        changes = await self.visibility.changes_of(mentor_id)
+        return attrs.evolve(export, visibility_changes=tuple(changes))
 
     async def erase_mentor(self, mentor_id: str) -> NoticeErasure:
         """
@@ -77,7 +87,8 @@ class NoticeRetentionVerbs:
         words and wait for nobody, notes of acknowledgements go. Keys, the guard and
         who took note stay: a feed in which they still stand tells nobody a second
         time. What comes later of a certificate that ends later is told, and is
-        erased when it is done again.
+        erased when it is done again. The registry forgets whom it hid, and its audit
+        rows name the pseudonym; done again where one of the two failed.
 
         Raises:
             InvalidValueError: the mentor's id is none, or it is a pseudonym.
@@ -86,4 +97,8 @@ class NoticeRetentionVerbs:
         if is_pseudonym(mentor_id):
             name = "mentor_id"
             raise InvalidValueError(name, "is the pseudonym of a mentor who is erased; nothing is left to do")
-        return await self.repository.erase_mentor(mentor_id)
+        renamed = 0
+        if self.visibility is not None:
+            renamed = await self.visibility.erase_mentor(mentor_id, at=self.clock.now())
+        erased = await self.repository.erase_mentor(mentor_id)
+        return attrs.evolve(erased, visibility_changes=renamed)

@@ -5,7 +5,7 @@ Hiding mentors whose certificates are lapsed, whatever became of their notices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -14,10 +14,10 @@ from proxy_orchestration._cancellation import comes_from_callee, is_being_cancel
 from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
-from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.notification.results import RecordProblem
 from proxy_orchestration.notification.tiers import end_of
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 
 _log = logging.getLogger(_loggers.VISIBILITY)
 
@@ -64,18 +64,18 @@ async def track_ends(
     ends: Sequence[CertificateEnd],
     *,
     at: datetime,
-    dry_run: bool = False,
+    statuses: Mapping[str, str] | None = None,
+    withdrawn: bool = False,
 ) -> RecordProblem | None:
     """
     Let the registry suppress and restore by these ends; return what went wrong, if anything.
 
-    A registry that fails stops nothing: the next run tracks the same ends. A
-    dry run asks it nothing.
+    A registry that fails stops nothing: the next run tracks the same ends.
     """
-    if registry is None or dry_run or not ends:
+    if registry is None or not ends:
         return None
     try:
-        suppressed = await registry.track(tuple(ends), at=at)
+        suppressed = await registry.track(tuple(ends), at=at, statuses=statuses, withdrawn=withdrawn)
     except BaseException as error:
         if not comes_from_callee(error) or is_being_cancelled():
             raise

@@ -343,7 +343,7 @@ async def test_a_registry_that_hangs_stops_nothing(scene):
     """
 
     class Hanging(MemoryVisibilityRegistry):
-        async def track(self, _ends, /, *, at):
+        async def track(self, _ends, /, **_rest):
             await anyio.sleep_forever()
 
     scene.visibility = Hanging()

@@ -301,7 +301,7 @@ async def test_a_whole_feed_shows_whom_a_withdrawn_certificate_hid(scene):
     rest = await _feed(scene, *range(2, 9))
     given = []
 
-    async def track(ends, /, *, at):
+    async def track(ends, /, *, at, **_rest):
         given.append({end.mentor_id: end.ends_at for end in ends})
         return 0
 

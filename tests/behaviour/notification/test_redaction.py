@@ -41,16 +41,17 @@ class Words:
         return NoticeText(f"{self.text} {notice.holder_name}", f"{self.text} {notice.link}")
 
 
-class Registry:
+class Registry(MemoryVisibilityRegistry):
     """
     A registry that answers, raises or hangs.
     """
 
     def __init__(self, clock):
+        super().__init__()
         self.clock = clock
         self.reply = None
 
-    async def track(self, ends, /, *, at):
+    async def track(self, ends, /, *, at, **_rest):
         """
         Suppress nobody.
         """

@@ -26,7 +26,7 @@ class RecordingRegistry:
         self.failure = failure
         self.told = []
 
-    async def track(self, ends, /, *, at):
+    async def track(self, ends, /, *, at, statuses, withdrawn):
         """
         Take note, then fail as scripted.
         """
@@ -109,17 +109,13 @@ async def test_the_registry_is_told_once_of_all_ends():
     assert [((end(), end("m2", ends_at=None), end("m3")), NOON)] == registry.told
 
 
-@pytest.mark.parametrize(
-    ("ends", "dry_run"),
-    [([end()], True), ([], False), ([end(ends_at=None)], True)],
-)
-async def test_a_dry_run_and_a_chunk_without_ends_write_nothing(ends, dry_run):
+async def test_without_ends_the_registry_is_not_asked():
     """
-    The registry is not even asked.
+    Nothing is to be written.
     """
     registry = RecordingRegistry()
 
-    assert await track_ends(registry, ends, at=NOON, dry_run=dry_run) is None
+    assert await track_ends(registry, [], at=NOON) is None
     assert [] == registry.told
 
 
@@ -153,7 +149,7 @@ async def test_a_cancelled_run_is_cancelled():
     """
 
     class Hanging(RecordingRegistry):
-        async def track(self, ends, /, *, at):
+        async def track(self, ends, /, *, at, statuses, withdrawn):
             scope.cancel()
             await anyio.sleep_forever()
 
@@ -171,7 +167,7 @@ async def test_a_cancellation_that_the_registry_makes_up_is_its_failure():
     """
 
     class Confused(RecordingRegistry):
-        async def track(self, ends, /, *, at):
+        async def track(self, ends, /, *, at, statuses, withdrawn):
             raise anyio.get_cancelled_exc_class()
 
     assert RecordProblem("", "visibility_unknown") == await track_ends(Confused(), [end()], at=NOON)

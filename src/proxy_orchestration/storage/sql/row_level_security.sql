@@ -147,6 +147,7 @@ begin
     'push_outbox',
     'runs',
     'unfinished',
+    'visibility_changes',
     'work'
   ] loop
     relation := to_regclass(named);

@@ -28,8 +28,8 @@ from proxy_orchestration.notification.ports import (
     PushSender,
     PushTargetDirectory,
     RecipientDirectory,
-    VisibilityRegistry,
 )
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.registration.ports import (
     ActivityRecords,
     ActivityRepository,
@@ -59,6 +59,7 @@ from proxy_orchestration.testing.contracts.notification.push_ports import (
     reaching,
     resolving,
 )
+from proxy_orchestration.testing.contracts.notification.visibility_audit import auditing
 from proxy_orchestration.testing.contracts.notification.visibility_registry import hiding
 from proxy_orchestration.testing.contracts.registration.activity_records import storing
 from proxy_orchestration.testing.contracts.registration.audit_outbox import outbox
@@ -137,7 +138,7 @@ push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (*sending, *outl
 device_answer_counts: Final[tuple[Check[DeviceAnswerCounts], ...]] = tuple(counting)
 """Counting what a provider says about devices, over all who count."""
 
-visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = tuple(hiding)
+visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = (*hiding, *auditing)
 """Hiding mentors whose certificates are lapsed, and showing them again."""
 
 registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(registering)

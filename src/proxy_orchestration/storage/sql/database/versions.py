@@ -63,6 +63,7 @@ REVISIONS: Final = (
     "0019",
     "0020",
     "0021",
+    "0022",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

@@ -229,6 +229,27 @@ mentor_visibility: Table = Table(
     Column("ends_at", Instant, nullable=False),
     Column("suppressed_at", Instant),
     Column("previous_status", Text),
+    Column("certificate_id", Text),
+    Column("organization_id", Text),
+    Column("restored_at", Instant),
     CheckConstraint("mentor_id <> '' AND certificate_type <> ''", name="named"),
     sqlite_with_rowid=False,
+)
+
+visibility_changes: Table = Table(
+    "visibility_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mentor_id", KEY, nullable=False),
+    Column("certificate_type", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("previous_status", Text),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text),
+    Column("reason", Text, nullable=False),
+    Column("organization_id", KEY),
+    Index("ix_visibility_changes_newest", "changed_at", "id"),
+    Index("ix_visibility_changes_of_organization", "organization_id", "changed_at", "id"),
+    Index("ix_visibility_changes_of_mentor", "mentor_id", "changed_at", "id"),
 )

@@ -7,8 +7,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from proxy_orchestration.errors import RecordRefusedError
-from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
