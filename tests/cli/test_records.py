@@ -81,11 +81,14 @@ def test_a_mentor_is_exported_and_erased(run: Any) -> None:
 
     assert {"m1", "anna"} == {notice["recipient_id"] for notice in exported["notices"]["notices"]}
     assert [] == exported["registrations"]["items"]
-    assert "m1: 2 notices, 1 push, 0 acknowledgements. With --json they are written.\n" == counted.out
+    assert (
+        "m1: 2 notices, 1 push, 0 acknowledgements, 0 changes of visibility. With --json they are written.\n"
+        == counted.out
+    )
     assert (2, 1) == (erased["notices"]["notices"], erased["notices"]["pushes"])
     assert pseudonym_of("m1") == erased["registrations"]["pseudonym"]
     assert f"Erased: 0 notices, 0 pushes. They are {pseudonym_of('m1')} now.\n" == again.out
-    assert "0 notices, 0 pushes, 0 acknowledgements, 0 items, 0 records" in left.out
+    assert "0 acknowledgements, 0 changes of visibility, 0 items, 0 records" in left.out
 
 
 def test_who_is_erased_is_not_told_again_by_the_same_file(run: Any, told: Path) -> None:

@@ -20,6 +20,7 @@ from proxy_orchestration.cli import (
     registration,
     review,
     serving,
+    visibility,
 )
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import PROGRAM
@@ -111,6 +112,8 @@ app.command()(dead_pushes.dead)
 app.command()(dead_pushes.replay)
 app.command()(inbox.inbox)
 app.command()(inbox.acknowledge)
+app.command()(visibility.changes)
+app.command()(visibility.restore)
 app.command()(records.runs)
 app.command()(records.export)
 app.command()(records.erase)

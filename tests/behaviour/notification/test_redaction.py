@@ -14,6 +14,7 @@ from proxy_orchestration.notification.notices import PushOutcome, PushTarget, Pu
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.records import MentorRecipients
 from proxy_orchestration.ports import RecordRefusedError
+from proxy_orchestration.storage.memory import MemoryVisibilityRegistry
 from proxy_orchestration.testing import fail, slow
 from proxy_orchestration.testing.notification import ScriptedPushEligibility
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
@@ -194,6 +195,18 @@ async def _purge_runs(world):
     return await world.verbs.purge_runs(started_before=world.scene.clock.now())
 
 
+async def _purge_visibility_changes(world):
+    return await world.verbs.purge_visibility_changes(changed_before=world.scene.clock.now())
+
+
+async def _list_visibility_changes(world):
+    return await world.verbs.list_visibility_changes(actor=COORDINATOR)
+
+
+async def _restore_visibility(world):
+    return await world.verbs.restore_visibility("mentor-1", actor=COORDINATOR, reason=world.canaries.NAME)
+
+
 async def _export_mentor(world):
     return await world.verbs.export_mentor("mentor-1")
 
@@ -259,6 +272,9 @@ VERBS = {
     "purge_notices": _purge_notices,
     "purge_pushes": _purge_pushes,
     "purge_runs": _purge_runs,
+    "purge_visibility_changes": _purge_visibility_changes,
+    "list_visibility_changes": _list_visibility_changes,
+    "restore_visibility": _restore_visibility,
     "export_mentor": _export_mentor,
     "erase_mentor": _erase_mentor,
     "inbox": _inbox,
