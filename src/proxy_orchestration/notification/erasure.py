@@ -95,6 +95,7 @@ def erased_notice(notice: CertificateExpiryNotification) -> CertificateExpiryNot
         deep_link=None,
         note="",
         holder_name="",
+        expires=None,
         locale=None,
     )
 

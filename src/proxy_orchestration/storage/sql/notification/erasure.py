@@ -108,6 +108,7 @@ _ERASE_NOTICES = (
         deep_link=None,
         note="",
         holder_name=None,
+        last_valid_day=None,
         locale=None,
         digest_id=func.coalesce(notifications.c.digest_id, OVER),
     )

@@ -194,6 +194,8 @@ async def an_erasure_leaves_no_name_and_no_word(store: NotificationRepository) -
     left = await store.export_mentor(pseudonym)
     words = {(each.title, each.body, each.note, each.deep_link) for each in left.notices}
     expect("no word", expected={(ERASED, ERASED, "", None)}, actual=words)
+    made_of = {(each.expires, each.holder_name, each.locale) for each in left.notices}
+    expect("nothing to make words of", expected={(None, "", None)}, actual=made_of)
     expect(
         "no push's", expected=[("", "", {})], actual=[(p.title, p.body, dict(p.data)) for p in left.pushes]
     )
