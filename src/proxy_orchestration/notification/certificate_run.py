@@ -254,11 +254,11 @@ class CertificateRun:
         for entry in due:
             self._build(entry, others, locales)
         # Also those that are not due: their ends may be the ones that count.
-        told = [entry for entry in entries if entry.end is not None]
-        self.feed.saw([entry.end for entry in told if entry.end is not None])
+        told = [(entry, end) for entry in entries if (end := entry.end) is not None]
+        self.feed.saw([end for _, end in told])
+        counting = await self._write([entry for entry, _ in told])
         # The registry keeps ids as they come, whatever the store makes of them; decision 234.
-        given = [entry.end.mentor_id for entry in told if entry.end is not None]
-        await self._track(as_given(await self._write(told), given))
+        await self._track(as_given(counting, (end.mentor_id for _, end in told)))
         outcomes = [entry.outcome for entry in entries if entry.outcome is not None]
         self.counters.count(outcomes)
         self._count_shares(entries)
@@ -383,7 +383,7 @@ class CertificateRun:
             written_at=now,
             due_at=now + timedelta(seconds=self.settings.push_hold),
             drafts=tuple(entry.built.draft for entry in entries if entry.built is not None),
-            ends=tuple(entry.end for entry in entries if entry.end is not None),
+            ends=tuple(end for entry in entries if (end := entry.end) is not None),
             complete=self.feed.complete,
         )
 
@@ -445,9 +445,10 @@ def _supersede(entries: Sequence[_Entry]) -> list[RecordProblem]:
     problems = _skip_repeated(entries)
     last: dict[Certificate, tuple[datetime, _Entry]] = {}
     for entry in entries:
-        if entry.end is None or entry.end.ends_at is None:
+        end = entry.end
+        if end is None or end.ends_at is None:
             continue
-        about, ends_at = about_form(entry.end), entry.end.ends_at
+        about, ends_at = about_form(end), end.ends_at
         known = last.get(about)
         if known is None:
             last[about] = (ends_at, entry)
@@ -463,12 +464,13 @@ def _skip_repeated(entries: Sequence[_Entry]) -> list[RecordProblem]:
     problems: list[RecordProblem] = []
     last: dict[tuple[Certificate, EndKey], CertificateEnd] = {}
     for entry in reversed(entries):
-        if entry.end is None:
+        end = entry.end
+        if end is None:
             continue
-        known = last.setdefault((about_form(entry.end), key_of(entry.end)), entry.end)
-        if known is entry.end:
+        known = last.setdefault((about_form(end), key_of(end)), end)
+        if known is end:
             continue
-        if known.ends_at != entry.end.ends_at:
+        if known.ends_at != end.ends_at:
             problems.append(RecordProblem(known.mentor_id, REPEATED_CERTIFICATE))
         entry.is_repeated = True
         entry.skip(SkipReason.SUPERSEDED)

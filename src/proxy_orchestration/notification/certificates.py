@@ -5,6 +5,7 @@ A certificate, as the host's register knows it.
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 import attrs
@@ -58,6 +59,7 @@ class PeerMentorCertificate:
     locale: str | None = None
 
 
+@lru_cache(maxsize=1024)
 def type_code(certificate_type: str) -> str:
     """
     Return the spelling under which a type is compared and stored.

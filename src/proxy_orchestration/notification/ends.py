@@ -131,28 +131,43 @@ def note_ends(
         complete: whether they are of a whole feed, and each sighting is kept.
         by_host: whether it is the host's own word, before which no end without a name stands.
     """
-    told = tuple(told)
-    ends = {about: dict(known.get(about, {})) for about in map(certificate_about, told)}
+    ends: dict[Certificate, dict[EndKey, KnownEnd]] = {}
+    last: dict[Certificate, CertificateEnd] = {}
     written: dict[Place, KnownEnd] = {}
     changed: set[Certificate] = set()
     for end in told:
         about, key = certificate_about(end), key_of(end)
-        before = ends[about].get(key)
+        of_pair = ends.get(about)
+        if of_pair is None:
+            of_pair = ends[about] = dict(known.get(about, ()))
+        last[about] = end
+        before = of_pair.get(key)
         is_new = before is None or before.ends_at != end.ends_at
         if is_new or (complete and before is not None and before.seen_at < at):
             seen_at = at if before is None else max(at, before.seen_at)
-            written[Place(about, key)] = ends[about][key] = KnownEnd(end.ends_at, seen_at)
+            written[Place(about, key)] = of_pair[key] = KnownEnd(end.ends_at, seen_at)
         if is_new:
             changed.add(about)
     forgotten = [
-        Place(about, UNNAMED) for about, of_pair in ends.items() if _is_named(of_pair, by_host=by_host)
+        Place(about, UNNAMED)
+        for about, of_pair in ends.items()
+        if len(of_pair) > 1 and _is_named(of_pair, by_host=by_host)
     ]
     for place in forgotten:
         del ends[place.about][place.key]
         written.pop(place, None)
         changed.add(place.about)
-    counting = {about: counting_end(about, of_pair) for about, of_pair in ends.items()}
+    counting = {about: _counting(about, of_pair, last[about]) for about, of_pair in ends.items()}
     return NotedEnds(written=written, forgotten=forgotten, changed=changed, counting=counting)
+
+
+def _counting(about: Certificate, known: Mapping[EndKey, KnownEnd], last: CertificateEnd) -> CertificateEnd:
+    """
+    Return the one end that counts; mostly a mentor has one certificate of a type, which was just told.
+    """
+    if len(known) == 1 and last.ends_at is not None and last.organization_id != "":
+        return last
+    return counting_end(about, known)
 
 
 def _is_named(ends: Mapping[EndKey, KnownEnd], *, by_host: bool) -> bool:
@@ -160,7 +175,7 @@ def _is_named(ends: Mapping[EndKey, KnownEnd], *, by_host: bool) -> bool:
     Tell whether the end without a name is another's of these: it ends when that one does.
     """
     unnamed = ends.get(UNNAMED)
-    if unnamed is None or len(ends) == 1:
+    if unnamed is None:
         return False
     return by_host or any(end.ends_at == unnamed.ends_at for key, end in ends.items() if key != UNNAMED)
 

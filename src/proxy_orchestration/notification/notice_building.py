@@ -5,9 +5,8 @@ What one certificate is to tell: classified, worded and addressed, before anythi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import date
 from types import MappingProxyType
-from typing import Final
 from urllib.parse import quote
 
 import attrs
@@ -42,15 +41,9 @@ from proxy_orchestration.notification.tiers import (
     NotificationThresholdTier,
     TierClassifier,
     WindowPolicy,
-    days_after,
-    first_lapsed_day,
     last_valid_day,
-    midnight_of,
-    tier_start,
 )
-from proxy_orchestration.notification.visibility import certificate_end
-
-_TIERS: Final = tuple(NotificationThresholdTier)
+from proxy_orchestration.notification.visibility import end_at
 
 
 class UnreadableRecordError(OrchestrationError, error_code="unreadable_record"):
@@ -116,34 +109,36 @@ def classify_certificate(
     if not isinstance(expires, date):
         raise UnreadableRecordError("invalid_expiry")  # noqa: EM101 - a code
     try:
-        end = certificate_end(record, classifier.policy.timezone)
+        ends_at = None if record.revoked else classifier.end_of(record.expires)
         classification = None if record.revoked else classifier.classify(record.expires)
     except ValueError as error:
         raise UnreadableRecordError("naive_expiry") from error  # noqa: EM101 - a code
     return ClassifiedCertificate(
         certificate=record,
         certificate_type=type_code(record.certificate_type),
-        end=end,
+        end=end_at(record, ends_at),
         classification=classification,
     )
 
 
 def _check_ids(certificate: PeerMentorCertificate, id_rule: IdRule) -> None:
-    ids: tuple[object, ...] = (
-        certificate.certificate_id,
-        certificate.mentor_id,
-        certificate.certificate_type,
-    )
-    named = all(isinstance(value, str) and value.strip() for value in ids)
-    flaw = id_rule(certificate.mentor_id) if named else IdFlaw.MISSING
+    ids = certificate.certificate_id, certificate.mentor_id, certificate.certificate_type
+    flaw = id_rule(certificate.mentor_id) if _are_named(*ids) else IdFlaw.MISSING
     if flaw is IdFlaw.MISSING:
         raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
     if is_pseudonym(certificate.mentor_id):
         # Who was erased is nobody to tell, and to keep an end of; decision 218.
         raise UnreadableRecordError("erased_mentor")  # noqa: EM101 - a code
     # Here and not in the store, so that a plan says the same as a run; decision 53.
-    if flaw is not None or not all(is_storable_id(str(value)) for value in ids):
+    if flaw is not None or not all(map(is_storable_id, ids)):
         raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
+
+
+def _are_named(*ids: object) -> bool:
+    for value in ids:  # noqa: SIM110 - a generator costs as much as the check, for each record of a run
+        if not (isinstance(value, str) and value.strip()):
+            return False
+    return True
 
 
 @attrs.frozen(kw_only=True)
@@ -308,7 +303,7 @@ class NoticeBuilder:
     def _push(
         self, subject: ClassifiedCertificate, notice: CertificateExpiryNotification
     ) -> PushMessage | None:
-        expires_at = self._push_expires_at(subject, notice.tier)
+        expires_at = self.classifier.push_end_of(subject.certificate.expires, notice.tier)
         if expires_at <= self.classifier.as_of:
             return None
         return PushMessage(
@@ -323,27 +318,11 @@ class NoticeBuilder:
             expires_at=expires_at,
         )
 
-    def _push_expires_at(self, subject: ClassifiedCertificate, tier: NotificationThresholdTier) -> datetime:
-        """
-        Return the moment at which the tier's push is too late: the next tier's start.
-        """
-        expires = subject.certificate.expires
-        if tier is NotificationThresholdTier.LAPSED:
-            last = first_lapsed_day(expires, self.policy.timezone)
-            return midnight_of(days_after(last, self.policy.lapsed_push_days), self.policy.timezone)
-        following = _TIERS[_TIERS.index(tier) + 1]
-        if following is NotificationThresholdTier.LAPSED and subject.end.ends_at is not None:
-            return subject.end.ends_at
-        return midnight_of(tier_start(expires, following, policy=self.policy), self.policy.timezone)
-
     def _earlier_keys(
         self, subject: ClassifiedCertificate, tier: NotificationThresholdTier
     ) -> Iterator[NoticeKey]:
-        if self.policy.window is WindowPolicy.DAILY:
-            return
         mentor = Recipient(Audience.MENTOR, subject.certificate.mentor_id)
-        for earlier in _TIERS[: _TIERS.index(tier)]:
-            start = tier_start(subject.certificate.expires, earlier, policy=self.policy)
+        for earlier, start in self.classifier.earlier_windows(subject.certificate.expires, tier):
             yield _key(subject, earlier, start, mentor)
 
 

@@ -16,6 +16,7 @@ import attrs
 
 from proxy_orchestration._frozen_json import FrozenMapping
 from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration._uuid_texts import uuid5_text
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
@@ -63,15 +64,14 @@ def notification_id_of(key: NoticeKey) -> str:
     """
     Return the one id of the notice with that key.
     """
-    parts = (
-        key.mentor_id,
-        key.certificate_type,
-        key.tier.value,
-        key.window_start.isoformat(),
-        key.audience.value,
-        key.recipient_id,
+    mentor_id, certificate_type, tier, start, audience, recipient_id = key
+    threshold, day, capacity = tier.value, start.isoformat(), audience.value
+    name = (
+        f"{len(mentor_id)}:{mentor_id}{len(certificate_type)}:{certificate_type}"
+        f"{len(threshold)}:{threshold}{len(day)}:{day}"
+        f"{len(capacity)}:{capacity}{len(recipient_id)}:{recipient_id}"
     )
-    return str(uuid.uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
+    return uuid5_text(_NAMESPACE, name)
 
 
 @attrs.frozen(kw_only=True)

@@ -98,7 +98,7 @@ def texts_of(draft: NoticeDraft) -> Iterator[str]:
     if draft.push is not None:
         push = draft.push
         yield f"{push.message_id}{push.recipient_id}{push.title}{push.body}{push.collapse_key}"
-        yield from push.data.values()
+        yield "".join(push.data.values())
 
 
 def texts_of_end(end: CertificateEnd) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -14,6 +14,8 @@ import attrs
 from proxy_orchestration._validators import is_a, is_count, member_of, members_in
 from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 from proxy_orchestration.notification.certificates import Expiry
+
+T = TypeVar("T")
 
 _FIRST: Final = date.min.toordinal()
 _LAST: Final = date.max.toordinal()
@@ -32,6 +34,9 @@ class NotificationThresholdTier(enum.Enum):
     WARNING_30 = "warning_30"  # 8 to 30 days left
     URGENT_7 = "urgent_7"  # today or up to 7 days left
     LAPSED = "lapsed"  # past its end
+
+
+_TIERS: Final = tuple(NotificationThresholdTier)
 
 
 class WindowPolicy(enum.Enum):
@@ -335,6 +340,11 @@ class TierClassifier:
     policy: ExpiryPolicy
     today: date
     _by_date: dict[date, Classification | None] = attrs.field(repr=False)
+    _ends: dict[date, datetime] = attrs.field(repr=False)
+    _push_ends: dict[NotificationThresholdTier, dict[date, datetime]] = attrs.field(repr=False)
+    _earlier: dict[
+        NotificationThresholdTier, dict[date, tuple[tuple[NotificationThresholdTier, date], ...]]
+    ] = attrs.field(repr=False)
 
     def __init__(self, as_of: datetime, policy: ExpiryPolicy | None = None) -> None:
         """
@@ -348,6 +358,9 @@ class TierClassifier:
         self.policy = policy or ExpiryPolicy()
         self.today = day_of(as_of, self.policy.timezone)
         self._by_date = {}
+        self._ends = {}
+        self._push_ends = {tier: {} for tier in _TIERS}
+        self._earlier = {tier: {} for tier in _TIERS}
 
     def classify(self, expires: Expiry) -> Classification | None:
         """
@@ -362,9 +375,71 @@ class TierClassifier:
         try:
             return self._by_date[expires]
         except KeyError:
-            if len(self._by_date) >= _MOST_DATES:
-                self._by_date.clear()
-            return self._by_date.setdefault(expires, self._classify(expires))
+            return _keep(self._by_date, expires, self._classify(expires))
+
+    def earlier_windows(
+        self, expires: Expiry, tier: NotificationThresholdTier
+    ) -> tuple[tuple[NotificationThresholdTier, date], ...]:
+        """
+        Return the tiers before that one, and the day on which each of their windows began.
+
+        None where windows are daily.
+
+        Raises:
+            ValueError: `expires` is a naive datetime.
+        """
+        if type(expires) is not date:
+            return self._earlier_windows(expires, tier)
+        try:
+            return self._earlier[tier][expires]
+        except KeyError:
+            return _keep(self._earlier[tier], expires, self._earlier_windows(expires, tier))
+
+    def push_end_of(self, expires: Expiry, tier: NotificationThresholdTier) -> datetime:
+        """
+        Return the moment at which that tier's push is too late: the next tier's start.
+
+        Raises:
+            ValueError: `expires` is a naive datetime.
+        """
+        if type(expires) is not date:
+            return self._push_end_of(expires, tier)
+        try:
+            return self._push_ends[tier][expires]
+        except KeyError:
+            return _keep(self._push_ends[tier], expires, self._push_end_of(expires, tier))
+
+    def _earlier_windows(
+        self, expires: Expiry, tier: NotificationThresholdTier
+    ) -> tuple[tuple[NotificationThresholdTier, date], ...]:
+        if self.policy.window is WindowPolicy.DAILY:
+            return ()
+        before = _TIERS[: _TIERS.index(tier)]
+        return tuple((each, tier_start(expires, each, policy=self.policy)) for each in before)
+
+    def _push_end_of(self, expires: Expiry, tier: NotificationThresholdTier) -> datetime:
+        timezone = self.policy.timezone
+        if tier is NotificationThresholdTier.LAPSED:
+            last = first_lapsed_day(expires, timezone)
+            return midnight_of(days_after(last, self.policy.lapsed_push_days), timezone)
+        following = _TIERS[_TIERS.index(tier) + 1]
+        if following is NotificationThresholdTier.LAPSED:
+            return end_of(expires, timezone)
+        return midnight_of(tier_start(expires, following, policy=self.policy), timezone)
+
+    def end_of(self, expires: Expiry) -> datetime:
+        """
+        Return the moment from which on a certificate with that end is not valid; see the function.
+
+        Raises:
+            ValueError: `expires` is a naive datetime.
+        """
+        if type(expires) is not date:
+            return end_of(expires, self.policy.timezone)
+        try:
+            return self._ends[expires]
+        except KeyError:
+            return _keep(self._ends, expires, end_of(expires, self.policy.timezone))
 
     def _classify(self, expires: Expiry) -> Classification | None:
         tier = classify(expires, as_of=self.as_of, policy=self.policy)
@@ -374,3 +449,10 @@ class TierClassifier:
         start = self.today if daily else tier_start(expires, tier, policy=self.policy)
         left = (last_valid_day(expires, self.policy.timezone) - self.today).days
         return Classification(tier, start, left)
+
+
+def _keep(answers: dict[date, T], day: date, answer: T) -> T:
+    if len(answers) >= _MOST_DATES:
+        answers.clear()
+    answers[day] = answer
+    return answer

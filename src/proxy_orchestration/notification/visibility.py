@@ -32,10 +32,17 @@ def certificate_end(certificate: PeerMentorCertificate, timezone: tzinfo) -> Cer
     Raises:
         ValueError: its expiry is a naive datetime.
     """
+    return end_at(certificate, None if certificate.revoked else end_of(certificate.expires, timezone))
+
+
+def end_at(certificate: PeerMentorCertificate, ends_at: datetime | None) -> CertificateEnd:
+    """
+    Return the end of that certificate, which is at that moment; `None` for a revoked one.
+    """
     return CertificateEnd(
         mentor_id=certificate.mentor_id,
         certificate_type=type_code(certificate.certificate_type),
-        ends_at=None if certificate.revoked else end_of(certificate.expires, timezone),
+        ends_at=ends_at,
         # One certificate, however a night's feed composes its letters.
         certificate_id=id_form(certificate.certificate_id),
         organization_id=_kept(certificate.organization_id),

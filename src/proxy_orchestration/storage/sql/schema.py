@@ -39,6 +39,7 @@ from proxy_orchestration.storage.sql.dialect.differences import by_code_point
 from proxy_orchestration.storage.sql.dialect.guards import guard
 from proxy_orchestration.storage.sql.dialect.types import (
     BY_CODE_POINT,
+    instant_reader,
     instant_type,
     read_instant,
     stored_instant,
@@ -86,6 +87,12 @@ class Instant(TypeDecorator[datetime]):
         Return the moment in UTC.
         """
         return None if value is None else read_instant(value, dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ANN401 - the hook's signature
+        """
+        Return what reads the moments of a column, with as few calls for each as there can be.
+        """
+        return instant_reader(dialect) or super().result_processor(dialect, coltype)
 
 
 batch_keys: Table = Table(

@@ -14,8 +14,24 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Row, and_, bindparam, delete, func, or_, select, true, tuple_
+import attrs
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
+from proxy_orchestration._pseudonyms import PSEUDONYM
+from proxy_orchestration._uuid_texts import uuid5_text
 from proxy_orchestration.notification.ends import (
     UNNAMED,
     Certificate,
@@ -41,19 +57,32 @@ _KEYS: Final = uuid.UUID("7a0e9f0c-3c52-5d0e-8b8d-4b0f5a6f2c11")
 
 _ENDS = certificate_ends.c
 _PAIRS, (_MENTOR, _TYPE) = json_rows("pairs", json_text, json_text)
-_KNOWN = select(
-    _MENTOR.label("mentor_id"),
-    _TYPE.label("certificate_type"),
-    expiry_guards.c.notified_at,
-    _ENDS.organization_id,
-    _ENDS.certificate_id,
-    _ENDS.ends_at,
-    _ENDS.seen_at,
-).select_from(
-    _PAIRS.outerjoin(
-        expiry_guards,
-        and_(expiry_guards.c.mentor_id == _MENTOR, expiry_guards.c.certificate_type == _TYPE),
-    ).outerjoin(certificate_ends, and_(_ENDS.mentor_id == _MENTOR, _ENDS.certificate_type == _TYPE))
+# Hexadecimal digits follow. PostgreSQL's parser takes no collation inside a BETWEEN.
+_PSEUDONYM = (
+    select(expiry_guards.c.mentor_id)
+    .where(expiry_guards.c.mentor_id > PSEUDONYM, expiry_guards.c.mentor_id < f"{PSEUDONYM}g")
+    .limit(1)
+    .subquery("pseudonym_each")
+)
+_KNOWN = (
+    select(
+        _MENTOR.label("mentor_id"),
+        _TYPE.label("certificate_type"),
+        expiry_guards.c.notified_at,
+        _ENDS.organization_id,
+        _ENDS.certificate_id,
+        _ENDS.ends_at,
+        _ENDS.seen_at,
+    )
+    .select_from(
+        _PAIRS.outerjoin(
+            expiry_guards,
+            and_(expiry_guards.c.mentor_id == _MENTOR, expiry_guards.c.certificate_type == _TYPE),
+        ).outerjoin(certificate_ends, and_(_ENDS.mentor_id == _MENTOR, _ENDS.certificate_type == _TYPE))
+    )
+    .where(or_(expiry_guards.c.notified_at.is_not(None), _ENDS.seen_at.is_not(None)))
+    # One more row, of neither, where anybody is erased whose certificate was told.
+    .union_all(select(_PSEUDONYM.c.mentor_id, *[null()] * 6))
 )
 _FORGET_ONE = delete(certificate_ends).where(
     _ENDS.mentor_id == bindparam("mentor"),
@@ -135,33 +164,44 @@ _FORGET_PASSED = delete(certificate_ends).where(
 )
 
 
-def known(
-    connection: Connection, certificates: Iterable[Certificate], *, locked: bool = False
-) -> tuple[dict[Certificate, datetime | None], dict[Certificate, dict[EndKey, KnownEnd]]]:
+@attrs.frozen
+class Known:
     """
-    Return when each of these was told last, and the ends that are known of them.
+    What is known of some certificates.
+
+    Attributes:
+        notified: when those were told last that were.
+        ends: those that are known, by certificate.
+        has_pseudonyms: whether anybody is erased whose certificate was told.
+    """
+
+    notified: dict[Certificate, datetime] = attrs.field(factory=dict)
+    ends: dict[Certificate, dict[EndKey, KnownEnd]] = attrs.field(factory=dict)
+    has_pseudonyms: bool = False
+
+
+def known(connection: Connection, certificates: Iterable[Certificate], *, locked: bool = False) -> Known:
+    """
+    Return what is known of these, in one statement.
 
     Locked, until the transaction ends no other call notes an end of theirs.
     """
     asked = json_list(sorted(set(certificates)))
     if locked and locks_rows(connection.dialect):
         connection.execute(_lock(connection.dialect), {"pairs": asked})
-    told: dict[Certificate, datetime | None] = {}
+    notified: dict[Certificate, datetime] = {}
     ends: dict[Certificate, dict[EndKey, KnownEnd]] = {}
-    for (
-        mentor_id,
-        certificate_type,
-        notified_at,
-        organization_id,
-        name,
-        ends_at,
-        seen_at,
-    ) in connection.execute(_KNOWN, {"pairs": asked}):
-        about = mentor_id, certificate_type
-        told[about] = notified_at
+    has_pseudonyms = False
+    for mentor_id, code, notified_at, organization_id, certificate_id, ends_at, seen_at in connection.execute(
+        _KNOWN, {"pairs": asked}
+    ):
+        about = mentor_id, code
+        if notified_at is not None:
+            notified[about] = notified_at
         if seen_at is not None:
-            ends.setdefault(about, {})[EndKey(organization_id, name)] = KnownEnd(ends_at, seen_at)
-    return told, ends
+            ends.setdefault(about, {})[EndKey(organization_id, certificate_id)] = KnownEnd(ends_at, seen_at)
+        has_pseudonyms |= code is None
+    return Known(notified, ends, has_pseudonyms)
 
 
 @lru_cache(maxsize=8)
@@ -210,9 +250,9 @@ def _row(place: Place, end: KnownEnd, dialect: Dialect) -> tuple[Any, ...]:
     return (*place.about, _key(place.key), *place.key, ends_at, stored_instant(end.seen_at, dialect))
 
 
-@lru_cache(maxsize=1024)
 def _key(key: EndKey) -> str:
-    return str(uuid.uuid5(_KEYS, f"{len(key.organization_id)}:{key.organization_id}{key.certificate_id}"))
+    organization_id, certificate_id = key
+    return uuid5_text(_KEYS, f"{len(organization_id)}:{organization_id}{certificate_id}")
 
 
 def count_unseen(connection: Connection, feed: WholeFeed, /) -> FeedCount:
@@ -231,7 +271,7 @@ def withdrawn(connection: Connection, feed: WholeFeed, *, limit: int) -> NotedEn
     asked = _scope(feed.scope) | {"since": feed.since, "most": limit}
     pairs = [(row[0], row[1]) for row in connection.execute(_SOME_LACKING, asked)]
     # Looked at again under the lock: a run beside this one may have seen one since.
-    _, ends = known(connection, pairs, locked=True)
+    ends = known(connection, pairs, locked=True).ends
     scope = {(organization or "", certificate_type) for organization, certificate_type in feed.scope}
     written = {
         Place(about, key): end._replace(ends_at=None)

@@ -149,30 +149,27 @@ class _Seen:
 
     Attributes:
         chunk: what is written, in the spellings that the store has.
-        notified: when each was told last.
+        notified: when those were told last that were, under their own id; they alone have notices
+            and messages.
         erased: the same of those that were told under a pseudonym only.
         noted: their ends, the chunk's included.
     """
 
     chunk: NoticeChunk
-    notified: Mapping[Certificate, datetime | None]
+    notified: Mapping[Certificate, datetime]
     erased: Mapping[Certificate, datetime | None]
     noted: NotedEnds
 
     @property
     def standing(self) -> Mapping[Certificate, Standing]:
         """
-        Return the last notice and the end that counts of each.
+        Return the last notice and the end that counts of each that is drafted.
         """
         told = {**self.notified, **self.erased}
-        return {about: Standing(at, self.noted.known(about)) for about, at in told.items()}
-
-    @property
-    def told(self) -> Collection[Certificate]:
-        """
-        Return those that were told under their own id, which alone have notices and messages.
-        """
-        return {about for about, at in self.notified.items() if at is not None}
+        return {
+            about: Standing(told.get(about), self.noted.known(about))
+            for about in map(certificate_of, self.chunk.drafts)
+        }
 
 
 @attrs.frozen
@@ -206,10 +203,10 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     seen = _look(connection, chunk, locked=True)
     chunk = seen.chunk
     known_ends.keep(connection, seen.noted)
-    _void(connection, seen.noted, seen.told)
-    found = _statuses(connection, seen)
-    states = states_of(chunk, seen.standing, found.is_there)
-    again = reopened(chunk, states, seen.standing, found.is_cleared)
+    _void(connection, seen.noted, seen.notified)
+    found, standing = _statuses(connection, seen), seen.standing
+    states = states_of(chunk, standing, found.is_there)
+    again = reopened(chunk, states, standing, found.is_cleared)
     passing = again | {
         certificate_of(draft)
         for draft, state in zip(chunk.drafts, states, strict=True)
@@ -232,9 +229,9 @@ def weigh(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     """
     seen = _look(connection, chunk, locked=False)
     chunk = seen.chunk
-    found = _statuses(connection, seen)
-    states = states_of(chunk, seen.standing, found.is_there)
-    again = reopened(chunk, states, seen.standing, found.is_cleared)
+    found, standing = _statuses(connection, seen), seen.standing
+    states = states_of(chunk, standing, found.is_there)
+    again = reopened(chunk, states, standing, found.is_cleared)
     return _recorded(_consequences(chunk, states, found.is_there, again), seen.noted)
 
 
@@ -244,10 +241,10 @@ def renew(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: date
     """
     known_ends.check(ends)
     ends = respelled_ends(ends, _known_spellings(connection, (end.mentor_id for end in ends)))
-    notified, known = known_ends.known(connection, map(certificate_about, ends), locked=True)
-    noted = note_ends(known, ends, at=at, by_host=True)
+    known = known_ends.known(connection, map(certificate_about, ends), locked=True)
+    noted = note_ends(known.ends, ends, at=at, by_host=True)
     known_ends.keep(connection, noted)
-    cancelled = _void(connection, noted, {about for about, last in notified.items() if last is not None})
+    cancelled = _void(connection, noted, known.notified)
     return NotedRenewals(cancelled=cancelled, ends=tuple(noted.counting.values()))
 
 
@@ -309,20 +306,21 @@ def _look(connection: Connection, chunk: NoticeChunk, *, locked: bool) -> _Seen:
     chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
     pairs = {*map(certificate_about, chunk.ends), *map(certificate_of, chunk.drafts)}
     # Ends first, since that locks: what is read from here on is what another call left.
-    notified, known = known_ends.known(connection, pairs, locked=locked)
-    noted = note_ends(known, chunk.ends, at=chunk.written_at, complete=chunk.complete)
-    return _Seen(chunk, notified, _erased(connection, chunk.drafts, notified), noted)
+    known = known_ends.known(connection, pairs, locked=locked)
+    noted = note_ends(known.ends, chunk.ends, at=chunk.written_at, complete=chunk.complete)
+    # Where nobody was ever erased, no pseudonym is made; decision 251.
+    erased = _erased(connection, chunk.drafts, known.notified) if known.has_pseudonyms else {}
+    return _Seen(chunk, known.notified, erased, noted)
 
 
 def _erased(
-    connection: Connection, drafts: Sequence[NoticeDraft], notified: Mapping[Certificate, datetime | None]
+    connection: Connection, drafts: Sequence[NoticeDraft], notified: Mapping[Certificate, datetime]
 ) -> dict[Certificate, datetime | None]:
     """
     Return when those were told under a pseudonym of whom nothing was told under their own id.
     """
-    new = {certificate_of(draft) for draft in drafts if notified.get(certificate_of(draft)) is None}
-    # A glance first: where nobody was ever erased, no pseudonym is made; decision 251.
-    if not new or not resend_guard.knows_pseudonyms(connection):
+    new = {about for about in map(certificate_of, drafts) if about not in notified}
+    if not new:
         return {}
     by_pseudonym = {(mentor_pseudonym(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
     return {by_pseudonym[about]: at for about, at in resend_guard.last_told(connection, by_pseudonym).items()}
@@ -351,7 +349,7 @@ def _statuses(connection: Connection, seen: _Seen) -> _Statuses:
 
     None is there where the guard was never taken, since nobody writes one without it.
     """
-    drafts, told = seen.chunk.drafts, seen.told
+    drafts, told = seen.chunk.drafts, seen.notified
     keys = [key_texts(key) for draft in drafts if certificate_of(draft) in told for key in _keys(draft)]
     # Where it may stand under a pseudonym; seldom, since it costs as much again.
     keys += [
@@ -378,8 +376,11 @@ def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[C
     push_rows: dict[str, tuple[Any, ...]] = {}
     digests_of: dict[str, tuple[Any, ...]] = {}
     for draft, (fate, others) in zip(chunk.drafts, consequences, strict=True):
+        is_created = fate.state is DraftState.CREATED
+        if not (is_created or others or fate.reopened):
+            continue
         ends_at = stored_instant(draft.ends_at, dialect)
-        if fate.state is DraftState.CREATED:
+        if is_created:
             notice_rows.append(notice_row(draft.notice, ends_at, dialect))
             if draft.push is not None:
                 push_rows[draft.push.message_id] = push_row(

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, and_, bindparam, or_, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 
-from proxy_orchestration._pseudonyms import PSEUDONYM
 from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.resend import last_allowed
 from proxy_orchestration.storage.sql.dialect.inserts import upserting
@@ -31,13 +30,6 @@ _LAST_TOLD = select(
     and_(expiry_guards.c.mentor_id == _MENTOR, expiry_guards.c.certificate_type == _TYPE),
 )
 
-_PSEUDONYMS = (
-    select(expiry_guards.c.mentor_id)
-    # Hexadecimal digits follow. PostgreSQL's parser takes no collation inside a BETWEEN.
-    .where(expiry_guards.c.mentor_id > PSEUDONYM, expiry_guards.c.mentor_id < f"{PSEUDONYM}g")
-    .limit(1)
-)
-
 
 def last_told(
     connection: Connection, certificates: Iterable[Certificate]
@@ -47,13 +39,6 @@ def last_told(
     """
     rows = connection.execute(_LAST_TOLD, {"pairs": json_list(sorted(certificates))})
     return {(row[0], row[1]): row[2] for row in rows}
-
-
-def knows_pseudonyms(connection: Connection) -> bool:
-    """
-    Tell whether anybody whose certificate was told is erased.
-    """
-    return connection.execute(_PSEUDONYMS).first() is not None
 
 
 def take(
