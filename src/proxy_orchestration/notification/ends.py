@@ -139,7 +139,7 @@ def note_ends(
         about, key = certificate_about(end), key_of(end)
         of_pair = ends.get(about)
         if of_pair is None:
-            of_pair = ends[about] = dict(known.get(about, ()))
+            of_pair = ends[about] = dict(known[about]) if about in known else {}
         last[about] = end
         before = of_pair.get(key)
         is_new = before is None or before.ends_at != end.ends_at
