@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.storage.sql.database.names import Names
+from proxy_orchestration.storage.sql.dialect.databases import Database, check_database
 
 _VIEW: Final = "hidden_mentors"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 
 
-def hidden_mentors_view(
-    database: Literal["postgresql", "sqlite"], *, schema: str | None = None, prefix: str = ""
-) -> str:
+def hidden_mentors_view(database: Database, *, schema: str | None = None, prefix: str = "") -> str:
     """
     Return the SQL of the view `hidden_mentors`: `mentor_id`, and `ended_at` of what ended first.
 
@@ -35,13 +34,8 @@ def hidden_mentors_view(
     Raises:
         InvalidValueError: one of the arguments is no such name.
     """
-    if database not in {"postgresql", "sqlite"}:
-        name = "database"
-        raise InvalidValueError(name, "is 'postgresql' or 'sqlite'")
+    check_database(database, schema=schema)
     names = Names(schema, prefix)
-    if schema is not None and database == "sqlite":
-        name = "schema"
-        raise InvalidValueError(name, "is PostgreSQL's; on SQLite give a prefix")
     text = Path(__file__).with_name(f"{_VIEW}_{database}.sql").read_text(encoding="utf-8")
     lines = text.splitlines(keepends=True)
     script = "".join(line if line.startswith("--") else _named(line, names) for line in lines)
