@@ -97,7 +97,7 @@ async def _fill(repository: SqlActivityRepository) -> None:
 
 async def _answers(repository: SqlActivityRepository) -> _Answers:
     """
-    Return what every list shows, in pages of three.
+    Return what every list shows: of everything in pages of three, of what is looked for on one.
     """
     statuses = {status.value: {status} for status in BulkStatus} | {"none": None, "every": set(BulkStatus)}
     answers: _Answers = {}
@@ -105,9 +105,10 @@ async def _answers(repository: SqlActivityRepository) -> _Answers:
         for what, found_by in _FILTERS.items():
             for which, wanted in statuses.items():
                 seen: list[str] = []
-                for page in (1, 2, 3, 4, 5):
+                pages, limit = ((1, 2, 3, 4, 5), 3) if what == "any" else ((1,), 100)
+                for page in pages:
                     found = await repository.list_batches(
-                        visibility, page=page, limit=3, statuses=wanted, found_by=found_by
+                        visibility, page=page, limit=limit, statuses=wanted, found_by=found_by
                     )
                     seen += [batch.batch_id for batch in found.batches]
                 answers[whose, what, which] = seen, found.total
