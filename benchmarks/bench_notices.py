@@ -8,7 +8,7 @@ import resource
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from proxy_orchestration import (
     RecordState,
 )
 from proxy_orchestration.notification.tiers import TierClassifier
-from proxy_orchestration.ports import DraftFate, MentorRecipients, NoticeChunk
+from proxy_orchestration.ports import MentorRecipients, NoticeChunk, RecordedChunk, RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
@@ -72,31 +72,35 @@ def classify_all() -> float:
     return (time.perf_counter() - begin) / CLASSIFIED * 1e6
 
 
-class FarAway:
+class FarAway(MemoryNotificationRepository):
     """
-    A store or a directory behind a network: every call is a round trip, and is counted.
+    A store and a directory behind a network: every call of a run is a round trip, and is counted.
     """
 
     trips: int = 0
 
-    def __init__(self, inner: MemoryNotificationRepository) -> None:
-        self._inner = inner
-
-    async def record(self, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+    async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
-        Travel, and hand the call on.
+        Travel, and record.
         """
         await self._travel()
-        return await self._inner.record(chunk)
+        return await super().record(chunk)
 
-    async def log_run(self, run: Any, /) -> None:
+    async def log_run(self, run: RunRecord, /) -> None:
         """
-        Travel, and hand the call on.
+        Travel, and log.
         """
         await self._travel()
-        await self._inner.log_run(run)
+        await super().log_run(run)
 
-    async def resolve(self, mentor_ids: Sequence[str], /) -> dict[str, MentorRecipients]:
+    async def forget_ends(self, *, before: datetime) -> int:
+        """
+        Travel, and forget.
+        """
+        await self._travel()
+        return await super().forget_ends(before=before)
+
+    async def resolve(self, mentor_ids: Collection[str], /) -> dict[str, MentorRecipients]:
         """
         Travel, and name the coordinator.
         """
@@ -114,7 +118,7 @@ def far_away() -> tuple[int, float]:
     """
 
     async def run() -> tuple[int, float]:
-        far: Any = FarAway(MemoryNotificationRepository())
+        far = FarAway()
         begin = time.perf_counter()
         orchestrator = NotificationOrchestrator(repository=far, recipients=far)
         result = await orchestrator.run(map(certificate, range(GROUP)), as_of=NIGHT)

@@ -11,6 +11,7 @@ from proxy_orchestration.access import Actor, CoordinatorAccess, Role
 from proxy_orchestration.audit import LoggingAuditLogger
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import (
+    ActivityNotFoundError,
     AtomicModeError,
     BatchLeasedError,
     BatchNotFoundError,
@@ -38,17 +39,23 @@ from proxy_orchestration.errors import (
     SchemaVersionError,
     StaleRunError,
     UnknownMentorError,
+    WrongServiceError,
     WrongTaskError,
 )
+from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.dead_pushes import DeadPushPage
 from proxy_orchestration.notification.digests import DigestTexts
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
+from proxy_orchestration.notification.inbox_pages import InboxNotice, InboxPage
 from proxy_orchestration.notification.languages import Language, TextTemplate
 from proxy_orchestration.notification.messages import MessageCatalogue, MissingMessageFieldError
 from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import Audience, CertificateExpiryNotification, NoticeStatus
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.records import DeadPush
 from proxy_orchestration.notification.results import (
     DispatchResult,
     NotificationPlan,
@@ -58,6 +65,7 @@ from proxy_orchestration.notification.results import (
     RecordState,
     SkipReason,
 )
+from proxy_orchestration.notification.run_log import RunEnding, RunPage, RunRecord
 from proxy_orchestration.notification.settings import DispatchSettings, NotificationSettings, QuietHours
 from proxy_orchestration.notification.tiers import (
     ExpiryPolicy,
@@ -66,6 +74,12 @@ from proxy_orchestration.notification.tiers import (
     classify,
     window_start,
 )
+from proxy_orchestration.notification.visibility_records import (
+    VisibilityCause,
+    VisibilityChange,
+    VisibilityPage,
+)
+from proxy_orchestration.notification.words import NoticeWords
 from proxy_orchestration.registration.activities import ProxyActivity, ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.batches import (
     BatchItem,
@@ -78,6 +92,7 @@ from proxy_orchestration.registration.batches import (
     ItemAttempt,
     ItemPage,
     MentorOutcome,
+    PurgedBatches,
 )
 from proxy_orchestration.registration.conflicts import (
     Conflict,
@@ -86,10 +101,12 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     ConflictReport,
 )
+from proxy_orchestration.registration.erasure import ExportedItem, MentorErasure, MentorExport
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ErrorKind
 from proxy_orchestration.registration.progress import BatchRun
+from proxy_orchestration.registration.records import CorrectionNote, RecordPage, RegisteredActivity
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
@@ -106,6 +123,7 @@ from proxy_orchestration.registration.standard.single import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 __all__ = [
+    "ActivityNotFoundError",
     "ActivityRegistered",
     "Actor",
     "AtomicModeError",
@@ -133,6 +151,9 @@ __all__ = [
     "ConflictPolicy",
     "ConflictReport",
     "CoordinatorAccess",
+    "CorrectionNote",
+    "DeadPush",
+    "DeadPushPage",
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",
@@ -143,9 +164,14 @@ __all__ = [
     "EnrollmentLinks",
     "ErrorKind",
     "ExpiryPolicy",
+    "ExportedItem",
     "Failure",
     "Health",
+    "IdFlaw",
+    "IdRule",
     "IdempotencyKeyReusedError",
+    "InboxNotice",
+    "InboxPage",
     "InvalidInputError",
     "InvalidTypeError",
     "InvalidValueError",
@@ -155,13 +181,18 @@ __all__ = [
     "Language",
     "LeaseLostError",
     "LoggingAuditLogger",
+    "MentorErasure",
+    "MentorExport",
     "MentorOutcome",
     "MessageCatalogue",
     "MisconfiguredError",
     "MissingExtraError",
     "MissingMessageFieldError",
     "NotAuthorizedError",
+    "NoticeErasure",
+    "NoticeExport",
     "NoticeStatus",
+    "NoticeWords",
     "NotificationNotFoundError",
     "NotificationOrchestrator",
     "NotificationPlan",
@@ -174,11 +205,14 @@ __all__ = [
     "ProxyActivity",
     "ProxyActivityResult",
     "ProxyRegistration",
+    "PurgedBatches",
     "PushDispatcher",
     "QuietHours",
     "RecordOutcome",
+    "RecordPage",
     "RecordProblem",
     "RecordState",
+    "RegisteredActivity",
     "RegistrationEntry",
     "RegistrationError",
     "RegistrationReceipt",
@@ -189,6 +223,9 @@ __all__ = [
     "RepositoryUnavailableError",
     "RetryPolicy",
     "Role",
+    "RunEnding",
+    "RunPage",
+    "RunRecord",
     "SchemaVersionError",
     "SkipReason",
     "StaleRunError",
@@ -198,9 +235,14 @@ __all__ = [
     "TextTemplate",
     "UnknownMentorError",
     "UnreadableRecordError",
+    "VisibilityCause",
+    "VisibilityChange",
+    "VisibilityPage",
     "WindowPolicy",
+    "WrongServiceError",
     "WrongTaskError",
     "classify",
+    "usual_id_rule",
     "window_start",
 ]
 

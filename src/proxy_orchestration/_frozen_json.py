@@ -38,7 +38,16 @@ class FrozenMapping(dict[str, Json]):
     __slots__ = ()
 
     def __init__(self, items: Mapping[str, object], *, levels: int = MOST_LEVELS) -> None:
-        super().__init__({_text_key(key): freeze(value, levels=levels - 1) for key, value in items.items()})
+        below = levels - 1
+        # Texts are what most of them are, and need no look.
+        super().__init__(
+            {
+                key if type(key) is str else _text_key(key): (
+                    value if type(value) is str else freeze(value, levels=below)
+                )
+                for key, value in items.items()
+            }
+        )
 
     @classmethod
     def stored(cls, items: Mapping[str, object]) -> FrozenMapping:

@@ -21,6 +21,8 @@ def is_storable(text: str) -> bool:
     """
     if "\0" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -39,18 +39,29 @@ def is_derived_identifier(instance: object, attribute: attrs.Attribute[Any], val
     _check_identifier(instance, attribute, value, _LONGEST_DERIVED)
 
 
+def check_identifier(name: str, value: object, longest: int = LONGEST_IDENTIFIER) -> None:
+    """
+    Accept under an argument's name what `is_identifier` accepts in a field.
+    """
+    if _is_identifier(value, longest):
+        return
+    if not isinstance(value, str):
+        raise InvalidTypeError(name, f"must be a string, not {type(value).__name__}")
+    raise InvalidValueError(name, f"must have 1 to {longest} printable characters and no blanks at its ends")
+
+
 def _check_identifier(instance: object, attribute: attrs.Attribute[Any], value: object, longest: int) -> None:
-    if (
+    if not _is_identifier(value, longest):
+        check_identifier(_name(instance, attribute), value, longest)
+
+
+def _is_identifier(value: object, longest: int) -> bool:
+    return (
         isinstance(value, str)
         and 0 < len(value) <= longest
         and value == value.strip()
         and value.isprintable()
-    ):
-        return
-    name = _name(instance, attribute)
-    if not isinstance(value, str):
-        raise InvalidTypeError(name, f"must be a string, not {type(value).__name__}")
-    raise InvalidValueError(name, f"must have 1 to {longest} printable characters and no blanks at its ends")
+    )
 
 
 def is_positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - any number
@@ -87,6 +98,16 @@ def is_positive_count(instance: object, attribute: attrs.Attribute[Any], value: 
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidValueError(
             _name(instance, attribute), f"must be a whole number from 1 on, not {_told(value)}"
+        )
+
+
+def is_count(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """
+    Accept a whole number from zero on.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidValueError(
+            _name(instance, attribute), f"must be a whole number from 0 on, not {_told(value)}"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._validators import is_identifier, member_of, members_in
 
 
@@ -36,6 +37,7 @@ class Action(enum.Enum):
     REVIEW = "decide about conflicts"  # a decision per mentor who waits
     OVERRIDE = "register over an existing record"  # asked beside the verb when a decision or a policy says so
     CANCEL = "cancel a batch"  # what has not begun
+    PAUSE = "pause or resume a batch"  # what has not begun waits
     RELABEL = "relabel a batch"  # a new label; nothing else changes
     DELETE = "delete a batch"  # a settled one; its key stays taken
 
@@ -45,7 +47,7 @@ def _roles(values: Iterable[Role]) -> frozenset[Role]:
 
 
 @attrs.frozen(kw_only=True)
-class Actor:
+class Actor(PlainModel):
     """
     The authenticated person behind a call. Attribution comes from here only.
 

@@ -6,6 +6,7 @@ directory of recipients, a sender of pushes: each is a Protocol whose docstrings
 are law. Values that an application reads too stand in the package's root as well.
 """
 
+from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.access import AccessPolicy, Action, Actor, Role, Visibility
 from proxy_orchestration.audit import (
     AuditedOverride,
@@ -27,6 +28,10 @@ from proxy_orchestration.errors import (
     RepositoryUnavailableError,
 )
 from proxy_orchestration.notification.certificates import Expiry
+from proxy_orchestration.notification.dead_pushes import DeadPushPage
+from proxy_orchestration.notification.ends_port import CertificateEnds
+from proxy_orchestration.notification.erasure import NoticeErasure, NoticeExport
+from proxy_orchestration.notification.inbox_pages import InboxPlace, InboxRow, InboxRows, InboxScope
 from proxy_orchestration.notification.messages import Messages, NoticeContext, NoticeText
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -36,36 +41,60 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushOutcome,
     PushState,
+    PushTarget,
     PushVerdict,
     notification_id_of,
 )
 from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
     NoticeBook,
+    NoticeInbox,
+    NoticeRetention,
+    NotificationRecords,
     NotificationRepository,
     PushEligibility,
     PushOutbox,
     PushSender,
     PushTargetDirectory,
     RecipientDirectory,
-    VisibilityRegistry,
+    RecipientLocales,
+    RunLog,
+    SupportsSendLimit,
 )
 from proxy_orchestration.notification.records import (
+    MOST_NEAREST,
+    NO_TARGET,
     NOTHING_LEFT,
+    RENEWED,
     Acknowledged,
     AcknowledgementEvent,
     CertificateEnd,
+    CoordinatorAssignment,
+    DeadPush,
+    DeviceAnswers,
+    Digest,
     DraftFate,
     DraftState,
     Eligibility,
+    FeedCount,
     LeasedPush,
     MentorRecipients,
+    NotedRenewals,
     NoticeChunk,
     NoticeDraft,
     PushCompletion,
-    PushTarget,
+    RecordedChunk,
+    WholeFeed,
 )
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunCounts, RunEnding, RunPlace, RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.notification.visibility_port import MentorStatuses, VisibilityRegistry
+from proxy_orchestration.notification.visibility_records import (
+    ChangePlace,
+    Restoration,
+    VisibilityCause,
+    VisibilityChange,
+)
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -84,8 +113,10 @@ from proxy_orchestration.registration.batches import (
     ItemAttempt,
     ItemPage,
     MentorOutcome,
+    PurgedBatches,
 )
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind, ConflictPolicy, Override
+from proxy_orchestration.registration.erasure import ExportedItem, MentorErasure, MentorExport
 from proxy_orchestration.registration.ledger import (
     Acceptance,
     BatchRecord,
@@ -117,6 +148,12 @@ from proxy_orchestration.registration.ports import (
     SupportsFusedWrites,
     SupportsLookup,
 )
+from proxy_orchestration.registration.records import (
+    CorrectionNote,
+    RecordFilter,
+    RecordPage,
+    RegisteredActivity,
+)
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -128,6 +165,7 @@ from proxy_orchestration.registration.runs import (
     Lease,
     LeaseHeld,
     LogPage,
+    RunPaused,
     RunSettled,
     UnfinishedItem,
     WorkItem,
@@ -135,7 +173,10 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 
 __all__ = [
+    "MOST_NEAREST",
     "NOTHING_LEFT",
+    "NO_TARGET",
+    "RENEWED",
     "Acceptance",
     "AccessPolicy",
     "Acknowledged",
@@ -162,7 +203,9 @@ __all__ = [
     "BulkSubmissionResult",
     "CancelMark",
     "CertificateEnd",
+    "CertificateEnds",
     "CertificateExpiryNotification",
+    "ChangePlace",
     "ClassifyError",
     "Clock",
     "Commit",
@@ -170,6 +213,13 @@ __all__ = [
     "Conflict",
     "ConflictKind",
     "ConflictPolicy",
+    "CoordinatorAssignment",
+    "CorrectionNote",
+    "DeadPush",
+    "DeadPushPage",
+    "DeviceAnswerCounts",
+    "DeviceAnswers",
+    "Digest",
     "DraftFate",
     "DraftState",
     "DrivableRun",
@@ -178,7 +228,13 @@ __all__ = [
     "EndingsOutbox",
     "ErrorKind",
     "Expiry",
+    "ExportedItem",
     "Failure",
+    "FeedCount",
+    "InboxPlace",
+    "InboxRow",
+    "InboxRows",
+    "InboxScope",
     "ItemAttempt",
     "ItemOutcome",
     "ItemPage",
@@ -188,18 +244,27 @@ __all__ = [
     "LeaseLostError",
     "LeasedPush",
     "LogPage",
+    "MentorErasure",
+    "MentorExport",
     "MentorOutcome",
     "MentorRecipients",
+    "MentorStatuses",
     "Messages",
     "NewBatch",
     "NewRun",
+    "NotedRenewals",
     "NoticeBook",
     "NoticeChunk",
     "NoticeContext",
     "NoticeDraft",
+    "NoticeErasure",
+    "NoticeExport",
+    "NoticeInbox",
     "NoticeKey",
+    "NoticeRetention",
     "NoticeStatus",
     "NoticeText",
+    "NotificationRecords",
     "NotificationRepository",
     "NotificationThresholdTier",
     "OnRunSettled",
@@ -210,6 +275,7 @@ __all__ = [
     "ProxyAuditLogger",
     "ProxyRegistration",
     "ProxyRegistrationService",
+    "PurgedBatches",
     "PushCompletion",
     "PushEligibility",
     "PushMessage",
@@ -221,7 +287,12 @@ __all__ = [
     "PushTargetDirectory",
     "PushVerdict",
     "RecipientDirectory",
+    "RecipientLocales",
+    "RecordFilter",
+    "RecordPage",
     "RecordRefusedError",
+    "RecordedChunk",
+    "RegisteredActivity",
     "RegistrationAuditEvent",
     "RegistrationAuditLogger",
     "RegistrationEntry",
@@ -231,9 +302,15 @@ __all__ = [
     "RegistrationRejected",
     "RegistrationUnavailable",
     "RepositoryUnavailableError",
+    "Restoration",
     "Retention",
     "Role",
+    "RunCounts",
+    "RunEnding",
     "RunLedger",
+    "RunLog",
+    "RunPaused",
+    "RunPlace",
     "RunPurpose",
     "RunRecord",
     "RunSettled",
@@ -245,14 +322,20 @@ __all__ = [
     "SupportsConflictCheck",
     "SupportsFusedWrites",
     "SupportsLookup",
+    "SupportsSendLimit",
     "UnfinishedItem",
     "Verdict",
     "Visibility",
+    "VisibilityCause",
+    "VisibilityChange",
     "VisibilityRegistry",
+    "WholeFeed",
     "WorkItem",
     "audit_event_id",
+    "mentor_pseudonym",
     "next_key",
     "notification_id_of",
     "open_status",
+    "pseudonym_of",
     "settled_status",
 ]

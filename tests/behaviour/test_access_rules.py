@@ -10,6 +10,7 @@ from proxy_orchestration import (
     CoordinatorAccess,
     IdempotencyKeyReusedError,
     NotAuthorizedError,
+    PurgedBatches,
     RepositoryUnavailableError,
     Role,
 )
@@ -43,6 +44,8 @@ VERBS = {
     "read_items": lambda o, b, a: o.read_items(b, actor=a),
     "retry_failed_items": lambda o, b, a: o.retry_failed_items(b, actor=a),
     "cancel_batch": lambda o, b, a: o.cancel_batch(b, actor=a),
+    "pause_batch": lambda o, b, a: o.pause_batch(b, actor=a),
+    "resume_batch": lambda o, b, a: o.resume_batch(b, actor=a),
     "watch_batch": watch,
     "relabel_batch": lambda o, b, a: o.relabel_batch(b, "x", actor=a),
     "delete_batch": lambda o, b, a: o.delete_batch(b, actor=a),
@@ -235,7 +238,7 @@ async def test_purging_deletes_what_settled_before(scene):
     moment = scene.clock.now()
     new = await orchestrator.submit_bulk_registration(scene.request(1), actor=scene.actor)
 
-    assert 1 == await orchestrator.purge(settled_before=moment)
+    assert PurgedBatches(deleted=1) == await orchestrator.purge(settled_before=moment)
 
     with pytest.raises(BatchNotFoundError):
         await orchestrator.get_bulk_submission_status(old.batch_id, actor=scene.actor)

@@ -40,8 +40,13 @@ RIGHT = {
     "decisions": {"mentor-1": ConflictDecision.OVERRIDE},
     "settled_before": datetime(2026, 1, 1, tzinfo=UTC),
     "accepted_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "created_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "due_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "started_before": datetime(2026, 1, 1, tzinfo=UTC),
+    "changed_before": datetime(2026, 1, 1, tzinfo=UTC),
     "label": "label",
     "mentor_id": "mentor-1",
+    "organization_id": "oslo",
     "activity": VISIT,
     "idempotency_key": "key",
     "warning": DuplicateWarning(
@@ -49,6 +54,9 @@ RIGHT = {
     ),
     "certificates": [],
     "notification_id": "notice-1",
+    "recipient_id": "coord-1",
+    "activity_id": "activity-1",
+    "note": "It was an hour.",
 }
 
 NO_IDS = ["mentor-1", b"mentor-1", 5, [5], ["mentor-1", None], (name for name in ["mentor-1"])]
@@ -74,18 +82,36 @@ WRONG = {
     "submitted_before": ["2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
     "cursor": [5, "", "page-2", "2026-01-01T00:00:00+00:00~x", "2026-01-01T00:00:00~1", f"{NOW}~{10**18}"],
     "with_open_reviews": [None, "yes", 1],
+    "with_untold": [None, "yes", 1],
     "accepted_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "settled_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "created_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "due_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "started_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
+    "changed_before": [None, "2026-01-01", date(2026, 1, 1), datetime(2026, 1, 1), 5],  # noqa: DTZ001 - naive
     "mentor_id": [None, 5, "", " ", "x" * 201, *ODD],
+    "organization_id": [None, 5, "", " ", "x" * 201, *ODD],
+    "certificate_type": [5, "", " ", "x" * 201, *ODD],
     "activity": [None, {}, "visit"],
     "idempotency_key": [None, 5, "", "x" * 201, *ODD],
     "warning": [None, "warning", {}],
     "certificates": [None, 5, "certificate", b"certificate", {"mentor-1": 1}],
     "as_of": ["today", date(2026, 1, 1), datetime(2026, 1, 1)],  # noqa: DTZ001 - naive
+    "allow_future": [None, "yes", 1],
+    "complete": [None, "yes", 1],
     "notification_id": [None, 5],
+    "recipient_id": [None, 5, "", " ", "x" * 201, *ODD],
     "note": [None, 5, "x" * 501, *ODD],
     "message_ids": NO_IDS,
+    "activity_id": [None, 5, b"activity-1"],
+    "activity_from": ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 5],
+    "activity_through": ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 5],
 }
+
+PLACES = [5, "", "notice-1", "2026-01-01T00:00:00+00:00~", "2026-01-01T00:00:00~notice-1"]
+"""What no page of an inbox, of runs or of changes tells as `next_after`; elsewhere `after` is a number."""
+
+WITH_PLACES = {"inbox", "list_runs", "list_visibility_changes"}
 
 VERBS = [
     BulkRegistrationOrchestrator,
@@ -138,7 +164,8 @@ def _verbs():
 def _cases():
     for kind, name, asked in _verbs():
         for argument in asked:
-            for number, value in enumerate(WRONG.get(argument, ())):
+            wrong = PLACES if argument == "after" and name in WITH_PLACES else WRONG.get(argument, ())
+            for number, value in enumerate(wrong):
                 yield pytest.param(
                     kind, name, argument, value, id=f"{kind.__name__}.{name}-{argument}-{number}"
                 )
@@ -189,7 +216,7 @@ async def test_what_is_accepted_reaches_the_store():
         actor=ACTOR, page=2**31 - 1, limit=100, statuses={BulkStatus.SUCCESS, BulkStatus.CANCELLED}
     )
     result = await NotificationOrchestrator(repository=notices).run(
-        [], as_of=datetime(2026, 1, 1, tzinfo=UTC)
+        [], as_of=datetime(2026, 1, 1, tzinfo=UTC), allow_future=True
     )
 
     assert ((), 0) == (page.batches, result.processed)

@@ -166,7 +166,10 @@ async def test_a_watcher_may_leave_whenever_it_likes(scene, caplog):
     async with scene.orchestrator().watch_batch(batch_id, actor=scene.actor) as run:
         pass
 
-    assert BulkStatus.PENDING is run.result.status
+    with pytest.raises(BatchStateError, match="read its status"):
+        _ = run.result
+    seen = await scene.orchestrator().get_bulk_submission_status(batch_id, actor=scene.actor)
+    assert BulkStatus.PENDING is seen.status
     assert "" == caplog.text
 
 

@@ -40,6 +40,8 @@ ARGUMENTS = {
     "warning": DuplicateWarning(
         existing_activity_id="activity-1", mentor_id="mentor-1", activity=VISIT, idempotency_key="key"
     ),
+    "activity_id": "activity-1",
+    "note": "It was an hour.",
 }
 
 
@@ -108,6 +110,8 @@ def test_the_verbs_are_found():
         "get_bulk_submission_status",
         "retry_failed_items",
         "cancel_batch",
+        "pause_batch",
+        "resume_batch",
         "watch_batch",
         "preview",
         "resolve_conflicts",
@@ -116,6 +120,8 @@ def test_the_verbs_are_found():
         "delete_batch",
         "register_proxy_activity",
         "confirm_despite_duplicate",
+        "list_activities",
+        "request_correction",
     }
 
 

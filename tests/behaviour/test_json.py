@@ -262,6 +262,7 @@ def test_each_error_has_a_code_of_its_own():
 
 
 STABLE = {
+    "ActivityNotFoundError": "activity_not_found",
     "AtomicModeError": "atomic_mode",
     "BatchLeasedError": "batch_leased",
     "BatchNotFoundError": "batch_not_found",
@@ -291,6 +292,7 @@ STABLE = {
     "StaleRunError": "stale_run",
     "UnknownMentorError": "unknown_mentor",
     "UnreadableRecordError": "unreadable_record",
+    "WrongServiceError": "wrong_service",
     "WrongTaskError": "wrong_task",
 }
 

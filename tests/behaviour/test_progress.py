@@ -168,3 +168,20 @@ async def test_an_error_in_the_block_leaves_as_itself_and_frees_the_batch(scene)
 
     found = await scene.repository.find_drivable(limit=1)
     assert [0.0] == [drivable.lease_remaining for drivable in found]
+
+
+async def test_a_watcher_that_leaves_reads_nothing_more(scene):
+    """
+    The batch's outcomes are many; who goes away before the end did not ask for them.
+    """
+    orchestrator = scene.orchestrator()
+    accepted = await orchestrator.submit_bulk_registration(scene.request(3), actor=scene.actor, drive=False)
+
+    async def untouched(*_args, **_kwargs):
+        raise AssertionError
+
+    async with orchestrator.watch_batch(accepted.batch_id, actor=scene.actor) as run:
+        scene.repository.read_result = untouched
+
+    with pytest.raises(BatchStateError, match="left before its run was settled"):
+        _ = run.result

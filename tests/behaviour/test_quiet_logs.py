@@ -171,6 +171,14 @@ async def _cancel(world, verbs, actor):
     return await verbs.cancel_batch(world.waiting, actor=actor, reason=world.personal)
 
 
+async def _pause(world, verbs, actor):
+    return await verbs.pause_batch(world.waiting, actor=actor)
+
+
+async def _unpause(world, verbs, actor):
+    return await verbs.resume_batch(world.waiting, actor=actor)
+
+
 async def _drive(world, verbs, _actor):
     async with verbs.drive_batch(world.waiting) as run:
         return await _read(run), run, run.result
@@ -224,6 +232,15 @@ async def _purge_tombstones(world, verbs, _actor):
     return await verbs.purge_tombstones(accepted_before=world.scene.clock.now() + timedelta(days=1))
 
 
+async def _export(world, verbs, _actor):
+    export = await verbs.export_mentor("mentor-1", organization_id=world.scene.actor.organization_id)
+    return export, repr(export)
+
+
+async def _erase(world, verbs, _actor):
+    return await verbs.erase_mentor("mentor-1", organization_id=world.scene.actor.organization_id)
+
+
 VERBS = {
     "preview": _preview,
     "submit_bulk_registration": _submit,
@@ -235,6 +252,8 @@ VERBS = {
     "retry_failed_items": _retry,
     "resolve_conflicts": _resolve,
     "cancel_batch": _cancel,
+    "pause_batch": _pause,
+    "resume_batch": _unpause,
     "drive_batch": _drive,
     "watch_batch": _watch,
     "list_batches": _list,
@@ -247,6 +266,8 @@ VERBS = {
     "purge": _purge,
     "purge_audit_events": _purge_audit_events,
     "purge_tombstones": _purge_tombstones,
+    "export_mentor": _export,
+    "erase_mentor": _erase,
 }
 
 

@@ -120,7 +120,20 @@ async def _conflicts(world):
     return await world.service.find_conflicts([world.registration("other"), world.registration("third")])
 
 
+async def _look_through(world):
+    return await world.service.list_activities(actor=world.scene.actor, mentor_ids=["mentor-1"])
+
+
+async def _correct(world):
+    (record,) = world.scene.repository.inner._records.values()
+    return await world.service.request_correction(
+        record.activity_id, world.personal, actor=world.scene.actor, idempotency_key="form-5"
+    )
+
+
 VERBS = {
+    "list_activities": _look_through,
+    "request_correction": _correct,
     "register_proxy_activity": _single,
     "register_proxy_activity, warned": _warned,
     "register_proxy_activity, with a used key": _again_with_another_activity,

@@ -172,7 +172,7 @@ async def test_resuming_passes_over_a_run_that_has_just_settled(scene):
     found = await scene.repository.find_drivable(limit=9)
     await scene.orchestrator().resume_interrupted()
 
-    async def stale(*, limit):
+    async def stale(*, limit, due_only=False):
         return found
 
     scene.repository.find_drivable = stale

@@ -261,7 +261,7 @@ async def test_a_certificate_run_s_stream_may_come_and_go():
         certificate_type="first_aid",
         expires=date(2026, 1, 9),
     )
-    block = orchestrator.stream([certificate], as_of=datetime(2026, 1, 2, tzinfo=UTC))
+    block = orchestrator.stream([certificate], as_of=datetime(2026, 1, 2, tzinfo=UTC), allow_future=True)
     outcomes = await in_a_task(block.__aenter__)
 
     assert RecordState.CREATED is (await in_a_task(anext, outcomes)).state

@@ -24,6 +24,9 @@ from proxy_orchestration.registration.requests import BulkRegistrationRequest, f
 from proxy_orchestration.registration.runs import Commit, ItemOutcome, WorkItem
 from proxy_orchestration.registration.states import ItemState
 
+COMMAND_LINE = "proxy-orchestration"
+"""Under this name the command line accepts; it is part of what databases hold."""
+
 ANNA = Actor(user_id="anna", roles=frozenset({Role.COORDINATOR}), organization_id="oslo")
 
 
@@ -172,9 +175,9 @@ def accepted(in_store: Callable[..., Any]) -> Callable[..., str]:
     Stores a batch of anna's that nobody drove, or that somebody holds for a while; returns its id.
     """
 
-    def accept(*mentor_ids: str, held_for: float | None = None, refused: str = "") -> str:
+    def accept(*mentor_ids: str, held_for: float | None = None, **changes: Any) -> str:
         async def work(repository: Any) -> str:
-            batch_id = await _accept(repository, mentor_ids, refused=refused)
+            batch_id = await _accept(repository, mentor_ids, **changes)
             if held_for is not None:
                 lease = await repository.acquire(batch_id, 1, ttl=held_for)
                 await repository.commit(lease, Commit(claim=1, ttl=held_for))
@@ -192,9 +195,9 @@ def settled(in_store: Callable[..., Any]) -> Callable[..., str]:
     Stores a batch of anna's whose mentors ended in the states given for them; returns its id.
     """
 
-    def settle(**states: ItemState) -> str:
+    def settle(service_name: str | None = COMMAND_LINE, **states: ItemState) -> str:
         async def work(repository: Any) -> str:
-            return await _settle(repository, states)
+            return await _settle(repository, states, service_name)
 
         batch_id: str = in_store(work)
         return batch_id
@@ -202,7 +205,14 @@ def settled(in_store: Callable[..., Any]) -> Callable[..., str]:
     return settle
 
 
-async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = "") -> str:
+async def _accept(
+    repository: Any,
+    mentor_ids: Sequence[str],
+    *,
+    refused: str = "",
+    service_name: str | None = COMMAND_LINE,
+    key: str | None = None,
+) -> str:
     activity = ProxyActivity(
         activity_type="home_visit", activity_date=SystemClock().now().date(), duration_minutes=60
     )
@@ -211,19 +221,20 @@ async def _accept(repository: Any, mentor_ids: Sequence[str], *, refused: str = 
     batch = NewBatch(
         actor=ANNA,
         entries=request.entries,
-        idempotency_key=None,
+        idempotency_key=key,
         fingerprint=fingerprint_of(request),
         label=None,
         submitted_at=SystemClock().now(),
         verdicts={refused: Verdict(state=ItemState.FAILED, failure=failure)} if refused else {},
+        service_name=service_name,
     )
     acceptance = await repository.accept(batch)
     batch_id: str = acceptance.batch_id
     return batch_id
 
 
-async def _settle(repository: Any, states: Mapping[str, ItemState]) -> str:
-    batch_id = await _accept(repository, list(states))
+async def _settle(repository: Any, states: Mapping[str, ItemState], service_name: str | None) -> str:
+    batch_id = await _accept(repository, list(states), service_name=service_name)
     lease = await repository.acquire(batch_id, 1, ttl=60.0)
     claimed = (await repository.commit(lease, Commit(claim=len(states), ttl=60.0))).claimed
     outcomes = tuple(_outcome(work, states[work.mentor_id]) for work in claimed)

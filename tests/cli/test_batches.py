@@ -1,10 +1,11 @@
 """
-What status, retry, cancel, watch, list and resume do with a store, tell, and end with.
+What status, retry, cancel, pause, unpause, watch, list and resume do with a store, tell, and end with.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -107,7 +108,7 @@ def test_status_of_an_open_batch_says_how_to_carry_on(run: Any, accepted: Any) -
     assert "3 mentors: 2 pending, 1 running." in ended.out
 
 
-@pytest.mark.parametrize("command", ["status", "retry", "review", "cancel", "watch"])
+@pytest.mark.parametrize("command", ["status", "retry", "review", "cancel", "pause", "unpause", "watch"])
 def test_a_batch_that_is_not_the_actors_is_not_found(run: Any, settled: Any, command: str) -> None:
     """
     Unknown, another coordinator's and another organization's batch answer alike.
@@ -196,6 +197,27 @@ def test_a_settled_batch_cannot_be_cancelled(run: Any, settled: Any) -> None:
     assert ExitCode.WRONG_STATE == run("cancel", settled(m1=ItemState.SUCCEEDED)).code
 
 
+def test_a_batch_is_paused_until_it_is_unpaused(run: Any, accepted: Any) -> None:
+    """
+    Nothing resumes it meanwhile, and each command says what follows.
+    """
+    batch_id = accepted("m1", "m2")
+
+    paused = run("pause", batch_id)
+    passed_over = run("resume")
+    as_json = run("pause", batch_id, "--json")
+    unpaused = run("unpause", batch_id)
+
+    assert ExitCode.SUCCESS == paused.code == as_json.code == unpaused.code
+    assert f"Let it go on:  proxy-orchestration unpause {batch_id} " in paused.out
+    assert "Continue:" not in paused.out
+    assert "nothing to resume" in passed_over.out
+    assert as_json.document["paused_at"] is not None
+    assert "Continue:  proxy-orchestration resume " in unpaused.out
+    assert ExitCode.SUCCESS == run("resume").code
+    assert ExitCode.WRONG_STATE == run("pause", batch_id).code
+
+
 def test_watch_replays_a_settled_batch_line_by_line(run: Any, settled: Any) -> None:
     """
     A machine reads one line per update and the result last, from where it left off.
@@ -265,7 +287,7 @@ def test_resume_without_work_says_so(run: Any, settled: Any) -> None:
 
     assert ExitCode.SUCCESS == ended.code
     assert "Nothing was interrupted; there is nothing to resume.\n" == ended.out
-    assert {"batches": []} == run("resume", "--json").document
+    assert {"batches": [], "left_alone": 0} == run("resume", "--json").document
 
 
 def test_resume_drives_everything_and_ends_with_the_worst(run: Any, accepted: Any) -> None:
@@ -335,4 +357,4 @@ def test_a_batch_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
         visibility=MemoryVisibilityRegistry(),
     )
 
-    assert ExitCode.SUCCESS == anyio.run(batches._show_resumed, opened, ["gone"])
+    assert ExitCode.SUCCESS == anyio.run(partial(batches._show_resumed, opened, ["gone"], left_alone=0))

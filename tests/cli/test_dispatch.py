@@ -208,10 +208,70 @@ def test_recipients_without_a_device_are_told_and_replayed(dispatch: Dispatch) -
 
     assert ExitCode.PARTIAL_SUCCESS == first.code
     assert "m2                no target  1" in first.out
-    assert "2 pushes are given up; --replay-dead queues them again.\n" in first.out
+    assert "2 pushes are given up: dead lists them, replay queues them again.\n" in first.out
     assert ExitCode.SUCCESS == second.code
     assert "Queued again: 2.\n" in second.err
     assert "sent       2\n" in second.out
+
+
+@pytest.mark.usefixtures("queued")
+def test_what_was_given_up_is_listed_and_replayed(dispatch: Dispatch, run: Any) -> None:
+    """
+    With its reason, mentor and type, page by page; named ones, or all.
+    """
+    dispatch("m1")
+
+    shown, told, page = run("dead"), run("dead", "--json").document, run("dead", "--limit", "1")
+    first = run("dead", "--limit", "1", "--json").document
+    rest = run("dead", "--after", first["next_cursor"], "--json").document
+    (mine,) = [each for each in told["pushes"] if each["mentor_id"] == "m2"]
+    named = run("replay", mine["message_id"], "no-such", "--json")
+    both = run("replay", "--all")
+
+    assert {ExitCode.SUCCESS} == {each.code for each in (shown, named, both)}
+    assert "2 pushes are given up.\n" in shown.out
+    assert "digest of coord" in shown.out
+    assert ("first_aid", "no_target") == (mine["certificate_type"], mine["code"])
+    assert told["pushes"] == first["pushes"] + rest["pushes"]
+    assert f"There are more: --after {first['next_cursor']}\n" in page.out
+    assert ({"replayed": 1}, "Queued again: 1.\n") == (named.document, both.out)
+    assert "0 pushes are given up.\n" == run("dead").out
+
+
+@pytest.mark.usefixtures("queued")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("replay",), "Name pushes, or give --all; not both."),
+        (("replay", "x", "--all"), "Name pushes, or give --all; not both."),
+        (("dead", "--after", "x"), "--after: cursor is none: give the next_cursor of a page"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(run: Any, command: tuple[str, ...], told: str) -> None:
+    """
+    The line says what to give.
+    """
+    ended = run(*command)
+
+    assert ExitCode.BAD_INPUT == ended.code
+    assert told in ended.err
+
+
+@pytest.mark.usefixtures("queued")
+def test_pushes_are_checked_without_being_sent(dispatch: Dispatch, fcm: Any, fake: ModuleType) -> None:
+    """
+    They stay queued, with what FCM says of them; the code says whether all would be taken.
+    """
+    fcm.script("device-of-m2", fake.failure(404, "UNREGISTERED"))
+
+    checked = dispatch(*RECIPIENTS, options=("--validate-only", "--json"))
+
+    assert ExitCode.PARTIAL_SUCCESS == checked.code
+    assert ({"queued": 3}, []) == (checked.document["outbox"], checked.document["gone_lines"])
+    found = {each["recipient_id"]: each["code"] for each in checked.document["unsent"]}
+    assert {"m1": "accepted", "coord": "accepted", "m2": "target_gone"} == found
+    assert {True} == {call.validate_only for call in fcm.calls}
+    assert "Nothing was sent" in checked.err
 
 
 @pytest.mark.usefixtures("queued")

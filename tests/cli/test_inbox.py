@@ -151,7 +151,14 @@ def test_a_notice_that_a_renewal_cleared_needs_nobody(run: Any, told: str, store
 
 
 @pytest.mark.parametrize(
-    "command", [("inbox", "anna"), ("acknowledge", "x"), ("dispatch", "--targets", "targets.csv")]
+    "command",
+    [
+        ("inbox", "anna"),
+        ("acknowledge", "x"),
+        ("dead",),
+        ("replay", "--all"),
+        ("dispatch", "--targets", "targets.csv"),
+    ],
 )
 def test_without_a_store_there_is_nothing_to_look_at(
     run: Any, store: Path, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -167,5 +174,5 @@ def test_without_a_store_there_is_nothing_to_look_at(
     ended = run(*command)
 
     assert ExitCode.STORE_UNAVAILABLE == ended.code
-    assert "With --db, name the file that register or notify wrote." in ended.err
+    assert "With --db, name the file that register or notify wrote, or a server's address." in ended.err
     assert not store.exists()

@@ -120,7 +120,7 @@ def test_a_later_day_is_played_through_with_as_of(run: Any, write: Write) -> Non
     file = write("c1,m1,first_aid,today+20,,")
 
     tiers = [
-        run("notify", file, "--as-of", moment, "--json").document["by_tier"]
+        run("notify", file, "--as-of", moment, "--allow-future", "--json").document["by_tier"]
         for moment in ("today", "today+14", "today + 22")
     ]
 
@@ -139,7 +139,9 @@ def test_a_moment_is_read_with_its_offset(run: Any, write: Write, moment: str, t
     """
     The day is over at midnight in UTC unless a zone is named.
     """
-    ended = run("notify", write("c1,m1,first_aid,2026-11-20,,"), "--as-of", moment, "--json")
+    ended = run(
+        "notify", write("c1,m1,first_aid,2026-11-20,,"), "--as-of", moment, "--allow-future", "--json"
+    )
 
     assert {tier: 1} == ended.document["by_tier"]
 
@@ -150,9 +152,28 @@ def test_the_days_of_a_zone_count(run: Any, write: Write) -> None:
     """
     file = write("c1,m1,first_aid,2026-11-20,,")
 
-    ended = run("notify", file, "--as-of", "2026-11-20T23:30Z", "--zone", "Europe/Oslo", "--json")
+    ended = run(
+        "notify", file, "--as-of", "2026-11-20T23:30Z", "--allow-future", "--zone", "Europe/Oslo", "--json"
+    )
 
     assert {"lapsed": 1} == ended.document["by_tier"]
+
+
+def test_a_moment_in_the_future_is_refused_unless_it_is_meant(run: Any, write: Write) -> None:
+    """
+    A plan takes any moment; a run would keep whoever it tells from being told until then.
+    """
+    file = write("c1,m1,first_aid,today+20,,")
+
+    refused = run("notify", file, "--as-of", "today+1")
+    planned = run("notify", file, "--as-of", "today+1", "--plan", "--json")
+
+    assert ExitCode.SUCCESS != refused.code
+    assert "allow-future" in refused.err
+    assert [1, 1] == [
+        planned.document["created"],
+        run("notify", file, "--as-of", "today+1", "--allow-future", "--json").document["created"],
+    ]
 
 
 def test_daily_windows_remind_each_day(run: Any, write: Write) -> None:
@@ -162,7 +183,7 @@ def test_daily_windows_remind_each_day(run: Any, write: Write) -> None:
     file = write("c1,m1,first_aid,today+20,,")
 
     created = [
-        run("notify", file, "--as-of", moment, *daily, "--json").document["created"]
+        run("notify", file, "--as-of", moment, "--allow-future", *daily, "--json").document["created"]
         for moment, daily in (("today", ()), ("today+1", ()), ("today+2", ("--daily",)))
     ]
 

@@ -22,6 +22,7 @@ _BATCH_FIELDS: Final = {
     *("batch_id", "coordinator_id", "status", "run", "total", "counts"),
     *("label", "submitted_at", "settled_at", "outcomes", "organization_id", "mode", "on_conflict"),
     *("opened_by", "retried_by", "decided_by", "cancelled_by", "cancel_reason"),
+    *("paused_at", "paused_by", "pause_code"),
 }
 HEADER: Final = "mentor_id,activity_type,activity_date,duration_minutes\n"
 

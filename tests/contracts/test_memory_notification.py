@@ -7,18 +7,30 @@ import attrs
 import pytest
 
 from proxy_orchestration.notification.notices import PushState
-from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
+    NotificationRepository,
+)
+from proxy_orchestration.notification.run_log import RunRecord
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.storage.memory import MemoryNotificationRepository, MemoryVisibilityRegistry
 from proxy_orchestration.testing import FakeClock
-from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
+from proxy_orchestration.testing.contracts import (
+    Check,
+    device_answer_counts,
+    notice_book,
+    push_outbox,
+    visibility_registry,
+)
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
+    HOLD,
     MORNING,
     chunk_of,
     draft_of,
     end_of,
     ended,
+    run_that_ended,
     the_push,
 )
 
@@ -43,6 +55,19 @@ async def test_the_memory_store_keeps_the_notification_contract(
     await check(_open_store)
 
 
+@pytest.mark.parametrize("check", device_answer_counts, ids=str)
+async def test_the_memory_store_counts_what_is_said_about_devices(check: Check[DeviceAnswerCounts]) -> None:
+    """
+    In this process's memory.
+    """
+
+    @asynccontextmanager
+    async def open_counts() -> AsyncIterator[DeviceAnswerCounts]:
+        yield MemoryNotificationRepository()
+
+    await check(open_counts)
+
+
 @pytest.mark.parametrize("check", visibility_registry, ids=str)
 async def test_the_memory_registry_keeps_the_visibility_contract(check: Check[VisibilityRegistry]) -> None:
     """
@@ -58,6 +83,7 @@ async def test_the_leases_of_messages_end_by_the_clock_given() -> None:
     clock = FakeClock()
     store = MemoryNotificationRepository(clock)
     await store.record(chunk_of(draft_of()))
+    await store.log_run(run_that_ended())
     await the_push(store, hold=30)
     waits = [await store.push_wait(now=MORNING)]
     clock.advance(30)
@@ -73,7 +99,7 @@ async def test_a_message_that_is_dead_after_it_was_cancelled_stays_cancelled() -
     """
     store = MemoryNotificationRepository()
     await store.record(chunk_of(draft_of()))
-    push = await the_push(store)
+    push = await the_push(store, at=MORNING + HOLD)
     await store.renew([end_of()], at=MORNING)
 
     assert 0 == await store.complete_pushes([ended(push, PushState.DEAD)])
@@ -140,13 +166,15 @@ async def test_a_renewal_leaves_a_status_that_the_host_gave_meanwhile() -> None:
     assert {"mentor-1": "on_leave"} == registry.statuses
 
 
-async def test_a_revocation_hides_and_restores_nobody() -> None:
+async def test_a_revocation_restores_the_status_of_before() -> None:
     """
-    It has no moment to compare with.
+    It hides nobody, and what it takes away hides nobody any more.
     """
-    registry = MemoryVisibilityRegistry()
+    registry = MemoryVisibilityRegistry({"mentor-1": "on_leave"})
     assert 0 == await registry.track([end_of("mentor-1", None)], at=ENDS)
     await registry.track([end_of("mentor-1", ENDS)], at=ENDS)
+    assert {"mentor-1": "suppressed"} == registry.statuses
     await registry.track([end_of("mentor-1", None)], at=ENDS)
 
-    assert {"mentor-1"} == await registry.hidden(["mentor-1", "mentor-2"], at=ENDS)
+    assert set() == await registry.hidden(["mentor-1", "mentor-2"], at=ENDS)
+    assert {"mentor-1": "on_leave"} == registry.statuses

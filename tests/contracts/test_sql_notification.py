@@ -9,7 +9,13 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
 from proxy_orchestration.storage.sql import SqlNotificationRepository, SqlVisibilityRegistry
-from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox, visibility_registry
+from proxy_orchestration.testing.contracts import (
+    Check,
+    device_answer_counts,
+    notice_book,
+    push_outbox,
+    visibility_registry,
+)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -22,7 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return request.getfixturevalue("postgresql_url")
 
 
-@pytest.mark.parametrize("check", [*notice_book, *push_outbox], ids=str)
+@pytest.mark.parametrize("check", [*notice_book, *push_outbox, *device_answer_counts], ids=str)
 async def test_the_sql_store_keeps_notices_and_messages(check: Check[Any], url: Any) -> None:
     """
     Every promise of both ports holds for it.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 
 from proxy_orchestration import (
     NotificationOrchestrator,
@@ -30,6 +31,7 @@ from proxy_orchestration.storage.sql import SqlNotificationRepository
 NIGHT = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
 WRITES = ("record", "log_run", "claim_pushes", "complete_pushes")
 MENTORS = 12
+HOLD = 60.0
 
 
 class StruckRepository:
@@ -110,29 +112,35 @@ async def main(url: str, sent: str, verb: str, number: str = "0", side: str = "b
         repository: Any = StruckRepository(store, int(number), side)
         if verb == "run":
             orchestrator = NotificationOrchestrator(
-                repository=repository, recipients=Chapter(), settings=NotificationSettings(chunk_size=5)
+                repository=repository,
+                recipients=Chapter(),
+                clock=Standing(NIGHT),
+                settings=NotificationSettings(chunk_size=5),
             )
             await orchestrator.run(certificates(), as_of=NIGHT)
         else:
             dispatcher = PushDispatcher(
                 repository=repository,
                 sender=Phone(Path(sent)),
-                clock=Morning(),
-                settings=DispatchSettings(batch_size=4, hold=0.2),
+                clock=Standing(NIGHT + timedelta(hours=7)),
+                settings=DispatchSettings(batch_size=4, hold=HOLD, send_timeout=20.0),
             )
             await dispatcher.drain()
 
 
-class Morning:
+@attrs.frozen
+class Standing:
     """
-    A clock that shows the morning after the night, and whose seconds pass as usual.
+    A clock that shows one moment, and whose seconds pass as usual.
     """
+
+    moment: datetime
 
     def now(self) -> datetime:
         """
-        Return the morning.
+        Return the moment.
         """
-        return NIGHT + timedelta(hours=7)
+        return self.moment
 
     def monotonic(self) -> float:
         """

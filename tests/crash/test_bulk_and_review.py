@@ -22,7 +22,6 @@ pytestmark = pytest.mark.crash
 
 _KILLED = -signal.SIGKILL
 _KILLS_PER_STORY = 16
-_SHORT = {"lease_ttl": 1.0}
 
 _CHUNKS = {"max_undurable": 8, "max_per_call": 3}
 """A batch of 12 needs two claims, and a claim three calls."""
@@ -233,7 +232,7 @@ async def _whole_life(story: Story, *, statements: bool) -> int:
     Return how many moments it has.
     """
     await story.prepare(["rehearsal"])
-    assert [0] == story.scene.run([story.order("rehearsal", statements=statements, lease_ttl=10.0)])
+    assert [0] == story.scene.run([story.order("rehearsal", statements=statements)])
     return len(story.scene.trace("rehearsal"))
 
 
@@ -248,8 +247,7 @@ async def test_a_kill_at_any_write_or_call_loses_nothing_and_doubles_nothing(sce
     await story.prepare(keys)
 
     statuses = scene.run(
-        story.order(key, strike={"number": number}, **_SHORT)
-        for key, number in zip(keys, moments, strict=True)
+        story.order(key, strike={"number": number}) for key, number in zip(keys, moments, strict=True)
     )
 
     # How many outcomes share a commit is up to the threads, so that the last moments may not come.
@@ -284,7 +282,6 @@ async def test_a_kill_between_any_two_statements_loses_nothing_and_doubles_nothi
             service=draw.choice(story.services),
             strike={"number": number},
             statements=True,
-            **_SHORT,
         )
         for key, number in zip(keys, strikes, strict=True)
     )
@@ -292,9 +289,7 @@ async def test_a_kill_between_any_two_statements_loses_nothing_and_doubles_nothi
     assert _KILLED in statuses
 
     second = {"number": draw.randint(1, 200)}
-    order = scene.order(
-        "resumer", verb="resume", service=story.service, strike=second, statements=True, **_SHORT
-    )
+    order = scene.order("resumer", verb="resume", service=story.service, strike=second, statements=True)
     assert {_KILLED, 0} >= set(scene.run([order]))
     async with scene.survivor(service=story.service) as orchestrator:
         await story.check_killed(orchestrator, keys)

@@ -60,9 +60,7 @@ async def test_of_two_that_register_the_same_at_once_one_does_and_the_other_asks
 
 def _let_both_in(scene: Any, service: str) -> None:
     halt = {"name": "after accept", "nth": 1, "signal": signal.SIGSTOP}
-    pids = [
-        scene.helper.start(scene.order(key, service=service, strike=halt, lease_ttl=20.0)) for key in _RIVALS
-    ]
+    pids = [scene.helper.start(scene.order(key, service=service, strike=halt)) for key in _RIVALS]
     assert [_STOPPED] * 2 == [scene.helper.wait(pid) for pid in pids]
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
@@ -107,7 +105,7 @@ async def test_what_a_cancel_after_a_kill_in_mid_chunk_calls_never_begun_was_nev
 
 
 def _kill(scene: Any, service: str, name: str, nth: int) -> None:
-    order = scene.order("night", service=service, strike={"name": name, "nth": nth}, lease_ttl=0.2)
+    order = scene.order("night", service=service, strike={"name": name, "nth": nth})
     assert [_KILLED] == scene.run([order])
 
 

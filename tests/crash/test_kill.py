@@ -44,7 +44,7 @@ async def test_a_kill_at_a_write_point_loses_nothing_and_doubles_nothing(
     Resumed, each mentor has one record and one outcome, and the run one audit event.
     """
     statuses = scene.run(
-        scene.order(key, service=key, strike={"name": name, "nth": nth}, lease_ttl=0.6) for key in _SERVICES
+        scene.order(key, service=key, strike={"name": name, "nth": nth}) for key in _SERVICES
     )
     assert [_KILLED] * len(_SERVICES) == statuses
 
@@ -68,7 +68,7 @@ async def test_a_kill_at_any_numbered_write_loses_nothing(scene: Any, side: str)
     keys = [f"{name}, {nth}" for name, nth in points]
 
     statuses = scene.run(
-        scene.order(key, strike={"name": name, "nth": nth}, lease_ttl=1.0)
+        scene.order(key, strike={"name": name, "nth": nth})
         for key, (name, nth) in zip(keys, points, strict=True)
     )
 
@@ -89,13 +89,10 @@ async def test_a_kill_at_a_random_moment_loses_nothing(scene: Any, seed: int) ->
     keys = [f"seed {seed}, kill {index}, moment {number}" for index, number in enumerate(strikes)]
 
     statuses = scene.run(
-        scene.order(
-            key, service=draw.choice(_SERVICES), strike={"number": number}, statements=True, lease_ttl=1.0
-        )
+        scene.order(key, service=draw.choice(_SERVICES), strike={"number": number}, statements=True)
         for key, number in zip(keys, strikes, strict=True)
     )
-    # On a machine that is overrun the store may seem not to answer; what is left then ends as well.
-    assert {_KILLED, 0, scene.victim.UNAVAILABLE} >= set(statuses)
+    assert {_KILLED, 0} >= set(statuses)
     assert _KILLED in statuses
     await _resume_and_check(scene, keys, resumer=f"seed {seed}, resumer", second=draw.randint(1, 500))
 
@@ -151,7 +148,7 @@ async def test_what_a_cancel_after_a_kill_calls_never_begun_was_never_called(sce
 
 
 def _moments_of_a_whole_life(scene: Any, chosen: Any) -> list[str]:
-    assert [0] == scene.run([scene.order("rehearsal", statements=True, lease_ttl=10.0)])
+    assert [0] == scene.run([scene.order("rehearsal", statements=True)])
     return [line for line in scene.trace("rehearsal") if chosen(line)]
 
 
@@ -163,7 +160,7 @@ async def _resume_and_check(
             await scene.check_doubt(orchestrator, key)
     if resumer is not None:
         strike = {"number": second}
-        order = scene.order(resumer, verb="resume", strike=strike, statements=True, lease_ttl=1.0)
+        order = scene.order(resumer, verb="resume", strike=strike, statements=True)
         assert scene.run([order])[0] in {_KILLED, 0}
     async with scene.survivor() as orchestrator:
         await orchestrator.resume_interrupted()

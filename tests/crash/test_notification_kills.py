@@ -18,6 +18,8 @@ from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 
+from sqlalchemy import create_engine
+
 from proxy_orchestration import Audience
 from proxy_orchestration.ports import PushState
 from proxy_orchestration.storage.sql import SqlNotificationRepository
@@ -105,6 +107,7 @@ async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(
         assert 0 == live(place, "run")
         assert -signal.SIGKILL == live(place, "dispatch", number, side)
 
+        _let_time_pass(place)
         await _drain_to_the_end(place)
         sent = Counter(place.sent.read_text(encoding="utf-8").splitlines())
         hidden = 0  # messages of the batch whose completion did not come
@@ -115,12 +118,24 @@ async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(
         assert max(sent.values()) <= 2
 
 
+def _let_time_pass(place: Place) -> None:
+    """
+    Let the dead process's hold be over; it is so long that no busy machine outlasts it.
+    """
+    engine = create_engine(place.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE push_outbox SET lease_until = lease_until - 600 WHERE lease_until > 0"
+        )
+    engine.dispose()
+
+
 async def _drain_to_the_end(place: Place) -> None:
     """
-    Dispatch until the dead process's lease is over and nothing is left.
+    Dispatch until nothing is left.
     """
     async with SqlNotificationRepository.open(place.url) as store:
-        for _ in range(50):
+        for _ in range(3):
             assert 0 == live(place, "dispatch")
             if {PushState.SENT} == set(await store.count_pushes()):
                 return

@@ -61,7 +61,7 @@ async def test_a_kill_at_any_write_point_loses_nothing_and_doubles_nothing(scene
     """
     keys = [f"{name}, {nth}" for name, nth in _POINTS]
     statuses = scene.run(
-        scene.order(key, strike={"name": name, "nth": nth}, lease_ttl=1.0)
+        scene.order(key, strike={"name": name, "nth": nth})
         for key, (name, nth) in zip(keys, _POINTS, strict=True)
     )
     assert [_KILLED] * len(_POINTS) == statuses
@@ -72,18 +72,18 @@ async def test_a_kill_at_a_random_moment_loses_nothing(scene: Any) -> None:
     """
     Killed between any two statements of any transaction, and again while it resumes.
     """
-    assert [0] == scene.run([scene.order("rehearsal", statements=True, lease_ttl=10.0)])
+    assert [0] == scene.run([scene.order("rehearsal", statements=True)])
     moments = len(scene.trace("rehearsal"))
     draw = random.Random("postgresql")  # noqa: S311 - has to be repeatable, not secret
     strikes = [draw.randint(1, moments) for _ in range(_KILLS)]
     keys = [f"kill {index}, moment {number}" for index, number in enumerate(strikes)]
     statuses = scene.run(
-        scene.order(key, strike={"number": number}, statements=True, lease_ttl=1.0)
+        scene.order(key, strike={"number": number}, statements=True)
         for key, number in zip(keys, strikes, strict=True)
     )
     assert {_KILLED, 0} >= set(statuses)
     strike = {"number": draw.randint(1, 500)}
-    resumer = scene.order("resumer", verb="resume", strike=strike, statements=True, lease_ttl=1.0)
+    resumer = scene.order("resumer", verb="resume", strike=strike, statements=True)
     assert scene.run([resumer])[0] in {_KILLED, 0}
     await _resume_and_check(scene, keys, deaths=2)
 
@@ -108,7 +108,7 @@ async def test_two_processes_share_one_database_and_call_nothing_twice(scene: An
     async with scene.survivor() as orchestrator:
         accepted = [await scene.submit(orchestrator, key, drive=False) for key in _NIGHTS]
     batches = [batch.batch_id for batch in accepted]
-    statuses = scene.run(scene.order(key, verb=verb, batches=batches, lease_ttl=20.0) for key in _WORKERS)
+    statuses = scene.run(scene.order(key, verb=verb, batches=batches) for key in _WORKERS)
     assert [0, 0] == statuses
 
     calls = Counter(line for key in _WORKERS for line in scene.trace(key) if line.startswith("call begins"))
@@ -129,6 +129,7 @@ async def test_a_process_that_slept_beyond_its_lease_changes_nothing(scene: Any)
     strike = {"name": "call ends", "nth": 2, "signal": signal.SIGSTOP}
     sleeper = scene.helper.start(scene.order("night", strike=strike))
     assert _STOPPED == scene.helper.wait(sleeper)
+    scene.let_time_pass(2 * scene.long_lease)
 
     async with scene.survivor() as orchestrator:
         await orchestrator.resume_interrupted()
@@ -146,7 +147,7 @@ async def test_a_request_submitted_by_two_processes_at_once_is_one_batch(scene: 
     """
     Both return its end; one of them made the calls.
     """
-    assert [0, 0] == scene.run([scene.order("night", lease_ttl=20.0) for _ in _WORKERS])
+    assert [0, 0] == scene.run([scene.order("night") for _ in _WORKERS])
 
     async with scene.survivor() as orchestrator:
         assert ["night"] == list(await scene.batches(orchestrator))

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.crash
 _STOPPED = -signal.SIGSTOP
 _NIGHTS = ("night-1", "night-2", "night-3", "night-4")
 _WORKERS = ("worker-1", "worker-2")
-_MEANWHILE = {"lease_ttl": 20.0}
 
 
 @pytest.mark.parametrize("verb", ["resume", "serve"])
@@ -26,7 +25,7 @@ async def test_two_processes_share_one_file_and_call_nothing_twice(scene: Any, v
         accepted = [await scene.submit(orchestrator, key, drive=False) for key in _NIGHTS]
     batches = [batch.batch_id for batch in accepted]
 
-    statuses = scene.run(scene.order(key, verb=verb, batches=batches, **_MEANWHILE) for key in _WORKERS)
+    statuses = scene.run(scene.order(key, verb=verb, batches=batches) for key in _WORKERS)
     assert [0, 0] == statuses
 
     calls = Counter(line for key in _WORKERS for line in scene.trace(key) if line.startswith("call begins"))
@@ -44,7 +43,7 @@ async def test_a_request_submitted_by_two_processes_at_once_is_one_batch(scene: 
     """
     Both return its end; one of them made the calls.
     """
-    orders = [scene.order("night", **_MEANWHILE) for _ in _WORKERS]
+    orders = [scene.order("night") for _ in _WORKERS]
     assert [0, 0] == scene.run(orders)
 
     async with scene.survivor() as orchestrator:
@@ -68,6 +67,7 @@ async def test_a_process_that_slept_beyond_its_lease_changes_nothing(scene: Any,
         scene.order("night", strike={"name": name, "nth": nth, "signal": signal.SIGSTOP})
     )
     assert _STOPPED == scene.helper.wait(sleeper)
+    scene.let_time_pass(2 * scene.long_lease)
 
     async with scene.survivor() as orchestrator:
         await orchestrator.resume_interrupted()
@@ -89,10 +89,11 @@ async def test_a_dead_driver_is_replaced_by_one_of_two_that_wait_for_its_lease(s
     """
     Of two processes that resume at once, one takes over and the other lets it.
     """
-    killed = scene.run([scene.order("night", strike={"name": "call ends", "nth": 2}, lease_ttl=1.0)])
-    assert [-signal.SIGKILL] == killed
+    dead = scene.helper.start(scene.order("night", strike={"name": "call ends", "nth": 2}))
+    assert -signal.SIGKILL == scene.helper.wait(dead)
+    scene.let_time_pass(scene.long_lease - 1.0)
 
-    statuses = scene.run(scene.order(key, verb="resume", **_MEANWHILE) for key in _WORKERS)
+    statuses = scene.run(scene.order(key, verb="resume") for key in _WORKERS)
     assert [0, 0] == statuses
 
     drivers = [key for key in _WORKERS if "before finish" in scene.trace(key)]
@@ -108,7 +109,7 @@ async def test_a_new_file_may_be_opened_by_many_processes_at_once(scene: Any) ->
     """
     (scene.folder / "registrations.db").unlink()
 
-    assert [0] * 6 == scene.run(scene.order(f"night-{number}", **_MEANWHILE) for number in range(6))
+    assert [0] * 6 == scene.run(scene.order(f"night-{number}") for number in range(6))
     async with scene.survivor() as orchestrator:
         for number in range(6):
             await scene.check_end(orchestrator, await scene.submit(orchestrator, f"night-{number}"))

@@ -122,7 +122,7 @@ def settings_with(lease_ttl: float, changes: Mapping[str, Any]) -> BulkSettings:
         max_undurable=MAX_UNDURABLE,
         lease_ttl=lease_ttl,
         poll_interval=0.05,
-        audit_timeout=0.2,
+        audit_timeout=20.0,
         retry=RetryPolicy(initial=0.01),
     )
     return attrs.evolve(settings, **changes)

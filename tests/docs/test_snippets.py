@@ -13,8 +13,8 @@ from sybil.parsers.myst import PythonCodeBlockParser
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
 NEEDS = dict.fromkeys(
-    ["guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"], "sqlalchemy"
-)
+    ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"], "sqlalchemy"
+) | {"guide-languages.md": "babel"}
 
 
 def _run(page: Path) -> int:

@@ -26,6 +26,7 @@ EXTRAS = {
     "httpx",
     "h2",
     "google",
+    "babel",
 }
 
 
@@ -76,6 +77,7 @@ def test_the_testing_kit_imports_neither_pytest_nor_hypothesis() -> None:
         ("proxy_orchestration.storage.sql", "sqlalchemy", "sql"),
         ("proxy_orchestration.cli", "typer", "cli"),
         ("proxy_orchestration.push.fcm", "httpx", "fcm"),
+        ("proxy_orchestration.i18n", "babel", "i18n"),
     ],
 )
 def test_a_part_whose_extra_is_missing_says_how_to_install_it(module: str, hidden: str, extra: str) -> None:

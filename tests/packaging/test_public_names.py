@@ -17,6 +17,7 @@ MODULES = [
     name
     for name, needed in {
         "proxy_orchestration": (),
+        "proxy_orchestration.i18n": ("babel",),
         "proxy_orchestration.ports": (),
         "proxy_orchestration.push.fcm": ("httpx", "h2", "google.auth"),
         "proxy_orchestration.registration.flow": (),
@@ -28,6 +29,7 @@ MODULES = [
     if all(importlib.util.find_spec(library.partition(".")[0]) for library in needed)
 ]
 WITH_OWN_CODE = {
+    "proxy_orchestration.i18n",
     "proxy_orchestration.push.fcm",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.testing.contracts",

@@ -36,7 +36,7 @@ SETTINGS: Final = BulkSettings(
     max_calls_in_flight=10,
     lease_ttl=2.0,
     poll_interval=0.1,
-    audit_timeout=0.5,
+    audit_timeout=3.0,
     retry=RetryPolicy(max_attempts=20, initial=0.01, max_delay=0.5),
 )
 

@@ -24,8 +24,10 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.notification.notices import PushState
+from proxy_orchestration.notification.records import WholeFeed
+from proxy_orchestration.registration.batches import BatchFilter
 from proxy_orchestration.registration.runs import Commit
-from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.sql import (
     SqlActivityRepository,
     SqlNotificationRepository,
@@ -87,6 +89,9 @@ _FILL: Final = (
     "INSERT INTO push_outbox SELECT 'p-' || n, 'mentor-' || n, 'first_aid', now(), 'mentor', 'sent',"
     " now(), NULL, 1, 1, '[]', now(), '', NULL FROM generate_series({first}, {last}) n;"
     "INSERT INTO expiry_guards SELECT 'mentor-' || n, 'first_aid', now(), now()"
+    " FROM generate_series({first}, {last}) n;"
+    "INSERT INTO certificate_ends SELECT 'mentor-' || n, 'first_aid', 'k-' || n, 'org-1', 'c-' || n,"
+    " now(), now()"
     " FROM generate_series({first}, {last}) n;"
     "INSERT INTO mentor_visibility SELECT 'mentor-' || n, 'first_aid', now(), NULL, NULL"
     " FROM generate_series({first}, {last}) n;"
@@ -339,6 +344,11 @@ async def test_notices_and_messages_are_found_by_their_keys(engine: Engine, watc
     pushes = await store.claim_pushes(now=ENDS, limit=9, hold=LONG)
     await store.complete_pushes([push_ended(push, PushState.SENT) for push in pushes])
     await store.renew([end_of(name) for name in names], at=MORNING)
+    feed = WholeFeed(scope=frozenset({("org-9", "first_aid")}), since=MORNING)
+    await store.count_unseen(feed)
+    await store.withdraw(feed, limit=9)
+    await store.counted_in(feed.scope, after=None, limit=9)
+    await store.forget_ends(before=MORNING)
     await registry.track([end_of(name) for name in names], at=MORNING)
     await registry.hidden(names, at=MORNING)
 
@@ -355,3 +365,63 @@ async def test_a_list_of_batches_reads_a_page(engine: Engine, watch: _Watch) -> 
     await store.list_batches(visibility, page=1, limit=9, statuses=None)
 
     assert all("count(*)" in statement for statement, _, _ in watch.greedy)
+
+
+_SETTLED: Final = (
+    "INSERT INTO batches (batch_id, organization_id, coordinator_id, label, total, submitted_at, run,"
+    " settled_run, settled_status, needs_review)"
+    " SELECT 'b-' || n, 'org-1', 'coordinator-' || n % 2, 'label ' || n % 100, 1, now() + n * interval '1 s',"
+    " 1, (n % 100 > 0)::int, (ARRAY['success', 'partial_success', 'cancelled'])[1 + n % 3], n % 7 = 0"
+    " FROM generate_series(1, 20000) n;"
+    "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, settled_at, status, counts)"
+    ' SELECT id, 1, \'{"user_id": "c", "roles": [], "organization_id": "org-1"}\', now(), 1, 0, settled_run,'
+    " CASE WHEN settled_run = 1 THEN now() END, settled_status,"
+    " CASE WHEN settled_run = 1 THEN '{}' END FROM batches"
+)
+
+
+# What a server that looks after itself knows in the end: autovacuum would come when it likes.
+@pytest.fixture(scope="module")
+def settled(postgresql: Databases) -> Iterator[Engine]:
+    """
+    Yield a host's own engine over 20 000 batches, of which 200 are open.
+    """
+    url = postgresql.new()
+    by_hand = tuple(f"ALTER TABLE {table} SET (autovacuum_enabled = false)" for table in ("batches", "runs"))
+    postgresql.execute(url.database, *by_hand, _SETTLED, "ANALYZE batches, runs")
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("coordinator_id", [None, "coordinator-1"])
+async def test_a_list_of_batches_reads_a_page_by_any_filter(
+    settled: Engine, coordinator_id: str | None
+) -> None:
+    """
+    Of each status, of reviews, a label or a day; what is open is looked up as far as the page goes.
+    """
+    store = SqlActivityRepository(settled)
+    visibility = Visibility(organization_id="org-1", coordinator_id=coordinator_id)
+    first = await store.list_batches(visibility, page=1, limit=9, statuses=None)
+    watch = _Watch(settled)
+    for statuses in (
+        None,
+        [BulkStatus.SUCCESS],
+        [BulkStatus.CANCELLED, BulkStatus.PENDING],
+        list(BulkStatus),
+    ):
+        for found_by in (
+            BatchFilter(),
+            BatchFilter(needs_review=True),
+            BatchFilter(needs_review=False),
+            BatchFilter(cursor=first.next_cursor),
+        ):
+            await store.list_batches(visibility, page=1, limit=9, statuses=statuses, found_by=found_by)
+    await store.list_batches(
+        visibility, page=1, limit=9, statuses=None, found_by=BatchFilter(label="label 51")
+    )
+    watch.stop()
+
+    assert 2 * 17 == watch.seen
+    assert [] == [one for one in watch.greedy if not one[0].startswith("SELECT (SELECT count(*)")]

@@ -19,8 +19,11 @@ pytest.importorskip("psycopg")
 
 from sqlalchemy import URL, Connection, create_engine, event, text
 
+from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError, RecordRefusedError, StaleRunError
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.registration.batches import PurgedBatches
+from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry
 from proxy_orchestration.storage.sql.notification import visibility
@@ -28,11 +31,15 @@ from proxy_orchestration.storage.sql.registration import activities as activity_
 from proxy_orchestration.storage.sql.registration import opening
 from proxy_orchestration.testing.contracts.notification.samples import ENDS
 from proxy_orchestration.testing.contracts.registration.samples import (
+    LONG,
     NOON,
     accepted,
     activity_record,
     batch_of,
+    claim,
+    ended,
     later,
+    lease_of,
     mentors,
     record_of,
     rerun,
@@ -127,7 +134,7 @@ async def test_a_batch_that_is_run_again_is_not_purged(
             postgresql, other, postgresql_url, lambda: store.purge(settled_before=later(3600))
         )
 
-    assert 1 == purged
+    assert PurgedBatches(deleted=1) == purged
     assert 2 == (await record_of(store, batch_id)).run
     assert await store.get(settled) is None
 
@@ -248,11 +255,11 @@ async def test_a_mentor_of_two_types_is_suppressed_once(
     assert (1, 0) == (counted, then)
 
 
-async def test_an_end_that_is_known_is_not_replaced_by_an_earlier_one(
+async def test_of_two_ends_at_once_the_one_that_comes_last_counts(
     postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
 ) -> None:
     """
-    The later of two calls at once knows less, and changes nothing.
+    It waits for the other, and hides whom that one showed.
     """
     renewed, lapsed = (
         CertificateEnd(mentor_id="mentor-1", certificate_type="a", ends_at=moment)
@@ -265,8 +272,8 @@ async def test_an_end_that_is_known_is_not_replaced_by_an_earlier_one(
             postgresql, other, postgresql_url, lambda: registry.track([lapsed], at=later(1))
         )
 
-    assert 0 == then
-    assert set() == set(await registry.hidden(["mentor-1"], at=later(2)))
+    assert 1 == then
+    assert {"mentor-1"} == set(await registry.hidden(["mentor-1"], at=later(2)))
 
 
 async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) -> None:
@@ -278,3 +285,30 @@ async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) ->
             crew.start_soon(accepted, store, batch_of(2))
 
     assert 20 == len(await store.find_drivable(limit=99))
+
+
+@pytest.mark.parametrize("verb", ["settle", "finish"])
+async def test_a_run_settles_behind_whoever_has_the_batch(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository, verb: str
+) -> None:
+    """
+    A cancel takes the batch, and then the run: a driver that had its run first would end in a deadlock.
+    """
+    batch_id = await accepted(store, batch_of(1))
+    lease = await lease_of(store, batch_id)
+    last = Commit(outcomes=tuple(map(ended, await claim(store, lease, 1))), ttl=LONG)
+    if verb == "settle":
+        await store.commit(lease, last)
+
+    async def end() -> object:
+        if verb == "settle":
+            return await store.settle(lease, settled_at=later(1), audit_hold=LONG)
+        return await store.finish(lease, last, settled_at=later(1), audit_hold=LONG)
+
+    with _another(postgresql_url) as other:
+        other.execute(text("SELECT id FROM batches FOR UPDATE"))
+        free = text("SELECT run FROM runs FOR UPDATE NOWAIT")
+        answer = await _meanwhile(postgresql, other, postgresql_url, end, then=lambda: other.execute(free))
+
+    assert isinstance(answer, AuditEvent)
+    assert later(1) == (await record_of(store, batch_id)).settled_at

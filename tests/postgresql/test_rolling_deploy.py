@@ -23,7 +23,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
 
 import proxy_orchestration
 from proxy_orchestration import (
@@ -35,8 +35,9 @@ from proxy_orchestration import (
     Role,
     StandardRegistrationService,
 )
+from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import SchemaVersionError
-from proxy_orchestration.storage.sql import SqlActivityRepository
+from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.database.versions import REVISIONS
 
 if TYPE_CHECKING:
@@ -270,3 +271,57 @@ async def test_a_schema_under_a_prefix_is_upgraded_too(
 
     assert [("own_runs",)] == list(columns)
     assert [("bulk", "own_ix_batches_shade")] == list(indexes)
+
+
+_HOSTS_TABLE: Final = (
+    "CREATE TABLE activities (id integer PRIMARY KEY, held_at timestamptz NOT NULL);"
+    "CREATE INDEX ix_activities_by_day ON activities (held_at);"
+    "INSERT INTO activities VALUES (1, '2026-03-04T23:30:00+00:00')"
+)
+_HOSTS_OWN_QUERY: Final = (
+    "SELECT id, CAST(CAST(held_at AS date) AS text), current_setting('TimeZone') FROM activities"
+)
+
+
+@pytest.mark.parametrize("where", [{"schema": "bulk"}, {"prefix": "bulk_"}], ids=str)
+async def test_a_host_with_activities_of_its_own_notices_no_deploy(
+    postgresql: Databases, builds: dict[str, Path], where: dict[str, str]
+) -> None:
+    """
+    Its table, its engine and its sessions in Oslo's time are its own, while two builds serve beside it.
+    """
+    url = postgresql.empty()
+    postgresql.execute(url.database, _HOSTS_TABLE)
+    engine = create_engine(url, connect_args={"options": "-c TimeZone=Europe/Oslo"})
+    create_schema(engine, **where)
+    host = SqlActivityRepository(engine, **where)
+    serve = _SERVE.replace("migrate=False", f"migrate=False, **{where}")
+    migrate = _MIGRATE.replace("create_schema(engine)", f"create_schema(engine, **{where})")
+    own, statuses = [], []
+
+    def look() -> None:
+        with engine.connect() as connection:
+            own.append(connection.exec_driver_sql(_HOSTS_OWN_QUERY).one())
+
+    look()
+    with _running(builds["this"], serve, url) as old:
+        assert old.stdout is not None
+        assert "serving\n" == old.stdout.readline()
+        statuses.append(await _settled(host, 1))
+        look()
+        with _running(builds["next"], migrate, url):
+            pass
+        with _running(builds["next"], serve, url) as new:
+            assert new.stdout is not None
+            assert "serving\n" == new.stdout.readline()
+            for number in (2, 3):
+                statuses.append(await _settled(host, number))
+                look()
+    page = await host.list_batches(
+        Visibility(organization_id="chapter-oslo"), page=1, limit=9, statuses=[BulkStatus.SUCCESS]
+    )
+    engine.dispose()
+
+    assert [BulkStatus.SUCCESS] * 3 == statuses
+    assert 3 == page.total
+    assert [(1, "2026-03-05", "Europe/Oslo")] * 4 == own

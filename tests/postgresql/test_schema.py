@@ -198,7 +198,7 @@ def test_every_indexed_text_is_compared_by_code_point(engine: Engine) -> None:
         otherwise = connection.exec_driver_sql(
             "SELECT DISTINCT c.relname, a.attname FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid"
             " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(x.indkey)"
-            " JOIN pg_collation o ON o.oid = a.attcollation"
+            " JOIN pg_collation o ON o.oid = x.indcollation[array_position(x.indkey::int2[], a.attnum)]"
             " WHERE c.relnamespace = 'public'::regnamespace AND o.collname <> 'C'"
         ).all()
 

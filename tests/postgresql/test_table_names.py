@@ -4,7 +4,7 @@ Tables in a schema of their own or under a prefix, beside a host's of the same n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import pytest
 
@@ -91,6 +91,33 @@ def test_without_a_choice_the_host_s_tables_are_a_clash(postgresql: Databases, h
     engine.dispose()
 
     assert [(None,)] == list(postgresql.execute(hosts.database, "SELECT to_regclass('public.batches')"))
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        ("CREATE TYPE items AS ENUM ('one', 'two')", "items"),
+        ("CREATE DOMAIN runs AS integer", "runs"),
+        ("CREATE SEQUENCE ix_batches_settled", "ix_batches_settled"),
+        ("CREATE TABLE own AS SELECT 1 AS n; CREATE INDEX pk_outcomes ON own (n)", "pk_outcomes"),
+        ("CREATE MATERIALIZED VIEW uq_batches_batch_id AS SELECT 1 AS n", "uq_batches_batch_id"),
+    ],
+)
+def test_whatever_has_a_name_of_ours_is_named(postgresql: Databases, thing: LiteralString, name: str) -> None:
+    """
+    Types, sequences, indexes and constraints too: with the cure, and nothing was made.
+    """
+    url = postgresql.empty()
+    postgresql.execute(url.database, thing)
+    engine = create_engine(url)
+    with pytest.raises(
+        RepositoryUnavailableError, match=rf"name {name}\.[\s\S]+prefix=[\s\S]+schema[\s\S]+Nothing was"
+    ):
+        create_schema(engine)
+
+    assert [(None,)] == list(postgresql.execute(url.database, "SELECT to_regclass('public.batches')"))
+    create_schema(engine, schema="bulk")
+    engine.dispose()
 
 
 @pytest.mark.parametrize("where", WHERE, ids=str)

@@ -27,6 +27,7 @@ from proxy_orchestration.storage.sql import (
 )
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
+    HOLD,
     MORNING,
     chunk_of,
     draft_of,
@@ -160,7 +161,7 @@ async def test_a_code_of_a_sender_is_kept_without_what_cannot_be(url: Any, odd: 
     """
     async with SqlNotificationRepository.open(url) as store:
         await store.record(chunk_of(draft_of()))
-        push = await the_push(store)
+        push = await the_push(store, at=MORNING + HOLD)
 
         assert 1 == await store.complete_pushes([ended(push, PushState.DEAD, code=odd)])
         assert {PushState.DEAD: 1} == await store.count_pushes()

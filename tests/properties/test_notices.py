@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_orchestration.notification.ends import EndKey, KnownEnd, counting_end, note_ends
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import MessageCatalogue, NoticeContext
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.recipients import choose_recipients
 from proxy_orchestration.notification.records import CertificateEnd, MentorRecipients
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
-from proxy_orchestration.notification.visibility import is_hidden, latest_ends
 from proxy_orchestration.testing import FakeClock
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -33,6 +33,7 @@ _ends = st.builds(
     mentor_id=st.sampled_from(["m1", "m2"]),
     certificate_type=st.sampled_from(["first_aid", "talk"]),
     ends_at=st.none() | st.integers(-3, 3).map(lambda days: NOON + timedelta(days=days)),
+    certificate_id=st.sampled_from(["a", "b", "c"]),
 )
 _notices = st.builds(
     NoticeContext,
@@ -119,22 +120,27 @@ def test_recipients_are_told_once_and_never_as_somebody_else(answer: dict[str, o
     assert {problem.mentor_id for problem in found.problems} <= {"m1", "m2", "m3"}
 
 
-@given(st.lists(_ends), st.dates(date(2026, 8, 25), date(2026, 9, 8)))
-def test_the_latest_ends_are_the_latest_of_each_type(ends: list[CertificateEnd], day: date) -> None:
+@given(st.lists(st.lists(_ends)), st.booleans())
+def test_the_end_that_counts_is_the_latest_of_those_that_were_told_last(
+    calls: list[list[CertificateEnd]], by_host: bool
+) -> None:
     """
-    One of each, none lost, and they decide who is hidden.
+    By whatever calls, in whatever order: what a register would say that keeps the last word on each id.
     """
-    latest = latest_ends(ends)
-    at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    known: dict[tuple[str, str], dict[EndKey, KnownEnd]] = {}
+    register: dict[tuple[str, str], dict[str, datetime | None]] = {}
+    for call in calls:
+        noted = note_ends(known, call, at=NOON, by_host=by_host)
+        for about, key in noted.forgotten:
+            known[about].pop(key, None)
+        for (about, key), end in noted.written.items():
+            known.setdefault(about, {})[key] = end
+        for end in call:
+            register.setdefault((end.mentor_id, end.certificate_type), {})[end.certificate_id] = end.ends_at
 
-    assert list(dict.fromkeys((end.mentor_id, end.certificate_type) for end in ends)) == [
-        (end.mentor_id, end.certificate_type) for end in latest
-    ]
-    for kept in latest:
-        same = [
-            end.ends_at
-            for end in ends
-            if (end.mentor_id, end.certificate_type) == (kept.mentor_id, kept.certificate_type)
-        ]
-        assert max((moment for moment in same if moment is not None), default=None) == kept.ends_at
-        assert is_hidden([kept], at=at) is (kept.ends_at is not None and kept.ends_at <= at)
+        assert {(end.mentor_id, end.certificate_type) for end in call} == noted.counting.keys()
+        for about, end in noted.counting.items():
+            valid = [ends_at for ends_at in register[about].values() if ends_at is not None]
+            assert (
+                max(valid, default=None) == end.ends_at == counting_end(about, known.get(about, {})).ends_at
+            )

@@ -59,6 +59,8 @@ class Batch:
     cancelled: bool = False  # in some run
     disturbed: bool = False  # a driver of it died once
     deleted: bool = False
+    paused: bool = False
+    called_before_pause: int | None = None
     succeeded: dict[str, str | None] = attrs.field(factory=dict)
 
 
@@ -117,7 +119,7 @@ class Registrations(RuleBasedStateMachine):
             result = self._submit(batch, drive=drive, death=death)
             if result is not None:
                 assert batch_id == result.batch_id
-                assert result.settled_at is not None or not drive
+                assert result.settled_at is not None or not drive or batch.paused
 
     @rule(batch_id=batches)
     def submit_other_content_under_the_key(self, *, batch_id: str) -> None:
@@ -179,12 +181,36 @@ class Registrations(RuleBasedStateMachine):
                 assert min(told) >= 0
                 assert self.host.ask(lambda store: store.get(batch_id)).settled_at is not None
 
+    @rule(batch_id=batches, death=_deaths)
+    def pause(self, *, batch_id: str, death: tuple[int, str] | None) -> None:
+        """
+        Have nothing more of an open batch called, whoever drives, until it goes on or is cancelled.
+        """
+        batch = self.known[batch_id]
+        with self._refused(self._unless_open(batch)):
+            summary = self._command(lambda verbs: verbs.pause_batch(batch_id, actor=self.actor), death, batch)
+            assert summary is None or summary.paused_at is not None
+
+    @rule(batch_id=batches, death=_deaths)
+    def go_on(self, *, batch_id: str, death: tuple[int, str] | None) -> None:
+        """
+        End a pause; where there is none nothing changes.
+        """
+        batch = self.known[batch_id]
+        with self._refused(self._unless_open(batch)):
+            summary = self._command(
+                lambda verbs: verbs.resume_batch(batch_id, actor=self.actor), death, batch
+            )
+            assert summary is None or summary.paused_at is None
+
     @rule(death=_deaths)
     def resume(self, *, death: tuple[int, str] | None) -> None:
         """
         Start a process again: it drives whatever is not settled.
         """
-        waiting = [batch for batch in self.known.values() if not (batch.settled or batch.deleted)]
+        waiting = [
+            batch for batch in self.known.values() if not (batch.settled or batch.deleted or batch.paused)
+        ]
         driven = self._command(lambda verbs: verbs.resume_interrupted(), death, *self.known.values())
         if driven is not None:
             assert sorted(batch.batch_id for batch in waiting) == sorted(driven)
@@ -199,6 +225,8 @@ class Registrations(RuleBasedStateMachine):
             batch.disturbed |= not batch.settled
         served = self.worlds.served_for_a_while
         self._command(lambda verbs: served(verbs, steps), death, *self.known.values())
+        # Who is shut down may hold an event, and over a database no time passes within the next life.
+        self.world.let_time_pass()
 
     @rule(batch_id=batches, after=st.integers(0, 8))
     def drive_and_watch_to_the_end(self, *, batch_id: str, after: int) -> None:
@@ -206,7 +234,7 @@ class Registrations(RuleBasedStateMachine):
         The updates of a run are its part of the log; of a settled one there is nothing to drive.
         """
         batch, updates_of = self.known[batch_id], self.worlds.updates_of
-        with self._refused({BatchNotFoundError: batch.deleted}):
+        with self._refused({BatchNotFoundError: batch.deleted, BatchStateError: batch.paused}):
             record = self.host.ask(lambda store: store.get(batch_id))
             driven = self.host.run(lambda verbs: updates_of(verbs.drive_batch(batch_id)))
             watched = self.host.run(
@@ -249,6 +277,7 @@ class Registrations(RuleBasedStateMachine):
             assert batch.deleted == (result is None)
             if result is not None:
                 batch.run, batch.settled = result.run, result.settled_at is not None
+                self._check_pause(batch, is_paused=result.paused_at is not None)
                 _check_result(batch, result, self._log(batch))
                 self._check_outcomes(batch, result)
 
@@ -282,6 +311,17 @@ class Registrations(RuleBasedStateMachine):
             mine = {event_id for event_id in taken if event_id.startswith(batch.batch_id)}
             assert mine <= expected if pending else mine == expected
             assert batch.disturbed or all(taken[event_id] == 1 for event_id in mine)
+
+    def _check_pause(self, batch: Batch, *, is_paused: bool) -> None:
+        calls = sum(call.batch_id == batch.batch_id for call in self.host.service.calls)
+        if batch.paused and is_paused:
+            assert batch.called_before_pause == calls
+        batch.paused, batch.called_before_pause = is_paused, calls
+
+    def _unless_open(self, batch: Batch) -> dict[type[OrchestrationError], bool]:
+        record = self.host.ask(lambda store: store.get(batch.batch_id))
+        is_cancelling = record is not None and record.cancel_wished_at is not None
+        return {BatchNotFoundError: batch.deleted, BatchStateError: batch.settled or is_cancelling}
 
     def _check_outcomes(self, batch: Batch, result: BulkSubmissionResult) -> None:
         records = {
@@ -374,12 +414,14 @@ def _check_result(batch: Batch, result: BulkSubmissionResult, log: Sequence[Bulk
     assert {1} >= set(Counter((update.run, update.outcome.mentor_id) for update in log).values())
     assert sorted(runs) == runs
     assert [newest[outcome.mentor_id] for outcome in settled] == settled
-    assert result.status in _possible_statuses(states, settled=batch.settled)
+    assert result.status in _possible_statuses(states, batch, is_paused=result.paused_at is not None)
 
 
-def _possible_statuses(states: Mapping[ItemState, int], *, settled: bool) -> set[BulkStatus]:
+def _possible_statuses(states: Mapping[ItemState, int], batch: Batch, *, is_paused: bool) -> set[BulkStatus]:
     present = {state for state, number in states.items() if number}
-    if not settled:
+    if is_paused:
+        return {BulkStatus.PENDING, BulkStatus.PAUSED}
+    if not batch.settled:
         return {BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING}
     if ItemState.CANCELLED in present:
         return {BulkStatus.CANCELLED}

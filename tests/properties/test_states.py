@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration import BulkStatus, ItemState
+from proxy_orchestration.registration import states
 from proxy_orchestration.registration.ledger import Verdict, next_key
 from proxy_orchestration.registration.reasons import DUPLICATE
 from proxy_orchestration.registration.states import (
+    DECIDABLE_STATES,
+    FINAL_STATES,
+    NEW_KEY_STATES,
     OPEN_STATES,
     OUTCOME_STATES,
     RETRYABLE_BY_NAME,
@@ -75,14 +82,47 @@ def test_every_state_can_be_reached_and_every_open_one_can_settle() -> None:
     assert all(TRANSITIONS[state] & OUTCOME_STATES for state in OPEN_STATES)
 
 
-def test_what_a_retry_takes_up_may_become_pending() -> None:
+@pytest.mark.parametrize("state", ItemState)
+def test_what_may_be_done_with_a_state_is_what_the_table_lets_follow(state: ItemState) -> None:
     """
-    The two lists of retryable states agree with the table.
+    The verbs name no states of their own: a retry and a decision take up what may be pending again.
     """
-    takes_up = {state for state in OUTCOME_STATES if ItemState.PENDING in TRANSITIONS[state]}
+    following = TRANSITIONS[state]
 
-    assert RETRYABLE_STATES < RETRYABLE_BY_NAME
-    assert takes_up - {ItemState.NEEDS_REVIEW} == RETRYABLE_BY_NAME
+    assert (state in RETRYABLE_BY_NAME or state in DECIDABLE_STATES) == (ItemState.PENDING in following)
+    assert (state in DECIDABLE_STATES) <= (ItemState.SKIPPED in following)
+    assert (state in OPEN_STATES) == (ItemState.CANCELLED in following)
+    assert (state in OUTCOME_STATES) == (state in TRANSITIONS[ItemState.RUNNING])
+    assert (state in FINAL_STATES) == (not following)
+    assert not (state in FINAL_STATES and state in NEW_KEY_STATES)
+
+
+def test_the_sets_that_the_table_gives_are_the_promised_ones() -> None:
+    """
+    A change of the table that changes a verb is seen here.
+    """
+    assert {ItemState.PENDING, ItemState.RUNNING} == OPEN_STATES
+    assert {ItemState.NEEDS_REVIEW} == DECIDABLE_STATES
+    assert {ItemState.FAILED, ItemState.UNKNOWN, ItemState.CANCELLED} == RETRYABLE_BY_NAME
+    assert {ItemState.FAILED, ItemState.UNKNOWN} == RETRYABLE_STATES
+    assert {ItemState.SUCCEEDED, ItemState.SKIPPED} == FINAL_STATES
+
+
+def test_no_other_module_lists_states() -> None:
+    """
+    A set of them that stands beside the table would not follow it.
+    """
+    source = Path(inspect.getfile(states)).parents[1]
+    listed = [
+        f"{path.relative_to(source)}: {ast.unparse(node)}"
+        for path in source.rglob("*.py")
+        if "testing" not in path.relative_to(source).parts and path.name != "states.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Set | ast.Tuple | ast.List)
+        and sum(ast.unparse(each).startswith("ItemState.") for each in node.elts) > 1
+    ]
+
+    assert [] == listed
 
 
 @given(_counts)
@@ -123,14 +163,17 @@ def test_states_without_items_change_no_status(counts: Mapping[ItemState, int]) 
     assert settled_status(padded) is settled_status(counts)
 
 
-@given(driven=st.booleans(), cancel_wished=st.booleans())
-def test_a_batch_that_is_not_settled_has_an_open_status(*, driven: bool, cancel_wished: bool) -> None:
+@given(driven=st.booleans(), cancel_wished=st.booleans(), paused=st.booleans())
+def test_a_batch_that_is_not_settled_has_an_open_status(
+    *, driven: bool, cancel_wished: bool, paused: bool
+) -> None:
     """
-    No status of an open batch can be taken for the status of a settled one.
+    No status of an open batch can be taken for the status of a settled one; a cancel hides a pause.
     """
-    status = open_status(driven=driven, cancel_wished=cancel_wished)
+    status = open_status(driven=driven, cancel_wished=cancel_wished, paused=paused)
 
-    assert status in {BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING}
+    assert status in {BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING, BulkStatus.PAUSED}
+    assert (status is BulkStatus.PAUSED) == (driven and paused and not cancel_wished)
     assert (status is BulkStatus.PENDING) == (not driven)
 
 

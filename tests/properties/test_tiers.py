@@ -17,6 +17,7 @@ from proxy_orchestration.notification.tiers import (
     end_of,
     first_lapsed_day,
     has_lapsed,
+    midnight_of,
     tier_start,
     window_start,
     zone,
@@ -173,3 +174,36 @@ def test_a_classifier_agrees_on_every_day_near_the_end(policy: ExpiryPolicy, tod
 
     assert tier is (answer.tier if answer else None)
     assert answer is None or left == answer.days_left
+
+
+@given(
+    st.lists(st.one_of(_days, _moments), max_size=8),
+    _moments,
+    _zones,
+    st.sampled_from(WindowPolicy),
+)
+def test_a_classifier_answers_as_the_functions_do(
+    ends: list[date], as_of: datetime, timezone: str, window: WindowPolicy
+) -> None:
+    """
+    Asked twice, since it keeps what it was asked about dates.
+    """
+    policy = ExpiryPolicy(timezone=timezone, window=window)
+    classifier = TierClassifier(as_of, policy)
+    tiers = list(NotificationThresholdTier)
+
+    for expires in [*ends, *ends]:
+        over = end_of(expires, policy.timezone)
+        assert classifier.end_of(expires) == over
+        for tier, following in pairwise(tiers):
+            starts = tuple(
+                (each, tier_start(expires, each, policy=policy)) for each in tiers[: tiers.index(tier)]
+            )
+            daily = window is WindowPolicy.DAILY
+            assert classifier.earlier_windows(expires, tier) == (() if daily else starts)
+            pushed_until = (
+                over
+                if following is NotificationThresholdTier.LAPSED
+                else midnight_of(tier_start(expires, following, policy=policy), policy.timezone)
+            )
+            assert classifier.push_end_of(expires, tier) == pushed_until

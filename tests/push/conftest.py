@@ -16,8 +16,7 @@ from typing import Any
 import attrs
 import pytest
 
-from proxy_orchestration.notification.notices import PushMessage
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushMessage, PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing import FakeClock
 

@@ -106,6 +106,7 @@ class Call:
     message: Mapping[str, Any]
     bearer: str
     user_agent: str
+    validate_only: bool = False
 
     @property
     def address(self) -> str:
@@ -259,6 +260,9 @@ def problems_of(body: Any) -> list[str]:
     faults += _data_faults(data)
     faults += _android_faults(message.get("android", {}))
     faults += _apns_faults(message.get("apns", {}))
+    label = message.get("fcm_options", {}).get("analytics_label", "")
+    if not isinstance(label, str) or not re.fullmatch(r"[a-zA-Z0-9\-_.~%]{0,50}", label):
+        faults.append("message.fcm_options.analytics_label")
     notification = message.get("notification", {})
     if not isinstance(notification, dict) or set(notification) - {"title", "body", "image"}:
         return [*faults, "message.notification"]
@@ -286,7 +290,9 @@ def _android_faults(android: Mapping[str, Any]) -> list[str]:
     found = re.fullmatch(r"(\d+)(\.\d{1,9})?s", ttl) if isinstance(ttl, str) else None
     if found is None or int(found[1]) > 2_419_200:
         faults.append("message.android.ttl")
-    tag = android.get("notification", {}).get("tag", "")
+    shown = android.get("notification", {})
+    faults += [f"message.android.notification.{key}" for key in shown if key not in {"tag", "channel_id"}]
+    tag = shown.get("tag", "")
     if not isinstance(android.get("collapse_key", ""), str) or not isinstance(tag, str):
         faults.append("message.android.collapse_key")
     return faults
@@ -363,7 +369,8 @@ class _Handler(BaseHTTPRequestHandler):
         if faults:
             fcm.refused.append(faults)
             return failure(400, violations=faults)
-        return fcm.next_reply(Call(project, content["message"], bearer, self.headers.get("User-Agent", "")))
+        agent, only = self.headers.get("User-Agent", ""), content.get("validate_only", False)
+        return fcm.next_reply(Call(project, content["message"], bearer, agent, only))
 
     def _answer(self, reply: Reply) -> None:
         self.send_response(reply.status)

@@ -259,7 +259,7 @@ async def test_a_token_that_ends_between_two_calls_is_asked_for_again(
     Where the key is refused then, the message waits.
     """
     devices.add("mentor-1", "token-1")
-    fcm.token_replies.append(fake.Reply(200, b'{"access_token": "access-x", "expires_in": 300}'))
+    fcm.token_replies.append(fake.Reply(200, b'{"access_token": "access-x", "expires_in": 0}'))
     fcm.token_replies.append(fake.Reply(400, b'{"error": "invalid_grant"}'))
 
     assert [PushOutcome.retry(push(), 60.0, counted=False)] == await sender.send([push()])

@@ -9,10 +9,11 @@ import pytest
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
 
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 from proxy_orchestration.push.fcm import devices as fcm_devices
 from proxy_orchestration.push.fcm.answers import Action
-from proxy_orchestration.push.fcm.devices import Pauses, PruneBreaker, TargetKeeper
+from proxy_orchestration.push.fcm.devices import Pauses, TargetKeeper
+from proxy_orchestration.push.fcm.pruning import OwnCounts, PruneBreaker
 from proxy_orchestration.push.fcm.settings import FcmSettings
 
 TARGET = PushTarget(kind="token", value="token-1", platform="ios")
@@ -37,25 +38,54 @@ def test_settings_that_make_no_sense_are_refused(wrong) -> None:
         FcmSettings(**wrong)
 
 
-def test_the_breaker_closes_again_as_newer_answers_are_better(caplog) -> None:
+async def test_the_breaker_closes_again_as_newer_answers_are_better(caplog) -> None:
     """
-    It looks at the newest answers only, and tells each time that it trips.
+    Older ones weigh less, and it tells each time that it trips.
     """
     breaker = PruneBreaker(settings=FcmSettings(prune_minimum=2, prune_share=0.5, prune_window=4))
+    allowed = []
 
-    allowed = [breaker.note(gone=gone) for gone in (True, True, False, False, True, True, True)]
+    for gone in (True, True, False, False, False, False, True, True, True, True):
+        if gone:
+            allowed.append(await breaker.gone())
+        else:
+            breaker.delivered()
 
-    assert [True, False, False, True, True, True, False] == allowed
+    assert [True, False, True, True, True, False] == allowed
     assert 2 == len(caplog.records)
 
 
-def test_few_devices_that_are_gone_stop_nothing() -> None:
+async def test_few_devices_that_are_gone_stop_nothing() -> None:
     """
     A share of little says little.
     """
     breaker = PruneBreaker(settings=FcmSettings())
 
-    assert [True] * 19 + [False] == [breaker.note(gone=True) for _ in range(20)]
+    assert [True] * 19 + [False] == [await breaker.gone() for _ in range(20)]
+
+
+async def test_what_could_not_be_counted_is_counted_the_next_time() -> None:
+    """
+    A store that fails makes no device count for less.
+    """
+    breaker = PruneBreaker(settings=FcmSettings(prune_minimum=3))
+    counts, breaker.counts = breaker.counts, None
+    for _ in range(2):
+        with pytest.raises(AttributeError):
+            await breaker.gone()
+    breaker.counts = counts
+
+    assert not await breaker.gone()
+
+
+async def test_projects_are_counted_apart() -> None:
+    """
+    By the project that the settings name.
+    """
+    counts = OwnCounts()
+    for project, allowed in (("a", True), ("a", False), (None, True)):
+        settings = FcmSettings(prune_minimum=2, project_id=project)
+        assert allowed is await PruneBreaker(settings=settings, counts=counts).gone()
 
 
 def test_what_is_remembered_about_devices_is_bounded(devices, clock, monkeypatch) -> None:
@@ -63,7 +93,10 @@ def test_what_is_remembered_about_devices_is_bounded(devices, clock, monkeypatch
     The oldest is forgotten first; no address is kept.
     """
     monkeypatch.setattr(fcm_devices, "_MOST_REMEMBERED", 2)
-    keeper = TargetKeeper(directory=devices, clock=clock, settings=FcmSettings())
+    settings = FcmSettings()
+    keeper = TargetKeeper(
+        directory=devices, clock=clock, settings=settings, breaker=PruneBreaker(settings=settings)
+    )
     targets = [PushTarget(kind="token", value=f"secret-{number}") for number in range(3)]
 
     for target in targets:

@@ -24,7 +24,8 @@ async def test_a_connection_that_is_reset_is_tried_again_under_the_same_collapse
     world.devices.add("mentor-1", "token-1")
     world.fcm.script("token-1", world.fake.RESET)
 
-    assert [PushOutcome.retry(world.push(), 10.0)] == await world.sender.send([world.push()])
+    doubt = PushOutcome.retry(world.push(), 10.0, in_doubt=True)
+    assert [doubt] == await world.sender.send([world.push()])
     assert [PushOutcome.delivered(world.push())] == await world.sender.send([world.push()])
     first, second = world.fcm.calls
     assert first.message == second.message
@@ -60,7 +61,10 @@ async def test_a_call_that_hangs_is_cut_and_tried_again(world) -> None:
             await to_thread.run_sync(world.fcm.hanging.acquire)
             world.clock.advance(15)
 
-    assert [PushOutcome.retry(messages[0], 10.0), PushOutcome.delivered(messages[1])] == outcomes
+    assert [
+        PushOutcome.retry(messages[0], 10.0, in_doubt=True),
+        PushOutcome.delivered(messages[1]),
+    ] == outcomes
 
 
 async def test_no_call_begins_when_the_time_budget_is_spent(world) -> None:

@@ -19,7 +19,7 @@ import requests
 from firebase_admin import credentials, exceptions, messaging
 from google.auth.exceptions import RefreshError
 
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 from proxy_orchestration.push.fcm.messages import encode
 
 pytestmark = [

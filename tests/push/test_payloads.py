@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
 
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.push.fcm.messages import content_digest, encode, problem_of, size_of
 

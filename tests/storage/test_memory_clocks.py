@@ -9,7 +9,7 @@ import pytest
 from proxy_orchestration.registration.runs import Commit, UnfinishedItem
 from proxy_orchestration.storage.memory import MemoryActivityRepository, MemoryNotificationRepository
 from proxy_orchestration.testing import FakeClock
-from proxy_orchestration.testing.contracts.notification.samples import MORNING, chunk_of, draft_of
+from proxy_orchestration.testing.contracts.notification.samples import HOLD, MORNING, chunk_of, draft_of
 from proxy_orchestration.testing.contracts.registration.samples import (
     accepted,
     batch_of,
@@ -75,10 +75,10 @@ async def test_no_audit_event_and_no_push_is_held_by_it(seconds: float, is_over:
     await store.commit(lease, Commit(outcomes=(ended(work),), ttl=30.0))
     await store.settle(lease, settled_at=later(1), audit_hold=4.0)
     await notices.record(chunk_of(draft_of("mentor-1")))
-    await notices.claim_pushes(now=MORNING, limit=9, hold=30.0)
+    await notices.claim_pushes(now=MORNING + HOLD, limit=9, hold=30.0)
     clock.back = seconds
 
     assert is_over is (await store.audit_wait() == 0.0)
     assert is_over is bool(await store.claim_audit_events(limit=9, hold=4.0))
-    assert is_over is (await notices.push_wait(now=MORNING) == 0.0)
-    assert is_over is bool(await notices.claim_pushes(now=MORNING, limit=9, hold=30.0))
+    assert is_over is (await notices.push_wait(now=MORNING + HOLD) == 0.0)
+    assert is_over is bool(await notices.claim_pushes(now=MORNING + HOLD, limit=9, hold=30.0))

@@ -36,6 +36,7 @@ from proxy_orchestration.storage.sql import (
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts.notification.samples import (
+    ENDS,
     MORNING,
     acknowledgement,
     chunk_of,
@@ -71,9 +72,8 @@ async def test_an_older_database_keeps_its_rows(tmp_path: Path, before: str) -> 
     _migrate(engine, lambda script: lambda revision, _: script._downgrade_revs(before, revision))
     create_schema(engine)
 
-    assert [DraftFate(state=DraftState.CREATED)] == await SqlNotificationRepository(engine).record(
-        chunk_of(draft_of())
-    )
+    recorded = await SqlNotificationRepository(engine).record(chunk_of(draft_of()))
+    assert (DraftFate(state=DraftState.CREATED),) == recorded.fates
     assert await SqlActivityRepository(engine).get(batch_id) is not None
     engine.dispose()
 
@@ -95,7 +95,7 @@ def test_two_writers_of_one_chunk_create_each_notice_once(tmp_path: Path) -> Non
         async def record() -> None:
             async with SqlNotificationRepository.open(_url(tmp_path)) as repository:
                 together.wait(10)
-                fates.append(list(await repository.record(chunk)))
+                fates.append(list((await repository.record(chunk)).fates))
 
         anyio.run(record)
 
@@ -146,7 +146,9 @@ async def test_a_record_that_cannot_be_kept_leaves_nothing_behind(
             await repository.record(_chunk_with(**changed))
 
         assert (0, 0) == _counts(tmp_path)
-        assert [DraftState.CREATED] == [fate.state for fate in await repository.record(chunk_of(draft_of()))]
+        assert [DraftState.CREATED] == [
+            fate.state for fate in (await repository.record(chunk_of(draft_of()))).fates
+        ]
 
 
 async def test_words_that_cannot_be_kept_acknowledge_nothing(tmp_path: Path) -> None:
@@ -193,7 +195,22 @@ async def test_a_guard_longer_than_the_calendar_lets_nothing_pass_twice(tmp_path
     first = attrs.evolve(chunk_of(draft_of()), guard=for_ever)
     second = attrs.evolve(chunk_of(draft_of(tier=NotificationThresholdTier.URGENT_7)), guard=for_ever)
     async with SqlNotificationRepository.open(_url(tmp_path)) as repository:
-        states = [fate.state for chunk in (first, second) for fate in await repository.record(chunk)]
+        states = [fate.state for chunk in (first, second) for fate in (await repository.record(chunk)).fates]
 
         assert [DraftState.CREATED, DraftState.DEFERRED] == states
-        assert [DraftState.DEFERRED] == [fate.state for fate in await repository.weigh(second)]
+        assert [DraftState.DEFERRED] == [fate.state for fate in (await repository.weigh(second)).fates]
+
+
+async def test_a_registry_beside_the_store_goes_by_what_the_store_knows(tmp_path: Path) -> None:
+    """
+    Of two runs at once the one that knew less may come last; of others it goes by what it is told.
+    """
+    engine = create_engine(_url(tmp_path))
+    create_schema(engine)
+    await SqlNotificationRepository(engine).record(chunk_of(ends=[end_of(), end_of("mentor-2", None)]))
+    registry = SqlVisibilityRegistry(engine)
+    names = ["mentor-1", "mentor-2", "mentor-3"]
+
+    assert 1 == await registry.track([end_of(name, ENDS) for name in names], at=ENDS)
+    assert {"mentor-3"} == set(await registry.hidden(names, at=ENDS))
+    engine.dispose()

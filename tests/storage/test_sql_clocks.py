@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from proxy_orchestration.errors import LeaseLostError
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld, UnfinishedItem
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlNotificationRepository
-from proxy_orchestration.testing.contracts.notification.samples import MORNING, chunk_of, draft_of
+from proxy_orchestration.testing.contracts.notification.samples import HOLD, MORNING, chunk_of, draft_of
 from proxy_orchestration.testing.contracts.registration.samples import (
     accepted,
     batch_of,
@@ -167,7 +167,7 @@ async def test_a_push_is_not_leased_by_a_clock_that_was_set_back(
     url = f"sqlite:///{tmp_path / 'clock.db'}"
     async with SqlNotificationRepository.open(url) as store:
         await store.record(chunk_of(draft_of("mentor-1")))
-        now = MORNING
+        now = MORNING + HOLD
         first = await store.claim_pushes(now=now, limit=9, hold=30.0)
         _set_all_back(url, seconds)
         wait = await store.push_wait(now=now)

@@ -4,7 +4,7 @@ How much the SQL store asks and writes at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +14,19 @@ import pytest
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects.postgresql import psycopg
 
-from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRequest, ProxyActivity
+from proxy_orchestration import (
+    BulkRegistrationOrchestrator,
+    BulkRegistrationRequest,
+    ProxyActivity,
+    PurgedBatches,
+)
 from proxy_orchestration.ports import ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
-from proxy_orchestration.storage.sql.dialect.inserts import _insert_text
+from proxy_orchestration.storage.sql.dialect.inserts import _ignore_text, _insert_text, _replace_text
 from proxy_orchestration.storage.sql.schema import activities, batches, runs
 from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts.registration.samples import (
@@ -176,18 +181,18 @@ async def test_a_purge_is_many_short_transactions(engine: Engine) -> None:
     with engine.connect() as connection:
         left = connection.execute(select(func.count()).select_from(batches)).scalar_one()
 
-    assert (_BATCHES, 2 * _OF_OTHERS) == (purged, left)
+    assert (PurgedBatches(deleted=_BATCHES), 2 * _OF_OTHERS) == (purged, left)
     assert 3 == len(commits)
-    assert 0 == await repository.purge(settled_before=later(1))
+    assert PurgedBatches() == await repository.purge(settled_before=later(1))
 
 
-@pytest.mark.parametrize("ignore", [False, True])
-def test_rows_are_given_to_postgresql_by_column(*, ignore: bool) -> None:
+@pytest.mark.parametrize("text_of", [_insert_text, _ignore_text, _replace_text])
+def test_rows_are_given_to_postgresql_by_column(text_of: Callable[[Table, Dialect], str]) -> None:
     """
     One binary array for each, however many rows; its driver's own way would be a statement for each row.
     """
     dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-    statement = _insert_text(activities, dialect, ignore=ignore)
+    statement = text_of(activities, dialect)
 
     assert len(activities.columns) == statement.count("CAST(%b AS ")
     assert "%(" not in statement

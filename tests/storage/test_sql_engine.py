@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import anyio
 import pytest
@@ -16,13 +17,19 @@ pytest.importorskip("alembic")
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.schema import CreateTable
 
 from proxy_orchestration._extras import needs_extra
 from proxy_orchestration.errors import BatchStateError, MissingExtraError, UnknownMentorError
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema, metadata
+from proxy_orchestration.storage.sql import (
+    SqlActivityRepository,
+    SqlNotificationRepository,
+    create_schema,
+    metadata,
+)
 from proxy_orchestration.storage.sql.database.engines import open_engine
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.testing.contracts.registration.samples import (
@@ -129,13 +136,30 @@ def test_a_repository_made_at_import_serves_several_event_loops(
         assert 8 == connection.exec_driver_sql("SELECT count(*) FROM batches").scalar()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+_NAMED_IN_MEMORY: Final = "sqlite:///file:shared?mode=memory&cache=shared&uri=true"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", _NAMED_IN_MEMORY]
+)
 def test_an_in_memory_database_is_refused(url: str) -> None:
     """
     Each thread would see another one.
     """
     with pytest.raises(ValueError, match="use a file, or the store in memory"):
-        SqlActivityRepository(create_engine(url))
+        SqlActivityRepository(create_engine(url, poolclass=NullPool))
+
+
+@pytest.mark.parametrize("name", ["", "store.db"])
+def test_an_engine_whose_connection_is_everybody_s_is_refused(tmp_path: Path, name: str) -> None:
+    """
+    A reader would see, and end, what a writer is about to write.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / name if name else ''}", poolclass=StaticPool)
+    for use in (create_schema, SqlActivityRepository, SqlNotificationRepository):
+        with pytest.raises(ValueError, match=r"use .*the store in memory"):
+            use(engine)
+    engine.dispose()
 
 
 async def test_a_database_named_by_a_uri_is_used(tmp_path: Path) -> None:

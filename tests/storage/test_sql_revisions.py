@@ -44,7 +44,7 @@ _ADDING: Final = """
     op.create_index("ix_batches_shade", "batches", ["shade"])
 """
 _CONTRACTING: Final = """
-    op.drop_column("batches", "label")
+    op.drop_column("batches", "service_name")
 """
 _MIGRATION: Final = """
 import sqlalchemy as sa
@@ -360,11 +360,29 @@ def test_from_the_fifth_on_a_revision_only_adds(engine: Engine, revision: str) -
     assert (revision, script.module.compatible_from) == _row(engine)
 
 
+@pytest.mark.parametrize("revision", REVISIONS[REVISIONS.index("0006") :])
+def test_what_older_code_would_misread_no_later_revision_lets_it_read(revision: str) -> None:
+    """
+    A pause and a service's name that older code does not know of stay unknown to it.
+    """
+    before = str(ScriptDirectory(str(MIGRATIONS)).get_revision(revision).down_revision)
+
+    assert _compatible_from(before) <= _compatible_from(revision) <= revision
+
+
+@pytest.mark.parametrize("revision", ["0013", "0014"])
+def test_code_that_knows_of_no_pause_and_of_no_service_is_shut_out(revision: str) -> None:
+    """
+    It would drive what is paused, and what another service accepted.
+    """
+    assert revision == _compatible_from(revision)
+
+
 @pytest.mark.parametrize(
     ("body", "contraction"),
     [
         (_ADDING, None),
-        (_CONTRACTING, "batches: column label"),
+        (_CONTRACTING, "batches: column service_name"),
         ('op.drop_index("ix_runs_open", "runs")', "runs: index ix_runs_open"),
         ('op.drop_table("audit_events")', "audit_events: column payload"),
         ('op.create_index("uq_label", "batches", ["label"], unique=True)', "batches: index uq_label"),

@@ -102,6 +102,34 @@ def test_a_clash_names_the_table_and_the_cure(tmp_path: Path, named: str) -> Non
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        ("CREATE INDEX ix_runs_open ON own (n)", "ix_runs_open"),
+        ("CREATE INDEX runs ON own (n)", "runs"),
+        ("CREATE TABLE ix_runs_open (n INTEGER)", "ix_runs_open"),
+        (
+            "CREATE TRIGGER ck_audit_events_kept_content AFTER INSERT ON own BEGIN SELECT 1; END",
+            "ck_audit_events_kept_content",
+        ),
+    ],
+)
+def test_whatever_has_a_name_of_ours_is_named(tmp_path: Path, thing: str, name: str) -> None:
+    """
+    Not tables alone: with the cure, and nothing was made.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'own.db'}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE own (n INTEGER)")
+        connection.exec_driver_sql(thing)
+    with pytest.raises(RepositoryUnavailableError, match=rf"\b{name}\.[\s\S]+prefix=[\s\S]+Nothing was"):
+        create_schema(engine)
+
+    assert {"own", *([name] if "TABLE" in thing else [])} == set(inspect(engine).get_table_names())
+    create_schema(engine, prefix="bulk_")
+    engine.dispose()
+
+
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
 def test_a_prefixed_schema_is_what_its_metadata_says(tmp_path: Path) -> None:
     """

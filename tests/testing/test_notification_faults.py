@@ -11,11 +11,12 @@ from datetime import timedelta
 import pytest
 
 from proxy_orchestration.errors import RepositoryUnavailableError
-from proxy_orchestration.notification.results import RunRecord
+from proxy_orchestration.notification.run_log import RunRecord
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.testing import WritePoint, fail_at
 from proxy_orchestration.testing.contracts import Check, notice_book, push_outbox
 from proxy_orchestration.testing.contracts.notification.samples import (
+    HOLD,
     LONG,
     MORNING,
     acknowledgement,
@@ -84,7 +85,7 @@ async def test_writes_are_numbered_and_questions_are_not() -> None:
     )
     await store.weigh(chunk_of(draft_of()))
     await store.record(chunk_of(draft_of()))
-    (push,) = await store.claim_pushes(now=MORNING, limit=9, hold=LONG)
+    (push,) = await store.claim_pushes(now=MORNING + HOLD, limit=9, hold=LONG)
     await store.complete_pushes([ended(push)])
     await store.replay_dead(None, now=MORNING)
     await store.acknowledge(acknowledgement(notice_of()))

@@ -11,6 +11,7 @@ from typing import assert_type
 from proxy_orchestration import (
     Actor,
     BatchPage,
+    BatchSummary,
     BulkProgressUpdate,
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
@@ -19,6 +20,7 @@ from proxy_orchestration import (
     CancelReport,
     ProxyActivity,
     ProxyRegistration,
+    PurgedBatches,
     RegistrationEntry,
     RegistrationReceipt,
     RetryPolicy,
@@ -151,7 +153,9 @@ async def use_the_verbs() -> None:
             assert_type(update, BulkProgressUpdate)
         assert_type(run.total, int)
     assert_type(await orchestrator.cancel_batch("batch-1", actor=coordinator), CancelReport)
+    assert_type(await orchestrator.pause_batch("batch-1", actor=coordinator), BatchSummary)
+    assert_type(await orchestrator.resume_batch("batch-1", actor=coordinator), BatchSummary)
     assert_type(await orchestrator.list_batches(actor=coordinator), BatchPage)
-    assert_type(await orchestrator.purge(settled_before=datetime.now(UTC)), int)
+    assert_type(await orchestrator.purge(settled_before=datetime.now(UTC)), PurgedBatches)
     await orchestrator.retry_failed_items("batch-1", actor=coordinator, mentor_ids=["mentor-1"])
     await orchestrator.serve()

@@ -8,6 +8,7 @@ import io
 import sys
 
 from proxy_orchestration._extras import needs_extra
+from proxy_orchestration.cli.signals import terminating_like_ctrl_c
 from proxy_orchestration.errors import MissingExtraError
 
 __all__ = ["main"]
@@ -16,7 +17,14 @@ __all__ = ["main"]
 def main() -> None:
     """
     Run the command line and leave the interpreter with its exit code.
+
+    SIGTERM ends it as Ctrl-C does, whatever it is doing.
     """
+    with terminating_like_ctrl_c():
+        _run()
+
+
+def _run() -> None:
     try:
         with needs_extra("cli", "typer", "rich", "sqlalchemy", needed_by="The command line"):
             from proxy_orchestration.cli.app import app  # noqa: PLC0415 - a missing extra is told in one line

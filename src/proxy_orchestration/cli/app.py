@@ -4,25 +4,72 @@ The Typer application: which commands there are, and what `--help` says about al
 
 from __future__ import annotations
 
-from typing import Final
+from importlib.metadata import version
+from typing import Annotated, Final
 
 import typer
 
-from proxy_orchestration.cli import batches, dispatch, inbox, notify, registration, review
+from proxy_orchestration.cli import (
+    batches,
+    dead_pushes,
+    dispatch,
+    housekeeping,
+    inbox,
+    notify,
+    records,
+    registration,
+    review,
+    serving,
+    visibility,
+)
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.cli.options import PROGRAM
+from proxy_orchestration.cli.stores import NAMED_TABLES, TableNames
 
 _HELP: Final = f"""
 Register activities on behalf of many mentors. Every outcome is durable, nothing is registered twice.
 
 Tell mentors and coordinators that certificates run out: once per tier, however often it is run.
 
-All of it is stored in a SQLite file (--db). Stop at any moment: "{PROGRAM} resume" continues the work.
+All of it is stored in a SQLite file or on PostgreSQL (--db). Stop at any time: "{PROGRAM} resume" goes on.
 """
 
 _EPILOG: Final = "\n".join(
     ("\b", "Exit codes:", *(f"{int(code):>5}  {code.meaning}" for code in ExitCode))  # \b keeps the lines
 )
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - what Typer calls
+    if asked:
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
+SchemaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--schema",
+        envvar="PROXY_ORCHESTRATION_SCHEMA",
+        help="Of PostgreSQL, where the tables are. Default: the connection's own.",
+        show_default=False,
+    ),
+]
+PrefixOption = Annotated[
+    str,
+    typer.Option(
+        "--prefix",
+        envvar="PROXY_ORCHESTRATION_PREFIX",
+        help="What the tables' names begin with.",
+        show_default=False,
+    ),
+]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_tell_version, is_eager=True, help="Say which version this is, and end."
+    ),
+]
+
 
 app: typer.Typer = typer.Typer(
     name=PROGRAM,
@@ -33,17 +80,41 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback(help=_HELP, epilog=_EPILOG)
+def _before_a_command(
+    *, schema: SchemaOption = None, prefix: PrefixOption = "", _version: VersionOption = False
+) -> None:
+    NAMED_TABLES.set(TableNames(schema=schema, prefix=prefix))
+
+
 app.command()(registration.preview)
 app.command()(registration.register)
 app.command()(batches.status)
 app.command()(batches.retry)
 app.command()(review.review)
 app.command()(batches.cancel)
+app.command()(batches.pause)
+app.command()(batches.unpause)
 app.command()(batches.watch)
 app.command("list")(batches.list_batches)
 app.command()(batches.resume)
+app.command()(serving.serve)
+app.command()(housekeeping.relabel)
+app.command()(housekeeping.delete)
+app.command()(housekeeping.purge)
+app.command()(housekeeping.upgrade)
+app.command()(housekeeping.health)
 app.command()(notify.notify)
 app.command()(dispatch.dispatch)
+app.command()(dead_pushes.dead)
+app.command()(dead_pushes.replay)
 app.command()(inbox.inbox)
 app.command()(inbox.acknowledge)
+app.command()(visibility.changes)
+app.command()(visibility.restore)
+app.command()(records.runs)
+app.command()(records.export)
+app.command()(records.erase)
 app.add_typer(notify.reports, name="report")

@@ -1,5 +1,5 @@
 """
-The commands about batches that are in the store: status, retry, cancel, watch, list and resume.
+The commands about batches that are in the store: what they show, stop, let go on and take up again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import attrs
 import typer
 
 from proxy_orchestration._concurrency import open_task_group
+from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
+    AppOption,
     BatchArgument,
     Common,
     ConcurrencyOption,
@@ -24,10 +26,11 @@ from proxy_orchestration.cli.options import (
     coordinator,
 )
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.ownership import check_batch, others_waiting, told_of_others
 from proxy_orchestration.cli.progress import RunView, drive, show_progress
 from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
-from proxy_orchestration.registration.batches import BatchPage
+from proxy_orchestration.registration.batches import BatchPage, BatchSummary
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.states import BulkStatus
 
@@ -78,6 +81,7 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     mentors: MentorsOption = None,
     expected_run: ExpectedRunOption = None,
     concurrency: ConcurrencyOption = 5,
@@ -86,9 +90,10 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     """
     Try the failed and unknown mentors of a batch again; what succeeded is not touched.
     """
-    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
 
     async def work(session: Session) -> ExitCode:
+        await check_batch(session, batch, actor)
         await session.orchestrator.retry_failed_items(
             batch, actor=actor, mentor_ids=mentors or None, expected_run=expected_run, drive=False
         )
@@ -97,20 +102,22 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     run_command(common, work, if_interrupted=common.carry_on)
 
 
-def cancel(
+def cancel(  # noqa: PLR0913 - a command's parameters are its options
     batch: BatchArgument,
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
     Cancel what has not begun; calls in flight may finish.
     """
-    common = Common(store=store, as_json=as_json, actor=actor)
+    common = Common(store=store, as_json=as_json, actor=actor, app=app)
 
     async def work(session: Session) -> ExitCode:
+        await check_batch(session, batch, actor)
         report = await session.orchestrator.cancel_batch(batch, actor=actor, reason=reason)
         result = await session.orchestrator.get_bulk_submission_status(batch, actor=actor)
         if as_json:
@@ -125,6 +132,55 @@ def cancel(
 
     look = f"The batch may be cancelled already. Look:  {common.command('status', batch)}"
     run_command(common, work, if_interrupted=look)
+
+
+def pause(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Pause a batch: nothing more begins until it is unpaused; calls in flight end.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        summary = await session.orchestrator.pause_batch(batch, actor=actor)
+        return await _show_pause(session, summary, actor)
+
+    common = Common(store=store, as_json=as_json, actor=actor)
+    look = f"The batch may be paused already. Look:  {common.command('status', batch)}"
+    run_command(common, work, if_interrupted=look)
+
+
+def unpause(
+    batch: BatchArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Let a paused batch go on; drives nothing.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        summary = await session.orchestrator.resume_batch(batch, actor=actor)
+        return await _show_pause(session, summary, actor)
+
+    common = Common(store=store, as_json=as_json, actor=actor)
+    look = f"The batch may go on already. Look:  {common.command('status', batch)}"
+    run_command(common, work, if_interrupted=look)
+
+
+async def _show_pause(session: Session, summary: BatchSummary, actor: Actor) -> ExitCode:
+    if session.output.as_json:
+        session.output.document(summary)
+    else:
+        result = await session.orchestrator.get_bulk_submission_status(summary.batch_id, actor=actor)
+        conclude(session.common, result)
+    return ExitCode.SUCCESS
 
 
 def watch(
@@ -203,12 +259,16 @@ def _show_page(output: Output, page: BatchPage) -> None:
 
 
 def resume(
-    *, store: StoreOption = DEFAULT_STORE, concurrency: ConcurrencyOption = 5, as_json: JsonOption = False
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
+    concurrency: ConcurrencyOption = 5,
+    as_json: JsonOption = False,
 ) -> None:
     """
     Continue every batch in the store that was interrupted.
     """
-    common = Common(store=store, as_json=as_json, concurrency=concurrency)
+    common = Common(store=store, as_json=as_json, concurrency=concurrency, app=app)
     run_command(common, _resume, if_interrupted=common.carry_on)
 
 
@@ -216,7 +276,8 @@ async def _resume(session: Session) -> ExitCode:
     """
     Drive all that was interrupted to its end, waiting for leases of killed drivers.
     """
-    found = await session.repository.find_drivable(limit=_MOST_RESUMED)
+    others = await others_waiting(session)
+    found = await session.orchestrator.repository.find_drivable(limit=_MOST_RESUMED)
     for run in found:
         if run.lease_remaining > 0:
             session.output.say(
@@ -225,7 +286,11 @@ async def _resume(session: Session) -> ExitCode:
             )
     batch_ids = [run.batch_id for run in found]
     driven = await _drive_in_view(session, batch_ids)
-    return await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))))
+    code = await _show_resumed(session, list(dict.fromkeys((*batch_ids, *driven))), left_alone=others)
+    if others:
+        session.output.say(told_of_others(others))
+    # what is left alone is refused, unless there is more to say about what was resumed
+    return ExitCode.BAD_INPUT if others and code is ExitCode.SUCCESS and not batch_ids else code
 
 
 async def _drive_in_view(session: Session, batch_ids: Sequence[str]) -> Sequence[str]:
@@ -266,7 +331,7 @@ def _settled(record: BatchRecord) -> int:
     return record.total - record.run_items + record.tail - record.base
 
 
-async def _show_resumed(session: Session, batch_ids: Sequence[str]) -> ExitCode:
+async def _show_resumed(session: Session, batch_ids: Sequence[str], *, left_alone: int) -> ExitCode:
     results = []
     for batch_id in batch_ids:
         record = await session.repository.get(batch_id)
@@ -281,5 +346,5 @@ async def _show_resumed(session: Session, batch_ids: Sequence[str]) -> ExitCode:
     if not results:
         session.output.conclude("Nothing was interrupted; there is nothing to resume.")
     if session.output.as_json:
-        session.output.document({"batches": results})
+        session.output.document({"batches": results, "left_alone": left_alone})
     return worst(results)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,16 +15,18 @@ import typer
 
 from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
-from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption, ZoneOption
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
 from proxy_orchestration.cli.rendering import counted, words
 from proxy_orchestration.cli.session import Session, ending_on_errors, run_command
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
-from proxy_orchestration.notification.ports import PushSender
+from proxy_orchestration.notification.ports import DeviceAnswerCounts, PushSender
 from proxy_orchestration.notification.results import DispatchResult
 from proxy_orchestration.notification.settings import DispatchSettings
+from proxy_orchestration.notification.tiers import ExpiryPolicy
+from proxy_orchestration.notification.words import NoticeWords
 
 if TYPE_CHECKING:
     from proxy_orchestration.push.fcm import FcmPushSender
@@ -59,6 +62,10 @@ EndpointOption = Annotated[str, typer.Option("--endpoint", metavar="URL", help="
 ReplayOption = Annotated[
     bool, typer.Option("--replay-dead", help="First queue again what was given up, and send it too.")
 ]
+ValidateOption = Annotated[
+    bool,
+    typer.Option("--validate-only", help="Have FCM check the pushes and deliver none; they stay queued."),
+]
 
 
 def dispatch(  # noqa: PLR0913 - a command's parameters are its options
@@ -68,45 +75,65 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
     credentials: CredentialsOption = None,
     endpoint: EndpointOption = FCM,
     replay_dead: ReplayOption = False,
+    zone: ZoneOption = None,
+    validate_only: ValidateOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
     Send the pushes that are due through Firebase Cloud Messaging.
     """
     common = Common(store=store, as_json=as_json)
+    words_of_today = NoticeWords(policy=ExpiryPolicy(timezone=zone or UTC))
     with ending_on_errors(common.output):
-        sender, devices = _open_channel(targets, credentials, endpoint)
+        make, devices = _open_channel(targets, credentials, endpoint, validate_only=validate_only)
 
     async def work(session: Session) -> ExitCode:
-        async with sender:
+        async with make(session.notices) as sender:
             if replay_dead:
                 replayed = await session.notices.replay_dead(None, now=session.clock.now())
                 session.output.say(f"Queued again: {replayed}.")
-            result, unsent = await _drain(session, sender)
+            result, unsent = await _drain(session, sender, words_of_today)
         left = await session.notices.count_pushes()
         _show(session.output, result, unsent, left, sorted(devices.gone))
+        if validate_only:
+            session.output.conclude("Nothing was sent: FCM only checked the pushes, and they stay queued.")
+            refused = sum(number for (_, code), number in unsent.items() if code != "accepted")
+            return code_of_shares(failed=refused, done=unsent.total() - refused)
         return code_of_shares(failed=result.dead + result.retried, done=result.sent)
 
     run_command(common, work, if_interrupted=_SEND_AGAIN)
 
 
 def _open_channel(
-    targets: Path, credentials: Path | None, endpoint: str
-) -> tuple[FcmPushSender, FileTargets]:
-    from proxy_orchestration.push.fcm import FcmCredentials, FcmPushSender, FcmSettings  # noqa: PLC0415 - only here is the extra needed
+    targets: Path, credentials: Path | None, endpoint: str, *, validate_only: bool
+) -> tuple[Callable[[DeviceAnswerCounts], FcmPushSender], FileTargets]:
+    """
+    Return what makes the sender once there is a store that counts, and the devices.
+    """
+    from proxy_orchestration.push.fcm import (  # noqa: PLC0415 - only here is the extra needed
+        FcmCredentials,
+        FcmOptions,
+        FcmPushSender,
+        FcmSettings,
+    )
 
     devices = parse_targets(FORMAT.load(targets), name=str(targets))
-    sender = FcmPushSender(
-        targets=devices,
-        credentials=FcmCredentials(path=None if credentials is None else str(credentials)),
-        settings=FcmSettings(base_url=endpoint),
-    )
-    return sender, devices
+
+    def make(counts: DeviceAnswerCounts) -> FcmPushSender:
+        return FcmPushSender(
+            targets=devices,
+            credentials=FcmCredentials(path=None if credentials is None else str(credentials)),
+            settings=FcmSettings(base_url=endpoint),
+            options=FcmOptions(validate_only=validate_only),
+            device_answers=counts,
+        )
+
+    return make, devices
 
 
 async def _drain(
-    session: Session, sender: PushSender
-) -> tuple[DispatchResult, Mapping[tuple[str, str], int]]:
+    session: Session, sender: PushSender, words_of_today: NoticeWords
+) -> tuple[DispatchResult, Counter[tuple[str, str]]]:
     """
     Send what is due; return what became of it, and how much was not delivered by recipient and reason.
     """
@@ -116,7 +143,11 @@ async def _drain(
         show = board.meter("Sending", total=total, verb="handed over")
         counting = _CountingSender(inner=sender, show=show)
         dispatcher = PushDispatcher(
-            repository=session.notices, sender=counting, clock=session.clock, settings=_SETTINGS
+            repository=session.notices,
+            sender=counting,
+            clock=session.clock,
+            settings=_SETTINGS,
+            words=words_of_today,
         )
         return await dispatcher.drain(), counting.unsent
 
@@ -186,7 +217,7 @@ def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequ
         free = f"released within {_SETTINGS.hold:.0f} s"
         yield f"{held} held by another dispatch, or by one that was killed; {free}."
     if dead := left.get(PushState.DEAD):
-        yield f"{counted(dead, 'push is', 'pushes are')} given up; --replay-dead queues them again."
+        yield f"{counted(dead, 'push is', 'pushes are')} given up: dead lists them, replay queues them again."
     if gone:
         yield f"Remove these lines from the file of devices, FCM does not know them any more: {gone}."
     if not any(attrs.astuple(result)):

@@ -40,8 +40,8 @@ class ExitCode(enum.IntEnum):
     NEEDS_REVIEW = 6, "nothing failed, and what is left waits for a person's decision"
     STORE_UNAVAILABLE = 7, "the store could not be read or written"
     NOT_FOUND = 8, "no such batch or notice for this actor, or not allowed"
-    WRONG_STATE = 9, "wrong state: not settled yet, held elsewhere, or a stale run"
-    INTERRUPTED = 130, "interrupted (Ctrl-C); the command can be continued"
+    WRONG_STATE = 9, "wrong state: not settled yet, paused, held elsewhere, or a stale run"
+    INTERRUPTED = 130, "interrupted (Ctrl-C or SIGTERM); the command can be continued"
 
     meaning: str
 
@@ -59,6 +59,7 @@ _OF_STATUS: Final = {
     BulkStatus.PENDING: ExitCode.WRONG_STATE,
     BulkStatus.RUNNING: ExitCode.WRONG_STATE,
     BulkStatus.CANCELLING: ExitCode.WRONG_STATE,
+    BulkStatus.PAUSED: ExitCode.WRONG_STATE,
     BulkStatus.SUCCESS: ExitCode.SUCCESS,
     BulkStatus.PARTIAL_SUCCESS: ExitCode.PARTIAL_SUCCESS,
     BulkStatus.TOTAL_FAILURE: ExitCode.TOTAL_FAILURE,

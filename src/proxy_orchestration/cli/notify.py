@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,7 +14,6 @@ import attrs
 import typer
 
 from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
-from proxy_orchestration.cli.csv.dates import relative_days
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -23,6 +22,7 @@ from proxy_orchestration.cli.options import (
     JsonOption,
     StoreOption,
     ZoneOption,
+    moment,
 )
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
@@ -42,27 +42,24 @@ _EVERY_DAY: Final = 4_000_000
 
 _REASONS: Final = {
     "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
+    "empty_recipient_id": "the coordinator or a chapter admin has an empty id",
+    "invalid_recipient_id": "the coordinator's id or a chapter admin's is what a spreadsheet makes of one",
+    "stale_certificate": "another certificate of the type ends later; if that end is wrong, correct it",
+    "repeated_certificate": "one certificate id stands here twice with different ends; the last one counts",
+    "too_many_withdrawn": "the file lacks more than a fifth of what is known; nothing was withdrawn",
+    "feed_not_whole": "a certificate failed, so the file was not read whole; nothing was withdrawn",
+    "withdrawal_failed": "the store failed at withdrawing; run the command again",
+    "erased_mentor": "the mentor was erased, and this is their pseudonym",
     "empty_id": "the certificate's id, its mentor's or its type is empty",
-    "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep",
+    "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep, "
+    "or the mentor's id is what a spreadsheet makes of one",
     "unstorable_text": "a text has characters that no store can keep",
+    "empty_text": "a text is empty",
+    "link_failed": "no link to a course could be made; the notice goes out without",
+    "unreadable_record": "the certificate cannot be read",
     "repository_unavailable": "the store failed; run the command again",
     "record_refused": "the store refused the record",
 }
-
-
-def _moment(text: str) -> datetime:
-    """
-    Return the moment that `today+3` or an ISO moment with an offset means; `today` is now.
-    """
-    days = relative_days(text)
-    try:
-        moment = datetime.fromisoformat(text) if days is None else SystemClock().now() + timedelta(days=days)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    msg = f"{text!r} is not a moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
-    raise typer.BadParameter(msg)
 
 
 CertificatesArgument = Annotated[
@@ -81,9 +78,24 @@ AsOfOption = Annotated[
     typer.Option(
         "--as-of",
         metavar="MOMENT",
-        parser=_moment,
+        parser=moment,
         help="Run as if it were then: 2026-11-21T00:05Z, or today+3. Default: now.",
         show_default=False,
+    ),
+]
+AllowFutureOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-future",
+        help="Take a moment of --as-of more than an hour from now; it silences whom it tells until then.",
+    ),
+]
+CompleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        help="The file is whole: a known certificate of its organizations and types that is not in it "
+        "counts no more, unless that were more than a fifth of them.",
     ),
 ]
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]
@@ -104,6 +116,8 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     *,
     store: StoreOption = DEFAULT_STORE,
     as_of: AsOfOption = None,
+    allow_future: AllowFutureOption = False,
+    complete: CompleteOption = False,
     plan: PlanOption = False,
     zone: ZoneOption = None,
     daily: DailyOption = False,
@@ -122,10 +136,13 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
         title = "Planning" if plan else "Notifying"
         with _prepared(session, content, policy, title=title) as (orchestrator, source):
             if plan:
-                planned = await orchestrator.plan(source, as_of=as_of)
+                planned = await orchestrator.plan(source, as_of=as_of, complete=complete)
             else:
-                planned = NotificationPlan(result=await orchestrator.run(source, as_of=as_of), notices=())
-        _show_run(session, content, planned, plan=plan)
+                result = await orchestrator.run(
+                    source, as_of=as_of, allow_future=allow_future, complete=complete
+                )
+                planned = NotificationPlan(result=result, notices=())
+        _show_run(session, content, planned, plan=plan, zone=zone)
         return _code_of_run(planned.result)
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED if plan else _RUN_AGAIN)
@@ -209,7 +226,9 @@ def _counting(
         yield certificate
 
 
-def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan, *, plan: bool) -> None:
+def _show_run(
+    session: Session, file: CertificateFile, planned: NotificationPlan, *, plan: bool, zone: tzinfo | None
+) -> None:
     """
     Write what a run did, or a plan would do: counts, then what failed and what to fix.
     """
@@ -234,7 +253,9 @@ def _show_run(session: Session, file: CertificateFile, planned: NotificationPlan
     if result.failed and not plan:
         output.conclude("A later run deals with what failed. Fix it and run the command again.")
     if result.queued and not plan:
-        output.conclude(f"Send:  {session.common.command('dispatch', '--targets', 'targets.csv')}")
+        # A push says how many days are left when it is sent, in the days of the same zone.
+        days = () if zone is None else ("--zone", str(zone))
+        output.conclude(f"Send:  {session.common.command('dispatch', '--targets', 'targets.csv', *days)}")
 
 
 def _show_keys(output: Output, keys: Sequence[NoticeKey]) -> None:
@@ -253,6 +274,10 @@ def _show_counts(output: Output, result: OrchestrationResult) -> None:
         counts.append(("failed", "red", "", result.failed))
     rows = [(Cell(what, style), which, str(number)) for what, style, which, number in counts]
     output.table(("OUTCOME", "WHICH", "CERTIFICATES"), rows)
+    if result.withdrawn:
+        output.conclude("")
+        told = counted(result.withdrawn, "certificate that is", "certificates that are")
+        output.conclude(f"Withdrawn: {told} not in the file.")
     if result.missed_tiers:
         told = ", ".join(f"{number} {words(tier)}" for tier, number in result.missed_tiers.items())
         output.conclude("")

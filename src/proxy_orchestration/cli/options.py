@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import enum
 import shlex
-from datetime import tzinfo
-from pathlib import Path
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Final
 
 import attrs
 import typer
 
 from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.cli.csv.dates import relative_days
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.stores import Store, as_store
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.notification.tiers import zone
 
 PROGRAM: Final = "proxy-orchestration"
-DEFAULT_STORE: Final = Path("proxy-orchestration.db")
+DEFAULT_STORE: Final = Store("proxy-orchestration.db")
+APP_VARIABLE: Final = "PROXY_ORCHESTRATION_APP"
 
 
 def _actor(text: str) -> Actor:
@@ -50,13 +53,49 @@ def _zone(text: str) -> tzinfo:
         raise typer.BadParameter(msg) from None
 
 
+def _store(named: str | Store) -> Store:
+    # made anew for each command, since what stands before it names the tables
+    store = Store(named.address if isinstance(named, Store) else named)
+    if store.is_in_memory:
+        msg = "SQLite in memory would end with the command. Name a file, or the address of a server."
+        raise typer.BadParameter(msg)
+    return store
+
+
+def moment(text: str) -> datetime:
+    """
+    Return the moment that `today+3` or an ISO moment with an offset means; `today` is now.
+    """
+    days = relative_days(text)
+    try:
+        meant = datetime.fromisoformat(text) if days is None else SystemClock().now() + timedelta(days=days)
+        if meant.tzinfo is not None:
+            return meant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    msg = f"{text!r} is not a moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
+    raise typer.BadParameter(msg)
+
+
 StoreOption = Annotated[
-    Path,
+    Store,
     typer.Option(
         "--db",
-        metavar="FILE",
+        metavar="FILE|URL",
         envvar="PROXY_ORCHESTRATION_DB",
-        help="The SQLite file that holds batches, activities and notices.",
+        parser=_store,
+        help="Where batches, activities and notices are: a SQLite file, or an address such as "
+        "postgresql+psycopg://user@host/database.",
+    ),
+]
+AppOption = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE:FACTORY",
+        envvar=APP_VARIABLE,
+        help="What returns your own orchestrator: its service, store and settings count, and --db does not.",
+        show_default=False,
     ),
 ]
 ActorOption = Annotated[
@@ -97,6 +136,10 @@ ZoneOption = Annotated[
 ]
 
 
+CALLS_THE_SERVICE: Final = ("preview", "register", "retry", "review", "cancel", "resume", "serve")
+"""The commands that take `--app`."""
+
+
 class IfAbsent(enum.Enum):
     """
     What a command does when the store is not there.
@@ -113,23 +156,27 @@ class Common:
     What every command was told.
 
     Attributes:
-        store: the SQLite file; `None` for a command that works without one.
+        store: the database; `None` for a command that works without one.
         as_json: whether standard output is for a machine.
         actor: who acts; `None` for a command that acts as the host.
         concurrency: calls in flight at once.
         pace: seconds to pause before each call.
         atomic: whether all mentors are registered or none.
         if_absent: what to do when the store is not there.
+        app: where the host's own orchestrator is made, as `module:factory`; `None` for the standard one.
+        migrates: whether a SQLite file of an older version is brought up to date.
         output: where the command's text goes.
     """
 
-    store: Path | None
+    store: Store | None = attrs.field(converter=attrs.converters.optional(as_store))
     as_json: bool
     actor: Actor | None = None
     concurrency: int = 5
     pace: float = 0.0
     atomic: bool = False
     if_absent: IfAbsent = IfAbsent.REFUSE
+    app: str | None = None
+    migrates: bool = True
     output: Output = attrs.field(
         init=False,
         eq=False,
@@ -145,9 +192,16 @@ class Common:
 
     def command(self, *words: str, with_actor: bool = True) -> str:
         """
-        Return a command line over the same store, ready to be pasted into a shell.
+        Return a command line over the same store, ready to be pasted into a shell; secrets are not in it.
         """
-        line = [PROGRAM, *words, "--db", str(self.store)]
+        line = [PROGRAM]
+        if self.store is not None and self.store.names.schema is not None:
+            line += ["--schema", self.store.names.schema]
+        if self.store is not None and self.store.names.prefix:
+            line += ["--prefix", self.store.names.prefix]
+        line += [*words, "--db", str(self.store)]
+        if self.app is not None and words[0] in CALLS_THE_SERVICE:
+            line += ["--app", self.app]
         if with_actor and self.actor is not None:
             line += ["--actor", f"{self.actor.user_id}@{self.actor.organization_id}"]
         return shlex.join(line)

@@ -17,12 +17,14 @@ from proxy_orchestration.cli.exits import ExitCode, code_of_report
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
+    AppOption,
     Common,
     ConcurrencyOption,
     IfAbsent,
     JsonOption,
     StoreOption,
 )
+from proxy_orchestration.cli.ownership import check_request
 from proxy_orchestration.cli.progress import show_run
 from proxy_orchestration.cli.rendering import counted, show_conflicts, show_result, shown_name
 from proxy_orchestration.cli.session import (
@@ -89,16 +91,21 @@ PaceOption = Annotated[
 
 
 def preview(
-    file: FileArgument, *, actor: ActorOption, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False
+    file: FileArgument,
+    *,
+    actor: ActorOption,
+    store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """
     Show which mentors of a CSV file already have such an activity; stores nothing.
     """
-    common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND)
+    common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND, app=app)
     request = _read_request(common, file, actor)
 
     async def work(session: Session) -> ExitCode:
-        if not store.exists():
+        if app is None and store.is_missing:
             session.output.say(f"There is no store at {store} yet, so there is nothing to conflict with.")
         report = await session.orchestrator.preview(request, actor=actor)
         _show_report(session, report, file)
@@ -112,6 +119,7 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     label: LabelOption = None,
     key: KeyOption = None,
     on_conflict: PolicyOption = ConflictPolicy.REVIEW,
@@ -123,6 +131,9 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
     """
     Register every mentor of a CSV file as one batch.
     """
+    if app is not None and pace:
+        msg = "The pause stands before the standard service's calls. Leave it out, or --app."
+        raise typer.BadParameter(msg, param_hint="--pace")
     common = Common(
         store=store,
         as_json=as_json,
@@ -131,6 +142,7 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
         pace=pace,
         atomic=atomic,
         if_absent=IfAbsent.CREATE,
+        app=app,
     )
     request = _read_request(common, file, actor, label=label, key=key, on_conflict=on_conflict)
     work = partial(_submit, request=request, actor=actor, own_key=key is not None)
@@ -205,11 +217,14 @@ async def _submit(
     An override of what the same file registered before would count everybody
     twice. It is refused, unless the actor gave the submission a key of its own.
     """
-    if request.on_conflict is ConflictPolicy.OVERRIDE and not own_key:  # decision 32
+    if (
+        request.on_conflict is ConflictPolicy.OVERRIDE and not own_key and session.common.app is None
+    ):  # decision 32
         other = await _submitted_otherwise(session, request, actor)
         if other is not None:
             session.output.end(ExitCode.BAD_INPUT, _twice(other, session.common))
             return ExitCode.BAD_INPUT
+    await check_request(session, request, actor)
     began = session.clock.now()
     async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
         record = await session.repository.get(run.batch_id)

@@ -139,6 +139,9 @@ def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     batch_id, counts = result.batch_id, result.counts
     if any(counts.get(state) for state in OPEN_STATES) or result.settled_at is None:
         yield f"Watch it:  {common.command('watch', batch_id)}"
+        if result.paused_at is not None:
+            yield f"Let it go on:  {common.command('unpause', batch_id)}"
+            return
         yield f"Continue:  {common.command('resume', with_actor=False)}"
         return
     yield from _retries(result, common)

@@ -20,6 +20,7 @@ from proxy_orchestration.cli.exits import ExitCode, code_of_batch
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
+    AppOption,
     BatchArgument,
     Common,
     ConcurrencyOption,
@@ -28,6 +29,7 @@ from proxy_orchestration.cli.options import (
     StoreOption,
 )
 from proxy_orchestration.cli.output import Output
+from proxy_orchestration.cli.ownership import check_batch
 from proxy_orchestration.cli.progress import drive
 from proxy_orchestration.cli.rendering import reason_of, shown_name, waiting_of, waiting_sentence, words
 from proxy_orchestration.cli.session import (
@@ -74,6 +76,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
+    app: AppOption = None,
     decisions: DecisionsOption = None,
     expected_run: ExpectedRunOption = None,
     concurrency: ConcurrencyOption = 5,
@@ -82,7 +85,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     """
     Decide about each mentor who waits because they already have such an activity.
     """
-    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency)
+    common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
     if decisions is None:
         # The questions are put between two sessions, not within one: a store is not kept open,
         # and Ctrl-C not kept waiting, while somebody thinks. Answers count for the run that was seen.
@@ -105,6 +108,7 @@ async def _carry_out(
     decisions: Mapping[str, ConflictDecision],
     expected_run: int | None,
 ) -> ExitCode:
+    await check_batch(session, batch_id, actor)
     before = await session.repository.get(batch_id)
     after = await session.orchestrator.resolve_conflicts(
         batch_id, decisions, actor=actor, expected_run=expected_run, drive=False
@@ -134,6 +138,7 @@ def _look_first(
         raise typer.Exit(ExitCode.BAD_INPUT)
 
     async def look(session: Session) -> tuple[BulkSubmissionResult, SubmissionMode]:
+        await check_batch(session, batch_id, actor)
         result = await session.orchestrator.get_bulk_submission_status(batch_id, actor=actor)
         if expected_run is not None and expected_run != result.run:
             raise StaleRunError(batch_id, expected_run=expected_run, current_run=result.run)

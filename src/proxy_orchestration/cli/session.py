@@ -8,24 +8,26 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final, NoReturn, TypeVar
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import anyio
 import attrs
 import typer
 from anyio.abc import TaskStatus
-from sqlalchemy import URL
 
 from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.cli.csv.problems import CsvFileError
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.hosts import open_host
 from proxy_orchestration.cli.options import Common, IfAbsent
 from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.pace import PacedBulkService, PacedRegistrationService
+from proxy_orchestration.cli.signals import terminating_like_ctrl_c
+from proxy_orchestration.cli.stores import Store
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
-from proxy_orchestration.notification.ports import NotificationRepository, VisibilityRegistry
+from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError, SchemaVersionError
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
 from proxy_orchestration.registration.settings import BulkSettings
@@ -35,8 +37,36 @@ from proxy_orchestration.storage import memory, sql
 T = TypeVar("T")
 
 NOTHING_CHANGED: Final = "Nothing was changed by this."
+COMMAND_LINE: Final = "proxy-orchestration"
+"""What the standard service is called in the batches that the command line accepts."""
+
 LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
+
+
+NoticeStore: TypeAlias = memory.MemoryNotificationRepository | sql.SqlNotificationRepository
+"""What the commands about notices and pushes store, with what a provider says about devices."""
+
+
+def _standard(session: Session) -> BulkRegistrationOrchestrator:
+    """
+    Return an orchestrator of the standard service over the session's own store.
+    """
+    return BulkRegistrationOrchestrator(
+        registration_service=_service(session),
+        repository=_own(session.repository),
+        clock=session.clock,
+        settings=settings_for(session.common),
+        service_name=COMMAND_LINE,
+    )
+
+
+def _service(session: Session) -> ProxyRegistrationService:
+    standard = StandardRegistrationService(repository=session.repository, clock=session.clock)
+    if not session.common.pace:
+        return standard
+    paced = PacedBulkService if session.common.atomic else PacedRegistrationService
+    return paced(service=standard, clock=session.clock, seconds=session.common.pace)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -46,27 +76,21 @@ class Session:
 
     Attributes:
         common: what the command was told.
-        repository: batches and activities in the store, which is open.
+        repository: batches and activities in the store, which is open; everybody's.
         notices: notices and pushes in the same store.
         visibility: who is hidden, in the same store.
         clock: the machine's.
-        orchestrator: the verbs about batches.
+        orchestrator: the verbs about batches; the host's own where it was named.
     """
 
     common: Common
     repository: ActivityRepository
-    notices: NotificationRepository
+    notices: NoticeStore
     visibility: VisibilityRegistry
     clock: Clock = attrs.field(factory=SystemClock)
-    orchestrator: BulkRegistrationOrchestrator = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.orchestrator = BulkRegistrationOrchestrator(
-            registration_service=self._service(),
-            repository=self.repository,
-            clock=self.clock,
-            settings=settings_for(self.common),
-        )
+    orchestrator: BulkRegistrationOrchestrator = attrs.field(
+        default=attrs.Factory(_standard, takes_self=True)
+    )
 
     @property
     def output(self) -> Output:
@@ -75,12 +99,14 @@ class Session:
         """
         return self.common.output
 
-    def _service(self) -> ProxyRegistrationService:
-        standard = StandardRegistrationService(repository=self.repository, clock=self.clock)
-        if not self.common.pace:
-            return standard
-        paced = PacedBulkService if self.common.atomic else PacedRegistrationService
-        return paced(service=standard, clock=self.clock, seconds=self.common.pace)
+
+def _own(repository: ActivityRepository) -> ActivityRepository:
+    """
+    Return the store in which recovery sees what the command line accepted, and nothing of a host's.
+    """
+    if isinstance(repository, sql.SqlActivityRepository):
+        return repository.only_accepted_by(COMMAND_LINE)
+    return repository
 
 
 def settings_for(common: Common) -> BulkSettings:
@@ -129,7 +155,8 @@ def ending_on_interrupt(output: Output, if_interrupted: str) -> Iterator[None]:
     End the program with what to do then, not a traceback, at Ctrl-C.
     """
     try:
-        yield
+        with terminating_like_ctrl_c():
+            yield
     except KeyboardInterrupt:
         output.end(ExitCode.INTERRUPTED, f"Interrupted. {if_interrupted}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -185,27 +212,68 @@ async def _cancel_at_signal(
 @asynccontextmanager
 async def _open_session(common: Common) -> AsyncIterator[Session]:
     store, if_absent = common.store, common.if_absent
-    if store is None or (if_absent is IfAbsent.PRETEND and not store.exists()):
-        yield Session(
-            common=common,
-            repository=memory.MemoryActivityRepository(clock=SystemClock()),
-            notices=memory.MemoryNotificationRepository(),
-            visibility=memory.MemoryVisibilityRegistry(),
-        )
+    if common.app is not None:
+        async with open_host(common.app) as orchestrator:
+            yield _in_memory(common, orchestrator)
         return
-    if if_absent is IfAbsent.REFUSE and not store.exists():
+    if store is None or (if_absent is IfAbsent.PRETEND and store.is_missing):
+        yield _in_memory(common)
+        return
+    if if_absent is IfAbsent.REFUSE and store.is_missing:
         reason, advice = (
             f"There is no store at {store}.",
-            "With --db, name the file that register or notify wrote.",
+            "With --db, name the file that register or notify wrote, or a server's address.",
         )
         raise RepositoryUnavailableError(reason, advice=advice)
-    async with sql.SqlActivityRepository.open(URL.create("sqlite", database=str(store))) as repository:
+    async with open_repository(common, store) as repository:
+        where = attrs.asdict(store.names)
         yield Session(
             common=common,
             repository=repository,
-            notices=sql.SqlNotificationRepository(repository.engine),
-            visibility=sql.SqlVisibilityRegistry(repository.engine),
+            notices=sql.SqlNotificationRepository(repository.engine, **where),
+            visibility=sql.SqlVisibilityRegistry(repository.engine, **where),
         )
+
+
+def _in_memory(common: Common, orchestrator: BulkRegistrationOrchestrator | None = None) -> Session:
+    """
+    Return a session without a database of ours: the host's orchestrator has its own, or there is none.
+    """
+    notices, visibility = memory.MemoryNotificationRepository(), memory.MemoryVisibilityRegistry()
+    if orchestrator is None:
+        return Session(
+            common=common,
+            repository=memory.MemoryActivityRepository(clock=SystemClock()),
+            notices=notices,
+            visibility=visibility,
+        )
+    return Session(
+        common=common,
+        repository=orchestrator.repository,
+        notices=notices,
+        visibility=visibility,
+        clock=orchestrator.clock,
+        orchestrator=orchestrator,
+    )
+
+
+@asynccontextmanager
+async def open_repository(common: Common, store: Store) -> AsyncIterator[sql.SqlActivityRepository]:
+    """
+    Open the store; a server's schema is never changed by the way, a file's is brought up to date.
+    """
+    migrate = common.migrates and store.file is not None
+    async with AsyncExitStack() as opened:
+        try:
+            repository = await opened.enter_async_context(
+                sql.SqlActivityRepository.open(store.url, migrate=migrate, **attrs.asdict(store.names))
+            )
+        except SchemaVersionError as error:
+            if "create_schema" not in error.advice:  # this program is what is too old
+                raise
+            advice = f"Bring it up to date:  {common.command('upgrade', with_actor=False)}"
+            raise SchemaVersionError(error.reason, advice=advice) from None
+        yield repository
 
 
 class _SayHandler(logging.Handler):

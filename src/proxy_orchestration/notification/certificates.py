@@ -5,9 +5,12 @@ A certificate, as the host's register knows it.
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 import attrs
+
+from proxy_orchestration._normal_forms import code_form
 
 Expiry: TypeAlias = date | datetime
 """
@@ -35,8 +38,8 @@ class PeerMentorCertificate:
         certificate_id: the host's id of the record, such as the certificate's number; not empty,
             and never in a repr or a log.
         mentor_id: whose it is; not empty.
-        certificate_type: the host's code for the kind of certificate; surrounding
-            space and case make no other type.
+        certificate_type: the host's code for the kind of certificate; surrounding space, case
+            and the way in which letters are composed make no other type.
         expires: when it ends.
         revoked: whether it was taken away; such a record tells nobody anything.
         holder_name: for the texts; personal data, never in a repr or a log.
@@ -56,9 +59,10 @@ class PeerMentorCertificate:
     locale: str | None = None
 
 
+@lru_cache(maxsize=1024)
 def type_code(certificate_type: str) -> str:
     """
     Return the spelling under which a type is compared and stored.
     """
-    # Registers spell codes as people type them; two spellings would be two notices; decision 37.
-    return certificate_type.strip().casefold()
+    # Registers spell codes as people type them; two spellings would be two notices; decisions 37 and 184.
+    return code_form(certificate_type)

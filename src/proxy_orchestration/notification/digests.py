@@ -1,11 +1,12 @@
 """
-A coordinator's digest: one push a day that says how many mentors have a certificate running out.
+A coordinator's digest: its words, and when it is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final
 
 import attrs
 
@@ -13,8 +14,13 @@ from proxy_orchestration._arguments import mapping_of, of_kind
 from proxy_orchestration._validators import is_a
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.notices import PushMessage
-from proxy_orchestration.notification.records import LeasedPush
-from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier
+from proxy_orchestration.notification.records import CertificateEnd, Digest
+from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, day_of
+
+_LIVES: Final = timedelta(days=1)
+"""For how long a provider may keep a digest for a device that is off; the next one replaces it."""
+
+_INSTANT: Final = timedelta(microseconds=1)
 
 _are_lines = mapping_of(NotificationThresholdTier, of_kind(str))
 
@@ -31,6 +37,15 @@ def _can_be_filled(
             raise InvalidValueError(attribute.name, rule) from error
 
 
+def _names_a_certificate(instance: object, attribute: attrs.Attribute[Any], line: str) -> None:
+    is_a(str)(instance, attribute, line)
+    try:
+        line.format(mentor_id="", certificate_type="", date="")
+    except (LookupError, ValueError) as error:
+        rule = "may have the fields {mentor_id}, {certificate_type} and {date} only"
+        raise InvalidValueError(attribute.name, rule) from error
+
+
 @attrs.frozen(kw_only=True)
 class DigestTexts:
     """
@@ -40,7 +55,10 @@ class DigestTexts:
         title: what it is about.
         lines: a line by tier; `{count}` is the number of certificates, `{days}`
             the days left at which the tier begins.
+        nearest: a line for each of the certificates that end first; `{mentor_id}`,
+            `{certificate_type}`, and `{date}`, its last day, as 2026-03-04. Empty: none is named.
         thresholds: those days, of ADVANCE_60, WARNING_30 and URGENT_7; see `for_policy`.
+        timezone: where that last day is counted; see `for_policy`.
 
     Raises:
         InvalidValueError: a line has another field, or a brace alone.
@@ -56,35 +74,93 @@ class DigestTexts:
             NotificationThresholdTier.ADVANCE_60: "Utløper innen {days} dager: {count}",
         },
     )
+    nearest: str = attrs.field(
+        default="{date}: {certificate_type}, {mentor_id}", validator=_names_a_certificate
+    )
     thresholds: tuple[int, int, int] = (60, 30, 7)
+    timezone: tzinfo = attrs.field(default=UTC, validator=is_a(tzinfo))
 
     def for_policy(self, policy: ExpiryPolicy) -> DigestTexts:
         """
-        Return the same words with that policy's thresholds.
+        Return the same words with that policy's thresholds and zone.
         """
-        return attrs.evolve(self, thresholds=policy.thresholds)
+        return attrs.evolve(self, thresholds=policy.thresholds, timezone=policy.timezone)
 
-    def body(self, counts: Mapping[NotificationThresholdTier, int]) -> str:
+    def body(
+        self, counts: Mapping[NotificationThresholdTier, int], nearest: Sequence[CertificateEnd] = ()
+    ) -> str:
         """
-        Return the lines of the tiers that have any, the closest first.
+        Return the lines of the tiers that have any, the closest first, and those of the nearest ends.
         """
         days = dict(zip(NotificationThresholdTier, (*self.thresholds, 0), strict=True))
-        return "\n".join(
+        told = [
             line.format(count=counts[tier], days=days[tier])
             for tier, line in self.lines.items()
             if counts.get(tier)
+        ]
+        named = [self._name(end, end.ends_at) for end in nearest if self.nearest and end.ends_at]
+        return "\n".join((*told, *named))
+
+    def _name(self, end: CertificateEnd, ends_at: datetime) -> str:
+        return self.nearest.format(
+            mentor_id=end.mentor_id,
+            certificate_type=end.certificate_type,
+            date=_last_day(ends_at, self.timezone).isoformat(),
         )
 
 
-def with_text(push: LeasedPush, texts: DigestTexts) -> PushMessage:
+def _last_day(ends_at: datetime, zone: tzinfo) -> date:
+    # The first moment at which it is not valid is midnight of the day after.
+    try:
+        return day_of(ends_at - _INSTANT, zone)
+    except OverflowError:
+        return day_of(ends_at, zone)
+
+
+def with_text(message: PushMessage, digest: Digest, texts: DigestTexts, now: datetime) -> PushMessage:
     """
-    Return a digest's message with the words for its counts as they are now.
+    Return a digest's message with the words for its counts, as it is sent at that moment.
     """
-    counts = push.digest or {}
-    closest = [tier for tier in NotificationThresholdTier if counts.get(tier)]
+    closest = [tier for tier in NotificationThresholdTier if digest.counts.get(tier)]
     return attrs.evolve(
-        push.message,
+        message,
         title=texts.title,
-        body=texts.body(counts),
-        tier=closest[-1] if closest else push.message.tier,
+        body=texts.body(digest.counts, digest.nearest),
+        tier=closest[-1] if closest else message.tier,
+        expires_at=now + _LIVES,
     )
+
+
+def waits_until(
+    digest: Digest, now: datetime, zone: tzinfo, *, digest_at: time | None, once_a_day: bool
+) -> datetime | None:
+    """
+    Return when a digest is to be sent that is to wait at that moment, in UTC; `None` for now.
+
+    Args:
+        digest: what it tells, and when the recipient was told last.
+        now: aware.
+        zone: the recipient's.
+        digest_at: the local time at which digests are sent; `None`: at any.
+        once_a_day: whether a recipient gets no second one on a local day.
+    """
+    moments: list[datetime] = []
+    if digest_at is not None:
+        moments.append(_first_after(digest.opened_at, digest_at, zone))
+    told_at = None if digest.told_at is None else digest.told_at.astimezone(zone)
+    if once_a_day and told_at is not None and told_at.date() == now.astimezone(zone).date():
+        # At the hour of the last one; a run that ends earlier on that day does not wait for it.
+        hour = told_at.time() if digest_at is None else digest_at
+        moments.append(_at(told_at.date() + timedelta(days=1), hour, zone))
+    latest = max(moments, default=now)
+    return latest if latest > now else None
+
+
+def _first_after(moment: datetime, hour: time, zone: tzinfo) -> datetime:
+    day = moment.astimezone(zone).date()
+    first = _at(day, hour, zone)
+    return first if first >= moment else _at(day + timedelta(days=1), hour, zone)
+
+
+def _at(day: date, hour: time, zone: tzinfo) -> datetime:
+    return datetime.combine(day, hour, tzinfo=zone).astimezone(UTC)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -17,30 +17,40 @@ from anyio.abc import TaskStatus
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
-from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._concurrency import NoAnswerError, ask, open_task_group
 from proxy_orchestration._outages import Outage
 from proxy_orchestration._wiring import check_optional_parts, check_parts
+from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.errors import MisconfiguredError, NotAuthorizedError, OrchestrationError
 from proxy_orchestration.notification.arguments import check_arguments
-from proxy_orchestration.notification.digests import DigestTexts, with_text
+from proxy_orchestration.notification.dead_pushes import DeadPushPage, page_of, position_of
+from proxy_orchestration.notification.dependency_answers import WANTS_PUSHES, Wishes, outcomes_in, wishes_in
+from proxy_orchestration.notification.digests import DigestTexts, waits_until, with_text
+from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.fresh_links import pushed_with_fresh_link
+from proxy_orchestration.notification.locales import find_locales
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
     PushEligibility,
     PushOutbox,
     PushSender,
+    RecipientLocales,
 )
 from proxy_orchestration.notification.records import (
+    IN_DOUBT,
+    NO_ANSWER,
     NOTHING_LEFT,
-    Eligibility,
     LeasedPush,
     PushCompletion,
 )
 from proxy_orchestration.notification.results import DispatchResult
-from proxy_orchestration.notification.settings import DispatchSettings
+from proxy_orchestration.notification.settings import DispatchSettings, zone_or
+from proxy_orchestration.notification.words import NoticeWords
 
-_WANTS_PUSHES: Final = Eligibility()
+_MOST_LISTED: Final = 1000
+_LONGEST_DELAY: Final = 86_400.0
 
 _log = logging.getLogger(_loggers.DISPATCH)
 
@@ -52,7 +62,8 @@ class PushDispatcher:
 
     A message is leased before it is sent and completed afterwards. Who is
     killed in between leaves a lease that ends: the message is sent again under
-    the same id and collapse key, so that a device shows it once.
+    the same id and collapse key, so that a device shows it once. What a
+    provider refuses for now is repeated until the message expires.
 
     Args:
         repository: where the outbox is.
@@ -60,7 +71,14 @@ class PushDispatcher:
         clock: where time comes from.
         settings: limits and times.
         eligibility: who wants no pushes, asked just before sending; `None`: everybody does.
-        digests: words for a coordinator's digest.
+        digests: words for the digest of whoever has no locale that is known; `None`: those of
+            the catalogue's default language.
+        enrollment: makes the link of an urgent or lapsed push anew as it is sent; `None`:
+            it is sent with the one that its run made, which is good for two days.
+        words: makes the words of what is sent anew, for that day and its reader, such as
+            `orchestrator.words`; `None`: what was written is sent.
+        locales: which language recipients read, asked just before sending; `None`: what
+            was known when the notice was written counts.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -71,7 +89,10 @@ class PushDispatcher:
     clock: Clock = attrs.field(factory=SystemClock)
     settings: DispatchSettings = attrs.field(factory=DispatchSettings)
     eligibility: PushEligibility | None = None
-    digests: DigestTexts = attrs.field(factory=DigestTexts)
+    digests: DigestTexts | None = None
+    enrollment: EnrollmentLinks | None = None
+    words: NoticeWords | None = None
+    locales: RecipientLocales | None = None
 
     def __attrs_post_init__(self) -> None:
         check_parts(
@@ -80,9 +101,22 @@ class PushDispatcher:
             sender=PushSender,
             clock=Clock,
             settings=DispatchSettings,
-            digests=DigestTexts,
         )
-        check_optional_parts(self, eligibility=PushEligibility)
+        check_optional_parts(
+            self,
+            eligibility=PushEligibility,
+            enrollment=EnrollmentLinks,
+            digests=DigestTexts,
+            words=NoticeWords,
+            locales=RecipientLocales,
+        )
+        limit: object = getattr(self.sender, "send_limit", None)
+        if isinstance(limit, int | float) and limit >= self.settings.send_timeout:
+            problem = (
+                f"it may take {limit:g} s for a batch, and is cut after {self.settings.send_timeout:g} s. "
+                "Raise DispatchSettings.send_timeout, and hold above it, or shorten the sender's own times."
+            )
+            raise MisconfiguredError(type(self).__name__, "sender", problem)
 
     async def drain(self) -> DispatchResult:
         """
@@ -115,6 +149,7 @@ class PushDispatcher:
         try:
             await self.drain()
             due = await self.repository.push_wait(now=self.clock.now())
+            wait = usual if due is None else min(usual, due)
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
@@ -125,81 +160,218 @@ class PushDispatcher:
         lasted = outage.end(now=self.clock.monotonic())
         if lasted is not None:
             _log.warning("pushes are dispatched again after %.1f s", lasted, extra={"seconds": lasted})
-        return usual if due is None else min(usual, due)
+        return wait
 
-    async def replay_dead(self, message_ids: Sequence[str] | None = None) -> int:
+    async def dead_pushes(self, *, actor: Actor, cursor: str | None = None, limit: int = 20) -> DeadPushPage:
         """
-        Queue dead messages again, these or all; return how many.
+        Return messages of the actor's organization that were given up, and why, those longest ago first.
+
+        Those about mentors whose organization is not known are everybody's. A
+        host that wants all asks the repository.
+
+        Args:
+            actor: a coordinator or chapter admin.
+            cursor: the `next_cursor` of a page, for those that follow.
+            limit: how many at the most, up to 100.
+
+        Raises:
+            NotAuthorizedError: the actor is neither; nothing was read.
+            RepositoryUnavailableError: the store failed.
+            InvalidInputError: the cursor is none, or the limit is out of range.
+        """
+        check_arguments(actor=actor, cursor=cursor, limit=limit)
+        _check_oversees(actor, "list pushes")
+        return await self._dead_page(actor, cursor, limit)
+
+    async def replay_pushes(self, message_ids: Collection[str] | None = None, *, actor: Actor) -> int:
+        """
+        Queue dead messages again that `dead_pushes` shows the actor, these or all; return how many.
+
+        Raises:
+            NotAuthorizedError: the actor is neither a coordinator nor a chapter admin.
+            RepositoryUnavailableError: the store failed; some may be queued.
+        """
+        check_arguments(message_ids=message_ids, actor=actor)
+        _check_oversees(actor, "replay pushes")
+        replayed, page = 0, await self._dead_page(actor, None, _MOST_LISTED)
+        while page.pushes:
+            seen = {push.message_id for push in page.pushes}
+            wanted = seen if message_ids is None else seen.intersection(message_ids)
+            replayed += await self.repository.replay_dead(wanted, now=self.clock.now())
+            if page.next_cursor is None:
+                break
+            page = await self._dead_page(actor, page.next_cursor, _MOST_LISTED)
+        return replayed
+
+    async def replay_dead(self, message_ids: Collection[str] | None = None) -> int:
+        """
+        Queue dead messages again, these or all of every organization; return how many.
         """
         check_arguments(message_ids=message_ids)
         return await self.repository.replay_dead(message_ids, now=self.clock.now())
 
+    async def _dead_page(self, actor: Actor, cursor: str | None, limit: int) -> DeadPushPage:
+        found = await self.repository.dead_pushes(
+            organization_id=actor.organization_id, after=position_of(cursor), limit=limit + 1
+        )
+        return page_of(tuple(found), limit=limit)
+
     async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:
-        eligibilities = await self._ask_eligibility(leased)
+        """
+        Send these, and keep apart those that their dispatchers were killed with: one of them may be why.
+        """
+        sound = [push for push in leased if not push.lost]
+        suspects = [push for push in leased if push.lost]
+        now, back = (sound, suspects) if sound else (suspects[:1], suspects[1:])
+        if back:
+            # Not one of these is under lease while a suspect is tried, so that it takes none along.
+            await self.repository.complete_pushes([_untried(push) for push in back])
+        return await self._send_and_store(now)
+
+    async def _send_and_store(self, leased: Sequence[LeasedPush]) -> Counter[str]:
+        wishes = await self._ask_wishes(leased)
+        locales = await self._find_locales(leased)
         completions: list[PushCompletion] = []
         ready: dict[str, tuple[LeasedPush, PushMessage]] = {}
         for push in leased:
-            ending = self._without_sending(push, eligibilities)
-            if ending is not None:
-                completions.append(ending)
-                continue
-            message = push.message if push.digest is None else with_text(push, self.digests)
-            ready[message.message_id] = (push, message)
-        answers = await self._send([message for _, message in ready.values()])
+            prepared = self._prepare(push, wishes, locales)
+            if isinstance(prepared, PushCompletion):
+                completions.append(prepared)
+            else:
+                ready[prepared.message_id] = (push, prepared)
+        answers = await self._send(ready.values())
         completions += [self._completion(push, answers.get(key)) for key, (push, _) in ready.items()]
         await self.repository.complete_pushes(completions)
-        return Counter(_counter_of(completion) for completion in completions)
+        return Counter(name for completion in completions for name in _counters_of(completion))
 
-    async def _ask_eligibility(self, leased: Sequence[LeasedPush]) -> Mapping[str, Eligibility] | None:
+    async def _ask_wishes(self, leased: Sequence[LeasedPush]) -> Wishes | None:
         """
-        Return how the recipients want it; `None` where that could not be found out.
+        Return how the recipients want it; `None` without anybody to ask.
         """
         if self.eligibility is None:
-            return {}
+            return None
         recipients = {push.message.recipient_id for push in leased}
         try:
-            return await ask(
+            answer: object = await ask(
                 partial(self.eligibility.check, recipients),
                 clock=self.clock,
                 seconds=self.settings.eligibility_timeout,
             )
+            return wishes_in(answer, recipients)
         except NoAnswerError:
             name = "no answer in time"
         except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
             name = type(error).__name__
         _log.error("could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)})
-        return None
+        return {}
 
-    def _without_sending(
-        self, push: LeasedPush, eligibilities: Mapping[str, Eligibility] | None
-    ) -> PushCompletion | None:
+    async def _find_locales(self, leased: Sequence[LeasedPush]) -> Mapping[str, str]:
+        if self.words is None:
+            return {}
+        return await find_locales(
+            self.locales,
+            [push.message.recipient_id for push in leased],
+            clock=self.clock,
+            seconds=self.settings.eligibility_timeout / 2,
+        )
+
+    def _prepare(
+        self, push: LeasedPush, wishes: Wishes | None, locales: Mapping[str, str]
+    ) -> PushMessage | PushCompletion:
+        """
+        Return what to send now, or how the message ends that is not sent.
+        """
+        try:
+            ending = self._without_sending(push, wishes)
+            if ending is None:
+                worded = self._worded(push, locales.get(push.message.recipient_id))
+                return pushed_with_fresh_link(worded, self.enrollment)
+        except Exception as error:  # noqa: BLE001 - a host's words or times; no message's failure may be another's
+            name = type(error).__name__
+            _log.error("a push could not be prepared: %s", name, extra={"error": name})
+            return self._retry_later(push, "not_prepared", counted=False)
+        return ending
+
+    def _worded(self, push: LeasedPush, locale: str | None) -> PushMessage:
+        """
+        Return the message with the words of this moment, and for its reader.
+        """
+        now, words = self.clock.now(), self.words
+        if push.digest is not None:
+            return with_text(push.message, push.digest, self._digest_texts(locale), now)
+        if words is None or push.notice is None:
+            return push.message
+        text = words.as_of(push.notice, now, locale=locale)
+        return attrs.evolve(push.message, title=text.title, body=text.body)
+
+    def _digest_texts(self, locale: str | None) -> DigestTexts:
+        """
+        Return the words in the reader's language, else those for everybody, else the default ones.
+        """
+        if self.words is not None and (locale is not None or self.digests is None):
+            in_language = self.words.digest_texts(locale)
+            if in_language is not None:
+                return in_language
+        return self.digests or DigestTexts()
+
+    def _without_sending(self, push: LeasedPush, wishes: Wishes | None) -> PushCompletion | None:
         """
         Return how a message ends that is not sent now, or `None` for one that is.
         """
         now = self.clock.now()
-        if now >= push.message.expires_at:
+        # A digest waits for as long as its notices do: they are told late, and never not at all.
+        if push.digest is None and now >= push.message.expires_at:
             return _ended(push, PushState.EXPIRED, "too_late")
-        if push.attempts > self.settings.retry.max_attempts:
+        if push.lost >= self.settings.retry.max_attempts:
             return _ended(push, PushState.DEAD, "attempts_exhausted")
-        # A new notice of its day opens the digest again, which no other cancelled message is; decision 52.
-        if push.digest is not None and not push.digest:
+        if push.digest is not None and not push.digest.counts:
             return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
+        wish = WANTS_PUSHES if wishes is None else wishes.get(push.message.recipient_id)
         # Not sent, since it may be unwanted; not counted, since the message is not to blame.
-        if eligibilities is None:
+        if wish is None:
             return self._retry_later(push, "eligibility_unknown", counted=False)
-        eligibility = eligibilities.get(push.message.recipient_id, _WANTS_PUSHES)
-        if eligibility.opted_out:
+        if wish.opted_out:
             return _ended(push, PushState.CANCELLED, "opted_out")
-        quiet = self.settings.quiet_hours
-        over = quiet.over_at(now, eligibility.timezone) if quiet is not None else None
-        return None if over is None else _queued_again(push, over, "quiet_hours", counted=False)
+        return self._put_off(push, now, wish.timezone)
 
-    async def _send(self, messages: Sequence[PushMessage]) -> Mapping[str, PushOutcome]:
+    def _put_off(self, push: LeasedPush, now: datetime, timezone: str | None) -> PushCompletion | None:
+        """
+        Put a message off that is not to come at this hour of the recipient's; `None` if it may.
+        """
+        quiet = self.settings.quiet_hours
+        over = quiet.over_at(now, timezone) if quiet is not None else None
+        if over is not None:
+            return _queued_again(push, over, "quiet_hours", counted=False)
+        if push.digest is None:
+            return None
+        later = waits_until(
+            push.digest,
+            now,
+            zone_or(timezone, self.settings.digest_timezone),
+            digest_at=self.settings.digest_at,
+            once_a_day=self.settings.one_digest_a_day,
+        )
+        return None if later is None else _queued_again(push, later, "digest_waits", counted=False)
+
+    async def _send(self, ready: Collection[tuple[LeasedPush, PushMessage]]) -> Mapping[str, PushOutcome]:
         """
         Return the sender's answers by message id; a message without one is sent again later.
+
+        What had none the last time is handed over alone, so that it costs no other its answer.
         """
-        if not messages:
-            return {}
+        alone = [[message] for push, message in ready if push.code == NO_ANSWER]
+        together = [message for push, message in ready if push.code != NO_ANSWER]
+        answers: dict[str, PushOutcome] = {}
+
+        async def send(messages: Sequence[PushMessage]) -> None:
+            answers.update(await self._hand_over(messages))
+
+        async with open_task_group() as tasks:
+            for messages in [together, *alone] if together else alone:
+                tasks.start_soon(send, messages)
+        return answers
+
+    async def _hand_over(self, messages: Sequence[PushMessage]) -> Mapping[str, PushOutcome]:
         try:
             outcomes = await ask(
                 partial(self._call_sender, messages), clock=self.clock, seconds=self.settings.send_timeout
@@ -210,11 +382,7 @@ class PushDispatcher:
                 extra={"error": "TimeoutError", "pushes": len(messages)},
             )
             return {}
-        answers: dict[str, PushOutcome] = {}
-        for outcome in outcomes:
-            if isinstance(outcome, PushOutcome):
-                answers.setdefault(outcome.message_id, outcome)
-        return answers
+        return outcomes_in(outcomes, messages)
 
     async def _call_sender(self, messages: Sequence[PushMessage]) -> Sequence[object]:
         try:
@@ -232,29 +400,54 @@ class PushDispatcher:
 
     def _completion(self, push: LeasedPush, outcome: PushOutcome | None) -> PushCompletion:
         if outcome is None:
-            return self._retry_later(push, "no_answer")
+            return self._retry_later(push, NO_ANSWER)
         match outcome.verdict:
             case PushVerdict.DELIVERED:
                 return _ended(push, PushState.SENT, "")
             case PushVerdict.RETRY:
-                return self._retry_later(push, "retry", after=outcome.after, counted=outcome.counted)
+                return self._repeated(push, outcome)
             case _:  # dead, or no device
                 return _ended(push, PushState.DEAD, outcome.code)
+
+    def _repeated(self, push: LeasedPush, outcome: PushOutcome) -> PushCompletion:
+        owed = None if outcome.targets is None else tuple(each.fingerprint for each in outcome.targets)
+        # What one device was told of a digest is told: another one would tell the other device more; 222.
+        if owed is not None and (not owed or push.digest is not None):
+            return _ended(push, PushState.SENT, "")
+        code = IN_DOUBT if outcome.in_doubt else "retry"
+        later = self._retry_later(push, code, after=outcome.after, counted=outcome.counted)
+        return attrs.evolve(later, owed=owed)
 
     def _retry_later(
         self, push: LeasedPush, code: str, *, after: float | None = None, counted: bool = True
     ) -> PushCompletion:
-        if counted and push.attempts >= self.settings.retry.max_attempts:
-            return _ended(push, PushState.DEAD, "attempts_exhausted")
         delay = self.settings.retry.delay_before(
             push.attempts + 1, key=push.message.message_id, retry_after=after
         )
-        return _queued_again(push, self.clock.now() + timedelta(seconds=delay), code, counted=counted)
+        now = self.clock.now()
+        # Not beyond its end, so that it is seen to be too late, whatever a provider asked for.
+        left = max(0.0, (push.message.expires_at - now).total_seconds())
+        due_at = now + timedelta(seconds=min(delay, left if push.digest is None else _LONGEST_DELAY))
+        return _queued_again(push, due_at, code, counted=counted)
+
+
+def _check_oversees(actor: Actor, action: str) -> None:
+    if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
+        raise NotAuthorizedError(action)
 
 
 def _ended(push: LeasedPush, state: PushState, code: str) -> PushCompletion:
+    if push.message.owed is not None and state in {PushState.DEAD, PushState.EXPIRED}:
+        # Some device has it: it was sent, and the others are given up.
+        state, code = PushState.SENT, "devices_missed"
     if state is PushState.DEAD:
-        _log.error("a push is dead: %s", code, extra={"tier": push.message.tier.value, "code": code})
+        extra = {
+            "tier": push.message.tier.value,
+            "code": code,
+            "mentor_id": push.mentor_id or "",
+            "certificate_type": push.certificate_type or "",
+        }
+        _log.error("a push is dead: %s", code, extra=extra)
     return PushCompletion(message_id=push.message.message_id, token=push.token, state=state, code=code)
 
 
@@ -269,5 +462,19 @@ def _queued_again(push: LeasedPush, due_at: datetime, code: str, *, counted: boo
     )
 
 
-def _counter_of(completion: PushCompletion) -> str:
-    return "retried" if completion.state is PushState.QUEUED else completion.state.value
+def _untried(push: LeasedPush) -> PushCompletion:
+    return PushCompletion(
+        message_id=push.message.message_id,
+        token=push.token,
+        state=PushState.QUEUED,
+        code=push.code,
+        counted=False,
+        untried=True,
+    )
+
+
+def _counters_of(completion: PushCompletion) -> Iterator[str]:
+    is_put_back = completion.state is PushState.QUEUED
+    yield "retried" if is_put_back else completion.state.value
+    if is_put_back and completion.code in {IN_DOUBT, NO_ANSWER}:
+        yield "in_doubt"

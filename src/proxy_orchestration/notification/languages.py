@@ -86,6 +86,7 @@ class Language:
         unnamed: a mentor whose name is not known.
         labels: certificate types by code, before the catalogue's own.
         digest: words for a coordinator's digest.
+        dates: writes a day, in the place of `months` and `date_format`; `None`: they do.
     """
 
     texts: Mapping[TextKey, TextTemplate] = attrs.field(
@@ -99,6 +100,7 @@ class Language:
     unnamed: str
     labels: Mapping[str, str] = attrs.field(factory=dict, converter=_by_code)
     digest: DigestTexts
+    dates: Callable[[date], str] | None = None
 
     def text(self, tier: Tier, audience: Audience) -> TextTemplate:
         """
@@ -111,6 +113,8 @@ class Language:
         """
         Return the day in words.
         """
+        if self.dates is not None:
+            return self.dates(day)
         return self.date_format.format(day=day.day, month=self.months[day.month - 1], year=day.year)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
 
@@ -23,6 +23,7 @@ _NEXT_BEST: Final[Mapping[str, tuple[str, ...]]] = {
     "nb": ("no", "en"),
     "nn": ("nb", "no", "en"),
     "no": ("nb", "en"),
+    "se": ("nb", "no", "en"),
 }
 """Whom a reader of a language understands too, best first."""
 
@@ -104,7 +105,20 @@ class Messages(Protocol):
         ...
 
 
-def _tag(locale: str) -> str:
+@runtime_checkable
+class SupportsDigestTexts(Protocol):
+    """
+    Has words for digests too; `Messages` may be that.
+    """
+
+    def digest_texts(self, locale: str | None = None) -> DigestTexts:
+        """
+        Return the words of a digest for readers of that locale, at once and without I/O.
+        """
+        ...
+
+
+def language_tag(locale: str) -> str:
     """
     Return a language tag in one spelling; `nb_NO.UTF-8` is `nb-no`.
     """
@@ -112,7 +126,7 @@ def _tag(locale: str) -> str:
 
 
 def _by_tag(languages: Mapping[str, Language]) -> Mapping[str, Language]:
-    return MappingProxyType({_tag(tag): language for tag, language in languages.items()})
+    return MappingProxyType({language_tag(tag): language for tag, language in languages.items()})
 
 
 def _is_known(instance: MessageCatalogue, _attribute: attrs.Attribute[Any], value: str) -> None:
@@ -135,14 +149,14 @@ def _understood(locale: str) -> tuple[str, ...]:
     Return the tags that a reader understands, the reader's own first.
     """
     tags: list[str] = []
-    tag = _tag(locale)
+    tag = language_tag(locale)
     while tag:
         tags += (tag, *_NEXT_BEST.get(tag, ()))
         tag = tag.rpartition("-")[0]
     return tuple(tags)
 
 
-def _plain(text: str) -> str:
+def plain_line(text: str) -> str:
     """
     Return a name as one short line that any store can keep.
     """
@@ -164,7 +178,7 @@ def _shared(language: Language, label: str, expires: date, days_left: int) -> Ma
 
 
 def _own(notice: NoticeContext, language: Language) -> dict[str, object]:
-    name = _plain(notice.holder_name)
+    name = plain_line(notice.holder_name)
     own: dict[str, object] = {"mentor_id": notice.mentor_id, "holder": name or language.unnamed}
     if name:
         own["holder_name"] = name
@@ -180,19 +194,20 @@ class MessageCatalogue:
 
     Attributes:
         languages: by tag, such as `nb` or `en-gb`.
-        default: the tag of the language for whoever has none, or an unknown one.
+        default: the tag of the language for whoever has none, or one that the catalogue
+            has no closer language for.
         labels: certificate types by code, in words; a type without any is told by its code.
     """
 
     languages: Mapping[str, Language] = attrs.field(default=LANGUAGES, converter=_by_tag, repr=_tags)
-    default: str = attrs.field(default="nb", converter=_tag, validator=_is_known)
+    default: str = attrs.field(default="nb", converter=language_tag, validator=_is_known)
     labels: Mapping[str, str] = attrs.field(factory=dict, converter=_by_code)
 
     def with_language(self, tag: str, language: Language) -> MessageCatalogue:
         """
         Return a catalogue with that language added, or put in the place of the one with its tag.
         """
-        return attrs.evolve(self, languages={**self.languages, _tag(tag): language})
+        return attrs.evolve(self, languages={**self.languages, language_tag(tag): language})
 
     def with_text(
         self, tag: str, tier: NotificationThresholdTier, audience: Audience, text: TextTemplate
@@ -203,7 +218,7 @@ class MessageCatalogue:
         Raises:
             KeyError: the catalogue has no language with that very tag.
         """
-        language = self.languages[_tag(tag)]
+        language = self.languages[language_tag(tag)]
         return self.with_language(
             tag, attrs.evolve(language, texts={**language.texts, (tier, audience): text})
         )
@@ -212,11 +227,14 @@ class MessageCatalogue:
         """
         Return the closest language: `nb-NO`, then `nb`, `no`, `en`, then the default.
         """
-        for tag in _understood(locale) if locale else ():
-            language = self.languages.get(tag)
-            if language is not None:
-                return language
-        return self.languages[self.default]
+        return self.languages[self.tag_for(locale)]
+
+    def tag_for(self, locale: str | None) -> str:
+        """
+        Return the tag of that language.
+        """
+        understood = _understood(locale) if locale else ()
+        return next((tag for tag in understood if tag in self.languages), self.default)
 
     def render(self, notice: NoticeContext, /) -> NoticeText:
         """
@@ -227,7 +245,7 @@ class MessageCatalogue:
         """
         language = self.language_for(notice.locale)
         code = type_code(notice.certificate_type)
-        label = language.labels.get(code) or self.labels.get(code) or _plain(notice.certificate_type)
+        label = language.labels.get(code) or self.labels.get(code) or plain_line(notice.certificate_type)
         text = language.text(notice.tier, notice.audience)
         try:
             fields = {**_shared(language, label, notice.expires, notice.days_left), **_own(notice, language)}

@@ -5,20 +5,25 @@ What one certificate is to tell: classified, worded and addressed, before anythi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from datetime import date
+from types import MappingProxyType
+from urllib.parse import quote
 
 import attrs
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration._texts import is_storable, is_storable_id
 from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
+from proxy_orchestration.notification.dependency_answers import is_locale
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import (
     Messages,
     MissingMessageFieldError,
     NoticeContext,
     NoticeText,
+    plain_line,
 )
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -36,13 +41,9 @@ from proxy_orchestration.notification.tiers import (
     NotificationThresholdTier,
     TierClassifier,
     WindowPolicy,
-    first_lapsed_day,
     last_valid_day,
-    tier_start,
 )
-from proxy_orchestration.notification.visibility import certificate_end
-
-_TIERS: Final = tuple(NotificationThresholdTier)
+from proxy_orchestration.notification.visibility import end_at
 
 
 class UnreadableRecordError(OrchestrationError, error_code="unreadable_record"):
@@ -91,36 +92,53 @@ class ClassifiedCertificate:
         return None
 
 
-def classify_certificate(record: object, classifier: TierClassifier) -> ClassifiedCertificate:
+def classify_certificate(
+    record: object, classifier: TierClassifier, id_rule: IdRule = usual_id_rule
+) -> ClassifiedCertificate:
     """
     Return what a source's record says.
 
     Raises:
         UnreadableRecordError: it is no certificate, lacks an id, has an id that no
-            store can keep, or has no usable end.
+            store can keep or that is nobody's, or has no usable end.
     """
     if not isinstance(record, PeerMentorCertificate):
         raise UnreadableRecordError("not_a_certificate")  # noqa: EM101 - a code
-    ids: tuple[object, ...] = (record.certificate_id, record.mentor_id, record.certificate_type)
-    if not all(isinstance(value, str) and value.strip() for value in ids):
-        raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
-    # Here and not in the store, so that a plan says the same as a run; decision 53.
-    if not all(is_storable_id(str(value)) for value in ids):
-        raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
+    _check_ids(record, id_rule)
     expires: object = record.expires
     if not isinstance(expires, date):
         raise UnreadableRecordError("invalid_expiry")  # noqa: EM101 - a code
     try:
-        end = certificate_end(record, classifier.policy.timezone)
+        ends_at = None if record.revoked else classifier.end_of(record.expires)
         classification = None if record.revoked else classifier.classify(record.expires)
     except ValueError as error:
         raise UnreadableRecordError("naive_expiry") from error  # noqa: EM101 - a code
     return ClassifiedCertificate(
         certificate=record,
         certificate_type=type_code(record.certificate_type),
-        end=end,
+        end=end_at(record, ends_at),
         classification=classification,
     )
+
+
+def _check_ids(certificate: PeerMentorCertificate, id_rule: IdRule) -> None:
+    ids = certificate.certificate_id, certificate.mentor_id, certificate.certificate_type
+    flaw = id_rule(certificate.mentor_id) if _are_named(*ids) else IdFlaw.MISSING
+    if flaw is IdFlaw.MISSING:
+        raise UnreadableRecordError("empty_id")  # noqa: EM101 - a code
+    if is_pseudonym(certificate.mentor_id):
+        # Who was erased is nobody to tell, and to keep an end of; decision 218.
+        raise UnreadableRecordError("erased_mentor")  # noqa: EM101 - a code
+    # Here and not in the store, so that a plan says the same as a run; decision 53.
+    if flaw is not None or not all(map(is_storable_id, ids)):
+        raise UnreadableRecordError("invalid_id")  # noqa: EM101 - a code
+
+
+def _are_named(*ids: object) -> bool:
+    for value in ids:  # noqa: SIM110 - a generator costs as much as the check, for each record of a run
+        if not (isinstance(value, str) and value.strip()):
+            return False
+    return True
 
 
 @attrs.frozen(kw_only=True)
@@ -130,7 +148,7 @@ class BuiltNotice:
 
     Attributes:
         draft: what is to be written.
-        problems: texts for others that could not be made.
+        problems: texts for others and links that could not be made.
     """
 
     draft: NoticeDraft
@@ -160,23 +178,34 @@ class NoticeBuilder:
         return self.classifier.policy
 
     def build(
-        self, subject: ClassifiedCertificate, classification: Classification, others: tuple[Recipient, ...]
+        self,
+        subject: ClassifiedCertificate,
+        classification: Classification,
+        others: tuple[Recipient, ...],
+        locales: Mapping[str, str] = MappingProxyType({}),
     ) -> BuiltNotice:
         """
-        Return what a certificate in that tier is to tell.
+        Return what a certificate in that tier is to tell, to each in their own locale.
 
         Raises:
             UnreadableRecordError: the mentor's own text cannot be made.
         """
         mentor_id = subject.certificate.mentor_id
-        link = self._link(subject, classification)
-        own = self._notice(subject, classification, Recipient(Audience.MENTOR, mentor_id), link)
-        told: list[CertificateExpiryNotification] = []
         problems: list[RecordProblem] = []
+        try:
+            link = self._link(subject, classification)
+        except UnreadableRecordError as error:
+            link = None
+            problems.append(RecordProblem(mentor_id, error.code))
+        # A register knows its mentor's language; who answers for the mentor may read another; decision 256.
+        locale = locales.get(mentor_id, subject.certificate.locale)
+        own = self._notice(subject, classification, Recipient(Audience.MENTOR, mentor_id), locale, link)
+        told: list[CertificateExpiryNotification] = []
         for other in others:
             try:
                 # Without the link, which is the mentor's own.
-                told.append(self._notice(subject, classification, other, None))
+                their_own = locales.get(other.recipient_id)
+                told.append(self._notice(subject, classification, other, their_own, None))
             except UnreadableRecordError as error:
                 problems.append(RecordProblem(mentor_id, f"{other.audience.value}_{error.code}"))
         assert subject.end.ends_at is not None  # noqa: S101 - a revoked certificate is in no tier
@@ -192,18 +221,31 @@ class NoticeBuilder:
     def _link(self, subject: ClassifiedCertificate, classification: Classification) -> str | None:
         if self.enrollment is None:
             return None
-        return self.enrollment.link_for(
-            classification.tier,
-            mentor_id=subject.certificate.mentor_id,
-            certificate_type=subject.certificate_type,
-        )
+        try:
+            link: object = self.enrollment.link_for(
+                classification.tier,
+                mentor_id=subject.certificate.mentor_id,
+                certificate_type=subject.certificate_type,
+            )
+        except Exception as error:
+            raise UnreadableRecordError("link_failed") from error  # noqa: EM101 - a code
+        if not isinstance(link, str | None):
+            raise UnreadableRecordError("link_failed")  # noqa: EM101 - a code
+        return link
 
     def _notice(
-        self, subject: ClassifiedCertificate, classification: Classification, to: Recipient, link: str | None
+        self,
+        subject: ClassifiedCertificate,
+        classification: Classification,
+        to: Recipient,
+        locale: str | None,
+        link: str | None,
     ) -> CertificateExpiryNotification:
         certificate = subject.certificate
         key = _key(subject, classification.tier, classification.window_start, to)
-        text = self._text(self._context(certificate, key, classification.days_left, link))
+        context = self._context(certificate, key, classification.days_left, locale, link)
+        text = self._text(context)
+        name: object = certificate.holder_name
         written_for = (to.recipient_id, str(certificate.organization_id))
         if not is_storable(f"{text.title}{text.body}{link}") or not all(map(is_storable_id, written_for)):
             raise UnreadableRecordError("unstorable_text")  # noqa: EM101 - a code
@@ -220,10 +262,18 @@ class NoticeBuilder:
             deep_link=link,
             created_at=self.classifier.as_of,
             organization_id=certificate.organization_id,
+            expires=context.expires,
+            holder_name=plain_line(name) if isinstance(name, str) else "",
+            locale=locale if is_locale(locale) else None,
         )
 
     def _context(
-        self, certificate: PeerMentorCertificate, key: NoticeKey, days_left: int, link: str | None
+        self,
+        certificate: PeerMentorCertificate,
+        key: NoticeKey,
+        days_left: int,
+        locale: str | None,
+        link: str | None,
     ) -> NoticeContext:
         return NoticeContext(
             mentor_id=key.mentor_id,
@@ -233,7 +283,7 @@ class NoticeBuilder:
             expires=last_valid_day(certificate.expires, self.policy.timezone),
             days_left=days_left,
             audience=key.audience,
-            locale=certificate.locale,
+            locale=locale,
             link=link,
         )
 
@@ -246,12 +296,14 @@ class NoticeBuilder:
             raise UnreadableRecordError("text_failed") from error  # noqa: EM101 - a code
         if not isinstance(answer, NoticeText):
             raise UnreadableRecordError("text_failed")  # noqa: EM101 - a code
+        if not answer.title.strip() or not answer.body.strip():
+            raise UnreadableRecordError("empty_text")  # noqa: EM101 - a code
         return answer
 
     def _push(
         self, subject: ClassifiedCertificate, notice: CertificateExpiryNotification
     ) -> PushMessage | None:
-        expires_at = self._push_expires_at(subject, notice.tier)
+        expires_at = self.classifier.push_end_of(subject.certificate.expires, notice.tier)
         if expires_at <= self.classifier.as_of:
             return None
         return PushMessage(
@@ -266,30 +318,11 @@ class NoticeBuilder:
             expires_at=expires_at,
         )
 
-    def _push_expires_at(self, subject: ClassifiedCertificate, tier: NotificationThresholdTier) -> datetime:
-        """
-        Return the moment at which the tier's push is too late: the next tier's start.
-        """
-        expires = subject.certificate.expires
-        if tier is NotificationThresholdTier.LAPSED:
-            last = first_lapsed_day(expires, self.policy.timezone)
-            return self._midnight(last + timedelta(days=self.policy.lapsed_push_days))
-        following = _TIERS[_TIERS.index(tier) + 1]
-        if following is NotificationThresholdTier.LAPSED and subject.end.ends_at is not None:
-            return subject.end.ends_at
-        return self._midnight(tier_start(expires, following, policy=self.policy))
-
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time(), tzinfo=self.policy.timezone).astimezone(UTC)
-
     def _earlier_keys(
         self, subject: ClassifiedCertificate, tier: NotificationThresholdTier
     ) -> Iterator[NoticeKey]:
-        if self.policy.window is WindowPolicy.DAILY:
-            return
         mentor = Recipient(Audience.MENTOR, subject.certificate.mentor_id)
-        for earlier in _TIERS[: _TIERS.index(tier)]:
-            start = tier_start(subject.certificate.expires, earlier, policy=self.policy)
+        for earlier, start in self.classifier.earlier_windows(subject.certificate.expires, tier):
             yield _key(subject, earlier, start, mentor)
 
 
@@ -306,6 +339,7 @@ def _data(subject: ClassifiedCertificate, notice: CertificateExpiryNotification)
         "notification_id": notice.notification_id,
         "threshold_tier": notice.tier.value,
         "certificate_type": notice.certificate_type,
-        "route": f"/certificate/renew/{subject.certificate.certificate_id}",
+        # Quoted, since a spreadsheet's id may hold a slash or a question mark.
+        "route": f"/certificate/renew/{quote(subject.certificate.certificate_id, safe='')}",
     }
     return data if notice.deep_link is None else data | {"enrollmentUrl": notice.deep_link}

@@ -5,9 +5,10 @@ What is told, to whom, and what becomes of the pushes. Immutable, no I/O.
 from __future__ import annotations
 
 import enum
+import hashlib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final, NamedTuple, cast
 
@@ -15,12 +16,15 @@ import attrs
 
 from proxy_orchestration._frozen_json import FrozenMapping
 from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration._uuid_texts import uuid5_text
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 _NAMESPACE: Final = uuid.UUID("0d3a4b51-4c0e-5f0e-9a2b-6e1f5f8f4c77")
 
 _CODE: Final = re.compile(r"[\w.:/-]{0,64}", re.ASCII)
 """Any provider's code, and no sentence, address or number of a person."""
+
+_FINGERPRINT: Final = 32
 
 
 class Audience(enum.Enum):
@@ -60,15 +64,14 @@ def notification_id_of(key: NoticeKey) -> str:
     """
     Return the one id of the notice with that key.
     """
-    parts = (
-        key.mentor_id,
-        key.certificate_type,
-        key.tier.value,
-        key.window_start.isoformat(),
-        key.audience.value,
-        key.recipient_id,
+    mentor_id, certificate_type, tier, start, audience, recipient_id = key
+    threshold, day, capacity = tier.value, start.isoformat(), audience.value
+    name = (
+        f"{len(mentor_id)}:{mentor_id}{len(certificate_type)}:{certificate_type}"
+        f"{len(threshold)}:{threshold}{len(day)}:{day}"
+        f"{len(capacity)}:{capacity}{len(recipient_id)}:{recipient_id}"
     )
-    return str(uuid.uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
+    return uuid5_text(_NAMESPACE, name)
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +93,10 @@ class CertificateExpiryNotification(PlainModel):
         created_at: the run's moment; aware, UTC.
         acknowledged_at, acknowledged_by, note: when, by whom and with what words.
         organization_id: the mentor's organization, or `None`.
+        expires: the certificate's last valid day, so that the text can be made anew for
+            another day; `None`: the notice is older than that, and keeps its text.
+        holder_name: the mentor's name, for the same; empty if not known.
+        locale: the reader's, as it was known when the notice was written, or `None`.
     """
 
     notification_id: str
@@ -108,6 +115,9 @@ class CertificateExpiryNotification(PlainModel):
     acknowledged_by: str | None = None
     note: str = attrs.field(default="", repr=False)
     organization_id: str | None = None
+    expires: date | None = None
+    holder_name: str = attrs.field(default="", repr=False)
+    locale: str | None = None
 
     @property
     def key(self) -> NoticeKey:
@@ -142,6 +152,8 @@ class PushMessage(PlainModel):
         data: what the app gets, strings only.
         collapse_key: a later push with the same key replaces an earlier one on the device.
         expires_at: aware, UTC; not sent from then on.
+        owed: the `fingerprint` of each device that has not got it yet, while others have;
+            `None`: all devices. No other device is sent it again.
     """
 
     message_id: str
@@ -153,6 +165,33 @@ class PushMessage(PlainModel):
     data: Mapping[str, str] = attrs.field(factory=dict, converter=_strings, repr=False)
     collapse_key: str
     expires_at: datetime
+    owed: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class PushTarget:
+    """
+    One device of a recipient.
+
+    Attributes:
+        kind: `fid` (a Firebase installation) or `token` (a registration token).
+        value: the address itself; a secret, never in a repr or a log.
+        platform: for example `android` or `ios`; empty if not known.
+        updated_at: when the device last told its address, or `None`.
+    """
+
+    kind: str
+    value: str = attrs.field(repr=False)
+    platform: str = ""
+    updated_at: datetime | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """
+        Return what tells this address from others, and from which it cannot be found.
+        """
+        named = f"{self.kind}:{self.value}".encode(errors="backslashreplace")
+        return hashlib.sha256(named).hexdigest()[:_FINGERPRINT]
 
 
 class PushState(enum.Enum):
@@ -179,8 +218,8 @@ class PushVerdict(enum.Enum):
     NO_TARGET = "no_target"  # the recipient has no device
 
 
-def _code(value: str) -> str:
-    return value if _CODE.fullmatch(value) else "unreadable_code"
+def _code(value: object) -> str:
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else "unreadable_code"
 
 
 @attrs.frozen
@@ -192,9 +231,11 @@ class PushOutcome:
         message_id: the message.
         verdict: what the sender says.
         after: seconds to wait before the next attempt, where the provider named them.
-        code: why it is dead, `snake_case`; empty otherwise. It is logged: what may be a
-            sentence of a provider's is `unreadable_code` instead.
-        counted: whether the attempt counts towards the message's last one.
+        code: why it is dead, or what a check found, `snake_case`; empty otherwise. It is
+            logged: what may be a sentence of a provider's is `unreadable_code` instead.
+        counted: whether the wait before the next attempt grows by it.
+        in_doubt: whether the provider may have taken the message all the same.
+        targets: the devices that are still owed it, where others took it; `None`: all.
     """
 
     message_id: str
@@ -202,6 +243,8 @@ class PushOutcome:
     after: float | None = None
     code: str = attrs.field(default="", converter=_code)
     counted: bool = True
+    in_doubt: bool = False
+    targets: tuple[PushTarget, ...] | None = attrs.field(default=None, repr=False)
 
     @classmethod
     def delivered(cls, message: PushMessage) -> PushOutcome:
@@ -211,11 +254,31 @@ class PushOutcome:
         return cls(message.message_id, PushVerdict.DELIVERED)
 
     @classmethod
-    def retry(cls, message: PushMessage, after: float | None = None, *, counted: bool = True) -> PushOutcome:
+    def retry(
+        cls,
+        message: PushMessage,
+        after: float | None = None,
+        *,
+        counted: bool = True,
+        in_doubt: bool = False,
+        targets: Iterable[PushTarget] | None = None,
+    ) -> PushOutcome:
         """
         Say that the message is worth another attempt, after that many seconds if given.
+
+        Args:
+            message: it is repeated until it expires, however often.
+            after: seconds.
+            counted: whether the wait before the next attempt grows by it.
+            in_doubt: the provider may have taken it, as after a connection that broke.
+                Whoever says so sends it under a key by which the second replaces the
+                first on the device.
+            targets: the devices that are still owed it, where others took it.
         """
-        return cls(message.message_id, PushVerdict.RETRY, after, counted=counted)
+        owed = None if targets is None else tuple(targets)
+        return cls(
+            message.message_id, PushVerdict.RETRY, after, counted=counted, in_doubt=in_doubt, targets=owed
+        )
 
     @classmethod
     def dead(cls, message: PushMessage, code: str) -> PushOutcome:

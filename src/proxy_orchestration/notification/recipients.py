@@ -6,16 +6,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.ports import RecipientDirectory
-from proxy_orchestration.notification.records import MentorRecipients
+from proxy_orchestration.notification.records import CoordinatorAssignment, MentorRecipients
 from proxy_orchestration.notification.results import RecordProblem
 
 MISSING_COORDINATOR: Final[str] = "missing_coordinator_assignment"
@@ -30,8 +34,17 @@ The directory failed, or its answer about a mentor made no sense; only the mento
 
 EMPTY_RECIPIENT: Final[str] = "empty_recipient_id"
 """
-The directory named somebody without an id; nobody can be told under it.
+The directory named somebody without an id, or by a filler; nobody can be told under it.
 """
+
+INVALID_RECIPIENT: Final[str] = "invalid_recipient_id"
+"""
+The directory named somebody by what is nobody's id, such as a spreadsheet's error; it is not told.
+"""
+
+_FLAWS: Final[Mapping[IdFlaw, str]] = MappingProxyType(
+    {IdFlaw.MISSING: EMPTY_RECIPIENT, IdFlaw.MALFORMED: INVALID_RECIPIENT}
+)
 
 _log = logging.getLogger(_loggers.RECIPIENTS)
 
@@ -66,7 +79,9 @@ class Recipients:
         return self.others.get(mentor_id, ())
 
 
-async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Collection[str]) -> Recipients:
+async def find_recipients(
+    directory: RecipientDirectory | None, mentor_ids: Collection[str], id_rule: IdRule = usual_id_rule
+) -> Recipients:
     """
     Ask the directory once about these mentors, and return who is told.
 
@@ -87,12 +102,14 @@ async def find_recipients(directory: RecipientDirectory | None, mentor_ids: Coll
             extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentors": len(mentors)},
         )
         return Recipients(problems=tuple(RecordProblem(mentor, RECIPIENTS_UNKNOWN) for mentor in mentors))
-    return choose_recipients(mentors, answer)
+    return choose_recipients(mentors, answer, id_rule)
 
 
-async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> frozenset[str]:
+async def who_answers_for(
+    mentor_id: str, directory: RecipientDirectory, id_rule: IdRule = usual_id_rule
+) -> frozenset[str]:
     """
-    Return the mentor's coordinator and chapter admins.
+    Return the mentor's coordinator, or the chapter admins where none is assigned.
 
     Raises:
         RepositoryUnavailableError: the directory failed, or its answer made no sense.
@@ -108,12 +125,12 @@ async def who_answers_for(mentor_id: str, directory: RecipientDirectory) -> froz
             extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentor_id": mentor_id},
         )
         raise directory_unavailable() from None
-    entry = answer.get(mentor_id, MentorRecipients())
-    if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
+    entry = _readable(answer.get(mentor_id, MentorRecipients()))
+    if entry is None:
         _report(mentor_id, RECIPIENTS_UNKNOWN)
         raise directory_unavailable()
-    named = () if entry.coordinator_id is None else (entry.coordinator_id,)
-    return frozenset((*named, *entry.chapter_admin_ids))
+    told, _ = _told(mentor_id, entry, id_rule)
+    return frozenset(each.recipient_id for each in told)
 
 
 def directory_unavailable() -> RepositoryUnavailableError:
@@ -124,14 +141,16 @@ def directory_unavailable() -> RepositoryUnavailableError:
     return RepositoryUnavailableError(reason, advice="Try again, or check the recipient directory.")
 
 
-def choose_recipients(mentor_ids: Collection[str], answer: Mapping[str, object]) -> Recipients:
+def choose_recipients(
+    mentor_ids: Collection[str], answer: Mapping[str, object], id_rule: IdRule = usual_id_rule
+) -> Recipients:
     """
     Return who is told by a directory's answer; its entries may be of any kind.
     """
     others: dict[str, tuple[Recipient, ...]] = {}
     problems: list[RecordProblem] = []
     for mentor_id in mentor_ids:
-        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()))
+        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()), id_rule)
         if told:
             others[mentor_id] = told
         for code in codes:
@@ -147,35 +166,85 @@ def _checked(answer: object) -> Mapping[str, object]:
     return dict(answer)
 
 
-def _told(mentor_id: str, entry: object) -> tuple[tuple[Recipient, ...], tuple[str, ...]]:
+def _told(mentor_id: str, entry: object, id_rule: IdRule) -> tuple[tuple[Recipient, ...], tuple[str, ...]]:
     """
     Return who is told about one mentor, and what is wrong with the entry.
     """
-    if not isinstance(entry, MentorRecipients) or not _has_ids(entry):
+    recipients = _readable(entry)
+    if recipients is None:
         return (), (RECIPIENTS_UNKNOWN,)
-    named = [entry.coordinator_id] if entry.coordinator_id is not None else []
-    coordinators = [each for each in named if each.strip()]
-    audience, candidates = Audience.COORDINATOR, coordinators
-    codes: tuple[str, ...] = ()
-    if not coordinators:
-        audience, candidates = Audience.CHAPTER_ADMIN, list(entry.chapter_admin_ids)
-        named += candidates
-        codes = (MISSING_COORDINATOR,)
-    if any(not each.strip() for each in named):
-        codes += (EMPTY_RECIPIENT,)
-    told = sorted({each for each in candidates if each.strip() and each != mentor_id})
-    return tuple(Recipient(audience, each) for each in told), codes
+    audience, codes = Audience.COORDINATOR, list[str]()
+    ordered = _coordinators(recipients)
+    usable, flaws = _sorted_out(ordered, id_rule)
+    # Nobody looks after themselves: who is their own coordinator has none; decision 207.
+    known = set([each for each in ordered if each in _others(usable, mentor_id)][:1])
+    if not known:
+        audience, codes = Audience.CHAPTER_ADMIN, [MISSING_COORDINATOR]
+        known, of_admins = _sorted_out(recipients.chapter_admin_ids, id_rule)
+        flaws |= of_admins
+    codes += [code for flaw, code in _FLAWS.items() if flaw in flaws]
+    told = sorted(_others(known, mentor_id))
+    return tuple(Recipient(audience, each) for each in told), tuple(codes)
 
 
-def _has_ids(entry: MentorRecipients) -> bool:
+def _coordinators(recipients: MentorRecipients) -> list[str]:
     """
-    Tell whether the entry's ids are texts, and its admins a collection of them.
+    Return the mentor's active coordinators, the one who is to be told first.
     """
+    if recipients.coordinator_id is not None:
+        return [recipients.coordinator_id]
+    ordered = sorted(
+        (each for each in recipients.assignments if each.is_active),
+        key=lambda each: (not each.is_primary, each.since or date.max, each.coordinator_id),
+    )
+    return [each.coordinator_id for each in ordered]
+
+
+def _others(known: set[str], mentor_id: str) -> set[str]:
+    own = id_form(mentor_id)
+    return {each for each in known if id_form(each) != own}
+
+
+def _sorted_out(named: Collection[str], id_rule: IdRule) -> tuple[set[str], set[IdFlaw]]:
+    """
+    Return who can be told, and what is wrong with the others.
+    """
+    found = {each: id_rule(each) if each.strip() else IdFlaw.MISSING for each in named}
+    return {each for each, flaw in found.items() if flaw is None}, {flaw for flaw in found.values() if flaw}
+
+
+def _readable(entry: object) -> MentorRecipients | None:
+    """
+    Return an entry whose ids are texts, in collections where there may be several; `None` for any other.
+    """
+    if not isinstance(entry, MentorRecipients):
+        return None
     coordinator: object = entry.coordinator_id
-    admins: object = entry.chapter_admin_ids
-    if isinstance(admins, str) or not isinstance(admins, Collection):
+    ids, assignments = _members(entry.chapter_admin_ids), _members(entry.assignments)
+    if ids is None or assignments is None or not isinstance(coordinator, str | None):
+        return None
+    if not all(isinstance(each, str) for each in ids) or not all(map(_is_assignment, assignments)):
+        return None
+    return MentorRecipients(coordinator_id=coordinator, chapter_admin_ids=ids, assignments=assignments)
+
+
+def _members(answer: object) -> tuple[Any, ...] | None:
+    if isinstance(answer, str) or not isinstance(answer, Collection):
+        return None
+    try:
+        return tuple(answer)
+    except Exception:  # noqa: BLE001 - a host's own collection, of this mentor alone
+        return None
+
+
+def _is_assignment(entry: object) -> bool:
+    if not isinstance(entry, CoordinatorAssignment):
         return False
-    return isinstance(coordinator, str | None) and all(isinstance(each, str) for each in admins)
+    kinds = {"coordinator_id": str, "is_primary": bool, "since": date | None, "is_active": bool}
+    # A moment is a date to Python, and does not compare with one.
+    return not isinstance(entry.since, datetime) and all(
+        isinstance(getattr(entry, name), kind) for name, kind in kinds.items()
+    )
 
 
 def _report(mentor_id: str, code: str) -> None:

@@ -8,13 +8,13 @@ statement: two runs at once may both have been told to go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 
+from proxy_orchestration.notification.ends import Certificate
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeKey
 from proxy_orchestration.notification.records import (
-    CertificateEnd,
     DraftFate,
     DraftState,
     NoticeChunk,
@@ -22,16 +22,13 @@ from proxy_orchestration.notification.records import (
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
-Certificate: TypeAlias = tuple[str, str]
-"""Mentor and type: what a notice is about."""
-
 IsThere: TypeAlias = Callable[[NoticeKey], bool]
 """Whether a store has the notice of that key."""
 
 
 class Standing(NamedTuple):
     """
-    What a store knows of a certificate: its last notice and its latest end; `None` where there is none.
+    What a store knows of a mentor and type: the last notice and the end that counts, or `None`.
     """
 
     notified_at: datetime | None = None
@@ -57,21 +54,6 @@ def certificate_of(draft: NoticeDraft) -> Certificate:
     return draft.notice.mentor_id, draft.notice.certificate_type
 
 
-def told_ends(
-    ends: Iterable[CertificateEnd], drafts: Iterable[NoticeDraft] = ()
-) -> dict[Certificate, datetime]:
-    """
-    Return the latest end that is told of each certificate; none of one that is only revoked.
-    """
-    told = [((end.mentor_id, end.certificate_type), end.ends_at) for end in ends]
-    told += [(certificate_of(draft), draft.ends_at) for draft in drafts]
-    latest: dict[Certificate, datetime] = {}
-    for certificate, ends_at in told:
-        if ends_at is not None and (certificate not in latest or ends_at > latest[certificate]):
-            latest[certificate] = ends_at
-    return latest
-
-
 def last_allowed(at: datetime, guard: timedelta) -> datetime:
     """
     Return the latest moment of an earlier notice that lets another pass now: exactly the guard ago.
@@ -89,34 +71,53 @@ def states_of(
     Return what becomes of each draft of the chunk, in order.
 
     Args:
-        chunk: the ends that it tells count as known.
-        standing: what the store knows of the drafts' certificates.
+        chunk: what the run tells.
+        standing: what the store knows of the drafts' mentors and types, the chunk's ends included.
         is_there: asked for the mentors' notices.
     """
-    told = told_ends(chunk.ends, chunk.drafts)
-    limit = last_allowed(chunk.as_of, chunk.guard)
-    return [_state(draft, told, standing, is_there, limit) for draft in chunk.drafts]
+    return [_state(draft, standing, is_there, chunk) for draft in chunk.drafts]
 
 
 def _state(
     draft: NoticeDraft,
-    told: Mapping[Certificate, datetime],
     standing: Mapping[Certificate, Standing],
     is_there: IsThere,
-    limit: datetime,
+    chunk: NoticeChunk,
 ) -> DraftState:
-    certificate = certificate_of(draft)
-    notified_at, known_end = standing.get(certificate, _UNKNOWN)
-    if max(told[certificate], known_end or draft.ends_at) > draft.ends_at:
+    known = standing.get(certificate_of(draft), _UNKNOWN)
+    if known.ends_at is not None and known.ends_at > draft.ends_at:
         return DraftState.STALE
     # Before the guard: a repeated run meets its own notice, whose others may be missing yet; decision 39.
     if is_there(draft.notice.key):
         return DraftState.DUPLICATE
-    passes = notified_at is None or notified_at <= limit
-    return DraftState.CREATED if passes else DraftState.DEFERRED
+    return DraftState.CREATED if _passes(known, chunk) else DraftState.DEFERRED
 
 
-def consequence_of(draft: NoticeDraft, state: DraftState, is_there: IsThere) -> Consequence:
+def _passes(known: Standing, chunk: NoticeChunk) -> bool:
+    return known.notified_at is None or known.notified_at <= last_allowed(chunk.as_of, chunk.guard)
+
+
+def reopened(
+    chunk: NoticeChunk,
+    states: Sequence[DraftState],
+    standing: Mapping[Certificate, Standing],
+    is_cleared: IsThere,
+) -> set[Certificate]:
+    """
+    Return whose notices were cleared and wait again: the certificate counts again, and the guard lets pass.
+    """
+    return {
+        certificate_of(draft)
+        for draft, state in zip(chunk.drafts, states, strict=True)
+        if state is DraftState.DUPLICATE
+        and is_cleared(draft.notice.key)
+        and _passes(standing.get(certificate_of(draft), _UNKNOWN), chunk)
+    }
+
+
+def consequence_of(
+    draft: NoticeDraft, state: DraftState, is_there: IsThere, *, is_reopened: bool = False
+) -> Consequence:
     """
     Return what else follows from what becomes of a draft.
 
@@ -129,4 +130,5 @@ def consequence_of(draft: NoticeDraft, state: DraftState, is_there: IsThere) -> 
     missed: tuple[NotificationThresholdTier, ...] = ()
     if draft.earlier and state is DraftState.CREATED:
         missed = tuple(key.tier for key in draft.earlier if not is_there(key))
-    return Consequence(DraftFate(state=state, missed=missed, others=len(others)), others)
+    fate = DraftFate(state=state, missed=missed, others=len(others), reopened=is_reopened)
+    return Consequence(fate, others)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 import attrs
 
@@ -36,7 +35,7 @@ class SkipReason(enum.Enum):
     NOT_DUE = "not_due"  # far from its end
     SUPERSEDED = "superseded"  # the same mentor has a later one of the type
     REVOKED = "revoked"  # taken away
-    STALE = "stale"  # a later run, or a later state of this certificate, went before
+    STALE = "stale"  # another certificate of the type ends later; or a daily reminder is over
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +92,7 @@ class OrchestrationResult(PlainModel):
         missed_tiers: tiers that passed without a notice of theirs, among created ones.
         failures: one for each failed certificate, at most `NotificationSettings.most_problems`.
         data_quality: what somebody should fix, the same bound.
+        withdrawn: certificates that a whole feed lacked, and that count no more.
     """
 
     processed: int
@@ -105,6 +105,7 @@ class OrchestrationResult(PlainModel):
     missed_tiers: Mapping[NotificationThresholdTier, int]
     failures: tuple[RecordProblem, ...]
     data_quality: tuple[RecordProblem, ...]
+    withdrawn: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -123,32 +124,6 @@ class NotificationPlan(PlainModel):
 
 
 @attrs.frozen(kw_only=True)
-class RunRecord(PlainModel):
-    """
-    One run in the store's log.
-
-    Attributes:
-        run_id: its id.
-        as_of: the moment it ran for.
-        started_at, duration: by the orchestrator's clock; seconds.
-        by_tier: created notices by tier value.
-        processed, created, skipped, failed: as in the result.
-        error_codes: failures by code.
-    """
-
-    run_id: str
-    as_of: datetime
-    started_at: datetime
-    duration: float
-    by_tier: Mapping[str, int]
-    processed: int
-    created: int
-    skipped: int
-    failed: int
-    error_codes: Mapping[str, int]
-
-
-@attrs.frozen(kw_only=True)
 class DispatchResult(PlainModel):
     """
     What a dispatcher did with the outbox.
@@ -156,6 +131,8 @@ class DispatchResult(PlainModel):
     Attributes:
         sent: taken by the provider.
         retried: put back for another attempt.
+        in_doubt: those of them that may have been taken all the same; they are repeated
+            under a key by which the second replaces the first on the device.
         dead: given up.
         cancelled: renewed, revoked or opted out since.
         expired: too late to be sent.
@@ -163,6 +140,7 @@ class DispatchResult(PlainModel):
 
     sent: int = 0
     retried: int = 0
+    in_doubt: int = 0
     dead: int = 0
     cancelled: int = 0
     expired: int = 0
@@ -177,11 +155,13 @@ class RunCounters:
         most_problems: failures and data-quality entries that are kept.
         missed: tiers that passed without a notice, among created ones.
         error_codes: failures by code.
+        withdrawn: certificates that a whole feed lacked.
     """
 
     most_problems: int
     missed: Counter[NotificationThresholdTier] = attrs.field(factory=Counter)
     error_codes: Counter[str] = attrs.field(factory=Counter)
+    withdrawn: int = 0
     _states: Counter[RecordState] = attrs.field(factory=Counter)
     _by_tier: Counter[NotificationThresholdTier] = attrs.field(factory=Counter)
     _reasons: Counter[SkipReason] = attrs.field(factory=Counter)
@@ -228,4 +208,5 @@ class RunCounters:
             missed_tiers=dict(self.missed),
             failures=tuple(self._failures),
             data_quality=tuple(self._data_quality),
+            withdrawn=self.withdrawn,
         )

@@ -4,14 +4,24 @@ How a host tunes notification.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import Any
+from datetime import datetime, time, tzinfo
+from typing import Any, Final
 
 import attrs
 
 from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._validators import is_a, is_positive, is_positive_count
-from proxy_orchestration.notification.tiers import zone
+from proxy_orchestration.errors import InvalidValueError
+from proxy_orchestration.notification.tiers import day_of, days_after, in_utc, zone
+
+_DAY: Final = 86_400.0
+
+
+def _is_up_to_a_day(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    is_positive(instance, attribute, value)
+    if value > _DAY:
+        rule = "messages are held for a day, 86400 seconds, at the most"
+        raise InvalidValueError(attribute.name, rule)
 
 
 @attrs.frozen(kw_only=True)
@@ -25,17 +35,28 @@ class NotificationSettings:
         most_planned: keys that a plan lists.
         neighbour_timeout: seconds that the recipient directory and the visibility
             registry may take for a chunk.
+        push_hold: seconds after which a run's messages are due although the run has not
+            ended, since it may be killed; up to 86400. What a later chunk supersedes
+            until then is not sent.
     """
 
     chunk_size: int = attrs.field(default=500, validator=is_positive_count)
     most_problems: int = attrs.field(default=1000, validator=is_positive_count)
     most_planned: int = attrs.field(default=10_000, validator=is_positive_count)
     neighbour_timeout: float = attrs.field(default=30.0, validator=is_positive)
+    push_hold: float = attrs.field(default=3600.0, validator=_is_up_to_a_day)
 
 
 def _is_known(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
     is_a(str)(instance, attribute, value)
     zone(value)
+
+
+def _is_wall_time(instance: object, attribute: attrs.Attribute[Any], value: time) -> None:
+    is_a(time)(instance, attribute, value)
+    if value.tzinfo is not None:
+        rule = "has no zone of its own: each recipient's counts, or `timezone`"
+        raise InvalidValueError(attribute.name, rule)
 
 
 @attrs.frozen(kw_only=True)
@@ -49,8 +70,8 @@ class QuietHours:
         timezone: IANA name of the zone of recipients whose own is not known.
     """
 
-    start: time = attrs.field(validator=is_a(time))
-    end: time = attrs.field(validator=is_a(time))
+    start: time = attrs.field(validator=_is_wall_time)
+    end: time = attrs.field(validator=_is_wall_time)
     timezone: str = attrs.field(default="UTC", validator=_is_known)
 
     def over_at(self, moment: datetime, timezone: str | None) -> datetime | None:
@@ -59,18 +80,32 @@ class QuietHours:
 
         An unknown zone counts as this policy's own.
         """
-        local = moment.astimezone(_zone_or(timezone, self.timezone))
-        minute = local.time()
-        if self.start <= self.end:
-            if not self.start <= minute < self.end:
-                return None
-        elif self.end <= minute < self.start:
+        local = zone_or(timezone, self.timezone)
+        if not self._is_quiet(moment, local):
             return None
-        end = datetime.combine(local.date(), self.end, tzinfo=local.tzinfo)
-        return (end if end > local else end + timedelta(days=1)).astimezone(UTC)
+        today = day_of(moment, local)
+        # An autumn night shows the end's wall time twice, a spring night not at all; decision 206.
+        ends = [
+            in_utc(datetime.combine(days_after(today, days), self.end, tzinfo=local).replace(fold=fold))
+            for days in range(3)
+            for fold in (0, 1)
+        ]
+        return min((end for end in ends if end > moment and not self._is_quiet(end, local)), default=None)
+
+    def _is_quiet(self, moment: datetime, local: tzinfo) -> bool:
+        try:
+            minute = moment.astimezone(local).time()
+        except OverflowError:
+            minute = moment.time()
+        if self.start <= self.end:
+            return self.start <= minute < self.end
+        return not self.end <= minute < self.start
 
 
-def _zone_or(name: str | None, default: str) -> tzinfo:
+def zone_or(name: str | None, default: str) -> tzinfo:
+    """
+    Return the zone of that name, the default for an unknown one.
+    """
     try:
         return zone(name or default)
     except ValueError:
@@ -84,11 +119,19 @@ class DispatchSettings:
 
     Attributes:
         batch_size: messages claimed and handed to the sender at once.
-        hold: for how long a claimed message is leased.
+        hold: for how long a claimed message is leased; longer than `send_timeout`, or a
+            second dispatcher sends it beside the first.
         send_timeout: after this long a sender is cut, and its messages are sent again later.
-        retry: attempts that count, and the backoff between them.
+        retry: the waits between attempts, which go on until the message expires. Its
+            `max_attempts` bounds the leases in a row that end without a word, because who
+            held them was killed: the message may be why.
         poll_interval: how often `serve` looks for messages that another process queued.
         quiet_hours: `None` for none.
+        digest_at: the recipient's local time at which coordinators' digests are sent;
+            `None`: when the run has ended.
+        one_digest_a_day: whether a recipient gets no second digest on a local day;
+            what came since is told in the next day's.
+        digest_timezone: IANA name of the zone of recipients whose own is not known.
     """
 
     batch_size: int = attrs.field(default=100, validator=is_positive_count)
@@ -102,10 +145,18 @@ class DispatchSettings:
     quiet_hours: QuietHours | None = attrs.field(
         default=None, validator=attrs.validators.optional(is_a(QuietHours))
     )
+    digest_at: time | None = attrs.field(default=None, validator=attrs.validators.optional(_is_wall_time))
+    one_digest_a_day: bool = attrs.field(default=True, validator=is_a(bool))
+    digest_timezone: str = attrs.field(default="UTC", validator=_is_known)
+
+    def __attrs_post_init__(self) -> None:
+        if self.hold <= self.send_timeout:
+            rule = f"must be above send_timeout, which is {self.send_timeout!r}, not {self.hold!r}"
+            raise InvalidValueError("DispatchSettings.hold", rule)  # noqa: EM101 - a field's name
 
     @property
     def eligibility_timeout(self) -> float:
         """
         Return for how long the host is asked who wants pushes, so that the lease outlives the sending.
         """
-        return max(self.hold - self.send_timeout, self.hold / 2) / 2
+        return (self.hold - self.send_timeout) / 2

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import enum
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import attrs
 
-from proxy_orchestration._validators import is_a, is_not_negative, member_of, members_in
+from proxy_orchestration._validators import is_a, is_count, member_of, members_in
 from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 from proxy_orchestration.notification.certificates import Expiry
+
+T = TypeVar("T")
 
 _FIRST: Final = date.min.toordinal()
 _LAST: Final = date.max.toordinal()
@@ -32,6 +34,9 @@ class NotificationThresholdTier(enum.Enum):
     WARNING_30 = "warning_30"  # 8 to 30 days left
     URGENT_7 = "urgent_7"  # today or up to 7 days left
     LAPSED = "lapsed"  # past its end
+
+
+_TIERS: Final = tuple(NotificationThresholdTier)
 
 
 class WindowPolicy(enum.Enum):
@@ -66,6 +71,23 @@ def _is_zone(_instance: object, attribute: attrs.Attribute[Any], value: object) 
         raise InvalidTypeError(
             attribute.name, f"must be an IANA name or a tzinfo, not {type(value).__name__}"
         )
+
+
+def _tells_the_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    _is_zone(instance, attribute, value)
+    try:
+        told = _EPOCH.astimezone(cast("tzinfo", value)).utcoffset()
+    except Exception as error:
+        rule = f"does not tell the time: {type(error).__name__}"
+        raise InvalidValueError(attribute.name, rule) from error
+    if told is None:
+        raise InvalidValueError(attribute.name, "does not tell the time: it has no offset")
+
+
+def _is_guard(instance: object, attribute: attrs.Attribute[Any], value: timedelta) -> None:
+    is_a(timedelta)(instance, attribute, value)
+    if value < timedelta(0):
+        raise InvalidValueError(attribute.name, f"must be 0 or more, not {value!r}")
 
 
 def _days(values: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -103,10 +125,10 @@ class ExpiryPolicy:
     thresholds: tuple[int, int, int] = attrs.field(
         default=(60, 30, 7), converter=_days, validator=_thresholds
     )
-    timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_is_zone)
+    timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_tells_the_time)
     window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=_window)
-    resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=is_a(timedelta))
-    lapsed_push_days: int = attrs.field(default=30, validator=is_not_negative)
+    resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=_is_guard)
+    lapsed_push_days: int = attrs.field(default=30, validator=is_count)
 
 
 def check_aware(moment: datetime, *, name: str) -> None:
@@ -119,6 +141,30 @@ def check_aware(moment: datetime, *, name: str) -> None:
     if moment.tzinfo is None or moment.utcoffset() is None:
         msg = f"{name} must be an aware datetime: give it a time zone"
         raise ValueError(msg)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """
+    Return an aware moment in UTC; one that UTC's calendar does not reach has its own wall time there.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment.replace(tzinfo=UTC, fold=0)
+
+
+def midnight_of(day: date, timezone: tzinfo) -> datetime:
+    """
+    Return the moment in UTC at which that day begins in the zone.
+    """
+    return in_utc(datetime.combine(day, time(), tzinfo=timezone))
+
+
+def days_after(day: date, days: int) -> date:
+    """
+    Return the day that many days later, or earlier; the calendar's first or last day where it would pass it.
+    """
+    return date.fromordinal(min(max(day.toordinal() + days, _FIRST), _LAST))
 
 
 def day_of(moment: datetime, timezone: tzinfo) -> date:
@@ -136,11 +182,6 @@ def day_of(moment: datetime, timezone: tzinfo) -> date:
         return moment.astimezone(timezone).date()
     except OverflowError:
         return moment.date()
-
-
-def _shifted(day: date, days: int) -> date:
-    ordinal = min(max(day.toordinal() + days, _FIRST), _LAST)
-    return date.fromordinal(ordinal)
 
 
 def last_valid_day(expires: Expiry, timezone: tzinfo) -> date:
@@ -170,7 +211,7 @@ def first_lapsed_day(expires: Expiry, timezone: tzinfo) -> date:
     if isinstance(expires, datetime):
         check_aware(expires, name="expires")
         return day_of(expires, timezone)
-    return _shifted(expires, 1)
+    return days_after(expires, 1)
 
 
 def end_of(expires: Expiry, timezone: tzinfo) -> datetime:
@@ -185,13 +226,8 @@ def end_of(expires: Expiry, timezone: tzinfo) -> datetime:
     """
     if isinstance(expires, datetime):
         check_aware(expires, name="expires")
-        moment = expires
-    else:
-        moment = datetime.combine(_shifted(expires, 1), time(), tzinfo=timezone)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return moment.replace(tzinfo=UTC)
+        return in_utc(expires)
+    return midnight_of(days_after(expires, 1), timezone)
 
 
 def days_left(expires: Expiry, *, as_of: datetime, policy: ExpiryPolicy) -> int:
@@ -254,7 +290,7 @@ def tier_start(expires: Expiry, tier: NotificationThresholdTier, *, policy: Expi
     if tier is NotificationThresholdTier.LAPSED:
         return first_lapsed_day(expires, policy.timezone)
     before = dict(zip(NotificationThresholdTier, policy.thresholds, strict=False))[tier]
-    return _shifted(last_valid_day(expires, policy.timezone), -before)
+    return days_after(last_valid_day(expires, policy.timezone), -before)
 
 
 def window_start(
@@ -304,6 +340,11 @@ class TierClassifier:
     policy: ExpiryPolicy
     today: date
     _by_date: dict[date, Classification | None] = attrs.field(repr=False)
+    _ends: dict[date, datetime] = attrs.field(repr=False)
+    _push_ends: dict[NotificationThresholdTier, dict[date, datetime]] = attrs.field(repr=False)
+    _earlier: dict[
+        NotificationThresholdTier, dict[date, tuple[tuple[NotificationThresholdTier, date], ...]]
+    ] = attrs.field(repr=False)
 
     def __init__(self, as_of: datetime, policy: ExpiryPolicy | None = None) -> None:
         """
@@ -317,6 +358,9 @@ class TierClassifier:
         self.policy = policy or ExpiryPolicy()
         self.today = day_of(as_of, self.policy.timezone)
         self._by_date = {}
+        self._ends = {}
+        self._push_ends = {tier: {} for tier in _TIERS}
+        self._earlier = {tier: {} for tier in _TIERS}
 
     def classify(self, expires: Expiry) -> Classification | None:
         """
@@ -331,9 +375,71 @@ class TierClassifier:
         try:
             return self._by_date[expires]
         except KeyError:
-            if len(self._by_date) >= _MOST_DATES:
-                self._by_date.clear()
-            return self._by_date.setdefault(expires, self._classify(expires))
+            return _keep(self._by_date, expires, self._classify(expires))
+
+    def earlier_windows(
+        self, expires: Expiry, tier: NotificationThresholdTier
+    ) -> tuple[tuple[NotificationThresholdTier, date], ...]:
+        """
+        Return the tiers before that one, and the day on which each of their windows began.
+
+        None where windows are daily.
+
+        Raises:
+            ValueError: `expires` is a naive datetime.
+        """
+        if type(expires) is not date:
+            return self._earlier_windows(expires, tier)
+        try:
+            return self._earlier[tier][expires]
+        except KeyError:
+            return _keep(self._earlier[tier], expires, self._earlier_windows(expires, tier))
+
+    def push_end_of(self, expires: Expiry, tier: NotificationThresholdTier) -> datetime:
+        """
+        Return the moment at which that tier's push is too late: the next tier's start.
+
+        Raises:
+            ValueError: `expires` is a naive datetime.
+        """
+        if type(expires) is not date:
+            return self._push_end_of(expires, tier)
+        try:
+            return self._push_ends[tier][expires]
+        except KeyError:
+            return _keep(self._push_ends[tier], expires, self._push_end_of(expires, tier))
+
+    def _earlier_windows(
+        self, expires: Expiry, tier: NotificationThresholdTier
+    ) -> tuple[tuple[NotificationThresholdTier, date], ...]:
+        if self.policy.window is WindowPolicy.DAILY:
+            return ()
+        before = _TIERS[: _TIERS.index(tier)]
+        return tuple((each, tier_start(expires, each, policy=self.policy)) for each in before)
+
+    def _push_end_of(self, expires: Expiry, tier: NotificationThresholdTier) -> datetime:
+        timezone = self.policy.timezone
+        if tier is NotificationThresholdTier.LAPSED:
+            last = first_lapsed_day(expires, timezone)
+            return midnight_of(days_after(last, self.policy.lapsed_push_days), timezone)
+        following = _TIERS[_TIERS.index(tier) + 1]
+        if following is NotificationThresholdTier.LAPSED:
+            return end_of(expires, timezone)
+        return midnight_of(tier_start(expires, following, policy=self.policy), timezone)
+
+    def end_of(self, expires: Expiry) -> datetime:
+        """
+        Return the moment from which on a certificate with that end is not valid; see the function.
+
+        Raises:
+            ValueError: `expires` is a naive datetime.
+        """
+        if type(expires) is not date:
+            return end_of(expires, self.policy.timezone)
+        try:
+            return self._ends[expires]
+        except KeyError:
+            return _keep(self._ends, expires, end_of(expires, self.policy.timezone))
 
     def _classify(self, expires: Expiry) -> Classification | None:
         tier = classify(expires, as_of=self.as_of, policy=self.policy)
@@ -343,3 +449,10 @@ class TierClassifier:
         start = self.today if daily else tier_start(expires, tier, policy=self.policy)
         left = (last_valid_day(expires, self.policy.timezone) - self.today).days
         return Classification(tier, start, left)
+
+
+def _keep(answers: dict[date, T], day: date, answer: T) -> T:
+    if len(answers) >= _MOST_DATES:
+        answers.clear()
+    answers[day] = answer
+    return answer

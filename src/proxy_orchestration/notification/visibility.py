@@ -5,17 +5,19 @@ Hiding mentors whose certificates are lapsed, whatever became of their notices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee, is_being_cancelled
+from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration._texts import is_storable_id
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
-from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.notification.results import RecordProblem
 from proxy_orchestration.notification.tiers import end_of
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 
 _log = logging.getLogger(_loggers.VISIBILITY)
 
@@ -30,25 +32,28 @@ def certificate_end(certificate: PeerMentorCertificate, timezone: tzinfo) -> Cer
     Raises:
         ValueError: its expiry is a naive datetime.
     """
+    return end_at(certificate, None if certificate.revoked else end_of(certificate.expires, timezone))
+
+
+def end_at(certificate: PeerMentorCertificate, ends_at: datetime | None) -> CertificateEnd:
+    """
+    Return the end of that certificate, which is at that moment; `None` for a revoked one.
+    """
     return CertificateEnd(
         mentor_id=certificate.mentor_id,
         certificate_type=type_code(certificate.certificate_type),
-        ends_at=None if certificate.revoked else end_of(certificate.expires, timezone),
+        ends_at=ends_at,
+        # One certificate, however a night's feed composes its letters.
+        certificate_id=id_form(certificate.certificate_id),
+        organization_id=_kept(certificate.organization_id),
     )
 
 
-def latest_ends(ends: Iterable[CertificateEnd]) -> tuple[CertificateEnd, ...]:
-    """
-    Return one end for each mentor and type, the latest, in the order in which they first came.
-
-    A revoked one stands only where there is no other.
-    """
-    latest: dict[tuple[str, str], CertificateEnd] = {}
-    for end in ends:
-        known = latest.setdefault((end.mentor_id, end.certificate_type), end)
-        if end.ends_at is not None and (known.ends_at is None or end.ends_at > known.ends_at):
-            latest[end.mentor_id, end.certificate_type] = end
-    return tuple(latest.values())
+def _kept(organization_id: object) -> str | None:
+    # What no store can keep fails a record that is told, and no other; it is not part of an end.
+    if isinstance(organization_id, str) and is_storable_id(organization_id):
+        return id_form(organization_id)
+    return None
 
 
 def is_hidden(ends: Iterable[CertificateEnd], *, at: datetime) -> bool:
@@ -66,27 +71,25 @@ async def track_ends(
     ends: Sequence[CertificateEnd],
     *,
     at: datetime,
-    dry_run: bool = False,
+    statuses: Mapping[str, str] | None = None,
+    withdrawn: bool = False,
 ) -> RecordProblem | None:
     """
     Let the registry suppress and restore by these ends; return what went wrong, if anything.
 
-    A registry that fails stops nothing: the next run tracks the same ends. A
-    dry run asks it nothing. Revocations are not tracked.
+    A registry that fails stops nothing: the next run tracks the same ends.
     """
-    # A revoked certificate has no end to compare, and its mentor may have another one.
-    known = tuple(end for end in ends if end.ends_at is not None)
-    if registry is None or dry_run or not known:
+    if registry is None or not ends:
         return None
     try:
-        suppressed = await registry.track(known, at=at)
+        suppressed = await registry.track(tuple(ends), at=at, statuses=statuses, withdrawn=withdrawn)
     except BaseException as error:
         if not comes_from_callee(error) or is_being_cancelled():
             raise
         _log.error(
             "visibility could not be updated; the next run does",
-            extra={"code": VISIBILITY_UNKNOWN, "error": type(error).__name__, "mentors": len(known)},
+            extra={"code": VISIBILITY_UNKNOWN, "error": type(error).__name__, "mentors": len(ends)},
         )
         return RecordProblem("", VISIBILITY_UNKNOWN)
-    _log.info("visibility is up to date", extra={"mentors": len(known), "suppressed": suppressed})
+    _log.info("visibility is up to date", extra={"mentors": len(ends), "suppressed": suppressed})
     return None

@@ -32,12 +32,15 @@ Around it:
   who is asked about again later, `execution/look_ahead.py` how far calls may go
   before the next commit, and `execution/suspects.py` whom a dead driver may have
   been calling; `execution/run_writer.py` writes for the driver, and
-  `execution/cancel_watch.py` looks for a cancel while it has nothing to write;
+  `execution/cancel_watch.py` looks for a cancel or a pause while it has nothing to write;
+  `execution/run_pause.py` begins no further call then, and `execution/failure_streak.py`
+  counts calls that fail alike;
   `execution/recovery.py` takes up what another process left, and
   `execution/health.py` tells how that goes.
 - afterwards: `reading.py` and `queries.py` read results, `stopping.py` stops what is under way, and
-  `execution/endings.py` tells the host that a run has settled.
-- models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `reasons.py`,
+  `execution/endings.py` tells the host that a run has settled; `retention.py` lets go of what is
+  old, and of one mentor's data.
+- models without I/O: `activities.py`, `batches.py`, `conflicts.py`, `erasure.py`, `reasons.py`,
   `requests.py`, `settings.py` and `states.py`, whose table of states is asked
   wherever one is left. `runs.py` and `ledger.py` are what a driver and a store
   say to each other, through the protocols in `ports/ledger.py`.

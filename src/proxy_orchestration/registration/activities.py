@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from proxy_orchestration._frozen_json import FrozenMapping, canonical_json
+from proxy_orchestration._normal_forms import code_form, id_form
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._texts import UNSTORABLE, is_storable
 from proxy_orchestration._validators import is_derived_identifier, is_identifier, is_positive_count
@@ -216,7 +217,7 @@ class RegistrationFailure(PlainModel):
 
 
 @attrs.frozen(kw_only=True)
-class ActivityRecord:
+class ActivityRecord(PlainModel):
     """
     A registered activity as the standard service stores it.
 
@@ -250,6 +251,17 @@ def idempotency_key_of(registration_id: str, epoch: int) -> str:
     Return the key of the epoch's calls; different for every registration and epoch.
     """
     return f"{registration_id}:{epoch}"
+
+
+def usual_duplicate_key(mentor_id: str, activity_type: str, activity_date: date) -> str:
+    """
+    Return the duplicate key of one activity of a type for a mentor on a calendar day.
+
+    Neither the case of the type nor the way in which letters are composed makes another one.
+    """
+    mentor = id_form(mentor_id)
+    # The length keeps apart what a colon in an id or a type would run together.
+    return f"{activity_date.isoformat()}:{len(mentor)}:{mentor}:{code_form(activity_type)}"
 
 
 def check_storable(activity: ProxyActivity) -> None:

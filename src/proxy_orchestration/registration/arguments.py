@@ -5,6 +5,7 @@ What the verbs of registration accept, by the name of the argument: the same und
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -18,15 +19,19 @@ from proxy_orchestration._arguments import (
     storable_text,
     whole_number,
 )
-from proxy_orchestration._validators import member_of
+from proxy_orchestration._validators import check_identifier, member_of
 from proxy_orchestration.access import Actor
+from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import BatchFilter
 from proxy_orchestration.registration.conflicts import ConflictDecision
+from proxy_orchestration.registration.records import RecordFilter
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, check_label
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 _MOST_PER_PAGE: Final = 100
+_LONGEST_NOTE: Final = 500
+_LONGEST_NAME: Final = 200
 
 
 def _label(_name: str, value: object) -> None:
@@ -42,13 +47,26 @@ def _decision(_name: str, value: object) -> None:
     member_of(ConflictDecision, value)
 
 
+def _day(name: str, value: object) -> None:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise InvalidTypeError(name, f"must be a date, not {type(value).__name__}")
+
+
+def _note(name: str, value: object) -> None:
+    storable_text(at_most=_LONGEST_NOTE)(name, value)
+    if not str(value).strip():
+        raise InvalidValueError(name, "must not be empty: say what is wrong")
+
+
 _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         "request": of_kind(BulkRegistrationRequest),
         "actor": of_kind(Actor),
+        "service_name": optional(storable_text(at_most=_LONGEST_NAME)),
         "drive": of_kind(bool),
         "batch_id": of_kind(str),
-        "mentor_id": of_kind(str),
+        "mentor_id": check_identifier,
+        "organization_id": check_identifier,
         "activity": of_kind(ProxyActivity),
         "idempotency_key": of_kind(str),
         "mentor_ids": optional(collection_of(str)),
@@ -69,7 +87,12 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "submitted_before": optional(aware),
         "cursor": optional(_cursor),
         "with_open_reviews": of_kind(bool),
+        "with_untold": of_kind(bool),
         "accepted_before": aware,
+        "activity_id": of_kind(str),
+        "activity_from": optional(_day),
+        "activity_through": optional(_day),
+        "note": _note,
     }
 )
 
@@ -83,3 +106,14 @@ def check_arguments(**arguments: object) -> None:
     """
     for name, value in arguments.items():
         _RULES[name](name, value)
+
+
+def check_record_cursor(cursor: str | None) -> None:
+    """
+    Accept what a page of records may be asked to follow.
+
+    Raises:
+        InvalidTypeError, InvalidValueError: it is no cursor of such a page.
+    """
+    optional(of_kind(str))("cursor", cursor)
+    RecordFilter(cursor=cursor).position()

@@ -116,6 +116,9 @@ class BatchSummary(PlainModel):
         decided_by: who opened the newest run that carries out decisions; `None` without one.
         cancelled_by: who requested the newest cancel; `None` without one.
         cancel_reason: the reason that was given for it; free text, so never in a repr or a log.
+        paused_at: since when the current run is paused; `None` if it is not.
+        paused_by: who paused it; `None` where it paused itself.
+        pause_code: where it paused itself, the code that its last calls failed with.
     """
 
     batch_id: str
@@ -135,6 +138,9 @@ class BatchSummary(PlainModel):
     decided_by: str | None = None
     cancelled_by: str | None = None
     cancel_reason: str | None = attrs.field(default=None, repr=False)
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    pause_code: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -257,6 +263,22 @@ class BatchPage(PlainModel):
     limit: int
     total: int
     next_cursor: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PurgedBatches(PlainModel):
+    """
+    What a purge did with the batches that are old enough; each stands in one of the numbers.
+
+    Attributes:
+        deleted: batches that are gone.
+        left_for_review: batches that stay since mentors wait for a decision in them.
+        left_untold: batches that stay since the host is not known to have been told of a run's end.
+    """
+
+    deleted: int = 0
+    left_for_review: int = 0
+    left_untold: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -22,11 +22,12 @@ from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import HostCancellation
 from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration._system_tasks import SystemTask, current_task, has_ended
-from proxy_orchestration.errors import BatchLeasedError, WrongTaskError
+from proxy_orchestration.errors import BatchLeasedError, BatchStateError, WrongTaskError
 from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.queries import BatchQueries
-from proxy_orchestration.registration.runs import Lease, LeaseHeld
+from proxy_orchestration.registration.runs import Lease, LeaseHeld, RunPaused
 
 _log = logging.getLogger(_loggers.DRIVES)
 
@@ -54,6 +55,7 @@ class _Driver:
 
     def start(self) -> None:
         self.run.raise_before_waiting = self._raise_trouble
+        self.run.is_left = lambda: self._task.has_ended and self._task.error is None
         self._task.start()
 
     def _raise_trouble(self) -> None:
@@ -137,14 +139,19 @@ async def driven_batch(
 
     Raises:
         BatchLeasedError: somebody else drives it.
+        BatchStateError: it is paused.
+        WrongServiceError: another service accepted it.
         LeaseLostError: another driver took it over meanwhile.
         BatchNotFoundError: there is no such batch.
     """
     record = await queries.record(batch_id)
+    check_service(record, coordinator.service_name)
     acquisition = await coordinator.acquire(batch_id, record.run)
     # Before the block is entered: who drives already is an error of the call, not of its iteration.
     if isinstance(acquisition, LeaseHeld):
         raise BatchLeasedError(batch_id, retry_after=acquisition.remaining)
+    if isinstance(acquisition, RunPaused):
+        raise BatchStateError(batch_id, "it is paused. Resume it (resume_batch), then drive it.")
     after = record.base if isinstance(acquisition, Lease) else record.tail
     must_look = after < record.tail or not isinstance(acquisition, Lease)
     # A lost lease leaves: who goes on as a watcher has not done its work; decision 121.

@@ -8,15 +8,20 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
+from typing import Final
 
 import attrs
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.access import Actor
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.states import ItemState, transition
+from proxy_orchestration.registration.states import NEW_KEY_STATES, ItemState, transition
+
+NOT_OPEN: Final = "its run is settled or being cancelled, so it is neither paused nor resumed."
+"""Why a run cannot be paused or resumed."""
 
 
 def _ends_a_pending_item(_verdict: Verdict, _field: attrs.Attribute[ItemState], state: ItemState) -> None:
@@ -65,6 +70,7 @@ class NewBatch:
         verdicts: items that are never sent in run 1, by item key.
         overrides: items that are sent over an existing record, by item key.
         batch_id: from `BatchCatalogue.new_batch_id`; `None`: the store gives one.
+        service_name: whose orchestrator accepts it; `None` where that has no name.
     """
 
     actor: Actor
@@ -78,6 +84,7 @@ class NewBatch:
     verdicts: Mapping[str, Verdict] = attrs.field(factory=dict)
     overrides: Mapping[str, Override] = attrs.field(factory=dict)
     batch_id: str | None = None
+    service_name: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -140,7 +147,8 @@ class BatchRecord:
     A batch's header and its current run.
 
     Attributes:
-        batch_id, organization_id, coordinator_id, label, total, submitted_at, mode, on_conflict: as accepted.
+        batch_id, organization_id, coordinator_id, label, total, submitted_at, mode, on_conflict,
+            service_name: as accepted.
         run: the current run, from 1.
         run_items: items this run settles, those with a verdict included.
         base: the log's length when the run was opened.
@@ -148,6 +156,7 @@ class BatchRecord:
         driven: whether anybody ever drove this run.
         cancel_wished_at: when a cancel was first requested in this run, or `None`.
         settled_at: when the run settled, or `None`.
+        paused_at: since when this run is paused; `None` where it is not, or is settled or cancelled.
     """
 
     batch_id: str
@@ -165,6 +174,8 @@ class BatchRecord:
     settled_at: datetime | None
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
+    paused_at: datetime | None = None
+    service_name: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -193,6 +204,13 @@ class StoredItem:
     override: Override | None = None
     item_key: str = attrs.field(default=attrs.Factory(attrgetter("mentor_id"), takes_self=True))
 
+    @property
+    def is_erased(self) -> bool:
+        """
+        Return whether its mentor was erased; it can be registered for nobody then.
+        """
+        return is_pseudonym(self.mentor_id)
+
 
 def next_key(
     outcome_state: ItemState, *, epoch: int, in_doubt: bool, is_edited: bool = False
@@ -207,5 +225,5 @@ def next_key(
     # A new key here could write a second record beside the one that may exist; decisions 9 and 14.
     if in_doubt:
         return epoch, True
-    is_new = is_edited or outcome_state in {ItemState.FAILED, ItemState.NEEDS_REVIEW}
+    is_new = is_edited or outcome_state in NEW_KEY_STATES
     return (epoch + 1 if is_new else epoch), False

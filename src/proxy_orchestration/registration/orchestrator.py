@@ -15,9 +15,10 @@ from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorA
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import BatchNotFoundError
+from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.arguments import check_arguments
-from proxy_orchestration.registration.batches import BulkSubmissionResult, CancelReport
+from proxy_orchestration.registration.batches import BatchSummary, BulkSubmissionResult, CancelReport
 from proxy_orchestration.registration.conflicts import ConflictDecision, ConflictReport
 from proxy_orchestration.registration.driven_blocks import driven_batch, driven_submission
 from proxy_orchestration.registration.execution.coordinator import Coordinator
@@ -74,6 +75,10 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             its call, for the host's error tracker; the log shows its type and place only.
         on_run_settled: is told of each run that settled, with its batch as it stood then: at least
             once, by whichever process with this hook settles it or recovers what is untold.
+        service_name: what the service is called, up to 200 characters; it stands with each batch
+            that is accepted here, and an orchestrator with another name calls nothing for it.
+        id_rule: what a mentor's id in a new request may look like; `usual_id_rule` refuses
+            fillers and what spreadsheets make of ids.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -88,6 +93,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     classify_error: ClassifyError | None = None
     on_service_error: OnServiceError | None = None
     on_run_settled: OnRunSettled | None = None
+    service_name: str | None = None
+    id_rule: IdRule = usual_id_rule
     _coordinator: Coordinator = attrs.field(init=False)
     _authorization: Authorization = attrs.field(init=False)
     _queries: BatchQueries = attrs.field(init=False)
@@ -107,6 +114,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             settings=self.settings,
             hooks=hooks,
             on_run_settled=self.on_run_settled,
+            service_name=self.service_name,
         )
         self._authorization = Authorization(ledger=self.repository, access_policy=self.access_policy)
         self._queries = BatchQueries(
@@ -126,13 +134,15 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             authorization=self._authorization,
             settings=self.settings,
             hooks=hooks,
+            service_name=self.service_name,
+            id_rule=self.id_rule,
         )
 
     async def submit_bulk_registration(
         self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
     ) -> BulkSubmissionResult:
         """
-        Accept a batch durably, drive it to its end, and return every mentor's outcome.
+        Accept a batch durably, drive it to its end or its pause, and return every mentor's outcome.
 
         The same idempotency key with the same entries joins the batch that
         exists, or returns it as it is. Mentors whose registration conflicts
@@ -148,11 +158,13 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
             BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
                 nothing was stored.
+            InvalidValueError: a mentor's id is nobody's, by `id_rule`; nothing was stored.
+            WrongServiceError: its key stands for an open batch that another service accepted.
             RepositoryUnavailableError: the store failed; its `batch_id` and
                 `idempotency_key` say what to resume, or to submit again.
         """
         check_arguments(request=request, actor=actor, drive=drive)
-        batch_id, run = await self._submission.accept(request, actor)
+        batch_id, run = await self._submission.accept(request, actor, drives=drive)
         with naming_submission(batch_id, request.idempotency_key):
             return await self._finish(batch_id, run, drive=drive)
 
@@ -165,7 +177,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
 
         Raises:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
-            BatchTooLargeError, AtomicModeError: as a submission would.
+            BatchTooLargeError, AtomicModeError, InvalidValueError: as a submission would.
         """
         check_arguments(request=request, actor=actor)
         return await self._submission.preview(request, actor)
@@ -223,7 +235,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             InvalidValueError: an activity cannot be kept, or `mentor_ids` leaves it out.
             StaleRunError: another run is current; nothing was done.
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
-            BatchNotFoundError.
+            BatchNotFoundError, WrongServiceError.
         """
         named = {"mentor_ids": mentor_ids, "activities": activities}
         check_arguments(batch_id=batch_id, actor=actor, expected_run=expected_run, drive=drive, **named)
@@ -264,7 +276,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             BatchStateError: not settled, a mentor needs no review, or a record
                 that may be the mentor's own is to be overridden without saying so.
             StaleRunError: another run is current; nothing was done.
-            EmptySelectionError, NotAuthorizedError, BatchNotFoundError.
+            EmptySelectionError, NotAuthorizedError, BatchNotFoundError,
+            WrongServiceError.
         """
         check_arguments(
             batch_id=batch_id, decisions=decisions, actor=actor, expected_run=expected_run, drive=drive
@@ -277,7 +290,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         Stop a batch: cancel what was not begun, and wait for the calls in flight.
 
         Waits `cancel_grace` at most, and reports what is true then. Repeating
-        it changes nothing and reports anew.
+        it changes nothing and reports anew. What is in doubt in a batch that
+        another service accepted is left to that one.
 
         Raises:
             BatchStateError: the batch settled without a cancel.
@@ -286,21 +300,54 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         check_arguments(batch_id=batch_id, actor=actor, reason=reason)
         return await self._stopping.cancel(batch_id, actor, reason)
 
+    async def pause_batch(self, batch_id: str, *, actor: Actor) -> BatchSummary:
+        """
+        Pause a batch that is not settled: no further call begins until it is resumed or cancelled.
+
+        Calls in flight end as usual; nothing waits for them here. Whoever
+        submits, retries or decides with `drive=True` gets the batch back as it
+        stands then, `serve` and `resume_interrupted` pass it over, `drive_batch`
+        refuses it, and watchers go on waiting. The time budget stands still. A run
+        that nobody drove yet stays PENDING; its `paused_at` tells.
+        Repeating it changes nothing.
+
+        Raises:
+            BatchStateError: the batch is settled or being cancelled.
+            NotAuthorizedError, BatchNotFoundError.
+        """
+        check_arguments(batch_id=batch_id, actor=actor)
+        return await self._stopping.pause(batch_id, actor)
+
+    async def resume_batch(self, batch_id: str, *, actor: Actor) -> BatchSummary:
+        """
+        Let a paused batch go on; `serve`, `resume_interrupted` or `drive_batch` drives it.
+
+        Nothing changes where it is not paused.
+
+        Raises:
+            BatchStateError: the batch is settled or being cancelled.
+            NotAuthorizedError, BatchNotFoundError, WrongServiceError.
+        """
+        check_arguments(batch_id=batch_id, actor=actor)
+        return await self._stopping.resume(batch_id, actor)
+
     @asynccontextmanager
     async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:
         """
         Drive the batch here and now while its progress is iterated; for hosts.
 
-        A settled batch yields nothing and has its result. Leaving the block
+        A settled batch yields nothing and has its result; one that is paused
+        meanwhile ends the iteration and has its result, too. Leaving the block
         before the end stops driving, logs a WARNING and leaves the batch
         resumable; it has no `result` then. The task that enters the block
         leaves it; in a streaming response let `serve` drive, and use `watch_batch`.
 
         Raises:
             BatchLeasedError: somebody else drives it.
+            BatchStateError: it is paused; resume it first.
             WrongTaskError: the task that entered the block has ended, or another one left it.
             LeaseLostError: another driver took it over meanwhile.
-            BatchNotFoundError.
+            BatchNotFoundError, WrongServiceError.
         """
         check_arguments(batch_id=batch_id)
         async with driven_batch(batch_id, coordinator=self._coordinator, queries=self._queries) as batch_run:
@@ -350,6 +397,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
     async def resume_interrupted(self) -> Sequence[str]:
         """
         Drive every batch that is not settled and that nobody drives, and deliver pending audit events.
+
+        Batches of another `service_name` are passed over, as `serve` does.
 
         Waits for the lease of a driver that may be dead, `lease_ttl` at most;
         stops waiting when that driver turns out to live.

@@ -37,7 +37,8 @@ class BatchRun:
     """
     One run of a batch, as a stream of progress updates.
 
-    Iterate once, from one task. The stream ends when the run is settled;
+    Iterate once, from one task. The stream ends when the run is settled, and
+    where it is driven, also when it is paused; who looks on goes on waiting then;
     reading slowly, or not to the end, holds nobody up.
 
     Attributes:
@@ -50,6 +51,7 @@ class BatchRun:
     run: int = attrs.field(init=False)
     total: int = attrs.field(init=False)
     raise_before_waiting: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
+    is_left: Callable[[], bool] = attrs.field(default=lambda: False, init=False, repr=False)
     _record: BatchRecord = attrs.field(alias="record")
     _after: int = attrs.field(alias="after")
     _ledger: BatchLedger = attrs.field(alias="ledger")
@@ -72,7 +74,7 @@ class BatchRun:
     @property
     def ended(self) -> bool:
         """
-        Return whether the stream has come to its end: the run is settled.
+        Return whether the stream has come to its end: the run is settled, or was driven here and is paused.
         """
         return self._ended
 
@@ -82,8 +84,8 @@ class BatchRun:
         Return the batch as it stood when the `async with` block was left.
 
         Raises:
-            BatchStateError: the block was not left yet, or was left by who drove
-                the batch before its run was settled.
+            BatchStateError: the block was not left yet, or was left before the
+                run was settled; who only looked on reads the batch's status.
             BatchNotFoundError: the batch was deleted meanwhile.
         """
         if self._broken_off:
@@ -164,15 +166,22 @@ class BatchRun:
 
     async def is_settled(self) -> bool:
         """
-        Return whether the store says that the run is settled, or its batch gone.
+        Return whether nothing more is to come: the run is settled, its batch gone, or who drove it done.
         """
+        if self.is_left():
+            return True
         record = await self._ledger.get(self.batch_id)
         return record is None or record.run > self.run or record.settled_at is not None
 
     async def close(self) -> None:
         """
         Read the result; called when the `async with` block is left.
+
+        Who looked on and leaves early wants no more of it: nothing is read.
         """
+        if not self._drives and not self._ended:
+            self._broken_off = True
+            return
         self._result = await self._ledger.read_result(self.batch_id)
         self._closed = True
         result = self._result

@@ -13,12 +13,15 @@ from typing import Any, cast
 import attrs
 
 from proxy_orchestration._arguments import of_kind, optional, storable_text
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._validators import is_a, is_identifier, member_of, members_in
 from proxy_orchestration.errors import (
     BatchTooLargeError,
     DuplicateSelectionError,
     EmptySelectionError,
+    InvalidValueError,
 )
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.activities import ProxyActivity, check_storable, encode_activities
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 
@@ -173,14 +176,38 @@ def check_selection(request: BulkRegistrationRequest, *, limit: int) -> None:
 
 
 def _check_names(entries: Sequence[RegistrationEntry]) -> None:
-    if len({entry.item_key for entry in entries}) < len(entries):
-        seen = Counter(entry.item_key for entry in entries)
-        raise DuplicateSelectionError([item_key for item_key, times in seen.items() if times > 1])
+    # Composed letters or decomposed ones make no two of one; what was accepted as two was joined before.
+    seen = Counter(id_form(entry.item_key) for entry in entries)
+    if len(seen) < len(entries):
+        twice = [entry.item_key for entry in entries if seen[id_form(entry.item_key)] > 1]
+        raise DuplicateSelectionError(list(dict.fromkeys(twice)))
     named = [entry for entry in entries if entry.item_key != entry.mentor_id]
     # A verb that is given the name would not know whom it means.
-    mentor_ids = {entry.mentor_id for entry in entries} if named else set()
-    if taken := [entry.item_key for entry in named if entry.item_key in mentor_ids]:
+    mentor_ids = {id_form(entry.mentor_id) for entry in entries} if named else set()
+    if taken := [entry.item_key for entry in named if id_form(entry.item_key) in mentor_ids]:
         raise DuplicateSelectionError(taken)
+
+
+def check_mentor_ids(mentor_ids: Sequence[str], rule: IdRule, *, place: str) -> None:
+    """
+    Accept ids that the rule accepts.
+
+    Args:
+        mentor_ids: who is to be registered for.
+        rule: the host's, or the usual one.
+        place: what to call an id in the error; `{}` in it becomes its position, from 0.
+
+    Raises:
+        InvalidValueError: one is nobody's id; its position is told and its text is not.
+    """
+    flawed = [position for position, mentor_id in enumerate(mentor_ids) if rule(mentor_id) is not None]
+    if flawed:
+        more = f", nor are {len(flawed) - 1} more" if flawed[1:] else ""
+        raise InvalidValueError(
+            place.format(flawed[0]),
+            f"is nobody's id{more}. Correct it where it comes from, such as a spreadsheet whose column "
+            "is not formatted as text; where your ids do look like that, give an id_rule of your own",
+        )
 
 
 def fingerprint_of(request: BulkRegistrationRequest) -> str:

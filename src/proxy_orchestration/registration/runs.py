@@ -192,7 +192,14 @@ class LeaseHeld:
 @attrs.frozen
 class RunSettled:
     """
-    There is nothing left to drive: the run is settled, or its batch is gone.
+    There is nothing to drive: the run is settled, or its batch is gone.
+    """
+
+
+@attrs.frozen
+class RunPaused(RunSettled):
+    """
+    There is nothing to drive until the run is resumed or cancelled.
     """
 
 
@@ -236,11 +243,13 @@ class Committed:
         tail: the log's length now.
         claimed: the newly claimed items, in request order.
         cancel_wished: whether a cancel was requested for this run.
+        paused: whether the run is paused; then nothing was claimed, and nothing further may be called.
     """
 
     tail: int
     claimed: tuple[WorkItem, ...]
     cancel_wished: bool
+    paused: bool = False
 
 
 @attrs.frozen(kw_only=True)

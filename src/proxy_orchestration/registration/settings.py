@@ -37,6 +37,9 @@ class BulkSettings:
             orchestrator, look-ups included, evenly spread; `None` for no limit.
         max_abandoned: calls that do not end although they were cancelled, over all batches of
             one orchestrator, before no further call begins.
+        pause_after_failures: so many calls of one run, one after the other and all for the same
+            reason, pause it until somebody resumes it; a call for many counts once. `None`: never.
+        pause_window: within how many seconds they have to fail.
     """
 
     max_concurrency: int = attrs.field(default=5, validator=is_positive_count)
@@ -57,6 +60,10 @@ class BulkSettings:
         default=None, validator=attrs.validators.optional(is_positive)
     )
     max_abandoned: int = attrs.field(default=5, validator=is_positive_count)
+    pause_after_failures: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(is_positive_count)
+    )
+    pause_window: float = attrs.field(default=60.0, validator=is_positive)
 
     @property
     def window(self) -> int:

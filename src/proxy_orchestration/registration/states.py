@@ -33,33 +33,13 @@ class BulkStatus(enum.Enum):
     PENDING = "pending"  # accepted, and nobody drove the current run yet
     RUNNING = "running"  # not settled
     CANCELLING = "cancelling"  # cancel was requested and the run is not settled
+    PAUSED = "paused"  # nothing more of the run is called until somebody resumes it
     SUCCESS = "success"  # every item succeeded or was skipped
     PARTIAL_SUCCESS = "partial_success"  # some succeeded
     TOTAL_FAILURE = "total_failure"  # none succeeded
     CANCELLED = "cancelled"  # at least one item was cancelled
     NEEDS_REVIEW = "needs_review"  # nothing failed or succeeded, some wait for a decision
 
-
-OPEN_STATES: Final = frozenset({ItemState.PENDING, ItemState.RUNNING})
-"""States of an item that the current run has yet to settle."""
-
-OUTCOME_STATES: Final = frozenset(
-    {
-        ItemState.SUCCEEDED,
-        ItemState.FAILED,
-        ItemState.UNKNOWN,
-        ItemState.NEEDS_REVIEW,
-        ItemState.SKIPPED,
-        ItemState.CANCELLED,
-    }
-)
-"""States that an outcome can have."""
-
-RETRYABLE_STATES: Final = frozenset({ItemState.FAILED, ItemState.UNKNOWN})
-"""States that a retry takes up by itself."""
-
-RETRYABLE_BY_NAME: Final = RETRYABLE_STATES | {ItemState.CANCELLED}
-"""States that a retry takes up when it names the mentor."""
 
 TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
     {
@@ -100,6 +80,33 @@ that the driver who claimed it never called; RUNNING to SKIPPED one whose
 service found a duplicate under `ConflictPolicy.SKIP`.
 """
 
+OUTCOME_STATES: Final = TRANSITIONS[ItemState.RUNNING]
+"""States that an outcome can have: those in which a run may leave what it has begun."""
+
+OPEN_STATES: Final = frozenset(
+    state for state, following in TRANSITIONS.items() if ItemState.CANCELLED in following
+)
+"""States of an item that the current run has yet to settle: a cancel could."""
+
+FINAL_STATES: Final = frozenset(state for state, following in TRANSITIONS.items() if not following)
+"""States that nothing follows: whoever is registered, or left out, stays so."""
+
+_TAKEN_UP: Final = frozenset(
+    state for state, following in TRANSITIONS.items() if ItemState.PENDING in following
+)
+
+DECIDABLE_STATES: Final = frozenset(state for state in _TAKEN_UP if ItemState.SKIPPED in TRANSITIONS[state])
+"""States in which a person decides: to leave it out, or to take it up all the same."""
+
+RETRYABLE_BY_NAME: Final = _TAKEN_UP - DECIDABLE_STATES
+"""States that a retry takes up when it names the mentor: a new run may, and nobody has to decide."""
+
+RETRYABLE_STATES: Final = RETRYABLE_BY_NAME - {ItemState.CANCELLED}
+"""States that a retry takes up by itself: whoever cancelled wanted the others not to be called."""
+
+NEW_KEY_STATES: Final = frozenset({ItemState.FAILED, ItemState.NEEDS_REVIEW})
+"""States of a definite refusal, after which a further run takes a new key."""
+
 
 def transition(before: ItemState, after: ItemState) -> ItemState:
     """
@@ -126,19 +133,21 @@ def settled_status(counts: Mapping[ItemState, int]) -> BulkStatus:
 
     if has(ItemState.CANCELLED):
         return BulkStatus.CANCELLED
-    if not has(*OUTCOME_STATES - {ItemState.SUCCEEDED, ItemState.SKIPPED}):
+    if not has(*OUTCOME_STATES - FINAL_STATES):
         return BulkStatus.SUCCESS
-    if not has(ItemState.SUCCEEDED, ItemState.FAILED, ItemState.UNKNOWN):
+    if not has(ItemState.SUCCEEDED, *RETRYABLE_STATES):
         return BulkStatus.NEEDS_REVIEW
     if not has(ItemState.SUCCEEDED):
         return BulkStatus.TOTAL_FAILURE
     return BulkStatus.PARTIAL_SUCCESS
 
 
-def open_status(*, driven: bool, cancel_wished: bool) -> BulkStatus:
+def open_status(*, driven: bool, cancel_wished: bool, paused: bool = False) -> BulkStatus:
     """
     Return the status of a batch whose current run is not settled.
     """
     if not driven:
         return BulkStatus.PENDING
-    return BulkStatus.CANCELLING if cancel_wished else BulkStatus.RUNNING
+    if cancel_wished:
+        return BulkStatus.CANCELLING
+    return BulkStatus.PAUSED if paused else BulkStatus.RUNNING

@@ -9,8 +9,10 @@ import attrs
 from proxy_orchestration._concurrency import wait_at_most
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.errors import BatchStateError
-from proxy_orchestration.registration.batches import CancelReport
+from proxy_orchestration.registration.batches import BatchSummary, CancelReport
 from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.ledger import BatchRecord
+from proxy_orchestration.registration.ownership import check_service, is_of_another_service
 from proxy_orchestration.registration.queries import BatchQueries
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
@@ -45,9 +47,47 @@ class Stopping:
         await wait_at_most(
             coordinator.clock,
             coordinator.settings.cancel_grace,
-            lambda: coordinator.drive_until_settled(batch_id, mark.run),
+            lambda: self._settled(record, mark.run),
         )
         return await self.queries.cancel_report(batch_id, mark)
+
+    async def _settled(self, record: BatchRecord, run: int) -> None:
+        # A driver looks up what is in doubt: another service would not find its records; decision 230.
+        if is_of_another_service(record, self.coordinator.service_name):
+            await self._settled_elsewhere(record.batch_id, run)
+        else:
+            await self.coordinator.drive_until_settled(record.batch_id, run)
+
+    async def _settled_elsewhere(self, batch_id: str, run: int) -> None:
+        coordinator = self.coordinator
+        with coordinator.progress.subscribe(batch_id) as subscription:
+            while (now := await self.queries.record(batch_id)).run == run and now.settled_at is None:
+                await subscription.wait(coordinator.clock, coordinator.settings.poll_interval)
+
+    async def pause(self, batch_id: str, actor: Actor) -> BatchSummary:
+        """
+        Have nothing more of the current run called, and return what is true then.
+        """
+        coordinator = self.coordinator
+        record = await self.authorization.authorized_batch(batch_id, actor, Action.PAUSE)
+        await coordinator.ledger.pause_run(
+            batch_id, record.run, paused_at=coordinator.clock.now(), paused_by=actor.user_id
+        )
+        coordinator.cancel_requests.notify(batch_id)
+        coordinator.progress.notify(batch_id)
+        return await self.queries.summary(batch_id)
+
+    async def resume(self, batch_id: str, actor: Actor) -> BatchSummary:
+        """
+        Let the current run be driven again, and say so to whoever drives here.
+        """
+        coordinator = self.coordinator
+        record = await self.authorization.authorized_batch(batch_id, actor, Action.PAUSE)
+        check_service(record, coordinator.service_name)
+        await coordinator.ledger.resume_run(batch_id, record.run)
+        coordinator.work.notify("")
+        coordinator.progress.notify(batch_id)
+        return await self.queries.summary(batch_id)
 
     async def check_may_delete(self, batch_id: str, *, with_open_reviews: bool) -> None:
         """

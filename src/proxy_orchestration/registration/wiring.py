@@ -8,6 +8,7 @@ from proxy_orchestration._wiring import check_abilities, check_functions, check_
 from proxy_orchestration.access import AccessPolicy
 from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
+from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.ports import (
     BatchLedger,
     ProxyRegistrationService,
@@ -36,5 +37,7 @@ def check_wiring(orchestrator: object) -> None:
         settings=BulkSettings,
     )
     check_abilities(orchestrator, "registration_service", SupportsLookup, SupportsBulk, SupportsConflictCheck)
+    check_arguments(service_name=getattr(orchestrator, "service_name", None))
     check_hooks(orchestrator, "on_run_settled")
     check_functions(orchestrator, "classify_error", "on_service_error", optional=True)
+    check_functions(orchestrator, "id_rule")

@@ -147,6 +147,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     purge: Final = hooked(ActivityRepository.purge)
     purge_audit_events: Final = hooked(ActivityRepository.purge_audit_events)
     purge_tombstones: Final = hooked(ActivityRepository.purge_tombstones)
+    export_mentor: Final = passed_on(ActivityRepository.export_mentor)
+    erase_mentor: Final = hooked(ActivityRepository.erase_mentor)
     open_run: Final = hooked(ActivityRepository.open_run)
     read_items: Final = passed_on(ActivityRepository.read_items)
     acquire: Final = passed_on(ActivityRepository.acquire)
@@ -154,6 +156,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     settle: Final = hooked(ActivityRepository.settle)
     release: Final = hooked(ActivityRepository.release)
     cancel_run: Final = hooked(ActivityRepository.cancel_run)
+    pause_run: Final = hooked(ActivityRepository.pause_run)
+    resume_run: Final = hooked(ActivityRepository.resume_run)
     find_drivable: Final = passed_on(ActivityRepository.find_drivable)
     claim_audit_events: Final = hooked(ActivityRepository.claim_audit_events)
     audit_wait: Final = passed_on(ActivityRepository.audit_wait)
@@ -166,6 +170,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     find_duplicates: Final = passed_on(ActivityRepository.find_duplicates)
     void_activity: Final = hooked(ActivityRepository.void_activity)
     activities_of_batch: Final = passed_on(ActivityRepository.activities_of_batch)
+    list_activities: Final = passed_on(ActivityRepository.list_activities)
+    add_correction: Final = hooked(ActivityRepository.add_correction)
 
 
 class _FaultyFusedRepository(FaultyActivityRepository, SupportsFusedWrites):

@@ -11,8 +11,8 @@ import attrs
 from anyio.lowlevel import checkpoint
 
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.notification.notices import PushMessage, PushOutcome
-from proxy_orchestration.notification.records import Eligibility, MentorRecipients, PushTarget
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget
+from proxy_orchestration.notification.records import Eligibility, MentorRecipients
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]

@@ -96,13 +96,16 @@ class NotificationScene:
             clock=self.clock,
             settings=self.dispatching,
             eligibility=self.eligibility,
+            enrollment=self.rest.get("enrollment"),
         )
 
     async def run(self, *certificates: Any, day: int = 0):
         """
         Run for these certificates, so many days after the first night.
         """
-        return await self.orchestrator().run(certificates, as_of=NIGHT + timedelta(days=day))
+        return await self.orchestrator().run(
+            certificates, as_of=NIGHT + timedelta(days=day), allow_future=True
+        )
 
     @staticmethod
     def added_up(result) -> bool:

@@ -173,7 +173,7 @@ async def test_a_registry_that_fails_at_a_renewal_is_told(scene):
     """
 
     class Broken(MemoryVisibilityRegistry):
-        async def track(self, _ends, /, *, at):
+        async def track(self, _ends, /, **_rest):
             raise ConnectionError
 
     await scene.run(scene.certificate(1, -1))

@@ -10,8 +10,9 @@ import pytest
 
 from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailableError
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
+from proxy_orchestration.notification.notice_building import UnreadableRecordError
 from proxy_orchestration.notification.notices import Audience, PushState
-from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients
+from proxy_orchestration.notification.records import DraftFate, DraftState, MentorRecipients, RecordedChunk
 from proxy_orchestration.notification.results import RecordProblem, SkipReason
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, WindowPolicy
@@ -105,7 +106,9 @@ async def test_the_guard_defers_and_consumes_nothing(scene):
     at = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 
     async def run(hours):
-        return await scene.orchestrator().run([certificate], as_of=at + timedelta(hours=hours))
+        return await scene.orchestrator().run(
+            [certificate], as_of=at + timedelta(hours=hours), allow_future=True
+        )
 
     first, early, late = await run(0), await run(19.99), await run(20)
 
@@ -157,7 +160,8 @@ async def test_of_two_certificates_of_a_type_the_later_counts(scene):
     """
     In whatever order they come; other spellings of the type are the same type.
     """
-    earlier, later = scene.certificate(1, 5), scene.certificate(1, 25, certificate_type=" First_Aid ")
+    earlier = scene.certificate(1, 5)
+    later = scene.certificate(1, 25, certificate_id="later", certificate_type=" First_Aid ")
 
     for certificates in ([earlier, later], [later, earlier]):
         scene.__attrs_post_init__()
@@ -172,7 +176,8 @@ async def test_an_older_certificate_in_a_later_chunk_is_stale(scene):
     """
     scene.settings = NotificationSettings(chunk_size=1)
 
-    result = await scene.run(scene.certificate(1, 25), scene.certificate(1, 5))
+    older = scene.certificate(1, 5, certificate_id="older")
+    result = await scene.run(scene.certificate(1, 25), older)
 
     assert {SkipReason.STALE: 1} == dict(result.skipped_by_reason)
 
@@ -220,7 +225,7 @@ async def test_a_store_that_answers_nonsense_fails_the_records(scene):
     """
 
     async def record(_chunk, /):
-        return [DraftFate(state=DraftState.CREATED)] * 2
+        return RecordedChunk(fates=(DraftFate(state=DraftState.CREATED),) * 2)
 
     scene.repository.record = record
 
@@ -338,7 +343,7 @@ async def test_a_registry_that_hangs_stops_nothing(scene):
     """
 
     class Hanging(MemoryVisibilityRegistry):
-        async def track(self, _ends, /, *, at):
+        async def track(self, _ends, /, **_rest):
             await anyio.sleep_forever()
 
     scene.visibility = Hanging()
@@ -399,3 +404,38 @@ async def test_a_problem_is_reported_once_and_reports_are_bounded(scene):
     )
 
     assert ["mentor-1", "mentor-2"] == [problem.mentor_id for problem in result.data_quality]
+
+
+@pytest.mark.parametrize(
+    ("mentor_id", "code"),
+    [
+        ("-", "empty_id"),
+        ("0", "empty_id"),
+        ("N/A", "empty_id"),
+        ("#REF!", "invalid_id"),
+        ("1017.0", "invalid_id"),
+    ],
+)
+async def test_nobody_is_told_under_an_id_that_is_none(scene, mentor_id, code):
+    """
+    The record fails alone; a filler is reported as missing.
+    """
+    result = await scene.run(scene.certificate(1, mentor_id=mentor_id), scene.certificate(2))
+
+    assert [(mentor_id, code)] == [(each.mentor_id, each.code) for each in result.failures]
+    assert 1 == result.created
+
+
+async def test_a_host_replaces_the_rule_for_ids(scene):
+    """
+    Its ids may look like a spreadsheet's; renewals are asked about by the same rule.
+    """
+    odd = scene.certificate(1, mentor_id="1017.0")
+    with pytest.raises(UnreadableRecordError, match="invalid_id"):
+        await scene.orchestrator().record_renewals([odd])
+    scene.rest["id_rule"] = lambda _text: None
+
+    result = await scene.run(odd)
+    await scene.orchestrator().record_renewals([odd])
+
+    assert 1 == result.created

@@ -2,7 +2,7 @@
 The outbox's other end: what is due is sent, once as a rule, and never for nothing.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import anyio
 import pytest
@@ -55,7 +55,9 @@ async def test_a_digest_counts_what_is_there_when_it_is_sent(scene):
 
     (digest,) = [message for message in scene.sender.sent if message.recipient_id == "coord-1"]
     assert "urgent_7" == digest.tier.value
-    assert 2 == len(digest.body.splitlines())
+    counts, nearest = digest.body.splitlines()[:2], digest.body.splitlines()[2:]
+    assert ["Utløper innen 7 dager: 1", "Utløper innen 30 dager: 1"] == counts
+    assert ["2026-01-08: first_aid, mentor-2", "2026-01-31: first_aid, mentor-1"] == nearest
 
 
 async def test_a_digest_with_nothing_left_is_cancelled(scene):
@@ -68,22 +70,35 @@ async def test_a_digest_with_nothing_left_is_cancelled(scene):
     assert DispatchResult(cancelled=1) == await scene.dispatcher().drain()
 
 
-async def test_a_retry_waits_longer_each_time_and_ends_dead(scene):
+async def test_a_retry_waits_longer_each_time_and_ends_with_the_message(scene):
     """
-    Attempts count; a dead one blocks nobody and can be replayed.
+    However many attempts that takes: it waits up to the longest wait, and not beyond its end.
     """
-    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=3, initial=10.0, jitter=0.0))
+    retry = RetryPolicy(max_attempts=3, initial=10.0, jitter=0.0, max_delay=86_400.0)
+    scene.dispatching = DispatchSettings(retry=retry)
     scene.sender.script = lambda message, _: PushOutcome.retry(message)
     await queued(scene)
 
     results, waits = [], []
-    for _ in range(3):
+    while not results or results[-1].retried:
         results.append(await scene.dispatcher().drain())
         waits.append(await scene.repository.push_wait(now=scene.clock.now()))
         scene.clock.advance(waits[-1] or 0.0)
 
-    assert [DispatchResult(retried=1)] * 2 + [DispatchResult(dead=1)] == results
-    assert [10.0, 20.0, None] == waits
+    ends = timedelta(days=23) - timedelta(minutes=5)
+    assert [DispatchResult(retried=1)] * (len(results) - 1) + [DispatchResult(expired=1)] == results
+    assert [10.0 * 2**place for place in range(14)] + [86_400.0] * 20 == waits[:34]
+    assert ends.total_seconds() == sum(waits[:-1])
+
+
+async def test_a_dead_message_can_be_replayed(scene):
+    """
+    It blocks nobody meanwhile.
+    """
+    scene.sender.script = lambda message, _: PushOutcome.dead(message, "payload_invalid")
+    await queued(scene)
+    assert DispatchResult(dead=1) == await scene.dispatcher().drain()
+
     scene.sender.script = lambda message, _: PushOutcome.delivered(message)
     assert 1 == await scene.dispatcher().replay_dead()
     assert DispatchResult(sent=1) == await scene.dispatcher().drain()
@@ -135,7 +150,7 @@ async def test_a_sender_that_fails_or_hangs_loses_nothing(scene, failure, caplog
 
     result = await scene.while_time_passes(lambda: scene.dispatcher().drain())
 
-    assert DispatchResult(retried=2) == result
+    assert DispatchResult(retried=2, in_doubt=2) == result
     assert "secret" not in caplog.text
     scene.sender.reply = reply
     scene.clock.advance(3600.0)
@@ -155,7 +170,7 @@ async def test_answers_that_make_no_sense_count_for_nothing(scene):
     scene.sender = Confused()
     await queued(scene)
 
-    assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+    assert DispatchResult(retried=1, in_doubt=1) == await scene.dispatcher().drain()
 
 
 async def test_too_late_is_expired(scene):
@@ -208,14 +223,15 @@ async def test_who_keeps_silent_about_pushes_holds_up_nobody(scene):
     assert scene.clock.monotonic() + scene.dispatching.send_timeout < scene.dispatching.hold
 
 
-@pytest.mark.parametrize(("hold", "sending"), [(120.0, 60.0), (10.0, 60.0), (60.0, 59.0)])
+@pytest.mark.parametrize(("hold", "sending"), [(120.0, 60.0), (600.0, 10.0), (60.0, 59.0)])
 def test_the_question_who_wants_pushes_leaves_time_to_send(hold, sending):
     """
-    However the two were set.
+    However the two were set: asking and sending end within the lease.
     """
     settings = DispatchSettings(hold=hold, send_timeout=sending)
 
     assert 0 < settings.eligibility_timeout <= hold / 2
+    assert settings.eligibility_timeout + sending < hold
 
 
 async def test_a_dispatcher_that_was_killed_is_followed_by_another(scene):
@@ -242,7 +258,7 @@ async def test_a_message_that_kills_every_dispatcher_ends_dead(scene):
     """
     Attempts count at the claim.
     """
-    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=2), hold=10.0)
+    scene.dispatching = DispatchSettings(retry=RetryPolicy(max_attempts=2), hold=10.0, send_timeout=5.0)
     await queued(scene)
     for _ in range(2):
         await scene.repository.claim_pushes(now=scene.clock.now(), limit=1, hold=10.0)
@@ -282,6 +298,48 @@ def test_quiet_hours_within_a_day():
     assert [None, day.replace(hour=14), None] == [
         noon.over_at(day.replace(hour=hour), None) for hour in (11, 12, 14)
     ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "moment", "over"),
+    [
+        # 02:00 to 03:00 comes twice in Oslo: first in summer time, then an hour later in winter time.
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-10-25T00:10Z", "2026-10-25T00:30Z"),
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-10-25T01:10Z", "2026-10-25T01:30Z"),
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-10-25T00:45Z", None),
+        ((2, 15), (2, 45), "Europe/Oslo", "2026-10-25T01:20Z", "2026-10-25T01:45Z"),
+        ((2, 30), (2, 10), "Europe/Oslo", "2026-10-25T00:40Z", "2026-10-25T01:10Z"),
+        # 02:00 to 03:00 never comes on that day of March.
+        ((22, 0), (2, 30), "Europe/Oslo", "2026-03-29T00:45Z", "2026-03-29T01:30Z"),
+        ((22, 0), (7, 0), "UTC", "9999-12-31T23:00Z", None),
+        ((22, 0), (7, 0), "Pacific/Kiritimati", "9999-12-31T23:00Z", None),
+        ((0, 0), (7, 0), "Etc/GMT+12", "0001-01-01T06:00Z", "0001-01-01T19:00Z"),
+    ],
+)
+def test_quiet_hours_end_after_they_began(start, end, zone, moment, over):
+    """
+    On the nights that have an hour too many or too few, and where the calendar ends.
+    """
+    quiet = QuietHours(start=time(*start), end=time(*end), timezone=zone)
+
+    found = quiet.over_at(datetime.fromisoformat(moment), None)
+
+    assert (None if over is None else datetime.fromisoformat(over)) == found
+
+
+async def test_a_message_in_the_repeated_hour_is_claimed_once(scene):
+    """
+    Not again and again until the hour is over.
+    """
+    scene.dispatching = DispatchSettings(
+        quiet_hours=QuietHours(start=time(22), end=time(2, 30), timezone="Europe/Oslo")
+    )
+    scene.clock.set_now(datetime(2026, 10, 25, 1, 10, tzinfo=UTC))
+    scene.directory = None
+    await scene.orchestrator().run([scene.certificate(1, expires=date(2026, 11, 20))])
+
+    assert DispatchResult(retried=1) == await scene.dispatcher().drain()
+    assert 20 * 60.0 == await scene.repository.push_wait(now=scene.clock.now())
 
 
 async def test_serve_sends_what_becomes_due_and_outlives_a_failing_store(scene):

@@ -133,3 +133,14 @@ async def test_a_long_lapsed_certificate_is_told_in_the_app_and_not_pushed(scene
     result = await scene.run(scene.certificate(1, -31), scene.certificate(2, -29))
 
     assert (2, 1) == (result.created, result.queued)
+
+
+async def test_a_certificate_s_id_is_quoted_in_the_route(scene):
+    """
+    A slash or a question mark in it leads nowhere else.
+    """
+    await scene.run(scene.certificate(1, certificate_id="A/7?x=1#å"), scene.certificate(2))
+    leased = await scene.repository.claim_pushes(now=scene.clock.now(), limit=9, hold=9.0)
+
+    routes = {push.message.data.get("route") for push in leased if push.digest is None}
+    assert {"/certificate/renew/A%2F7%3Fx%3D1%23%C3%A5", "/certificate/renew/certificate-2"} == routes

@@ -10,10 +10,11 @@ from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
 from proxy_orchestration.notification.messages import NoticeText
-from proxy_orchestration.notification.notices import PushOutcome, PushVerdict
+from proxy_orchestration.notification.notices import PushOutcome, PushTarget, PushVerdict
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
-from proxy_orchestration.notification.records import MentorRecipients, PushTarget
+from proxy_orchestration.notification.records import MentorRecipients
 from proxy_orchestration.ports import RecordRefusedError
+from proxy_orchestration.storage.memory import MemoryVisibilityRegistry
 from proxy_orchestration.testing import fail, slow
 from proxy_orchestration.testing.notification import ScriptedPushEligibility
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
@@ -41,16 +42,17 @@ class Words:
         return NoticeText(f"{self.text} {notice.holder_name}", f"{self.text} {notice.link}")
 
 
-class Registry:
+class Registry(MemoryVisibilityRegistry):
     """
     A registry that answers, raises or hangs.
     """
 
     def __init__(self, clock):
+        super().__init__()
         self.clock = clock
         self.reply = None
 
-    async def track(self, ends, /, *, at):
+    async def track(self, ends, /, *, at, **_rest):
         """
         Suppress nobody.
         """
@@ -176,6 +178,63 @@ async def _acknowledge_a_mentor_s(world):
     return await world.verbs.acknowledge(notice.notification_id, actor=COORDINATOR, note=world.canaries.NAME)
 
 
+async def _list_runs(world):
+    admin = Actor(user_id="admin-1", roles={Role.CHAPTER_ADMIN}, organization_id="oslo")
+    return await world.verbs.list_runs(actor=admin)
+
+
+async def _purge_notices(world):
+    return await world.verbs.purge_notices(created_before=world.scene.clock.now())
+
+
+async def _purge_pushes(world):
+    return await world.verbs.purge_pushes(due_before=world.scene.clock.now())
+
+
+async def _purge_runs(world):
+    return await world.verbs.purge_runs(started_before=world.scene.clock.now())
+
+
+async def _purge_visibility_changes(world):
+    return await world.verbs.purge_visibility_changes(changed_before=world.scene.clock.now())
+
+
+async def _list_visibility_changes(world):
+    return await world.verbs.list_visibility_changes(actor=COORDINATOR)
+
+
+async def _restore_visibility(world):
+    return await world.verbs.restore_visibility("mentor-1", actor=COORDINATOR, reason=world.canaries.NAME)
+
+
+async def _export_mentor(world):
+    return await world.verbs.export_mentor("mentor-1")
+
+
+async def _erase_mentor(world):
+    return await world.verbs.erase_mentor("mentor-1")
+
+
+async def _inbox(world):
+    return await world.verbs.inbox("coord-1", actor=COORDINATOR)
+
+
+async def _another_s_inbox(world):
+    return await world.verbs.inbox(world.canaries.NAME, actor=COORDINATOR)
+
+
+async def _mark_read(world):
+    return await world.verbs.mark_read(world.notice_id, actor=COORDINATOR)
+
+
+async def _mark_all_read(world):
+    return await world.verbs.mark_all_read(actor=COORDINATOR)
+
+
+async def _remind_later(world):
+    return await world.verbs.remind_later(world.notice_id, actor=COORDINATOR)
+
+
 async def _drain(world):
     return await world.scene.dispatcher().drain()
 
@@ -191,6 +250,14 @@ async def _replay(world):
     return await world.scene.dispatcher().replay_dead()
 
 
+async def _dead(world):
+    return await world.scene.dispatcher().dead_pushes(actor=COORDINATOR)
+
+
+async def _replay_own(world):
+    return await world.scene.dispatcher().replay_pushes(actor=COORDINATOR)
+
+
 VERBS = {
     "run": _run,
     "plan": _plan,
@@ -201,8 +268,24 @@ VERBS = {
     "acknowledge": _acknowledge,
     "acknowledge, at length": _acknowledge_at_length,
     "acknowledge, a mentor's notice": _acknowledge_a_mentor_s,
+    "list_runs": _list_runs,
+    "purge_notices": _purge_notices,
+    "purge_pushes": _purge_pushes,
+    "purge_runs": _purge_runs,
+    "purge_visibility_changes": _purge_visibility_changes,
+    "list_visibility_changes": _list_visibility_changes,
+    "restore_visibility": _restore_visibility,
+    "export_mentor": _export_mentor,
+    "erase_mentor": _erase_mentor,
+    "inbox": _inbox,
+    "inbox, another's": _another_s_inbox,
+    "mark_read": _mark_read,
+    "mark_all_read": _mark_all_read,
+    "remind_later": _remind_later,
     "drain": _drain,
     "serve": _serve,
+    "dead_pushes": _dead,
+    "replay_pushes": _replay_own,
     "replay_dead": _replay,
 }
 

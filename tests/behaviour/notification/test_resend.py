@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import pytest
 
 from proxy_orchestration.notification.records import DraftState, NoticeChunk
@@ -16,7 +15,6 @@ from proxy_orchestration.notification.resend import (
     consequence_of,
     last_allowed,
     states_of,
-    told_ends,
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts.notification.samples import (
@@ -24,7 +22,6 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     chunk_of,
     coordinator,
     draft_of,
-    end_of,
 )
 
 _HOUR = timedelta(hours=1)
@@ -57,14 +54,12 @@ def test_the_guard_lets_pass_what_is_as_long_ago_as_it_says(ago: timedelta, stat
 
 def test_a_later_end_comes_before_everything() -> None:
     """
-    Whether the store knows it or the chunk tells it; an earlier one says nothing.
+    An earlier one says nothing.
     """
     draft = draft_of()
     later = draft.ends_at + _HOUR
-    told = chunk_of(draft, ends=[end_of(ends_at=later)])
 
     assert DraftState.STALE is _state(chunk_of(draft), Standing(None, later), is_there=True)
-    assert DraftState.STALE is _state(told, Standing())
     assert DraftState.CREATED is _state(chunk_of(draft), Standing(None, draft.ends_at - _HOUR))
 
 
@@ -118,15 +113,3 @@ def test_a_guard_longer_than_time_lets_nothing_pass() -> None:
     Instead of an error about dates.
     """
     assert datetime.min.replace(tzinfo=UTC) == last_allowed(MORNING, timedelta.max)
-
-
-def test_of_ends_that_are_told_the_latest_counts() -> None:
-    """
-    A revoked certificate has none.
-    """
-    end = end_of()
-    assert end.ends_at is not None
-    ends = [end, attrs.evolve(end, ends_at=end.ends_at + _HOUR), attrs.evolve(end, ends_at=None)]
-    revoked = attrs.evolve(end, certificate_type="revoked", ends_at=None)
-
-    assert {(end.mentor_id, end.certificate_type): end.ends_at + _HOUR} == told_ends([*ends, revoked])

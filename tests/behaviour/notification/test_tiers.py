@@ -212,6 +212,22 @@ class _Floating(tzinfo):
         return None
 
 
+class _Silent(_Floating):
+    def fromutc(self, moment):
+        return moment
+
+
+@pytest.mark.parametrize(
+    ("silent", "told"), [(_Floating(), "ValueError"), (_Silent(), "it has no offset")], ids=["raises", "none"]
+)
+def test_a_zone_that_tells_no_time_is_refused(silent, told):
+    """
+    When the settings are made, not in the night.
+    """
+    with pytest.raises(ValueError, match=f"does not tell the time: {told}"):
+        ExpiryPolicy(timezone=silent)
+
+
 @pytest.mark.parametrize("naive", [NOON.replace(tzinfo=None), NOON.replace(tzinfo=_Floating())])
 @pytest.mark.parametrize(
     "ask",

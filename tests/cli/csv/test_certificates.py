@@ -188,3 +188,52 @@ def test_a_file_that_is_not_there_or_empty_is_told(read: object, told: str, tmp_
         with pytest.raises(CsvFileError) as caught:
             read(path)
         assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("filler", ["-", "0", "N/A", "NULL"])
+def test_a_filler_counts_as_an_empty_cell(filler: str) -> None:
+    """
+    Whoever is missing is reported as missing by the run, and no two lines speak of one nobody.
+    """
+    header = "certificate_id,mentor_id,certificate_type,expires,organization_id,chapter_id,coordinator_id"
+    header += ",chapter_admin_ids"
+    file = _parse(
+        f"{filler},{filler},first_aid,today,{filler},{filler},c1,a1",
+        f"c2,{filler},first_aid,today,,,c2,",
+        f"c3,m3,first_aid,today,,,{filler},{filler} a1",
+        f"c4,m3,first_aid,today,,,{filler},",
+        header=header,
+    )
+
+    nobody, _, certificate, _ = file.certificates
+    assert ("", "", None, None) == (
+        nobody.certificate_id,
+        nobody.mentor_id,
+        nobody.organization_id,
+        nobody.chapter_id,
+    )
+    assert "m3" == certificate.mentor_id
+    assert {"m3": MentorRecipients(chapter_admin_ids=("a1",))} == anyio.run(file.recipients.resolve, ["m3"])
+
+
+def test_what_a_spreadsheet_made_of_an_id_is_the_runs_to_judge() -> None:
+    """
+    Such a line fails alone, with a code.
+    """
+    (certificate,) = _parse("c1,#REF!,first_aid,today,,,,,,#N/A,").certificates
+
+    assert "#REF!" == certificate.mentor_id
+
+
+def test_the_lines_of_a_mentor_belong_together_by_any_spelling() -> None:
+    """
+    Two systems wrote the file, and one of them decomposes letters.
+    """
+    file = _parse("c1,\u00e5se,a,today,,,,,,c1,", "c2,a\u030ase,b,today,,,,,,c1,")
+
+    assert (
+        MentorRecipients(coordinator_id="c1")
+        == anyio.run(file.recipients.resolve, ["a\u030ase"])["a\u030ase"]
+    )
+    (problem,) = _problems("c1,\u00e5se,a,today,,,,,,c1,", "c2,a\u030ase,b,today,,,,,,c2,")
+    assert problem.startswith("line 3, column coordinator_id")

@@ -94,3 +94,13 @@ def _read_or_refused(content: bytes) -> object:
         return parse_decisions(content, name="f")
     except CsvFileError as error:
         return error.problems
+
+
+@pytest.mark.parametrize("name", ["#N/A", "1017.0", "0", "-"])
+def test_whoever_is_in_a_batch_can_be_decided_about(name: str) -> None:
+    """
+    What is stored is named as it is, whatever was said of new ids since.
+    """
+    data = f"mentor_id,decision\n{name},skip\n".encode()
+
+    assert {name: ConflictDecision.SKIP} == parse_decisions(data, name="decisions.csv")

@@ -447,3 +447,42 @@ def _read_or_refused(content: bytes) -> MentorFile | CsvFileError:
         return parse_mentors(content, name="f", today=TODAY, limit=3)
     except CsvFileError as error:
         return error
+
+
+@pytest.mark.parametrize("text", ["-", "0", "N/A", "NULL", "n.a."])
+def test_a_filler_is_a_missing_id(text: str) -> None:
+    """
+    It is told as one, with its place.
+    """
+    (problem,) = _problems(HEADER + f"{text},home_visit,2026-11-01,60,\n")
+
+    assert f"line 2, column mentor_id: '{text}' stands for a missing id. Fill it in." == str(problem)
+
+
+@pytest.mark.parametrize("text", ["#N/A", "#REF!", "1.23457E+11", "1017.0", '"=""00123"""', "'00123"])
+def test_what_a_spreadsheet_makes_of_an_id_is_refused(text: str) -> None:
+    """
+    Every place is told, and what to do in the spreadsheet.
+    """
+    problems = _problems(
+        HEADER + f"{text},home_visit,2026-11-01,60,\n{ROW}{text},home_visit,2026-11-01,60,\n"
+    )
+
+    assert [2, 4] == [problem.line for problem in problems]
+    assert all("Format the column as text" in problem.message for problem in problems)
+
+
+def test_notes_may_say_that_there_is_nothing() -> None:
+    """
+    A filler is one where an id belongs, and a note elsewhere.
+    """
+    assert "-" == _parse(HEADER + "m1,home_visit,2026-11-01,60,-\n").entries[0].activity.notes
+
+
+def test_a_mentor_stands_in_a_file_once_by_any_spelling() -> None:
+    """
+    Composed and decomposed letters are one.
+    """
+    rows = "\u00e5se,home_visit,2026-11-01,60,\na\u030ase,home_visit,2026-11-01,60,\n"
+
+    assert [(3, "mentor_id")] == _places(HEADER + rows)

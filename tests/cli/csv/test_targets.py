@@ -11,7 +11,7 @@ pytest.importorskip("typer")
 
 from proxy_orchestration.cli.csv.problems import CsvFileError
 from proxy_orchestration.cli.csv.targets import FileTargets, parse_targets
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushTarget
 
 SECRET = "secret-" + "s" * 5000
 
@@ -57,3 +57,14 @@ def test_faults_of_devices_never_quote_a_cell() -> None:
 
     assert [2, 3, 4, 5, 6] == [problem.line for problem in caught.value.problems]
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["-", "N/A", "#REF!", "1017.0"])
+def test_a_device_of_nobody_is_refused(text: str) -> None:
+    """
+    A filler is nobody's id, nor is what a spreadsheet made of one.
+    """
+    with pytest.raises(CsvFileError, match="column recipient_id: the cell holds nobody's id") as refused:
+        parse_targets(f"recipient_id,kind,value\n{text},fid,secret\n".encode(), name="devices.csv")
+
+    assert text == "-" or text not in str(refused.value)

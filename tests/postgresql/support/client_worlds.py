@@ -221,9 +221,8 @@ async def _write(world: World) -> None:
 async def _register(
     repository: SqlActivityRepository, user_id: str, organization_id: str, *, minutes: int
 ) -> None:
-    orchestrator = BulkRegistrationOrchestrator(
-        registration_service=StandardRegistrationService(repository=repository), repository=repository
-    )
+    service = StandardRegistrationService(repository=repository)
+    orchestrator = BulkRegistrationOrchestrator(registration_service=service, repository=repository)
     activity = ProxyActivity(
         activity_type=f"call by {user_id}",
         activity_date=datetime.now(UTC).date(),
@@ -240,6 +239,11 @@ async def _register(
     async with orchestrator.drive_batch(accepted.batch_id) as run:
         async for _ in run:
             pass
+    page = await service.list_activities(actor=actor, coordinator_id=user_id)
+    for registered in page.records:
+        await service.request_correction(
+            registered.record.activity_id, "canary", actor=actor, idempotency_key="Wednesday"
+        )
     # Nobody registers for oneself, after an edit neither.
     edit = {user_id: attrs.evolve(activity, duration_minutes=30)}
     await orchestrator.retry_failed_items(accepted.batch_id, actor=actor, activities=edit)
@@ -276,3 +280,4 @@ async def _notify(
     actor = Actor(user_id=user_id, roles={Role.COORDINATOR}, organization_id=organization_id)
     for notice in await repository.notifications_for(user_id):
         await orchestrator.acknowledge(notice.notification_id, actor=actor, note="canary")
+    await repository.count_device_answers("fcm", answered=1, gone=0, window=1000)

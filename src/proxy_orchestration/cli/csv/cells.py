@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from proxy_orchestration.cli.csv.problems import CellError, quoted
+from proxy_orchestration.ids import IdFlaw, usual_id_rule
 
 _LONGEST_IDENTIFIER: Final = 200
 
@@ -25,6 +26,7 @@ class Column:
         optional: whether the header may do without it; such a column has a `blank`.
         blank: the value of an empty cell; `None` where a cell has to be filled in.
         once: what to do about a value that an earlier line has; empty where that is fine.
+        fillers: whether a cell with a filler, such as `-` or `N/A`, is an empty one.
         same_for: the column whose equal values need equal values here, if any.
     """
 
@@ -33,6 +35,7 @@ class Column:
     optional: bool = attrs.field(default=False, kw_only=True)
     blank: object = attrs.field(default=None, kw_only=True)
     once: str = attrs.field(default="", kw_only=True)
+    fillers: bool = attrs.field(default=False, kw_only=True)
     same_for: str = attrs.field(default="", kw_only=True)
 
 
@@ -49,5 +52,32 @@ def identifier(text: str) -> str:
     return text
 
 
+def is_filler(text: str) -> bool:
+    """
+    Tell whether the text stands for no id.
+    """
+    return usual_id_rule(text) is IdFlaw.MISSING
+
+
+def somebody(text: str) -> str:
+    """
+    Return the text if it may be somebody's id.
+    """
+    flaw = usual_id_rule(text)
+    if flaw is IdFlaw.MISSING:
+        msg = f"{quoted(text)} stands for a missing id. Fill it in."
+        raise CellError(msg)
+    if flaw is IdFlaw.MALFORMED:
+        msg = (
+            f"{quoted(text)} is what a spreadsheet makes of an id. "
+            "Format the column as text, correct it, and save the file again."
+        )
+        raise CellError(msg)
+    return identifier(text)
+
+
 MENTOR_ID: Final = Column("mentor_id", identifier, once="Keep one line for each mentor.")
-"""The column of a file that has one line for each mentor."""
+"""The column of a file that has one line for each mentor of a batch that is stored."""
+
+NEW_MENTOR_ID: Final = attrs.evolve(MENTOR_ID, read=somebody)
+"""The same, of mentors who come in with the file."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import attrs
 
-from proxy_orchestration.cli.csv.cells import Column, identifier
+from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration.cli.csv.cells import Column, identifier, is_filler
 from proxy_orchestration.cli.csv.dates import day_or_moment, resolved
 from proxy_orchestration.cli.csv.problems import CellError, quoted
 from proxy_orchestration.cli.csv.tables import FileFormat, Record
@@ -32,21 +33,23 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _identifiers(text: str) -> tuple[str, ...]:
-    return tuple(identifier(each) for each in text.split())
+    return tuple(identifier(each) for each in text.split() if not is_filler(each))
 
 
 _RECIPIENTS: Final = ("coordinator_id", "chapter_admin_ids")
 FORMAT: Final = FileFormat(
     columns=(
-        *(Column(name, identifier, blank="") for name in ("certificate_id", "mentor_id", "certificate_type")),
+        *(Column(name, identifier, blank="", fillers=True) for name in ("certificate_id", "mentor_id")),
+        Column("certificate_type", identifier, blank=""),
         Column("expires", day_or_moment),
         Column("revoked", _yes_or_no, optional=True, blank=False),
         Column("holder_name", str, optional=True, blank=""),
         *(
-            Column(name, identifier, optional=True, blank="")
-            for name in ("organization_id", "chapter_id", "locale")
+            Column(name, identifier, optional=True, blank="", fillers=True)
+            for name in ("organization_id", "chapter_id")
         ),
-        Column("coordinator_id", identifier, optional=True, blank="", same_for="mentor_id"),
+        Column("locale", identifier, optional=True, blank=""),
+        Column("coordinator_id", identifier, optional=True, blank="", fillers=True, same_for="mentor_id"),
         Column("chapter_admin_ids", _identifiers, optional=True, blank=()),
     ),
     noun="certificates",
@@ -58,6 +61,9 @@ FORMAT: Final = FileFormat(
 class FileRecipients:
     """
     A `RecipientDirectory`: what a file says about who answers for its mentors.
+
+    Attributes:
+        known: by the form in which the mentors' ids are compared.
     """
 
     known: Mapping[str, MentorRecipients]
@@ -66,7 +72,8 @@ class FileRecipients:
         """
         Return the recipients of these mentors.
         """
-        return {mentor_id: self.known[mentor_id] for mentor_id in mentor_ids if mentor_id in self.known}
+        forms = {mentor_id: id_form(mentor_id) for mentor_id in mentor_ids}
+        return {mentor_id: self.known[form] for mentor_id, form in forms.items() if form in self.known}
 
 
 @attrs.frozen(kw_only=True)
@@ -123,11 +130,12 @@ def _recipients(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, MentorRecipie
     """
     known: dict[str, MentorRecipients] = {}
     for row in rows:
-        before = known.get(row["mentor_id"], MentorRecipients())
+        mentor = id_form(row["mentor_id"])
+        before = known.get(mentor, MentorRecipients())
         found = MentorRecipients(
             coordinator_id=before.coordinator_id or row["coordinator_id"] or None,
             chapter_admin_ids=tuple(dict.fromkeys((*before.chapter_admin_ids, *row["chapter_admin_ids"]))),
         )
         if found != MentorRecipients():
-            known[row["mentor_id"]] = found
+            known[mentor] = found
     return known

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.csv.cells import MENTOR_ID, Column, identifier
+from proxy_orchestration.cli.csv.cells import NEW_MENTOR_ID, Column, identifier
 from proxy_orchestration.cli.csv.dates import day, resolved
 from proxy_orchestration.cli.csv.problems import CellError, quoted
 from proxy_orchestration.cli.csv.tables import FileFormat, Record
@@ -32,7 +32,7 @@ def _minutes(text: str) -> int:
 
 FORMAT: Final = FileFormat(
     columns=(
-        MENTOR_ID,
+        NEW_MENTOR_ID,
         Column("activity_type", identifier),
         Column("activity_date", day),
         Column("duration_minutes", _minutes),

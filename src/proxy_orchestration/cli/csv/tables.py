@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from proxy_orchestration.cli.csv.cells import Column
+from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration.cli.csv.cells import Column, is_filler
 from proxy_orchestration.cli.csv.problems import CellError, CsvFileError, CsvProblem, RefusedError, quoted
 
 T = TypeVar("T")
@@ -209,7 +210,7 @@ class _Reader:
         Return what a cell says; note what is wrong with it and return `None`.
         """
         text = self._text(row, column.name)
-        if not text and column.blank is not None:
+        if column.blank is not None and (not text or (column.fillers and is_filler(text))):
             return column.blank
         try:
             value = column.read(_filled(text))
@@ -228,13 +229,13 @@ class _Reader:
         Refuse a value that does not go with an earlier line.
         """
         if column.once:
-            _, line = self._earlier.setdefault((column.name, value), (value, row.line))
+            _, line = self._earlier.setdefault((column.name, id_form(str(value))), (value, row.line))
             if line != row.line:
                 msg = f"{quoted(str(value))} is already on line {line}. {column.once}"
                 raise CellError(msg)
-        if column.same_for:
-            owner = self._text(row, column.same_for)
-            known, line = self._earlier.setdefault((column.name, owner), (value, row.line))
+        owner = self._text(row, column.same_for) if column.same_for else ""
+        if not is_filler(owner):  # lines that name nobody say nothing of one another
+            known, line = self._earlier.setdefault((column.name, id_form(owner)), (value, row.line))
             if known != value:
                 msg = (
                     f"{quoted(owner)} has another {column.name} on line {line}. Write the same on each line."

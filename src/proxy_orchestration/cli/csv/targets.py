@@ -13,7 +13,8 @@ import attrs
 from proxy_orchestration.cli.csv.cells import Column
 from proxy_orchestration.cli.csv.problems import CellError
 from proxy_orchestration.cli.csv.tables import FileFormat
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.ids import usual_id_rule
+from proxy_orchestration.notification.notices import PushTarget
 
 _KINDS: Final = frozenset({"fid", "token"})
 
@@ -28,6 +29,13 @@ def _at_most(longest: int) -> Callable[[str], str]:
     return checked
 
 
+def _recipient(text: str) -> str:
+    if usual_id_rule(text) is not None:
+        msg = "the cell holds nobody's id. Correct it."
+        raise CellError(msg)
+    return _at_most(200)(text)
+
+
 def _kind(text: str) -> str:
     if text.casefold() not in _KINDS:
         msg = "the cell is not a kind of address. Write fid or token."
@@ -37,7 +45,7 @@ def _kind(text: str) -> str:
 
 FORMAT: Final = FileFormat(
     columns=(
-        Column("recipient_id", _at_most(200)),
+        Column("recipient_id", _recipient),
         Column("kind", _kind),
         Column("value", _at_most(4096)),
         Column("platform", str.casefold, optional=True, blank=""),

@@ -10,7 +10,8 @@ with needs_extra("fcm", "httpx", "h2", "google", needed_by="proxy_orchestration.
     import httpx as _httpx  # noqa: F401 - as for google.auth
 
     from proxy_orchestration.push.fcm.credentials import FcmCredentials, FcmCredentialsError
+    from proxy_orchestration.push.fcm.options import FcmOptions
     from proxy_orchestration.push.fcm.sender import FcmPushSender
     from proxy_orchestration.push.fcm.settings import FcmSettings
 
-__all__ = ["FcmCredentials", "FcmCredentialsError", "FcmPushSender", "FcmSettings"]
+__all__ = ["FcmCredentials", "FcmCredentialsError", "FcmOptions", "FcmPushSender", "FcmSettings"]

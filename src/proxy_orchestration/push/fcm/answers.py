@@ -28,6 +28,9 @@ _OK: Final = 200
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
+_SAY_LITTLE: Final = frozenset({200, 502, 504})
+"""Half an answer, and those of a gateway that lost its own connection; FCM's own ones hold an error."""
+
 _BAD_ADDRESS: Final = "not a valid fcm registration token"
 
 
@@ -73,10 +76,12 @@ class Answer:
     Attributes:
         action: what is to be done.
         retry_after: seconds that FCM asks to wait, from 10 to 3600, where it does.
+        in_doubt: whether the message may have been taken, although there is no word of it.
     """
 
     action: Action
     retry_after: float | None = None
+    in_doubt: bool = False
 
 
 def read_answer(status: int, body: bytes, *, retry_after: str | None, now: datetime) -> Answer:
@@ -89,7 +94,10 @@ def read_answer(status: int, body: bytes, *, retry_after: str | None, now: datet
         retry_after: the header, if there is one.
         now: the present moment, which a date in that header is counted from.
     """
-    return Answer(_action(status, _json_object(body)), seconds_of(retry_after, now=now))
+    content = _json_object(body)
+    action = _action(status, content)
+    in_doubt = action is Action.TRANSIENT and status in _SAY_LITTLE and "error" not in (content or {})
+    return Answer(action, seconds_of(retry_after, now=now), in_doubt)
 
 
 def seconds_of(retry_after: str | None, *, now: datetime) -> float | None:

@@ -33,6 +33,13 @@ _JSON: Final = "application/json; charset=utf-8"
 _MARGIN: Final = 300.0
 _OK: Final = 200
 _DEFINITE: Final = frozenset({400, 401, 403})
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
 
 _log = logging.getLogger(_loggers.FCM)
 
@@ -58,12 +65,14 @@ class AccessToken:
     Attributes:
         value: the token; a secret.
         project_id: the project that the service account names; empty if it names none.
-        good_until: by the clock's `monotonic`.
+        renew_from: when a new one is to be asked for, by the clock's `monotonic`.
+        ends_at: until when FCM accepts it, by the same.
     """
 
     value: str = attrs.field(repr=False)
     project_id: str
-    good_until: float
+    renew_from: float
+    ends_at: float
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -74,14 +83,18 @@ class AccessTokens:
 
     credentials: FcmCredentials
     clock: Clock
+    settings: FcmSettings
     _current: AccessToken | None = attrs.field(init=False, default=None, repr=False)
     _asking: anyio.Lock = attrs.field(init=False, factory=anyio.Lock, repr=False)
+    _ask_from: float = attrs.field(init=False, default=-math.inf)
 
     async def current(
         self, client: httpx.AsyncClient, *, instead_of: AccessToken | None = None
     ) -> AccessToken:
         """
-        Return a token that is good for some minutes.
+        Return a token that FCM accepts; a new one some minutes before the old one's end.
+
+        While no new one is to be had, the old one is used to its end.
 
         Args:
             client: what a new one is asked for with.
@@ -91,12 +104,41 @@ class AccessTokens:
             FcmCredentialsError: there is no service account, or Google refuses it.
             TokenUnavailableError: Google cannot be reached, or does not answer as it should.
         """
+        if self._current is instead_of:
+            self._current = None
+        old = self._current
+        if old is not None and (self._is_fresh(old) or self._asking.locked()) and self._is_good(old):
+            return old
         # Under a lock, so that of many calls that find the token old one asks and all get the new one.
         async with self._asking:
             token = self._current
-            if token is None or token is instead_of or self.clock.monotonic() >= token.good_until:
-                self._current = token = await self._ask(client)
+            if token is not None and self._is_good(token):
+                return token if self._is_fresh(token) else await self._renewed(client, token)
+            self._current = token = await self._ask(client)
             return token
+
+    def _is_good(self, token: AccessToken) -> bool:
+        return self.clock.monotonic() < token.ends_at
+
+    def _is_fresh(self, token: AccessToken) -> bool:
+        return self.clock.monotonic() < max(token.renew_from, self._ask_from)
+
+    async def _renewed(self, client: httpx.AsyncClient, old: AccessToken) -> AccessToken:
+        """
+        Return a new token, or the old one where none is to be had in half a call's time.
+        """
+        half = self.settings.call_timeout / 2
+        try:
+            self._current = token = await ask(partial(self._ask, client), clock=self.clock, seconds=half)
+        except (NoAnswerError, TokenUnavailableError) as error:
+            wait = getattr(error, "retry_after", None) or SHORTEST_WAIT
+            self._ask_from = self.clock.monotonic() + wait
+            left = old.ends_at - self.clock.monotonic()
+            _log.warning(
+                "no new access token: the old one is good for %.0f s more", left, extra={"seconds": left}
+            )
+            return old
+        return token
 
     async def _ask(self, client: httpx.AsyncClient) -> AccessToken:
         account = await self.credentials.load()
@@ -122,7 +164,9 @@ class AccessTokens:
         if response.status_code != _OK or not isinstance(value, str) or not value.isascii() or not value:
             asked = seconds_of(response.headers.get("retry-after"), now=self.clock.now())
             raise TokenUnavailableError(asked)
-        return AccessToken(value, account.project_id, began + max(0.0, _number(seconds) - _MARGIN))
+        life = max(0.0, _number(seconds))
+        # Half its life at most, or a token of five minutes would be asked for before every call.
+        return AccessToken(value, account.project_id, began + life - min(_MARGIN, life / 2), began + life)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -149,7 +193,7 @@ class FcmCalls:
         Send one message; a call past its time may have been taken all the same.
         """
         answer = await self._in_time(partial(self._post, client, content))
-        return Answer(Action.TRANSIENT) if answer is None else answer
+        return Answer(Action.TRANSIENT, in_doubt=True) if answer is None else answer
 
     async def _in_time(self, call: Callable[[], Awaitable[T]]) -> T | None:
         """
@@ -185,7 +229,14 @@ class FcmCalls:
 
     async def _call(self, client: httpx.AsyncClient, content: bytes, token: AccessToken) -> Answer:
         headers = {"Authorization": f"Bearer {token.value}", "Content-Type": _JSON}
-        response = await client.post(self._url(token), content=content, headers=headers)
+        try:
+            response = await client.post(self._url(token), content=content, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            name = type(error).__name__
+            _log.error("a call of FCM failed: %s", name, extra={"error": name})
+            # A connection that FCM closes in good order (GOAWAY) takes answers along that it still
+            # had to give: only what never left us was surely not taken; decision 224.
+            return Answer(Action.TRANSIENT, in_doubt=not isinstance(error, _NEVER_SENT))
         return read_answer(
             response.status_code,
             response.content,

@@ -7,7 +7,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -17,14 +18,17 @@ import attrs
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.notification.notices import PushMessage
+from proxy_orchestration.notification.notices import PushMessage, PushTarget
 from proxy_orchestration.notification.ports import PushTargetDirectory
-from proxy_orchestration.notification.records import PushTarget
 from proxy_orchestration.push.fcm.answers import Action
 from proxy_orchestration.push.fcm.messages import content_digest
+from proxy_orchestration.push.fcm.pruning import PruneBreaker
 from proxy_orchestration.push.fcm.settings import FcmSettings
 
 V = TypeVar("V")
+
+FORGETTING: Final = 2.0
+"""Seconds that a device may take to be counted and forgotten; a sender's own time has them twice."""
 
 _MOST_REMEMBERED: Final = 10_000
 _MOST_DOUBLINGS: Final = 16
@@ -163,41 +167,6 @@ def _key(target: PushTarget) -> _Key:
 
 
 @attrs.define(eq=False, kw_only=True)
-class PruneBreaker:
-    """
-    Stops pruning when too many devices are called gone at once, which tells of a mistake of ours or Google's.
-
-    It allows pruning again by itself, as newer answers are better.
-    """
-
-    settings: FcmSettings
-    _answers: deque[bool] = attrs.field(init=False, factory=deque)
-    _gone: int = attrs.field(init=False, default=0)
-    _tripped: bool = attrs.field(init=False, default=False)
-
-    def note(self, *, gone: bool) -> bool:
-        """
-        Take note of an answer about a device; return whether pruning is allowed.
-        """
-        self._answers.append(gone)
-        self._gone += gone
-        if len(self._answers) > self.settings.prune_window:
-            self._gone -= self._answers.popleft()
-        # Many at once are a wrong project and no exodus; decision 42.
-        too_many = self._gone > self.settings.prune_share * len(self._answers)
-        tripped = too_many and self._gone >= self.settings.prune_minimum
-        if tripped and not self._tripped:
-            _log.error(
-                "pruning is stopped: FCM calls %d of the last %d devices gone; check the project",
-                self._gone,
-                len(self._answers),
-                extra={"code": "prune_breaker", "gone": self._gone, "answered": len(self._answers)},
-            )
-        self._tripped = tripped
-        return not tripped
-
-
-@attrs.define(eq=False, kw_only=True)
 class TargetKeeper:
     """
     Decides what becomes of a device, and tells the directory.
@@ -206,12 +175,9 @@ class TargetKeeper:
     directory: PushTargetDirectory = attrs.field(repr=False)
     clock: Clock
     settings: FcmSettings
-    _breaker: PruneBreaker = attrs.field(init=False)
+    breaker: PruneBreaker
     _quarantine: _Memory[float] = attrs.field(init=False, factory=_Memory, repr=False)
     _suspects: _Memory[bytes] = attrs.field(init=False, factory=_Memory, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._breaker = PruneBreaker(settings=self.settings)
 
     def is_quarantined(self, target: PushTarget) -> bool:
         """
@@ -226,18 +192,21 @@ class TargetKeeper:
         """
         self._quarantine.put(target, self.clock.monotonic() + self.settings.quarantine)
 
-    def delivered(self) -> None:
-        """
-        Note that a device took a message.
-        """
-        self._breaker.note(gone=False)
-
     async def gone(self, message: PushMessage, target: PushTarget) -> None:
         """
-        Forget a device, unless too many are gone at once.
+        Forget a device, unless too many are gone at once; where that cannot be told, the next message does.
         """
-        if self._breaker.note(gone=True):
-            await self._prune(message.recipient_id, target)
+        name = await self._failure_of(partial(self._forget, message, target))
+        if name:
+            _log.error("a device could not be pruned: %s", name, extra={"error": name})
+
+    async def count(self) -> None:
+        """
+        Count what was delivered since the last device that was gone.
+        """
+        name = await self._failure_of(self.breaker.count)
+        if name:
+            _log.error("devices could not be counted: %s", name, extra={"error": name})
 
     async def suspect(self, message: PushMessage, target: PushTarget, *, sent_at: datetime) -> None:
         """
@@ -251,20 +220,21 @@ class TargetKeeper:
         elif first != content and not told_after(target, sent_at):
             await self.gone(message, target)
 
-    async def _prune(self, recipient_id: str, target: PushTarget) -> None:
+    async def _forget(self, message: PushMessage, target: PushTarget) -> None:
+        if await self.breaker.gone():
+            await self.directory.prune(message.recipient_id, target)
+
+    async def _failure_of(self, work: Callable[[], Awaitable[None]]) -> str:
+        """
+        Return the type of the error that the work of a host's directory or store ends with; empty if none.
+        """
         try:
-            await ask(
-                partial(self.directory.prune, recipient_id, target),
-                clock=self.clock,
-                seconds=self.settings.call_timeout,
-            )
+            await ask(work, clock=self.clock, seconds=FORGETTING)
         except NoAnswerError:
-            name = "TimeoutError"
-        except Exception as error:  # noqa: BLE001 - a host's directory; the next message prunes
-            name = type(error).__name__
-        else:
-            return
-        _log.error("a device could not be pruned: %s", name, extra={"error": name})
+            return "TimeoutError"
+        except Exception as error:  # noqa: BLE001 - a host's directory or store
+            return type(error).__name__
+        return ""
 
 
 def told_after(target: PushTarget, sent_at: datetime) -> bool:

@@ -9,9 +9,9 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
-from proxy_orchestration.notification.notices import PushMessage
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.notices import PushMessage, PushTarget
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.push.fcm.options import FcmOptions
 
 MOST_BYTES: Final = 4096
 """Bytes of all keys and values that FCM takes for one device."""
@@ -22,6 +22,8 @@ PUSH_ID: Final = "push_id"
 KINDS: Final = frozenset({"fid", "token"})
 """The kinds of address that FCM knows for one device."""
 
+_USUAL: Final = FcmOptions()
+_ONE_KEY: Final = "certificate-expiry"
 _RESERVED_KEYS: Final = frozenset({"from", "message_type"})
 _RESERVED_PREFIXES: Final = ("google", "gcm")
 _LONGEST_TTL: Final = 2_419_200
@@ -61,21 +63,25 @@ def is_usable(target: PushTarget) -> bool:
     return target.kind in KINDS and bool(target.value) and target.value.isprintable()
 
 
-def encode(message: PushMessage, target: PushTarget, *, now: datetime) -> bytes:
+def encode(message: PushMessage, target: PushTarget, *, now: datetime, options: FcmOptions = _USUAL) -> bytes:
     """
     Return the body of the call that sends the message to one device.
     """
     body: dict[str, Any] = {
         target.kind: target.value,
         "data": _data(message),
-        "android": _android(message, now),
-        "apns": _apns(message),
+        "android": _android(message, now, options),
+        "apns": _apns(message, options),
     }
     notification = _notification(message)
     if notification:
         body["notification"] = notification
-        body["android"]["notification"] = {"tag": message.collapse_key}
-    return json.dumps({"message": body}, ensure_ascii=False).encode()
+        channel = {"channel_id": options.android_channel} if options.android_channel else {}
+        body["android"]["notification"] = {"tag": _replacing_key(message), **channel}
+    if options.analytics_label:
+        body["fcm_options"] = {"analytics_label": options.analytics_label}
+    only = {"validate_only": True} if options.validate_only else {}
+    return json.dumps({**only, "message": body}, ensure_ascii=False).encode()
 
 
 def content_digest(message: PushMessage) -> bytes:
@@ -95,26 +101,38 @@ def _data(message: PushMessage) -> dict[str, str]:
     return {PUSH_ID: message.message_id, **message.data}
 
 
-def _android(message: PushMessage, now: datetime) -> dict[str, Any]:
+def _replacing_key(message: PushMessage) -> str:
+    """
+    Return the key under which a repetition replaces the first on the device, also where the host gave none.
+    """
+    return message.collapse_key or message.message_id
+
+
+def _android(message: PushMessage, now: datetime, options: FcmOptions) -> dict[str, Any]:
     left = int((message.expires_at - now).total_seconds())
     return {
-        "collapse_key": message.collapse_key,
+        "collapse_key": _ONE_KEY if options.one_collapse_key else _replacing_key(message),
         "priority": "HIGH" if message.tier in _PRESSING else "NORMAL",
         "ttl": f"{min(_LONGEST_TTL, max(0, left))}s",
     }
 
 
-def _apns(message: PushMessage) -> dict[str, Any]:
+def _apns(message: PushMessage, options: FcmOptions) -> dict[str, Any]:
     """
     Return Apple's part; a message without a text must be sent as a quiet one there.
     """
     visible = bool(message.title or message.body)
     headers = {
-        "apns-collapse-id": _collapse_id(message.collapse_key),
+        "apns-collapse-id": _collapse_id(_replacing_key(message)),
         "apns-expiration": str(int(message.expires_at.timestamp())),
         "apns-priority": "10" if visible and message.tier in _PRESSING else "5",
     }
-    return {"headers": headers} if visible else {"headers": headers, "payload": _BACKGROUND}
+    if not visible:
+        return {"headers": headers, "payload": _BACKGROUND}
+    sound = {"sound": options.ios_sound} if options.ios_sound else {}
+    badge = {} if options.ios_badge is None else {"badge": options.ios_badge}
+    shown = {"payload": {"aps": {**sound, **badge}}} if sound or badge else {}
+    return {"headers": headers, **shown}
 
 
 def _collapse_id(key: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -19,18 +19,25 @@ import httpx
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask, open_task_group
+from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.clock import Clock, SystemClock
-from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushVerdict
-from proxy_orchestration.notification.ports import PushTargetDirectory
-from proxy_orchestration.notification.records import PushTarget
+from proxy_orchestration.notification.dependency_answers import Devices, devices_in
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget, PushVerdict
+from proxy_orchestration.notification.ports import DeviceAnswerCounts, PushTargetDirectory
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.push.fcm.answers import SHORTEST_WAIT, Action, Answer
 from proxy_orchestration.push.fcm.calls import AccessTokens, FcmCalls
 from proxy_orchestration.push.fcm.credentials import FcmCredentials
-from proxy_orchestration.push.fcm.devices import Pauses, TargetKeeper, told_after
+from proxy_orchestration.push.fcm.devices import FORGETTING, Pauses, TargetKeeper, told_after
 from proxy_orchestration.push.fcm.messages import encode, is_usable, problem_of
+from proxy_orchestration.push.fcm.options import FcmOptions
+from proxy_orchestration.push.fcm.pruning import OwnCounts, PruneBreaker
 from proxy_orchestration.push.fcm.settings import FcmSettings
 
+ACCEPTED: Final = "accepted"
+"""What a check of a push found that FCM would take."""
+
+_CHECKED_AGAIN: Final = 60.0
 _DEAD: Final = {Action.PAYLOAD_INVALID: "payload_invalid", Action.REFUSED: "refused"}
 _PAUSING: Final = frozenset(
     {Action.QUOTA, Action.UNAUTHENTICATED, Action.CHANNEL_REFUSED, Action.PLATFORM_REFUSED}
@@ -68,12 +75,20 @@ class FcmPushSender:
         credentials: where the service account's key is.
         clock: where time comes from.
         settings: limits and times.
+        options: how pushes show, and how they are counted.
+        device_answers: counts devices that are gone over all processes, for example a
+            `SqlNotificationRepository`; `None`: this sender counts its own.
+
+    Raises:
+        MisconfiguredError: a part does not fit; the message says what to do.
     """
 
     targets: PushTargetDirectory = attrs.field(repr=False)
     credentials: FcmCredentials = attrs.field(factory=FcmCredentials)
     clock: Clock = attrs.field(factory=SystemClock)
     settings: FcmSettings = attrs.field(factory=FcmSettings)
+    options: FcmOptions = attrs.field(factory=FcmOptions)
+    device_answers: DeviceAnswerCounts | None = attrs.field(default=None, repr=False)
     _calls: FcmCalls = attrs.field(init=False, repr=False)
     _pauses: Pauses = attrs.field(init=False, repr=False)
     _keeper: TargetKeeper = attrs.field(init=False, repr=False)
@@ -83,10 +98,22 @@ class FcmPushSender:
     _stack: AsyncExitStack = attrs.field(init=False, factory=AsyncExitStack, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        tokens = AccessTokens(credentials=self.credentials, clock=self.clock)
+        check_parts(self, options=FcmOptions)
+        check_optional_parts(self, device_answers=DeviceAnswerCounts)
+        tokens = AccessTokens(credentials=self.credentials, clock=self.clock, settings=self.settings)
         self._calls = FcmCalls(tokens=tokens, clock=self.clock, settings=self.settings)
         self._pauses = Pauses(clock=self.clock, settings=self.settings)
-        self._keeper = TargetKeeper(directory=self.targets, clock=self.clock, settings=self.settings)
+        breaker = PruneBreaker(settings=self.settings, counts=self.device_answers or OwnCounts())
+        self._keeper = TargetKeeper(
+            directory=self.targets, clock=self.clock, settings=self.settings, breaker=breaker
+        )
+
+    @property
+    def send_limit(self) -> float:
+        """
+        Return the seconds within which `send` has answered, by the settings.
+        """
+        return self.settings.time_budget + self.settings.call_timeout + 2 * FORGETTING
 
     async def __aenter__(self) -> Self:
         """
@@ -109,19 +136,31 @@ class FcmPushSender:
         """
         Send each to all devices of its recipient; answer each once, in order.
 
-        A message is delivered when at least one device took it. A failure that no
-        message is to blame for leads to another attempt that does not count.
+        A message is delivered when every device took it or never will, and one took
+        it. What some took is owed to those that may take it later, and to no other. A
+        failure that no message is to blame for leads to another attempt that does
+        not count.
         """
+        until = self.clock.monotonic() + self.settings.time_budget
         problems = [problem_of(message) for message in messages]
         sound = [message for message, problem in zip(messages, problems, strict=True) if not problem]
         devices = await self._devices_of(sound)
         deliveries: dict[int, list[_Delivery]] = {}
         for place, message in enumerate(messages):
-            targets = (devices or {}).get(message.recipient_id, ()) if not problems[place] else ()
-            deliveries[place] = [_Delivery(message, target) for target in dict.fromkeys(targets)]
-        await self._deliver([delivery for each in deliveries.values() for delivery in each])
+            targets = None if problems[place] else devices.get(message.recipient_id)
+            deliveries[place] = [
+                _Delivery(message, target)
+                for target in targets or ()
+                if message.owed is None or target.fingerprint in message.owed
+            ]
+        await self._deliver([delivery for each in deliveries.values() for delivery in each], until)
         outcomes = [
-            self._outcome(message, problems[place], deliveries[place], known=devices is not None)
+            self._outcome(
+                message,
+                problems[place],
+                deliveries[place],
+                known=devices.get(message.recipient_id) is not None,
+            )
             for place, message in enumerate(messages)
         ]
         _report(outcomes)
@@ -131,44 +170,47 @@ class FcmPushSender:
         self, message: PushMessage, problem: str, deliveries: Sequence[_Delivery], *, known: bool
     ) -> PushOutcome:
         if problem:
-            return self._dead(message, problem)
-        if not known:
-            return PushOutcome.retry(message, counted=False)
-        return _combined(message, [each.outcome for each in deliveries if each.outcome is not None])
+            outcome = self._dead(message, problem)
+        elif known:
+            outcome = _combined(message, deliveries)
+        else:
+            outcome = PushOutcome.retry(message, counted=False)
+        return _checked(message, outcome) if self.options.validate_only else outcome
 
-    async def _devices_of(self, messages: Sequence[PushMessage]) -> Mapping[str, Sequence[PushTarget]] | None:
+    async def _devices_of(self, messages: Sequence[PushMessage]) -> Devices:
         """
-        Return the devices by recipient; `None` where the directory does not answer.
+        Return the devices by recipient; nobody's where the directory does not answer.
         """
         recipients = {message.recipient_id for message in messages}
         if not recipients:
             return {}
         try:
-            return await ask(
+            answer: object = await ask(
                 partial(self.targets.targets_of, recipients),
                 clock=self.clock,
                 seconds=self.settings.call_timeout,
             )
+            return devices_in(answer, recipients)
         except NoAnswerError:
             name = "TimeoutError"
         except Exception as error:  # noqa: BLE001 - a host's directory; the messages are sent another time
             name = type(error).__name__
         _log.error("the devices could not be looked up: %s", name, extra={"error": name})
-        return None
+        return {}
 
-    async def _deliver(self, deliveries: Sequence[_Delivery]) -> None:
+    async def _deliver(self, deliveries: Sequence[_Delivery], until: float) -> None:
         """
         Call FCM for each, some at a time; each has an outcome afterwards.
         """
         if not deliveries:
             return
-        until = self.clock.monotonic() + self.settings.time_budget
         queue = iter(deliveries)
         async with self._connected() as client, open_task_group() as tasks:
             if not self._pauses.remaining_for():
                 await self._authorize(client)
             for _ in range(min(self.settings.max_concurrency, len(deliveries))):
                 tasks.start_soon(self._work, client, queue, until)
+        await self._keeper.count()
 
     async def _authorize(self, client: httpx.AsyncClient) -> None:
         refusal = await self._calls.authorize(client)
@@ -204,27 +246,34 @@ class FcmPushSender:
 
     async def _attempt(self, client: httpx.AsyncClient, delivery: _Delivery) -> PushOutcome:
         sent_at = self.clock.now()
-        content = encode(delivery.message, delivery.target, now=sent_at)
+        content = encode(delivery.message, delivery.target, now=sent_at, options=self.options)
         answer = await self._calls.post(client, content)
         return await self._settle(delivery, answer, sent_at)
 
     async def _settle(self, delivery: _Delivery, answer: Answer, sent_at: datetime) -> PushOutcome:
         message, target, action = delivery.message, delivery.target, answer.action
         if action is Action.DELIVERED:
-            self._pauses.succeed(target)
-            self._keeper.delivered()
-            return PushOutcome.delivered(message)
+            return self._delivered(message, target)
         if action in _DEAD:
             return self._dead(message, _DEAD[action])
         if action in _PAUSING:
             wait = self._pauses.begin(action, target, answer.retry_after)
             return PushOutcome.retry(message, wait, counted=action is Action.QUOTA)
         if action is Action.TRANSIENT:
-            return PushOutcome.retry(message, answer.retry_after or SHORTEST_WAIT)
+            wait = answer.retry_after or SHORTEST_WAIT
+            return PushOutcome.retry(message, wait, in_doubt=answer.in_doubt)
         return await self._settle_target(delivery, action, sent_at)
+
+    def _delivered(self, message: PushMessage, target: PushTarget) -> PushOutcome:
+        self._pauses.succeed(target)
+        if not self.options.validate_only:
+            self._keeper.breaker.delivered()
+        return PushOutcome.delivered(message)
 
     async def _settle_target(self, delivery: _Delivery, action: Action, sent_at: datetime) -> PushOutcome:
         message, target = delivery.message, delivery.target
+        if self.options.validate_only:
+            return self._dead(message, action.value)
         if action is Action.SENDER_MISMATCH:
             self._keeper.quarantine(target)
             return self._dead(message, "sender_id_mismatch")
@@ -266,20 +315,37 @@ class FcmPushSender:
             yield client
 
 
-def _combined(message: PushMessage, outcomes: Sequence[PushOutcome]) -> PushOutcome:
+def _combined(message: PushMessage, deliveries: Sequence[_Delivery]) -> PushOutcome:
     """
-    Return what the devices' outcomes come to: one that took it is enough, one worth an attempt comes next.
+    Return what the devices' outcomes come to: one worth an attempt comes first, one that took it is next.
     """
-    verdicts = {outcome.verdict for outcome in outcomes}
-    if PushVerdict.DELIVERED in verdicts:
-        return PushOutcome.delivered(message)
+    outcomes = [each.outcome for each in deliveries if each.outcome is not None]
+    reached = message.owed is not None or any(each.verdict is PushVerdict.DELIVERED for each in outcomes)
     again = [outcome for outcome in outcomes if outcome.verdict is PushVerdict.RETRY]
     if again:
         after = max((outcome.after or 0.0) for outcome in again) or None
-        return PushOutcome.retry(message, after, counted=any(outcome.counted for outcome in again))
+        owed = [each.target for each in deliveries if each.outcome in again]
+        return PushOutcome.retry(
+            message,
+            after,
+            counted=any(outcome.counted for outcome in again),
+            in_doubt=any(outcome.in_doubt for outcome in again),
+            targets=owed if reached else None,
+        )
+    if reached:
+        return PushOutcome.delivered(message)
     dead = [outcome for outcome in outcomes if outcome.verdict is PushVerdict.DEAD]
     dead.sort(key=lambda outcome: not outcome.code.startswith("payload_"))
     return dead[0] if dead else PushOutcome.no_target(message)
+
+
+def _checked(message: PushMessage, outcome: PushOutcome) -> PushOutcome:
+    """
+    Return the outcome of a message that was checked and not sent: it stays queued, whatever was found.
+    """
+    after = outcome.after or _CHECKED_AGAIN
+    code = ACCEPTED if outcome.verdict is PushVerdict.DELIVERED else outcome.code
+    return attrs.evolve(PushOutcome.retry(message, after, counted=False), code=code)
 
 
 def _report(outcomes: Sequence[PushOutcome]) -> None:

@@ -29,8 +29,8 @@ class FcmSettings:
         call_timeout: after this long a call is cut, a renewal of the access token included.
             Google asks for 10 at least.
         time_budget: no call of a `send` begins later than that after its start; what is
-            left is sent another time. With `call_timeout` it should stay below
-            `DispatchSettings.send_timeout`, or answers are lost.
+            left is sent another time. With `call_timeout` and four seconds it has to stay
+            below `DispatchSettings.send_timeout`.
         quota_pause: the first pause after a refusal for quota that names no time itself.
         channel_pause: the first pause after a refusal that no message is to blame for:
             credentials, permissions, a project that is not there, a platform's own key.
@@ -39,7 +39,8 @@ class FcmSettings:
         prune_share: the share of devices FCM calls gone among those it answered for
             above which none is pruned.
         prune_minimum: devices called gone from which on that share is looked at.
-        prune_window: how many of the newest answers the share is taken of.
+        prune_window: how many answers, about, the share is taken of: beyond that many,
+            older ones count half each time.
     """
 
     base_url: str = "https://fcm.googleapis.com"

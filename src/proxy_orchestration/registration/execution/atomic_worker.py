@@ -87,6 +87,9 @@ class AtomicWorker:
             stop = self.context.state.stop
             if stop is not None or whole[0].rounds >= self.context.settings.retry.max_attempts:
                 return await self._conclude(whole, stop)
+            if self.context.waiting.is_paused:
+                self.context.waiting.put(whole, 0.0)
+                return None
             steps = self._steps(whole, await self.calls.register_many(self.bulk, whole, atomic=True))
             retries = [step for step in steps if isinstance(step, RetryAfter)]
             if not retries:

@@ -1,5 +1,5 @@
 """
-Looks whether a run was cancelled while its driver has nothing to write.
+Looks whether a run was cancelled or paused while its driver has nothing to write.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ _log = logging.getLogger(_loggers.DRIVER)
 @attrs.define(eq=False, kw_only=True)
 class CancelWatch:
     """
-    Tells one driver of a cancel request, be it made in this process or in another.
+    Tells one driver of a cancel request or a pause, be it made in this process or in another.
 
     Attributes:
         context: the run.
         ledger: where a request is stored.
-        cancel_requests: wakes the driver of a batch that is cancelled in this process.
+        cancel_requests: wakes the driver of a batch that is cancelled or paused in this process.
         last_write: returns when the driver last wrote; a commit tells of a request by itself.
         on_cancel: called when there is a request.
+        on_pause: called at each look that finds the run paused.
     """
 
     context: RunContext
@@ -37,6 +38,7 @@ class CancelWatch:
     cancel_requests: Notifier[None]
     last_write: Callable[[], float]
     on_cancel: Callable[[], None]
+    on_pause: Callable[[], None]
 
     async def run(self) -> None:
         """
@@ -63,5 +65,8 @@ class CancelWatch:
                 extra={"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__},
             )
             return
-        if record is not None and record.run == lease.run and record.cancel_wished_at is not None:
+        current = record if record is not None and record.run == lease.run else None
+        if current is not None and current.cancel_wished_at is not None:
             self.on_cancel()
+        elif current is not None and current.paused_at is not None:
+            self.on_pause()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -33,7 +33,7 @@ from proxy_orchestration.registration.ports import (
     ProxyRegistrationService,
     SupportsFusedWrites,
 )
-from proxy_orchestration.registration.runs import Acquisition, Lease, LeaseHeld, LogPage
+from proxy_orchestration.registration.runs import Acquisition, DrivableRun, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
 
@@ -51,8 +51,9 @@ class Coordinator:
 
     Attributes:
         progress: wakes watchers of a batch in this process.
-        cancel_requests: wakes the driver of a batch in this process when it is cancelled.
+        cancel_requests: wakes the driver of a batch in this process when it is cancelled or paused.
         work: wakes `serve` when something was accepted in this process.
+        service_name: what the service is called; `None` where it has no name.
         health: what is known of the store, and of who drives here.
     """
 
@@ -63,6 +64,7 @@ class Coordinator:
     settings: BulkSettings
     hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
     on_run_settled: OnRunSettled | None = None
+    service_name: str | None = None
     progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
     cancel_requests: Notifier[None] = attrs.field(factory=Notifier, init=False)
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
@@ -86,6 +88,14 @@ class Coordinator:
         )
         self.health = HealthRecord(ledger=self.ledger, clock=self.clock, abandoned=self._abandoned)
         self._speed = Speed(workers=settings.max_concurrency)
+
+    async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+        """
+        Return runs that this service may drive, the free ones first: its own, and those without a name.
+        """
+        if self.service_name is None:
+            return await self.ledger.find_drivable(limit=limit, due_only=due_only)
+        return await self.ledger.find_drivable(limit=limit, due_only=due_only, service_name=self.service_name)
 
     async def acquire(self, batch_id: str, run: int) -> Acquisition:
         """
@@ -223,7 +233,7 @@ class Coordinator:
 
     async def drive_until_settled(self, batch_id: str, run: int) -> None:
         """
-        Return when the run is settled, driving it whenever nobody else does.
+        Return when the run is settled or paused, driving it whenever nobody else does.
         """
         with self.progress.subscribe(batch_id) as subscription:
             while True:
@@ -243,7 +253,7 @@ class Coordinator:
         """
         try:
             found = await ask(
-                lambda: self.ledger.find_drivable(limit=1, due_only=True),
+                lambda: self.find_drivable(limit=1, due_only=True),
                 clock=self.clock,
                 seconds=min(_LONGEST_CHECK, self.settings.lease_ttl),
             )

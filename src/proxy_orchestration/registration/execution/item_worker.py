@@ -31,7 +31,7 @@ from proxy_orchestration.registration.execution.attempts import (
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.service_calls import ServiceCalls
 from proxy_orchestration.registration.ports import SupportsLookup
-from proxy_orchestration.registration.reasons import MAYBE_OWN, UNEXPECTED
+from proxy_orchestration.registration.reasons import BAD_ANSWER, MAYBE_OWN, UNEXPECTED
 from proxy_orchestration.registration.runs import ItemOutcome
 
 
@@ -105,8 +105,9 @@ class ItemWorker:
             stop = self.context.state.stop
             if stop is not None or attempt.rounds >= self.context.settings.retry.max_attempts:
                 return await self._conclude(attempt, stop)
-            if self.context.waiting.everyone_until and self.context.waiting.everyone_waits():
-                self.context.waiting.put_until_all_may([attempt])
+            waiting = self.context.waiting
+            if (waiting.everyone_until or waiting.is_paused) and waiting.everyone_waits():
+                waiting.put_until_all_may([attempt])
                 return None
             if self.context.abandoned.is_full:
                 self.calls.check_may_call()
@@ -160,6 +161,9 @@ class ItemWorker:
         step = after_call(attempt, answer, policy=policy, now=context.clock.now())
         if not isinstance(step, ItemOutcome):
             self.calls.note_bad_answer("register", answer, attempt)
+            context.note_failure(BAD_ANSWER)
+        elif context.streak is not None:
+            context.streak.end()
         return step
 
     async def _own_first(self, attempt: Attempt, step: Step) -> Step:

@@ -70,7 +70,7 @@ class RecoveryPass:
         return tuple(dict.fromkeys(self._driven))
 
     async def _unseen(self, seen: set[tuple[str, int]]) -> list[DrivableRun]:
-        found = await self.coordinator.ledger.find_drivable(limit=_PAGE + len(seen))
+        found = await self.coordinator.find_drivable(limit=_PAGE + len(seen))
         return [run for run in found if (run.batch_id, run.run) not in seen]
 
     async def _take_up(self, found: DrivableRun) -> None:
@@ -203,7 +203,7 @@ class RecoveryService:
     async def _start_free_runs(self, tasks: Tasks) -> None:
         room = _max_runs(self.coordinator) - len(self._driving)
         limit = _PAGE + len(self._driving) + len(self._backoff)
-        found = await self.coordinator.ledger.find_drivable(limit=limit, due_only=True)
+        found = await self.coordinator.find_drivable(limit=limit, due_only=True)
         names = {(run.batch_id, run.run) for run in found}
         taken = self._driving | self._backoff.postponed(self.coordinator.clock.monotonic(), among=names)
         free = [run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in taken]

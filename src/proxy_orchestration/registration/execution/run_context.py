@@ -11,7 +11,9 @@ import attrs
 
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import ProxyRegistration
+from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.execution.attempts import Attempt, StopReason
+from proxy_orchestration.registration.execution.failure_streak import FailureStreak
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.look_ahead import Speed
 from proxy_orchestration.registration.execution.refusals import Refusals
@@ -95,6 +97,10 @@ def _find_lookup(context: RunContext) -> SupportsLookup | None:
     return context.service if isinstance(context.service, SupportsLookup) else None
 
 
+def _count_failures(context: RunContext) -> FailureStreak | None:
+    return FailureStreak.under(context.settings, context.clock)
+
+
 def _nobody_waits(context: RunContext) -> WaitingItems:
     settings = context.settings
     longest = max(settings.max_retry_after, settings.retry.max_delay)
@@ -124,6 +130,7 @@ class RunContext:
         speed: how fast the service and the ledger were lately, over all runs of one orchestrator.
         state: what changes.
         waiting: items that are asked about again later.
+        streak: calls that failed alike; `None` if no run pauses itself.
     """
 
     lease: Lease
@@ -148,6 +155,9 @@ class RunContext:
     speed: Speed = attrs.field(default=attrs.Factory(_nothing_seen, takes_self=True))
     state: RunState = attrs.field(factory=RunState, init=False)
     waiting: WaitingItems = attrs.field(default=attrs.Factory(_nobody_waits, takes_self=True), init=False)
+    streak: FailureStreak | None = attrs.field(
+        default=attrs.Factory(_count_failures, takes_self=True), init=False
+    )
 
     @property
     def is_atomic(self) -> bool:
@@ -169,3 +179,10 @@ class RunContext:
         """
         if self.state.first_call_at is None:
             self.state.first_call_at = self.clock.monotonic()
+
+    def note_failure(self, reason: Failure) -> None:
+        """
+        Remember that a call failed for that reason, where a run pauses itself.
+        """
+        if self.streak is not None:
+            self.streak.note(reason.code)

@@ -33,9 +33,16 @@ from proxy_orchestration.registration.execution.attempts import (
 from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
+from proxy_orchestration.registration.execution.run_pause import RunPause
 from proxy_orchestration.registration.execution.run_writer import RunWriter
 from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
-from proxy_orchestration.registration.execution.waiting import Chunk, WaitingItems, called_again, waiting
+from proxy_orchestration.registration.execution.waiting import (
+    Chunk,
+    WaitingItems,
+    called_again,
+    regrouped,
+    waiting,
+)
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import (
@@ -67,7 +74,7 @@ class RunDriver:
         context: the run.
         ledger: where it is written.
         progress: wakes watchers of a batch in this process.
-        cancel_requests: wakes this driver when its batch is cancelled in this process.
+        cancel_requests: wakes this driver when its batch is cancelled or paused in this process.
         turns: when this driver may call suspects.
         patience: the lease is given up when nothing is due for longer than that.
     """
@@ -86,6 +93,7 @@ class RunDriver:
     _due_in: float = attrs.field(default=0.0, init=False)
     _writer: RunWriter = attrs.field(init=False)
     _held: int = attrs.field(default=0, init=False)
+    _pause: RunPause = attrs.field(init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _reported: float = attrs.field(default=0.0, init=False)
     _acquired_at: float = attrs.field(default=0.0, init=False)
@@ -95,12 +103,16 @@ class RunDriver:
         self._workers = WorkerPool(context=self.context)
         self._suspects = SuspectQueue(turns=self.turns, run=self)
         self._writer = RunWriter(context=self.context, ledger=self.ledger, progress=self.progress)
+        self._pause = RunPause(
+            context=self.context, workers=self._workers, writer=self._writer, take_due=self._take_due
+        )
         self._cancel_watch = CancelWatch(
             context=self.context,
             ledger=self.ledger,
             cancel_requests=self.cancel_requests,
             last_write=lambda: self._writer.written_at,
             on_cancel=lambda: self._stop_for(StopReason.CANCEL_REQUESTED),
+            on_pause=self._pause.begin,
         )
         self._ahead = LookAhead(
             called=self._lease.called,
@@ -147,7 +159,7 @@ class RunDriver:
         Settle every item of the run, then the run, and return its audit event.
 
         Return `None` when the lease was given up, since nothing is due for
-        longer than this driver's patience.
+        longer than this driver's patience, or since the run is paused.
 
         Leaving early, by cancellation or an error, stores what had finished
         and gives up the lease; calls in flight are in doubt then.
@@ -219,7 +231,9 @@ class RunDriver:
 
     async def _write_until_settled(self) -> None:
         while self._writer.left:
-            self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)
+            await self._pause.store()
+            if not self._waiting.is_paused:
+                self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)
             outcomes = self._results.oldest_results(self._workers.most_per_commit)
             claim = self._claim_size(len(outcomes))
             alone = self._next_alone(len(outcomes), claim)
@@ -254,7 +268,8 @@ class RunDriver:
         """
         Return the suspect that is called from the next commit on, if there is nothing else to do.
         """
-        if not self._suspects.chunks or claim or self._due or self._ahead.held_back or self._unclaimed:
+        others = claim or self._due or self._ahead.held_back or self._unclaimed
+        if not self._suspects.chunks or others or self._waiting.is_paused:
             return ()
         return () if self._active > finishing else self._suspects.next()
 
@@ -262,6 +277,9 @@ class RunDriver:
         """
         Tell whether nothing is due for longer than this driver waits for.
         """
+        if self._waiting.is_paused:
+            self._due_in = 0.0
+            return self._active == self._ahead.held_back
         everyone = self._waiting.everyone_waits()
         idle = self._active == self._ahead.held_back and not self._suspects.chunks
         if not idle or (self._unclaimed and not everyone) or self.context.state.stop is not None:
@@ -273,13 +291,18 @@ class RunDriver:
         return min(self._first_due(), self._clock.monotonic() + self._budget_left())
 
     def _first_due(self) -> float:
+        if self._waiting.is_paused:
+            return math.inf
         everyone = self._waiting.everyone_until if self._waiting.everyone_waits() else math.inf
         return min(self._waiting.first_due, everyone)
 
     async def _write(self, outcomes: tuple[ItemOutcome, ...], claim: int, alone: Chunk) -> None:
         self._ahead.note_results(len(outcomes), self._clock.monotonic())
-        due, self._due = self._due, []
-        told = (*self._waiting.untold(), *(called_again(one) for chunk in due for one in chunk))
+        due = self._take_due()
+        told = (
+            *self._pause.told(self._waiting.untold(), self._suspects.alone),
+            *(called_again(one) for chunk in due for one in chunk),
+        )
         called = self._called_after(claim)
         commit = Commit(
             outcomes=outcomes,
@@ -297,13 +320,17 @@ class RunDriver:
         self._waiting.note_told()
         self._held += len(committed.claimed)
         self._ahead.hold_back(self._attempts(committed.claimed))
+        alone = () if committed.paused else alone
         self._suspects.note_stored(alone)
-        for chunk in (self._ahead.allow(called), *due, alone):
+        # No more than was claimed, which is nothing once the run is paused.
+        for chunk in (self._ahead.allow(min(called, self._ahead.claimed)), *regrouped(due), alone):
             self._assign(chunk)
         if self.context.state.stop is not None:
             self._assign(self._ahead.drain())
         elif committed.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)
+        elif committed.paused:
+            self._pause.begin()
 
     def _called_after(self, claim: int) -> int:
         if self.context.state.stop is not None or self._waiting.everyone_waits():
@@ -382,7 +409,7 @@ class RunDriver:
             called_again(attempt) if attempt.work.place in alone else waiting(attempt, 0.0)
             for attempt in under_way
         ]
-        return (*self._waiting.untold(), *left)
+        return (*self._pause.told(self._waiting.untold(), self._suspects.alone), *left)
 
     async def _leave_quietly(self) -> None:
         try:
@@ -404,22 +431,27 @@ class RunDriver:
         if self.context.state.stop is not None:
             return
         self.context.state.stop = stop
+        self._waiting.is_paused = False  # what is over cannot wait
         grace = self._settings.cancel_grace if stop is StopReason.CANCEL_REQUESTED else 0.0
         self._grace_ends = self._clock.monotonic() + grace
         for calls in self._workers.calls:
             calls.cut(calls=False)
-        due, self._due = self._due, []
-        waited = [attempt for chunk in due for attempt in chunk] + self._waiting.drain()
+        waited = [attempt for chunk in self._take_due() for attempt in chunk] + self._waiting.drain()
         self._assign([*self._workers.drain(), *self._ahead.drain(), *waited])
         if self.context.lookup is None:
             # Nobody is asked about them any more, so nobody dies of it.
             self._assign(self._suspects.drain())
         self._alarm.notify()
 
+    def _take_due(self) -> list[Chunk]:
+        due, self._due = self._due, []
+        return due
+
     async def _keep_time(self) -> None:
         while True:
             now = self._clock.monotonic() + _CLOSE_ENOUGH
-            if self.context.state.stop is None and self._budget_left() <= _CLOSE_ENOUGH:
+            goes_on = self.context.state.stop is None and not self._waiting.is_paused
+            if goes_on and self._budget_left() <= _CLOSE_ENOUGH:
                 self._stop_for(StopReason.TIME_BUDGET_SPENT)
             # One task keeps the time for all: an alarm for each call would cost more than it; decision 16.
             for calls in self._workers.calls:
@@ -437,7 +469,8 @@ class RunDriver:
         now = self._clock.monotonic()
         alarms = [calls.deadline for calls in self._workers.calls]
         first = min(*alarms, self._grace_ends, self._first_due()) - now
-        budget = math.inf if self.context.state.stop else self._budget_left()
+        is_over = self.context.state.stop or self._waiting.is_paused
+        budget = math.inf if is_over else self._budget_left()
         return max(0.0, min(first, budget, self._settings.call_timeout, self._writer.heartbeat_period))
 
     def _heartbeat_is_due(self) -> bool:

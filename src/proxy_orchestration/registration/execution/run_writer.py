@@ -4,11 +4,13 @@ What a driver writes: under its fence, through a shield, in as few transactions 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import Notifier, shielded_write
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import RepositoryUnavailableError
@@ -19,6 +21,8 @@ from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome
 _HEARTBEATS_PER_LEASE = 3
 
 T = TypeVar("T")
+
+_log = logging.getLogger(_loggers.DRIVER)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -110,6 +114,19 @@ class RunWriter:
         )
         self.is_over = True
         self.progress.notify(lease.batch_id)
+
+    async def pause(self, code: str) -> None:
+        """
+        Pause the run by itself, since its last calls failed with that code.
+        """
+        lease = self.context.lease
+        await self.ledger.pause_run(lease.batch_id, lease.run, paused_at=self.context.clock.now(), code=code)
+        _log.warning(
+            "run %d of batch %s has paused itself, since its last calls failed alike",
+            lease.run,
+            lease.batch_id,
+            extra={"batch_id": lease.batch_id, "run": lease.run},
+        )
 
     @property
     def _audit_hold(self) -> float:

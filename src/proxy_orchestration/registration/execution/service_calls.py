@@ -26,7 +26,7 @@ from proxy_orchestration.registration.execution.attempts import Attempt, is_defi
 from proxy_orchestration.registration.execution.limits import CombinedLimiter, Limiter
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.ports import SupportsBulk, SupportsLookup
-from proxy_orchestration.registration.reasons import BAD_ANSWER
+from proxy_orchestration.registration.reasons import BAD_ANSWER, UNKNOWN
 from proxy_orchestration.registration.service_errors import lone
 
 A = TypeVar("A")
@@ -251,12 +251,28 @@ class ServiceCalls:
                 answer = _meaning_of(error)
             else:
                 answer = _read(rows, chunk, atomic=atomic)
+                self._count_failures(answer)
                 if isinstance(answer, Doubtful):
                     self.context.errors.note_bad_answer(rows, "register_many", registrations)
+                    self.context.note_failure(BAD_ANSWER)
         if not self.call_was_cut:
             return answer
         self.note_cut("register_many", chunk)
         return Doubtful()
+
+    def _count_failures(self, answer: BulkAnswer) -> None:
+        """
+        Note a call for many that failed in all its rows, and for one reason.
+        """
+        streak = self.context.streak
+        if streak is None or not isinstance(answer, Answered):
+            return
+        codes = {row.code if isinstance(row, RegistrationFailure) else None for row in answer.rows}
+        code = codes.pop() if len(codes) == 1 else None
+        if code is None:
+            streak.end()
+        else:
+            streak.note(code)
 
     def note_cut(self, method: str, about: Chunk) -> None:
         """
@@ -265,6 +281,8 @@ class ServiceCalls:
         if self._was_late:
             seconds = self.context.settings.call_timeout
             self.context.errors.note_silence(method, seconds, self.context.registrations(about))
+            if self._writes:
+                self.context.note_failure(UNKNOWN)
 
     def note_bad_answer(self, method: str, answer: object, attempt: Attempt) -> None:
         """
@@ -405,7 +423,10 @@ class ServiceCalls:
         registrations = self.context.registrations(about)
         if writes:
             method = "register" if len(about) == 1 else "register_many"
-            return self.context.errors.heard(error, method, registrations)
+            told = self.context.errors.heard(error, method, registrations)
+            if self.context.streak is not None:
+                self.context.streak.note_error(told)
+            return told
         method = "find_registration" if len(about) == 1 else "find_registrations"
         self.context.errors.tell(error, method, registrations)
         return error

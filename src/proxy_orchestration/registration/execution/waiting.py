@@ -30,6 +30,7 @@ class WaitingItems:
         longest: the most seconds that anything waits.
         on_arrival: called when something begins to wait.
         everyone_until: before that, by the clock, nothing of the run is called.
+        is_paused: whether nothing of it is called until another driver takes it up.
         count: items that wait.
     """
 
@@ -37,6 +38,7 @@ class WaitingItems:
     longest: float
     on_arrival: Callable[[], None] = attrs.field(default=lambda: None)
     everyone_until: float = attrs.field(default=0.0, init=False)
+    is_paused: bool = attrs.field(default=False, init=False)
     count: int = attrs.field(default=0, init=False)
     _heap: list[tuple[float, int, Chunk]] = attrs.field(factory=list, init=False)
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
@@ -61,7 +63,7 @@ class WaitingItems:
         """
         Tell whether the whole run waits now.
         """
-        return bool(self.everyone_until) and self.clock.monotonic() < self.everyone_until
+        return self.is_paused or (bool(self.everyone_until) and self.clock.monotonic() < self.everyone_until)
 
     def put(self, chunk: Chunk, seconds: float, *, everyone: bool = False) -> None:
         """
@@ -87,7 +89,7 @@ class WaitingItems:
         """
         Let items wait for as long as the whole run does.
         """
-        self.put(chunk, self.everyone_until - self.clock.monotonic())
+        self.put(chunk, max(0.0, self.everyone_until - self.clock.monotonic()))
 
     def take_due(self, now: float) -> list[Chunk]:
         """
@@ -126,6 +128,20 @@ class WaitingItems:
             if self._untold.get(place) is told:
                 del self._untold[place]
         self._telling = {}
+
+
+def regrouped(due: Sequence[Chunk]) -> list[Chunk]:
+    """
+    Return what is due, with items that were never called in one piece again, as they were claimed.
+    """
+    fresh: list[Attempt] = []
+    others: list[Chunk] = []
+    for chunk in due:
+        if any(attempt.begun for attempt in chunk):
+            others.append(chunk)
+        else:
+            fresh += chunk
+    return [fresh, *others] if fresh else others
 
 
 def waiting(attempt: Attempt, seconds: float) -> UnfinishedItem:

@@ -17,7 +17,9 @@ from proxy_orchestration.registration.batches import (
     BulkProgressUpdate,
     BulkSubmissionResult,
     ItemPage,
+    PurgedBatches,
 )
+from proxy_orchestration.registration.erasure import MentorErasure, MentorExport
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -145,9 +147,15 @@ class BatchCatalogue(Protocol):
         """
         ...
 
-    async def purge(self, /, *, settled_before: datetime) -> int:
+    async def purge(
+        self, /, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Delete every batch whose current run settled before that moment; return how many.
+        Delete the batches whose current run settled before that moment; return what became of them.
+
+        One in which an item is NEEDS_REVIEW stays unless `with_open_reviews`, and one
+        of which a run waits in the `EndingsOutbox` unless `with_untold`. What stays for
+        both reasons counts for the review.
         """
         ...
 
@@ -190,7 +198,7 @@ class RunLedger(Protocol):
         """
         Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
 
-        Free is: not settled, and no lease that the store's clock has not
+        Free is: not settled, not paused, and no lease that the store's clock has not
         passed; a lease of 0 seconds is over at once. Every success raises the
         run's fence by one, from 0 before the first. A run that is not current
         counts as settled.
@@ -198,7 +206,7 @@ class RunLedger(Protocol):
         A lease that ends later than its own ttl from now, by more than
         a second, is over too: it was written by a clock that has been set back
         since. Its own ttl counts, not the caller's. With `take_over` a
-        lease that lasts is taken as well; its driver's fence is old then.
+        lease that lasts is taken as well, and that of a paused run; its driver's fence is old then.
 
         Each claimed item without an outcome stands in one part of the lease:
         in `unfinished` if a commit said more about it, else in `uncalled` if
@@ -213,7 +221,8 @@ class RunLedger(Protocol):
         Append the outcomes to the log, claim further items and renew the lease, all or nothing.
 
         Claimed are the run's next items in request order that have no outcome
-        in this run; fewer than asked for only when no more are left. What is
+        in this run; fewer than asked for only when no more are left, and none
+        of a paused run, in which `called` passes nothing that is not claimed. What is
         told of unfinished items replaces what was told before, except their
         deaths. When it returns, all of it survives a crash.
 
@@ -272,12 +281,48 @@ class RunLedger(Protocol):
         """
         ...
 
-    async def find_drivable(self, /, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+    async def pause_run(
+        self,
+        batch_id: str,
+        run: int,
+        /,
+        *,
+        paused_at: datetime,
+        paused_by: str | None = None,
+        code: str | None = None,
+    ) -> None:
         """
-        Return at most `limit` runs that are not settled, the free ones first, then by lease end.
+        Have nothing more of an open run claimed or acquired until it is resumed or cancelled.
+
+        Its driver goes on committing. The moment, the person and the code stand in
+        the summary until then; a second pause changes nothing.
+
+        Raises:
+            BatchStateError: the run is settled or being cancelled, or is not there.
+            RecordRefusedError: a text holds NUL or half a surrogate pair.
+        """
+        ...
+
+    async def resume_run(self, batch_id: str, run: int, /) -> None:
+        """
+        Let a paused run be driven again; nothing changes where it is not paused.
+
+        The time since its first call stood still while it was paused.
+
+        Raises:
+            BatchStateError: as `pause_run`.
+        """
+        ...
+
+    async def find_drivable(
+        self, /, *, limit: int, due_only: bool = False, service_name: str | None = None
+    ) -> Sequence[DrivableRun]:
+        """
+        Return at most `limit` runs, neither settled nor paused, the free ones first, then by lease end.
 
         Among the free ones the batch that was accepted first comes first. With
-        `due_only` those are left out of which nothing is due yet.
+        `due_only` those are left out of which nothing is due yet, with
+        `service_name` those of batches that were accepted under another name.
         """
         ...
 
@@ -387,7 +432,7 @@ class EndingsOutbox(Protocol):
 
 class Retention(Protocol):
     """
-    What is kept for its own sake once a batch is gone, and how it is let go of.
+    What a host need not or may not keep any longer, and how it is let go of.
     """
 
     async def purge_audit_events(self, /, *, settled_before: datetime) -> int:
@@ -404,6 +449,30 @@ class Retention(Protocol):
         Forget the keys of batches that are gone and were accepted before that moment; return how many.
 
         The key of a batch that is there stays, and one of unknown age does.
+        """
+        ...
+
+    async def export_mentor(self, organization_id: str, mentor_id: str, /) -> MentorExport:
+        """
+        Return what is known of that mentor of that organization, by any spelling, as of one moment.
+        """
+        ...
+
+    async def erase_mentor(self, organization_id: str, mentor_id: str, /) -> MentorErasure:
+        """
+        Erase that mentor of that organization, all or nothing; see `MentorErasure`.
+
+        They are found by any spelling of their id. In their items, outcomes, records and
+        audit events each text that names them becomes its pseudonym, their id the one of
+        `mentor_pseudonym`; notes and details become empty, and messages of failures and
+        notes beside their records are replaced, also beside those erased before. All else
+        stays as it was. Who then asks by the texts that were there finds the records:
+        `find_activities` answers a registration under its own id, and what an erased
+        record was in the way of it still is. The mentor's id is no pseudonym.
+
+        Raises:
+            BatchStateError: the current run of a batch in which they stand is not
+                settled; nothing changed.
         """
         ...
 

@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from proxy_orchestration.access import Visibility
 from proxy_orchestration.registration.activities import ActivityRecord
+from proxy_orchestration.registration.records import CorrectionNote, RecordFilter, RecordPage
 
 
 class ActivityRecords(Protocol):
@@ -71,5 +73,31 @@ class ActivityRecords(Protocol):
         Declare a record void; it stays and is in nobody's way. Return whether there is such a record.
 
         The first moment stays when it is void already.
+        """
+        ...
+
+    async def list_activities(
+        self, visibility: Visibility, /, *, limit: int, found_by: RecordFilter
+    ) -> RecordPage:
+        """
+        Return at most `limit` records of visible people, void ones too, with the notes beside them.
+
+        Newest first: by the activity's day, then by when it was recorded, then
+        by id, the greatest first. Whoever registered them, in whichever batch.
+
+        Raises:
+            InvalidValueError: the cursor is none.
+        """
+        ...
+
+    async def add_correction(self, visibility: Visibility, note: CorrectionNote, /) -> CorrectionNote | None:
+        """
+        Put the note beside its record, which stays as it is; return the note that has its id then.
+
+        That is an earlier one where the id came with this record before.
+        `None` where no visible person registered such a record.
+
+        Raises:
+            RecordRefusedError: its text holds NUL or half a surrogate pair.
         """
         ...

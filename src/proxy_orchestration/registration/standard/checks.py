@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._validators import is_not_negative
 from proxy_orchestration.access import AccessPolicy, Action, Actor
 from proxy_orchestration.clock import Clock
@@ -20,7 +21,11 @@ from proxy_orchestration.errors import (
     RegistrationUnavailable,
     RepositoryUnavailableError,
 )
-from proxy_orchestration.registration.activities import ActivityRecord, ProxyRegistration
+from proxy_orchestration.registration.activities import (
+    ActivityRecord,
+    ProxyRegistration,
+    usual_duplicate_key,
+)
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.reasons import OUT_OF_SCOPE, SELF_ATTRIBUTION
@@ -55,10 +60,11 @@ class RegistrationRules:
 def same_mentor_type_and_day(registration: ProxyRegistration) -> str:
     """
     Return the usual duplicate key: one activity of a type for a mentor on a calendar day (UTC).
+
+    `Visit` and `visit` are one type, and composed letters are those that are decomposed.
     """
-    activity, mentor_id = registration.activity, registration.mentor_id
-    # The length keeps apart what a colon in an id or a type would run together.
-    return f"{activity.activity_date.isoformat()}:{len(mentor_id)}:{mentor_id}:{activity.activity_type}"
+    activity = registration.activity
+    return usual_duplicate_key(registration.mentor_id, activity.activity_type, activity.activity_date)
 
 
 def failing_checks(
@@ -78,7 +84,7 @@ def failing_checks(
         yield _refusal("not_a_coordinator", "Only coordinators register for others.")
     if not in_scope:
         yield OUT_OF_SCOPE
-    if registration.registered_by.user_id == registration.mentor_id:
+    if id_form(registration.registered_by.user_id) == id_form(registration.mentor_id):
         yield SELF_ATTRIBUTION
     yield from _dates(registration.activity.activity_date, today, rules)
 
@@ -129,7 +135,8 @@ class CheckedRecords:
                 failing_checks(
                     registration,
                     may=self._may(registration),
-                    in_scope=not beyond or (registration.registered_by, registration.mentor_id) not in beyond,
+                    in_scope=not beyond
+                    or (registration.registered_by, id_form(registration.mentor_id)) not in beyond,
                     today=today,
                     rules=self.rules,
                 )
@@ -193,7 +200,7 @@ class CheckedRecords:
             mentors[registration.registered_by].append(registration.mentor_id)
         try:
             return {
-                (actor, mentor_id)
+                (actor, id_form(mentor_id))
                 for actor, mentor_ids in mentors.items()
                 for mentor_id in await self.access_policy.out_of_scope(actor, mentor_ids)
             }

@@ -5,11 +5,13 @@ The standard registration service: checks the rules, writes one record per regis
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 
 import attrs
 
 from proxy_orchestration._arguments import of_kind
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration._validators import is_positive
 from proxy_orchestration._wiring import check_functions, check_parts
 from proxy_orchestration.access import AccessPolicy, Actor, CoordinatorAccess
@@ -21,6 +23,7 @@ from proxy_orchestration.errors import (
     RecordRefusedError,
     RegistrationRejected,
 )
+from proxy_orchestration.ids import IdRule, usual_id_rule
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -28,11 +31,12 @@ from proxy_orchestration.registration.activities import (
     RegistrationFailure,
     RegistrationReceipt,
 )
-from proxy_orchestration.registration.arguments import check_arguments
+from proxy_orchestration.registration.arguments import check_arguments, check_record_cursor
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import Conflict, ConflictKind
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.reasons import DUPLICATE, ROLLED_BACK
+from proxy_orchestration.registration.records import CorrectionNote, RecordFilter, RecordPage
 from proxy_orchestration.registration.standard.checks import (
     RECORD_REFUSED,
     CheckedRecords,
@@ -41,6 +45,7 @@ from proxy_orchestration.registration.standard.checks import (
     activity_id_of,
     same_mentor_type_and_day,
 )
+from proxy_orchestration.registration.standard.records import CorrectionRequest, RegisteredActivities
 from proxy_orchestration.registration.standard.single import (
     DuplicateWarning,
     ProxyActivityResult,
@@ -74,6 +79,8 @@ class StandardRegistrationService:
         audit_logger: told of every single registration, once, best effort; a batch's run has
             an event of its own.
         audit_timeout: how long the audit logger may take, in seconds.
+        id_rule: what the mentor's id of a new single registration may look like; a batch's
+            are the orchestrator's to check.
 
     Raises:
         MisconfiguredError: a part does not fit; the message says what to do.
@@ -86,8 +93,10 @@ class StandardRegistrationService:
     duplicate_rule: DuplicateRule = same_mentor_type_and_day
     audit_logger: RegistrationAuditLogger = attrs.field(factory=LoggingAuditLogger)
     audit_timeout: float = attrs.field(default=2.0, validator=is_positive)
+    id_rule: IdRule = usual_id_rule
     _records: CheckedRecords = attrs.field(init=False)
     _singles: SingleRegistrations = attrs.field(init=False)
+    _registered: RegisteredActivities = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         check_parts(
@@ -98,7 +107,7 @@ class StandardRegistrationService:
             access_policy=AccessPolicy,
             audit_logger=RegistrationAuditLogger,
         )
-        check_functions(self, "duplicate_rule")
+        check_functions(self, "duplicate_rule", "id_rule")
         self._records = CheckedRecords(
             repository=self.repository,
             clock=self.clock,
@@ -110,6 +119,10 @@ class StandardRegistrationService:
             records=self._records,
             audit_logger=self.audit_logger,
             audit_timeout=self.audit_timeout,
+            id_rule=self.id_rule,
+        )
+        self._registered = RegisteredActivities(
+            repository=self.repository, clock=self.clock, access_policy=self.access_policy
         )
 
     async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
@@ -182,7 +195,8 @@ class StandardRegistrationService:
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
-            InvalidValueError: the mentor's id or the key is empty, too long or not printable.
+            InvalidValueError: the mentor's id or the key is empty, too long or not printable, or the
+                id is nobody's, by `id_rule`.
             IdempotencyKeyReusedError: the key came with another mentor or activity before.
             RegistrationUnavailable: the scope could not be asked; nothing was written.
             RepositoryUnavailableError: the store failed; repeat with the same key.
@@ -203,6 +217,75 @@ class StandardRegistrationService:
         check_arguments(actor=actor)
         _is_warning("warning", warning)
         return await self._singles.confirm(warning, actor=actor)
+
+    async def list_activities(  # noqa: PLR0913 - what a list is narrowed by
+        self,
+        *,
+        actor: Actor,
+        mentor_ids: Collection[str] | None = None,
+        coordinator_id: str | None = None,
+        activity_from: date | None = None,
+        activity_through: date | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> RecordPage:
+        """
+        Return some of the registered activities that the actor may know of, newest first.
+
+        Those of single registrations and of batches, void ones too, each with
+        the notes beside it. Batches may be deleted; what they wrote is listed.
+
+        Args:
+            actor: who asks; coordinators know what they registered, chapter admins all of their organization.
+            mentor_ids: on whose behalf; `None` for everybody.
+            coordinator_id: who registered them; `None` for everybody.
+            activity_from: the first day.
+            activity_through: the last day, included.
+            limit: at most so many, up to 100.
+            cursor: a page's `next_cursor`, for those that follow.
+
+        Raises:
+            NotAuthorizedError: the actor's roles do not allow it; nothing was read.
+            InvalidTypeError, InvalidValueError: an argument means nothing.
+        """
+        check_arguments(
+            actor=actor,
+            mentor_ids=mentor_ids,
+            coordinator_id=coordinator_id,
+            activity_from=activity_from,
+            activity_through=activity_through,
+            limit=limit,
+        )
+        check_record_cursor(cursor)
+        found_by = RecordFilter(
+            mentor_ids=None if mentor_ids is None else frozenset(mentor_ids),
+            coordinator_id=coordinator_id,
+            activity_from=activity_from,
+            activity_through=activity_through,
+            cursor=cursor,
+        )
+        return await self._registered.page(actor, limit=limit, found_by=found_by)
+
+    async def request_correction(
+        self, activity_id: str, note: str, *, actor: Actor, idempotency_key: str
+    ) -> CorrectionNote:
+        """
+        Put a note beside a registered activity, which stays as it is; whoever lists it sees both.
+
+        Args:
+            activity_id: a record that the actor may know of.
+            note: what is wrong, up to 500 characters.
+            actor: who writes it.
+            idempotency_key: the form's own; the same key is the same note of this activity, for ever.
+
+        Raises:
+            NotAuthorizedError: the actor's roles do not allow it; nothing was read.
+            ActivityNotFoundError: there is no such record, or none that the actor may know of.
+            InvalidValueError: the note is empty or too long, or the key came with another note before.
+        """
+        check_arguments(activity_id=activity_id, note=note, actor=actor, idempotency_key=idempotency_key)
+        request = CorrectionRequest(activity_id=activity_id, note=note, idempotency_key=idempotency_key)
+        return await self._registered.correct(request, actor=actor)
 
     async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
         """
@@ -316,7 +399,7 @@ def _conflicts(
 ) -> Iterable[tuple[str, Conflict]]:
     # An earlier entry has no record yet; the id that it will have stands for it; decision 23.
     first: dict[tuple[str, str], str] = {}
-    items = {(registration.mentor_id, registration.item_key) for registration in registrations}
+    items = {(id_form(registration.mentor_id), registration.item_key) for registration in registrations}
     asked = Counter(mentor_id for mentor_id, _ in items)
     for registration in registrations:
         name = registration.registration_id
@@ -338,10 +421,9 @@ def _conflicts(
 def _conflict(
     registration: ProxyRegistration, kind: ConflictKind, existing: str, asked: Mapping[str, int]
 ) -> Conflict:
-    mentor_id = registration.mentor_id
     return Conflict(
-        mentor_id=mentor_id,
+        mentor_id=registration.mentor_id,
         kind=kind,
         existing_activity_id=existing,
-        item_key=registration.item_key if asked[mentor_id] > 1 else None,
+        item_key=registration.item_key if asked[id_form(registration.mentor_id)] > 1 else None,
     )

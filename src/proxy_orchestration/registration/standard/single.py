@@ -15,10 +15,12 @@ from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee
 from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration._plain_json import PlainModel
+from proxy_orchestration._pseudonyms import is_pseudonym, mentor_pseudonym
 from proxy_orchestration._validators import is_a, is_identifier
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
 from proxy_orchestration.errors import IdempotencyKeyReusedError, NotAuthorizedError, RecordRefusedError
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
@@ -26,7 +28,12 @@ from proxy_orchestration.registration.activities import (
     idempotency_key_of,
 )
 from proxy_orchestration.registration.batches import Failure
-from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
+from proxy_orchestration.registration.erasure import erased_activity
+from proxy_orchestration.registration.requests import (
+    BulkRegistrationRequest,
+    RegistrationEntry,
+    check_mentor_ids,
+)
 from proxy_orchestration.registration.standard.checks import RECORD_REFUSED, CheckedRecords
 
 _log = logging.getLogger(_loggers.SINGLE_REGISTRAR)
@@ -89,6 +96,7 @@ class SingleRegistrations:
     records: CheckedRecords
     audit_logger: RegistrationAuditLogger
     audit_timeout: float
+    id_rule: IdRule
 
     async def register(
         self, mentor_id: str, activity: ProxyActivity, *, actor: Actor, idempotency_key: str
@@ -122,6 +130,7 @@ class SingleRegistrations:
         repository = self.records.repository
         for existing in await repository.find_activities([registration.registration_id]):
             return _registered(_same(existing, registration))
+        check_mentor_ids([registration.mentor_id], self.id_rule, place="mentor_id")
         (reasons,) = await self.records.reasons_against([registration])
         if reasons:
             return RegistrationRefused(reasons=tuple(reasons))
@@ -191,7 +200,10 @@ def _registration(mentor_id: str, activity: ProxyActivity, actor: Actor, key: st
 
 def _same(record: ActivityRecord, registration: ProxyRegistration) -> ActivityRecord:
     stored = record.registration
-    if (stored.mentor_id, stored.activity) != (registration.mentor_id, registration.activity):
+    asked = registration.mentor_id, registration.activity
+    if is_pseudonym(stored.mentor_id):
+        asked = mentor_pseudonym(registration.mentor_id), erased_activity(registration.activity)
+    if (stored.mentor_id, stored.activity) != asked:
         raise IdempotencyKeyReusedError(registration.batch_id)
     return record
 

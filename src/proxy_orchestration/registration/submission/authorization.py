@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.access import AccessPolicy, Action, Actor, Visibility
 from proxy_orchestration.errors import BatchNotFoundError, NotAuthorizedError
 from proxy_orchestration.registration.batches import Failure
@@ -69,8 +70,13 @@ class Authorization:
         Return the mentors whom the actor may not register for, with the reason; each is asked about once.
         """
         mentor_ids = tuple(dict.fromkeys(mentor_ids))
-        beyond = await self.access_policy.out_of_scope(actor, mentor_ids)
-        refused = dict.fromkeys(set(mentor_ids).intersection(beyond), OUT_OF_SCOPE)
-        if actor.user_id in mentor_ids:
-            refused[actor.user_id] = SELF_ATTRIBUTION
+        beyond = {id_form(each) for each in await self.access_policy.out_of_scope(actor, mentor_ids)}
+        own = id_form(actor.user_id)
+        refused: dict[str, Failure] = {}
+        for mentor_id in mentor_ids:
+            form = id_form(mentor_id)
+            if form == own:
+                refused[mentor_id] = SELF_ATTRIBUTION
+            elif form in beyond:
+                refused[mentor_id] = OUT_OF_SCOPE
         return refused

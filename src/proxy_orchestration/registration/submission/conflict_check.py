@@ -14,6 +14,7 @@ import attrs
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.access import Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.registration.activities import (
@@ -104,26 +105,30 @@ def _conflicts_in(
     """
     Take an answer that speaks of these entries only; `None` for anything else.
     """
-    keys_of = _keys_by_mentor(entries)
+    by_mentor = _entries_by_mentor(entries)
     conflicts: dict[str, Conflict] = {}
     for conflict in answer:
-        if not isinstance(conflict, Conflict) or conflict.mentor_id not in keys_of:
+        if not isinstance(conflict, Conflict) or id_form(conflict.mentor_id) not in by_mentor:
             return None
-        keys = keys_of[conflict.mentor_id]
-        if conflict.item_key is not None and conflict.item_key not in keys:
+        meant = by_mentor[id_form(conflict.mentor_id)]
+        if conflict.item_key is not None:
+            meant = [entry for entry in meant if id_form(entry.item_key) == id_form(conflict.item_key)]
+        if not meant:
             return None
-        for key in keys if conflict.item_key is None else (conflict.item_key,):
-            conflicts.setdefault(key, attrs.evolve(conflict, item_key=_told(key, conflict, keys)))
+        for entry in meant:
+            told = attrs.evolve(conflict, mentor_id=entry.mentor_id, item_key=_told(entry, by_mentor))
+            conflicts.setdefault(entry.item_key, told)
     return conflicts
 
 
-def _told(key: str, conflict: Conflict, keys: list[str]) -> str | None:
+def _told(entry: RegistrationEntry, by_mentor: Mapping[str, list[RegistrationEntry]]) -> str | None:
     # Where the mentor's id says it all, a conflict looks as it did before there were item keys.
-    return None if [conflict.mentor_id] == keys else key
+    alone = len(by_mentor[id_form(entry.mentor_id)]) == 1
+    return None if alone and entry.item_key == entry.mentor_id else entry.item_key
 
 
-def _keys_by_mentor(entries: Sequence[RegistrationEntry]) -> Mapping[str, list[str]]:
-    keys: defaultdict[str, list[str]] = defaultdict(list)
+def _entries_by_mentor(entries: Sequence[RegistrationEntry]) -> Mapping[str, list[RegistrationEntry]]:
+    of_mentor: defaultdict[str, list[RegistrationEntry]] = defaultdict(list)
     for entry in entries:
-        keys[entry.mentor_id].append(entry.item_key)
-    return keys
+        of_mentor[id_form(entry.mentor_id)].append(entry)
+    return of_mentor

@@ -26,10 +26,11 @@ from proxy_orchestration.registration.conflicts import (
     Override,
 )
 from proxy_orchestration.registration.ledger import BatchRecord, NewRun, RunPurpose, StoredItem, Verdict
+from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.reasons import AWAITING_DECISIONS, SKIPPED
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
-from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.states import DECIDABLE_STATES, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
 from proxy_orchestration.registration.submission.run_plan import (
@@ -58,6 +59,16 @@ class FurtherRun:
     clock: Clock
     authorization: Authorization
     conflict_check: ConflictCheck
+    service_name: str | None = None
+
+    def check_service(self, record: BatchRecord) -> None:
+        """
+        Accept a batch for which the service may be asked and called.
+
+        Raises:
+            WrongServiceError: another one accepted it.
+        """
+        check_service(record, self.service_name)
 
     async def items(self, batch_id: str) -> Sequence[StoredItem]:
         """
@@ -215,4 +226,4 @@ def is_conflict(item: StoredItem) -> bool:
     """
     Tell an item that waits for its own decision from one that waits for those of others.
     """
-    return item.state is ItemState.NEEDS_REVIEW and item.code != AWAITING_DECISIONS.code
+    return item.state in DECIDABLE_STATES and item.code != AWAITING_DECISIONS.code

@@ -5,8 +5,9 @@ Whom the names that a verb is given stand for: a mentor for all their items, an 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.errors import DuplicateSelectionError, UnknownMentorError
 from proxy_orchestration.registration.ledger import StoredItem
 
@@ -29,17 +30,26 @@ def names_of_items(
     """
     if len(set(names)) < len(names):
         raise DuplicateSelectionError(sorted(name for name, times in Counter(names).items() if times > 1))
-    of_mentor: defaultdict[str, list[StoredItem]] = defaultdict(list)
-    for item in items:
-        of_mentor[item.mentor_id].append(item)
-    by_key = {item.item_key: item for item in items}
-    if strangers := sorted(name for name in names if name not in of_mentor and name not in by_key):
+    exact = _by_name(items, str)
+    alike = _by_name(items, id_form)
+    if strangers := sorted(name for name in names if id_form(name) not in alike):
         raise UnknownMentorError(strangers)
     named: dict[str, str] = {}
     for name in names:
-        group = of_mentor[name] if name in of_mentor else [by_key[name]]
+        # Batches of before the two were one may hold both; who is named exactly is meant.
+        group = exact.get(name) or alike[id_form(name)]
         for item in [item for item in group if is_meant(item, name)] or group:
             if item.item_key in named:
                 raise DuplicateSelectionError([item.item_key])
             named[item.item_key] = name
     return named
+
+
+def _by_name(items: Sequence[StoredItem], form: Callable[[str], str]) -> Mapping[str, list[StoredItem]]:
+    """
+    Return whom each name stands for; a mentor's id comes before an item key.
+    """
+    of_mentor: defaultdict[str, list[StoredItem]] = defaultdict(list)
+    for item in items:
+        of_mentor[form(item.mentor_id)].append(item)
+    return {form(item.item_key): [item] for item in items} | of_mentor

@@ -47,6 +47,7 @@ class Retry:
         Open a run over the items to retry and return its number.
         """
         record = await self.authorization.authorized_batch(batch_id, actor, Action.RETRY)
+        self.further_run.check_service(record)
         self.further_run.check_may_open(record, expected_run)
         items = await self.further_run.items(batch_id)
         edits = edits_by_key(batch_id, items, activities or {})
@@ -101,6 +102,7 @@ def select_for_retry(
 
     A mentor's id names all their items that can be retried, an item key one. Who is
     edited is named by that, and of an all-or-nothing batch then everybody who was not skipped.
+    Who was erased is never taken up.
 
     Raises:
         BatchStateError: nothing to retry, a named item is in another state, or
@@ -109,10 +111,10 @@ def select_for_retry(
             named cannot be taken up.
     """
     if mentor_ids is None and edited and mode is SubmissionMode.ATOMIC:
-        selected = [item for item in items if item.state is not ItemState.SKIPPED]
+        selected = _whole(items)
         _check_retryable(batch_id, selected)
     elif mentor_ids is None:
-        failed = {item.item_key for item in items if item.state in RETRYABLE_STATES}
+        failed = {item.item_key for item in items if item.state in RETRYABLE_STATES and not item.is_erased}
         # The process may die of it again, and somebody should have looked first; decision 104.
         selected = [
             item
@@ -125,7 +127,7 @@ def select_for_retry(
                 "only items that the process died of are left. Retry them by name once you know why.",
             )
         if not selected:
-            raise BatchStateError(batch_id, "nothing in it failed, so there is nothing to retry.")
+            raise BatchStateError(batch_id, "nothing in it failed that could be retried.")
     else:
         selected = _named(batch_id, items, mentor_ids)
         _check_edits_are_named(selected, edited)
@@ -145,6 +147,8 @@ def _named(batch_id: str, items: Sequence[StoredItem], names: Collection[str]) -
 
 
 def _check_retryable(batch_id: str, selected: Sequence[StoredItem]) -> None:
+    if erased := [item.item_key for item in selected if item.is_erased]:
+        raise BatchStateError(batch_id, f"{erased[0]} is erased, so it can be registered for nobody.")
     fixed = sorted((item for item in selected if item.state not in RETRYABLE_BY_NAME), key=_by_key)
     if fixed:
         raise BatchStateError(
@@ -162,9 +166,12 @@ def _check_edits_are_named(selected: Sequence[StoredItem], edited: Collection[st
         )
 
 
+def _whole(items: Sequence[StoredItem]) -> list[StoredItem]:
+    return [item for item in items if item.state is not ItemState.SKIPPED and not item.is_erased]
+
+
 def _check_whole(batch_id: str, items: Sequence[StoredItem], selected: Sequence[StoredItem]) -> None:
-    left = [item for item in items if item.state is not ItemState.SKIPPED]
-    if len(selected) < len(left):
+    if len(selected) < len(_whole(items)):
         raise BatchStateError(
             batch_id,
             "it is all or nothing, so it is retried as a whole. Name all mentors that were not skipped.",

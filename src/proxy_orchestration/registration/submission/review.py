@@ -14,7 +14,7 @@ from proxy_orchestration.registration.conflicts import OVERRIDES, ConflictDecisi
 from proxy_orchestration.registration.ledger import StoredItem
 from proxy_orchestration.registration.reasons import MAYBE_OWN
 from proxy_orchestration.registration.requests import SubmissionMode
-from proxy_orchestration.registration.states import ItemState
+from proxy_orchestration.registration.states import DECIDABLE_STATES, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.further_run import (
     Decisions,
@@ -42,6 +42,8 @@ class Review:
         Decisions that are carried out already open nothing: the current run is returned.
         """
         record = await self.authorization.authorized_batch(batch_id, actor, Action.REVIEW)
+        # Before all else: even where nothing is left to decide, the current run would be driven.
+        self.further_run.check_service(record)
         decisions = {mentor_id: ConflictDecision(decision) for mentor_id, decision in decisions.items()}
         if not decisions:
             raise EmptySelectionError
@@ -68,7 +70,7 @@ def decisions_by_key(items: Mapping[str, StoredItem], decisions: Decisions) -> d
     """
 
     def waits_or_did(item: StoredItem, name: str) -> bool:
-        return item.state is ItemState.NEEDS_REVIEW or _is_in_force(item, decisions[name])
+        return item.state in DECIDABLE_STATES or _is_in_force(item, decisions[name])
 
     named = names_of_items(tuple(items.values()), decisions, is_meant=waits_or_did)
     return {item_key: decisions[name] for item_key, name in named.items()}
@@ -88,14 +90,16 @@ def not_in_force(items: Mapping[str, StoredItem], decisions: Decisions) -> dict[
 def _is_in_force(item: StoredItem, decision: ConflictDecision) -> bool:
     if decision is ConflictDecision.SKIP:
         return item.state is ItemState.SKIPPED
-    return item.override is not None and item.state is not ItemState.NEEDS_REVIEW
+    return item.override is not None and item.state not in DECIDABLE_STATES
 
 
 def _check_decision(batch_id: str, item: StoredItem, decision: ConflictDecision) -> None:
-    if item.state is not ItemState.NEEDS_REVIEW:
+    if item.state not in DECIDABLE_STATES:
         raise BatchStateError(
             batch_id, f"{item.item_key} is {item.state.value}; decide about those that need a review."
         )
+    if item.is_erased and decision is not ConflictDecision.SKIP:
+        raise BatchStateError(batch_id, f"{item.item_key} is erased; it can be skipped and nothing else.")
     # Said twice: a second record of one activity is what the whole library is there to prevent; decision 115.
     if decision is ConflictDecision.OVERRIDE and item.code == MAYBE_OWN.code:
         raise BatchStateError(
@@ -118,7 +122,7 @@ def select_for_review(
     """
     for item_key, decision in decisions.items():
         _check_decision(batch_id, items[item_key], decision)
-    waiting = [item for item in items.values() if item.state is ItemState.NEEDS_REVIEW]
+    waiting = [item for item in items.values() if item.state in DECIDABLE_STATES]
     if mode is not SubmissionMode.ATOMIC:
         return [item for item in waiting if item.item_key in decisions]
     # Decided in parts, some decisions would have to be remembered and not carried out; decision 25.
@@ -129,4 +133,5 @@ def select_for_review(
             f"it is all or nothing, and {len(undecided)} conflicts have no decision, "
             f"{undecided[0]} among them. Decide about all of them at once.",
         )
-    return waiting
+    # Who was erased is sent for nobody; their conflict is decided, and what waits for others' stays.
+    return [item for item in waiting if not item.is_erased or item.item_key in decisions]

@@ -12,6 +12,7 @@ import attrs
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import BatchNotFoundError, OrchestrationError
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.conflicts import (
     Conflict,
     ConflictPolicy,
@@ -19,10 +20,12 @@ from proxy_orchestration.registration.conflicts import (
     Override,
 )
 from proxy_orchestration.registration.ledger import NewBatch, Verdict
+from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     SubmissionMode,
+    check_mentor_ids,
     check_selection,
     fingerprint_of,
 )
@@ -71,6 +74,8 @@ class Submission:
     authorization: Authorization
     conflict_check: ConflictCheck
     settings: BulkSettings
+    id_rule: IdRule
+    service_name: str | None = None
 
     async def preview(self, request: BulkRegistrationRequest, actor: Actor) -> ConflictReport:
         """
@@ -87,16 +92,21 @@ class Submission:
             refused=tuple(key for key in keys if key in refused),
         )
 
-    async def accept(self, request: BulkRegistrationRequest, actor: Actor) -> tuple[str, int]:
+    async def accept(
+        self, request: BulkRegistrationRequest, actor: Actor, *, drives: bool = True
+    ) -> tuple[str, int]:
         """
         Store the request as a batch, or find the one it already is; return its id and current run.
+
+        Raises:
+            WrongServiceError: it is another service's, is not settled, and is to be driven.
         """
         self.authorization.authorize(actor, Action.SUBMIT)
         fingerprint = fingerprint_of(request)
         # Before every rule: what was accepted stays so, whatever became of limits and scopes; decision 160.
         known = await self._accepted_before(request, actor, fingerprint)
         if known is not None:
-            return await self._joined(known)
+            return await self._joined(known, drives=drives)
         self._check(request, actor)
         # The store decides whether it is new: two submissions at once under one key both look new here.
         planned = await self._planned(request, actor, fingerprint)
@@ -104,7 +114,7 @@ class Submission:
             acceptance = await self.ledger.accept(planned)
         if acceptance.created:
             return acceptance.batch_id, _FIRST_RUN
-        return await self._joined(acceptance.batch_id)
+        return await self._joined(acceptance.batch_id, drives=drives)
 
     async def _accepted_before(
         self, request: BulkRegistrationRequest, actor: Actor, fingerprint: str
@@ -116,16 +126,21 @@ class Submission:
         with naming_submission(None, key):
             return await self.ledger.find_by_key(actor, key, fingerprint)
 
-    async def _joined(self, batch_id: str) -> tuple[str, int]:
+    async def _joined(self, batch_id: str, *, drives: bool) -> tuple[str, int]:
         record = await self.ledger.get(batch_id)
         if record is None:
             raise BatchNotFoundError(batch_id)
+        if drives and record.settled_at is None:
+            check_service(record, self.service_name)
         return record.batch_id, record.run
 
     def _check(self, request: BulkRegistrationRequest, actor: Actor) -> None:
         if request.on_conflict is ConflictPolicy.OVERRIDE:
             self.authorization.authorize(actor, Action.OVERRIDE)
         check_selection(request, limit=self.settings.max_batch_size)
+        mentor_ids = [entry.mentor_id for entry in request.entries]
+        # At this door alone: what is stored was accepted by the rule of its day; decision 183.
+        check_mentor_ids(mentor_ids, self.id_rule, place="BulkRegistrationRequest.entries[{}].mentor_id")
         if request.mode is SubmissionMode.ATOMIC:
             check_can_be_whole(self.service, len(request.entries))
 
@@ -163,4 +178,5 @@ class Submission:
             on_conflict=request.on_conflict,
             verdicts=plan.verdicts,
             overrides=plan.overrides,
+            service_name=self.service_name,
         )

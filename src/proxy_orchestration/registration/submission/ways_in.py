@@ -5,6 +5,7 @@ Puts together the three ways by which a run comes into being: submitting, retryi
 from __future__ import annotations
 
 from proxy_orchestration.clock import Clock
+from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.service_errors import ServiceHooks
 from proxy_orchestration.registration.settings import BulkSettings
@@ -24,6 +25,8 @@ def ways_in(  # noqa: PLR0913 - what an orchestrator is made of
     authorization: Authorization,
     settings: BulkSettings,
     hooks: ServiceHooks,
+    service_name: str | None = None,
+    id_rule: IdRule,
 ) -> tuple[Submission, Retry, Review]:
     """
     Return the ways in of one orchestrator; they ask one conflict check and one authorization.
@@ -36,6 +39,8 @@ def ways_in(  # noqa: PLR0913 - what an orchestrator is made of
         authorization=authorization,
         conflict_check=conflict_check,
         settings=settings,
+        service_name=service_name,
+        id_rule=id_rule,
     )
     further_run = FurtherRun(
         ledger=ledger,
@@ -43,6 +48,7 @@ def ways_in(  # noqa: PLR0913 - what an orchestrator is made of
         clock=clock,
         authorization=authorization,
         conflict_check=conflict_check,
+        service_name=service_name,
     )
     retry = Retry(authorization=authorization, further_run=further_run)
     return submission, retry, Review(authorization=authorization, further_run=further_run)

@@ -132,10 +132,14 @@ begin
     'audit_events',
     'batch_keys',
     'batches',
+    'certificate_ends',
+    'correction_notes',
+    'device_answers',
     'edits',
     'expiry_guards',
     'items',
     'mentor_visibility',
+    'notification_run_shares',
     'notification_runs',
     'notifications',
     'outcomes',
@@ -143,6 +147,7 @@ begin
     'push_outbox',
     'runs',
     'unfinished',
+    'visibility_changes',
     'work'
   ] loop
     relation := to_regclass(named);

@@ -35,9 +35,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from proxy_orchestration.storage.sql.dialect.differences import by_code_point
 from proxy_orchestration.storage.sql.dialect.guards import guard
 from proxy_orchestration.storage.sql.dialect.types import (
     BY_CODE_POINT,
+    instant_reader,
     instant_type,
     read_instant,
     stored_instant,
@@ -86,6 +88,12 @@ class Instant(TypeDecorator[datetime]):
         """
         return None if value is None else read_instant(value, dialect)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ANN401 - the hook's signature
+        """
+        Return what reads the moments of a column, with as few calls for each as there can be.
+        """
+        return instant_reader(dialect) or super().result_processor(dialect, coltype)
+
 
 batch_keys: Table = Table(
     "batch_keys",
@@ -112,8 +120,62 @@ batches: Table = Table(
     Column("run", Integer, nullable=False),
     Column("mode", Text, nullable=False, server_default="independent"),
     Column("on_conflict", Text, nullable=False, server_default="review"),
+    Column("service_name", Text),
+    Column("settled_run", Integer, nullable=False, server_default="0"),
+    Column("settled_status", KEY),
+    Column("needs_review", Boolean),
     Index("ix_batches_of_organization", "organization_id", "submitted_at", "id"),
     Index("ix_batches_of_coordinator", "organization_id", "coordinator_id", "submitted_at", "id"),
+)
+IS_SETTLED: ColumnElement[bool] = batches.c.settled_run == batches.c.run
+"""Whether a batch's own columns tell how its current run ended."""
+
+IS_UNSETTLED: ColumnElement[bool] = batches.c.settled_run != batches.c.run
+"""Whether only its current run tells; it is open, or code of revision 0016 settled it."""
+
+_IN_ORDER: Final = (batches.c.submitted_at, batches.c.id)
+Index(
+    "ix_batches_settled",
+    batches.c.organization_id,
+    batches.c.settled_status,
+    batches.c.needs_review,
+    *_IN_ORDER,
+    sqlite_where=IS_SETTLED,
+    postgresql_where=IS_SETTLED,
+)
+Index(
+    "ix_batches_settled_of_coordinator",
+    batches.c.organization_id,
+    batches.c.coordinator_id,
+    batches.c.settled_status,
+    batches.c.needs_review,
+    *_IN_ORDER,
+    sqlite_where=IS_SETTLED,
+    postgresql_where=IS_SETTLED,
+)
+Index(
+    "ix_batches_unsettled",
+    batches.c.organization_id,
+    *_IN_ORDER,
+    sqlite_where=IS_UNSETTLED,
+    postgresql_where=IS_UNSETTLED,
+)
+Index(
+    "ix_batches_unsettled_of_coordinator",
+    batches.c.organization_id,
+    batches.c.coordinator_id,
+    *_IN_ORDER,
+    sqlite_where=IS_UNSETTLED,
+    postgresql_where=IS_UNSETTLED,
+)
+Index(
+    "ix_batches_labelled",
+    batches.c.organization_id,
+    batches.c.label,
+    *_IN_ORDER,
+    postgresql_ops={"label": 'COLLATE "C"'},
+    sqlite_where=batches.c.label.is_not(None),
+    postgresql_where=batches.c.label.is_not(None),
 )
 
 items: Table = Table(
@@ -179,6 +241,11 @@ runs: Table = Table(
     Column("cancelled_by", Text),
     Column("untold_until", Double),
     Column("untold_hold", Double),
+    Column("counts_outside", Text),
+    Column("paused_at", Instant),
+    Column("paused_since", Double),
+    Column("paused_by", Text),
+    Column("pause_code", Text),
     sqlite_with_rowid=False,
 )
 Index(
@@ -249,6 +316,18 @@ outcomes: Table = Table(
     UniqueConstraint("batch", "item", "run"),
     sqlite_with_rowid=False,
 )
+DID_NOT_SUCCEED: Final = text("state <> 'succeeded'")
+"""In the partial index's own words; the others of a run's log are known by its length."""
+
+Index(
+    "ix_outcomes_not_succeeded",
+    outcomes.c.batch,
+    outcomes.c.sequence,
+    outcomes.c.state,
+    postgresql_ops={"state": 'COLLATE "C"'},
+    sqlite_where=DID_NOT_SUCCEED,
+    postgresql_where=DID_NOT_SUCCEED,
+)
 
 audit_events: Table = Table(
     "audit_events",
@@ -261,6 +340,7 @@ audit_events: Table = Table(
     Column("hold", Double),
     Column("further", Text),
     Column("erasures", Integer, nullable=False, server_default="0"),
+    Column("service_name", Text),
 )
 guard(audit_events)
 Index(
@@ -293,7 +373,33 @@ activities: Table = Table(
     CheckConstraint("registered_by <> attributed_to", name="two_people"),
     CheckConstraint("duration_minutes > 0", name="some_time"),
     Index("ix_activities_of_batch", "batch_id", "attributed_to"),
+    Index("ix_activities_by_day", "organization_id", "activity_date", "recorded_at"),
+    Index("ix_activities_by_mentor", "organization_id", "attributed_to", "activity_date", "recorded_at"),
 )
+registered_by: ColumnElement[str] = by_code_point(activities.c.registered_by)
+"""Who registered, as the index has it."""
+
+Index(
+    "ix_activities_by_person",
+    activities.c.organization_id,
+    activities.c.registered_by,
+    activities.c.activity_date,
+    activities.c.recorded_at,
+    postgresql_ops={"registered_by": 'COLLATE "C"'},
+)
+
+correction_notes: Table = Table(
+    "correction_notes",
+    metadata,
+    Column("activity_id", KEY, ForeignKey("activities.activity_id", ondelete="CASCADE"), primary_key=True),
+    Column("note_id", KEY, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("written_by", Text, nullable=False),
+    Column("written_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What somebody wants corrected in a record, which stays as it is."""
+
 ORIGINAL: ColumnElement[bool] = and_(activities.c.voided_at.is_(None), activities.c.override_of.is_(None))
 """Records that have the last word on duplicates: neither void nor an override."""
 

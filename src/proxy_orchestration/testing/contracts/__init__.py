@@ -22,13 +22,14 @@ from proxy_orchestration.access import AccessPolicy
 from proxy_orchestration.audit import ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
     NotificationRepository,
     PushEligibility,
     PushSender,
     PushTargetDirectory,
     RecipientDirectory,
-    VisibilityRegistry,
 )
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.registration.ports import (
     ActivityRecords,
     ActivityRepository,
@@ -40,9 +41,17 @@ from proxy_orchestration.testing.contracts.audit import logging
 from proxy_orchestration.testing.contracts.checks import Check, Opener
 from proxy_orchestration.testing.contracts.clocks import timing
 from proxy_orchestration.testing.contracts.host_samples import Samples
+from proxy_orchestration.testing.contracts.notification.notice_book.counting_ends import counting_ends
 from proxy_orchestration.testing.contracts.notification.notice_book.digesting import digesting
 from proxy_orchestration.testing.contracts.notification.notice_book.keeping import keeping
+from proxy_orchestration.testing.contracts.notification.notice_book.letting_go import (
+    letting_go_of_notices,
+)
+from proxy_orchestration.testing.contracts.notification.notice_book.logging_runs import logging_runs
+from proxy_orchestration.testing.contracts.notification.notice_book.reading_inboxes import reading_inboxes
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
+from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
+from proxy_orchestration.testing.contracts.notification.push_outages import counting, outlasting
 from proxy_orchestration.testing.contracts.notification.push_outbox import sending
 from proxy_orchestration.testing.contracts.notification.push_ports import (
     asking,
@@ -50,6 +59,7 @@ from proxy_orchestration.testing.contracts.notification.push_ports import (
     reaching,
     resolving,
 )
+from proxy_orchestration.testing.contracts.notification.visibility_audit import auditing
 from proxy_orchestration.testing.contracts.notification.visibility_registry import hiding
 from proxy_orchestration.testing.contracts.registration.activity_records import storing
 from proxy_orchestration.testing.contracts.registration.audit_outbox import outbox
@@ -59,6 +69,8 @@ from proxy_orchestration.testing.contracts.registration.batch_catalogue.reading 
 from proxy_orchestration.testing.contracts.registration.bulk_registration import writing_many
 from proxy_orchestration.testing.contracts.registration.conflict_check import finding_conflicts
 from proxy_orchestration.testing.contracts.registration.endings_outbox import endings
+from proxy_orchestration.testing.contracts.registration.erasing import erasing
+from proxy_orchestration.testing.contracts.registration.record_lists import looking_through
 from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
 from proxy_orchestration.testing.contracts.registration.registration_service import registering
 from proxy_orchestration.testing.contracts.registration.retention import letting_go
@@ -71,6 +83,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import
 from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
+from proxy_orchestration.testing.contracts.registration.run_ledger.pausing import pausing
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
@@ -80,6 +93,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *acquiring,
     *committing,
     *cancelling,
+    *pausing,
     *opening,
     *deciding,
     *items,
@@ -88,7 +102,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *waiting,
     *fusing,
 )
-"""Leases, claims, outcomes, cancelling, waiting and further runs. The subject is a whole `BatchLedger`."""
+"""Leases, claims, outcomes, cancels, pauses, waits and further runs. The subject is a whole `BatchLedger`."""
 
 audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 """Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""
@@ -96,19 +110,35 @@ audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
 endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
 """Holding, claiming and marking settled runs to tell of. The subject is a whole `BatchLedger`."""
 
-retention: Final[tuple[Check[ActivityRepository], ...]] = tuple(letting_go)
-"""Old audit events and old keys. The subject is a whole `ActivityRepository`."""
+retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing)
+"""Old audit events and old keys, and one mentor's data. The subject is a whole `ActivityRepository`."""
 
-activity_records: Final[tuple[Check[ActivityRecords], ...]] = tuple(storing)
+activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *looking_through)
 """The standard service's records."""
 
-notice_book: Final[tuple[Check[NotificationRepository], ...]] = (*recording, *keeping, *digesting)
-"""Recording, guarding, renewing and acknowledging notices, and digests. The subject is a whole repository."""
+notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
+    *recording,
+    *keeping,
+    *counting_ends,
+    *digesting,
+    *reading_inboxes,
+    *spelling,
+    *logging_runs,
+    *letting_go_of_notices,
+)
+"""
+Recording, guarding, renewing and acknowledging notices, ends, digests, inboxes, the log of runs, retention.
 
-push_outbox: Final[tuple[Check[NotificationRepository], ...]] = tuple(sending)
-"""Leasing, completing, cancelling and replaying messages. The subject is a whole repository."""
+The subject is a whole repository.
+"""
 
-visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = tuple(hiding)
+push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (*sending, *outlasting)
+"""Leasing, completing, cancelling, listing and replaying messages. The subject is a whole repository."""
+
+device_answer_counts: Final[tuple[Check[DeviceAnswerCounts], ...]] = tuple(counting)
+"""Counting what a provider says about devices, over all who count."""
+
+visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = (*hiding, *auditing)
 """Hiding mentors whose certificates are lapsed, and showing them again."""
 
 registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(registering)
@@ -166,6 +196,7 @@ __all__ = [
     "bulk_registration",
     "clock",
     "conflict_check",
+    "device_answer_counts",
     "endings_outbox",
     "notice_book",
     "push_eligibility",

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration._moments import remaining
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.clock import Clock, SystemClock
+from proxy_orchestration.registration.erasure import erased_event, names
 
 
 @attrs.define(slots=False)
@@ -73,6 +74,16 @@ class MemoryAuditOutbox:
         """
         await checkpoint()
         return 0
+
+    def _events_naming(self, organization_id: str, mentor_id: str) -> list[AuditEvent]:
+        events = (held.event for held in self._outbox.values())
+        return [event for event in events if names(event, organization_id, mentor_id)]
+
+    def _erase_events(self, organization_id: str, mentor_id: str) -> int:
+        known = self._events_naming(organization_id, mentor_id)
+        for event in known:
+            self._outbox[event.event_id].event = erased_event(event, mentor_id)
+        return len(known)
 
     def _hold(self, event: AuditEvent, seconds: float) -> None:
         self._outbox[event.event_id] = _HeldEvent(event, self.clock.monotonic() + seconds, seconds)

@@ -63,6 +63,9 @@ class MemoryEndingsOutbox:
     def _put_ending(self, summary: BatchSummary) -> None:
         self._endings[summary.batch_id, summary.run] = _HeldEnding(summary, self.clock.monotonic())
 
+    def _untold(self) -> set[str]:
+        return {batch_id for batch_id, _ in self._endings}
+
     def _drop_endings(self, batch_id: str) -> None:
         for name in [name for name in self._endings if name[0] == batch_id]:
             del self._endings[name]

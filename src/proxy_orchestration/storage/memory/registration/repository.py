@@ -15,6 +15,7 @@ from datetime import datetime
 import attrs
 from anyio.lowlevel import checkpoint
 
+from proxy_orchestration._pseudonyms import mentor_pseudonym
 from proxy_orchestration._texts import check_texts
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
@@ -28,8 +29,10 @@ from proxy_orchestration.registration.batches import (
     BulkProgressUpdate,
     BulkSubmissionResult,
     ItemPage,
+    PurgedBatches,
     cursor_of,
 )
+from proxy_orchestration.registration.erasure import STILL_OPEN, MentorErasure, MentorExport, exported_event
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch, NewRun, StoredItem
 from proxy_orchestration.registration.runs import (
     Acquisition,
@@ -39,16 +42,20 @@ from proxy_orchestration.registration.runs import (
     DrivableRun,
     Lease,
     LeaseHeld,
+    RunPaused,
     RunSettled,
 )
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.memory.registration.activities import MemoryActivityRecords
 from proxy_orchestration.storage.memory.registration.audit import MemoryAuditOutbox
 from proxy_orchestration.storage.memory.registration.endings import MemoryEndingsOutbox
+from proxy_orchestration.storage.memory.registration.erasure import erase_items, exported_items
 from proxy_orchestration.storage.memory.registration.results import (
     audit_event_of,
     counts_of,
+    drivable_runs,
     is_found,
+    is_reviewed,
     items_of,
     page_of_items,
     record_of,
@@ -57,7 +64,7 @@ from proxy_orchestration.storage.memory.registration.results import (
     summary_of,
     updates_of,
 )
-from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
+from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch, StoredPause
 
 
 @attrs.define(eq=False, slots=False)
@@ -169,18 +176,20 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
     ) -> BatchPage:
         """
-        Return one page of the visible batches, the last accepted first.
+        Return one page of the visible batches, newest first.
         """
         await checkpoint()
         found = [
             batch
-            for batch in reversed(self._batches.values())
+            for batch in self._batches.values()
             if visibility.covers(
                 organization_id=batch.actor.organization_id, coordinator_id=batch.actor.user_id
             )
             and (statuses is None or status_of(batch) in statuses)
             and is_found(batch, found_by)
         ]
+        # A clock that was set back accepts an earlier batch later; a cursor goes by the moments.
+        found.sort(key=lambda batch: (batch.submitted_at, batch.number), reverse=True)
         first = (page - 1) * limit
         shown = found[first : first + limit]
         more = len(found) > first + limit and shown
@@ -213,20 +222,29 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         self._drop_endings(batch_id)
         return self._batches.pop(batch_id, None) is not None
 
-    async def purge(self, *, settled_before: datetime) -> int:
+    async def purge(
+        self, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Delete every batch whose current run settled before that moment.
+        Delete the batches whose current run settled before that moment, but for those that wait.
         """
         await checkpoint()
-        old = [
+        old = {
             batch_id
             for batch_id, batch in self._batches.items()
             if batch.run.settled_at is not None and batch.run.settled_at < settled_before
-        ]
-        for batch_id in old:
+        }
+        waiting = {each for each in old if is_reviewed(self._batches[each])}
+        reviews = set[str]() if with_open_reviews else waiting
+        untold = set[str]() if with_untold else (old & self._untold()) - reviews
+        for batch_id in old - reviews - untold:
             del self._batches[batch_id]
             self._drop_endings(batch_id)
-        return len(old)
+        return PurgedBatches(
+            deleted=len(old) - len(reviews) - len(untold),
+            left_for_review=len(reviews),
+            left_untold=len(untold),
+        )
 
     async def purge_tombstones(self, *, accepted_before: datetime) -> int:
         """
@@ -241,6 +259,43 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         for owned in old:
             del self._keys[owned], self._accepted_at[owned]
         return len(old)
+
+    async def export_mentor(self, organization_id: str, mentor_id: str, /) -> MentorExport:
+        """
+        Return what is known of that mentor.
+        """
+        await checkpoint()
+        events = self._events_naming(organization_id, mentor_id)
+        records = self._records_about(organization_id, mentor_id)
+        return MentorExport(
+            mentor_id=mentor_id,
+            organization_id=organization_id,
+            items=tuple(
+                item
+                for batch in self._batches_of(organization_id)
+                for item in exported_items(batch, mentor_id)
+            ),
+            records=tuple(records),
+            corrections=tuple(note for record in records for note in self._notes_beside(record)),
+            audit_events=tuple(exported_event(event, mentor_id) for event in events),
+        )
+
+    async def erase_mentor(self, organization_id: str, mentor_id: str, /) -> MentorErasure:
+        """
+        Put pseudonyms in the place of that mentor, and delete what was written about them.
+        """
+        await checkpoint()
+        batches = self._batches_of(organization_id)
+        for batch in batches:
+            if batch.batch_id in self._unsettled and any(exported_items(batch, mentor_id)):
+                raise BatchStateError(batch.batch_id, STILL_OPEN)
+        return MentorErasure(
+            pseudonym=mentor_pseudonym(mentor_id),
+            items=sum(erase_items(batch, mentor_id) for batch in batches),
+            corrections=self._erase_corrections(organization_id, mentor_id),
+            records=self._erase_records(organization_id, mentor_id),
+            audit_events=self._erase_events(organization_id, mentor_id),
+        )
 
     async def open_run(self, run: NewRun, /) -> int:
         """
@@ -274,6 +329,8 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         remaining = current.lease_remaining(now)
         if remaining and not take_over:
             return LeaseHeld(fence=current.fence, remaining=remaining)
+        if current.is_paused and not take_over:
+            return RunPaused()
         current.fence += 1
         current.hold(now, ttl)
         current.due_at = -math.inf
@@ -309,9 +366,14 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         run, now = batch.run, self.clock.monotonic()
         run.driven_for += commit.driven_for
         run.hold(now, commit.ttl)
-        claimed = batch.claim(commit.claim)
+        claimed = batch.claim(0 if run.is_paused else commit.claim)
         batch.note(commit, now)
-        return Committed(tail=len(batch.log), claimed=claimed, cancel_wished=run.cancel_mark is not None)
+        return Committed(
+            tail=len(batch.log),
+            claimed=claimed,
+            cancel_wished=run.cancel_mark is not None,
+            paused=run.is_paused,
+        )
 
     async def settle(
         self, lease: Lease, /, *, settled_at: datetime, audit_hold: float, tell: bool = False
@@ -360,26 +422,46 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         check_texts((reason, cancelled_by))
         return self._known(batch_id).cancel(reason=reason, wished_at=wished_at, cancelled_by=cancelled_by)
 
-    async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
+    async def pause_run(
+        self,
+        batch_id: str,
+        run: int,
+        /,
+        *,
+        paused_at: datetime,
+        paused_by: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        """
+        Have nothing more of an open run claimed or acquired.
+        """
+        await checkpoint()
+        check_texts((paused_by, code))
+        since = self.clock.monotonic()
+        pause = StoredPause(since=since, paused_at=paused_at, paused_by=paused_by, code=code)
+        self._known(batch_id).pause(run, pause)
+
+    async def resume_run(self, batch_id: str, run: int, /) -> None:
+        """
+        Let a paused run be driven again.
+        """
+        await checkpoint()
+        self._known(batch_id).pausable(run).resume(self.clock.monotonic())
+
+    async def find_drivable(
+        self, *, limit: int, due_only: bool = False, service_name: str | None = None
+    ) -> Sequence[DrivableRun]:
         """
         Return runs that are not settled, the free ones first.
         """
         await checkpoint()
-        now = self.clock.monotonic()
-        found = sorted(
-            (batch for batch in self._unsettled.values() if not due_only or not batch.run.due_in(now)),
-            key=lambda batch: (batch.run.lease_remaining(now), batch.number),
+        found = drivable_runs(
+            self._unsettled.values(), self.clock.monotonic(), due_only=due_only, service_name=service_name
         )
-        return [
-            DrivableRun(
-                batch_id=batch.batch_id,
-                run=batch.run.number,
-                fence=batch.run.fence,
-                lease_remaining=batch.run.lease_remaining(now),
-                due_in=batch.run.due_in(now),
-            )
-            for batch in found[:limit]
-        ]
+        return found[:limit]
+
+    def _batches_of(self, organization_id: str) -> list[StoredBatch]:
+        return [batch for batch in self._batches.values() if batch.actor.organization_id == organization_id]
 
     def _known(self, batch_id: str) -> StoredBatch:
         if batch_id not in self._batches:

@@ -5,7 +5,7 @@ What the memory store tells about a batch. Reads only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TypedDict
 
@@ -23,6 +23,7 @@ from proxy_orchestration.registration.batches import (
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import BatchRecord, RunPurpose, StoredItem
 from proxy_orchestration.registration.requests import SubmissionMode
+from proxy_orchestration.registration.runs import DrivableRun
 from proxy_orchestration.registration.states import BulkStatus, ItemState, open_status, settled_status
 from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
 
@@ -45,6 +46,37 @@ class _Summary(TypedDict):
     decided_by: str | None
     cancelled_by: str | None
     cancel_reason: str | None
+    paused_at: datetime | None
+    paused_by: str | None
+    pause_code: str | None
+
+
+def drivable_runs(
+    unsettled: Iterable[StoredBatch], now: float, *, due_only: bool, service_name: str | None
+) -> list[DrivableRun]:
+    """
+    Return the current runs that may be driven, the free ones first.
+    """
+    found = sorted(
+        (
+            batch
+            for batch in unsettled
+            if not batch.run.is_paused
+            and not (due_only and batch.run.due_in(now))
+            and (service_name is None or batch.service_name in {None, service_name})
+        ),
+        key=lambda batch: (batch.run.lease_remaining(now), batch.number),
+    )
+    return [
+        DrivableRun(
+            batch_id=batch.batch_id,
+            run=batch.run.number,
+            fence=batch.run.fence,
+            lease_remaining=batch.run.lease_remaining(now),
+            due_in=batch.run.due_in(now),
+        )
+        for batch in found
+    ]
 
 
 def status_of(batch: StoredBatch) -> BulkStatus:
@@ -54,7 +86,7 @@ def status_of(batch: StoredBatch) -> BulkStatus:
     run = batch.run
     if run.settled_at is not None:
         return settled_status(run.counts)
-    return open_status(driven=run.fence > 0, cancel_wished=run.cancel_mark is not None)
+    return open_status(driven=run.fence > 0, cancel_wished=run.cancel_mark is not None, paused=run.is_paused)
 
 
 def counts_of(batch: StoredBatch) -> Mapping[ItemState, int]:
@@ -69,11 +101,18 @@ def counts_of(batch: StoredBatch) -> Mapping[ItemState, int]:
     return {state: count for state, count in counts.items() if count}
 
 
+def is_reviewed(batch: StoredBatch) -> bool:
+    """
+    Tell a settled batch in which somebody waits for a decision.
+    """
+    return batch.run.settled_at is not None and bool(batch.run.counts.get(ItemState.NEEDS_REVIEW))
+
+
 def is_found(batch: StoredBatch, found_by: BatchFilter) -> bool:
     """
     Tell whether a batch is one of those that are asked for.
     """
-    waits = batch.run.settled_at is not None and bool(batch.run.counts.get(ItemState.NEEDS_REVIEW))
+    waits = is_reviewed(batch)
     position = found_by.position()
     return (
         found_by.label in {None, batch.label}
@@ -106,6 +145,8 @@ def record_of(batch: StoredBatch) -> BatchRecord:
         settled_at=run.settled_at,
         mode=batch.mode,
         on_conflict=batch.on_conflict,
+        paused_at=run.pause.paused_at if run.pause and run.is_paused else None,
+        service_name=batch.service_name,
     )
 
 
@@ -250,6 +291,7 @@ def audit_event_of(batch: StoredBatch, settled_at: datetime) -> AuditEvent:
 
 def _summary(batch: StoredBatch) -> _Summary:
     run = batch.run
+    pause = run.pause if run.is_paused else None
     return {
         "batch_id": batch.batch_id,
         "coordinator_id": batch.actor.user_id,
@@ -268,4 +310,7 @@ def _summary(batch: StoredBatch) -> _Summary:
         "decided_by": run.decided_by,
         "cancelled_by": run.cancelled_by,
         "cancel_reason": run.cancel_reason,
+        "paused_at": pause.paused_at if pause else None,
+        "paused_by": pause.paused_by if pause else None,
+        "pause_code": pause.code if pause else None,
     }

@@ -17,7 +17,7 @@ from proxy_orchestration.errors import BatchStateError, StaleRunError, UnknownMe
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import CANCELLED, MentorOutcome
 from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
-from proxy_orchestration.registration.ledger import NewBatch, NewRun, RunPurpose, Verdict, next_key
+from proxy_orchestration.registration.ledger import NOT_OPEN, NewBatch, NewRun, RunPurpose, Verdict, next_key
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import (
     CancelMark,
@@ -29,6 +29,22 @@ from proxy_orchestration.registration.runs import (
 from proxy_orchestration.registration.states import ItemState
 
 _FRESH_KEY: Final = (0, False)
+
+
+@attrs.frozen(kw_only=True)
+class StoredPause:
+    """
+    A pause of a run.
+
+    Attributes:
+        since: on the store's clock.
+        paused_at, paused_by, code: as it was told.
+    """
+
+    since: float
+    paused_at: datetime
+    paused_by: str | None
+    code: str | None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -56,6 +72,7 @@ class StoredRun:
         settled_at, counts: how it ended.
         purpose: what it was opened for; `None` for the submission.
         retried_by, decided_by, cancelled_by: who did so last, up to this run.
+        pause: since when it is paused, on both clocks, by whom and why; `None` if it is not.
     """
 
     number: int
@@ -84,6 +101,22 @@ class StoredRun:
     retried_by: str | None = None
     decided_by: str | None = None
     cancelled_by: str | None = None
+    pause: StoredPause | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """
+        Return whether nothing of it may be claimed; a cancel overrules a pause.
+        """
+        return self.pause is not None and self.cancel_mark is None and self.settled_at is None
+
+    def resume(self, now: float) -> None:
+        """
+        Let it be driven again; the time since its first call stood still.
+        """
+        if self.pause is not None and self.first_call_at is not None:
+            self.first_call_at += max(0.0, now - self.pause.since)
+        self.pause = None
 
     def hold(self, now: float, ttl: float) -> None:
         """
@@ -126,7 +159,7 @@ class StoredBatch:
         entries: the request.
         label: what people call it now.
         submitted_at: when it was accepted.
-        mode, on_conflict: as it was accepted.
+        mode, on_conflict, service_name: as it was accepted.
         overridden: the newest decision to override for each item that ever had one.
         run: the current run.
         log: every outcome of every run; index 0 has sequence 1.
@@ -144,6 +177,7 @@ class StoredBatch:
     submitted_at: datetime
     mode: SubmissionMode
     on_conflict: ConflictPolicy
+    service_name: str | None
     run: StoredRun = attrs.field(init=False)
     log: list[MentorOutcome] = attrs.field(init=False, factory=list)
     newest: list[MentorOutcome | None] = attrs.field(init=False)
@@ -166,6 +200,7 @@ class StoredBatch:
             new.submitted_at,
             new.mode,
             new.on_conflict,
+            new.service_name,
         )
         batch.start_run(1, new, range(len(new.entries)), new.submitted_at)
         return batch
@@ -322,7 +357,8 @@ class StoredBatch:
         Keep what a driver tells of calls to come and of items without an outcome.
         """
         run = self.run
-        run.called = run.claimed if commit.called is None else max(run.called, commit.called)
+        called = run.claimed if commit.called is None else commit.called
+        run.called = max(run.called, min(called, run.claimed) if run.is_paused else called)
         run.alone = commit.alone
         if run.first_call_at is None and commit.since_first_call is not None:
             run.first_call_at = now - commit.since_first_call
@@ -385,6 +421,22 @@ class StoredBatch:
             if not in_doubt:
                 self._close(item, Verdict(state=ItemState.CANCELLED, failure=CANCELLED), wished_at)
         return run.cancel_mark
+
+    def pause(self, number: int, pause: StoredPause) -> None:
+        """
+        Pause the run with that number, once.
+        """
+        run = self.pausable(number)
+        run.pause = run.pause or pause
+
+    def pausable(self, number: int) -> StoredRun:
+        """
+        Return the run with that number, which must be open.
+        """
+        run = self.run
+        if run.number != number or run.settled_at is not None or run.cancel_mark is not None:
+            raise BatchStateError(self.batch_id, NOT_OPEN)
+        return run
 
     def settle(self, settled_at: datetime, counts: Mapping[ItemState, int]) -> None:
         """

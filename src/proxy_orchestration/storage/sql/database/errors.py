@@ -7,6 +7,7 @@ connection is made has it nothing but words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeAlias
@@ -74,6 +75,17 @@ _SCHEMA: Final = (
     "The database lacks this library's schema, or has an older one.",
     "Run proxy_orchestration.storage.sql.create_schema on it.",
 )
+
+_ELSEWHERE: Final = (
+    'Give open, create_schema and the stores another prefix, such as prefix="bulk_", or on PostgreSQL a '
+    "schema of their own; where this library's tables are there already, rename what is yours. "
+    "Nothing was changed."
+)
+_TAKEN: Final = ("42P07", "42710")
+"""A relation, which an index and a sequence are too; a type, which every table is too."""
+
+_NAMED: Final = re.compile(r"(?:table|index|trigger) (\w+) already exists|already an? \w+ named (\w+)")
+_QUOTED: Final = re.compile(r"[\"'«„“](\w+)")
 
 _QUERY_WAIT: Final = "query_wait_timeout"
 
@@ -237,18 +249,30 @@ def _translated(error: SQLAlchemyError) -> OrchestrationError:
 
 def _explanation(error: SQLAlchemyError) -> Explanation:
     if not isinstance(error, DBAPIError) or not hasattr(error.orig, "sqlstate"):
-        text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-        return _first(_SQLITE, text) or _unknown(type(error).__name__)
+        return _in_words(error)
     if _kept_waiting(error):
         return _POOLER_KEPT_US_WAITING
-    if error.connection_invalidated:
-        return _SQLSTATES.get(sqlstate_of(error)) or _CUT
     state = sqlstate_of(error)
+    if error.connection_invalidated:
+        return _SQLSTATES.get(state) or _CUT
     if not state:
         return _refusal_to_connect(str(error.orig))
+    if state in _TAKEN and (quoted := _QUOTED.search(str(error.orig))):
+        return _clash(quoted[1])
     beginnings = (state[:length] for length in (5, 3, 2))
     known = next((_SQLSTATES[one] for one in beginnings if one in _SQLSTATES), None)
     return known or _unknown(f"{type(error).__name__}, SQLSTATE {state}")
+
+
+def _in_words(error: SQLAlchemyError) -> Explanation:
+    text = str(error.orig if isinstance(error, DBAPIError) else error)
+    if named := _NAMED.search(text):
+        return _clash(named[1] or named[2])
+    return _first(_SQLITE, text.lower()) or _unknown(type(error).__name__)
+
+
+def _clash(name: str) -> Explanation:
+    return f"The database has something of its own that has this library's name {name}.", _ELSEWHERE
 
 
 def _kept_waiting(error: DBAPIError) -> bool:

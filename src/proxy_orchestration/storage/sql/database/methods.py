@@ -1,5 +1,5 @@
 """
-A store's methods, declared: each is one transaction of one function over a connection.
+A store's methods, declared: each is one function over a connection, all or nothing.
 
 The function has the name, the arguments and the docstring of the port's
 method, and a connection before them. The class names the port as its base,

@@ -5,14 +5,16 @@ Brings a database to this library's schema.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import URL, Connection, Engine, select
 
+from proxy_orchestration.storage.sql.database.engines import open_engine
 from proxy_orchestration.storage.sql.database.errors import translated_errors
 from proxy_orchestration.storage.sql.database.names import (
     Names,
@@ -85,6 +87,22 @@ def create_schema(engine: Engine, *, schema: str | None = None, prefix: str = ""
             _make(connection, names)
         else:
             _upgrade(connection, names)
+
+
+def revision_in(url: str | URL, where: Mapping[str, Any]) -> str | None:
+    """
+    Return the revision of a database's schema, in that schema and under that prefix; `None` without one.
+
+    Raises:
+        RepositoryUnavailableError, InvalidValueError, MissingExtraError: as `create_schema`.
+    """
+    engine, names = open_engine(url), Names(**where)
+    try:
+        names.check_for(engine.dialect)
+        with translated_errors(), transaction(for_reading(engine, names)) as (connection, _):
+            return revision_of(connection)
+    finally:
+        engine.dispose()
 
 
 def check_schema(engine: Engine, names: Names) -> None:

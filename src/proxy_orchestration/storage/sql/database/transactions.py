@@ -1,15 +1,15 @@
 """
-One transaction per call, in a worker thread, repeated where the database gave it up.
+Transactions in worker threads, one for all writes that wait, repeated where the database gave them up.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -22,6 +22,7 @@ from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersion
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
 from proxy_orchestration.storage.sql.database.names import Names
 from proxy_orchestration.storage.sql.database.versions import check_version
+from proxy_orchestration.storage.sql.database.waiting_writes import WaitingWrites, Write
 from proxy_orchestration.storage.sql.dialect.connections import (
     check_engine,
     database_file,
@@ -37,6 +38,10 @@ Refusals: TypeAlias = Callable[[], AbstractContextManager[None]]
 """Translates what only a call's own values can be the cause of."""
 
 _READERS: Final = 8
+_MOST_TOGETHER: Final = 64
+_LONGEST_TOGETHER: Final = 0.02
+"""Seconds after which no further write joins a transaction, so that a slow one holds nobody for long."""
+
 _PAUSES: Final = (0.0, 0.01, 0.05, 0.2)
 """Seconds before each repetition, for whoever stands in the way to get through; the thread is a worker's."""
 
@@ -59,10 +64,12 @@ class CommitAnswerLostError(RepositoryUnavailableError):
 @attrs.define(eq=False)
 class Transactions:
     """
-    Runs plain functions over a connection, each in one transaction, all or nothing.
+    Runs plain functions over a connection, each all or nothing.
 
-    Writes to SQLite queue for one thread, since it lets waiting writers starve
-    each other; reads run beside them. PostgreSQL gives a transaction up for a
+    Writes queue for a few threads, one for SQLite, which lets waiting writers
+    starve each other. Whoever's turn it is takes along what waits, in one
+    transaction; should one of them fail, each has a transaction of its own.
+    Reads run beside them, each in its own. PostgreSQL gives a transaction up for a
     deadlock, and a restart or a cut connection undoes it: what was not
     committed yet is then repeated from its start, a few times.
 
@@ -80,7 +87,9 @@ class Transactions:
     _file: Path | None = attrs.field(init=False)
     _identity: tuple[int, int] | None = attrs.field(init=False, default=None)
     _writers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("writers"))
+    _leaders: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("leaders"))
     _readers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("readers"))
+    _waiting: WaitingWrites = attrs.field(init=False, factory=WaitingWrites)
     _version_seen: float = attrs.field(init=False, default=-math.inf)
 
     def __attrs_post_init__(self) -> None:
@@ -97,18 +106,68 @@ class Transactions:
             self._run, self._reading, work, limiter=_limiter(self._readers, _READERS)
         )
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, first: bool = False) -> T:
         """
         Run a function that writes; when it returns, all it wrote survives a crash.
-        """
-        return await to_thread.run_sync(
-            self._run, self._writing, work, limiter=_limiter(self._writers, writers_at_once(self.engine))
-        )
 
-    def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        Args:
+            work: may be run more than once, and what an earlier run wrote is undone then.
+            first: whether it goes before the others that wait.
+        """
+        write = Write(work)
+        self._waiting.put(write, first=first)
+        try:
+            async with _limiter(self._writers, writers_at_once(self.engine)):
+                if not write.is_over:
+                    await to_thread.run_sync(self._lead, write, limiter=_limiter(self._leaders, math.inf))
+        finally:
+            if not write.is_over and not self._waiting.withdraw(write):
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(self._lead, write, limiter=_limiter(self._leaders, math.inf))
+        return write.outcome()
+
+    def _lead(self, write: Write[Any]) -> None:
+        while not write.is_over:
+            group = self._waiting.take(_MOST_TOGETHER)
+            if not group:
+                self._waiting.wait_for(write)
+                continue
+            ended: Sequence[Write[Any]] = group
+            try:
+                ended = self._write_together(group) if len(group) > 1 else self._write_alone(group)
+            finally:
+                self._waiting.put_back(group[len(ended) :])
+                self._waiting.end(ended)
+
+    def _write_together(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
+        """
+        Run the first of them in one transaction, or each in its own; return those that have an outcome.
+        """
+        try:
+            answers = self._run(self._writing, lambda connection: _answers(connection, group), once=True)
+        except CommitAnswerLostError as error:
+            for write in group:
+                write.fail(error)
+            return group
+        except BaseException:  # noqa: BLE001 - whose fault it is, each by itself tells
+            return self._write_alone(group)
+        ended = group[: len(answers)]
+        for write, answer in zip(ended, answers, strict=True):
+            write.succeed(answer)
+        return ended
+
+    def _write_alone(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
+        for write in group:
+            try:
+                write.succeed(self._run(self._writing, write.work))
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                write.fail(error)
+        return group
+
+    def _run(self, engine: Engine, work: Callable[[Connection], T], *, once: bool = False) -> T:
         try:
             with translated_errors():
-                result = self._repeated(engine, work)
+                result = (self._once if once else self._repeated)(engine, work)
         except SchemaVersionError:
             self._version_seen = -math.inf  # a column is missing: the next call tells whether we are too old
             raise
@@ -160,7 +219,20 @@ class Transactions:
             )
 
 
-def _limiter(kept: RunVar[anyio.CapacityLimiter], tokens: int) -> anyio.CapacityLimiter:
+def _answers(connection: Connection, group: Sequence[Write[Any]]) -> list[Any]:
+    """
+    Run one after the other, until enough time has passed.
+    """
+    over = time.monotonic() + _LONGEST_TOGETHER
+    answers = []
+    for write in group:
+        answers.append(write.work(connection))
+        if time.monotonic() >= over:
+            break
+    return answers
+
+
+def _limiter(kept: RunVar[anyio.CapacityLimiter], tokens: float) -> anyio.CapacityLimiter:
     # One for each event loop: a limiter belongs to the kind of loop that it was first used in.
     limiter = kept.get(None)
     if limiter is None:

@@ -41,7 +41,30 @@ __all__ = [
     "stamp",
 ]
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS: Final = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+    "0015",
+    "0016",
+    "0017",
+    "0018",
+    "0019",
+    "0020",
+    "0021",
+    "0022",
+)
 """Every revision, oldest first; the last one is the library's own."""
 
 _VERSION: Final = table(VERSION_TABLE, column("version_num", Text), column("compatible_from", Text))

@@ -11,8 +11,10 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import RootTransaction
+from sqlalchemy.pool import StaticPool
 
 from proxy_orchestration.storage.sql.dialect import pragmas, sessions
+from proxy_orchestration.storage.sql.dialect.addresses import file_of, is_in_memory
 
 _WRITERS: Final = 4
 _MODE: Final = "proxy_orchestration_mode"
@@ -48,15 +50,21 @@ class Naming(Protocol):
 
 def check_engine(engine: Engine) -> Engine:
     """
-    Return the engine if there is a store for its driver.
+    Return the engine if there is a store for its driver, and transactions have connections of their own.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or they have not.
     """
     known = {"sqlite": engine.dialect.driver, "postgresql": "psycopg"}
     if engine.dialect.is_async or known.get(engine.dialect.name) != engine.dialect.driver:
         msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
         raise ValueError(msg)
+    if isinstance(engine.pool, StaticPool):
+        msg = (
+            "An engine with a StaticPool has one connection for all, on which transactions would mix: use "
+            "SQLAlchemy's usual pool, with SQLite a file, or for a test the store in memory"
+        )
+        raise ValueError(msg)  # noqa: TRY004 - a kind of engine, not of argument
     return engine
 
 
@@ -120,18 +128,18 @@ def writers_at_once(engine: Engine) -> int:
 def is_of_one_thread(engine: Engine) -> bool:
     """
     Return whether every thread would see another database: SQLite's in memory.
+
+    One that has a name is refused too: who shares it does not wait for others, whatever the busy timeout.
     """
-    return engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}
+    return engine.dialect.name == "sqlite" and is_in_memory(engine.url)
 
 
 def database_file(engine: Engine) -> Path | None:
     """
     Return the file that the database lives in, or `None` where it is no file of ours to watch.
     """
-    name = engine.url.database
-    if engine.dialect.name != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
-        return None
-    return Path(name).absolute()
+    file = file_of(engine.url)
+    return None if file is None else file.absolute()
 
 
 def names_of(connection: Connection) -> object:

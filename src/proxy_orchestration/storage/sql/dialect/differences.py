@@ -8,7 +8,19 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Dialect, Double, any_, bindparam, cast, func, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Double,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -37,6 +49,25 @@ def _sqlite_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> str:  
 def _postgresql_now(_element: store_now, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401 - the hook's signature
     # now() would stand still within a transaction.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
+
+
+class by_code_point(FunctionElement[str]):  # noqa: N801 - reads like the SQL function it is
+    """
+    A text of a released column that was made before its order mattered, as `BY_CODE_POINT` has it.
+    """
+
+    type: TypeEngine[str] = Text()
+    inherit_cache: bool | None = True
+
+
+@compiles(by_code_point, "sqlite")
+def _sqlite_text(element: by_code_point, compiler: SQLCompiler, **rest: Any) -> str:  # noqa: ANN401 - the hook's signature
+    return compiler.process(element.clauses.clauses[0], **rest)
+
+
+@compiles(by_code_point, "postgresql")
+def _postgresql_text(element: by_code_point, compiler: SQLCompiler, **rest: Any) -> str:  # noqa: ANN401 - the hook's signature
+    return f'({compiler.process(element.clauses.clauses[0], **rest)} COLLATE "C")'
 
 
 def is_any_of(column: Column[Any], name: str, dialect: Dialect) -> ColumnElement[bool]:

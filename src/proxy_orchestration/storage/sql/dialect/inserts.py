@@ -25,27 +25,34 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
     written per item that is most of the cost (decision 18).
     """
     if rows:
-        _insert(connection, table, rows, ignore=False)
+        _insert(connection, table, rows, _insert_text(table, connection.dialect))
 
 
 def insert_rows_or_ignore(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
     """
     Insert those rows that no unique constraint holds already; return how many.
     """
-    return _insert(connection, table, rows, ignore=True) if rows else 0
+    return _insert(connection, table, rows, _ignore_text(table, connection.dialect)) if rows else 0
 
 
-def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], *, ignore: bool) -> int:
+def replace_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """
+    Insert rows, each once, in the place of those that have the same primary key.
+    """
+    if rows:
+        _insert(connection, table, rows, _replace_text(table, connection.dialect))
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], statement: str) -> int:
     """
     Insert by the driver's executemany; on PostgreSQL, where that runs each row by itself, by column.
     """
-    statement = _insert_text(table, connection.dialect, ignore=ignore)
     if connection.dialect.name == "sqlite":
         return connection.exec_driver_sql(statement, list(rows)).rowcount
     columns = tuple(map(_column, zip(*rows, strict=True)))
     if len(rows) > 1 and _length_of_texts(table, columns) > _MOST_TEXT:
         halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        return sum(_insert(connection, table, half, ignore=ignore) for half in halves)
+        return sum(_insert(connection, table, half, statement) for half in halves)
     return connection.exec_driver_sql(statement, columns).rowcount
 
 
@@ -62,12 +69,38 @@ def _length_of_texts(table: Table, columns: Sequence[list[Any] | None]) -> int:
 
 
 @lru_cache(maxsize=32)
-def _insert_text(table: Table, dialect: Dialect, *, ignore: bool = False) -> str:
+def _insert_text(table: Table, dialect: Dialect) -> str:
+    return _text_of(_many(table, dialect), dialect)
+
+
+@lru_cache(maxsize=32)
+def _ignore_text(table: Table, dialect: Dialect) -> str:
+    return _text_of(_many(table, dialect).on_conflict_do_nothing(), dialect)
+
+
+@lru_cache(maxsize=32)
+def _replace_text(table: Table, dialect: Dialect) -> str:
+    insert = _many(table, dialect)
+    replacing = insert.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={
+            column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key
+        },
+    )
+    return _text_of(replacing, dialect)
+
+
+def _many(table: Table, dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
     insert = upserting(table, dialect)
-    if dialect.name != "sqlite":
-        insert = insert.from_select(table.columns.keys(), _unnested(table))
-    text = driver_text(insert.on_conflict_do_nothing() if ignore else insert, dialect)
-    return text.replace("%s", "%b")  # arrays go in binary: as text, every value would be quoted and read
+    if dialect.name == "sqlite":
+        return insert
+    return insert.from_select(table.columns.keys(), _unnested(table))
+
+
+def _text_of(insert: Insert, dialect: Dialect) -> str:
+    return driver_text(insert, dialect).replace(
+        "%s", "%b"
+    )  # arrays go in binary: as text, every value would be quoted and read
 
 
 def _unnested(table: Table) -> Select[*tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import FromClause, Text, bindparam, literal_column
+from sqlalchemy import FromClause, Integer, Text, bindparam, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -41,6 +41,16 @@ class json_text(FunctionElement[str]):  # noqa: N801 - reads like the SQL functi
     type: TypeEngine[Any] = Text()
     inherit_cache: bool | None = True
     postgresql_type: str = "text"
+
+
+class json_integer(json_text):  # noqa: N801 - reads like the SQL function it is
+    """
+    The same for a whole number.
+    """
+
+    type: TypeEngine[Any] = Integer()
+    inherit_cache: bool | None = True
+    postgresql_type: str = "integer"
 
 
 class json_instant(json_text):  # noqa: N801 - reads like the SQL function it is

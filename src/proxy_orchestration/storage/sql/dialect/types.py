@@ -4,7 +4,9 @@ How ids, moments and days are kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import DateTime, Dialect, Text
@@ -26,8 +28,12 @@ def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - 
     """
     Return the moment as the database stores it.
     """
-    if dialect.name != "sqlite":
-        return value
+    return _instant_text(value) if dialect.name == "sqlite" else value
+
+
+# Few moments are in many rows: a run's, a chunk's, and the ends of certificates, which are midnights.
+@lru_cache(maxsize=4096)
+def _instant_text(value: datetime) -> str:
     return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
 
 
@@ -37,6 +43,18 @@ def read_instant(value: Any, dialect: Dialect) -> datetime:  # noqa: ANN401 - te
     """
     stored: datetime = datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
     return stored
+
+
+def instant_reader(dialect: Dialect) -> Callable[[str | None], datetime | None] | None:
+    """
+    Return what reads a stored moment, `NULL` included, where that is no more than a look-up.
+    """
+    return _text_instant if dialect.name == "sqlite" else None
+
+
+@lru_cache(maxsize=4096)
+def _text_instant(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
 
 
 def stored_date(day: date, dialect: Dialect) -> Any:  # noqa: ANN401 - text or day

@@ -1,30 +1,46 @@
 """
-Who took note of which notice, and the log of runs.
+Who took note of which notice.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from proxy_orchestration.notification.notices import NoticeStatus
 from proxy_orchestration.notification.records import Acknowledged, AcknowledgementEvent
-from proxy_orchestration.notification.results import RunRecord
-from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
 from proxy_orchestration.storage.sql.notification import schema
 from proxy_orchestration.storage.sql.notification.rows import TIERS
-from proxy_orchestration.storage.sql.notification.schema import notification_runs, notifications
+from proxy_orchestration.storage.sql.notification.schema import notifications
 
 _AUDIT = schema.acknowledgements
-_MARK = (
-    update(notifications)
+_one = notifications.alias("one")
+_COPIES = (
+    select(notifications.c.notification_id)
+    .join(
+        _one,
+        and_(
+            *(
+                notifications.c[name] == _one.c[name]
+                for name in ("mentor_id", "certificate_type", "threshold_tier", "notification_window_start")
+            )
+        ),
+    )
     .where(
-        notifications.c.notification_id == bindparam("wanted"),
+        _one.c.notification_id == bindparam("wanted"),
+        _one.c.status == NoticeStatus.PENDING.value,
         notifications.c.status == NoticeStatus.PENDING.value,
     )
+    # In one order, so that two who take note of two copies do not wait for each other for ever.
+    .order_by(notifications.c.notification_id)
+    .with_for_update(of=notifications)
+)
+_MARK = (
+    update(notifications)
+    .where(notifications.c.notification_id.in_(bindparam("copies", expanding=True)))
     .values(
         status=NoticeStatus.ACKNOWLEDGED.value,
         acknowledged_at=bindparam("at"),
@@ -42,7 +58,7 @@ _NEWEST = (
 
 def acknowledge(connection: Connection, event: AcknowledgementEvent, /) -> Acknowledged:
     """
-    Mark the notice and write its one audit row.
+    Mark the notice and its copies to others, and write its one audit row.
     """
     row = {
         "notification_id": event.notification_id,
@@ -55,17 +71,12 @@ def acknowledge(connection: Connection, event: AcknowledgementEvent, /) -> Ackno
         "organization_id": event.organization_id,
     }
     check_texts(map(str, row.values()))
-    marked = connection.execute(
-        _MARK,
-        {
-            "wanted": event.notification_id,
-            "at": event.acknowledged_at,
-            "by": event.acknowledged_by,
-            "words": event.note,
-        },
-    )
-    if marked.rowcount == 0:
+    # By themselves: an update that joined them would read every notice on a server that has not counted them.
+    copies = connection.execute(_COPIES, {"wanted": event.notification_id}).scalars().all()
+    if event.notification_id not in copies:
         return Acknowledged.BEFORE
+    noted = {"at": event.acknowledged_at, "by": event.acknowledged_by, "words": event.note}
+    connection.execute(_MARK, {"copies": copies, **noted})
     connection.execute(insert(_AUDIT), row)
     return Acknowledged.NOW
 
@@ -79,36 +90,20 @@ def acknowledgements(
     rows = connection.execute(
         _NEWEST, {"organization": organization_id and findable(organization_id), "most": limit}
     )
-    return [
-        AcknowledgementEvent(
-            notification_id=row.notification_id,
-            mentor_id=row.mentor_id,
-            certificate_type=row.certificate_type,
-            tier=TIERS[row.threshold_tier],
-            acknowledged_by=row.acknowledged_by,
-            acknowledged_at=row.acknowledged_at,
-            note=row.note,
-            organization_id=row.organization_id,
-        )
-        for row in rows
-    ]
+    return list(map(event_of, rows))
 
 
-def log_run(connection: Connection, run: RunRecord, /) -> None:
+def event_of(row: Row[Any]) -> AcknowledgementEvent:
     """
-    Add a run to the log, once.
+    Return the audit row of a row.
     """
-    row = {
-        "run_id": run.run_id,
-        "as_of": run.as_of,
-        "started_at": run.started_at,
-        "duration": float(run.duration),
-        "by_tier": json.dumps(dict(run.by_tier)),
-        "processed": run.processed,
-        "created": run.created,
-        "skipped": run.skipped,
-        "failed": run.failed,
-        "error_codes": json.dumps(dict(run.error_codes)),
-    }
-    check_texts(map(str, row.values()))
-    insert_or_ignore(connection, notification_runs, row)
+    return AcknowledgementEvent(
+        notification_id=row.notification_id,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        tier=TIERS[row.threshold_tier],
+        acknowledged_by=row.acknowledged_by,
+        acknowledged_at=row.acknowledged_at,
+        note=row.note,
+        organization_id=row.organization_id,
+    )

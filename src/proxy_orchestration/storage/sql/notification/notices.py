@@ -4,36 +4,68 @@ Notices, written in chunks and read by recipient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+import attrs
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Dialect,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    union,
+    update,
+)
 
-from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeKey, NoticeStatus
+from proxy_orchestration._pseudonyms import mentor_pseudonym
+from proxy_orchestration.notification.ends import Certificate, NotedEnds, certificate_about, note_ends
+from proxy_orchestration.notification.erasure import erased_key
+from proxy_orchestration.notification.notices import (
+    Audience,
+    CertificateExpiryNotification,
+    NoticeKey,
+    NoticeStatus,
+)
 from proxy_orchestration.notification.records import (
     CertificateEnd,
-    DraftFate,
     DraftState,
+    NotedRenewals,
     NoticeChunk,
     NoticeDraft,
+    RecordedChunk,
+    WholeFeed,
     texts_of,
 )
 from proxy_orchestration.notification.resend import (
-    Certificate,
     Consequence,
     IsThere,
     Standing,
     certificate_of,
     consequence_of,
+    reopened,
     states_of,
 )
+from proxy_orchestration.notification.spellings import (
+    by_form,
+    ids_in,
+    respelled,
+    respelled_ends,
+    spellings_of,
+)
+from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
-from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
-from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
-from proxy_orchestration.storage.sql.notification import outbox, resend_guard
-from proxy_orchestration.storage.sql.notification.resend_guard import Ends
+from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable, keepable
+from proxy_orchestration.storage.sql.dialect.types import stored_instant
+from proxy_orchestration.storage.sql.notification import digests, outbox, resend_guard
+from proxy_orchestration.storage.sql.notification import ends as known_ends
 from proxy_orchestration.storage.sql.notification.rows import (
     digest_row,
     json_list,
@@ -42,7 +74,7 @@ from proxy_orchestration.storage.sql.notification.rows import (
     notice_row,
     push_row,
 )
-from proxy_orchestration.storage.sql.notification.schema import notifications
+from proxy_orchestration.storage.sql.notification.schema import certificate_ends, expiry_guards, notifications
 
 _KEY = (
     notifications.c.mentor_id,
@@ -53,50 +85,129 @@ _KEY = (
     notifications.c.recipient_id,
 )
 _KEYS, _EACH = json_rows("keys", json_text, json_text, json_text, json_date, json_text, json_text)
-_EXISTING = select(*_KEY).join_from(
+_PURGED: Final = "purged"
+_STATUS = case((notifications.c.purged_at.is_not(None), _PURGED), else_=notifications.c.status)
+_EXISTING = select(*_KEY, _STATUS).join_from(
     _KEYS, notifications, and_(*(column == wanted for column, wanted in zip(_KEY, _EACH, strict=True)))
 )
-_ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
+_COUNTING, (_MENTOR, _TYPE, _END) = json_rows("counting", json_text, json_text, json_instant)
+_IS_PENDING = notifications.c.status == NoticeStatus.PENDING.value
+OVER: Final = "over"
+"""Stands for the digest of a notice that no digest is to tell of."""
+
 _CLEAR = (
     update(notifications)
     .where(
-        notifications.c.status == NoticeStatus.PENDING.value,
+        or_(_IS_PENDING, notifications.c.digest_id.is_(None)),
         notifications.c.notification_id.in_(
             select(notifications.c.notification_id)
             .join_from(
-                _ENDED,
+                _COUNTING,
                 notifications,
                 and_(notifications.c.mentor_id == _MENTOR, notifications.c.certificate_type == _TYPE),
             )
-            .where(or_(_END.is_(None), notifications.c.ends_at < _END))
+            .where(or_(_END.is_(None), notifications.c.ends_at != _END))
         ),
     )
-    .values(status=NoticeStatus.CLEARED.value)
+    .values(
+        status=case((_IS_PENDING, NoticeStatus.CLEARED.value), else_=notifications.c.status),
+        digest_id=func.coalesce(notifications.c.digest_id, OVER),
+    )
+)
+_REOPENED, (_ID, _ENDS_AT) = json_rows("reopened", json_text, json_instant)
+_ITS_END = (
+    select(_ENDS_AT).select_from(_REOPENED).where(notifications.c.notification_id == _ID).scalar_subquery()
+)
+_REOPEN = (
+    update(notifications)
+    .where(
+        notifications.c.status == NoticeStatus.CLEARED.value,
+        notifications.c.purged_at.is_(None),
+        notifications.c.notification_id.in_(select(_ID).select_from(_REOPENED)),
+    )
+    .values(
+        status=NoticeStatus.PENDING.value,
+        digest_id=case((notifications.c.digest_id == OVER, None), else_=notifications.c.digest_id),
+        ends_at=_ITS_END,
+    )
 )
 _INBOX = (
     select(notifications)
-    .where(notifications.c.recipient_id == bindparam("recipient"))
+    .where(notifications.c.recipient_id == bindparam("recipient"), notifications.c.purged_at.is_(None))
     .order_by(notifications.c.created_at, notifications.c.notification_id)
 )
 _UNACKNOWLEDGED = _INBOX.where(notifications.c.status == NoticeStatus.PENDING.value)
-_ONE = select(notifications).where(notifications.c.notification_id == bindparam("wanted"))
+_ONE = select(notifications).where(
+    notifications.c.notification_id == bindparam("wanted"), notifications.c.purged_at.is_(None)
+)
 
 
-def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+@attrs.frozen
+class _Seen:
+    """
+    What is known of a chunk's certificates.
+
+    Attributes:
+        chunk: what is written, in the spellings that the store has.
+        notified: when those were told last that were, under their own id; they alone have notices
+            and messages.
+        erased: the same of those that were told under a pseudonym only.
+        noted: their ends, the chunk's included.
+    """
+
+    chunk: NoticeChunk
+    notified: Mapping[Certificate, datetime]
+    erased: Mapping[Certificate, datetime | None]
+    noted: NotedEnds
+
+    @property
+    def standing(self) -> Mapping[Certificate, Standing]:
+        """
+        Return the last notice and the end that counts of each that is drafted.
+        """
+        told = {**self.notified, **self.erased}
+        return {
+            about: Standing(told.get(about), self.noted.known(about))
+            for about in map(certificate_of, self.chunk.drafts)
+        }
+
+
+@attrs.frozen
+class _Statuses:
+    """
+    Where notices stand that are there, by their keys, and whether some may be there under a pseudonym.
+    """
+
+    found: Mapping[tuple[str, ...], str]
+    has_erased: bool
+
+    def is_there(self, key: NoticeKey) -> bool:
+        """
+        Return whether the notice of that key is there.
+        """
+        if not self.found:
+            return False
+        return key_texts(key) in self.found or (self.has_erased and key_texts(erased_key(key)) in self.found)
+
+    def is_cleared(self, key: NoticeKey) -> bool:
+        """
+        Return whether it was cleared, and may be shown again: not what was purged, or has a pseudonym.
+        """
+        return self.found.get(key_texts(key)) == NoticeStatus.CLEARED.value
+
+
+def record(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     """
     Write what the chunk's drafts tell, and answer each in order.
     """
-    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-    ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
-    # Ends first, since that locks: what is read from here on is what another call left.
-    advanced = resend_guard.note_ends(connection, ends)
-    standing = resend_guard.known(connection, ends.latest)
-    # What was never told has nothing queued.
-    told = [certificate for certificate in advanced if standing[certificate].notified_at is not None]
-    outbox.cancel(connection, ended(ends, told))
-    is_there = _existing(connection, chunk.drafts, standing)
-    states = states_of(chunk, standing, is_there)
-    passing = {
+    seen = _look(connection, chunk, locked=True)
+    chunk = seen.chunk
+    known_ends.keep(connection, seen.noted)
+    _void(connection, seen.noted, seen.notified)
+    found, standing = _statuses(connection, seen), seen.standing
+    states = states_of(chunk, standing, found.is_there)
+    again = reopened(chunk, states, standing, found.is_cleared)
+    passing = again | {
         certificate_of(draft)
         for draft, state in zip(chunk.drafts, states, strict=True)
         if state is DraftState.CREATED
@@ -107,39 +218,44 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]
         DraftState.DEFERRED if state is DraftState.CREATED and certificate_of(draft) not in taken else state
         for draft, state in zip(chunk.drafts, states, strict=True)
     ]
-    consequences = _consequences(chunk, states, is_there)
+    consequences = _consequences(chunk, states, found.is_there, again & taken)
     _insert(connection, chunk, consequences)
-    return [consequence.fate for consequence in consequences]
+    return _recorded(consequences, seen.noted)
 
 
-def weigh(connection: Connection, chunk: NoticeChunk, /) -> Sequence[DraftFate]:
+def weigh(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     """
     Return what `record` would answer now, and write nothing.
     """
-    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
-    ends = resend_guard.ends_of(chunk.ends, chunk.drafts)
-    standing = resend_guard.known(connection, ends.latest)
-    is_there = _existing(connection, chunk.drafts, standing)
-    states = states_of(chunk, standing, is_there)
-    return [consequence.fate for consequence in _consequences(chunk, states, is_there)]
+    seen = _look(connection, chunk, locked=False)
+    chunk = seen.chunk
+    found, standing = _statuses(connection, seen), seen.standing
+    states = states_of(chunk, standing, found.is_there)
+    again = reopened(chunk, states, standing, found.is_cleared)
+    return _recorded(_consequences(chunk, states, found.is_there, again), seen.noted)
 
 
-def renew(
-    connection: Connection,
-    ends: Sequence[CertificateEnd],
-    /,
-    *,
-    at: datetime,  # noqa: ARG001 - the port's
-) -> int:
+def renew(connection: Connection, ends: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
     """
-    Note new ends, clear notices of earlier ones; return how many messages were cancelled.
+    Note new ends, cancel and clear what is about those that do not count any more.
     """
-    latest = resend_guard.ends_of(ends)
-    resend_guard.note_ends(connection, latest, corrected=True)
-    over = ended(latest, latest.latest)
-    if over:
-        connection.execute(_CLEAR, {"ended": json_list(over)})
-    return outbox.cancel(connection, over)
+    known_ends.check(ends)
+    ends = respelled_ends(ends, _known_spellings(connection, (end.mentor_id for end in ends)))
+    known = known_ends.known(connection, map(certificate_about, ends), locked=True)
+    noted = note_ends(known.ends, ends, at=at, by_host=True)
+    known_ends.keep(connection, noted)
+    cancelled = _void(connection, noted, known.notified)
+    return NotedRenewals(cancelled=cancelled, ends=tuple(noted.counting.values()))
+
+
+def withdraw(connection: Connection, feed: WholeFeed, /, *, limit: int) -> Sequence[CertificateEnd]:
+    """
+    Withdraw what the feed lacks, of up to so many mentors and types at once.
+    """
+    noted = known_ends.withdrawn(connection, feed, limit=limit)
+    known_ends.keep(connection, noted)
+    _void(connection, noted, noted.changed)
+    return list(noted.counting.values())
 
 
 def notifications_for(
@@ -149,7 +265,11 @@ def notifications_for(
     Return a recipient's notices, oldest first.
     """
     query = _UNACKNOWLEDGED if unacknowledged_only else _INBOX
-    return [notice_of(row) for row in connection.execute(query, {"recipient": findable(recipient_id)})]
+    asked = {recipient_id, *spellings_of([recipient_id])}
+    found = [
+        notice_of(row) for each in asked for row in connection.execute(query, {"recipient": findable(each)})
+    ]
+    return sorted(found, key=lambda notice: (notice.created_at, notice.notification_id))
 
 
 def notification(connection: Connection, notification_id: str, /) -> CertificateExpiryNotification | None:
@@ -160,28 +280,87 @@ def notification(connection: Connection, notification_id: str, /) -> Certificate
     return None if row is None else notice_of(row)
 
 
-def ended(ends: Ends, renewed: Iterable[Certificate]) -> list[tuple[str, str, str | None]]:
+def _known_spellings(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     """
-    Return the rows that tell what is over: all before the new end, or all of a revoked one.
+    Return the spelling that the store has of those ids that may have several, by form.
     """
-    rows: list[tuple[str, str, str | None]] = [(*one, None) for one in ends.revoked]
-    rows += [(*one, ends.latest[one].astimezone(UTC).isoformat()) for one in renewed]
-    return sorted(rows, key=lambda row: row[:2])
+    wanted = keepable(spellings_of(ids))
+    if not wanted:
+        return {}
+    values = {"spellings": listed(wanted, connection.dialect)}
+    return by_form(connection.execute(_spelled(connection.dialect), values).scalars())
 
 
-def _existing(
-    connection: Connection, drafts: Sequence[NoticeDraft], standing: Mapping[Certificate, Standing]
-) -> IsThere:
-    """
-    Return which of the drafts' notices, earlier ones included, are there.
+@lru_cache(maxsize=8)
+def _spelled(dialect: Dialect) -> CompoundSelect[Any]:
+    columns = expiry_guards.c.mentor_id, certificate_ends.c.mentor_id, notifications.c.recipient_id
+    return union(*(select(column).where(is_any_of(column, "spellings", dialect)) for column in columns))
 
-    None is where the guard was never taken, since nobody writes one without it.
+
+def _look(connection: Connection, chunk: NoticeChunk, *, locked: bool) -> _Seen:
     """
-    told = {about for about, known in standing.items() if known.notified_at is not None}
+    Return what is known of the chunk's certificates, with what it tells of them.
+    """
+    check_texts(text for draft in chunk.drafts for text in texts_of(draft))
+    known_ends.check(chunk.ends)
+    chunk = respelled(chunk, _known_spellings(connection, ids_in(chunk)))
+    pairs = {*map(certificate_about, chunk.ends), *map(certificate_of, chunk.drafts)}
+    # Ends first, since that locks: what is read from here on is what another call left.
+    known = known_ends.known(connection, pairs, locked=locked)
+    noted = note_ends(known.ends, chunk.ends, at=chunk.written_at, complete=chunk.complete)
+    # Where nobody was ever erased, no pseudonym is made; decision 251.
+    erased = _erased(connection, chunk.drafts, known.notified) if known.has_pseudonyms else {}
+    return _Seen(chunk, known.notified, erased, noted)
+
+
+def _erased(
+    connection: Connection, drafts: Sequence[NoticeDraft], notified: Mapping[Certificate, datetime]
+) -> dict[Certificate, datetime | None]:
+    """
+    Return when those were told under a pseudonym of whom nothing was told under their own id.
+    """
+    new = {about for about in map(certificate_of, drafts) if about not in notified}
+    if not new:
+        return {}
+    by_pseudonym = {(mentor_pseudonym(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
+    return {by_pseudonym[about]: at for about, at in resend_guard.last_told(connection, by_pseudonym).items()}
+
+
+def _void(connection: Connection, noted: NotedEnds, told: Collection[Certificate]) -> int:
+    """
+    Cancel and clear what is about another end than the one that counts; return how many messages.
+
+    What was never told has nothing queued.
+    """
+    rows = [(*about, _moment(noted.known(about))) for about in sorted(noted.changed) if about in told]
+    if not rows:
+        return 0
+    connection.execute(_CLEAR, {"counting": json_list(rows)})
+    return outbox.cancel(connection, rows)
+
+
+def _moment(ends_at: datetime | None) -> str | None:
+    return None if ends_at is None else ends_at.astimezone(UTC).isoformat()
+
+
+def _statuses(connection: Connection, seen: _Seen) -> _Statuses:
+    """
+    Return where the drafts' notices stand, earlier ones included.
+
+    None is there where the guard was never taken, since nobody writes one without it.
+    """
+    drafts, told = seen.chunk.drafts, seen.notified
     keys = [key_texts(key) for draft in drafts if certificate_of(draft) in told for key in _keys(draft)]
+    # Where it may stand under a pseudonym; seldom, since it costs as much again.
+    keys += [
+        key_texts(erased_key(key))
+        for draft in drafts
+        if certificate_of(draft) in seen.erased
+        for key in _keys(draft)
+    ]
     rows = connection.execute(_EXISTING, {"keys": json_list(keys)}).all() if keys else ()
-    found = {(*row[:3], row[3].isoformat(), *row[4:]) for row in rows}
-    return lambda key: bool(found) and key_texts(key) in found
+    found: dict[tuple[str, ...], str] = {(*row[:3], row[3].isoformat(), *row[4:6]): row[6] for row in rows}
+    return _Statuses(found, has_erased=bool(seen.erased))
 
 
 def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
@@ -193,24 +372,67 @@ def _keys(draft: NoticeDraft) -> Iterable[NoticeKey]:
 
 def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
     dialect = connection.dialect
-    due_at = stored_instant(chunk.as_of, dialect)
-    day = stored_date(chunk.digest_date, dialect)
     notice_rows: list[tuple[Any, ...]] = []
     push_rows: dict[str, tuple[Any, ...]] = {}
+    digests_of: dict[str, tuple[Any, ...]] = {}
     for draft, (fate, others) in zip(chunk.drafts, consequences, strict=True):
+        is_created = fate.state is DraftState.CREATED
+        if not (is_created or others or fate.reopened):
+            continue
         ends_at = stored_instant(draft.ends_at, dialect)
-        if fate.state is DraftState.CREATED:
-            notice_rows.append(notice_row(draft.notice, ends_at, day, dialect))
+        if is_created:
+            notice_rows.append(notice_row(draft.notice, ends_at, dialect))
             if draft.push is not None:
-                push_rows[draft.push.message_id] = push_row(draft.push, draft, ends_at, due_at, dialect)
-        for notice in others:
-            notice_rows.append(notice_row(notice, ends_at, day, dialect))
-            digest = digest_row(notice, chunk, dialect)
-            push_rows.setdefault(digest[0], digest)
+                push_rows[draft.push.message_id] = push_row(
+                    draft.push, draft, ends_at, chunk.pushes_wait_for, dialect
+                )
+        notice_rows.extend(notice_row(notice, ends_at, dialect) for notice in others)
+        for notice in (*others, *(draft.others if fate.reopened else ())):
+            if notice.audience is not Audience.MENTOR and notice.recipient_id not in digests_of:
+                digests_of[notice.recipient_id] = _opened_by(notice, chunk, dialect)
     if notice_rows:
         insert_rows_or_ignore(connection, notifications, notice_rows)
     outbox.queue(connection, [*push_rows.values()])
+    _reopen(connection, chunk, consequences)
+    digests.open_digests(connection, digests_of.values())
 
 
-def _consequences(chunk: NoticeChunk, states: Sequence[DraftState], is_there: IsThere) -> list[Consequence]:
-    return [consequence_of(draft, state, is_there) for draft, state in zip(chunk.drafts, states, strict=True)]
+def _reopen(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
+    rows = [
+        (notice.notification_id, draft.ends_at.astimezone(UTC).isoformat())
+        for draft, (fate, _) in zip(chunk.drafts, consequences, strict=True)
+        if fate.reopened
+        for notice in (draft.notice, *draft.others)
+    ]
+    if rows:
+        connection.execute(_REOPEN, {"reopened": json_list(rows)})
+        outbox.queue_again(connection, rows, chunk.pushes_wait_for)
+
+
+def _opened_by(
+    notice: CertificateExpiryNotification, chunk: NoticeChunk, dialect: Dialect
+) -> tuple[Any, ...]:
+    return digest_row(
+        recipient_id=notice.recipient_id,
+        opened_by=notice.notification_id,
+        tier=notice.tier,
+        due_at=chunk.due_at,
+        opened_at=chunk.written_at,
+        run_id=chunk.run_id,
+        dialect=dialect,
+    )
+
+
+def _consequences(
+    chunk: NoticeChunk, states: Sequence[DraftState], is_there: IsThere, again: Collection[Certificate]
+) -> list[Consequence]:
+    return [
+        consequence_of(draft, state, is_there, is_reopened=certificate_of(draft) in again)
+        for draft, state in zip(chunk.drafts, states, strict=True)
+    ]
+
+
+def _recorded(consequences: Sequence[Consequence], noted: NotedEnds) -> RecordedChunk:
+    return RecordedChunk(
+        fates=tuple(consequence.fate for consequence in consequences), ends=tuple(noted.counting.values())
+    )

@@ -8,22 +8,21 @@ cancelled meanwhile: what became of that attempt is still to be stored.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import datetime
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
-from sqlalchemy import Connection, Dialect, Row, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
 
-from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
-from proxy_orchestration.notification.records import NOTHING_LEFT, LeasedPush, PushCompletion
-from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
+from proxy_orchestration.notification.records import NOTHING_LEFT, RENEWED, Digest, LeasedPush, PushCompletion
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
-from proxy_orchestration.storage.sql.dialect.json_tables import json_date, json_instant, json_rows, json_text
+from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
+from proxy_orchestration.storage.sql.dialect.json_tables import json_instant, json_rows, json_text
 from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import as_text, keepable
-from proxy_orchestration.storage.sql.notification.rows import TIERS, json_list, message_of
+from proxy_orchestration.storage.sql.notification import digests
+from proxy_orchestration.storage.sql.notification.rows import json_list, message_of, notice_of
 from proxy_orchestration.storage.sql.notification.schema import (
     LEASED,
     QUEUED,
@@ -33,10 +32,7 @@ from proxy_orchestration.storage.sql.notification.schema import (
 )
 from proxy_orchestration.storage.sql.schema import Instant
 
-Digest: TypeAlias = tuple[str, date]
-"""Recipient and day."""
-
-_ENDED, (_MENTOR, _TYPE, _END) = json_rows("ended", json_text, json_text, json_instant)
+_COUNTING, (_MENTOR, _TYPE, _END) = json_rows("counting", json_text, json_text, json_instant)
 _CANCEL = (
     update(push_outbox)
     .where(
@@ -44,16 +40,39 @@ _CANCEL = (
         push_outbox.c.message_id.in_(
             select(push_outbox.c.message_id)
             .join_from(
-                _ENDED,
+                _COUNTING,
                 push_outbox,
                 and_(push_outbox.c.mentor_id == _MENTOR, push_outbox.c.certificate_type == _TYPE),
             )
-            .where(UNSENT, or_(_END.is_(None), push_outbox.c.ends_at < _END))
+            .where(UNSENT, or_(_END.is_(None), push_outbox.c.ends_at != _END))
             .order_by(push_outbox.c.message_id)
             .with_for_update(of=push_outbox)
         ),
     )
-    .values(state=PushState.CANCELLED.value, code="renewed")
+    .values(state=PushState.CANCELLED.value, code=RENEWED)
+)
+_REOPENED, (_MESSAGE, _ENDS_AT) = json_rows("reopened", json_text, json_instant)
+_QUEUE_AGAIN = (
+    update(push_outbox)
+    .where(
+        push_outbox.c.message_id.in_(select(_MESSAGE).select_from(_REOPENED)),
+        push_outbox.c.state == PushState.CANCELLED.value,
+        push_outbox.c.code == RENEWED,
+    )
+    .values(
+        state=PushState.QUEUED.value,
+        due_at=bindparam("due", type_=Instant),
+        ends_at=select(_ENDS_AT)
+        .select_from(_REOPENED)
+        .where(push_outbox.c.message_id == _MESSAGE)
+        .scalar_subquery(),
+        run_id=bindparam("run"),
+        token=push_outbox.c.token + 1,
+        attempts=0,
+        lost=0,
+        lease_until=None,
+        code="",
+    )
 )
 _DUE = (
     select(push_outbox)
@@ -78,26 +97,11 @@ _LEASE = (
         lease_ttl=bindparam("hold"),
         token=push_outbox.c.token + 1,
         attempts=push_outbox.c.attempts + 1,
+        claimed_at=bindparam("now", type_=Instant),
+        run_id=None,
+        # A lease that is taken over ended without a completion.
+        lost=push_outbox.c.lost + case((LEASED, 1), else_=0),
     )
-)
-_DIGESTS, (_RECIPIENT, _DAY) = json_rows("digests", json_text, json_date)
-_IN_DIGESTS = (
-    select(
-        notifications.c.recipient_id,
-        notifications.c.digest_date,
-        notifications.c.threshold_tier,
-        func.count().label("notices"),
-    )
-    .join_from(
-        _DIGESTS,
-        notifications,
-        and_(notifications.c.recipient_id == _RECIPIENT, notifications.c.digest_date == _DAY),
-    )
-    .where(
-        notifications.c.audience != Audience.MENTOR.value,
-        notifications.c.status != NoticeStatus.CLEARED.value,
-    )
-    .group_by(notifications.c.recipient_id, notifications.c.digest_date, notifications.c.threshold_tier)
 )
 _COMPLETE = (
     update(push_outbox)
@@ -118,6 +122,8 @@ _COMPLETE = (
         code=bindparam("why"),
         due_at=func.coalesce(bindparam("due", type_=Instant), push_outbox.c.due_at),
         attempts=push_outbox.c.attempts - bindparam("given_back"),
+        lost=push_outbox.c.lost * bindparam("untried"),
+        owed=func.coalesce(bindparam("still_owed"), push_outbox.c.owed),
         lease_until=None,
     )
 )
@@ -135,51 +141,38 @@ _REPLAY_ALL = (
         state=PushState.QUEUED.value,
         due_at=bindparam("due", type_=Instant),
         attempts=0,
+        lost=0,
         lease_until=None,
         code="",
     )
 )
 _REPLAY = _REPLAY_ALL.where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
-_EMPTIED = select(push_outbox).where(
-    push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)),
-    push_outbox.c.state == PushState.CANCELLED.value,
-    push_outbox.c.code == NOTHING_LEFT,
-    push_outbox.c.digest_date.is_not(None),
-)
-_OPEN_AGAIN = (
-    update(push_outbox)
-    .where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
-    .values(state=PushState.QUEUED.value, attempts=0, code="")
-)
+_TOLD = select(notifications).join_from(_IDS, notifications, notifications.c.notification_id == _ID)
 _COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
 
 
-def cancel(connection: Connection, ended: Sequence[tuple[str, str, str | None]]) -> int:
+def cancel(connection: Connection, counting: Sequence[tuple[str, str, str | None]]) -> int:
     """
-    Cancel what may still be sent about ends that are over; return how many messages.
+    Cancel what may still be sent about other ends than these, which count; return how many messages.
     """
-    return connection.execute(_CANCEL, {"ended": json_list(ended)}).rowcount if ended else 0
+    return connection.execute(_CANCEL, {"counting": json_list(counting)}).rowcount
+
+
+def queue_again(
+    connection: Connection, rows: Sequence[tuple[str, str]], waits_for: tuple[datetime, str | None]
+) -> None:
+    """
+    Queue messages again that a renewal cancelled which does not count any more, each with its end.
+    """
+    connection.execute(_QUEUE_AGAIN, {"reopened": json_list(rows), "due": waits_for[0], "run": waits_for[1]})
 
 
 def queue(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """
-    Add messages, each a row in the table's order; open again the digests that had nothing to tell.
+    Add messages, each a row in the table's order, unless they are there.
     """
     if rows:
-        # Digests are of many mentors: by id, so that two calls at once do not wait for each other.
-        connection.exec_driver_sql(_queue_text(connection.dialect), sorted(rows, key=itemgetter(0)))
-
-
-@lru_cache(maxsize=8)
-def _queue_text(dialect: Dialect) -> str:
-    insert = upserting(push_outbox, dialect)
-    changed = ("state", "due_at", "attempts", "code")
-    statement = insert.on_conflict_do_update(
-        index_elements=["message_id"],
-        set_={name: insert.excluded[name] for name in changed},
-        where=text(f"push_outbox.code = '{NOTHING_LEFT}'"),
-    )
-    return driver_text(statement, dialect)
+        insert_rows_or_ignore(connection, push_outbox, sorted(rows, key=itemgetter(0)))
 
 
 def claim_pushes(connection: Connection, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
@@ -191,30 +184,31 @@ def claim_pushes(connection: Connection, *, now: datetime, limit: int, hold: flo
     rows = sorted([*due, *left_over], key=lambda row: (row.due_at, row.message_id))[:limit]
     if not rows:
         return []
-    connection.execute(_LEASE, [{"message": row.message_id, "hold": float(hold)} for row in rows])
-    digests = _digests(connection, rows)
-    return [_leased(row, digests) for row in rows]
+    connection.execute(_LEASE, [{"message": row.message_id, "hold": float(hold), "now": now} for row in rows])
+    counted, told = digests.count(connection, rows), _told(connection, rows)
+    return [_leased(row, counted.get(row.message_id), told.get(row.message_id)) for row in rows]
 
 
-def _digests(
-    connection: Connection, rows: Sequence[Row[Any]]
-) -> dict[Digest, dict[NotificationThresholdTier, int]]:
+def _told(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[str, CertificateExpiryNotification]:
     """
-    Return what the digests among these messages are to tell, as it is now.
+    Return the notices that these messages tell of; a message has its notice's id.
     """
-    asked = [(row.recipient_id, row.digest_date) for row in rows if row.digest_date is not None]
-    counts: dict[Digest, dict[NotificationThresholdTier, int]] = {digest: {} for digest in asked}
-    if asked:
-        parameter = json_list((recipient_id, day.isoformat()) for recipient_id, day in asked)
-        for found in connection.execute(_IN_DIGESTS, {"digests": parameter}):
-            counts[found.recipient_id, found.digest_date][TIERS[found.threshold_tier]] = found.notices
-    return counts
+    ids = [[row.message_id] for row in rows if row.digest_date is None]
+    found = connection.execute(_TOLD, {"ids": json_list(ids)}) if ids else ()
+    return {row.notification_id: notice_of(row) for row in found}
 
 
-def _leased(row: Row[Any], digests: Mapping[Digest, Mapping[NotificationThresholdTier, int]]) -> LeasedPush:
-    digest = None if row.digest_date is None else digests[row.recipient_id, row.digest_date]
+def _leased(row: Row[Any], digest: Digest | None, notice: CertificateExpiryNotification | None) -> LeasedPush:
     return LeasedPush(
-        message=message_of(row, digest), token=row.token + 1, attempts=row.attempts + 1, digest=digest
+        message=message_of(row, digest),
+        token=row.token + 1,
+        attempts=row.attempts + 1,
+        digest=digest,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        lost=row.lost + (row.state == PushState.LEASED.value),
+        code=row.code,
+        notice=notice,
     )
 
 
@@ -224,23 +218,9 @@ def complete_pushes(connection: Connection, completions: Sequence[PushCompletion
     """
     ordered = sorted(completions, key=lambda completion: completion.message_id)
     # One at a time: not every driver tells how many rows a list of statements changed.
-    held = sum(connection.execute(_COMPLETE, _completion(one)).rowcount for one in ordered)
-    _open_again(connection, [one.message_id for one in ordered if one.code == NOTHING_LEFT])
-    return held
-
-
-def _open_again(connection: Connection, emptied: Sequence[str]) -> None:
-    """
-    Queue those digests again whose day got a notice since they were claimed; their rows are locked.
-    """
-    if not emptied:
-        return
-    ids = {"ids": json_list([one] for one in emptied)}
-    rows = connection.execute(_EMPTIED, ids).all()
-    digests = _digests(connection, rows)
-    wanted = [row.message_id for row in rows if digests[row.recipient_id, row.digest_date]]
-    if wanted:
-        connection.execute(_OPEN_AGAIN, {"ids": json_list([one] for one in wanted)})
+    held = [one for one in ordered if connection.execute(_COMPLETE, _completion(one)).rowcount]
+    digests.settle(connection, [one for one in held if one.covers or one.code == NOTHING_LEFT])
+    return len(held)
 
 
 def _completion(completion: PushCompletion) -> dict[str, Any]:
@@ -251,6 +231,8 @@ def _completion(completion: PushCompletion) -> dict[str, Any]:
         "why": as_text(completion.code),
         "due": completion.due_at,
         "given_back": 0 if completion.counted else 1,
+        "untried": int(completion.untried),
+        "still_owed": None if completion.owed is None else json_list(completion.owed),
     }
 
 
@@ -269,9 +251,11 @@ def replay_dead(connection: Connection, message_ids: Collection[str] | None, /, 
     """
     Queue dead messages again, these or all; return how many.
     """
-    if message_ids is None:
+    named = None if message_ids is None else keepable(message_ids)
+    digests.uncover(connection, named)
+    if named is None:
         return connection.execute(_REPLAY_ALL, {"due": now}).rowcount
-    ids = json_list([one] for one in sorted(keepable(message_ids)))
+    ids = json_list([one] for one in sorted(named))
     return connection.execute(_REPLAY, {"due": now, "ids": ids}).rowcount
 
 

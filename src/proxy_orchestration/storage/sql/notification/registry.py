@@ -1,5 +1,5 @@
 """
-Who is hidden, in SQL: each method is one transaction in a worker thread.
+Who is hidden, in SQL: each method is all or nothing, in a worker thread.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from typing import Final
 
 from sqlalchemy import URL, Engine
 
-from proxy_orchestration.notification.ports import VisibilityRegistry
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import visibility
+from proxy_orchestration.storage.sql.notification import visibility_changes as audit
+from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
 class SqlVisibilityRegistry(VisibilityRegistry):
@@ -31,7 +33,7 @@ class SqlVisibilityRegistry(VisibilityRegistry):
 
     def __init__(self, engine: Engine, *, schema: str | None = None, prefix: str = "") -> None:
         self.engine = engine
-        self._transactions = transactions_of(engine, schema=schema, prefix=prefix)
+        self._transactions = transactions_of(engine, refusals=refusals, schema=schema, prefix=prefix)
 
     @classmethod
     @asynccontextmanager
@@ -60,3 +62,9 @@ class SqlVisibilityRegistry(VisibilityRegistry):
 
     track: Final = writing(visibility.track)
     hidden: Final = reading(visibility.hidden)
+    suppressed: Final = reading(visibility.suppressed)
+    restore: Final = writing(visibility.restore)
+    changes: Final = reading(audit.changes)
+    purge_changes: Final = writing(audit.purge_changes)
+    changes_of: Final = reading(audit.changes_of)
+    erase_mentor: Final = writing(visibility.erase_mentor)

@@ -1,5 +1,5 @@
 """
-Notices and pushes in SQL: each method is one transaction in a worker thread.
+Notices and pushes in SQL: each method is all or nothing, in a worker thread.
 """
 
 from __future__ import annotations
@@ -10,15 +10,24 @@ from typing import Final
 
 from sqlalchemy import URL, Engine
 
-from proxy_orchestration.notification.ports import NotificationRepository
+from proxy_orchestration.notification.ports import DeviceAnswerCounts, NotificationRepository
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
-from proxy_orchestration.storage.sql.notification import notices, outbox
+from proxy_orchestration.storage.sql.notification import dead_pushes as given_up
+from proxy_orchestration.storage.sql.notification import (
+    ends,
+    erasure,
+    inbox,
+    notices,
+    outbox,
+    retention,
+    run_log,
+)
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
-class SqlNotificationRepository(NotificationRepository):
+class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
     """
     A `NotificationRepository` over a database that SQLAlchemy reaches.
 
@@ -73,12 +82,30 @@ class SqlNotificationRepository(NotificationRepository):
     notifications_for: Final = reading(notices.notifications_for)
     notification: Final = reading(notices.notification)
 
+    count_unseen: Final = reading(ends.count_unseen)
+    withdraw: Final = writing(notices.withdraw)
+    counted_in: Final = reading(ends.counted_in)
+    forget_ends: Final = writing(ends.forget_ends)
+
     acknowledge: Final = writing(audit.acknowledge)
     acknowledgements: Final = reading(audit.acknowledgements)
-    log_run: Final = writing(audit.log_run)
+    log_run: Final = writing(run_log.log_run)
+    list_runs: Final = reading(run_log.list_runs)
+
+    read_inbox: Final = reading(inbox.read_inbox)
+    mark_read: Final = writing(inbox.mark_read)
+    put_off: Final = writing(inbox.put_off)
+
+    purge_notices: Final = writing(retention.purge_notices)
+    purge_pushes: Final = writing(retention.purge_pushes)
+    purge_runs: Final = writing(retention.purge_runs)
+    export_mentor: Final = reading(erasure.export_mentor)
+    erase_mentor: Final = writing(erasure.erase_mentor)
 
     claim_pushes: Final = writing(outbox.claim_pushes)
     complete_pushes: Final = writing(outbox.complete_pushes)
     push_wait: Final = reading(outbox.push_wait)
     replay_dead: Final = writing(outbox.replay_dead)
     count_pushes: Final = reading(outbox.count_pushes)
+    dead_pushes: Final = reading(given_up.dead_pushes)
+    count_device_answers: Final = writing(given_up.count_device_answers)

@@ -5,7 +5,7 @@ Between notices, messages and their rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -22,7 +22,7 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushState,
 )
-from proxy_orchestration.notification.records import NoticeChunk, NoticeDraft
+from proxy_orchestration.notification.records import DeadPush, Digest, NoticeDraft, digest_message
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
 
@@ -30,7 +30,8 @@ TIERS: Final = {tier.value: tier for tier in NotificationThresholdTier}
 AUDIENCES: Final = {audience.value: audience for audience in Audience}
 STATUSES: Final = {status.value: status for status in NoticeStatus}
 
-DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
+_UNUSED: Final = (None,) * 6
+"""What a new notice's row ends with: no digest has told it, and nobody has read it."""
 
 # Texts stand as they are, so that the driver sees what it cannot keep.
 _encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
@@ -79,7 +80,6 @@ def key_texts(key: NoticeKey) -> tuple[str, str, str, str, str, str]:
 def notice_row(
     notice: CertificateExpiryNotification,
     ends_at: Any,  # noqa: ANN401 - as stored
-    digest_date: Any,  # noqa: ANN401 - as stored
     dialect: Dialect,
 ) -> tuple[Any, ...]:
     """
@@ -104,7 +104,10 @@ def notice_row(
         notice.acknowledged_by,
         notice.note,
         notice.organization_id,
-        None if notice.audience is Audience.MENTOR else digest_date,
+        *_UNUSED,
+        None if notice.expires is None else stored_date(notice.expires, dialect),
+        notice.holder_name,
+        notice.locale,
     )
 
 
@@ -129,6 +132,9 @@ def notice_of(row: Row[Any]) -> CertificateExpiryNotification:
         acknowledged_by=row.acknowledged_by,
         note=row.note,
         organization_id=row.organization_id,
+        expires=row.last_valid_day,
+        holder_name=row.holder_name or "",
+        locale=row.locale,
     )
 
 
@@ -136,7 +142,7 @@ def push_row(
     push: PushMessage,
     draft: NoticeDraft,
     ends_at: Any,  # noqa: ANN401 - as stored
-    due_at: Any,  # noqa: ANN401 - as stored
+    waits_for: tuple[datetime, str | None],
     dialect: Dialect,
 ) -> tuple[Any, ...]:
     """
@@ -144,37 +150,36 @@ def push_row(
     """
     notice = draft.notice
     about = (notice.mentor_id, notice.certificate_type, ends_at)
-    return _queued(push, about, due_at, None, dialect)
+    due_at, run_id = waits_for
+    return _queued(push, about, stored_instant(due_at, dialect), (None, None, run_id), dialect)
 
 
-def digest_row(
-    notice: CertificateExpiryNotification, chunk: NoticeChunk, dialect: Dialect
+def digest_row(  # noqa: PLR0913 - a digest's columns
+    *,
+    recipient_id: str,
+    opened_by: str,
+    tier: NotificationThresholdTier,
+    due_at: datetime,
+    opened_at: datetime,
+    run_id: str | None,
+    dialect: Dialect,
 ) -> tuple[Any, ...]:
     """
-    Return the row of the digest that tells of this notice; its words are found when it is sent.
+    Return the row of the digest that the notice `opened_by` opens.
     """
-    digest_id = f"digest:{notice.recipient_id}:{chunk.digest_date.isoformat()}"
-    push = PushMessage(
-        message_id=digest_id,
-        notification_id=digest_id,
-        recipient_id=notice.recipient_id,
-        tier=notice.tier,
-        title="",
-        body="",
-        collapse_key=DIGEST_COLLAPSE_KEY,
-        expires_at=chunk.digest_expires_at,
-    )
-    due_at = stored_instant(chunk.as_of, dialect)
-    return _queued(push, (None, None, None), due_at, stored_date(chunk.digest_date, dialect), dialect)
+    push = digest_message(recipient_id, opened_by, tier, due_at)
+    of_digest = (stored_date(opened_at.date(), dialect), stored_instant(opened_at, dialect), run_id)
+    return _queued(push, (None, None, None), stored_instant(due_at, dialect), of_digest, dialect)
 
 
 def _queued(
     push: PushMessage,
     about: tuple[Any, Any, Any],
     due_at: Any,  # noqa: ANN401 - as stored
-    digest_date: Any,  # noqa: ANN401 - as stored
+    of_digest: tuple[Any, Any, str | None],
     dialect: Dialect,
 ) -> tuple[Any, ...]:
+    digest_date, opened_at, run_id = of_digest
     return (
         push.message_id,
         *about,
@@ -189,6 +194,11 @@ def _queued(
         "",
         digest_date,
         None,
+        opened_at,
+        None,
+        run_id,
+        0,
+        None,
     )
 
 
@@ -197,12 +207,12 @@ def _payload(push: PushMessage) -> str:
     return _encode(words)
 
 
-def message_of(row: Row[Any], digest: Mapping[NotificationThresholdTier, int] | None) -> PushMessage:
+def message_of(row: Row[Any], digest: Digest | None) -> PushMessage:
     """
     Return the message of a row; a digest has the closest tier in it.
     """
     notification_id, tier, title, body, collapse_key, data = json.loads(row.payload)
-    closest = [found for found in NotificationThresholdTier if digest and found in digest]
+    closest = [found for found in NotificationThresholdTier if digest and found in digest.counts]
     expires_at: datetime = row.expires_at
     return PushMessage(
         message_id=row.message_id,
@@ -214,4 +224,23 @@ def message_of(row: Row[Any], digest: Mapping[NotificationThresholdTier, int] | 
         data=data,
         collapse_key=collapse_key,
         expires_at=expires_at,
+        owed=None if row.owed is None else tuple(json.loads(row.owed)),
+    )
+
+
+def dead_push_of(row: Row[Any]) -> DeadPush:
+    """
+    Return the dead message of a row that has its notice's organization.
+    """
+    return DeadPush(
+        message_id=row.message_id,
+        recipient_id=row.recipient_id,
+        mentor_id=row.mentor_id,
+        certificate_type=row.certificate_type,
+        tier=TIERS[json.loads(row.payload)[1]],
+        code=row.code,
+        attempts=row.attempts,
+        claimed_at=row.claimed_at,
+        expires_at=row.expires_at,
+        organization_id=row.organization_id,
     )

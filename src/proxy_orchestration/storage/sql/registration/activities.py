@@ -17,6 +17,7 @@ from sqlalchemy import (
     Dialect,
     Row,
     Select,
+    and_,
     bindparam,
     func,
     select,
@@ -26,9 +27,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError, IntegrityError
 
 from proxy_orchestration._frozen_json import canonical_json
+from proxy_orchestration._pseudonyms import PSEUDONYM, pseudonym_of
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
+from proxy_orchestration.registration.erasure import as_asked
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
@@ -59,14 +62,18 @@ def _by_registration(dialect: Dialect) -> Select[Any]:
 
 
 @lru_cache(maxsize=8)
-def _overrides_in_the_way(dialect: Dialect) -> Select[Any]:
-    return _alike(STANDING_OVERRIDE, dialect)
+def _unseen_in_the_way(dialect: Dialect) -> CompoundSelect[Any]:
+    """
+    Return a statement for what the unique index does not see: overrides, and originals that are erased.
+    """
+    erased = and_(ORIGINAL, func.substr(activities.c.duplicate_key, 1, len(PSEUDONYM)) == PSEUDONYM)
+    return union_all(_alike(erased, dialect), _alike(STANDING_OVERRIDE, dialect))
 
 
 @lru_cache(maxsize=8)
 def _in_the_way(dialect: Dialect) -> CompoundSelect[Any]:
     # Each half in the words of its partial index: one condition for both would find neither; decision 27.
-    return union_all(_alike(ORIGINAL, dialect), _overrides_in_the_way(dialect))
+    return union_all(_alike(ORIGINAL, dialect), _alike(STANDING_OVERRIDE, dialect))
 
 
 def _alike(kind: ColumnElement[bool], dialect: Dialect) -> Select[Any]:
@@ -80,10 +87,10 @@ def add_activities(
     """
     Store each record, and answer each with the record that stands for it, in order.
 
-    Overrides are looked for, everything else the unique indexes say: they have
-    the last word, and as a rule nothing to say.
+    Overrides and what is erased are looked for, everything else the unique indexes
+    say: they have the last word, and as a rule nothing to say.
     """
-    blocked = _blocked_by_overrides(connection, records)
+    blocked = _blocked(connection, records)
     savepoint = connection.begin_nested() if atomic else None
     fresh = [record for record in records if _name(record) not in blocked]
     standing: dict[str, ActivityRecord] = {}
@@ -104,13 +111,11 @@ def add_activities(
     return answers
 
 
-def _blocked_by_overrides(
-    connection: Connection, records: Sequence[ActivityRecord]
-) -> dict[str, ActivityRecord]:
-    overrides = _overrides_in_the_way(connection.dialect)
+def _blocked(connection: Connection, records: Sequence[ActivityRecord]) -> dict[str, ActivityRecord]:
+    unseen = _unseen_in_the_way(connection.dialect)
     blocked: dict[str, ActivityRecord] = {}
     for organization_id, asked in _keyed(records).items():
-        standing = _look_up(connection, organization_id, _keys(asked), overrides)
+        standing = _look_up(connection, organization_id, _keys(asked), unseen)
         blocked |= {_name(one): standing[one.duplicate_key] for one in asked if one.duplicate_key in standing}
     return _blocked_in_the_call(records) | blocked
 
@@ -204,10 +209,14 @@ def find_activities(connection: Connection, registration_ids: Collection[str], /
     Return the records of these registrations.
     """
     dialect = connection.dialect
-    rows = connection.execute(
-        _by_registration(dialect), {"wanted": listed(keepable(registration_ids), dialect)}
-    )
-    return [_record(row) for row in rows]
+    asked = keepable(registration_ids)
+    erased = {pseudonym_of(name): name for name in asked}
+    rows = connection.execute(_by_registration(dialect), {"wanted": listed([*asked, *erased], dialect)})
+    return [as_asked(record_of(row), _as_asked_for(erased, row.registration_id)) for row in rows]
+
+
+def _as_asked_for(erased: Mapping[str, str], stored: str) -> str:
+    return erased.get(stored, stored)
 
 
 def find_duplicates(
@@ -225,11 +234,14 @@ def _look_up(
     duplicate_keys: Collection[str],
     statement: Select[Any] | CompoundSelect[Any],
 ) -> dict[str, ActivityRecord]:
-    values = scoped(organization_id, keepable(duplicate_keys), connection.dialect)
+    asked = keepable(duplicate_keys)
+    erased = {pseudonym_of(key): key for key in asked}
+    values = scoped(organization_id, [*asked, *erased], connection.dialect)
     found: dict[str, ActivityRecord] = {}
     for row in connection.execute(statement, values):
-        if row.override_of is None or row.duplicate_key not in found:
-            found[row.duplicate_key] = _record(row)
+        key = _as_asked_for(erased, row.duplicate_key)
+        if row.override_of is None or key not in found:
+            found[key] = record_of(row)
     return found
 
 
@@ -237,7 +249,7 @@ def activities_of_batch(connection: Connection, batch_id: str, /) -> Sequence[Ac
     """
     Return every record that the batch wrote, ordered by mentor id.
     """
-    return [_record(row) for row in connection.execute(_OF_BATCH, {"wanted": findable(batch_id)})]
+    return [record_of(row) for row in connection.execute(_OF_BATCH, {"wanted": findable(batch_id)})]
 
 
 def void_activity(connection: Connection, activity_id: str, /, *, voided_at: datetime) -> bool:
@@ -276,7 +288,10 @@ def _roles_text(actor: Actor) -> str:
     return ",".join(sorted(role.value for role in actor.roles))
 
 
-def _record(row: Row[Any]) -> ActivityRecord:
+def record_of(row: Row[Any]) -> ActivityRecord:
+    """
+    Return the record of a row.
+    """
     return ActivityRecord(
         activity_id=row.activity_id,
         recorded_at=row.recorded_at,

@@ -28,7 +28,7 @@ from proxy_orchestration.storage.sql.dialect.differences import is_any_of, liste
 from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.rows import event_of, event_text, further_text
-from proxy_orchestration.storage.sql.schema import audit_events
+from proxy_orchestration.storage.sql.schema import audit_events, batches
 
 _PENDING = audit_events.c.delivered == false()  # in the partial index's own words
 
@@ -39,6 +39,8 @@ _CLAIM = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
+_OF_SERVICE = audit_events.c.service_name == bindparam("service")
+_CLAIM_OF_SERVICE = _CLAIM.where(_OF_SERVICE)
 _HOLD = (
     update(audit_events)
     .where(audit_events.c.id == bindparam("event"))
@@ -48,19 +50,23 @@ _STORE = insert(audit_events).values(
     event_id=bindparam("event_id"),
     payload=bindparam("payload"),
     further=bindparam("further"),
+    service_name=select(batches.c.service_name)
+    .where(batches.c.batch_id == bindparam("of_batch"))
+    .scalar_subquery(),
     held_until=store_now() + bindparam("length"),
     hold=bindparam("length"),
     delivered=False,
 )
 # Those that are free come first; of those that are held there are as many as deliverers.
-_FIRST = (
+_SOON = (
     select(remaining(audit_events.c.held_until, audit_events.c.hold).label("seconds"))
     .where(_PENDING, is_found(audit_events.c.held_until))
     .order_by(audit_events.c.held_until)
     .limit(100)
-    .subquery()
 )
+_FIRST, _FIRST_OF_SERVICE = _SOON.subquery(), _SOON.where(_OF_SERVICE).subquery()
 _WAIT = select(func.min(_FIRST.c.seconds))
+_WAIT_OF_SERVICE = select(func.min(_FIRST_OF_SERVICE.c.seconds))
 _DELIVERED = update(audit_events).where(audit_events.c.event_id == bindparam("taken")).values(delivered=True)
 _TAKEN = (
     select(audit_events.c.id, audit_events.c.payload)
@@ -80,26 +86,34 @@ def store_event(connection: Connection, event: AuditEvent, *, hold: float) -> No
             "event_id": event.event_id,
             "payload": event_text(event),
             "further": further_text(event),
+            "of_batch": event.batch_id,
             "length": float(hold),
         },
     )
 
 
-def claim_audit_events(connection: Connection, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+def claim_audit_events(
+    connection: Connection, *, limit: int, hold: float, accepted_by: str | None = None
+) -> Sequence[AuditEvent]:
     """
-    Return undelivered events that nobody holds, and hold them.
+    Return undelivered events that nobody holds, and hold them; of one service's batches where one is named.
     """
-    rows = connection.execute(_CLAIM, {"most": limit}).all()
+    if accepted_by is None:
+        rows = connection.execute(_CLAIM, {"most": limit}).all()
+    else:
+        rows = connection.execute(_CLAIM_OF_SERVICE, {"most": limit, "service": accepted_by}).all()
     if rows:
         connection.execute(_HOLD, [{"event": row.id, "length": float(hold)} for row in rows])
     return [event_of(row.payload, row.further) for row in rows]
 
 
-def audit_wait(connection: Connection) -> float | None:
+def audit_wait(connection: Connection, *, accepted_by: str | None = None) -> float | None:
     """
-    Return the seconds until an undelivered event is free, or `None` without any.
+    Return the seconds until an undelivered event is free, or `None` without any; likewise of one service.
     """
-    return connection.execute(_WAIT).scalar()
+    if accepted_by is None:
+        return connection.execute(_WAIT).scalar()
+    return connection.execute(_WAIT_OF_SERVICE, {"service": accepted_by}).scalar()
 
 
 def mark_audited(connection: Connection, event_id: str, /) -> None:

@@ -5,10 +5,9 @@ Batches, read and put in order.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,19 +20,15 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    or_,
     select,
     update,
 )
 
-from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.batches import (
-    BatchFilter,
-    BatchPage,
     BatchSummary,
     BulkSubmissionResult,
-    cursor_of,
+    PurgedBatches,
 )
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import BatchRecord
@@ -41,19 +36,30 @@ from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.registration.counts import count_states
 from proxy_orchestration.storage.sql.registration.locks import lock_batch, lock_batches
-from proxy_orchestration.storage.sql.registration.outcomes import count_states, newest_outcomes
+from proxy_orchestration.storage.sql.registration.outcomes import newest_outcomes
 from proxy_orchestration.storage.sql.registration.rows import STATES, actor_of
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, items, outcomes, runs, work
 
-_IS_CURRENT_RUN = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
-_COUNT = select(func.count()).select_from(batches.join(runs, _IS_CURRENT_RUN))
+IS_CURRENT_RUN: Final = and_(runs.c.batch == batches.c.id, runs.c.run == batches.c.run)
 _RELABEL = (
     update(batches).where(batches.c.batch_id == bindparam("wanted")).values(label=bindparam("new_label"))
 )
+_WAITS = f'"{ItemState.NEEDS_REVIEW.value}"'
+"""In the counts of a settled run, which name the states that items are in, and no others."""
+
+_ANY_RUN = runs.alias("any_run")
 _SETTLED_BEFORE = (
-    select(batches.c.id)
-    .join(runs, _IS_CURRENT_RUN)
+    select(
+        batches.c.id,
+        func.coalesce(runs.c.counts, "").contains(_WAITS).label("is_reviewed"),
+        select(_ANY_RUN.c.run)
+        .where(_ANY_RUN.c.batch == batches.c.id, _ANY_RUN.c.untold_until.is_not(None))
+        .exists()
+        .label("is_untold"),
+    )
+    .join(runs, IS_CURRENT_RUN)
     .where(runs.c.settled_at < bindparam("moment"), batches.c.id > bindparam("after"))
     .order_by(batches.c.id)
     .limit(bindparam("most"))
@@ -72,27 +78,33 @@ _DELETES = (
 )
 
 
-def _status(run: FromClause) -> ColumnElement[str]:
+def status_of(run: FromClause) -> ColumnElement[str]:
+    """
+    Return the status of the batch whose current run that is.
+    """
     return case(
         (run.c.settled_at.is_not(None), run.c.status),
         (run.c.fence == 0, BulkStatus.PENDING.value),
         (run.c.cancel_wished_at.is_not(None), BulkStatus.CANCELLING.value),
+        (run.c.paused_at.is_not(None), BulkStatus.PAUSED.value),
         else_=BulkStatus.RUNNING.value,
     )
 
 
 @lru_cache(maxsize=8)
-def _records(dialect: Dialect) -> tuple[Select[*tuple[Any, ...]], FromClause]:
-    """
-    Return a statement for batches and their current runs, and the run in it.
-    """
-    joined, run = looked_up(batches, runs, _IS_CURRENT_RUN, dialect)
-    return _with_run(run).select_from(joined), run
+def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, run = looked_up(batches, runs, IS_CURRENT_RUN, dialect)
+    return with_run(batches, run).select_from(joined).where(batches.c.batch_id == bindparam("wanted"))
 
 
-def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
+def with_run(batch: FromClause, run: FromClause) -> Select[*tuple[Any, ...]]:
+    """
+    Return what is read of batches and their runs.
+    """
     return select(
-        batches,
+        batch,
+        run.c.batch,
+        run.c.counts_outside,
         run.c.run_items,
         run.c.base,
         run.c.tail,
@@ -106,22 +118,19 @@ def _with_run(run: FromClause) -> Select[*tuple[Any, ...]]:
         run.c.decided_by,
         run.c.cancelled_by,
         run.c.cancel_reason,
-        _status(run).label("status"),
+        run.c.paused_at,
+        run.c.paused_by,
+        run.c.pause_code,
+        status_of(run).label("status"),
     )
 
 
 _OF_RUN = (
-    _with_run(runs)
+    with_run(batches, runs)
     .add_columns(runs.c.run.label("number"))
     .select_from(batches.join(runs, runs.c.batch == batches.c.id))
     .where(batches.c.id == bindparam("b"), runs.c.run == bindparam("r"))
 )
-
-
-@lru_cache(maxsize=8)
-def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    records, _ = _records(dialect)
-    return records.where(batches.c.batch_id == bindparam("wanted"))
 
 
 def _read_record(connection: Connection, batch_id: str) -> Row[*tuple[Any, ...]] | None:
@@ -151,6 +160,8 @@ def get(connection: Connection, batch_id: str, /) -> BatchRecord | None:
         settled_at=row.settled_at,
         mode=SubmissionMode(row.mode),
         on_conflict=ConflictPolicy(row.on_conflict),
+        paused_at=row.paused_at if _is_paused(row) else None,
+        service_name=row.service_name,
     )
 
 
@@ -174,7 +185,7 @@ def read_summary(connection: Connection, batch_id: str, /) -> BatchSummary | Non
     Return the batch without its outcomes, or `None`.
     """
     row = _read_record(connection, batch_id)
-    return None if row is None else BatchSummary(**_summary_fields(row), counts=_counts(connection, row))
+    return None if row is None else summary_of(connection, row)
 
 
 def read_settled(connection: Connection, key: dict[str, int]) -> BatchSummary:
@@ -186,77 +197,25 @@ def read_settled(connection: Connection, key: dict[str, int]) -> BatchSummary:
     return BatchSummary(**fields, counts=_counts(connection, row))
 
 
-def list_batches(  # noqa: PLR0913 - the port's arguments, and the connection
-    connection: Connection,
-    visibility: Visibility,
-    /,
-    *,
-    page: int,
-    limit: int,
-    statuses: Collection[BulkStatus] | None,
-    found_by: BatchFilter = BatchFilter(),  # noqa: B008 - frozen
-) -> BatchPage:
+def summary_of(connection: Connection, row: Row[Any]) -> BatchSummary:
     """
-    Return one page of the visible batches, newest first.
+    Return the batch of a row of `with_run`, without its outcomes.
     """
-    records, run = _records(connection.dialect)
-    visible = _found(_visible(records, run, visibility, statuses), run, found_by)
-    total = connection.execute(
-        _found(_visible(_COUNT, runs, visibility, statuses), runs, found_by)
-    ).scalar_one()
-    rows = connection.execute(
-        visible.order_by(batches.c.submitted_at.desc(), batches.c.id.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
-    ).all()
-    return BatchPage(
-        batches=tuple(BatchSummary(**_summary_fields(row), counts=_counts(connection, row)) for row in rows),
-        page=page,
-        limit=limit,
-        total=total,
-        next_cursor=cursor_of(rows[-1].submitted_at, rows[-1].id) if rows and total > page * limit else None,
-    )
-
-
-def _found(query: Select[Any], run: FromClause, found_by: BatchFilter) -> Select[Any]:
-    position = found_by.position()
-    if found_by.label is not None:
-        query = query.where(batches.c.label == findable(found_by.label))
-    if found_by.coordinator_id is not None:
-        query = query.where(batches.c.coordinator_id == findable(found_by.coordinator_id))
-    if found_by.submitted_from is not None:
-        query = query.where(batches.c.submitted_at >= found_by.submitted_from)
-    if found_by.submitted_before is not None:
-        query = query.where(batches.c.submitted_at < found_by.submitted_before)
-    if found_by.needs_review is not None:
-        # The counts of a settled run name the states that items are in, and no others.
-        waits = func.coalesce(run.c.counts, "").contains(f'"{ItemState.NEEDS_REVIEW.value}"')
-        query = query.where(waits if found_by.needs_review else ~waits)
-    if position is not None:
-        moment, number = position
-        tied = and_(batches.c.submitted_at == moment, batches.c.id < number)
-        query = query.where(or_(batches.c.submitted_at < moment, tied))
-    return query
-
-
-def _visible(
-    query: Select[Any], run: FromClause, visibility: Visibility, statuses: Collection[BulkStatus] | None
-) -> Select[Any]:
-    query = query.where(batches.c.organization_id == visibility.organization_id)
-    if visibility.coordinator_id is not None:
-        query = query.where(batches.c.coordinator_id == visibility.coordinator_id)
-    if statuses is not None:
-        query = query.where(_status(run).in_([status.value for status in statuses]))
-    return query
+    return BatchSummary(**_summary_fields(row), counts=_counts(connection, row))
 
 
 def _counts(connection: Connection, row: Row[Any]) -> dict[ItemState, int]:
     if row.counts is not None:
         return {STATES[state]: count for state, count in json.loads(row.counts).items()}
-    return count_states(connection, batch=row.id, run=row.run, claimed=row.claimed)
+    return count_states(connection, row)
+
+
+def _is_paused(row: Row[Any]) -> bool:
+    return row.paused_at is not None and row.settled_at is None and row.cancel_wished_at is None
 
 
 def _summary_fields(row: Row[Any]) -> dict[str, Any]:
+    paused = _is_paused(row)
     return {
         "batch_id": row.batch_id,
         "coordinator_id": row.coordinator_id,
@@ -274,6 +233,9 @@ def _summary_fields(row: Row[Any]) -> dict[str, Any]:
         "decided_by": row.decided_by,
         "cancelled_by": row.cancelled_by,
         "cancel_reason": row.cancel_reason,
+        "paused_at": row.paused_at if paused else None,
+        "paused_by": row.paused_by if paused else None,
+        "pause_code": row.pause_code if paused else None,
     }
 
 
@@ -299,24 +261,33 @@ def delete(connection: Connection, batch_id: str, /) -> bool:
     return True
 
 
-def purge(
-    connection: Connection, *, settled_before: datetime, after: int, limit: int
-) -> tuple[int, int | None]:
+def purge(  # noqa: PLR0913 - what may be said of a purge, and which part of it this is
+    connection: Connection,
+    *,
+    settled_before: datetime,
+    with_open_reviews: bool,
+    with_untold: bool,
+    after: int,
+    limit: int,
+) -> tuple[PurgedBatches, int | None]:
     """
-    Remove at most `limit` batches that settled before that moment, from the row that follows `after`.
+    Look at the `limit` batches that follow the row `after` and settled before that moment; remove some.
 
     Returns:
-        how many, and the row after which to go on; `None` when none are left.
+        what became of them, and the row after which to go on; `None` when none are left.
     """
     values = {"moment": settled_before, "after": after, "most": limit}
     found = connection.execute(_SETTLED_BEFORE, values).scalars().all()
     lock_batches(connection, found)
     # Another run may have been opened between the look and the lock; decision 45.
-    still = connection.execute(_SETTLED_BEFORE, values).scalars().all() if found else ()
-    removed = [batch for batch in found if batch in still]
+    still = [row for row in connection.execute(_SETTLED_BEFORE, values) if row.id in found] if found else []
+    reviewed = [row.id for row in still if row.is_reviewed and not with_open_reviews]
+    untold = [row.id for row in still if row.is_untold and not with_untold and row.id not in reviewed]
+    removed = [row.id for row in still if row.id not in {*reviewed, *untold}]
     for batch in removed:
         _remove_rows(connection, batch)
-    return len(removed), found[-1] if len(found) == limit else None
+    done = PurgedBatches(deleted=len(removed), left_for_review=len(reviewed), left_untold=len(untold))
+    return done, found[-1] if len(found) == limit else None
 
 
 def purge_tombstones(connection: Connection, *, accepted_before: datetime) -> int:

@@ -4,18 +4,18 @@ Items of a batch as people read them: with their activities, and how each run se
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any, Final
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, func, select
 
-from proxy_orchestration.registration.activities import decode_activity
+from proxy_orchestration.registration.activities import ProxyActivity, decode_activity
 from proxy_orchestration.registration.batches import BatchItem, ItemAttempt, ItemPage, MentorOutcome
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.outcomes import LOG_COLUMNS, SETTLED_IN_RUN
 from proxy_orchestration.storage.sql.registration.rows import mentor_outcome
-from proxy_orchestration.storage.sql.schema import batches, edits, items, outcomes, runs, work
+from proxy_orchestration.storage.sql.schema import LARGEST, batches, edits, items, outcomes, runs, work
 
 _AT_ONCE: Final = 500
 """Items looked at by one question at the least, where most of them may be in another state."""
@@ -75,48 +75,69 @@ def read_item_page(
     Return at most `limit` items that follow the place `after`, in request order.
     """
     run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
-    found: list[BatchItem] = []
-    for item in () if run is None else _items_after(connection, run, after, limit):
+    at_once = limit + 1 if states is None else max(_AT_ONCE, limit + 1)
+    found: list[_Found] = []
+    for item in () if run is None else _items_after(connection, run, after, at_once):
         if states is None or item.outcome.state in states:
             found.append(item)
             if len(found) > limit:
                 break
     more = len(found) > limit
-    page = tuple(found[:limit])
+    page = tuple(item.shown() for item in found[:limit])
     return ItemPage(items=page, next_after=page[-1].place if more else None)
 
 
+class _Found(NamedTuple):
+    """
+    An item whose activities are still texts, since most that are looked at may not be shown.
+    """
+
+    place: int
+    outcome: MentorOutcome
+    texts: list[tuple[int, str]]
+    """The activity as accepted, and from which run on it was which other one."""
+    told: Sequence[tuple[int, MentorOutcome]]
+
+    def shown(self) -> BatchItem:
+        history = tuple(
+            ItemAttempt(run=run, outcome=outcome, activity=self._activity_of(run))
+            for run, outcome in self.told
+        )
+        return BatchItem(
+            place=self.place, activity=self._activity_of(LARGEST), outcome=self.outcome, history=history
+        )
+
+    def _activity_of(self, run: int) -> ProxyActivity:
+        return decode_activity([text for since, text in self.texts if since <= run][-1])
+
+
 def _items_after(
-    connection: Connection, run: Row[*tuple[Any, ...]], after: int, limit: int
-) -> Iterator[BatchItem]:
-    at_once = max(_AT_ONCE, limit + 1)
+    connection: Connection, run: Row[*tuple[Any, ...]], after: int, at_once: int
+) -> Iterator[_Found]:
     for low in range(after, run.total, at_once):
         yield from _part(connection, run, low, min(low + at_once, run.total) - 1)
 
 
-def _part(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> Iterator[BatchItem]:
+def _part(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> Iterator[_Found]:
     asked = {"b": run.batch, "low": low, "high": high}
     entries = {row.position: row for row in connection.execute(_ITEMS, asked)}
     texts = {position: [(0, row.activity)] for position, row in entries.items()}
     for item, number, text in connection.execute(_EDITS, asked):
         texts[item].append((number, text))
-    history: dict[int, list[ItemAttempt]] = {}
+    history: dict[int, list[tuple[int, MentorOutcome]]] = {}
     for row in connection.execute(_OUTCOMES, asked):
         of = entries[row.item]
         outcome = mentor_outcome(of.mentor_id, of.item_key, row[: len(LOG_COLUMNS)])
-        text = [text for number, text in texts[row.item] if number <= row.run][-1]
-        attempt = ItemAttempt(run=row.run, outcome=outcome, activity=decode_activity(text))
-        history.setdefault(row.item, []).append(attempt)
+        history.setdefault(row.item, []).append((row.run, outcome))
     places = _open_places(connection, run, low, high)
     for position, (_, mentor_id, own_key, _) in entries.items():
-        told = tuple(history.get(position, ()))
+        told: Sequence[tuple[int, MentorOutcome]] = history.get(position, [])
         if position in places:
             state = ItemState.RUNNING if places[position] <= run.claimed else ItemState.PENDING
             now = MentorOutcome(mentor_id=mentor_id, state=state, item_key=own_key or mentor_id)
         else:
-            now = told[-1].outcome
-        activity = decode_activity(texts[position][-1][1])
-        yield BatchItem(place=position + 1, activity=activity, outcome=now, history=told)
+            _, now = told[-1]
+        yield _Found(position + 1, now, texts[position], told)
 
 
 def _open_places(connection: Connection, run: Row[*tuple[Any, ...]], low: int, high: int) -> dict[int, int]:

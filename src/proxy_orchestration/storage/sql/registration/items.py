@@ -114,9 +114,11 @@ def read_items(connection: Connection, batch_id: str, /) -> Sequence[StoredItem]
     return found
 
 
-def next_keys(connection: Connection, batch: int, run: NewRun) -> Iterator[tuple[str, int, int, bool]]:
+def next_keys(
+    connection: Connection, batch: int, run: NewRun
+) -> Iterator[tuple[str, int, ItemState, int, bool]]:
     """
-    Yield in request order each named item of a settled batch, with the epoch and the doubt of its next key.
+    Yield in request order each named item of a settled batch, its state, and epoch and doubt of its next key.
 
     Raises:
         UnknownMentorError: an item is not in the batch.
@@ -131,4 +133,4 @@ def next_keys(connection: Connection, batch: int, run: NewRun) -> Iterator[tuple
     for item, (state, epoch, in_doubt) in newest.items():
         is_edited = named[item] in run.activities
         following = next_key(STATES[state], epoch=epoch, in_doubt=in_doubt, is_edited=is_edited)
-        yield named[item], item, *following
+        yield named[item], item, STATES[state], *following

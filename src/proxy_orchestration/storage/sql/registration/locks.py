@@ -1,5 +1,5 @@
 """
-Locks on batches: whoever opens a run, cancels or removes takes the batch first.
+Locks on batches: whoever opens or settles a run, cancels or removes takes the batch first.
 
 PostgreSQL looks again at a row that it waited for, and only at that row: a
 join with the current run would find none when the run changed meanwhile. So

@@ -5,6 +5,7 @@ Batches and runs come into being, and are cancelled.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -35,9 +36,11 @@ from proxy_orchestration.registration.activities import ProxyActivity, encode_ac
 from proxy_orchestration.registration.conflicts import Override
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun, RunPurpose, Verdict
 from proxy_orchestration.registration.runs import CancelMark
+from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore, insert_rows
 from proxy_orchestration.storage.sql.dialect.lookups import one_by_one
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
+from proxy_orchestration.storage.sql.registration.counts import outside_text
 from proxy_orchestration.storage.sql.registration.items import next_keys
 from proxy_orchestration.storage.sql.registration.locks import lock_batch
 from proxy_orchestration.storage.sql.registration.outcomes import cancel_unclaimed
@@ -112,7 +115,7 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
     """
     Store the batch and its first run, or find the batch that its key already is.
     """
-    check_texts((new.label, new.idempotency_key))
+    check_texts((new.label, new.idempotency_key, new.service_name))
     batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
         key = _key(new.actor, new.idempotency_key)
@@ -165,6 +168,7 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
             "run": _FIRST_RUN,
             "mode": new.mode.value,
             "on_conflict": new.on_conflict.value,
+            "service_name": new.service_name,
         },
     ).scalar_one()
     for rows in _sliced(_item_rows(new, batch)):
@@ -234,7 +238,7 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
     items: int,
     base: int,
     judged: Sequence[dict[str, Any]],
-    people: dict[str, str | None] | None = None,
+    said: dict[str, str | None] | None = None,
 ) -> None:
     connection.execute(
         insert(runs),
@@ -246,7 +250,7 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
             "run_items": items,
             "base": base,
             "tail": base + len(judged),
-            **(people or {}),
+            **(said or {}),
         },
     )
     if judged:
@@ -266,7 +270,9 @@ def open_run(connection: Connection, run: NewRun, /) -> int:
     judged: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     edited: dict[int, ProxyActivity] = {}
-    for item_key, item, epoch, in_doubt in next_keys(connection, batch, run):
+    named: Counter[ItemState] = Counter()
+    for item_key, item, state, epoch, in_doubt in next_keys(connection, batch, run):
+        named[state] += 1
         if item_key in run.activities:
             edited[item] = run.activities[item_key]
         if item_key in run.verdicts:
@@ -286,7 +292,7 @@ def open_run(connection: Connection, run: NewRun, /) -> int:
         items=len(run.mentor_ids),
         base=current.tail,
         judged=judged,
-        people=_people_after(current, run),
+        said=_people_after(current, run) | {"counts_outside": outside_text(current.counts, named)},
     )
     if rows:
         connection.execute(

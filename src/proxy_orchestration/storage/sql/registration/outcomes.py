@@ -5,7 +5,7 @@ The append-only log of outcomes: written in order, read by cursor, counted by ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,11 +15,9 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    case,
     func,
     insert,
     literal,
-    or_,
     select,
     true,
 )
@@ -30,7 +28,7 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up, one_by_one
 from proxy_orchestration.storage.sql.dialect.texts import findable
-from proxy_orchestration.storage.sql.registration.rows import STATES, mentor_outcome, outcome_row
+from proxy_orchestration.storage.sql.registration.rows import mentor_outcome, outcome_row
 from proxy_orchestration.storage.sql.schema import LARGEST, Instant, batches, items, outcomes, runs, work
 
 LOG_COLUMNS: Final = (
@@ -62,42 +60,6 @@ _OPEN = select(work.c.item, work.c.position).where(
     work.c.batch == bindparam("b"),
     work.c.run == bindparam("r"),
     ~SETTLED_IN_RUN,
-)
-
-_newer = outcomes.alias("newer")
-_IN_RUN = select(work.c.item).where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"))
-_COUNT_SETTLED = (
-    select(outcomes.c.state, func.count())
-    .where(
-        outcomes.c.batch == bindparam("b"),
-        ~one_by_one(
-            _newer.c.batch == outcomes.c.batch,
-            _newer.c.item == outcomes.c.item,
-            _newer.c.run > outcomes.c.run,
-        ),
-        or_(outcomes.c.run == bindparam("r"), outcomes.c.item.not_in(_IN_RUN)),
-    )
-    .group_by(outcomes.c.state)
-)
-_COUNT_FIRST_RUN = (
-    select(outcomes.c.state, func.count())
-    .where(outcomes.c.batch == bindparam("b"))
-    .group_by(outcomes.c.state)
-)
-_COUNT_OPEN = (
-    select(
-        case(
-            (work.c.position <= bindparam("claimed"), ItemState.RUNNING.value),
-            else_=ItemState.PENDING.value,
-        ).label("state"),
-        func.count(),
-    )
-    .where(
-        work.c.batch == bindparam("b"),
-        work.c.run == bindparam("r"),
-        ~SETTLED_IN_RUN,
-    )
-    .group_by("state")
 )
 
 _UNCLAIMED = and_(
@@ -248,21 +210,3 @@ def _in_pages(result: Any) -> Iterator[Any]:  # noqa: ANN401 - rows of any width
     The garbage collector stops every thread for as long as it looks at them.
     """
     return itertools.chain.from_iterable(result.partitions(_PAGE))
-
-
-def count_settled_states(connection: Connection, *, batch: int, run: int) -> dict[ItemState, int]:
-    """
-    Return the items of the whole batch by state, in a run without an open item.
-    """
-    statement = _COUNT_FIRST_RUN if run == 1 else _COUNT_SETTLED
-    return {STATES[row[0]]: row[1] for row in connection.execute(statement, {"b": batch, "r": run}).all()}
-
-
-def count_states(connection: Connection, *, batch: int, run: int, claimed: int) -> dict[ItemState, int]:
-    """
-    Return the items of the whole batch by state.
-    """
-    key = {"b": batch, "r": run, "claimed": claimed}
-    rows: Iterable[Any] = connection.execute(_COUNT_OPEN, key)
-    settled = count_settled_states(connection, batch=batch, run=run)
-    return settled | {STATES[state]: count for state, count in rows}

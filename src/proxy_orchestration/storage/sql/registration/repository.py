@@ -1,35 +1,46 @@
 """
-The store in SQL: each method is one transaction in a worker thread.
+The store in SQL: each method is all or nothing, in a worker thread.
 """
 
 from __future__ import annotations
 
+import copy
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 from sqlalchemy import URL, Engine
 
+from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
+from proxy_orchestration.registration.runs import DrivableRun
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
 from proxy_orchestration.storage.sql.registration import (
     activities,
     audit,
+    batch_lists,
     batches,
+    correction_notes,
+    drivable,
     endings,
+    erasure,
     item_pages,
     items,
     opening,
     outcomes,
+    pausing,
     runs,
 )
+
+T = TypeVar("T")
 
 _PURGED_AT_ONCE: Final = 50
 _EVENTS_AT_ONCE: Final = 500
@@ -56,6 +67,7 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     def __init__(self, engine: Engine, *, schema: str | None = None, prefix: str = "") -> None:
         self.engine = engine
         self._transactions = transactions_of(engine, schema=schema, prefix=prefix)
+        self._accepted_by: str | None = None
 
     @classmethod
     @asynccontextmanager
@@ -84,6 +96,21 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         async with open_database(url, schema=schema, prefix=prefix, migrate=migrate) as engine:
             yield cls(engine, schema=schema, prefix=prefix)
 
+    def only_accepted_by(self, service_name: str) -> SqlActivityRepository:
+        """
+        Return this store, of which `serve` and `resume_interrupted` take up one service's batches alone.
+
+        For several services over one database, each with an orchestrator of
+        that `service_name`: none of them drives what another one accepted,
+        or takes its audit events. Everything else is as before.
+
+        Args:
+            service_name: whose; a batch that was accepted without a name is nobody's.
+        """
+        scoped = copy.copy(self)
+        scoped._accepted_by = service_name  # noqa: SLF001 - of this class
+        return scoped
+
     async def new_batch_id(self) -> str:
         """
         Return an id that no batch has.
@@ -100,7 +127,9 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         batch_id = batch.batch_id or await self.new_batch_id()
         named = attrs.evolve(batch, batch_id=batch_id)
         try:
-            return await self._transactions.write(lambda connection: opening.accept(connection, named))
+            return await self._transactions.write(
+                lambda connection: opening.accept(connection, named), first=True
+            )
         except CommitAnswerLostError:
             if await self.get(batch_id) is None:
                 raise
@@ -112,33 +141,47 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     read_summary: Final = reading(batches.read_summary)
     read_item_page: Final = reading(item_pages.read_item_page)
     read_updates: Final = reading(outcomes.read_updates)
-    list_batches: Final = reading(batches.list_batches)
+    list_batches: Final = reading(batch_lists.list_batches)
     relabel: Final = writing(batches.relabel)
     delete: Final = writing(batches.delete)
 
-    async def purge(self, *, settled_before: datetime) -> int:
+    async def purge(
+        self, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
+    ) -> PurgedBatches:
         """
-        Remove every batch that settled before that moment; return how many.
+        Remove the batches that settled before that moment, but for those that wait.
         """
-        return await self._in_parts(partial(batches.purge, settled_before=settled_before), _PURGED_AT_ONCE)
+        remove = partial(
+            batches.purge,
+            settled_before=settled_before,
+            with_open_reviews=with_open_reviews,
+            with_untold=with_untold,
+        )
+        parts = [part async for part in self._in_parts(remove, _PURGED_AT_ONCE)]
+        return PurgedBatches(
+            deleted=sum(part.deleted for part in parts),
+            left_for_review=sum(part.left_for_review for part in parts),
+            left_untold=sum(part.left_untold for part in parts),
+        )
 
     async def purge_audit_events(self, *, settled_before: datetime) -> int:
         """
         Remove every taken event of a run that settled before that moment; return how many.
         """
         remove = partial(audit.purge_audit_events, settled_before=settled_before)
-        return await self._in_parts(remove, _EVENTS_AT_ONCE)
+        return sum([part async for part in self._in_parts(remove, _EVENTS_AT_ONCE)])
 
     purge_tombstones: Final = writing(batches.purge_tombstones)
 
-    async def _in_parts(self, remove: Callable[..., tuple[int, int | None]], at_once: int) -> int:
+    async def _in_parts(self, remove: Callable[..., tuple[T, int | None]], at_once: int) -> AsyncIterator[T]:
         # In many short transactions, so that drivers write in between.
-        removed = 0
         after: int | None = 0
         while after is not None:
             part, after = await self._transactions.write(partial(remove, after=after, limit=at_once))
-            removed += part
-        return removed
+            yield part
+
+    export_mentor: Final = reading(erasure.export_mentor)
+    erase_mentor: Final = writing(erasure.erase_mentor)
 
     open_run: Final = writing(opening.open_run)
     read_items: Final = reading(items.read_items)
@@ -150,10 +193,37 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     give_back: Final = writing(runs.give_back)
     release: Final = writing(runs.release)
     cancel_run: Final = writing(opening.cancel_run)
-    find_drivable: Final = reading(runs.find_drivable)
+    pause_run: Final = writing(pausing.pause_run)
+    resume_run: Final = writing(pausing.resume_run)
 
-    claim_audit_events: Final = writing(audit.claim_audit_events)
-    audit_wait: Final = reading(audit.audit_wait)
+    async def find_drivable(
+        self, *, limit: int, due_only: bool = False, service_name: str | None = None
+    ) -> Sequence[DrivableRun]:
+        """
+        Return runs that are not settled, the free ones first.
+        """
+        find = partial(
+            drivable.find_drivable,
+            limit=limit,
+            due_only=due_only,
+            service_name=service_name,
+            accepted_by=self._accepted_by,
+        )
+        return await self._transactions.read(find)
+
+    async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
+        """
+        Return undelivered events that nobody holds, and hold them.
+        """
+        claim = partial(audit.claim_audit_events, limit=limit, hold=hold, accepted_by=self._accepted_by)
+        return await self._transactions.write(claim)
+
+    async def audit_wait(self) -> float | None:
+        """
+        Return the seconds until an undelivered event is free, or `None` without any.
+        """
+        return await self._transactions.read(partial(audit.audit_wait, accepted_by=self._accepted_by))
+
     mark_audited: Final = writing(audit.mark_audited)
 
     claim_endings: Final = writing(endings.claim_endings)
@@ -165,3 +235,5 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     find_duplicates: Final = reading(activities.find_duplicates)
     void_activity: Final = writing(activities.void_activity)
     activities_of_batch: Final = reading(activities.activities_of_batch)
+    list_activities: Final = reading(correction_notes.list_activities)
+    add_correction: Final = writing(correction_notes.add_correction)

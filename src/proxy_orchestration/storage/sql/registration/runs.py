@@ -5,7 +5,6 @@ What a driver does to its run: acquire, commit, settle, release.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -29,7 +28,6 @@ from sqlalchemy import (
     update,
 )
 
-from proxy_orchestration._moments import CLOCK_SLACK
 from proxy_orchestration.audit import AuditedOverride, AuditEvent, audit_event_id
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
 from proxy_orchestration.registration.conflicts import ConflictPolicy
@@ -39,20 +37,23 @@ from proxy_orchestration.registration.runs import (
     Acquisition,
     Commit,
     Committed,
-    DrivableRun,
     Lease,
     LeaseHeld,
+    RunPaused,
     RunSettled,
     WorkItem,
 )
-from proxy_orchestration.registration.states import settled_status
+from proxy_orchestration.registration.states import ItemState, settled_status
 from proxy_orchestration.storage.sql.database.errors import refused_as
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
-from proxy_orchestration.storage.sql.dialect.moments import lies_ahead
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.audit import store_event
-from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append, count_settled_states
+from proxy_orchestration.storage.sql.registration.counts import count_settled_states
+from proxy_orchestration.storage.sql.registration.drivable import IS_FROM_A_LATER_CLOCK
+from proxy_orchestration.storage.sql.registration.locks import lock_batch
+from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN, append
+from proxy_orchestration.storage.sql.registration.pausing import is_paused
 from proxy_orchestration.storage.sql.registration.rows import actor_of, work_columns, work_item
 from proxy_orchestration.storage.sql.registration.unfinished import (
     count_death,
@@ -69,12 +70,9 @@ def _of_batch(column: Column[Any]) -> ScalarSelect[Any]:
 
 _BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
 _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
+_COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.tail, runs.c.counts_outside)
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
-# Written by a clock that was set back since. Code of revision 0005 keeps no ttl; decision 125.
-_IS_FROM_A_LATER_CLOCK = and_(
-    runs.c.called_fence == runs.c.fence, runs.c.lease_until > store_now() + runs.c.lease_ttl + CLOCK_SLACK
-)
 _TAKE_OVER = (
     update(runs)
     .where(_OPEN_RUN)
@@ -92,16 +90,24 @@ _TAKE_OVER = (
         _of_batch(batches.c.on_conflict).label("on_conflict"),
     )
 )
-_ACQUIRE = _TAKE_OVER.where(or_(runs.c.lease_until <= store_now(), _IS_FROM_A_LATER_CLOCK))
-_HOLDER = select(runs.c.fence, runs.c.lease_until - store_now()).where(_OPEN_RUN)
-_CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + bindparam("claim"))
+_IS_FREE = or_(runs.c.lease_until <= store_now(), IS_FROM_A_LATER_CLOCK)
+_ACQUIRE = _TAKE_OVER.where(_IS_FREE, ~is_paused(runs))
+_HOLDER = select(
+    runs.c.fence, runs.c.lease_until - store_now(), and_(_IS_FREE, is_paused(runs)).label("waits")
+).where(_OPEN_RUN)
+_CLAIM = case((is_paused(runs), 0), else_=bindparam("claim", type_=Integer))
+_CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + _CLAIM)
 _COMMIT = (
     update(runs)
     .where(_FENCED)
     .values(
         tail=runs.c.tail + bindparam("settled"),
-        claimed=runs.c.claimed + bindparam("claim"),
-        called=case((runs.c.called > _CALLED, runs.c.called), else_=_CALLED),
+        claimed=runs.c.claimed + _CLAIM,
+        called=case(
+            (runs.c.called > _CALLED, runs.c.called),
+            (and_(is_paused(runs), runs.c.claimed < _CALLED), runs.c.claimed),
+            else_=_CALLED,
+        ),
         called_fence=runs.c.fence,
         alone=bindparam("alone"),
         first_call_at=func.coalesce(
@@ -111,7 +117,7 @@ _COMMIT = (
         lease_until=store_now() + bindparam("ttl"),
         lease_ttl=bindparam("ttl"),
     )
-    .returning(runs.c.batch, runs.c.tail, runs.c.claimed, runs.c.cancel_wished_at)
+    .returning(*_COUNTED, runs.c.claimed, runs.c.cancel_wished_at, runs.c.paused_at)
 )
 _MOVE_WATERMARK = (
     update(runs)
@@ -138,7 +144,13 @@ _RELEASE = (
     )
 )
 _UNCLAIM = update(runs).where(_FENCED).values(claimed=0, called=0)
-_LOCK = update(runs).where(_FENCED).values(lease_until=0.0).returning(runs.c.batch)
+_LOCK = update(runs).where(_FENCED).values(lease_until=0.0).returning(*_COUNTED)
+_ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
+_IS_OVERRIDDEN = (
+    select(work.c.position)
+    .where(work.c.batch == bindparam("b"), work.c.run == bindparam("r"), work.c.override_by.is_not(None))
+    .exists()
+)
 _SETTLE = (
     update(runs)
     .where(runs.c.batch == bindparam("b"), runs.c.run == bindparam("r"))
@@ -149,38 +161,14 @@ _SETTLE = (
         counts=bindparam("by_state"),
         untold_until=bindparam("untold"),
     )
-    .returning(
-        runs,
-        *(
-            _of_batch(column).label(column.name)
-            for column in (batches.c.total, batches.c.organization_id, batches.c.coordinator_id)
-        ),
-    )
+    .returning(runs, _IS_OVERRIDDEN.label("is_overridden"))
 )
-_REMAINING = case(
-    (_IS_FROM_A_LATER_CLOCK, 0.0),
-    (runs.c.lease_until > store_now(), runs.c.lease_until - store_now()),
-    else_=0.0,
+_LIST_AS_SETTLED = (
+    update(batches)
+    .where(batches.c.id == bindparam("b"))
+    .values(settled_run=bindparam("r"), settled_status=bindparam("reached"), needs_review=bindparam("waits"))
+    .returning(batches.c.total, batches.c.organization_id, batches.c.coordinator_id)
 )
-# A driver of older code acquires and leaves the due time of the one before where it was.
-_WAITS = and_(lies_ahead(runs.c.due_at, runs.c.waits), runs.c.lease_until == 0.0)
-_DUE_IN = case((_WAITS, runs.c.due_at - store_now()), else_=0.0)
-_DRIVABLE = (
-    select(
-        batches.c.batch_id,
-        runs.c.run,
-        runs.c.fence,
-        _REMAINING.label("remaining"),
-        _DUE_IN.label("due_in"),
-    )
-    .join(batches, batches.c.id == runs.c.batch)
-    .where(runs.c.settled_at.is_(None))
-    .order_by("remaining", batches.c.submitted_at, batches.c.id)
-    .limit(bindparam("most"))
-)
-_DUE = _DRIVABLE.where(~_WAITS)
-
-_ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
 
 
 @lru_cache(maxsize=8)
@@ -238,6 +226,8 @@ def acquire(
     holder = connection.execute(_HOLDER, key).one_or_none()
     if holder is None:
         return RunSettled()
+    if holder.waits:
+        return RunPaused()
     return LeaseHeld(fence=holder[0], remaining=max(holder[1], 0.001))
 
 
@@ -277,8 +267,10 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
     """
     run = _write(connection, lease, commit)
     cancel_wished = run.cancel_wished_at is not None
-    claimed = _claim(connection, run, lease.run, commit.claim, cancel_wished=cancel_wished)
-    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished)
+    paused = run.paused_at is not None and not cancel_wished
+    claim = 0 if paused else commit.claim
+    claimed = _claim(connection, run, lease.run, claim, cancel_wished=cancel_wished)
+    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished, paused=paused)
 
 
 def _write(connection: Connection, lease: Lease, commit: Commit) -> Any:  # noqa: ANN401 - a row
@@ -352,19 +344,26 @@ def settle(
     """
     Close the run with its counts and its audit event.
     """
-    batch = connection.execute(_LOCK, _key(lease)).scalar_one_or_none()
-    if batch is None:
+    lock_batch(connection, lease.batch_id)
+    held = connection.execute(_LOCK, _key(lease)).one_or_none()
+    if held is None:
         raise LeaseLostError(lease.batch_id, lease.run)
-    return _close(connection, lease, batch, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
+    return _close(connection, lease, held, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 
 
 def _close(  # noqa: PLR0913 - the ports' arguments, and the connection
-    connection: Connection, lease: Lease, batch: int, *, settled_at: datetime, audit_hold: float, tell: bool
+    connection: Connection,
+    lease: Lease,
+    held: Any,  # noqa: ANN401 - a row
+    *,
+    settled_at: datetime,
+    audit_hold: float,
+    tell: bool,
 ) -> AuditEvent:
-    counts = count_settled_states(connection, batch=batch, run=lease.run)
+    counts = count_settled_states(connection, held)
     by_state = {state.value: count for state, count in counts.items()}
     status = settled_status(counts)
-    key = {"b": batch, "r": lease.run, "at": settled_at}
+    key = {"b": held.batch, "r": lease.run, "at": settled_at}
     run = connection.execute(
         _SETTLE,
         {
@@ -378,18 +377,22 @@ def _close(  # noqa: PLR0913 - the ports' arguments, and the connection
         raise BatchStateError(
             lease.batch_id, "not every item of the run has an outcome. Drive it to its end."
         )
+    waits = ItemState.NEEDS_REVIEW in counts
+    batch = connection.execute(
+        _LIST_AS_SETTLED, {"b": run.batch, "r": run.run, "reached": status.value, "waits": waits}
+    ).one()
     event = AuditEvent(
         event_id=audit_event_id(lease.batch_id, lease.run),
         batch_id=lease.batch_id,
         run=lease.run,
-        coordinator_id=run.coordinator_id,
+        coordinator_id=batch.coordinator_id,
         actor_id=lease.actor.user_id,
-        organization_id=run.organization_id,
+        organization_id=batch.organization_id,
         status=status.value,
-        total=run.total,
+        total=batch.total,
         counts=by_state,
         settled_at=settled_at,
-        overrides=_overrides(connection, run),
+        overrides=_overrides(connection, run) if run.is_overridden else (),
         **_people(run, lease.actor.user_id),
     )
     store_event(connection, event, hold=audit_hold)
@@ -435,8 +438,9 @@ def finish(  # noqa: PLR0913 - the port's arguments, and the connection
     """
     Append the last outcomes and close the run, all or nothing.
     """
+    lock_batch(connection, lease.batch_id)
     run = _write(connection, lease, commit)
-    return _close(connection, lease, run.batch, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
+    return _close(connection, lease, run, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
 
 
 def _people(run: Row[Any], opener: str) -> dict[str, str | None]:
@@ -473,19 +477,3 @@ def release(connection: Connection, lease: Lease, /, *, due_in: float = 0.0) -> 
     """
     waits = 1.0 if due_in > 0 else 0.0
     connection.execute(_RELEASE, {**_key(lease), "waits": waits, "due_in": waits * due_in})
-
-
-def find_drivable(connection: Connection, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
-    """
-    Return runs that are not settled, the free ones first.
-    """
-    return [
-        DrivableRun(
-            batch_id=row.batch_id,
-            run=row.run,
-            fence=row.fence,
-            lease_remaining=row.remaining,
-            due_in=row.due_in,
-        )
-        for row in connection.execute(_DUE if due_only else _DRIVABLE, {"most": limit})
-    ]

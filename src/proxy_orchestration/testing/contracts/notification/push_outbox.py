@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
+
 from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.testing.contracts.checks import (
@@ -16,10 +18,13 @@ from proxy_orchestration.testing.contracts.checks import (
     rule_of,
 )
 from proxy_orchestration.testing.contracts.notification.samples import (
+    ENDS,
+    HOLD,
     INSTANT,
     MINUTE,
     MORNING,
     OVER,
+    acknowledgement,
     chunk_of,
     claimed,
     draft_of,
@@ -27,6 +32,8 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     ended,
     expect_counts,
     retried,
+    run_that_ended,
+    run_with,
     the_push,
 )
 
@@ -36,7 +43,9 @@ sending: list[Check[NotificationRepository]] = []
 async def _queue(store: NotificationRepository, *numbers: int) -> None:
     for number in numbers:
         at = MORNING + number * MINUTE
-        await store.record(chunk_of(draft_of(f"mentor-{number}", at=at), at=at))
+        run_id = f"run-{number}"
+        await store.record(chunk_of(draft_of(f"mentor-{number}", at=at), at=at, run_id=run_id))
+        await store.log_run(run_that_ended(run_id, at=at))
 
 
 async def _whose(store: NotificationRepository, *, minutes: int, limit: int = 9) -> list[str]:
@@ -62,6 +71,53 @@ async def a_message_is_due_from_its_moment_on(store: NotificationRepository) -> 
     expect("since", expected=0, actual=await store.push_wait(now=due + MINUTE))
 
     expect("it is claimed", expected=1, actual=len(await claimed(store, at=due)))
+
+
+@rule_of(sending)
+async def a_claim_brings_the_notice_along_as_it_is_now(store: NotificationRepository) -> None:
+    # So that the words are those of the day on which it is sent, and not of the day it was written.
+    notice = attrs.evolve(draft_of().notice, expires=ENDS.date(), holder_name="Kari Nordmann", locale="nb-NO")
+    await run_with(store, chunk_of(attrs.evolve(draft_of(), notice=notice)))
+    await store.acknowledge(acknowledgement(notice))
+    push = await the_push(store)
+    found = await store.notification(notice.notification_id)
+
+    expect("the notice of the inbox", expected=found, actual=push.notice)
+    kept = None if found is None else (found.expires, found.holder_name, found.locale, found.status.value)
+    whole = (ENDS.date(), "Kari Nordmann", "nb-NO", "acknowledged")
+    expect("with what its words are made of", expected=whole, actual=kept)
+
+
+@rule_of(sending)
+async def a_message_is_due_when_its_run_ends(store: NotificationRepository) -> None:
+    # What a later chunk of the run supersedes must not be sent before.
+    await store.record(chunk_of(draft_of("mentor-1")))
+    await store.log_run(run_that_ended("run-2", at=MORNING + MINUTE))
+    expect("not by another's end", expected=[], actual=await _whose(store, minutes=9))
+    await store.log_run(run_that_ended("run-1", at=MORNING + 9 * MINUTE))
+    expect("not before", expected=[], actual=await _whose(store, minutes=8))
+
+    expect("then", expected=["mentor-1"], actual=await _whose(store, minutes=9))
+
+
+@rule_of(sending)
+async def a_killed_run_s_message_is_due_after_an_hour(store: NotificationRepository) -> None:
+    await store.record(chunk_of(draft_of("mentor-1")))
+    expect("not before", expected=[], actual=await claimed(store, at=MORNING + HOLD - INSTANT))
+
+    expect(
+        "then", expected="mentor-1", actual=(await the_push(store, at=MORNING + HOLD)).message.recipient_id
+    )
+
+
+@rule_of(sending)
+async def a_message_of_a_run_for_a_later_day_waits_for_that_day(store: NotificationRepository) -> None:
+    day = MORNING + timedelta(days=1)
+    await store.record(attrs.evolve(chunk_of(draft_of("mentor-1")), as_of=day))
+    await store.log_run(run_that_ended(at=MORNING))
+    expect("not before", expected=[], actual=await claimed(store, at=day - INSTANT))
+
+    expect("then", expected="mentor-1", actual=(await the_push(store, at=day)).message.recipient_id)
 
 
 @rule_of(sending)
@@ -244,7 +300,7 @@ async def a_dead_message_of_an_end_that_is_over_is_not_replayed(store: Notificat
     await _queue(store, 0, 1, 2)
     pushes = await claimed(store, at=MORNING + 9 * MINUTE)
     await store.complete_pushes([ended(push, PushState.DEAD) for push in pushes])
-    cancelled = await store.renew([end_of("mentor-0"), end_of("mentor-1", None)], at=MORNING)
+    cancelled = (await store.renew([end_of("mentor-0"), end_of("mentor-1", None)], at=MORNING)).cancelled
 
     expect("both", expected=2, actual=cancelled)
     expect("the other", expected=1, actual=await store.replay_dead(None, now=MORNING))
@@ -289,7 +345,7 @@ async def a_lease_of_a_cancelled_message_is_not_taken_over(store: NotificationRe
 async def what_was_sent_is_not_cancelled_later(store: NotificationRepository) -> None:
     await _queue(store, 0)
     await store.complete_pushes([ended(await the_push(store))])
-    expect("none", expected=0, actual=await store.renew([end_of("mentor-0", None)], at=MORNING))
+    expect("none", expected=0, actual=(await store.renew([end_of("mentor-0", None)], at=MORNING)).cancelled)
 
     await expect_counts("sent", store, sent=1)
 

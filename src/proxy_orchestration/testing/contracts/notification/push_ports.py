@@ -10,14 +10,14 @@ from typing import Final
 import attrs
 
 from proxy_orchestration.clock import SystemClock
-from proxy_orchestration.notification.notices import PushMessage, PushOutcome
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushTarget
 from proxy_orchestration.notification.ports import (
     PushEligibility,
     PushSender,
     PushTargetDirectory,
     RecipientDirectory,
 )
-from proxy_orchestration.notification.records import Eligibility, MentorRecipients, PushTarget
+from proxy_orchestration.notification.records import Eligibility, MentorRecipients
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts.checks import Check, at_once, broken, expect, rule_of
 from proxy_orchestration.testing.contracts.host_samples import samples

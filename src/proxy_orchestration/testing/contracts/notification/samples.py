@@ -5,7 +5,7 @@ Invented notices, and the short ways through a store of them that many checks sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
@@ -29,11 +29,13 @@ from proxy_orchestration.notification.records import (
     NoticeDraft,
     PushCompletion,
 )
+from proxy_orchestration.notification.run_log import RunRecord
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts.checks import broken, expect
 
 MORNING: Final = datetime(2026, 3, 4, 6, 0, 0, 250_000, tzinfo=UTC)
 GUARD: Final = timedelta(hours=20)
+HOLD: Final = timedelta(hours=1)
 INSTANT: Final = timedelta(microseconds=1)
 ENDS: Final = datetime(2026, 4, 1, tzinfo=UTC)
 RENEWED: Final = datetime(2028, 4, 1, tzinfo=UTC)
@@ -41,6 +43,8 @@ LONG: Final = 600.0  # seconds that no check lasts
 OVER: Final = 0.0  # a lease of no seconds is over at once
 MINUTE: Final = timedelta(minutes=1)
 TYPE: Final = "first_aid"
+CERTIFICATE: Final = "certificate-1"  # each mentor's own
+ANOTHER: Final = "certificate-2"
 OTHER_TYPE: Final = "driving"
 
 ADVANCE: Final = NotificationThresholdTier.ADVANCE_60
@@ -133,7 +137,11 @@ def draft_of(  # noqa: PLR0913 - every part of a sample may vary
 
 
 def chunk_of(
-    *drafts: NoticeDraft, at: datetime = MORNING, ends: Sequence[CertificateEnd] = ()
+    *drafts: NoticeDraft,
+    at: datetime = MORNING,
+    ends: Sequence[CertificateEnd] = (),
+    run_id: str = "run-1",
+    complete: bool = False,
 ) -> NoticeChunk:
     """
     Return a chunk of a run at that moment; it speaks of its drafts' ends and of these.
@@ -143,33 +151,58 @@ def chunk_of(
             mentor_id=draft.notice.mentor_id,
             certificate_type=draft.notice.certificate_type,
             ends_at=draft.ends_at,
+            certificate_id=CERTIFICATE,
         )
         for draft in drafts
     )
     return NoticeChunk(
         as_of=at,
         guard=GUARD,
-        digest_date=at.date(),
-        digest_expires_at=midnight_after(at.date()),
+        run_id=run_id,
+        written_at=at,
+        due_at=at + HOLD,
         drafts=drafts,
         ends=(*own, *ends),
+        complete=complete,
     )
 
 
-def midnight_after(day: date) -> datetime:
+def run_that_ended(run_id: str = "run-1", *, at: datetime = MORNING) -> RunRecord:
     """
-    Return the moment at which that day is over.
+    Return the log of a run that ended at that moment.
     """
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return RunRecord(
+        run_id=run_id,
+        as_of=at,
+        started_at=at - MINUTE,
+        duration=MINUTE.total_seconds(),
+        by_tier={},
+        processed=0,
+        created=0,
+        skipped=0,
+        failed=0,
+        error_codes={},
+    )
 
 
 def end_of(
-    mentor_id: str = "mentor-1", ends_at: datetime | None = RENEWED, of_type: str = TYPE
+    mentor_id: str = "mentor-1",
+    ends_at: datetime | None = RENEWED,
+    of_type: str = TYPE,
+    *,
+    of: str = CERTIFICATE,
+    organization_id: str | None = None,
 ) -> CertificateEnd:
     """
-    Return an end; revoked if it is `None`.
+    Return an end of the mentor's certificate, or of the one that is named; revoked if it is `None`.
     """
-    return CertificateEnd(mentor_id=mentor_id, certificate_type=of_type, ends_at=ends_at)
+    return CertificateEnd(
+        mentor_id=mentor_id,
+        certificate_type=of_type,
+        ends_at=ends_at,
+        certificate_id=of,
+        organization_id=organization_id,
+    )
 
 
 def acknowledgement(
@@ -190,11 +223,19 @@ def acknowledgement(
     )
 
 
+async def run_with(store: NoticeBook, chunk: NoticeChunk) -> None:
+    """
+    Record the chunk in a run that ends with it, so that its messages are due.
+    """
+    await store.record(chunk)
+    await store.log_run(run_that_ended(chunk.run_id, at=chunk.written_at))
+
+
 async def states_of(book: NoticeBook, chunk: NoticeChunk) -> list[DraftState]:
     """
     Record the chunk; return what became of its drafts.
     """
-    return [result.state for result in await book.record(chunk)]
+    return [result.state for result in (await book.record(chunk)).fates]
 
 
 async def inbox_of(book: NoticeBook, recipient_id: str = "mentor-1") -> list[CertificateExpiryNotification]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from proxy_orchestration.errors import RecordRefusedError
-from proxy_orchestration.notification.ports import VisibilityRegistry
 from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
@@ -108,11 +108,24 @@ async def a_later_end_that_is_over_too_restores_nobody(registry: VisibilityRegis
 
 
 @rule_of(hiding)
-async def an_earlier_end_does_not_replace_a_later_one(registry: VisibilityRegistry) -> None:
+async def an_end_that_is_corrected_backwards_hides(registry: VisibilityRegistry) -> None:
+    # A typo, or a sentinel of 9999: the end that counts is what is told, not the latest ever seen.
     await registry.track([end_of("mentor-1", RENEWED)], at=_AFTER)
-    expect("an old one", expected=0, actual=await registry.track([_lapsed()], at=_AFTER))
+    expect("lapsed", expected=1, actual=await registry.track([_lapsed()], at=_AFTER))
 
+    expect("hidden", expected={"mentor-1"}, actual=await _hidden(registry))
+
+
+@rule_of(hiding)
+async def who_has_no_certificate_that_counts_is_restored(registry: VisibilityRegistry) -> None:
+    # The lapsed one was revoked since, or withdrawn: it must not hide for ever.
+    await registry.track([_lapsed(), _lapsed(of_type=OTHER_TYPE), _lapsed("mentor-2")], at=_AFTER)
+    await registry.track([end_of("mentor-1", None), end_of("mentor-2", None)], at=_AFTER)
+    expect("the other type", expected={"mentor-1"}, actual=await _hidden(registry))
+    await registry.track([end_of("mentor-1", None, OTHER_TYPE), end_of("mentor-3", None)], at=_AFTER)
     expect("shown", expected=set(), actual=await _hidden(registry))
+
+    expect("it may lapse again", expected=1, actual=await registry.track([_lapsed()], at=_AFTER))
 
 
 @rule_of(hiding)

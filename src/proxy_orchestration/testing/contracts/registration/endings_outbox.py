@@ -4,7 +4,7 @@ What the outbox of settled runs promises.
 
 from __future__ import annotations
 
-from proxy_orchestration.registration.batches import BatchSummary
+from proxy_orchestration.registration.batches import BatchSummary, PurgedBatches
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
@@ -98,10 +98,31 @@ async def an_ending_is_told_as_it_was_whatever_came_after(ledger: BatchLedger) -
 async def a_deleted_batch_tells_no_end(ledger: BatchLedger) -> None:
     deleted, purged = await _untold(ledger), await _untold(ledger)
     await ledger.delete(deleted.batch_id)
-    await ledger.purge(settled_before=later(60))
+    await ledger.purge(settled_before=later(60), with_untold=True)
 
     expect("neither is left", expected=[], actual=list(await ledger.claim_endings(limit=9, hold=OVER)))
     expect("purged too", expected=None, actual=await ledger.read_summary(purged.batch_id))
+
+
+@rule_of(endings)
+async def a_purge_leaves_what_the_host_was_not_told_of(ledger: BatchLedger) -> None:
+    told, untold, retried = [await _untold(ledger) for _ in range(3)]
+    await ledger.mark_told(told.batch_id, 1)
+    await ledger.open_run(rerun(retried.batch_id, mentors(1)))
+    await settle(ledger, retried.batch_id, [ItemState.NEEDS_REVIEW], run=2)
+    await ledger.claim_endings(limit=1, hold=LONG)
+    moment = later(60)
+
+    left = await ledger.purge(settled_before=moment)
+    expect(
+        "each in one number", expected=PurgedBatches(deleted=1, left_for_review=1, left_untold=1), actual=left
+    )
+    left = await ledger.purge(settled_before=moment, with_open_reviews=True)
+    expect("of an earlier run, too", expected=PurgedBatches(left_untold=2), actual=left)
+    await ledger.mark_told(untold.batch_id, 1)
+    await ledger.mark_told(retried.batch_id, 1)
+    gone = await ledger.purge(settled_before=moment, with_open_reviews=True)
+    expect("once it was told", expected=PurgedBatches(deleted=2), actual=gone)
 
 
 @rule_of(endings)

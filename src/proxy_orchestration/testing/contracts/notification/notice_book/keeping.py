@@ -1,5 +1,5 @@
 """
-What a notice book promises about inboxes, acknowledgements, renewals and the log of runs.
+What a notice book promises about inboxes, acknowledgements and renewals.
 """
 
 from __future__ import annotations
@@ -7,15 +7,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from proxy_orchestration.errors import RecordRefusedError
-from proxy_orchestration.notification.notices import NoticeStatus
+from proxy_orchestration.notification.notices import Audience, NoticeStatus
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import Acknowledged
-from proxy_orchestration.notification.results import RunRecord
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
+    ANOTHER,
     ENDS,
     GUARD,
+    HOLD,
     INSTANT,
     MINUTE,
     MORNING,
@@ -74,7 +75,7 @@ async def an_acknowledgement_is_written_on_the_notice(store: NotificationReposit
     expect("marked", expected=_ACKNOWLEDGED, actual=found and found.status)
     marks = found and (found.acknowledged_by, found.acknowledged_at, found.note)
     expect("who, when, what", expected=("coordinator-1", at, event.note), actual=marks)
-    expect("the mentor's own stays", expected=_PENDING, actual=await status_of(store, notice_of()))
+    expect("the mentor's own ends", expected=_ACKNOWLEDGED, actual=await status_of(store, notice_of()))
     waiting = await store.notifications_for("coordinator-1", unacknowledged_only=True)
     expect("the other waits", expected=["mentor-2"], actual=[each.mentor_id for each in waiting])
     expect("both are there", expected=2, actual=len(await inbox_of(store, "coordinator-1")))
@@ -95,14 +96,36 @@ async def a_second_acknowledgement_changes_nothing(store: NotificationRepository
 
 @rule_of(keeping)
 async def of_acknowledgements_at_once_one_is_now(store: NotificationRepository) -> None:
-    # Each has an audit row of its own to write, and a notice has one.
+    # Each has an audit row of its own to write, and a notice has one, with its copies to others.
     await _told(store, "mentor-1")
-    events = [acknowledgement(notice_of(), by=f"mentor-{number}") for number in range(3)]
+    copies = [notice_of(), notice_of(to=coordinator()), notice_of()]
+    events = [acknowledgement(copy, by=f"mentor-{number}") for number, copy in enumerate(copies)]
     answers = await at_once(*[lambda event=event: store.acknowledge(event) for event in events])
 
     expect("one is now", expected=1, actual=answers.count(Acknowledged.NOW))
     winner = events[answers.index(Acknowledged.NOW)]
     expect("its audit row", expected=[winner], actual=list(await store.acknowledgements("org-1", limit=9)))
+
+
+@rule_of(keeping)
+async def an_acknowledgement_is_for_all_who_were_told_and_for_nothing_else(
+    store: NotificationRepository,
+) -> None:
+    # The mentor's banner ends with it; another tier's does not.
+    admins = [(Audience.CHAPTER_ADMIN, f"admin-{number}") for number in (1, 2)]
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, *admins)))
+    await store.record(chunk_of(draft_of("mentor-1", URGENT, *admins), at=MORNING + GUARD))
+    taken = notice_of(to=admins[0])
+    await store.acknowledge(acknowledgement(taken, by="admin-1"))
+
+    for copy in (taken, notice_of(to=admins[1]), notice_of()):
+        expect("taken note of", expected=_ACKNOWLEDGED, actual=await status_of(store, copy))
+    for other in (notice_of(tier=URGENT), notice_of(tier=URGENT, to=admins[0])):
+        expect("another tier waits", expected=_PENDING, actual=await status_of(store, other))
+    late = acknowledgement(notice_of(to=admins[1]), by="admin-2")
+    expect("before", expected=Acknowledged.BEFORE, actual=await store.acknowledge(late))
+    rows = await store.acknowledgements("org-1", limit=9)
+    expect("one audit row", expected=["admin-1"], actual=[row.acknowledged_by for row in rows])
 
 
 @rule_of(keeping)
@@ -133,7 +156,7 @@ async def audit_rows_come_newest_first(store: NotificationRepository) -> None:
 async def a_renewal_cancels_and_clears_what_is_for_an_earlier_end(store: NotificationRepository) -> None:
     await _told(store, "mentor-1", "mentor-2")
     await store.record(chunk_of(draft_of("mentor-1", of_type=OTHER_TYPE)))
-    expect("one message", expected=1, actual=await store.renew([end_of()], at=MORNING + MINUTE))
+    expect("one message", expected=1, actual=(await store.renew([end_of()], at=MORNING + MINUTE)).cancelled)
 
     for notice in (notice_of(), notice_of(to=coordinator())):
         expect("cleared", expected=_CLEARED, actual=await status_of(store, notice))
@@ -148,7 +171,7 @@ async def a_renewal_cancels_and_clears_what_is_for_an_earlier_end(store: Notific
 async def a_renewal_again_cancels_nothing_more(store: NotificationRepository) -> None:
     await _told(store, "mentor-1")
     for cancelled in (1, 0):
-        answer = await store.renew([end_of(), end_of("mentor-9")], at=MORNING)
+        answer = (await store.renew([end_of(), end_of("mentor-9")], at=MORNING)).cancelled
         expect("cancelled now", expected=cancelled, actual=answer)
 
 
@@ -165,9 +188,9 @@ async def a_renewal_leaves_what_was_acknowledged(store: NotificationRepository) 
 @rule_of(keeping)
 async def the_same_or_an_earlier_end_is_no_renewal(store: NotificationRepository) -> None:
     await _told(store, "mentor-1")
-    for ends_at in (ENDS, ENDS - INSTANT):
-        expect("none", expected=0, actual=await store.renew([end_of(ends_at=ends_at)], at=MORNING))
-        results = await states_of(store, chunk_of(ends=[end_of(ends_at=ends_at)]))
+    for end in (end_of(ends_at=ENDS), end_of(ends_at=ENDS - INSTANT, of=ANOTHER)):
+        expect("none", expected=0, actual=(await store.renew([end], at=MORNING)).cancelled)
+        results = await states_of(store, chunk_of(ends=[end]))
         expect("no draft", expected=[], actual=results)
 
     expect("pending", expected=_PENDING, actual=await status_of(store, notice_of()))
@@ -179,7 +202,11 @@ async def a_revocation_cancels_and_clears_all(store: NotificationRepository) -> 
     await _told(store, "mentor-1")
     await store.record(chunk_of(draft_of(ends_at=RENEWED, tier=URGENT), at=MORNING + GUARD))
     await store.record(chunk_of(draft_of(ends_at=RENEWED, tier=ADVANCE), at=MORNING + 2 * GUARD))
-    expect("both", expected=2, actual=await store.renew([end_of(ends_at=None)], at=MORNING + 2 * GUARD))
+    expect(
+        "both",
+        expected=2,
+        actual=(await store.renew([end_of(ends_at=None)], at=MORNING + 2 * GUARD)).cancelled,
+    )
 
     waiting = await store.notifications_for("mentor-1", unacknowledged_only=True)
     expect("nothing waits", expected=[], actual=list(waiting))
@@ -194,7 +221,7 @@ async def a_run_that_sees_a_later_end_or_a_revocation_cancels(store: Notificatio
     await store.record(chunk_of(ends=seen, at=MORNING + MINUTE))
 
     await expect_counts("two", store, queued=1, cancelled=2)
-    push = await the_push(store)
+    push = await the_push(store, at=MORNING + HOLD)
     expect("who stays", expected="mentor-3", actual=push.message.recipient_id)
 
 
@@ -203,29 +230,10 @@ async def a_draft_for_a_later_end_replaces_what_is_queued(store: NotificationRep
     await store.record(chunk_of(draft_of()))
     later = draft_of(ends_at=ENDS + timedelta(days=1))
     await store.record(chunk_of(later, at=MORNING + GUARD))
-    push = await the_push(store, at=MORNING + GUARD)
+    push = await the_push(store, at=MORNING + GUARD + HOLD)
 
     expect("the later one's", expected=later.push, actual=push.message)
     await expect_counts("the earlier one's", store, leased=1, cancelled=1)
-
-
-@rule_of(keeping)
-async def a_run_is_logged_again_without_complaint(store: NotificationRepository) -> None:
-    # The answer to the first attempt may have been lost.
-    run = RunRecord(
-        run_id="run-1",
-        as_of=MORNING,
-        started_at=MORNING,
-        duration=0.25,
-        by_tier={"warning_30": 2},
-        processed=3,
-        created=2,
-        skipped=0,
-        failed=1,
-        error_codes={"empty_id": 1},
-    )
-    for _ in range(2):
-        await store.log_run(run)
 
 
 @rule_of(keeping)

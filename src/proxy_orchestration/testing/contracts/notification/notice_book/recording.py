@@ -15,8 +15,10 @@ from proxy_orchestration.notification.records import DraftFate, DraftState
 from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, at_once, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ADVANCE,
+    ANOTHER,
     ENDS,
     GUARD,
+    HOLD,
     INSTANT,
     MORNING,
     OTHER_TYPE,
@@ -42,18 +44,18 @@ _DEFERRED, _STALE = DraftState.DEFERRED, DraftState.STALE
 
 @rule_of(recording)
 async def an_empty_chunk_writes_nothing(store: NotificationRepository) -> None:
-    expect("no result", expected=[], actual=list(await store.record(chunk_of())))
+    expect("no result", expected=[], actual=list((await store.record(chunk_of())).fates))
     await expect_counts("no message", store)
 
 
 @rule_of(recording)
 async def a_notice_and_its_push_are_kept_as_drafted(store: NotificationRepository) -> None:
     draft = draft_of()
-    results = await store.record(chunk_of(draft))
+    results = (await store.record(chunk_of(draft))).fates
 
     expect("created", expected=[DraftFate(state=_CREATED)], actual=list(results))
     expect("the notice", expected=draft.notice, actual=await store.notification(draft.notice.notification_id))
-    push = await the_push(store)
+    push = await the_push(store, at=MORNING + HOLD)
     expect("the message", expected=draft.push, actual=push.message)
     expect("no digest", expected=None, actual=push.digest)
 
@@ -74,7 +76,7 @@ async def one_key_is_one_notice_whenever_it_is_told(store: NotificationRepositor
     for hours in (0, 1, 20, 99):
         at = MORNING + timedelta(hours=hours)
         again = draft_of("mentor-1", WARNING, coordinator(), at=at), draft_of("mentor-2", at=at)
-        results = await store.record(chunk_of(*again, at=at))
+        results = (await store.record(chunk_of(*again, at=at))).fates
         expect("told before", expected=[DraftFate(state=_DUPLICATE)] * 2, actual=list(results))
 
     expect("the first notice", expected=[notice_of()], actual=await inbox_of(store))
@@ -98,9 +100,9 @@ async def of_records_at_once_with_one_key_one_creates(store: NotificationReposit
     answers = await at_once(*[lambda: store.record(chunk)] * 3)
 
     for place in range(2):
-        states = sorted(answer[place].state.value for answer in answers)
+        states = sorted(answer.fates[place].state.value for answer in answers)
         expect("one creates", expected=["created", "duplicate", "duplicate"], actual=states)
-    expect("others once", expected=1, actual=sum(results[0].others for results in answers))
+    expect("others once", expected=1, actual=sum(results.fates[0].others for results in answers))
     await expect_counts("two messages and one digest", store, queued=3)
 
 
@@ -110,7 +112,7 @@ async def of_tiers_at_once_the_guard_lets_one_pass(store: NotificationRepository
     chunks = chunk_of(draft_of(tier=WARNING)), chunk_of(draft_of(tier=URGENT))
     answers = await at_once(lambda: store.record(chunks[0]), lambda: store.record(chunks[1]))
 
-    states = {result.state for results in answers for result in results}
+    states = {result.state for results in answers for result in results.fates}
     expect("one passes", expected={_CREATED, _DEFERRED}, actual=states)
     expect("one notice", expected=1, actual=len(await inbox_of(store)))
     await expect_counts("one message", store, queued=1)
@@ -122,13 +124,13 @@ async def the_guard_defers_until_it_is_exactly_over(store: NotificationRepositor
     await store.record(chunk_of(draft_of(tier=ADVANCE)))
     early, late = MORNING + GUARD - INSTANT, MORNING + GUARD
     warning = draft_of("mentor-1", WARNING, coordinator(), at=late)
-    too_early = await store.record(chunk_of(warning, at=early))
+    too_early = (await store.record(chunk_of(warning, at=early))).fates
 
     expect("just below", expected=[DraftFate(state=_DEFERRED)], actual=list(too_early))
     expect("nothing of it", expected=None, actual=await store.notification(warning.notice.notification_id))
     expect("of nobody's", expected=[], actual=await inbox_of(store, "coordinator-1"))
     await expect_counts("no message", store, queued=1)
-    passed = await store.record(chunk_of(warning, at=late))
+    passed = (await store.record(chunk_of(warning, at=late))).fates
     expect("exactly", expected=[DraftFate(state=_CREATED, others=1)], actual=list(passed))
 
 
@@ -177,11 +179,11 @@ async def an_earlier_run_after_a_later_one_is_deferred(store: NotificationReposi
 @rule_of(recording)
 async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationRepository) -> None:
     # An old row of a register, in a later chunk, must not tell about a renewed certificate; decision 38.
-    await store.record(chunk_of(ends=[end_of("mentor-1")]))
-    await store.renew([end_of("mentor-2")], at=MORNING)
+    await store.record(chunk_of(ends=[end_of("mentor-1", of=ANOTHER)]))
+    await store.renew([end_of("mentor-2", of=ANOTHER)], at=MORNING)
     old = [draft_of(mentor_id, WARNING, coordinator()) for mentor_id in ("mentor-1", "mentor-2")]
     for _ in range(2):  # its own, earlier end does not replace the later one
-        results = await store.record(chunk_of(*old))
+        results = (await store.record(chunk_of(*old))).fates
         expect("stale", expected=[DraftFate(state=_STALE)] * 2, actual=list(results))
 
     expect("nothing of it", expected=[], actual=await inbox_of(store))
@@ -193,18 +195,21 @@ async def a_draft_is_stale_once_a_later_end_is_known(store: NotificationReposito
 
 @rule_of(recording)
 async def a_corrected_end_is_told_though_a_later_one_was_known(store: NotificationRepository) -> None:
-    # `renew` is the host's own word, a run's row is not; decision 38.
-    await store.record(chunk_of(ends=[end_of("mentor-1"), end_of("mentor-2")]))
+    # Of the same certificate, by the host's own word or by a run's; decision 217.
+    names = [f"mentor-{number}" for number in (1, 2, 3)]
+    await store.record(chunk_of(ends=[end_of(name) for name in names]))
+    await store.record(chunk_of(ends=[end_of("mentor-3", of=ANOTHER)]))
     await store.renew([end_of("mentor-1", ENDS)], at=MORNING)
-    chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"))
+    chunk = chunk_of(*map(draft_of, names))
 
-    expect("the corrected one", expected=[_CREATED, _STALE], actual=await states_of(store, chunk))
+    states = await states_of(store, chunk)
+    expect("the corrected ones", expected=[_CREATED, _CREATED, _STALE], actual=states)
 
 
 @rule_of(recording)
 async def a_draft_is_stale_once_its_own_chunk_tells_a_later_end(store: NotificationRepository) -> None:
-    chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"), ends=[end_of("mentor-1")])
-    weighed = [result.state for result in await store.weigh(chunk)]
+    chunk = chunk_of(draft_of("mentor-1"), draft_of("mentor-2"), ends=[end_of("mentor-1", of=ANOTHER)])
+    weighed = [result.state for result in (await store.weigh(chunk)).fates]
 
     expect("weighed", expected=[_STALE, _CREATED], actual=weighed)
     expect("recorded", expected=[_STALE, _CREATED], actual=await states_of(store, chunk))
@@ -213,7 +218,7 @@ async def a_draft_is_stale_once_its_own_chunk_tells_a_later_end(store: Notificat
 @rule_of(recording)
 async def what_was_told_is_stale_too_once_a_later_end_is_known(store: NotificationRepository) -> None:
     await store.record(chunk_of(draft_of()))
-    await store.renew([end_of(ends_at=ENDS + INSTANT)], at=MORNING)
+    await store.renew([end_of(ends_at=ENDS + INSTANT, of=ANOTHER)], at=MORNING)
 
     expect("stale first", expected=[_STALE], actual=await states_of(store, chunk_of(draft_of())))
 
@@ -231,7 +236,7 @@ async def a_later_run_completes_what_others_were_not_told(store: NotificationRep
     admins = (Audience.CHAPTER_ADMIN, "admin-1"), (Audience.CHAPTER_ADMIN, "admin-2")
     await store.record(chunk_of(draft_of("mentor-1", WARNING, admins[0])))
     again = draft_of("mentor-1", WARNING, *admins)
-    results = await store.record(chunk_of(again))
+    results = (await store.record(chunk_of(again))).fates
 
     expect("one is new", expected=[DraftFate(state=_DUPLICATE, others=1)], actual=list(results))
     expect("the new one", expected=[again.others[1]], actual=await inbox_of(store, "admin-2"))
@@ -247,8 +252,8 @@ async def a_created_draft_tells_which_tiers_were_missed(store: NotificationRepos
     drafts = [
         draft_of(mentor_id, URGENT, earlier=(ADVANCE, WARNING)) for mentor_id in ("mentor-1", "mentor-2")
     ]
-    results = await store.record(chunk_of(*drafts, at=later))
-    again = await store.record(chunk_of(*drafts, at=later))
+    results = (await store.record(chunk_of(*drafts, at=later))).fates
+    again = (await store.record(chunk_of(*drafts, at=later))).fates
 
     missed = [(WARNING,), (ADVANCE, WARNING)]
     expect("those without a notice", expected=missed, actual=[result.missed for result in results])
@@ -258,19 +263,19 @@ async def a_created_draft_tells_which_tiers_were_missed(store: NotificationRepos
 @rule_of(recording)
 async def weighing_answers_the_same_and_writes_nothing(store: NotificationRepository) -> None:
     await store.record(chunk_of(draft_of("mentor-1"), draft_of("mentor-2", ADVANCE)))
-    await store.renew([end_of("mentor-3")], at=MORNING)
+    await store.renew([end_of("mentor-3", of=ANOTHER)], at=MORNING)
     chunk = chunk_of(
         draft_of("mentor-1", WARNING, coordinator()),
         draft_of("mentor-2"),
         draft_of("mentor-3"),
         draft_of("mentor-4", URGENT, coordinator(), earlier=(ADVANCE,)),
-        ends=[end_of("mentor-2", ends_at=None)],
+        ends=[end_of("mentor-2", ends_at=None, of=ANOTHER)],
     )
-    weighed = [list(await store.weigh(chunk)) for _ in range(2)]
+    weighed = [list((await store.weigh(chunk)).fates) for _ in range(2)]
 
     expect("nobody is told", expected=[], actual=await inbox_of(store, "coordinator-1"))
     await expect_counts("nothing is cancelled", store, queued=2)
-    recorded = list(await store.record(chunk))
+    recorded = list((await store.record(chunk)).fates)
     expect("the same", expected=[recorded] * 2, actual=weighed)
     states = [_DUPLICATE, _DEFERRED, _STALE, _CREATED]
     expect("one of each", expected=states, actual=[result.state for result in recorded])

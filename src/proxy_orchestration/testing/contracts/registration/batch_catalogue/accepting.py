@@ -46,6 +46,15 @@ _LONG_CHARACTER = "\N{MATHEMATICAL BOLD CAPITAL A}"
 
 
 @rule_of(accepting)
+async def an_accepted_batch_keeps_the_name_of_its_service(ledger: BatchLedger) -> None:
+    named = await record_of(ledger, await accepted(ledger, batch_of(1, service_name="bøker")))
+    nameless = await record_of(ledger, await accepted(ledger, batch_of(1)))
+
+    expect("a batch keeps the name of its service", expected="bøker", actual=named.service_name)
+    expect("a batch without a name has none", expected=None, actual=nameless.service_name)
+
+
+@rule_of(accepting)
 async def an_accepted_batch_has_the_header_it_was_given(ledger: BatchLedger) -> None:
     answer = await ledger.accept(batch_of(3, label="Spring «øvelse»"))
     expected = BatchRecord(

@@ -8,13 +8,14 @@ import attrs
 
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.errors import BatchStateError
-from proxy_orchestration.registration.batches import BatchFilter, BatchSummary
+from proxy_orchestration.registration.batches import BatchFilter, BatchSummary, PurgedBatches
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.testing.contracts.checks import Check, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
+    LEFT_OUT,
     OVER,
     accepted,
     batch_of,
@@ -25,6 +26,7 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     record_of,
     rerun,
     result_of,
+    settle,
     settled_batch,
 )
 
@@ -88,7 +90,10 @@ async def batches_are_listed_by_status(ledger: BatchLedger) -> None:
         BulkStatus.PENDING: await accepted(ledger, batch_of(1)),
         BulkStatus.RUNNING: await accepted(ledger, batch_of(1)),
         BulkStatus.CANCELLING: await accepted(ledger, batch_of(1)),
+        BulkStatus.PAUSED: await accepted(ledger, batch_of(1)),
     }
+    await lease_of(ledger, by_status[BulkStatus.PAUSED])
+    await ledger.pause_run(by_status[BulkStatus.PAUSED], 1, paused_at=later(1))
     await lease_of(ledger, by_status[BulkStatus.RUNNING])
     await lease_of(ledger, by_status[BulkStatus.CANCELLING])
     await ledger.cancel_run(by_status[BulkStatus.CANCELLING], reason=None, wished_at=later(1))
@@ -146,6 +151,60 @@ async def a_cursor_goes_on_behind_its_page(ledger: BatchLedger) -> None:
 
     expect("each once, newest first", expected=ids[::-1], actual=seen)
     expect("and then no more", expected=None, actual=cursor)
+
+
+@rule_of(listing)
+async def batches_of_several_statuses_are_in_one_order(ledger: BatchLedger) -> None:
+    kinds: list[tuple[ItemState, ...]] = [(_DONE,), (_FAILED,), (_DONE, ItemState.NEEDS_REVIEW)]
+    ids = [
+        await settled_batch(ledger, *kinds[number % 3], submitted_at=later(number // 2))
+        for number in range(6)
+    ]
+    ids.append(await accepted(ledger, batch_of(1, submitted_at=later(1))))
+    wanted = {BulkStatus.SUCCESS, BulkStatus.PARTIAL_SUCCESS, BulkStatus.PENDING}
+    in_order = [ids[number] for number in (5, 6, 3, 2, 0)]
+    own = Visibility(organization_id="org-1", coordinator_id="coordinator-1")
+    seen: list[str] = []
+    cursor = None
+    for visibility in (_WHOLE, own):
+        first = await ledger.list_batches(visibility, page=1, limit=2, statuses=wanted)
+        second = await ledger.list_batches(visibility, page=2, limit=2, statuses=wanted)
+        pages = (*first.batches, *second.batches)
+        expect("two pages", expected=in_order[:4], actual=[batch.batch_id for batch in pages])
+        expect("of so many", expected=(5, 5), actual=(first.total, second.total))
+    while cursor is not None or not seen:
+        page = await ledger.list_batches(
+            _WHOLE, page=1, limit=2, statuses=wanted, found_by=BatchFilter(cursor=cursor)
+        )
+        seen += [batch.batch_id for batch in page.batches]
+        cursor = page.next_cursor
+
+    expect("by their cursors", expected=in_order, actual=seen)
+
+
+@rule_of(listing)
+async def a_batch_is_found_by_how_its_last_run_ended(ledger: BatchLedger) -> None:
+    batch_id = await settled_batch(ledger, _FAILED, ItemState.NEEDS_REVIEW)
+    found = {"before": (BulkStatus.TOTAL_FAILURE, True), "after": (BulkStatus.SUCCESS, False)}
+    for when, (status, waits) in found.items():
+        if when == "after":
+            for run, place in ((2, 0), (3, 1)):
+                await ledger.open_run(rerun(batch_id, mentors(2)[place : place + 1], expected_run=run - 1))
+                await settle(ledger, batch_id, [_DONE], run=run)
+        for needs_review in (True, False):
+            page = await ledger.list_batches(
+                _WHOLE,
+                page=1,
+                limit=9,
+                statuses={status},
+                found_by=BatchFilter(needs_review=needs_review),
+            )
+            expected = [batch_id] if needs_review is waits else []
+            expect(
+                f"{when}: waits {needs_review}",
+                expected=expected,
+                actual=[one.batch_id for one in page.batches],
+            )
 
 
 @rule_of(listing)
@@ -235,7 +294,22 @@ async def a_purge_takes_what_settled_before_its_moment(ledger: BatchLedger) -> N
     retried = await settled_batch(ledger, _FAILED, at=later(8), submitted_at=later(4))
     await ledger.open_run(rerun(retried, mentors(1)))
 
-    expect("one batch is old enough", expected=1, actual=await ledger.purge(settled_before=later(10)))
+    purged = [await ledger.purge(settled_before=later(10)) for _ in range(2)]
+    expect("one, once", expected=[PurgedBatches(deleted=1), PurgedBatches()], actual=purged)
     expect("the others stay", expected=[retried, waiting, recent, exact], actual=await _ids(ledger))
     expect("the old one is gone", expected=None, actual=await ledger.get(old))
-    expect("a purge repeated finds nothing", expected=0, actual=await ledger.purge(settled_before=later(10)))
+
+
+@rule_of(listing)
+async def a_purge_leaves_what_waits_for_a_decision(ledger: BatchLedger) -> None:
+    waits = await settled_batch(ledger, _DONE, ItemState.NEEDS_REVIEW)
+    decided = await settled_batch(ledger, _DONE, ItemState.NEEDS_REVIEW, submitted_at=later(1))
+    await ledger.open_run(rerun(decided, ["mentor-1"], verdicts={"mentor-1": LEFT_OUT}))
+    await settle(ledger, decided, [], run=2)
+    left = await ledger.purge(settled_before=later(9))
+
+    expect("it stays", expected=PurgedBatches(deleted=1, left_for_review=1), actual=left)
+    expect("and no other", expected=[waits], actual=await _ids(ledger))
+    gone = await ledger.purge(settled_before=later(9), with_open_reviews=True)
+    expect("unless it is said", expected=PurgedBatches(deleted=1), actual=gone)
+    expect("then none stays", expected=[], actual=await _ids(ledger))

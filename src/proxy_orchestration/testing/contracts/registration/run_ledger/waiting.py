@@ -132,6 +132,19 @@ async def a_run_is_due_when_its_driver_said(ledger: BatchLedger) -> None:
 
 
 @rule_of(waiting)
+async def a_service_finds_its_own_runs_and_those_without_a_name(ledger: BatchLedger) -> None:
+    others = [await accepted(ledger, batch_of(1, service_name=name)) for name in ("b", "ab", "A")]
+    nameless = await accepted(ledger, batch_of(1, submitted_at=later(1)))
+    own = await accepted(ledger, batch_of(1, submitted_at=later(2), service_name="a"))
+
+    for due_only in (False, True):
+        found = await ledger.find_drivable(limit=2, due_only=due_only, service_name="a")
+        expect("those of a", expected=[nameless, own], actual=[run.batch_id for run in found])
+    everything = await ledger.find_drivable(limit=9)
+    expect("of all", expected=[*others, nameless, own], actual=[run.batch_id for run in everything])
+
+
+@rule_of(waiting)
 async def a_cancel_makes_a_run_due(ledger: BatchLedger) -> None:
     batch_id = await accepted(ledger, batch_of(2))
     lease = await lease_of(ledger, batch_id)

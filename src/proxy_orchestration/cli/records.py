@@ -1,0 +1,172 @@
+"""
+The commands about what is kept of certificates and mentors: runs, export and erase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from proxy_orchestration.cli.csv.problems import printable
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.output import Cell, Output
+from proxy_orchestration.cli.rendering import counted, words
+from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.errors import InvalidValueError
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.run_log import RunEnding, RunRecord, page_of, run_place
+
+_ERASE_AGAIN: Final = "Run the command again: what is erased stays erased."
+_MOST: Final = 100
+
+OfOrganizationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--organization",
+        metavar="ORGANIZATION",
+        help="Only runs that dealt with mentors of it, with the counts of those.",
+        show_default=False,
+    ),
+]
+AfterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--after", metavar="CURSOR", help="next_after of the page before, from --json.", show_default=False
+    ),
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Runs to show.")]
+MentorArgument = Annotated[
+    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as it is stored.", show_default=False)
+]
+RegistrationsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--organization",
+        metavar="ORGANIZATION",
+        help="Also what is registered for the mentor in it; without it, notices alone.",
+        show_default=False,
+    ),
+]
+
+
+def runs(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    organization: OfOrganizationOption = None,
+    after: AfterOption = None,
+    limit: LimitOption = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    List the runs of notify, newest first: how each ended, and what it did.
+    """
+    if after is not None:
+        try:
+            run_place(after)
+        except InvalidValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--after") from error
+
+    async def work(session: Session) -> ExitCode:
+        place = None if after is None else run_place(after)
+        found = await session.notices.list_runs(organization, after=place, limit=limit + 1)
+        page = page_of(tuple(found), limit=limit)
+        if as_json:
+            session.output.document(page)
+        elif page.runs:
+            _show_runs(session.output, page.runs)
+        session.output.conclude(f"{counted(len(page.runs), 'run', 'runs')} shown.")
+        if page.next_after is not None:
+            session.output.conclude(f"More:  --after {page.next_after}")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json), work, if_interrupted=NOTHING_CHANGED)
+
+
+def export(
+    mentor: MentorArgument,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    organization: RegistrationsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Write all that the store holds about one mentor as JSON, or count it.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        told = await _notices(session).export_mentor(mentor)
+        registered = None
+        if organization is not None:
+            registered = await session.orchestrator.export_mentor(mentor, organization_id=organization)
+        if as_json:
+            session.output.document({"notices": told, "registrations": registered})
+        counts = [
+            counted(len(told.notices), "notice", "notices"),
+            counted(len(told.pushes), "push", "pushes"),
+            counted(len(told.acknowledgements), "acknowledgement", "acknowledgements"),
+            counted(len(told.visibility_changes), "change of visibility", "changes of visibility"),
+        ]
+        if registered is not None:
+            counts.append(counted(len(registered.items), "item", "items"))
+            counts.append(counted(len(registered.records), "record", "records"))
+        session.output.conclude(f"{printable(mentor)}: {', '.join(counts)}. With --json they are written.")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json), work, if_interrupted=NOTHING_CHANGED)
+
+
+def erase(
+    mentor: MentorArgument,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    organization: RegistrationsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Put a pseudonym in the place of one mentor, and delete what was written about them.
+    """
+
+    async def work(session: Session) -> ExitCode:
+        # The one that may be refused comes first.
+        registered = None
+        if organization is not None:
+            registered = await session.orchestrator.erase_mentor(mentor, organization_id=organization)
+        told = await _notices(session).erase_mentor(mentor)
+        if as_json:
+            session.output.document({"notices": told, "registrations": registered})
+        counts = [counted(told.notices, "notice", "notices"), counted(told.pushes, "push", "pushes")]
+        if registered is not None:
+            counts.append(counted(registered.items, "item", "items"))
+            counts.append(counted(registered.records, "record", "records"))
+        session.output.conclude(f"Erased: {', '.join(counts)}. They are {told.pseudonym} now.")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json), work, if_interrupted=_ERASE_AGAIN)
+
+
+def _notices(session: Session) -> NotificationOrchestrator:
+    return NotificationOrchestrator(
+        repository=session.notices, visibility=session.visibility, clock=session.clock
+    )
+
+
+def _show_runs(output: Output, shown: Sequence[RunRecord]) -> None:
+    rows = [
+        (
+            f"{run.started_at:%Y-%m-%d %H:%M}",
+            f"{run.as_of:%Y-%m-%d %H:%M}",
+            Cell(words(run.ending), "green" if run.ending is RunEnding.COMPLETED else "red"),
+            str(run.processed),
+            str(run.created),
+            str(run.skipped),
+            str(run.failed),
+            run.error,
+        )
+        for run in shown
+    ]
+    header = ("STARTED", "FOR", "ENDING", "CERTIFICATES", "CREATED", "SKIPPED", "FAILED", "ERROR")
+    output.table(header, rows)
+    output.conclude("")

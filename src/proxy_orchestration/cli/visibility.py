@@ -1,0 +1,159 @@
+"""
+The commands about who is hidden because a certificate is lapsed: changes and restore.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import attrs
+import typer
+
+from proxy_orchestration.access import Role
+from proxy_orchestration.cli.csv.problems import printable
+from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.options import DEFAULT_STORE, ActorOption, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.output import Cell, Output
+from proxy_orchestration.cli.rendering import counted, words
+from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.errors import InvalidInputError, InvalidValueError
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.visibility_records import VisibilityChange, change_place, changes_page
+
+_RESTORE_AGAIN: Final = "The mentor may be shown already. Run the command again: it changes nothing then."
+_MOST: Final = 100
+
+
+class RestoringRole(enum.Enum):
+    """
+    In which role somebody has a mentor shown again.
+    """
+
+    COORDINATOR = Role.COORDINATOR.value
+    CHAPTER_ADMIN = Role.CHAPTER_ADMIN.value
+
+
+OfOrganizationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--organization", metavar="ORGANIZATION", help="Only its mentors. Default: all.", show_default=False
+    ),
+]
+AfterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--after", metavar="CURSOR", help="next_after of the page before, from --json.", show_default=False
+    ),
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Changes to show.")]
+MentorArgument = Annotated[
+    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as it is stored.", show_default=False)
+]
+TypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--type", metavar="TYPE", help="Only for this type of certificate. Default: all.", show_default=False
+    ),
+]
+RoleOption = Annotated[RestoringRole, typer.Option("--role", help="In which role the actor restores.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Why, up to 500 characters; kept with the audit row.")
+]
+
+
+def changes(
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    organization: OfOrganizationOption = None,
+    after: AfterOption = None,
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    List how mentors were hidden and shown again, newest first, and why.
+    """
+    if after is not None:
+        try:
+            change_place(after)
+        except InvalidValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--after") from error
+
+    async def work(session: Session) -> ExitCode:
+        place = None if after is None else change_place(after)
+        found = await session.visibility.changes(organization, after=place, limit=limit + 1)
+        page = changes_page(tuple(found), limit=limit)
+        if as_json:
+            session.output.document(page)
+        elif page.changes:
+            _show(session.output, page.changes)
+        session.output.conclude(f"{counted(len(page.changes), 'change', 'changes')} shown.")
+        if page.next_after is not None:
+            session.output.conclude(f"More:  --after {page.next_after}")
+        return ExitCode.SUCCESS
+
+    run_command(Common(store=store, as_json=as_json), work, if_interrupted=NOTHING_CHANGED)
+
+
+def restore(  # noqa: PLR0913 - a command's parameters are its options
+    mentor: MentorArgument,
+    *,
+    actor: ActorOption,
+    certificate_type: TypeOption = None,
+    role: RoleOption = RestoringRole.COORDINATOR,
+    reason: ReasonOption = "",
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Have a mentor shown again who is hidden for a lapsed certificate, until an end after now.
+    """
+    acting = attrs.evolve(actor, roles={Role(role.value)})
+
+    async def work(session: Session) -> ExitCode:
+        output = session.output
+        orchestrator = NotificationOrchestrator(
+            repository=session.notices, visibility=session.visibility, clock=session.clock
+        )
+        try:
+            restored = await orchestrator.restore_visibility(
+                mentor, certificate_type, actor=acting, reason=reason
+            )
+        except InvalidInputError as error:
+            output.end(ExitCode.BAD_INPUT, f"{error}.")
+            return ExitCode.BAD_INPUT
+        if as_json:
+            output.document({"mentor_id": mentor, "restored": restored})
+        output.conclude(_told(restored))
+        return ExitCode.SUCCESS
+
+    common = Common(store=store, as_json=as_json, actor=actor)
+    run_command(common, work, if_interrupted=_RESTORE_AGAIN)
+
+
+def _told(restored: Sequence[VisibilityChange]) -> str:
+    if not restored:
+        return "The mentor is hidden for no certificate of your organization; nothing was changed."
+    types = ", ".join(printable(change.certificate_type) for change in restored)
+    previous = next((change.previous_status for change in restored if change.previous_status), None)
+    status = "is not known" if previous is None else f"was {printable(previous)}"
+    return f"Shown again, for {types}. The status before {status}."
+
+
+def _show(output: Output, shown: Sequence[VisibilityChange]) -> None:
+    rows = [
+        (
+            f"{change.at:%Y-%m-%d %H:%M}",
+            printable(change.mentor_id),
+            printable(change.certificate_type),
+            Cell("hidden", "red") if change.hidden else Cell("shown", "green"),
+            words(change.cause),
+            f"{change.ends_at:%Y-%m-%d %H:%M}",
+            printable(change.previous_status or ""),
+            printable(change.by or ""),
+        )
+        for change in shown
+    ]
+    output.table(("AT", "MENTOR", "TYPE", "NOW", "WHY", "END", "STATUS BEFORE", "BY"), rows)
+    output.conclude("")

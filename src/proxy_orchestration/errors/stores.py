@@ -1,0 +1,42 @@
+"""
+What a store raises: it is not there, it is of another version, or it refuses a record.
+"""
+
+from __future__ import annotations
+
+from proxy_orchestration.errors.base import OrchestrationError
+
+
+class RepositoryUnavailableError(OrchestrationError, error_code="repository_unavailable"):
+    """
+    The store could not be read or written; what was acknowledged before is safe.
+
+    It is logged as it is, so an adapter puts no value and no vendor's text in it.
+
+    Attributes:
+        reason: what is wrong with the store.
+        advice: what to do about it.
+    """
+
+    def __init__(self, reason: str, *, advice: str) -> None:
+        self.reason = reason
+        self.advice = advice
+        super().__init__(f"{reason} {advice}")
+
+
+class SchemaVersionError(RepositoryUnavailableError, error_code="schema_version"):
+    """
+    The store's schema is missing, or older or newer than this library's.
+    """
+
+
+class RecordRefusedError(OrchestrationError, error_code="record_refused"):
+    """
+    The store refuses a record; nothing of the call was stored.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store refuses a record: a value breaks one of its rules, or cannot be kept as text. "
+            "Nothing of this call was stored. Correct the record and repeat."
+        )

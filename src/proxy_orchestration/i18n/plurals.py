@@ -1,0 +1,72 @@
+"""
+A number of days in words, in a language with any number of plural forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from string import Formatter
+from typing import Final
+
+from babel import Locale, UnknownLocaleError
+from babel.numbers import format_decimal
+
+from proxy_orchestration.errors import InvalidValueError
+
+_OTHER: Final = "other"
+"""The form that every language has, for whatever no other form is for."""
+
+
+def counted_days(
+    locale: str, *, today: str, ahead: Mapping[str, str], past: Mapping[str, str]
+) -> Callable[[int], str]:
+    """
+    Return the `when` of a `Language`: a day from today, in words.
+
+    Args:
+        locale: whose plural rules and digits, such as `pl`.
+        today: for the day itself.
+        ahead: for days to come, by Unicode's names of plural forms, such as `one`, `few`,
+            `many` and `other`; each may have the field `{days}`.
+        past: the same for days that are over.
+
+    Raises:
+        InvalidValueError: Babel does not know the locale, or the language has a form that
+            is missing, or has none of that name, or a text has another field.
+    """
+    known = _known(locale)
+    forms = {*known.plural_form.tags, _OTHER}
+    _check("ahead", ahead, forms)
+    _check("past", past, forms)
+
+    def when(days: int) -> str:
+        if days == 0:
+            return today
+        number = abs(days)
+        texts = ahead if days > 0 else past
+        return texts[known.plural_form(number)].format(days=format_decimal(number, locale=known))
+
+    return when
+
+
+def _known(locale: str) -> Locale:
+    try:
+        return Locale.parse(locale, sep="-" if "-" in locale else "_")
+    except (ValueError, UnknownLocaleError) as error:
+        rule = f"{locale!r} is no locale that Babel knows; give one such as pl or pl-PL"
+        raise InvalidValueError("locale", rule) from error  # noqa: EM101 - an argument's name
+
+
+def _check(name: str, texts: Mapping[str, str], forms: set[str]) -> None:
+    if texts.keys() != forms:
+        rule = f"needs these plural forms and no others: {', '.join(sorted(forms))}"
+        raise InvalidValueError(name, rule)
+    for form, text in texts.items():
+        try:
+            fields = {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+        except ValueError as error:
+            rule = f"{form}: is no template: {error}; write a brace that is text twice"
+            raise InvalidValueError(name, rule) from error
+        if fields - {"days"}:
+            rule = f"{form}: may have the field {{days}} only"
+            raise InvalidValueError(name, rule)

@@ -1,0 +1,76 @@
+"""
+What an id may look like: one rule, asked where ids come in and never about what is stored.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+
+class IdFlaw(enum.Enum):
+    """
+    Why a text is nobody's id.
+    """
+
+    MISSING = "missing"  # it stands for no id at all, as an empty cell does
+    MALFORMED = "malformed"  # a spreadsheet or a program made it, of an id or instead of one
+
+
+IdRule: TypeAlias = Callable[[str], IdFlaw | None]
+"""
+Returns why a text is nobody's id, or `None` where it may be somebody's.
+
+A host whose ids look otherwise gives a rule of its own. It is asked about what
+comes in: files, requests, certificates and answers of directories. What was
+accepted once is never asked about again.
+"""
+
+_FILLERS: Final = frozenset(
+    {
+        *("(blank)", "(null)", "<na>", "<null>", "[null]", "\\n", "i/t", "n.a", "n.a.", "n.d.", "n/a", "n/d"),
+        *("na", "nan", "nat", "nil", "none", "null", "tbd", "undefined", "unknown"),
+    }
+)
+"""What files and databases write where there is no value."""
+
+_ZERO: Final = re.compile(r"[+-]?0+(?:[.,]0+)?")
+
+_MADE_BY_PROGRAMS: Final = re.compile(
+    r"""
+      \#+                                  # a column that is too narrow
+    | \#[^\W\d_][\w/.\ ]*[!?]              # #REF! #DIV/0! #NAME? and their translations
+    | \#(?:n/a|i/t|n/d|n/v|nv|na)(?:\W.*)? # #N/A and its translations
+    | \#getting_data | err:\d+
+    | [+-]?\d+[.,]0+                       # a number that became a fraction: 1017.0
+    | [+-]?\d+(?:[.,]\d+)?e[+-]\d+         # and one that was too long: 1.23457E+11
+    | [+-]?\d+[.,]\d+e\d+
+    | [+-]?\d\.\#(?:ind|inf|qnan|snan)
+    | [+-]?(?:nan|inf|infinity)
+    | ["'=].*                              # ="00123", '00123
+    | true | false
+    | \[object\ \w+\]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def usual_id_rule(text: str, /) -> IdFlaw | None:
+    """
+    Return why a text is nobody's id: it is a filler, or what spreadsheets leave behind.
+
+    Fillers are `-`, `0`, `N/A`, `NULL` and the like: words for no value, zeros,
+    and whatever has neither a letter nor a digit. Malformed are errors (`#REF!`),
+    numbers that were rounded or became fractions (`1.23457E+11`, `1017.0`),
+    formulas and quotes (`="00123"`). Case and blanks at the ends make no difference.
+    """
+    plain = text.strip().casefold()
+    if plain in _FILLERS or _ZERO.fullmatch(plain):
+        return IdFlaw.MISSING
+    if _MADE_BY_PROGRAMS.fullmatch(plain):
+        return IdFlaw.MALFORMED
+    if not any(map(str.isalnum, plain)):
+        return IdFlaw.MISSING
+    return None

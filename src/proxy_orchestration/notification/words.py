@@ -1,0 +1,122 @@
+"""
+A notice's words for whoever reads it, and on the day it is sent or read. Pure, but for a log of what failed.
+
+The words that a notice was written with are for that day and for who was
+known to read it then. Weeks later another number of days is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime
+from typing import Final, TypeGuard
+
+import attrs
+
+from proxy_orchestration import _loggers
+from proxy_orchestration._texts import is_storable
+from proxy_orchestration._validators import is_a
+from proxy_orchestration.notification.digests import DigestTexts
+from proxy_orchestration.notification.messages import (
+    MessageCatalogue,
+    Messages,
+    NoticeContext,
+    NoticeText,
+    SupportsDigestTexts,
+)
+from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeStatus
+from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, classify, day_of
+
+_TIERS: Final = tuple(NotificationThresholdTier)
+
+_log = logging.getLogger(_loggers.NOTIFICATION)
+
+
+@attrs.frozen(kw_only=True)
+class NoticeWords:
+    """
+    Makes the words of stored notices anew.
+
+    Attributes:
+        messages: the words; those of the orchestrator that wrote the notices. With a
+            method `digest_texts`, as `MessageCatalogue` has it, also those of digests.
+        policy: its policy, whose zone says which day it is and whose thresholds which tier.
+    """
+
+    messages: Messages = attrs.field(factory=MessageCatalogue)
+    policy: ExpiryPolicy = attrs.field(factory=ExpiryPolicy, validator=is_a(ExpiryPolicy))
+
+    def as_of(
+        self, notice: CertificateExpiryNotification, moment: datetime, *, locale: str | None = None
+    ) -> NoticeText:
+        """
+        Return a notice's words at that moment, for a reader of that locale.
+
+        A pending notice says what is true then: the days left, and the tier
+        that the certificate has come into since, never one that is further
+        from the end. One that was acknowledged or cleared says what it said
+        when it was written. A notice without what its words are made of, and
+        one that the catalogue has no usable words for, keeps its own.
+
+        Args:
+            notice: as stored.
+            moment: aware; when it is read or sent.
+            locale: the reader's; `None`: the one that was known when it was written.
+        """
+        if notice.expires is None:
+            return NoticeText(notice.title, notice.body)
+        is_open = notice.status is NoticeStatus.PENDING
+        as_of = max(moment, notice.created_at) if is_open else notice.created_at
+        try:
+            text: object = self.messages.render(self._context(notice, notice.expires, as_of, locale))
+        except Exception as error:  # noqa: BLE001 - a host's words; there are some from the day it was written
+            return _as_written(notice, type(error).__name__)
+        return text if is_usable(text) else _as_written(notice, "UnusableText")
+
+    def digest_texts(self, locale: str | None) -> DigestTexts | None:
+        """
+        Return the words of a digest for a reader of that locale; `None` where the catalogue has none.
+        """
+        if not isinstance(self.messages, SupportsDigestTexts):
+            return None
+        try:
+            texts: object = self.messages.digest_texts(locale)
+        except Exception as error:  # noqa: BLE001 - a host's words; there are others
+            name = type(error).__name__
+            _log.error("the catalogue has no words for a digest: %s", name, extra={"error": name})
+            return None
+        return texts.for_policy(self.policy) if isinstance(texts, DigestTexts) else None
+
+    def _context(
+        self, notice: CertificateExpiryNotification, expires: date, as_of: datetime, locale: str | None
+    ) -> NoticeContext:
+        now = classify(expires, as_of=as_of, policy=self.policy)
+        return NoticeContext(
+            mentor_id=notice.mentor_id,
+            holder_name=notice.holder_name,
+            certificate_type=notice.certificate_type,
+            tier=notice.tier if now is None else max(notice.tier, now, key=_TIERS.index),
+            expires=expires,
+            days_left=(expires - day_of(as_of, self.policy.timezone)).days,
+            audience=notice.audience,
+            locale=locale or notice.locale,
+            link=notice.deep_link,
+        )
+
+
+def is_usable(text: object) -> TypeGuard[NoticeText]:
+    """
+    Tell whether a catalogue's answer is a text that can be shown and kept.
+    """
+    if not isinstance(text, NoticeText):
+        return False
+    return bool(text.title.strip() and text.body.strip()) and is_storable(f"{text.title}{text.body}")
+
+
+def _as_written(notice: CertificateExpiryNotification, error: str) -> NoticeText:
+    _log.error(
+        "a notice keeps the words that it was written with: %s",
+        error,
+        extra={"error": error, "mentor_id": notice.mentor_id, "tier": notice.tier.value},
+    )
+    return NoticeText(notice.title, notice.body)

@@ -1,0 +1,66 @@
+"""
+What a host wants every push to carry besides its words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import attrs
+
+from proxy_orchestration._validators import is_a
+from proxy_orchestration.errors import InvalidValueError
+
+_LABEL: Final = re.compile(r"[a-zA-Z0-9\-_.~%]{0,50}", re.ASCII)
+_LARGEST_BADGE: Final = 99_999
+
+
+def _is_label(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    is_a(str)(instance, attribute, value)
+    if not _LABEL.fullmatch(value):
+        rule = "has at most 50 letters, digits and -_.~%, as FCM asks"
+        raise InvalidValueError(_name_of(attribute), rule)
+
+
+def _is_badge(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is None:
+        return
+    is_a(int)(instance, attribute, value)
+    if not 0 <= value <= _LARGEST_BADGE:
+        rule = f"must be from 0, which takes the badge away, to {_LARGEST_BADGE}"
+        raise InvalidValueError(_name_of(attribute), rule)
+
+
+def _name_of(attribute: attrs.Attribute[Any]) -> str:
+    return f"FcmOptions.{attribute.name}"
+
+
+@attrs.frozen(kw_only=True)
+class FcmOptions:
+    """
+    How pushes show on devices, and how they are counted.
+
+    Attributes:
+        android_channel: the notification channel of the app, by which its user sets sound
+            and importance; empty: the app's default one.
+        ios_sound: a sound of the app, or `default`; empty: none.
+        ios_badge: the number on the app's icon; 0 takes it away, `None` leaves it.
+        analytics_label: under which FCM counts the pushes; empty: none.
+        one_collapse_key: whether all pushes to an Android device have one collapse key.
+            FCM keeps at most four of different keys for a device that is off, and which
+            four is its choice: with more certificate types than that, the newest push is
+            better than any four. What is shown side by side does not change.
+        validate_only: whether FCM only checks the pushes and delivers none. They stay
+            queued, none is dead and no device is forgotten.
+
+    Raises:
+        InvalidInputError: a field makes no sense; the message says which.
+    """
+
+    android_channel: str = attrs.field(default="", validator=is_a(str))
+    ios_sound: str = attrs.field(default="", validator=is_a(str))
+    ios_badge: int | None = attrs.field(default=None, validator=_is_badge)
+    analytics_label: str = attrs.field(default="", validator=_is_label)
+    one_collapse_key: bool = attrs.field(default=False, validator=is_a(bool))
+    validate_only: bool = attrs.field(default=False, validator=is_a(bool))

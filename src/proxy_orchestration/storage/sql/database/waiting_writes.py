@@ -1,0 +1,111 @@
+"""
+The writes of one process that wait, so that whoever may write next takes others along.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Write(Generic[T]):
+    """
+    A function over a connection, and what came of it once that is durable.
+    """
+
+    work: Callable[[Connection], T]
+    is_over: bool = False
+    _answer: T | None = None
+    _error: BaseException | None = None
+
+    def succeed(self, answer: T) -> None:
+        """
+        Keep its answer.
+        """
+        self._answer = answer
+
+    def fail(self, error: BaseException) -> None:
+        """
+        Keep why it failed.
+        """
+        self._error = error
+
+    def outcome(self) -> T:
+        """
+        Return what it returned, or raise what it raised.
+        """
+        if self._error is None:
+            return cast("T", self._answer)
+        try:
+            raise self._error
+        finally:
+            del self  # else error and frame keep each other
+
+
+@attrs.define(eq=False)
+class WaitingWrites:
+    """
+    A queue of any thread's and any event loop's writes; each is taken once, or withdrawn.
+    """
+
+    _queue: deque[Write[Any]] = attrs.field(init=False, factory=deque)
+    _changed: threading.Condition = attrs.field(init=False, factory=threading.Condition)
+
+    def put(self, write: Write[Any], *, first: bool) -> None:
+        """
+        Let it wait, before all others if it comes first.
+        """
+        with self._changed:
+            if first:
+                self._queue.appendleft(write)
+            else:
+                self._queue.append(write)
+
+    def withdraw(self, write: Write[Any]) -> bool:
+        """
+        Take it out again; return whether nobody has taken it.
+        """
+        with self._changed:
+            try:
+                self._queue.remove(write)
+            except ValueError:
+                return False
+            return True
+
+    def take(self, most: int) -> Sequence[Write[Any]]:
+        """
+        Take those that have waited longest.
+        """
+        with self._changed:
+            return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+
+    def put_back(self, writes: Iterable[Write[Any]]) -> None:
+        """
+        Let them wait on, before all others, in their order.
+        """
+        with self._changed:
+            self._queue.extendleft(reversed(tuple(writes)))
+
+    def end(self, writes: Iterable[Write[Any]]) -> None:
+        """
+        Say that their outcomes are known.
+        """
+        with self._changed:
+            for write in writes:
+                write.is_over = True
+            self._changed.notify_all()
+
+    def wait_for(self, write: Write[Any]) -> None:
+        """
+        Return when its outcome is known, or when nobody has it in hand any more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: write.is_over or write in self._queue)

@@ -1,0 +1,28 @@
+"""
+The databases that SQL is shipped for, by the names that a host gives them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias, get_args
+
+from proxy_orchestration.errors import InvalidValueError
+
+Database: TypeAlias = Literal["postgresql", "sqlite"]
+
+_WITH_SCHEMAS: Final = frozenset({"postgresql"})
+
+
+def check_database(database: object, *, schema: str | None) -> None:
+    """
+    Accept a database that SQL is shipped for, and a schema where it has schemas.
+
+    Raises:
+        InvalidValueError: there is none for that one, or it has no schemas.
+    """
+    if database not in get_args(Database):
+        name, rule = "database", "is 'postgresql' or 'sqlite'"
+        raise InvalidValueError(name, rule)
+    if schema is not None and database not in _WITH_SCHEMAS:
+        name, rule = "schema", "is PostgreSQL's; on SQLite give a prefix"
+        raise InvalidValueError(name, rule)

@@ -1,0 +1,242 @@
+"""
+Coordinators' digests: opened by a notice, counted by a claim, covering what the claim counted.
+
+A digest is open while it is queued, leased or dead, and a recipient has one
+open digest at most. A claim stamps the notices that it counts with its token,
+so that its completion covers these and none that came since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Row, and_, bindparam, case, func, select, text, update
+
+from proxy_orchestration.notification.notices import NoticeStatus, PushState
+from proxy_orchestration.notification.records import MOST_NEAREST, CertificateEnd, Digest, PushCompletion
+from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
+from proxy_orchestration.storage.sql.dialect.json_tables import json_integer, json_rows, json_text
+from proxy_orchestration.storage.sql.notification.rows import TIERS, digest_row, json_list
+from proxy_orchestration.storage.sql.notification.schema import (
+    OF_A_DIGEST,
+    OPEN_DIGEST,
+    UNCOVERED,
+    notifications,
+    push_outbox,
+)
+from proxy_orchestration.storage.sql.schema import Instant
+
+_STAMP = (
+    update(notifications)
+    .where(UNCOVERED, notifications.c.recipient_id == bindparam("recipient"))
+    .values(digest_token=bindparam("held"))
+)
+_DIGESTS, (_RECIPIENT, _TOKEN) = json_rows("digests", json_text, json_integer)
+_IS_COUNTED = and_(
+    UNCOVERED, notifications.c.recipient_id == _RECIPIENT, notifications.c.digest_token == _TOKEN
+)
+_COUNTS = (
+    select(notifications.c.recipient_id, notifications.c.threshold_tier, func.count().label("notices"))
+    .join_from(_DIGESTS, notifications, _IS_COUNTED)
+    .group_by(notifications.c.recipient_id, notifications.c.threshold_tier)
+)
+_LAST_END = func.max(notifications.c.ends_at)
+_RANKED = (
+    select(
+        notifications.c.recipient_id,
+        notifications.c.mentor_id,
+        notifications.c.certificate_type,
+        _LAST_END.label("ends_at"),
+        func.row_number()
+        .over(
+            partition_by=notifications.c.recipient_id,
+            order_by=(_LAST_END, notifications.c.mentor_id, notifications.c.certificate_type),
+        )
+        .label("place"),
+    )
+    .join_from(_DIGESTS, notifications, _IS_COUNTED)
+    .group_by(notifications.c.recipient_id, notifications.c.mentor_id, notifications.c.certificate_type)
+    .subquery("ranked_each")
+)
+_NEAREST = (
+    select(_RANKED).where(_RANKED.c.place <= MOST_NEAREST).order_by(_RANKED.c.recipient_id, _RANKED.c.place)
+)
+_TOLD = (
+    select(push_outbox.c.recipient_id, func.max(push_outbox.c.claimed_at))
+    .join_from(_DIGESTS, push_outbox, push_outbox.c.recipient_id == _RECIPIENT)
+    .where(OF_A_DIGEST, push_outbox.c.state == PushState.SENT.value)
+    .group_by(push_outbox.c.recipient_id)
+)
+_IDS, (_ID,) = json_rows("ids", json_text)
+_ENDED = select(push_outbox).join_from(_IDS, push_outbox, and_(push_outbox.c.message_id == _ID, OF_A_DIGEST))
+_COVER = (
+    update(notifications)
+    .where(
+        UNCOVERED,
+        notifications.c.recipient_id == bindparam("recipient"),
+        notifications.c.digest_token == bindparam("held"),
+    )
+    .values(digest_id=bindparam("digest"))
+)
+_DEAD = select(push_outbox.c.message_id, push_outbox.c.recipient_id).where(
+    OPEN_DIGEST, push_outbox.c.state == PushState.DEAD.value
+)
+_UNCOVER = (
+    update(notifications)
+    .where(
+        notifications.c.recipient_id == bindparam("recipient"),
+        notifications.c.digest_id == bindparam("digest"),
+        notifications.c.status != NoticeStatus.CLEARED.value,
+    )
+    .values(digest_id=None)
+)
+_WAITING = (
+    select(
+        notifications.c.recipient_id,
+        func.min(notifications.c.notification_id).label("opened_by"),
+        func.min(notifications.c.threshold_tier).label("tier"),
+    )
+    .join_from(_IDS, notifications, and_(UNCOVERED, notifications.c.recipient_id == _ID))
+    .group_by(notifications.c.recipient_id)
+)
+_RUN_ENDED = (
+    update(push_outbox)
+    .where(push_outbox.c.run_id == bindparam("run"))
+    .values(
+        due_at=case(
+            (push_outbox.c.due_at > bindparam("at", type_=Instant), bindparam("at", type_=Instant)),
+            else_=push_outbox.c.due_at,
+        ),
+        run_id=None,
+    )
+)
+
+
+def open_digests(connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    """
+    Open these digests, each a row in the table's order, or see to it that the open ones are due by then.
+    """
+    # By recipient, so that two calls at once do not wait for each other.
+    ordered = sorted(rows, key=itemgetter(push_outbox.c.keys().index("recipient_id")))
+    if ordered:
+        connection.exec_driver_sql(_open_text(connection.dialect), ordered)
+
+
+@lru_cache(maxsize=8)
+def _open_text(dialect: Dialect) -> str:
+    statement = upserting(push_outbox, dialect).on_conflict_do_update(
+        index_elements=["recipient_id"],
+        index_where=OPEN_DIGEST,
+        set_={
+            # A leased one was counted already: what is written now is for the one that follows it.
+            "due_at": text(
+                "CASE WHEN push_outbox.state = 'dead' OR push_outbox.due_at > excluded.due_at"
+                " OR (push_outbox.state = 'leased' AND push_outbox.run_id IS NULL)"
+                " THEN excluded.due_at ELSE push_outbox.due_at END"
+            ),
+            "state": _unless_dead("state", "'queued'"),
+            "attempts": _unless_dead("attempts", "0"),
+            "code": _unless_dead("code", "''"),
+            "opened_at": _unless_dead("opened_at", "excluded.opened_at"),
+            "run_id": text("excluded.run_id"),
+        },
+    )
+    return driver_text(statement, dialect)
+
+
+def _unless_dead(name: str, value: str) -> Any:  # noqa: ANN401 - a value of SQL, as `set_` takes it
+    return text(f"CASE WHEN push_outbox.state = 'dead' THEN {value} ELSE push_outbox.{name} END")
+
+
+def count(connection: Connection, leased: Sequence[Row[Any]]) -> Mapping[str, Digest]:
+    """
+    Return what the digests among these messages are to tell, by id; the lease's token stamps it.
+    """
+    rows = [row for row in leased if row.digest_date is not None]
+    if not rows:
+        return {}
+    connection.execute(_STAMP, [{"recipient": row.recipient_id, "held": row.token + 1} for row in rows])
+    asked = {"digests": json_list((row.recipient_id, row.token + 1) for row in rows)}
+    counts: dict[str, dict[Any, int]] = {row.recipient_id: {} for row in rows}
+    for found in connection.execute(_COUNTS, asked):
+        counts[found.recipient_id][TIERS[found.threshold_tier]] = found.notices
+    nearest: dict[str, list[CertificateEnd]] = {row.recipient_id: [] for row in rows}
+    for found in connection.execute(_NEAREST, asked):
+        end = CertificateEnd(
+            mentor_id=found.mentor_id, certificate_type=found.certificate_type, ends_at=found.ends_at
+        )
+        nearest[found.recipient_id].append(end)
+    told: dict[str, datetime] = {row[0]: row[1] for row in connection.execute(_TOLD, asked)}
+    return {
+        row.message_id: Digest(
+            opened_at=row.opened_at,
+            counts=counts[row.recipient_id],
+            nearest=tuple(nearest[row.recipient_id]),
+            told_at=told.get(row.recipient_id),
+        )
+        for row in rows
+    }
+
+
+def settle(connection: Connection, completions: Sequence[PushCompletion]) -> None:
+    """
+    Cover what these counted, and open a digest again for what came since; their leases held.
+    """
+    if not completions:
+        return
+    covering = {one.message_id for one in completions if one.covers}
+    rows = connection.execute(_ENDED, {"ids": json_list([one.message_id] for one in completions)}).all()
+    told = [
+        {"recipient": row.recipient_id, "held": row.token, "digest": row.message_id}
+        for row in rows
+        if row.message_id in covering
+    ]
+    if told:
+        connection.execute(_COVER, told)
+    if rows:
+        _open_next(connection, {row.recipient_id: row for row in rows})
+
+
+def _open_next(connection: Connection, ended: Mapping[str, Row[Any]]) -> None:
+    waiting = connection.execute(_WAITING, {"ids": json_list([one] for one in sorted(ended))}).all()
+    open_digests(
+        connection,
+        [
+            digest_row(
+                recipient_id=row.recipient_id,
+                opened_by=row.opened_by,
+                tier=TIERS[row.tier],
+                due_at=ended[row.recipient_id].due_at,
+                opened_at=ended[row.recipient_id].claimed_at,
+                run_id=ended[row.recipient_id].run_id,
+                dialect=connection.dialect,
+            )
+            for row in waiting
+        ],
+    )
+
+
+def uncover(connection: Connection, message_ids: Collection[str] | None) -> None:
+    """
+    Let these dead digests, or all, tell again what they covered although nobody was told.
+    """
+    asked = (
+        _DEAD
+        if message_ids is None
+        else _DEAD.where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
+    )
+    values = {} if message_ids is None else {"ids": json_list([one] for one in sorted(message_ids))}
+    dead = connection.execute(asked, values).all()
+    if dead:
+        connection.execute(_UNCOVER, [{"recipient": row[1], "digest": row[0]} for row in dead])
+
+
+def end_run(connection: Connection, run_id: str, *, at: datetime) -> None:
+    """
+    Make this run's messages due, and the digests that it was the last to write for.
+    """
+    connection.execute(_RUN_ENDED, {"run": run_id, "at": at})

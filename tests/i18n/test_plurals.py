@@ -1,0 +1,79 @@
+"""
+Days from today, in languages with more forms than one and many.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+pytest.importorskip("babel")
+
+from proxy_orchestration.errors import InvalidValueError
+from proxy_orchestration.i18n import counted_days
+from proxy_orchestration.notification.languages import ENGLISH
+
+AHEAD = {
+    "one": "za {days} dzień",
+    "few": "za {days} dni",
+    "many": "za {days} dni!",
+    "other": "za {days} dnia",
+}
+PAST = {form: text.replace("za ", "") + " temu" for form, text in AHEAD.items()}
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (0, "dziś"),
+        (1, "za 1 dzień"),
+        (2, "za 2 dni"),
+        (5, "za 5 dni!"),
+        (12, "za 12 dni!"),
+        (22, "za 22 dni"),
+        (25, "za 25 dni!"),
+        (-1, "1 dzień temu"),
+        (-3, "3 dni temu"),
+        (-12_345, "12\xa0345 dni! temu"),
+    ],
+)
+def test_polish_has_its_own_forms_and_digits(days: int, told: str) -> None:
+    """
+    Two are few, twelve are many, twenty-two are few again.
+    """
+    when = counted_days("pl-PL", today="dziś", ahead=AHEAD, past=PAST)
+
+    assert told == when(days)
+    assert told == attrs.evolve(ENGLISH, when=when).when(days)
+
+
+def test_a_language_without_forms_has_the_one_that_every_language_has() -> None:
+    """
+    Japanese counts all days alike.
+    """
+    when = counted_days("ja", today="今日", ahead={"other": "{days}日後"}, past={"other": "{days}日前"})
+
+    assert ["1日後", "40日後", "2日前"] == [when(days) for days in (1, 40, -2)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"locale": "xx-YY"}, "no locale that Babel knows"),
+        ({"locale": ""}, "no locale that Babel knows"),
+        ({"ahead": {"one": "1", "other": "2"}}, "few, many, one, other"),
+        ({"past": {**PAST, "two": "dwa"}}, "few, many, one, other"),
+        ({"past": {**PAST, "few": "{count}"}}, r"few: may have the field \{days\} only"),
+        ({"ahead": {**AHEAD, "many": "{days"}}, "many: is no template"),
+    ],
+)
+def test_what_would_fail_in_the_night_is_refused_at_once(changes: dict[str, Any], said: str) -> None:
+    """
+    A form that only comes with five days left, too.
+    """
+    given: dict[str, Any] = {"locale": "pl", "today": "dziś", "ahead": AHEAD, "past": PAST, **changes}
+
+    with pytest.raises(InvalidValueError, match=said):
+        counted_days(given.pop("locale"), **given)

@@ -1,0 +1,289 @@
+"""
+Writes that wait share a transaction, and none suffers for another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+from waits import LONGEST_WAIT
+
+pytest.importorskip("sqlalchemy")
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.storage.sql.database import transactions as module
+from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError, Transactions
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """
+    A file with one table of ours, whose version nobody asks for.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'writes.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE names (name TEXT PRIMARY KEY)"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def transactions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Transactions:
+    """
+    The transactions over it.
+    """
+    monkeypatch.setattr(module, "check_version", lambda _connection: None)
+    return Transactions(engine)
+
+
+def _insert(name: str, connection: Connection) -> str:
+    connection.execute(text("INSERT INTO names VALUES (:name)"), {"name": name})
+    return name
+
+
+def _fail(error: BaseException, connection: Connection) -> None:
+    _insert("of one that fails", connection)
+    raise error
+
+
+def _names(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.execute(text("SELECT name FROM names ORDER BY name")).scalars())
+
+
+@contextmanager
+def _begun(engine: Engine) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@asynccontextmanager
+async def _all_wait(transactions: Transactions) -> AsyncIterator[Any]:
+    """
+    Hold the one that writes until the block is left; all that began in it waits then.
+    """
+    writes, goes_on = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        writes.set()
+        goes_on.wait(LONGEST_WAIT)
+        _insert("first", connection)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(transactions.write, hold)
+        await to_thread.run_sync(writes.wait, LONGEST_WAIT)
+        try:
+            yield tasks
+            await anyio.wait_all_tasks_blocked()
+        finally:
+            goes_on.set()
+
+
+async def _outcome(
+    transactions: Transactions, into: dict[str, Any], name: str, work: Any, **how: Any
+) -> None:
+    try:
+        into[name] = await transactions.write(work, **how)
+    except Exception as error:  # noqa: BLE001 - that is what is looked at
+        into[name] = error
+
+
+async def test_ten_that_wait_are_one_transaction(engine: Engine, transactions: Transactions) -> None:
+    """
+    One for who came first, one for all others; each gets its own answer.
+    """
+    names = [f"name-{number}" for number in range(10)]
+    answers: dict[str, Any] = {}
+    with _begun(engine) as begun:
+        async with _all_wait(transactions) as tasks:
+            for name in names:
+                tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
+
+    assert {name: name for name in names} == answers
+    assert ["first", *names] == _names(engine)
+    assert ["BEGIN IMMEDIATE"] * 2 == begun
+
+
+@pytest.mark.parametrize("error", [ValueError("refused"), LookupError("stale")], ids=["value", "stale"])
+async def test_one_that_fails_fails_alone(
+    engine: Engine, transactions: Transactions, error: Exception
+) -> None:
+    """
+    The nine beside it are written, and nothing of the one.
+    """
+    names = [f"name-{number}" for number in range(9)]
+    answers: dict[str, Any] = {}
+    async with _all_wait(transactions) as tasks:
+        for name in names[:4]:
+            tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
+        tasks.start_soon(_outcome, transactions, answers, "bad", partial(_fail, error))
+        for name in names[4:]:
+            tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
+
+    assert error is answers.pop("bad")
+    assert {name: name for name in names} == answers
+    assert ["first", *names] == _names(engine)
+
+
+async def test_two_with_one_key_are_told_apart(engine: Engine, transactions: Transactions) -> None:
+    """
+    The database refuses the second alone.
+    """
+    answers: dict[str, Any] = {}
+    async with _all_wait(transactions) as tasks:
+        for name in ("one", "other"):
+            tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, "same"))
+
+    assert {"same", "RepositoryUnavailableError"} == {
+        answer if isinstance(answer, str) else type(answer).__name__ for answer in answers.values()
+    }
+    assert ["first", "same"] == _names(engine)
+
+
+async def test_a_lost_answer_to_a_commit_is_lost_for_all(engine: Engine, transactions: Transactions) -> None:
+    """
+    Nobody may repeat what may have taken place.
+    """
+    answers: dict[str, Any] = {}
+    commits: list[Connection] = []
+
+    def lose(connection: Connection) -> None:
+        commits.append(connection)
+        if len(commits) == 2:
+            msg = "COMMIT"
+            raise OperationalError(msg, None, Exception("cut"), connection_invalidated=True)
+
+    event.listen(engine, "commit", lose)
+    async with _all_wait(transactions) as tasks:
+        for number in range(10):
+            tasks.start_soon(_outcome, transactions, answers, str(number), partial(_insert, f"name-{number}"))
+    event.remove(engine, "commit", lose)
+
+    assert {CommitAnswerLostError} == {type(answer) for answer in answers.values()}
+    assert (10, 2) == (len(answers), len(commits))
+
+
+async def test_one_that_is_cancelled_while_it_waits_is_not_written(
+    engine: Engine, transactions: Transactions
+) -> None:
+    """
+    Those around it are.
+    """
+    answers: dict[str, Any] = {}
+    async with _all_wait(transactions) as tasks:
+        tasks.start_soon(_outcome, transactions, answers, "before", partial(_insert, "before"))
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as cancelled:
+                cancelled.start_soon(transactions.write, partial(_insert, "cancelled"))
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+        tasks.start_soon(_outcome, transactions, answers, "after", partial(_insert, "after"))
+
+    assert {"before": "before", "after": "after"} == answers
+    assert ["after", "before", "first"] == _names(engine)
+
+
+async def test_one_that_is_cancelled_while_it_is_written_waits_for_its_end(
+    engine: Engine, transactions: Transactions
+) -> None:
+    """
+    Nothing writes any more when the caller goes on.
+    """
+    writes, goes_on = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> str:
+        writes.set()
+        goes_on.wait(LONGEST_WAIT)
+        return _insert("held", connection)
+
+    async with anyio.create_task_group() as tasks, _all_wait(transactions) as others:
+        others.start_soon(transactions.write, hold)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(transactions.write, partial(_insert, "taken along"))
+        await anyio.wait_all_tasks_blocked()
+        others.start_soon(_cancel_once, writes, tasks.cancel_scope, goes_on)
+
+    assert ["first", "held", "taken along"] == _names(engine)
+
+
+async def _cancel_once(writes: threading.Event, scope: anyio.CancelScope, goes_on: threading.Event) -> None:
+    await to_thread.run_sync(writes.wait, LONGEST_WAIT)
+    scope.cancel()
+    goes_on.set()
+
+
+async def test_a_slow_one_holds_the_others_for_its_bound(
+    engine: Engine, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever comes after it is in the next transaction.
+    """
+    clock = iter(range(1000))
+    monkeypatch.setattr(module, "_LONGEST_TOGETHER", 3.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(transactions, "_version_seen", float("inf"))
+    answers: dict[str, Any] = {}
+    with _begun(engine) as begun:
+        async with _all_wait(transactions) as tasks:
+            for number in range(6):
+                name = f"name-{number}"
+                tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
+
+    assert 6 == len(answers)
+    assert len(begun) == 3
+
+
+async def test_who_comes_first_goes_first(engine: Engine, transactions: Transactions) -> None:
+    """
+    An acceptance does not wait for the outcomes of others.
+    """
+    order: list[str] = []
+
+    def note(name: str, connection: Connection) -> str:
+        order.append(name)
+        return _insert(name, connection)
+
+    answers: dict[str, Any] = {}
+    async with _all_wait(transactions) as tasks:
+        for name in ("a", "b"):
+            tasks.start_soon(_outcome, transactions, answers, name, partial(note, name))
+            await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(partial(_outcome, transactions, answers, "c", partial(note, "c"), first=True))
+
+    assert ["c", "a", "b"] == order
+
+
+async def test_a_store_that_is_away_fails_each(engine: Engine, transactions: Transactions) -> None:
+    """
+    Each is told so, as it would be alone.
+    """
+    answers: dict[str, Any] = {}
+
+    def away(connection: Connection, *_: Any) -> None:
+        msg = "INSERT"
+        raise OperationalError(msg, None, Exception("disk I/O error"))
+
+    async with _all_wait(transactions) as tasks:
+        for number in range(3):
+            tasks.start_soon(_outcome, transactions, answers, str(number), away)
+
+    assert {RepositoryUnavailableError} == {type(answer) for answer in answers.values()}
+    assert 3 == len(answers)
