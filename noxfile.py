@@ -2,7 +2,7 @@
 Every check of this repository, in three loops. `nox -l` lists the sessions.
 
 - `nox -s quick`: an answer in 90 seconds while one works.
-- `nox`: the README's five minutes: lint, types, every test file; kills and storms are sampled.
+- `nox`: the README's ten minutes: lint, types, every test file; kills and storms are sampled.
 - `nox -s full`: all the rest. Both together are what CI runs, and neither repeats the other.
 
 Needs nothing but Python with venv and pip: sessions install their own tools.
