@@ -15,6 +15,8 @@ from proxy_orchestration import (
     Role,
 )
 
+pytestmark = pytest.mark.dateless
+
 MENTOR = Actor(user_id="mentor-9", roles={Role.PEER_MENTOR}, organization_id="oslo")
 SERVICE = Actor(user_id="cron", roles={Role.SERVICE}, organization_id="oslo")
 ADMIN = Actor(user_id="admin-1", roles={Role.CHAPTER_ADMIN}, organization_id="oslo")

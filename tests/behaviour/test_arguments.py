@@ -28,6 +28,8 @@ from proxy_orchestration import (
 from proxy_orchestration.registration.standard.single import DuplicateWarning
 from proxy_orchestration.storage.memory import MemoryActivityRepository, MemoryNotificationRepository
 
+pytestmark = pytest.mark.dateless
+
 ACTOR = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 VISIT = ProxyActivity(activity_type="visit", activity_date=date(2026, 1, 1), duration_minutes=45)
 NOW = "2026-01-01T00:00:00+00:00"

@@ -26,6 +26,8 @@ from proxy_orchestration.registration.standard.single import DuplicateWarning
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock
 
+pytestmark = pytest.mark.dateless
+
 PEER = Actor(user_id="mentor-9", roles={Role.PEER_MENTOR}, organization_id="oslo")
 VISIT = ProxyActivity(activity_type="visit", activity_date=date(2026, 1, 1), duration_minutes=45)
 

@@ -14,6 +14,8 @@ from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.registration.requests import RegistrationEntry
 
+pytestmark = pytest.mark.dateless
+
 _DAY = date(2026, 1, 1)
 
 

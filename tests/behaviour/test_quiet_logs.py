@@ -32,6 +32,8 @@ from proxy_orchestration.testing import (
     succeed,
 )
 
+pytestmark = pytest.mark.dateless
+
 _SETTINGS = BulkSettings(
     call_timeout=5.0,
     cancel_grace=5.0,

@@ -14,6 +14,8 @@ from proxy_orchestration.registration.standard.service import StandardRegistrati
 from proxy_orchestration.registration.standard.single import DuplicateWarning
 from proxy_orchestration.testing import FaultyActivityRepository, fail, hang
 
+pytestmark = pytest.mark.dateless
+
 
 @attrs.define(eq=False)
 class World:

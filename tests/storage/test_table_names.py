@@ -47,6 +47,8 @@ def hosts(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
+# What a name changes is below the threads, where both event loops are the same.
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(("store", "check"), OPENED, ids=str)
 async def test_every_store_keeps_its_contract_under_a_prefix(tmp_path: Path, store: Any, check: Any) -> None:
     """
