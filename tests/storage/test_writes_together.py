@@ -178,7 +178,8 @@ async def test_a_lost_answer_to_a_commit_is_lost_for_all(engine: Engine, transac
     event.remove(engine, "commit", lose)
 
     assert {CommitAnswerLostError} == {type(answer) for answer in answers.values()}
-    assert (10, 2) == (len(answers), len(commits))
+    assert {OperationalError} == {type(answer.__cause__) for answer in answers.values()}
+    assert (10, 2) == (len(set(map(id, answers.values()))), len(commits))
 
 
 async def test_one_that_is_cancelled_while_it_waits_is_not_written(
@@ -222,6 +223,30 @@ async def test_one_that_is_cancelled_while_it_is_written_waits_for_its_end(
         others.start_soon(_cancel_once, writes, tasks.cancel_scope, goes_on)
 
     assert ["first", "held", "taken along"] == _names(engine)
+
+
+async def test_one_that_is_cancelled_and_put_back_is_taken_back(
+    engine: Engine, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever leads it runs out of time before its turn; who has left does not lead in their place.
+    """
+    monkeypatch.setattr(module, "_LONGEST_TOGETHER", 0.0)
+    writes, goes_on = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> str:
+        writes.set()
+        goes_on.wait(LONGEST_WAIT)
+        return _insert("held", connection)
+
+    async with anyio.create_task_group() as tasks, _all_wait(transactions) as others:
+        others.start_soon(transactions.write, hold)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(transactions.write, partial(_insert, "put back"))
+        await anyio.wait_all_tasks_blocked()
+        others.start_soon(_cancel_once, writes, tasks.cancel_scope, goes_on)
+
+    assert ["first", "held"] == _names(engine)
 
 
 async def _cancel_once(writes: threading.Event, scope: anyio.CancelScope, goes_on: threading.Event) -> None:

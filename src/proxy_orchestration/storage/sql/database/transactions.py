@@ -121,10 +121,18 @@ class Transactions:
                 if not write.is_over:
                     await to_thread.run_sync(self._lead, write, limiter=_limiter(self._leaders, math.inf))
         finally:
-            if not write.is_over and not self._waiting.withdraw(write):
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(self._lead, write, limiter=_limiter(self._leaders, math.inf))
+            await self._leave(write)
         return write.outcome()
+
+    async def _leave(self, write: Write[Any]) -> None:
+        """
+        Take a write back that nobody has in hand, or wait for its end: whoever leaves leads no others.
+        """
+        while not write.is_over and not self._waiting.withdraw(write):
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(
+                    self._waiting.wait_for, write, limiter=_limiter(self._leaders, math.inf)
+                )
 
     def _lead(self, write: Write[Any]) -> None:
         while not write.is_over:
@@ -147,7 +155,9 @@ class Transactions:
             answers = self._run(self._writing, lambda connection: _answers(connection, group), once=True)
         except CommitAnswerLostError as error:
             for write in group:
-                write.fail(error)
+                lost = CommitAnswerLostError()
+                lost.__cause__ = error.__cause__
+                write.fail(lost)
             return group
         except BaseException:  # noqa: BLE001 - whose fault it is, each by itself tells
             return self._write_alone(group)
