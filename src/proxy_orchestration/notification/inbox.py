@@ -19,7 +19,6 @@ from proxy_orchestration.notification.fresh_links import with_fresh_link
 from proxy_orchestration.notification.inbox_pages import (
     InboxNotice,
     InboxPage,
-    InboxPlace,
     InboxRow,
     InboxScope,
     place_of,
@@ -98,7 +97,7 @@ class InboxVerbs:
         return InboxPage(
             notices=tuple(map(read, found.rows)),
             unread=found.unread,
-            next_after=None if last is None else text_of(InboxPlace(last.created_at, last.notification_id)),
+            next_after=None if last is None else text_of(last.created_at, last.notification_id),
         )
 
     async def mark_read(self, notification_id: str, *, actor: Actor) -> bool:

@@ -132,11 +132,11 @@ class InboxPage(PlainModel):
     next_after: str | None
 
 
-def text_of(place: InboxPlace) -> str:
+def text_of(moment: datetime, name: object) -> str:
     """
-    Return a place as a page tells it.
+    Return a place in a list as a page tells it; `place_of` reads it again.
     """
-    return f"{place.created_at.astimezone(UTC).isoformat()}~{place.notification_id}"
+    return f"{moment.astimezone(UTC).isoformat()}~{name}"
 
 
 def place_of(text: str) -> InboxPlace:

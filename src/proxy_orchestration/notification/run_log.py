@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import attrs
 
 from proxy_orchestration._plain_json import PlainModel
-from proxy_orchestration.notification.inbox_pages import place_of
+from proxy_orchestration.notification.inbox_pages import place_of, text_of
 from proxy_orchestration.notification.results import OrchestrationResult, SkipReason
 
 
@@ -130,11 +130,7 @@ def page_of(runs: tuple[RunRecord, ...], *, limit: int) -> RunPage:
     """
     shown = runs[:limit]
     more = len(runs) > limit
-    return RunPage(runs=shown, next_after=_text_of(shown[-1]) if more else None)
-
-
-def _text_of(run: RunRecord) -> str:
-    return f"{run.started_at.astimezone(UTC).isoformat()}~{run.run_id}"
+    return RunPage(runs=shown, next_after=text_of(shown[-1].started_at, shown[-1].run_id) if more else None)
 
 
 def run_place(text: str) -> RunPlace:

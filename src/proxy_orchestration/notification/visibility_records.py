@@ -5,7 +5,7 @@ How mentors were hidden and shown, as it is kept. Immutable, no I/O.
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import attrs
@@ -13,7 +13,7 @@ import attrs
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._pseudonyms import pseudonym_of
 from proxy_orchestration.errors import InvalidValueError
-from proxy_orchestration.notification.inbox_pages import place_of
+from proxy_orchestration.notification.inbox_pages import place_of, text_of
 
 
 class VisibilityCause(enum.Enum):
@@ -122,11 +122,9 @@ def changes_page(changes: tuple[VisibilityChange, ...], *, limit: int) -> Visibi
     """
     shown = changes[:limit]
     more = len(changes) > limit
-    return VisibilityPage(changes=shown, next_after=_text_of(shown[-1]) if more else None)
-
-
-def _text_of(change: VisibilityChange) -> str:
-    return f"{change.at.astimezone(UTC).isoformat()}~{change.change_id}"
+    return VisibilityPage(
+        changes=shown, next_after=text_of(shown[-1].at, shown[-1].change_id) if more else None
+    )
 
 
 def change_place(text: str) -> ChangePlace:
