@@ -25,7 +25,6 @@ from proxy_orchestration.cli.options import (
 )
 from proxy_orchestration.cli.rendering import counted
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
-from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.migrate import revision_in
@@ -223,8 +222,7 @@ async def _let_go(
     """
     Remove what is old, kind by kind; return how many of each, and how many batches stay.
     """
-    batches = session.orchestrator
-    notices = NotificationOrchestrator(repository=session.notices, visibility=session.visibility)
+    batches, notices = session.orchestrator, session.notifications
     gone = dict.fromkeys((*_NAMES, "left_for_review", "left_untold"), 0)
     if old.batches is not None:
         purged = await batches.purge(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import attrs
 import typer
@@ -19,7 +20,10 @@ from proxy_orchestration.cli.csv.dates import relative_days
 from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.stores import Store, as_store
 from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.tiers import zone
+
+T = TypeVar("T")
 
 PROGRAM: Final = "proxy-orchestration"
 DEFAULT_STORE: Final = Store("proxy-orchestration.db")
@@ -77,6 +81,18 @@ def moment(text: str) -> datetime:
     raise typer.BadParameter(msg)
 
 
+def place_in(after: str | None, read: Callable[[str], T]) -> T | None:
+    """
+    Return the place in a list that somebody goes on behind; `None` for its beginning.
+    """
+    if after is None:
+        return None
+    try:
+        return read(after)
+    except InvalidValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--after") from error
+
+
 StoreOption = Annotated[
     Store,
     typer.Option(
@@ -107,6 +123,15 @@ ActorOption = Annotated[
         parser=_actor,
         help="The coordinator who acts.",
     ),
+]
+AfterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--after", metavar="CURSOR", help="next_after of the page before, from --json.", show_default=False
+    ),
+]
+MentorArgument = Annotated[
+    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as it is stored.", show_default=False)
 ]
 JsonOption = Annotated[
     bool,

@@ -11,12 +11,18 @@ import typer
 
 from proxy_orchestration.cli.csv.problems import printable
 from proxy_orchestration.cli.exits import ExitCode
-from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    AfterOption,
+    Common,
+    JsonOption,
+    MentorArgument,
+    StoreOption,
+    place_in,
+)
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.rendering import counted, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
-from proxy_orchestration.errors import InvalidValueError
-from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.run_log import RunEnding, RunRecord, page_of, run_place
 
 _ERASE_AGAIN: Final = "Run the command again: what is erased stays erased."
@@ -31,16 +37,7 @@ OfOrganizationOption = Annotated[
         show_default=False,
     ),
 ]
-AfterOption = Annotated[
-    str | None,
-    typer.Option(
-        "--after", metavar="CURSOR", help="next_after of the page before, from --json.", show_default=False
-    ),
-]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Runs to show.")]
-MentorArgument = Annotated[
-    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as it is stored.", show_default=False)
-]
 RegistrationsOption = Annotated[
     str | None,
     typer.Option(
@@ -63,14 +60,9 @@ def runs(
     """
     List the runs of notify, newest first: how each ended, and what it did.
     """
-    if after is not None:
-        try:
-            run_place(after)
-        except InvalidValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--after") from error
+    place = place_in(after, run_place)
 
     async def work(session: Session) -> ExitCode:
-        place = None if after is None else run_place(after)
         found = await session.notices.list_runs(organization, after=place, limit=limit + 1)
         page = page_of(tuple(found), limit=limit)
         if as_json:
@@ -97,7 +89,7 @@ def export(
     """
 
     async def work(session: Session) -> ExitCode:
-        told = await _notices(session).export_mentor(mentor)
+        told = await session.notifications.export_mentor(mentor)
         registered = None
         if organization is not None:
             registered = await session.orchestrator.export_mentor(mentor, organization_id=organization)
@@ -134,7 +126,7 @@ def erase(
         registered = None
         if organization is not None:
             registered = await session.orchestrator.erase_mentor(mentor, organization_id=organization)
-        told = await _notices(session).erase_mentor(mentor)
+        told = await session.notifications.erase_mentor(mentor)
         if as_json:
             session.output.document({"notices": told, "registrations": registered})
         counts = [counted(told.notices, "notice", "notices"), counted(told.pushes, "push", "pushes")]
@@ -145,12 +137,6 @@ def erase(
         return ExitCode.SUCCESS
 
     run_command(Common(store=store, as_json=as_json), work, if_interrupted=_ERASE_AGAIN)
-
-
-def _notices(session: Session) -> NotificationOrchestrator:
-    return NotificationOrchestrator(
-        repository=session.notices, visibility=session.visibility, clock=session.clock
-    )
 
 
 def _show_runs(output: Output, shown: Sequence[RunRecord]) -> None:

@@ -27,6 +27,7 @@ from proxy_orchestration.cli.signals import terminating_like_ctrl_c
 from proxy_orchestration.cli.stores import Store
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError, SchemaVersionError
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.visibility_port import VisibilityRegistry
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import ActivityRepository, ProxyRegistrationService
@@ -91,6 +92,13 @@ class Session:
     orchestrator: BulkRegistrationOrchestrator = attrs.field(
         default=attrs.Factory(_standard, takes_self=True)
     )
+
+    @property
+    def notifications(self) -> NotificationOrchestrator:
+        """
+        Return the verbs about notices and who is hidden, over the session's own store.
+        """
+        return NotificationOrchestrator(repository=self.notices, visibility=self.visibility, clock=self.clock)
 
     @property
     def output(self) -> Output:

@@ -14,12 +14,20 @@ import typer
 from proxy_orchestration.access import Role
 from proxy_orchestration.cli.csv.problems import printable
 from proxy_orchestration.cli.exits import ExitCode
-from proxy_orchestration.cli.options import DEFAULT_STORE, ActorOption, Common, JsonOption, StoreOption
+from proxy_orchestration.cli.options import (
+    DEFAULT_STORE,
+    ActorOption,
+    AfterOption,
+    Common,
+    JsonOption,
+    MentorArgument,
+    StoreOption,
+    place_in,
+)
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.rendering import counted, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
-from proxy_orchestration.errors import InvalidInputError, InvalidValueError
-from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.errors import InvalidInputError
 from proxy_orchestration.notification.visibility_records import VisibilityChange, change_place, changes_page
 
 _RESTORE_AGAIN: Final = "The mentor may be shown already. Run the command again: it changes nothing then."
@@ -41,16 +49,7 @@ OfOrganizationOption = Annotated[
         "--organization", metavar="ORGANIZATION", help="Only its mentors. Default: all.", show_default=False
     ),
 ]
-AfterOption = Annotated[
-    str | None,
-    typer.Option(
-        "--after", metavar="CURSOR", help="next_after of the page before, from --json.", show_default=False
-    ),
-]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Changes to show.")]
-MentorArgument = Annotated[
-    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as it is stored.", show_default=False)
-]
 TypeOption = Annotated[
     str | None,
     typer.Option(
@@ -74,14 +73,9 @@ def changes(
     """
     List how mentors were hidden and shown again, newest first, and why.
     """
-    if after is not None:
-        try:
-            change_place(after)
-        except InvalidValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--after") from error
+    place = place_in(after, change_place)
 
     async def work(session: Session) -> ExitCode:
-        place = None if after is None else change_place(after)
         found = await session.visibility.changes(organization, after=place, limit=limit + 1)
         page = changes_page(tuple(found), limit=limit)
         if as_json:
@@ -113,11 +107,8 @@ def restore(  # noqa: PLR0913 - a command's parameters are its options
 
     async def work(session: Session) -> ExitCode:
         output = session.output
-        orchestrator = NotificationOrchestrator(
-            repository=session.notices, visibility=session.visibility, clock=session.clock
-        )
         try:
-            restored = await orchestrator.restore_visibility(
+            restored = await session.notifications.restore_visibility(
                 mentor, certificate_type, actor=acting, reason=reason
             )
         except InvalidInputError as error:
