@@ -27,7 +27,7 @@ CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.
 MEASURED_BY = "not full and not crash and not postgresql"
 FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
-EXTRAS = ".[cli,fcm,i18n,postgresql]"
+EXTRAS = ".[cli,fcm,i18n,postgresql,web]"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 SHARED = ROOT / ".nox" / "shared"
 PROBE = (
@@ -82,7 +82,17 @@ MOMENTS = (
     "2027-10-31T00:30",  # and before it ends
     "2028-02-29T22:30",  # a leap day, and the next day in Oslo
 )
-EVERYDAY = ("lint", "types", "tests", "postgresql-tests", "fcm-reference")
+EVERYDAY = (
+    "lint",
+    "types",
+    "tests",
+    "postgresql-tests",
+    "fcm-reference",
+    "web-tests",
+    "hosts-tests",
+    "browser-tests",
+)
+MEASURING = ("tests", "postgresql-tests", "fcm-reference", "web-tests", "hosts-tests")
 PAGES = "tests/docs/test_reference.py"
 DATED = ("tests/docs", "tests/examples", "tests/cli", "tests/behaviour", "tests/push")
 # nox asks for "python3.12" on the PATH: the interpreters that were seen to work come first there.
@@ -223,7 +233,7 @@ def coverage(session: nox.Session) -> None:
 
     On SQLite, which has nearly all of it; what both halves do in trio's own ways too.
     """
-    session.install("--no-compile", EXTRAS, *_group("tests", "postgresql-tests", "fcm-reference"))
+    session.install("--no-compile", EXTRAS, *_group(*MEASURING))
     session.run("coverage", "erase", env=MEASURED)
     options = ["-n", "2", "--dist", "worksteal", "--durations", "5", "-m", MEASURED_BY, *session.posargs]
     for loop, folders in (("asyncio", []), ("trio", ["tests/behaviour"])):
