@@ -63,7 +63,7 @@ class RecoveryPass:
                 for run in runs:
                     seen.add((run.batch_id, run.run))
                     tasks.start_soon(self._take_up, run)
-        await self.coordinator.deliver_pending(wait=True)
+        await self.coordinator.audit.deliver_pending(wait=True)
         await self.coordinator.endings.tell_pending(wait=True)
         if self._failures:
             raise _told(self._failures[0])
@@ -254,7 +254,7 @@ class RecoveryService:
     async def _deliver_pending(self) -> None:
         clock = self.coordinator.clock
         try:
-            await self.coordinator.deliver_pending()
+            await self.coordinator.audit.deliver_pending()
             await self.coordinator.endings.tell_pending()
         except BaseException as error:
             if not comes_from_callee(error):

@@ -30,7 +30,7 @@ from proxy_orchestration.registration.execution.attempts import (
     driver_lost,
     never_begun,
 )
-from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch, WatchedRun
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_pause import RunPause
@@ -74,7 +74,7 @@ class RunDriver:
         context: the run.
         ledger: where it is written.
         progress: wakes watchers of a batch in this process.
-        cancel_requests: wakes this driver when its batch is cancelled or paused in this process.
+        cancel_watch: tells this driver when its batch is cancelled or paused.
         turns: when this driver may call suspects.
         patience: the lease is given up when nothing is due for longer than that.
     """
@@ -82,12 +82,13 @@ class RunDriver:
     context: RunContext
     ledger: BatchLedger
     progress: Notifier[LogPage]
-    cancel_requests: Notifier[None]
+    cancel_watch: CancelWatch
     turns: SuspectTurns = attrs.field(default=attrs.Factory(_own_turns, takes_self=True))
     patience: float = math.inf
     _workers: WorkerPool = attrs.field(init=False)
     _ahead: LookAhead = attrs.field(init=False)
-    _cancel_watch: CancelWatch = attrs.field(init=False)
+    _watched: WatchedRun = attrs.field(init=False)
+    _failures: list[BaseException] = attrs.field(factory=list, init=False)
     _suspects: SuspectQueue = attrs.field(init=False)
     _due: list[Chunk] = attrs.field(factory=list, init=False)
     _due_in: float = attrs.field(default=0.0, init=False)
@@ -100,19 +101,18 @@ class RunDriver:
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._workers = WorkerPool(context=self.context)
+        self._workers = WorkerPool(context=self.context, on_failure=self._fail)
         self._suspects = SuspectQueue(turns=self.turns, run=self)
         self._writer = RunWriter(context=self.context, ledger=self.ledger, progress=self.progress)
         self._pause = RunPause(
             context=self.context, workers=self._workers, writer=self._writer, take_due=self._take_due
         )
-        self._cancel_watch = CancelWatch(
+        self._watched = WatchedRun(
             context=self.context,
-            ledger=self.ledger,
-            cancel_requests=self.cancel_requests,
             last_write=lambda: self._writer.written_at,
             on_cancel=lambda: self._stop_for(StopReason.CANCEL_REQUESTED),
             on_pause=self._pause.begin,
+            on_error=self._fail,
         )
         self._ahead = LookAhead(
             called=self._lease.called,
@@ -186,14 +186,21 @@ class RunDriver:
     async def _drive_items(self) -> None:
         self.turns.note(self, busy=True)
         self._begin()
-        async with open_task_group() as tasks:
+        async with self.cancel_watch.watching(self._watched), open_task_group() as tasks:
             self._workers.start(tasks)
             tasks.start_soon(self._keep_time)
-            tasks.start_soon(self._cancel_watch.run)
             if self._suspects.chunks:
                 tasks.start_soon(self._suspects.hold_turn, self._results.wake_collector)
-            await self._write_until_settled()
-            tasks.cancel_scope.cancel()  # everything is durable; workers only wait for more
+            try:
+                await self._write_until_settled()
+            except BaseException:
+                tasks.start_soon(self._workers.end)
+                raise
+            if self._writer.left:
+                tasks.start_soon(self._workers.end)
+            else:
+                self._workers.dismiss()
+            tasks.cancel_scope.cancel()
 
     def _begin(self) -> None:
         self._acquired_at = self._clock.monotonic()
@@ -225,12 +232,21 @@ class RunDriver:
     def _attempts(self, claimed: Iterable[WorkItem]) -> list[Attempt]:
         return [Attempt.at(work, batch_id=self._lease.batch_id) for work in claimed]
 
+    def _fail(self, error: BaseException) -> None:
+        """
+        End this driver by what somebody who works for it raised.
+        """
+        self._failures.append(error)
+        self._results.wake_collector()
+
     def _note_arrival(self) -> None:
         self._results.wake_collector()
         self._alarm.notify()
 
     async def _write_until_settled(self) -> None:
         while self._writer.left:
+            if self._failures:
+                raise self._failures[0]
             await self._pause.store()
             if not self._waiting.is_paused:
                 self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)

@@ -15,7 +15,12 @@ from proxy_orchestration.registration.ports.ledger import (
     EndingsOutbox,
     Retention,
     RunLedger,
+)
+from proxy_orchestration.registration.ports.ledger_abilities import (
+    SupportsAcceptAndBegin,
     SupportsFusedWrites,
+    SupportsGettingMany,
+    SupportsMarkingMany,
 )
 from proxy_orchestration.registration.ports.records import ActivityRecords
 from proxy_orchestration.registration.ports.services import (
@@ -53,11 +58,14 @@ __all__ = [
     "ProxyRegistrationService",
     "Retention",
     "RunLedger",
+    "SupportsAcceptAndBegin",
     "SupportsBulk",
     "SupportsBulkLookup",
     "SupportsCallLimit",
     "SupportsConflictCheck",
     "SupportsFusedWrites",
+    "SupportsGettingMany",
     "SupportsLookup",
+    "SupportsMarkingMany",
     "call_limit_of",
 ]
