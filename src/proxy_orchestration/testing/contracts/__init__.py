@@ -79,6 +79,9 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling im
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
 from proxy_orchestration.testing.contracts.registration.run_ledger.editing import editing
+from proxy_orchestration.testing.contracts.registration.run_ledger.driven_acceptance import (
+    driven_acceptance,
+)
 from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import fusing
 from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
@@ -101,6 +104,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *editing,
     *waiting,
     *fusing,
+    *driven_acceptance,
 )
 """Leases, claims, outcomes, cancels, pauses, waits and further runs. The subject is a whole `BatchLedger`."""
 
