@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 import attrs
 from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
@@ -457,4 +458,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
                 accepted.batch_id, accepted.run, lease=accepted.lease
             )
         known = settled and accepted.new and fresh_result(accepted.new, settled)
-        return known or await self._queries.result(accepted.batch_id)
+        if known:
+            await checkpoint_if_cancelled()  # as a read would: on trio a shielded write returns all the same
+            return known
+        return await self._queries.result(accepted.batch_id)
