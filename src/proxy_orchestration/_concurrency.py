@@ -270,6 +270,7 @@ class WorkQueue(Generic[T, R]):
         self._done: deque[R] = deque()
         self._more = anyio.Event()
         self._has_news = False
+        self._idle = 0
         self._collector: anyio.Event | None = None
 
     @property
@@ -278,6 +279,13 @@ class WorkQueue(Generic[T, R]):
         Return how many items no worker has taken yet.
         """
         return len(self._todo)
+
+    @property
+    def idle(self) -> int:
+        """
+        Return how many workers wait for something to do.
+        """
+        return self._idle
 
     @property
     def finished(self) -> int:
@@ -311,10 +319,14 @@ class WorkQueue(Generic[T, R]):
         """
         Return the next item, waiting for one.
         """
-        while not self._todo:
-            if self._more.is_set():
-                self._more = anyio.Event()
-            await self._more.wait()
+        self._idle += 1
+        try:
+            while not self._todo:
+                if self._more.is_set():
+                    self._more = anyio.Event()
+                await self._more.wait()
+        finally:
+            self._idle -= 1
         return self._todo.popleft()
 
     def put_result(self, result: R) -> bool:

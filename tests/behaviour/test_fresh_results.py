@@ -28,6 +28,9 @@ class _Counting(MemoryActivityRepository):
 
 @pytest.fixture
 def counting(scene):
+    """
+    A scene whose store counts how often results are read.
+    """
     scene.repository = _Counting(scene.clock)
     return scene
 
@@ -42,7 +45,7 @@ class _Checking:
 
     async def register(self, registration, /):
         if registration.mentor_id.endswith("3"):
-            raise RegistrationRejected("no_agreement", "The agreement has ended.")
+            raise RegistrationRejected("no_agreement", "Ended.")  # noqa: EM101 - what the mentor reads
         return await self.scripted.register(registration)
 
     async def find_conflicts(self, registrations, /):

@@ -2,6 +2,8 @@
 That the logger took an event is noted by few writes, and by all that were taken.
 """
 
+from itertools import chain
+
 import anyio
 import attrs
 
@@ -65,7 +67,7 @@ async def test_whoever_waits_for_its_turn_takes_along_what_others_were_told(scen
 
     assert (8, 10) == (while_held, len(results))
     assert [1, 9] == [len(marked) for marked in scene.repository.marks]
-    assert sorted(event.event_id for event in scene.audit.events) == sorted(sum(scene.repository.marks, []))
+    assert sorted(event.event_id for event in scene.audit.events) == sorted(chain(*scene.repository.marks))
     assert await scene.repository.audit_wait() is None
 
 

@@ -26,7 +26,11 @@ from proxy_orchestration.registration.execution.endings import Endings
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.look_ahead import Speed
-from proxy_orchestration.registration.execution.run_context import RunContext, first_claim
+from proxy_orchestration.registration.execution.run_context import (
+    RunContext,
+    ServiceAbilities,
+    first_claim,
+)
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.execution.suspects import SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Pace
@@ -78,6 +82,8 @@ class Coordinator:
     endings: Endings = attrs.field(init=False)
     audit: AuditDelivery = attrs.field(init=False)
     cancel_watch: CancelWatch = attrs.field(init=False)
+    _abilities: ServiceAbilities = attrs.field(init=False)
+    _fused: SupportsFusedWrites | None = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
@@ -86,6 +92,8 @@ class Coordinator:
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
+        self._abilities = ServiceAbilities.of(self.service, settings)
+        self._fused = self.ledger if isinstance(self.ledger, SupportsFusedWrites) else None
         self._limiter = anyio.CapacityLimiter(settings.max_calls_in_flight)
         self._turns = SuspectTurns(self.clock, settings.lease_ttl)
         rate = settings.calls_per_second
@@ -120,9 +128,10 @@ class Coordinator:
         Store a batch that is driven here at once, with the lease on it where the store does both in one.
         """
         ledger = self.ledger
-        if not (isinstance(ledger, SupportsAcceptAndBegin) and isinstance(ledger, SupportsFusedWrites)):
+        # Without a way to give a claim back, one that came too late would count as called.
+        if self._fused is None or not isinstance(ledger, SupportsAcceptAndBegin):
             return await ledger.accept(new), None
-        claim, called = first_claim(self.service, self.settings, self._speed)
+        claim, called = first_claim(self._abilities, self.settings, self._speed)
         with self._acquiring():
             # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
             return await self._write(
@@ -153,10 +162,10 @@ class Coordinator:
 
     async def _begin(self, batch_id: str, run: int) -> Acquisition:
         ttl = self.settings.lease_ttl
-        if not isinstance(self.ledger, SupportsFusedWrites):
+        if self._fused is None:
             return await self.ledger.acquire(batch_id, run, ttl=ttl)
-        claim, called = first_claim(self.service, self.settings, self._speed)
-        return await self.ledger.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
+        claim, called = first_claim(self._abilities, self.settings, self._speed)
+        return await self._fused.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
 
     async def take_over(self, batch_id: str, run: int) -> None:
         """
@@ -182,8 +191,8 @@ class Coordinator:
     async def _give_up(self, acquisition: Acquisition | None) -> None:
         if not isinstance(acquisition, Lease):
             return
-        if acquisition.claimed_now and isinstance(self.ledger, SupportsFusedWrites):
-            await self.ledger.give_back(acquisition)
+        if acquisition.claimed_now and self._fused is not None:
+            await self._fused.give_back(acquisition)
         else:
             await self.ledger.release(acquisition)
 
@@ -222,11 +231,13 @@ class Coordinator:
             hooks=self.hooks,
             pace=self._pace,
             speed=self._speed,
+            abilities=self._abilities,
             tells_ending=self.on_run_settled is not None,
         )
         driver = RunDriver(
             context=context,
             ledger=self.ledger,
+            fused=self._fused,
             progress=self.progress,
             cancel_watch=self.cancel_watch,
             turns=self._turns,

@@ -36,6 +36,7 @@ from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_pause import RunPause
 from proxy_orchestration.registration.execution.run_writer import RunWriter
 from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
+from proxy_orchestration.registration.execution.time_budget import TimeBudget
 from proxy_orchestration.registration.execution.waiting import (
     Chunk,
     WaitingItems,
@@ -44,7 +45,7 @@ from proxy_orchestration.registration.execution.waiting import (
     waiting,
 )
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
-from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.ports import BatchLedger, SupportsFusedWrites
 from proxy_orchestration.registration.runs import (
     Commit,
     Committed,
@@ -73,6 +74,7 @@ class RunDriver:
     Attributes:
         context: the run.
         ledger: where it is written.
+        fused: the ledger, if it does two writes in one transaction.
         progress: wakes watchers of a batch in this process.
         cancel_watch: tells this driver when its batch is cancelled or paused.
         turns: when this driver may call suspects.
@@ -85,6 +87,7 @@ class RunDriver:
     cancel_watch: CancelWatch
     turns: SuspectTurns = attrs.field(default=attrs.Factory(_own_turns, takes_self=True))
     patience: float = math.inf
+    fused: SupportsFusedWrites | None = None
     _workers: WorkerPool = attrs.field(init=False)
     _ahead: LookAhead = attrs.field(init=False)
     _watched: WatchedRun = attrs.field(init=False)
@@ -97,13 +100,16 @@ class RunDriver:
     _pause: RunPause = attrs.field(init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _reported: float = attrs.field(default=0.0, init=False)
-    _acquired_at: float = attrs.field(default=0.0, init=False)
+    _budget: TimeBudget = attrs.field(init=False)
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._budget = TimeBudget(context=self.context)
         self._workers = WorkerPool(context=self.context, on_failure=self._fail)
         self._suspects = SuspectQueue(turns=self.turns, run=self)
-        self._writer = RunWriter(context=self.context, ledger=self.ledger, progress=self.progress)
+        self._writer = RunWriter(
+            context=self.context, ledger=self.ledger, fused=self.fused, progress=self.progress
+        )
         self._pause = RunPause(
             context=self.context, workers=self._workers, writer=self._writer, take_due=self._take_due
         )
@@ -203,7 +209,6 @@ class RunDriver:
             tasks.cancel_scope.cancel()
 
     def _begin(self) -> None:
-        self._acquired_at = self._clock.monotonic()
         # A take-over writes nothing: what another driver may have been calling is in doubt.
         left = LeftBehind.of(
             self._lease, max_takeovers=self._settings.max_takeovers, together=self.context.is_atomic
@@ -226,7 +231,7 @@ class RunDriver:
         )
         if self._lease.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)
-        elif self._budget_left() <= 0:
+        elif self._budget.left() <= 0:
             self._stop_for(StopReason.TIME_BUDGET_SPENT)
 
     def _attempts(self, claimed: Iterable[WorkItem]) -> list[Attempt]:
@@ -247,6 +252,7 @@ class RunDriver:
         while self._writer.left:
             if self._failures:
                 raise self._failures[0]
+            await self._workers.add_workers()
             await self._pause.store()
             if not self._waiting.is_paused:
                 self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)
@@ -268,7 +274,7 @@ class RunDriver:
             and self._free_workers()
             and not self._waiting.everyone_waits()
         )
-        return bool(self._due or self._waiting.has_untold or starved or self._heartbeat_is_due())
+        return bool(self._due or self._waiting.has_untold or starved or self._writer.heartbeat_is_due())
 
     def _claim_size(self, finishing: int) -> int:
         if self._waiting.everyone_waits():
@@ -304,7 +310,7 @@ class RunDriver:
         return self.patience < self._due_in
 
     def _next_due(self) -> float:
-        return min(self._first_due(), self._clock.monotonic() + self._budget_left())
+        return min(self._first_due(), self._clock.monotonic() + self._budget.left())
 
     def _first_due(self) -> float:
         if self._waiting.is_paused:
@@ -375,7 +381,7 @@ class RunDriver:
         self._workers.assign(begun, unclaimed=self._unclaimed)
 
     async def _commit(self, commit: Commit) -> Committed:
-        driven, sent_at = self._driven(), self._clock.monotonic()
+        driven, sent_at = self._budget.driven(), self._clock.monotonic()
         first = self.context.state.first_call_at
         committed = await self._writer.commit(
             attrs.evolve(
@@ -457,6 +463,7 @@ class RunDriver:
         if self.context.lookup is None:
             # Nobody is asked about them any more, so nobody dies of it.
             self._assign(self._suspects.drain())
+        self._results.wake_collector()
         self._alarm.notify()
 
     def _take_due(self) -> list[Chunk]:
@@ -467,7 +474,7 @@ class RunDriver:
         while True:
             now = self._clock.monotonic() + _CLOSE_ENOUGH
             goes_on = self.context.state.stop is None and not self._waiting.is_paused
-            if goes_on and self._budget_left() <= _CLOSE_ENOUGH:
+            if goes_on and self._budget.left() <= _CLOSE_ENOUGH:
                 self._stop_for(StopReason.TIME_BUDGET_SPENT)
             # One task keeps the time for all: an alarm for each call would cost more than it; decision 16.
             for calls in self._workers.calls:
@@ -477,7 +484,7 @@ class RunDriver:
             # Once: the grace cuts calls, not the look-ups that settle their doubt afterwards.
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
-            if self._heartbeat_is_due() or self._first_due() <= now:
+            if self._writer.heartbeat_is_due() or self._first_due() <= now:
                 self._results.wake_collector()
             await self._alarm.wait(self._clock, self._until_next_alarm())
 
@@ -486,23 +493,5 @@ class RunDriver:
         alarms = [calls.deadline for calls in self._workers.calls]
         first = min(*alarms, self._grace_ends, self._first_due()) - now
         is_over = self.context.state.stop or self._waiting.is_paused
-        budget = math.inf if is_over else self._budget_left()
+        budget = math.inf if is_over else self._budget.left()
         return max(0.0, min(first, budget, self._settings.call_timeout, self._writer.heartbeat_period))
-
-    def _heartbeat_is_due(self) -> bool:
-        return (
-            self._clock.monotonic() - self._writer.written_at >= self._writer.heartbeat_period - _CLOSE_ENOUGH
-        )
-
-    def _driven(self) -> float:
-        first_call_at = self.context.state.first_call_at
-        return 0.0 if first_call_at is None else self._clock.monotonic() - first_call_at
-
-    def _budget_left(self) -> float:
-        budget = self._settings.time_budget
-        if budget is None:
-            return math.inf
-        since = self._lease.since_first_call
-        if since is None:
-            return budget - self._lease.driven_for - self._driven()
-        return budget - since - (self._clock.monotonic() - self._acquired_at)

@@ -78,14 +78,28 @@ class WorkerPool:
                 raise AtomicModeError
             self._start_atomic(tasks, bulk)
             return
+        # Those that call item by item come as they are needed: `add_workers`.
+        if bulk is not None:
+            for _ in range(self._most):
+                self._start_page_worker(tasks, bulk)
+
+    @property
+    def _most(self) -> int:
         lease = self.context.lease
         left = lease.base + lease.run_items - lease.tail
-        for _ in range(min(self.context.settings.max_concurrency, left)):
-            single = ItemWorker(context=self.context, calls=self._new_calls())
-            self._workers.append(single)
-            self._start_item_worker(single)
-            if bulk is not None:
-                self._start_page_worker(tasks, bulk)
+        return min(self.context.settings.max_concurrency, left)
+
+    async def add_workers(self) -> None:
+        """
+        Set further workers to work while items are queued that nobody takes.
+        """
+        # One at a time: where the service answers at once the first one takes them all, and a task for
+        # each would be a quarter of what a batch of ten costs; decision 298.
+        while self.items.waiting > self.items.idle and len(self._item_workers) < self._most:
+            worker = ItemWorker(context=self.context, calls=self._new_calls())
+            self._workers.append(worker)
+            self._start_item_worker(worker)
+            await checkpoint()
 
     def _start_item_worker(self, worker: ItemWorker) -> None:
         worker.calls.on_left_behind = partial(self._replace, worker)
@@ -174,7 +188,7 @@ class WorkerPool:
                 self.items.put([attempt])
             else:
                 fresh.append(attempt)
-        size = self.context.most_per_call
+        size = self.context.abilities.most_per_call
         self.chunks.put(fresh[first : first + size] for first in range(0, len(fresh), size))
 
     def drain(self) -> list[Attempt]:
@@ -209,7 +223,7 @@ class WorkerPool:
         """
         if self.context.is_atomic:
             return self.window
-        return 1 if self.context.bulk is None else self.context.most_per_call
+        return 1 if self.context.bulk is None else self.context.abilities.most_per_call
 
     def is_busy(self, active: int, *, held_back: int) -> bool:
         """

@@ -78,10 +78,10 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring imp
 from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling import cancelling
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
-from proxy_orchestration.testing.contracts.registration.run_ledger.editing import editing
 from proxy_orchestration.testing.contracts.registration.run_ledger.driven_acceptance import (
     driven_acceptance,
 )
+from proxy_orchestration.testing.contracts.registration.run_ledger.editing import editing
 from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import fusing
 from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items

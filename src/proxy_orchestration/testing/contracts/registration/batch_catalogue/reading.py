@@ -51,7 +51,9 @@ async def many_headers_are_read_at_once(ledger: BatchLedger) -> None:
         ids = [await accepted(ledger, batch_of(count)) for count in (1, 2)]
         expected = {batch_id: await ledger.get(batch_id) for batch_id in ids}
 
-        expect("as one by one", expected=expected, actual=dict(await ledger.get_many([*ids, "no-such-batch"])))
+        expect(
+            "as one by one", expected=expected, actual=dict(await ledger.get_many([*ids, "no-such-batch"]))
+        )
         expect("none of none", expected={}, actual=dict(await ledger.get_many([])))
 
 

@@ -53,9 +53,7 @@ def _rule(rule: Callable[[_Ledger], Awaitable[None]]) -> None:
     rule_of(driven_acceptance)(checked)
 
 
-async def _driven(
-    ledger: _Ledger, batch: NewBatch, *, claim: int, called: int, ttl: float = LONG
-) -> Lease:
+async def _driven(ledger: _Ledger, batch: NewBatch, *, claim: int, called: int, ttl: float = LONG) -> Lease:
     acceptance, lease = await ledger.accept_and_begin(batch, ttl=ttl, claim=claim, called=called)
     expect("it is new", expected=True, actual=acceptance.created)
     return lease or broken("who creates a batch so must have its lease")
