@@ -1,0 +1,166 @@
+"""
+A FastAPI host as a test needs it: its own way to sign in, and a registration service that does as names say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import anyio
+import attrs
+from fastapi import FastAPI, Header, HTTPException
+
+from proxy_orchestration import (
+    Actor,
+    BulkRegistrationOrchestrator,
+    BulkSettings,
+    NotificationOrchestrator,
+    ProxyRegistration,
+    PushDispatcher,
+    RepositoryUnavailableError,
+    Role,
+)
+from proxy_orchestration.ports import BatchRecord
+from proxy_orchestration.registration.batches import BatchSummary
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import ScriptedRegistrationService, duplicate, reject, slow, succeed
+from proxy_orchestration.testing.scripted_replies import Reply
+from proxy_orchestration.web import WebSettings, create_health_router, create_router, lifespan
+
+BATCHES = "/api/v1/bulk-registrations"
+
+AWAY = RepositoryUnavailableError("The store is away.", advice="Wait.")
+
+
+class LeavingRepository(MemoryActivityRepository):
+    """
+    A store that can be away for whoever reads a batch.
+    """
+
+    is_away = False
+
+    async def get(self, batch_id: str, /) -> BatchRecord | None:
+        if self.is_away:
+            raise AWAY
+        return await super().get(batch_id)
+
+    async def read_summary(self, batch_id: str, /) -> BatchSummary | None:
+        if self.is_away:
+            raise AWAY
+        return await super().read_summary(batch_id)
+
+
+def signed_in(
+    x_user: Annotated[str, Header()] = "",
+    x_org: Annotated[str, Header()] = "oslo",
+    x_roles: Annotated[str, Header()] = "coordinator",
+) -> Actor:
+    """
+    Return who a test says it is.
+    """
+    if not x_user:
+        raise HTTPException(401, "Sign in first.", {"WWW-Authenticate": "Bearer"})
+    return Actor(user_id=x_user, roles={Role(role) for role in x_roles.split(",")}, organization_id=x_org)
+
+
+@attrs.define(eq=False)
+class Host:
+    """
+    One host with everything around its router.
+
+    The name of a mentor says what the service does: `refused-…` refuses, `taken-…` finds a
+    duplicate, `held-…` waits until `POST /release/{mentor_id}`.
+    """
+
+    settings: WebSettings = attrs.field(factory=WebSettings)
+    bulk_settings: BulkSettings = attrs.field(factory=BulkSettings)
+    notifications: NotificationOrchestrator | None = None
+    dispatcher: PushDispatcher | None = None
+    options: dict[str, Any] = attrs.field(factory=dict)
+    actor: Callable[..., Any] = signed_in
+    repository: LeavingRepository = attrs.field(factory=LeavingRepository)
+    service: ScriptedRegistrationService = attrs.field(init=False)
+    orchestrator: BulkRegistrationOrchestrator = attrs.field(init=False)
+    app: FastAPI = attrs.field(init=False)
+    _gates: defaultdict[str, anyio.Event] = attrs.field(init=False)
+    mended: set[str] = attrs.field(init=False, factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self._gates = defaultdict(anyio.Event)
+        self.service = ScriptedRegistrationService(self._reply)
+        self.orchestrator = BulkRegistrationOrchestrator(
+            registration_service=self.service, repository=self.repository, settings=self.bulk_settings
+        )
+        self.app = FastAPI(lifespan=lifespan(self.orchestrator))
+        self.app.include_router(self.router())
+        self.app.include_router(create_health_router(self.orchestrator))
+        self.app.post("/release/{mentor_id}")(self._release)
+        self.app.post("/away/{is_away}")(self._leave)
+
+    def router(self) -> Any:
+        return create_router(
+            self.orchestrator,
+            actor=self.actor,
+            notifications=self.notifications,
+            dispatcher=self.dispatcher,
+            settings=self.settings,
+            **self.options,
+        )
+
+    def _reply(self, registration: ProxyRegistration, _attempt: int) -> Reply:
+        mentor_id = registration.mentor_id
+        if mentor_id.startswith("refused-") and mentor_id not in self.mended:
+            return reject("mentor_unknown", "This mentor is not known.")
+        if mentor_id.startswith("taken-") and registration.override_of is None:
+            return duplicate("activity-0")
+        return slow(self._gates[mentor_id]) if mentor_id.startswith("held-") else succeed()
+
+    async def _release(self, mentor_id: str) -> None:
+        self._gates[mentor_id].set()
+
+    async def _leave(self, is_away: bool) -> None:
+        self.repository.is_away = is_away
+
+
+def item(mentor_id: str, /, **changes: object) -> dict[str, object]:
+    """
+    Return an item of a submission.
+    """
+    activity = {"activity_type": "home_visit", "activity_date": "2026-01-31", "duration_minutes": 45}
+    return {"mentor_id": mentor_id, **activity, **changes}
+
+
+class Coordinator:
+    """
+    Somebody who is signed in, with the few things that most tests do.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def submit(self, *mentor_ids: str, headers: dict[str, str] | None = None, **fields: object) -> Any:
+        """
+        Submit a batch, and return its answer.
+        """
+        body = {"items": [item(each) for each in mentor_ids], **fields}
+        return self.client.post(BATCHES, json=body, headers=headers or {})
+
+    def settled(self, batch_id: str) -> Any:
+        """
+        Wait for the end of the current run, and return the batch.
+        """
+        after = 0
+        while True:
+            answer = self.client.get(f"{BATCHES}/{batch_id}/events", params={"wait": 30, "after": after})
+            told = answer.raise_for_status().json()
+            after = told["next_after"]
+            if told["settled"]:
+                return self.client.get(f"{BATCHES}/{batch_id}").json()
+
+    def registered(self, *mentor_ids: str, **fields: object) -> Any:
+        """
+        Submit a batch, wait for its end, and return it.
+        """
+        return self.settled(self.submit(*mentor_ids, **fields).raise_for_status().json()["batch_id"])
