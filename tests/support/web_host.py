@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import anyio
 import attrs
-from fastapi import FastAPI, Header, HTTPException
+from fastapi import APIRouter, FastAPI, Header, HTTPException
 
 from proxy_orchestration import (
     Actor,
@@ -42,11 +42,17 @@ class LeavingRepository(MemoryActivityRepository):
     is_away = False
 
     async def get(self, batch_id: str, /) -> BatchRecord | None:
+        """
+        Return the batch's header, or be away.
+        """
         if self.is_away:
             raise AWAY
         return await super().get(batch_id)
 
     async def read_summary(self, batch_id: str, /) -> BatchSummary | None:
+        """
+        Return the batch, or be away.
+        """
         if self.is_away:
             raise AWAY
         return await super().read_summary(batch_id)
@@ -99,7 +105,10 @@ class Host:
         self.app.post("/release/{mentor_id}")(self._release)
         self.app.post("/away/{is_away}")(self._leave)
 
-    def router(self) -> Any:
+    def router(self) -> APIRouter:
+        """
+        Return a router over this host's parts.
+        """
         return create_router(
             self.orchestrator,
             actor=self.actor,

@@ -16,7 +16,7 @@ pytest.importorskip("uvicorn")
 from live_server import LONGEST, live  # noqa: E402 - after what may be missing
 from web_host import Coordinator, Host  # noqa: E402
 
-from proxy_orchestration import BulkSettings
+from proxy_orchestration import BulkSettings  # noqa: E402
 
 
 @pytest.fixture(scope="module")

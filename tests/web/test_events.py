@@ -5,7 +5,7 @@ Live progress through a real server: each event as it comes, cuts that lose noth
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,10 +16,10 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("httpx")
 
-from web_host import BATCHES, Coordinator, Host  # noqa: E402 - after what may be missing
+from web_host import BATCHES, Coordinator, Host
 
-from proxy_orchestration import BulkSettings  # noqa: E402
-from proxy_orchestration.web import WebSettings  # noqa: E402
+from proxy_orchestration import BulkSettings
+from proxy_orchestration.web import WebSettings
 
 pytestmark = pytest.mark.dateless
 
@@ -225,7 +225,7 @@ def test_an_id_of_no_event_is_refused(anna: Coordinator, last: str) -> None:
 
 
 def test_streams_beyond_the_room_are_told_when_to_come_back(
-    anna: Coordinator, sign_in: Callable[..., Coordinator]
+    anna: Coordinator,
 ) -> None:
     """
     A browser inside a 200, everybody else by 429; a place is free again once its client has left.
@@ -233,9 +233,9 @@ def test_streams_beyond_the_room_are_told_when_to_come_back(
     batch_id = anna.submit("held-m").json()["batch_id"]
     url = f"{BATCHES}/{batch_id}/events"
     with ExitStack() as open_streams:
-        for _ in range(MOST_STREAMS):
-            _, events = open_streams.enter_context(stream(anna, batch_id))
-            next(events)
+        kept = [open_streams.enter_context(stream(anna, batch_id)) for _ in range(MOST_STREAMS)]
+        for _, each in kept:
+            next(each)
         with stream(anna, batch_id) as (answer, events):
             (refused,) = told(events)
         poll = anna.client.get(url, params={"wait": 0})
