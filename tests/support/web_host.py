@@ -5,7 +5,8 @@ A FastAPI host as a test needs it: its own way to sign in, and a registration se
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import anyio
@@ -17,15 +18,29 @@ from proxy_orchestration import (
     BulkRegistrationOrchestrator,
     BulkSettings,
     NotificationOrchestrator,
+    PeerMentorCertificate,
     ProxyRegistration,
     PushDispatcher,
     RepositoryUnavailableError,
     Role,
 )
-from proxy_orchestration.ports import BatchRecord
+from proxy_orchestration.ports import BatchRecord, DrivableRun, MentorRecipients, PushOutcome
 from proxy_orchestration.registration.batches import BatchSummary
-from proxy_orchestration.storage.memory import MemoryActivityRepository
-from proxy_orchestration.testing import ScriptedRegistrationService, duplicate, reject, slow, succeed
+from proxy_orchestration.storage.memory import (
+    MemoryActivityRepository,
+    MemoryNotificationRepository,
+    MemoryVisibilityRegistry,
+)
+from proxy_orchestration.testing import (
+    FakeClock,
+    ScriptedPushSender,
+    ScriptedRecipientDirectory,
+    ScriptedRegistrationService,
+    duplicate,
+    reject,
+    slow,
+    succeed,
+)
 from proxy_orchestration.testing.scripted_replies import Reply
 from proxy_orchestration.web import WebSettings, create_health_router, create_router, lifespan
 
@@ -48,6 +63,14 @@ class LeavingRepository(MemoryActivityRepository):
         if self.is_away:
             raise AWAY
         return await super().get(batch_id)
+
+    async def find_drivable(self, **wanted: Any) -> Sequence[DrivableRun]:
+        """
+        Return the runs that wait, or be away.
+        """
+        if self.is_away:
+            raise AWAY
+        return await super().find_drivable(**wanted)
 
     async def read_summary(self, batch_id: str, /) -> BatchSummary | None:
         """
@@ -96,14 +119,26 @@ class Host:
     def __attrs_post_init__(self) -> None:
         self._gates = defaultdict(anyio.Event)
         self.service = ScriptedRegistrationService(self._reply)
-        self.orchestrator = BulkRegistrationOrchestrator(
-            registration_service=self.service, repository=self.repository, settings=self.bulk_settings
-        )
-        self.app = FastAPI(lifespan=lifespan(self.orchestrator))
+        self.orchestrator = self.make_orchestrator()
+        self.app = FastAPI(lifespan=self.make_lifespan())
         self.app.include_router(self.router())
         self.app.include_router(create_health_router(self.orchestrator))
-        self.app.post("/release/{mentor_id}")(self._release)
-        self.app.post("/away/{is_away}")(self._leave)
+        self.app.post("/release/{mentor_id}", include_in_schema=False)(self._release)
+        self.app.post("/away/{is_away}", include_in_schema=False)(self._leave)
+
+    def make_orchestrator(self) -> BulkRegistrationOrchestrator:
+        """
+        Return what registers.
+        """
+        return BulkRegistrationOrchestrator(
+            registration_service=self.service, repository=self.repository, settings=self.bulk_settings
+        )
+
+    def make_lifespan(self) -> Any:
+        """
+        Return what runs beside the requests.
+        """
+        return lifespan(self.orchestrator)
 
     def router(self) -> APIRouter:
         """
@@ -173,3 +208,56 @@ class Coordinator:
         Submit a batch, wait for its end, and return it.
         """
         return self.settled(self.submit(*mentor_ids, **fields).raise_for_status().json()["batch_id"])
+
+
+ORGANIZATION = "oslo"
+
+
+def certificates_of(actor: Actor) -> list[PeerMentorCertificate]:
+    """
+    Return three certificates of the organization on the host's day: lapsed, nearly, and with nobody assigned.
+    """
+    return [
+        PeerMentorCertificate(
+            certificate_id=f"certificate-{number}",
+            mentor_id=f"mentor-{number}",
+            certificate_type="first_aid",
+            expires=_TODAY + timedelta(days=days),
+            organization_id=actor.organization_id,
+        )
+        for number, days in ((1, -3), (2, 5), (3, 20))
+    ]
+
+
+_TODAY = date(2026, 2, 1)
+_ADMIN = Actor(user_id="admin-1", roles={Role.CHAPTER_ADMIN}, organization_id=ORGANIZATION)
+
+
+def whole_host(**options: Any) -> Host:
+    """
+    Return a host of both halves, whose `POST /night` runs a night: no push of it is taken.
+    """
+    clock = FakeClock(datetime(2026, 2, 1, 8, tzinfo=UTC))
+    repository = MemoryNotificationRepository()
+    answering = MentorRecipients(coordinator_id="coord-1")
+    notifications = NotificationOrchestrator(
+        repository=repository,
+        recipients=ScriptedRecipientDirectory({"mentor-1": answering, "mentor-2": answering}),
+        visibility=MemoryVisibilityRegistry(),
+        clock=clock,
+    )
+    sender = ScriptedPushSender(lambda message, _: PushOutcome.dead(message, "payload_invalid"))
+    dispatcher = PushDispatcher(repository=repository, sender=sender, clock=clock)
+    host = Host(
+        notifications=notifications,
+        dispatcher=dispatcher,
+        options={"certificates": certificates_of},
+        **options,
+    )
+
+    async def night() -> None:
+        await notifications.run(certificates_of(_ADMIN))
+        await dispatcher.drain()
+
+    host.app.post("/night", include_in_schema=False)(night)
+    return host

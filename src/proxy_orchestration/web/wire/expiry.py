@@ -5,12 +5,26 @@ Notices, runs, dead messages and hidden mentors as they go over the wire.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, StrictStr
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from proxy_orchestration.web.wire.fields import Answer, Body, Id, Pagination
 from proxy_orchestration.web.words import CauseWord, NoticeWord, RunWord, TierWord
+
+
+def _is_false(value: bool) -> bool:  # noqa: FBT001 - the one value of a field
+    if value:
+        raise _ONLY_SHOWN
+    return value
+
+
+_ONLY_SHOWN: Final = PydanticCustomError("not_false", "must be false: nobody is hidden by hand")
+# Not Literal[False], which takes 0 as well.
+NoLongerActive: TypeAlias = Annotated[
+    StrictBool, AfterValidator(_is_false), WithJsonSchema({"type": "boolean", "const": False})
+]
 
 
 class NewAcknowledgement(Body):
@@ -44,7 +58,7 @@ class VisibilityRestoration(Body):
         json_schema_extra={"examples": [{"is_active": False, "restore_reason": "Renewed."}]}
     )
 
-    is_active: Literal[False]
+    is_active: NoLongerActive
     certificate_type: Id | None = Field(default=None, description="For which type alone.")
     restore_reason: Annotated[StrictStr, Field(max_length=500)] = ""
 
