@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-httpx = pytest.importorskip("httpx")
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
+from proxy_orchestration import BulkSettings
 
-from live_server import LONGEST, live  # noqa: E402 - after what may be missing
-from web_host import Coordinator, Host  # noqa: E402
+if TYPE_CHECKING:
+    from web_host import Coordinator, Host
 
-from proxy_orchestration import BulkSettings  # noqa: E402
+# Fixtures import what they need: without an extra test modules skip themselves, and this file is read.
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +23,8 @@ def host() -> Host:
     """
     One host for a module.
     """
+    from web_host import Host  # noqa: PLC0415 - an extra
+
     return Host(bulk_settings=BulkSettings(cancel_grace=0.01, poll_interval=0.05))
 
 
@@ -32,6 +33,8 @@ def address(host: Host) -> Iterator[str]:
     """
     Where it answers.
     """
+    from live_server import live  # noqa: PLC0415 - an extra
+
     with live(host.app) as url:
         yield url
 
@@ -44,6 +47,10 @@ def sign_in(address: str) -> Iterator[Callable[..., Coordinator]]:
     """
     Sign somebody in; by default a coordinator of an organization that is the test's own.
     """
+    import httpx  # noqa: PLC0415 - an extra
+    from live_server import LONGEST  # noqa: PLC0415 - an extra
+    from web_host import Coordinator  # noqa: PLC0415 - an extra
+
     own = f"org-{next(_organizations)}"
     clients = []
 

@@ -13,7 +13,7 @@ pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
 from live_server import live  # noqa: E402 - after what may be missing
-from web_host import ORGANIZATION, Coordinator, Host, whole_host  # noqa: E402
+from web_host import ORGANIZATION, Coordinator, Host, whole_host  # noqa: E402 - as above
 
 pytestmark = pytest.mark.dateless
 

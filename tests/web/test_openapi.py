@@ -16,8 +16,8 @@ httpx = pytest.importorskip("httpx")
 schemathesis = pytest.importorskip("schemathesis")
 
 from hypothesis import HealthCheck, settings  # noqa: E402 - after what may be missing
-from live_server import LONGEST, live  # noqa: E402
-from web_host import ORGANIZATION, Coordinator, whole_host  # noqa: E402
+from live_server import LONGEST, live  # noqa: E402 - as above
+from web_host import ORGANIZATION, Coordinator, whole_host  # noqa: E402 - as above
 
 pytestmark = pytest.mark.dateless
 

@@ -16,10 +16,10 @@ pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
 from fastapi import FastAPI, HTTPException  # noqa: E402 - after what may be missing
-from web_host import BATCHES, Host, whole_host  # noqa: E402
+from web_host import BATCHES, Host, whole_host  # noqa: E402 - as above
 
-import proxy_orchestration  # noqa: E402
-from proxy_orchestration import (  # noqa: E402
+import proxy_orchestration  # noqa: E402 - as above
+from proxy_orchestration import (  # noqa: E402 - as above
     BatchLeasedError,
     MisconfiguredError,
     OrchestrationError,
@@ -28,8 +28,8 @@ from proxy_orchestration import (  # noqa: E402
     StaleRunError,
     errors,
 )
-from proxy_orchestration.web.problems import KINDS, OWN_KINDS, kind_of, problem_of  # noqa: E402
-from proxy_orchestration.web.router import create_router  # noqa: E402
+from proxy_orchestration.web.problems import KINDS, OWN_KINDS, kind_of, problem_of  # noqa: E402 - as above
+from proxy_orchestration.web.router import create_router  # noqa: E402 - as above
 
 pytestmark = pytest.mark.dateless
 

@@ -19,10 +19,10 @@ pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
 from live_server import LONGEST, listening_socket, live  # noqa: E402 - after what may be missing
-from web_host import BATCHES, Coordinator, Host  # noqa: E402
+from web_host import BATCHES, Coordinator, Host  # noqa: E402 - as above
 
-from proxy_orchestration import BulkSettings  # noqa: E402
-from proxy_orchestration.web import WebSettings  # noqa: E402
+from proxy_orchestration import BulkSettings  # noqa: E402 - as above
+from proxy_orchestration.web import WebSettings  # noqa: E402 - as above
 
 pytestmark = pytest.mark.dateless
 

@@ -18,11 +18,11 @@ pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
 from anyio.abc import TaskStatus  # noqa: E402 - after what may be missing
-from fastapi import FastAPI  # noqa: E402
-from live_server import LONGEST, listening_socket, live  # noqa: E402
-from web_host import Coordinator, Host  # noqa: E402
+from fastapi import FastAPI  # noqa: E402 - as above
+from live_server import LONGEST, listening_socket, live  # noqa: E402 - as above
+from web_host import Coordinator, Host  # noqa: E402 - as above
 
-from proxy_orchestration.web import create_health_router, lifespan  # noqa: E402
+from proxy_orchestration.web import create_health_router, lifespan  # noqa: E402 - as above
 
 pytestmark = pytest.mark.dateless
 

@@ -194,16 +194,16 @@ class EventEndpoints:
         with self._counted():
             # At once, so that a proxy passes the header on, and the browser knows when to come again.
             yield _event(comment="open", retry=self._retry)
-            is_over = False
             try:
-                while not is_over:
+                while True:
                     async with self.orchestrator.watch_batch(batch_id, actor=actor, after=after) as run:
                         async for each in run:
                             after = each.sequence
                             yield _update(each)
-                    # Whoever retries at once opens another run, which is followed as well.
-                    is_over = run.result.run == run.run
-                yield _result(run.result, after)
+                    if run.result.run == run.run:
+                        yield _result(run.result, after)
+                        return
+                    # Somebody retried at once: that run is followed as well.
             except OrchestrationError as error:
                 yield self._told(self._problem(error), path)
 
