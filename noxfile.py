@@ -93,6 +93,7 @@ EVERYDAY = (
     "browser-tests",
 )
 MEASURING = ("tests", "postgresql-tests", "fcm-reference", "web-tests", "hosts-tests")
+PROGRAMS = {"nginx": "nginx-light", "haproxy": "haproxy"}  # by name: the Debian package that has it
 PAGES = "tests/docs/test_reference.py"
 DATED = ("tests/docs", "tests/examples", "tests/cli", "tests/behaviour", "tests/push")
 # nox asks for "python3.12" on the PATH: the interpreters that were seen to work come first there.
@@ -173,10 +174,31 @@ def types(session: nox.Session) -> None:
     _run(session, "mypy", "--strict", "src", "tests/typing")
 
 
+def _programs(session: nox.Session) -> None:
+    """
+    Install the programs that tests use if they find them: in CI only, and where apt-get asks no question.
+
+    What cannot be installed is no failure: those tests skip, and say so.
+    """
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+    missing = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]
+    if not (missing and os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0):
+        return
+    for step in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+        session.run(
+            *("apt-get", "-qq", *step),
+            env={"DEBIAN_FRONTEND": "noninteractive"},
+            external=True,
+            success_codes=range(256),
+            silent=True,
+        )
+
+
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run every test file with all extras on both event loops; kills and storms are sampled."""
     _shared(session, *EVERYDAY)
+    _programs(session)
     _pytest(session, "-m", "not full")
 
 

@@ -117,6 +117,7 @@ def test_the_loggers_keep_the_names_that_hosts_filter_by() -> None:
         "proxy_orchestration.registration.serving",
         "proxy_orchestration.registration.single_registrar",
         "proxy_orchestration.storage.schema",
+        "proxy_orchestration.web",
     } == names
 
 
