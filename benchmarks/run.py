@@ -26,6 +26,7 @@ STORIES: Final = (
     "whole",
     "latency",
     "durable",
+    "batches",
     "bulk",
     "notices",
     "memory",
