@@ -2,15 +2,15 @@
 The same job by hand: a batch and its items stored, begun and settled, three commits, and nothing else.
 
 There is no lease, fence, conflict check, audit, progress or idempotency key. These are
-floors: what the driver and the disk allow whoever writes only what a resumption needs.
+floors: what driver and disk allow whoever writes only what another process needs to go on.
 """
 
 from __future__ import annotations
 
 import queue
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -38,29 +38,29 @@ _SETTLE_ITEM: Final = (
 )
 _SETTLED: Final = "SELECT count(*) FROM by_hand_items WHERE state = 'succeeded'"
 
-Write: TypeAlias = Callable[[Any], None]
-"""Writes by a cursor that SQLite or psycopg lends."""
+Write: TypeAlias = Mapping[str, Sequence[Sequence[object]]]
+"""Rows of values by the statement that each is for; the statements in their order."""
 
 
 @attrs.define(eq=False)
 class Store:
     """
     A few connections to a database, and threads to wait for them.
-
-    Attributes:
-        commits: made so far.
     """
 
     url: str
-    commits: int = 0
     _free: queue.SimpleQueue[Any] = attrs.field(factory=queue.SimpleQueue)
     _threads: anyio.CapacityLimiter = attrs.field(init=False)
 
     async def commit(self, *writes: Write) -> None:
         """
-        Make these writes in one transaction.
+        Make these writes in one transaction, each statement once for all rows.
         """
-        await to_thread.run_sync(self._commit, writes, limiter=self._threads)
+        together: dict[str, list[Sequence[object]]] = {}
+        for write in writes:
+            for statement, rows in write.items():
+                together.setdefault(statement, []).extend(rows)
+        await to_thread.run_sync(self._commit, together, limiter=self._threads)
 
     def settled(self) -> int:
         """
@@ -73,14 +73,14 @@ class Store:
         finally:
             self._free.put(connection)
 
-    def _commit(self, writes: Sequence[Write]) -> None:
+    def _commit(self, write: Write) -> None:
         connection = self._free.get()
         try:
             connection.execute("BEGIN IMMEDIATE" if self._is_sqlite else "BEGIN")
-            for write in writes:
-                write(_Cursor(connection.cursor(), marks="?" if self._is_sqlite else "%s"))
+            with closing(connection.cursor()) as cursor:
+                for statement, rows in write.items():
+                    cursor.executemany(statement if self._is_sqlite else statement.replace("?", "%s"), rows)
             connection.execute("COMMIT")
-            self.commits += 1
         finally:
             self._free.put(connection)
 
@@ -91,7 +91,7 @@ class Store:
     @contextmanager
     def opened(self) -> Iterator[Store]:
         """
-        Connect, and disconnect at the end; tables are made where there are none.
+        Connect to an empty database, make the tables, and disconnect at the end.
         """
         number = _CONNECTIONS["sqlite" if self._is_sqlite else "postgresql"]
         self._threads = anyio.CapacityLimiter(number)
@@ -105,18 +105,6 @@ class Store:
         finally:
             for connection in connections:
                 connection.close()
-
-
-@attrs.frozen
-class _Cursor:
-    cursor: Any
-    marks: str
-
-    def execute(self, statement: str, values: Sequence[object]) -> None:
-        self.cursor.execute(statement.replace("?", self.marks), values)
-
-    def executemany(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        self.cursor.executemany(statement.replace("?", self.marks), rows)
 
 
 def _connect(url: str) -> Any:
@@ -180,24 +168,16 @@ class ByHand:
         Accept, begin, have each registered, and settle.
         """
         mentors = [f"mentor-{number}" for number in range(size)]
-        await self.commit(lambda cursor: _accept(cursor, batch_id, mentors))
-        await self.commit(lambda cursor: cursor.execute(_BEGIN, (_now(), batch_id)))
+        items = [(batch_id, position, mentor) for position, mentor in enumerate(mentors)]
+        await self.commit({_ACCEPT: [(batch_id, size, _now())], _ACCEPT_ITEM: items})
+        await self.commit({_BEGIN: [(_now(), batch_id)]})
         answers = [await _register(mentor) for mentor in mentors]
-        await self.commit(lambda cursor: _settle(cursor, batch_id, answers))
+        settled = [(answer, batch_id, position) for position, answer in enumerate(answers)]
+        await self.commit({_SETTLE_ITEM: settled, _SETTLE: [(_now(), batch_id)]})
 
 
 async def _register(mentor: str) -> str:
     return f"activity-{mentor}"
-
-
-def _accept(cursor: Any, batch_id: str, mentors: Sequence[str]) -> None:
-    cursor.execute(_ACCEPT, (batch_id, len(mentors), _now()))
-    cursor.executemany(_ACCEPT_ITEM, [(batch_id, position, one) for position, one in enumerate(mentors)])
-
-
-def _settle(cursor: Any, batch_id: str, answers: Sequence[str]) -> None:
-    cursor.executemany(_SETTLE_ITEM, [(one, batch_id, position) for position, one in enumerate(answers)])
-    cursor.execute(_SETTLE, (_now(), batch_id))
 
 
 def _now() -> str:

@@ -143,14 +143,18 @@ _WATCHED: Final = {
     "here": "processor, ms",
     "there": "the database's, ms",
     "pause": "pause of the loop, p99, ms",
+    "wait p50": "a caller waits, p50, ms",
+    "wait p99": "p99",
 }
-_DISTURBED: Final = {"fsyncs", "here", "there"}
+_DISTURBED: Final = {"fsyncs", "here", "there", "wait p50", "wait p99"}
 _FORMS: Final = {
     "commits": (1, ".2f"),
     "fsyncs": (1, ".2f"),
     "here": (1000, ".2f"),
     "there": (1000, ".2f"),
     "pause": (1000, ".1f"),
+    "wait p50": (1000, ",.0f"),
+    "wait p99": (1000, ",.0f"),
 }
 
 

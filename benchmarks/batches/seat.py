@@ -107,16 +107,23 @@ async def _by_hand(job: Job) -> AsyncIterator[Submitting]:
         assert by_hand.store.settled() == (next(numbers) - 1) * job.size
 
 
-async def _by_all_callers(job: Job, batches: int, submit: Submitting) -> None:
+async def _by_all_callers(job: Job, batches: int, submit: Submitting) -> list[float]:
+    """
+    Return the seconds that each batch's caller waited.
+    """
     numbers = iter(range(batches))
+    waited: list[float] = []
 
     async def call() -> None:
         for _ in numbers:
+            begin = time.perf_counter()
             await submit()
+            waited.append(time.perf_counter() - begin)
 
     async with anyio.create_task_group() as callers:
         for _ in range(job.callers):
             callers.start_soon(call)
+    return waited
 
 
 async def submit(job: Job) -> dict[str, float]:
@@ -130,8 +137,9 @@ async def submit(job: Job) -> dict[str, float]:
         async with opened as submit_one:
             await _by_all_callers(job, warm_ups, submit_one)
             async with _watched(job, figures):
-                await _by_all_callers(job, job.batches, submit_one)
-    return figures
+                waited = await _by_all_callers(job, job.batches, submit_one)
+    hundredths = statistics.quantiles(waited, n=100, method="inclusive")
+    return {**figures, "wait p50": hundredths[49], "wait p99": hundredths[98]}
 
 
 @contextmanager
