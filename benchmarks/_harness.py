@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import statistics
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -124,6 +127,21 @@ def medians_of_many(cases: Mapping[str, CaseOfMany], *, rounds: int) -> dict[str
         name: {figure: statistics.median(one[figure] for one in of_rounds) for figure in of_rounds[0]}
         for name, of_rounds in found.items()
     }
+
+
+def fsync_ms() -> float:
+    """
+    Return the median milliseconds that the disk needs for a small write to be safe.
+    """
+    taken = []
+    with tempfile.TemporaryFile(dir="/tmp") as file:
+        for _ in range(100):
+            file.write(b"x" * 200)
+            file.flush()
+            begin = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - begin)
+    return 1_000 * statistics.median(taken)
 
 
 def tell(measure: Callable[[], Story]) -> None:

@@ -94,8 +94,10 @@ class Server:
         """
         Return how often the log was synced so far, once nobody else is connected: who leaves tells the count.
         """
+        give_up = time.monotonic() + _STARTING
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             while (connection.execute(_OTHERS).fetchone() or (0,))[0]:
+                assert time.monotonic() < give_up, "somebody stays connected"
                 time.sleep(0.01)
             (synced,) = connection.execute(_SYNCED).fetchone() or (0,)
             return int(synced)

