@@ -175,7 +175,10 @@ class _Watch:
         """
         Run the statement once under EXPLAIN, and take that back.
         """
-        if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")) or "pg_catalog" in statement:
+        if (
+            not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
+            or "pg_catalog" in statement
+        ):
             return
         self.seen += 1
         raw = connection.connection.cursor()

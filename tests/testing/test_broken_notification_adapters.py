@@ -215,6 +215,23 @@ class _WithoutTokens(MemoryNotificationRepository):
         return await super().complete_pushes(newest)
 
 
+class _EndingAllAsTheFirst(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        names = ("message_id", "token")
+        return await super().complete_pushes(
+            [
+                attrs.evolve(completions[0], **{name: getattr(one, name) for name in names})
+                for one in completions
+            ]
+        )
+
+
+class _EndingALeaseTwice(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        await super().complete_pushes(completions)
+        return len(completions)
+
+
 class _SendingWhatWasCancelled(MemoryNotificationRepository):
     async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
         for one in completions:
@@ -350,6 +367,8 @@ class _KeepingLaterEnds(MemoryVisibilityRegistry):
         (_ForgettingTheDead, push_outbox, "a_dead_message_of_an_end_that_is_over_is_not_replayed"),
         (_HoldingNothing, push_outbox, "of_claims_at_once_one_gets_a_message"),
         (_WithoutTokens, push_outbox, "an_old_token_changes_nothing"),
+        (_EndingAllAsTheFirst, push_outbox, "each_of_several_ends_as_its_own_completion_says"),
+        (_EndingALeaseTwice, push_outbox, "of_two_endings_of_one_lease_the_first_counts"),
         (_SendingWhatWasCancelled, push_outbox, "what_was_cancelled_meanwhile_is_not_sent_again"),
         (_CountingEveryAttempt, push_outbox, "an_attempt_that_does_not_count_is_given_back"),
         (_ReplayingAll, push_outbox, "only_dead_messages_that_are_named_are_replayed"),
