@@ -59,6 +59,7 @@ from proxy_orchestration.notification.ports import (
     RecipientDirectory,
     RecipientLocales,
     RunLog,
+    SupportsCompleteAndClaim,
     SupportsSendLimit,
 )
 from proxy_orchestration.notification.records import (
@@ -319,6 +320,7 @@ __all__ = [
     "SupportsBulk",
     "SupportsBulkLookup",
     "SupportsCallLimit",
+    "SupportsCompleteAndClaim",
     "SupportsConflictCheck",
     "SupportsFusedWrites",
     "SupportsLookup",

@@ -18,11 +18,13 @@ pytest.importorskip("alembic")
 from sqlalchemy import Connection, Engine, event
 
 from proxy_orchestration import PushDispatcher
+from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.notification.records import NoticeDraft
 from proxy_orchestration.notification.results import DispatchResult
+from proxy_orchestration.notification.settings import DispatchSettings
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql import SqlNotificationRepository
-from proxy_orchestration.testing import FakeClock, ScriptedPushSender
+from proxy_orchestration.testing import FakeClock, ScriptedPushSender, fail_at
 from proxy_orchestration.testing.contracts.notification.samples import (
     MORNING,
     chunk_of,
@@ -30,6 +32,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     draft_of,
     run_with,
 )
+from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
 
 _FIRST: Final = MORNING - timedelta(days=9)
 _NOT_COUNTED: Final = ("BEGIN", "PRAGMA")
@@ -94,3 +97,30 @@ async def test_a_hundred_messages_take_a_few_statements(
 
     assert DispatchResult(sent=100) == result
     assert most >= len(seen), "\n".join(seen)
+
+
+@pytest.mark.parametrize(
+    ("side", "states"), [("before", {"leased": 2, "queued": 1}), ("after", {"sent": 2, "leased": 1})]
+)
+async def test_what_ended_and_what_comes_next_are_one_write(
+    tmp_path: Path, side: str, states: dict[str, int]
+) -> None:
+    """
+    A fault leaves both or neither.
+    """
+    lost = RepositoryUnavailableError("The disk is full.", advice="Make room.")
+    async with SqlNotificationRepository.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        await run_with(store, chunk_of(*_drafts(3, 0)))
+        faulty = FaultyNotificationRepository(store, **{side: fail_at(2, lost)})
+        dispatcher = PushDispatcher(
+            repository=faulty,
+            sender=ScriptedPushSender(),
+            clock=FakeClock(MORNING),
+            settings=DispatchSettings(batch_size=2),
+        )
+        with pytest.raises(RepositoryUnavailableError):
+            await dispatcher.drain()
+        left = {state.value: number for state, number in (await store.count_pushes()).items()}
+
+    assert ["claim_pushes", "complete_and_claim"] == [point.method for point in faulty.writes]
+    assert states == left

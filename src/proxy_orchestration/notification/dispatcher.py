@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypedDict
 
 import anyio
 import attrs
@@ -37,6 +37,7 @@ from proxy_orchestration.notification.ports import (
     PushOutbox,
     PushSender,
     RecipientLocales,
+    SupportsCompleteAndClaim,
 )
 from proxy_orchestration.notification.records import (
     IN_DOUBT,
@@ -53,6 +54,12 @@ _MOST_LISTED: Final = 1000
 _LONGEST_DELAY: Final = 86_400.0
 
 _log = logging.getLogger(_loggers.DISPATCH)
+
+
+class _Next(TypedDict):
+    now: datetime
+    limit: int
+    hold: float
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -126,10 +133,11 @@ class PushDispatcher:
             RepositoryUnavailableError: the store failed; what was claimed is sent again later.
         """
         totals: Counter[str] = Counter()
-        while leased := await self.repository.claim_pushes(
-            now=self.clock.now(), limit=self.settings.batch_size, hold=self.settings.hold
-        ):
-            totals.update(await self._dispatch(leased))
+        leased = await self.repository.claim_pushes(**self._next())
+        while leased:
+            completions = await self._dispatch(leased)
+            totals.update(name for completion in completions for name in _counters_of(completion))
+            leased = await self._complete_and_claim(completions)
         return DispatchResult(**totals)
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -216,9 +224,23 @@ class PushDispatcher:
         )
         return page_of(tuple(found), limit=limit)
 
-    async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:
+    async def _complete_and_claim(self, completions: Sequence[PushCompletion]) -> Sequence[LeasedPush]:
         """
-        Send these, and keep apart those that their dispatchers were killed with: one of them may be why.
+        Store how these ended, and lease the next ones: at once, where the store can.
+        """
+        if isinstance(self.repository, SupportsCompleteAndClaim):
+            return await self.repository.complete_and_claim(completions, **self._next())
+        await self.repository.complete_pushes(completions)
+        return await self.repository.claim_pushes(**self._next())
+
+    def _next(self) -> _Next:
+        return {"now": self.clock.now(), "limit": self.settings.batch_size, "hold": self.settings.hold}
+
+    async def _dispatch(self, leased: Sequence[LeasedPush]) -> Sequence[PushCompletion]:
+        """
+        Send these, and return how they ended.
+
+        Those that their dispatchers were killed with are kept apart: one of them may be why.
         """
         sound = [push for push in leased if not push.lost]
         suspects = [push for push in leased if push.lost]
@@ -226,9 +248,9 @@ class PushDispatcher:
         if back:
             # Not one of these is under lease while a suspect is tried, so that it takes none along.
             await self.repository.complete_pushes([_untried(push) for push in back])
-        return await self._send_and_store(now)
+        return await self._send_leased(now)
 
-    async def _send_and_store(self, leased: Sequence[LeasedPush]) -> Counter[str]:
+    async def _send_leased(self, leased: Sequence[LeasedPush]) -> Sequence[PushCompletion]:
         wishes = await self._ask_wishes(leased)
         locales = await self._find_locales(leased)
         completions: list[PushCompletion] = []
@@ -241,8 +263,7 @@ class PushDispatcher:
                 ready[prepared.message_id] = (push, prepared)
         answers = await self._send(ready.values())
         completions += [self._completion(push, answers.get(key)) for key, (push, _) in ready.items()]
-        await self.repository.complete_pushes(completions)
-        return Counter(name for completion in completions for name in _counters_of(completion))
+        return completions
 
     async def _ask_wishes(self, leased: Sequence[LeasedPush]) -> Wishes | None:
         """

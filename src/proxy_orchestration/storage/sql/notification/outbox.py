@@ -284,6 +284,22 @@ def _complete(dialect: Dialect) -> ReturningUpdate[*tuple[Any, ...]]:
     )
 
 
+def complete_and_claim(
+    connection: Connection,
+    completions: Sequence[PushCompletion],
+    /,
+    *,
+    now: datetime,
+    limit: int,
+    hold: float,
+) -> Sequence[LeasedPush]:
+    """
+    Store how the attempts ended, and lease the next messages that are due, all or nothing.
+    """
+    complete_pushes(connection, completions)
+    return claim_pushes(connection, now=now, limit=limit, hold=hold)
+
+
 def _ended(completion: PushCompletion) -> tuple[Any, ...]:
     due_at, owed = completion.due_at, completion.owed
     return (
