@@ -243,7 +243,7 @@ def _queued(
 
 
 def _payload(push: PushMessage) -> str:
-    words = (push.notification_id, push.tier.value, push.title, push.body, push.collapse_key, dict(push.data))
+    words = (push.notification_id, push.tier.value, push.title, push.body, push.collapse_key, push.data)
     return _encode(words)
 
 
