@@ -59,6 +59,7 @@ from proxy_orchestration.notification.ports import (
     RecipientDirectory,
     RecipientLocales,
     RunLog,
+    SupportsCompleteAndClaim,
     SupportsSendLimit,
 )
 from proxy_orchestration.notification.records import (
@@ -323,6 +324,7 @@ __all__ = [
     "SupportsBulk",
     "SupportsBulkLookup",
     "SupportsCallLimit",
+    "SupportsCompleteAndClaim",
     "SupportsConflictCheck",
     "SupportsFusedWrites",
     "SupportsGettingMany",

@@ -135,7 +135,9 @@ class CertificateExpiryNotification(PlainModel):
 
 
 def _strings(values: Mapping[str, str]) -> Mapping[str, str]:
-    return cast("Mapping[str, str]", FrozenMapping(dict(values)))
+    if type(values) is not FrozenMapping:
+        values = cast("Mapping[str, str]", FrozenMapping(values if type(values) is dict else dict(values)))
+    return values
 
 
 @attrs.frozen(kw_only=True)

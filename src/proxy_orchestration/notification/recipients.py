@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -149,8 +150,9 @@ def choose_recipients(
     """
     others: dict[str, tuple[Recipient, ...]] = {}
     problems: list[RecordProblem] = []
+    nobody, rule = MentorRecipients(), cache(id_rule)  # one coordinator answers for many mentors
     for mentor_id in mentor_ids:
-        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()), id_rule)
+        told, codes = _told(mentor_id, answer.get(mentor_id, nobody), rule)
         if told:
             others[mentor_id] = told
         for code in codes:

@@ -54,7 +54,7 @@ def fail_at(number: int, error: BaseException) -> FaultHook:
     return hook
 
 
-def _do_nothing(_point: WritePoint) -> None:
+def do_nothing(_point: WritePoint) -> None:
     """
     Let the write happen.
     """
@@ -73,8 +73,8 @@ class FaultyStore(Generic[S]):
     """
 
     inner: S
-    before: FaultHook = _do_nothing
-    after: FaultHook = _do_nothing
+    before: FaultHook = do_nothing
+    after: FaultHook = do_nothing
     writes: list[WritePoint] = attrs.field(init=False, factory=list)
 
     async def _write(
@@ -128,8 +128,8 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     def __new__(
         cls,
         inner: ActivityRepository,
-        before: FaultHook = _do_nothing,  # noqa: ARG004 - what `__init__` takes
-        after: FaultHook = _do_nothing,  # noqa: ARG004 - the same
+        before: FaultHook = do_nothing,  # noqa: ARG004 - what `__init__` takes
+        after: FaultHook = do_nothing,  # noqa: ARG004 - the same
     ) -> Self:
         """
         Have the abilities that the store has.

@@ -51,6 +51,7 @@ from proxy_orchestration.testing.contracts.notification.notice_book.logging_runs
 from proxy_orchestration.testing.contracts.notification.notice_book.reading_inboxes import reading_inboxes
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
 from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
+from proxy_orchestration.testing.contracts.notification.push_fusing import fusing as push_fusing
 from proxy_orchestration.testing.contracts.notification.push_outages import counting, outlasting
 from proxy_orchestration.testing.contracts.notification.push_outbox import sending
 from proxy_orchestration.testing.contracts.notification.push_ports import (
@@ -136,7 +137,11 @@ Recording, guarding, renewing and acknowledging notices, ends, digests, inboxes,
 The subject is a whole repository.
 """
 
-push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (*sending, *outlasting)
+push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (
+    *sending,
+    *outlasting,
+    *push_fusing,
+)
 """Leasing, completing, cancelling, listing and replaying messages. The subject is a whole repository."""
 
 device_answer_counts: Final[tuple[Check[DeviceAnswerCounts], ...]] = tuple(counting)
