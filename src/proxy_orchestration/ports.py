@@ -147,6 +147,7 @@ from proxy_orchestration.registration.ports import (
     SupportsConflictCheck,
     SupportsFusedWrites,
     SupportsLookup,
+    SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.records import (
     CorrectionNote,
@@ -323,6 +324,7 @@ __all__ = [
     "SupportsFusedWrites",
     "SupportsLookup",
     "SupportsSendLimit",
+    "SupportsTakingFreeRuns",
     "UnfinishedItem",
     "Verdict",
     "Visibility",

@@ -10,7 +10,11 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias,
 
 import attrs
 
-from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
+from proxy_orchestration.registration.ports import (
+    ActivityRepository,
+    SupportsFusedWrites,
+    SupportsTakingFreeRuns,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,7 +115,7 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     An `ActivityRepository` that fails where a test wants it to.
 
     Leases are taken by `acquire` without a hook: losing one loses no data.
-    Over a store that is `SupportsFusedWrites` it is that too.
+    Over a store that is `SupportsFusedWrites` or `SupportsTakingFreeRuns` it is that too.
 
     Args:
         inner: the store that does the work.
@@ -126,11 +130,10 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
         after: FaultHook = _do_nothing,  # noqa: ARG004 - the same
     ) -> Self:
         """
-        Have the fused writes where the store has them.
+        Have the store's optional abilities.
         """
-        # A Protocol is looked for in the class, from Python 3.12 on: `__getattr__` would not be asked.
-        fused = cls is FaultyActivityRepository and isinstance(inner, SupportsFusedWrites)
-        return super().__new__(cast("type[Self]", _FaultyFusedRepository) if fused else cls)
+        known = _class_for(inner) if cls is FaultyActivityRepository else cls
+        return super().__new__(cast("type[Self]", known))
 
     # Without `Final` pyright takes the type of a declared method for a guess, in a host's code too.
     new_batch_id: Final = passed_on(ActivityRepository.new_batch_id)
@@ -178,3 +181,25 @@ class _FaultyFusedRepository(FaultyActivityRepository, SupportsFusedWrites):
     begin: Final = hooked(SupportsFusedWrites.begin)
     finish: Final = hooked(SupportsFusedWrites.finish)
     give_back: Final = hooked(SupportsFusedWrites.give_back)
+
+
+class _FaultyTakingRepository(FaultyActivityRepository, SupportsTakingFreeRuns):
+    take_free_runs: Final = hooked(SupportsTakingFreeRuns.take_free_runs)
+    give_back: Final = hooked(SupportsTakingFreeRuns.give_back)
+
+
+class _FaultyFusedTakingRepository(_FaultyFusedRepository, SupportsTakingFreeRuns):
+    take_free_runs: Final = hooked(SupportsTakingFreeRuns.take_free_runs)
+
+
+def _class_for(inner: ActivityRepository) -> type[FaultyActivityRepository]:
+    # A Protocol is looked for in the class, from Python 3.12 on: `__getattr__` would not be asked.
+    abilities = (isinstance(inner, SupportsFusedWrites), isinstance(inner, SupportsTakingFreeRuns))
+    return _CLASSES.get(abilities, FaultyActivityRepository)
+
+
+_CLASSES: Final[dict[tuple[bool, bool], type[FaultyActivityRepository]]] = {
+    (True, False): _FaultyFusedRepository,
+    (False, True): _FaultyTakingRepository,
+    (True, True): _FaultyFusedTakingRepository,
+}

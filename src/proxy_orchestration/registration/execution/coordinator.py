@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -32,6 +33,7 @@ from proxy_orchestration.registration.ports import (
     OnRunSettled,
     ProxyRegistrationService,
     SupportsFusedWrites,
+    SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.runs import Acquisition, DrivableRun, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.service_errors import ServiceHooks
@@ -40,6 +42,8 @@ from proxy_orchestration.registration.settings import BulkSettings
 T = TypeVar("T")
 
 _LONGEST_CHECK = 5.0
+_MOST_CLAIMED = 2_000
+"""Items of many runs that are claimed by one write, however large their batches; the rest follows."""
 
 _log = logging.getLogger(_loggers.DRIVES)
 
@@ -120,6 +124,46 @@ class Coordinator:
         claim, called = first_claim(self.service, self.settings, self._speed)
         return await self.ledger.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
 
+    async def take_free_runs(self, *, limit: int, except_for: Collection[str]) -> Sequence[Lease]:
+        """
+        Become the driver of so many free runs, by one write, where the ledger can; `drive_taken` drives each.
+
+        Leases that arrive too late for a cancelled host are given back.
+        """
+        ledger = self.ledger
+        if not isinstance(ledger, SupportsTakingFreeRuns):
+            return ()
+        claim, called = first_claim(self.service, self.settings, self._speed)
+        take = partial(
+            ledger.take_free_runs,
+            limit=limit,
+            ttl=self.settings.lease_ttl,
+            claim=min(claim, max(called, _MOST_CLAIMED // limit)),
+            called=called,
+            except_for=except_for,
+            service_name=self.service_name,
+        )
+        taking = object()
+        self._turns.note(taking, busy=True)
+        try:
+            leases = await self._write(take, take_back=self._give_all_up)
+            for lease in leases:
+                self._turns.note((lease.batch_id, lease.run), busy=True)
+            return leases
+        finally:
+            self._turns.note(taking, busy=False)
+
+    async def drive_taken(self, lease: Lease, *, patience: float) -> bool:
+        """
+        Drive a run that `take_free_runs` took, as `drive_while_leased` does.
+        """
+        self._turns.note((lease.batch_id, lease.run), busy=False)  # from here on its driver says so
+        return await self.drive_while_leased(lease, patience=patience)
+
+    async def _give_all_up(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            await self._give_up(lease)
+
     async def take_over(self, batch_id: str, run: int) -> None:
         """
         Break the lease of whoever drives the run, so that anybody may; nothing happens to a settled one.
@@ -144,7 +188,7 @@ class Coordinator:
     async def _give_up(self, acquisition: Acquisition) -> None:
         if not isinstance(acquisition, Lease):
             return
-        if acquisition.claimed_now and isinstance(self.ledger, SupportsFusedWrites):
+        if acquisition.claimed_now and isinstance(self.ledger, SupportsFusedWrites | SupportsTakingFreeRuns):
             await self.ledger.give_back(acquisition)
         else:
             await self.ledger.release(acquisition)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -18,8 +18,12 @@ from sqlalchemy import URL, Engine
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
-from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
-from proxy_orchestration.registration.runs import DrivableRun
+from proxy_orchestration.registration.ports import (
+    ActivityRepository,
+    SupportsFusedWrites,
+    SupportsTakingFreeRuns,
+)
+from proxy_orchestration.registration.runs import DrivableRun, Lease
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
@@ -32,6 +36,7 @@ from proxy_orchestration.storage.sql.registration import (
     drivable,
     endings,
     erasure,
+    free_runs,
     item_pages,
     items,
     opening,
@@ -46,7 +51,7 @@ _PURGED_AT_ONCE: Final = 50
 _EVENTS_AT_ONCE: Final = 500
 
 
-class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
+class SqlActivityRepository(ActivityRepository, SupportsFusedWrites, SupportsTakingFreeRuns):
     """
     An `ActivityRepository` over a database that SQLAlchemy reaches.
 
@@ -210,6 +215,31 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
             accepted_by=self._accepted_by,
         )
         return await self._transactions.read(find)
+
+    async def take_free_runs(  # noqa: PLR0913 - the port's
+        self,
+        *,
+        limit: int,
+        ttl: float,
+        claim: int,
+        called: int,
+        except_for: Collection[str] = (),
+        service_name: str | None = None,
+    ) -> Sequence[Lease]:
+        """
+        Take the leases of free and due runs, and claim the first items of each.
+        """
+        take = partial(
+            free_runs.take_free_runs,
+            limit=limit,
+            ttl=ttl,
+            claim=claim,
+            called=called,
+            except_for=except_for,
+            service_name=service_name,
+            accepted_by=self._accepted_by,
+        )
+        return await self._transactions.write(take)
 
     async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
         """
