@@ -151,6 +151,7 @@ from proxy_orchestration.registration.ports import (
     SupportsGettingMany,
     SupportsLookup,
     SupportsMarkingMany,
+    SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.records import (
     CorrectionNote,
@@ -331,6 +332,7 @@ __all__ = [
     "SupportsLookup",
     "SupportsMarkingMany",
     "SupportsSendLimit",
+    "SupportsTakingFreeRuns",
     "UnfinishedItem",
     "Verdict",
     "Visibility",

@@ -34,7 +34,7 @@ from proxy_orchestration.storage.sql import (
 from proxy_orchestration.storage.sql.notification import notices, visibility
 from proxy_orchestration.storage.sql.notification import outbox as push_rows
 from proxy_orchestration.storage.sql.registration import activities as activity_rows
-from proxy_orchestration.storage.sql.registration import opening
+from proxy_orchestration.storage.sql.registration import free_runs, opening
 from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     MORNING,
@@ -343,6 +343,24 @@ async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) ->
             crew.start_soon(accepted, store, batch_of(2))
 
     assert 20 == len(await store.find_drivable(limit=99))
+
+
+async def test_runs_that_another_server_takes_at_this_moment_are_passed_over(
+    postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    Nobody waits, nobody gets more than was asked for, and together they get each run once.
+    """
+    batch_ids = [await accepted(store, batch_of(2)) for _ in range(50)]
+    wanted = {"ttl": LONG, "claim": 2, "called": 1}
+    with _another(postgresql_url) as other:
+        names = [lease.batch_id for lease in free_runs.take_free_runs(other, limit=20, **wanted)]
+        with anyio.fail_after(LONGEST_WAIT):
+            names += [lease.batch_id for lease in await store.take_free_runs(limit=20, **wanted)]
+        other.commit()
+    names += [lease.batch_id for lease in await store.take_free_runs(limit=20, **wanted)]
+
+    assert batch_ids == names
 
 
 @pytest.mark.parametrize("verb", ["settle", "finish"])

@@ -16,6 +16,7 @@ from proxy_orchestration.registration.ports import (
     SupportsFusedWrites,
     SupportsGettingMany,
     SupportsMarkingMany,
+    SupportsTakingFreeRuns,
 )
 
 P = ParamSpec("P")
@@ -196,6 +197,11 @@ class _MarkingMany(SupportsMarkingMany):
     mark_all_audited: Final = hooked(SupportsMarkingMany.mark_all_audited)
 
 
+class _TakingFreeRuns(SupportsTakingFreeRuns):
+    take_free_runs: Final = hooked(SupportsTakingFreeRuns.take_free_runs)
+    give_back: Final = hooked(SupportsTakingFreeRuns.give_back)
+
+
 class _GettingMany(SupportsGettingMany):
     get_many: Final = passed_on(SupportsGettingMany.get_many)
 
@@ -205,6 +211,7 @@ _ABILITIES: Final[dict[type, type]] = {
     SupportsAcceptAndBegin: _AcceptAndBegin,
     SupportsMarkingMany: _MarkingMany,
     SupportsGettingMany: _GettingMany,
+    SupportsTakingFreeRuns: _TakingFreeRuns,
 }
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -42,6 +43,7 @@ from proxy_orchestration.registration.ports import (
     ProxyRegistrationService,
     SupportsAcceptAndBegin,
     SupportsFusedWrites,
+    SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.runs import Acquisition, DrivableRun, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.service_errors import ServiceHooks
@@ -50,6 +52,8 @@ from proxy_orchestration.registration.settings import BulkSettings
 T = TypeVar("T")
 
 _LONGEST_CHECK = 5.0
+_MOST_CLAIMED = 2_000
+"""Items of many runs that are claimed by one write, however large their batches; the rest follows."""
 
 _log = logging.getLogger(_loggers.DRIVES)
 
@@ -84,6 +88,7 @@ class Coordinator:
     cancel_watch: CancelWatch = attrs.field(init=False)
     _abilities: ServiceAbilities = attrs.field(init=False)
     _fused: SupportsFusedWrites | None = attrs.field(init=False)
+    _taking: SupportsTakingFreeRuns | None = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
@@ -94,6 +99,7 @@ class Coordinator:
         settings = self.settings
         self._abilities = ServiceAbilities.of(self.service, settings)
         self._fused = self.ledger if isinstance(self.ledger, SupportsFusedWrites) else None
+        self._taking = self.ledger if isinstance(self.ledger, SupportsTakingFreeRuns) else None
         self._limiter = anyio.CapacityLimiter(settings.max_calls_in_flight)
         self._turns = SuspectTurns(self.clock, settings.lease_ttl)
         rate = settings.calls_per_second
@@ -167,6 +173,41 @@ class Coordinator:
         claim, called = first_claim(self._abilities, self.settings, self._speed)
         return await self._fused.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
 
+    async def take_free_runs(self, *, limit: int, except_for: Collection[str]) -> Sequence[Lease]:
+        """
+        Become the driver of so many free runs, by one write, where the ledger can; `drive_taken` drives each.
+
+        Leases that arrive too late for a cancelled host are given back.
+        """
+        if self._taking is None:
+            return ()
+        claim, called = first_claim(self._abilities, self.settings, self._speed)
+        take = partial(
+            self._taking.take_free_runs,
+            limit=limit,
+            ttl=self.settings.lease_ttl,
+            claim=min(claim, max(called, _MOST_CLAIMED // limit)),
+            called=called,
+            except_for=except_for,
+            service_name=self.service_name,
+        )
+        with self._acquiring():
+            leases = await self._write(take, take_back=self._give_all_up)
+            for lease in leases:
+                self._turns.note((lease.batch_id, lease.run), busy=True)
+            return leases
+
+    async def drive_taken(self, lease: Lease, *, patience: float) -> AuditEvent | None:
+        """
+        Drive a run that `take_free_runs` took, as `drive_while_leased` does.
+        """
+        self._turns.note((lease.batch_id, lease.run), busy=False)  # from here on its driver says so
+        return await self.drive_while_leased(lease, patience=patience)
+
+    async def _give_all_up(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            await self._give_up(lease)
+
     async def take_over(self, batch_id: str, run: int) -> None:
         """
         Break the lease of whoever drives the run, so that anybody may; nothing happens to a settled one.
@@ -191,8 +232,9 @@ class Coordinator:
     async def _give_up(self, acquisition: Acquisition | None) -> None:
         if not isinstance(acquisition, Lease):
             return
-        if acquisition.claimed_now and self._fused is not None:
-            await self._fused.give_back(acquisition)
+        giving_back = self._fused or self._taking
+        if acquisition.claimed_now and giving_back is not None:
+            await giving_back.give_back(acquisition)
         else:
             await self.ledger.release(acquisition)
 

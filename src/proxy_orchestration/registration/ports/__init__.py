@@ -8,6 +8,7 @@ otherwise, any number of tasks and processes may call it at once.
 
 from typing import Protocol
 
+from proxy_orchestration.registration.ports.free_runs import SupportsTakingFreeRuns
 from proxy_orchestration.registration.ports.ledger import (
     AuditOutbox,
     BatchCatalogue,
@@ -67,5 +68,6 @@ __all__ = [
     "SupportsGettingMany",
     "SupportsLookup",
     "SupportsMarkingMany",
+    "SupportsTakingFreeRuns",
     "call_limit_of",
 ]

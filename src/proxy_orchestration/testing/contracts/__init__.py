@@ -88,6 +88,7 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys imp
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
 from proxy_orchestration.testing.contracts.registration.run_ledger.pausing import pausing
+from proxy_orchestration.testing.contracts.registration.run_ledger.taking import taking
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
@@ -106,6 +107,7 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *waiting,
     *fusing,
     *driven_acceptance,
+    *taking,
 )
 """Leases, claims, outcomes, cancels, pauses, waits and further runs. The subject is a whole `BatchLedger`."""
 

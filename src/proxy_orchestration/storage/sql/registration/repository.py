@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from proxy_orchestration.registration.ports import (
     SupportsFusedWrites,
     SupportsGettingMany,
     SupportsMarkingMany,
+    SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.runs import DrivableRun, Lease
 from proxy_orchestration.storage.sql.database.methods import reading, writing
@@ -38,6 +39,7 @@ from proxy_orchestration.storage.sql.registration import (
     drivable,
     endings,
     erasure,
+    free_runs,
     item_pages,
     items,
     opening,
@@ -54,7 +56,12 @@ _EVENTS_AT_ONCE: Final = 500
 
 
 class SqlActivityRepository(
-    ActivityRepository, SupportsFusedWrites, SupportsAcceptAndBegin, SupportsMarkingMany, SupportsGettingMany
+    ActivityRepository,
+    SupportsFusedWrites,
+    SupportsAcceptAndBegin,
+    SupportsMarkingMany,
+    SupportsGettingMany,
+    SupportsTakingFreeRuns,
 ):
     """
     An `ActivityRepository` over a database that SQLAlchemy reaches.
@@ -234,6 +241,31 @@ class SqlActivityRepository(
             accepted_by=self._accepted_by,
         )
         return await self._transactions.read(find)
+
+    async def take_free_runs(  # noqa: PLR0913 - the port's
+        self,
+        *,
+        limit: int,
+        ttl: float,
+        claim: int,
+        called: int,
+        except_for: Collection[str] = (),
+        service_name: str | None = None,
+    ) -> Sequence[Lease]:
+        """
+        Take the leases of free and due runs, and claim the first items of each.
+        """
+        take = partial(
+            free_runs.take_free_runs,
+            limit=limit,
+            ttl=ttl,
+            claim=claim,
+            called=called,
+            except_for=except_for,
+            service_name=service_name,
+            accepted_by=self._accepted_by,
+        )
+        return await self._transactions.write(take)
 
     async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
         """

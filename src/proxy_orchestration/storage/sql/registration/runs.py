@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import (
@@ -56,6 +56,7 @@ from proxy_orchestration.storage.sql.registration.outcomes import SETTLED_IN_RUN
 from proxy_orchestration.storage.sql.registration.pausing import is_paused
 from proxy_orchestration.storage.sql.registration.rows import actor_of, work_columns, work_item
 from proxy_orchestration.storage.sql.registration.unfinished import (
+    NOTHING_LEFT,
     count_death,
     doubt_all,
     parts_of_lease,
@@ -73,23 +74,24 @@ _OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.se
 _COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.tail, runs.c.counts_outside)
 _FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 
-_TAKE_OVER = (
-    update(runs)
-    .where(_OPEN_RUN)
-    .values(
-        fence=runs.c.fence + 1,
-        called_fence=case((runs.c.called_fence == runs.c.fence, runs.c.fence + 1), else_=runs.c.called_fence),
-        lease_until=store_now() + bindparam("ttl"),
-        lease_ttl=bindparam("ttl"),
-        due_at=0.0,
-    )
-    .returning(
-        runs,
-        (store_now() - runs.c.first_call_at).label("since_first_call"),
-        _of_batch(batches.c.mode).label("mode"),
-        _of_batch(batches.c.on_conflict).label("on_conflict"),
-    )
+TAKEN: Final[dict[str, Any]] = {
+    "fence": runs.c.fence + 1,
+    "called_fence": case((runs.c.called_fence == runs.c.fence, runs.c.fence + 1), else_=runs.c.called_fence),
+    "lease_until": store_now() + bindparam("ttl"),
+    "lease_ttl": bindparam("ttl"),
+    "due_at": 0.0,
+}
+"""What becomes of a run whose lease is taken."""
+
+LEASED: Final = (
+    runs,
+    (store_now() - runs.c.first_call_at).label("since_first_call"),
+    _of_batch(batches.c.mode).label("mode"),
+    _of_batch(batches.c.on_conflict).label("on_conflict"),
 )
+"""What `lease_on` reads of it then."""
+
+_TAKE_OVER = update(runs).where(_OPEN_RUN).values(TAKEN).returning(*LEASED)
 _IS_FREE = or_(runs.c.lease_until <= store_now(), IS_FROM_A_LATER_CLOCK)
 _ACQUIRE = _TAKE_OVER.where(_IS_FREE, ~is_paused(runs))
 _HOLDER = select(
@@ -222,7 +224,7 @@ def acquire(
         _TAKE_OVER if take_over else _ACQUIRE, {**key, "ttl": float(ttl)}
     ).one_or_none()
     if taken is not None:
-        return _lease(connection, batch_id, taken)
+        return lease_on(connection, batch_id, taken)
     holder = connection.execute(_HOLDER, key).one_or_none()
     if holder is None:
         return RunSettled()
@@ -231,7 +233,15 @@ def acquire(
     return LeaseHeld(fence=holder[0], remaining=max(holder[1], 0.001))
 
 
-def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
+def lease_on(
+    connection: Connection,
+    batch_id: str,
+    run: Row[Any],
+    claimed_now: tuple[WorkItem, ...] | None = None,
+) -> Lease:
+    """
+    Return the lease on a run that was just taken, with what others left of it unless it was claimed now.
+    """
     # Code of revision 0005 raises the fence alone: what it called is not known; decision 101.
     is_known = run.called_fence == run.fence
     called = run.called if is_known else run.claimed
@@ -239,7 +249,7 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         doubt_all(connection, run)
     if run.alone is not None:
         count_death(connection, run)
-    parts = parts_of_lease(connection, run, called=called)
+    parts = NOTHING_LEFT if claimed_now is not None else parts_of_lease(connection, run, called=called)
     return Lease(
         batch_id=batch_id,
         run=run.run,
@@ -251,6 +261,7 @@ def _lease(connection: Connection, batch_id: str, run: Row[Any]) -> Lease:
         begun=parts.begun,
         uncalled=parts.uncalled,
         unfinished=parts.unfinished,
+        claimed_now=claimed_now or (),
         called=called,
         claimed=run.claimed,
         cancel_wished=run.cancel_wished_at is not None,
