@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import anyio
@@ -86,9 +86,6 @@ class Coordinator:
     endings: Endings = attrs.field(init=False)
     audit: AuditDelivery = attrs.field(init=False)
     cancel_watch: CancelWatch = attrs.field(init=False)
-    _abilities: ServiceAbilities = attrs.field(init=False)
-    _fused: SupportsFusedWrites | None = attrs.field(init=False)
-    _taking: SupportsTakingFreeRuns | None = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
@@ -97,9 +94,6 @@ class Coordinator:
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
-        self._abilities = ServiceAbilities.of(self.service, settings)
-        self._fused = self.ledger if isinstance(self.ledger, SupportsFusedWrites) else None
-        self._taking = self.ledger if isinstance(self.ledger, SupportsTakingFreeRuns) else None
         self._limiter = anyio.CapacityLimiter(settings.max_calls_in_flight)
         self._turns = SuspectTurns(self.clock, settings.lease_ttl)
         rate = settings.calls_per_second
@@ -120,6 +114,19 @@ class Coordinator:
         )
         self.health = HealthRecord(ledger=self.ledger, clock=self.clock, abandoned=self._abandoned)
         self._speed = Speed(workers=settings.max_concurrency)
+
+    # Asked once, and not before it is needed: a verb that is refused touches neither service nor store.
+    @cached_property
+    def _abilities(self) -> ServiceAbilities:
+        return ServiceAbilities.of(self.service, self.settings)
+
+    @cached_property
+    def _fused(self) -> SupportsFusedWrites | None:
+        return self.ledger if isinstance(self.ledger, SupportsFusedWrites) else None
+
+    @cached_property
+    def _taking(self) -> SupportsTakingFreeRuns | None:
+        return self.ledger if isinstance(self.ledger, SupportsTakingFreeRuns) else None
 
     async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """
