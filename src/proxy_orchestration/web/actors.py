@@ -27,7 +27,8 @@ def acting(actor: ActorDependency) -> Dependency:
     Return the dependency of a whole router that asks the host who acts.
     """
 
-    def remember(request: Request, who: Annotated[object, Depends(actor)]) -> None:
+    # Both of ours are asynchronous: FastAPI takes a plain function to a thread, for every request.
+    async def remember(request: Request, who: Annotated[object, Depends(actor)]) -> None:
         if not isinstance(who, Actor):
             owner, part = "create_router", "actor"
             problem = f"it returned a {type(who).__name__}. Return an Actor, or raise HTTPException(401)."
@@ -38,7 +39,7 @@ def acting(actor: ActorDependency) -> Dependency:
     return dependency
 
 
-def _current(request: Request) -> Actor:
+async def _current(request: Request) -> Actor:
     # A missing one is an AttributeError, hence a 500: no endpoint goes on without an actor.
     actor: Actor = request.state.proxy_orchestration_actor
     return actor

@@ -60,8 +60,8 @@ def create_router(  # noqa: PLR0913 - the parts of a host
         dependencies=[acting(actor)],
         route_class=route_class(chosen),
         generate_unique_id_function=_operation_id,
+        responses={401: {"description": "Nobody is signed in; the host's own answer"}},
     )
-    # Before those of a batch, whose pattern takes any one name: /{batch_id}.
     add_batch_routes(router, orchestrator)
     add_event_routes(router, orchestrator, chosen)
     if notifications is not None:
