@@ -21,6 +21,7 @@ class SupportsTakingFreeRuns(Protocol):
 
     async def take_free_runs(  # noqa: PLR0913 - what is asked for, by name
         self,
+        /,
         *,
         limit: int,
         ttl: float,
