@@ -35,6 +35,7 @@ STORIES: Final = (
     "answers",
     "doubt",
     "waiting",
+    "web",
     "profile",
 )
 LIBRARIES: Final = (
