@@ -25,6 +25,7 @@ sys.path.extend([str(Path(__file__).parent / "batches"), str(Path(__file__).pare
 
 from _builds import HERE as OURS
 from _builds import RELEASED, NoBuildError, build_of
+from _processes import end_with_us
 from _seats import Seat, drained, seated
 from _tables import Figures, tables_of, targets_of
 
@@ -213,6 +214,7 @@ def measure(options: argparse.Namespace) -> Story:
     """
     Have everybody submit, in turns, on one database after the other.
     """
+    end_with_us()
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         (folder / "released").mkdir()
