@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
 STORES = ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"]
 NEEDS = {
-    **{page: ("sqlalchemy",) for page in STORES},
+    **dict.fromkeys(STORES, ("sqlalchemy",)),
     "guide-languages.md": ("babel",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
