@@ -223,6 +223,7 @@ def _show(
         output.conclude("Lines that cannot be read, so that nothing was sent to their devices:")
         for problem in devices.unread:
             output.conclude(f"  {problem}")
+        output.conclude("Correct them; what was given up for want of a device goes out with --replay-dead.")
 
 
 def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequence[int]) -> Iterator[str]:

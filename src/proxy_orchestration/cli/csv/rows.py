@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TextIO
 
 import attrs
 
 from proxy_orchestration.cli.csv.problems import CsvProblem, RefusedError
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_SEPARATOR_LINE: Final = re.compile(r'\ufeff?"?sep=(?P<separator>[,;\t|])"?(?:\r\n|\r|\n)', re.IGNORECASE)
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<separator>[,;\t|])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 _SEPARATORS: Final = ",;\t"
 _QUOTES: Final = (
     "the quotes do not match, or a cell is too long. Close each quoted cell with a quote "
@@ -39,7 +40,7 @@ class Row:
         return self.line + sum(len(_LINE_END.findall(cell)) for cell in self.cells[:place])
 
 
-def rows_of(text: str) -> Iterator[Row]:
+def rows_of(text: TextIO) -> Iterator[Row]:
     """
     Yield each row that is not blank with the file's line it begins on.
 
@@ -50,11 +51,13 @@ def rows_of(text: str) -> Iterator[Row]:
     Raises:
         RefusedError: quotes do not match.
     """
-    named = _SEPARATOR_LINE.match(text)
-    skipped = 0 if named is None else 1
-    body = text if named is None else text[named.end() :]
-    separator = named["separator"] if named else _commonest(_LINE_END.split(body.lstrip("\r\n"), 1)[0])
-    rows = _split(body, separator, skipped)
+    start = [text.readline()]
+    named = _SEPARATOR_LINE.fullmatch(start[0])
+    while start[-1] and not start[-1].strip():
+        start.append(text.readline())
+    separator = named["separator"] if named else _commonest(start[-1])
+    lines = text if named else itertools.chain(start, text)
+    rows = _split(lines, separator, lines_before=1 if named else 0)
     first = next(rows, None)
     if first is None:
         return
@@ -66,19 +69,20 @@ def rows_of(text: str) -> Iterator[Row]:
 
 
 def _commonest(line: str) -> str:
-    plain = re.sub(r'"[^"]*"', "", line) or line
-    return max(_SEPARATORS, key=plain.count)
+    plain = re.sub(r'"[^"]*"', "", line)
+    return max(_SEPARATORS, key=(plain if plain.strip() else line).count)
 
 
 def _unwrapped(row: Row, separator: str | None) -> Row:
     if separator is None or len(row.cells) != 1:
         return row
-    return next(_split(row.cells[0], separator, row.line - 1), row)
+    inner = io.StringIO(row.cells[0], newline="")
+    return next(_split(inner, separator, lines_before=row.line - 1), row)
 
 
-def _split(text: str, separator: str, lines_before: int) -> Iterator[Row]:
+def _split(text: Iterable[str], separator: str, *, lines_before: int) -> Iterator[Row]:
     # strict: otherwise a quote that is left open swallows the rows below it
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    lines = csv.reader(text, delimiter=separator, strict=True)
     while True:
         line = lines_before + lines.line_num + 1  # before the row is read: a quoted cell may span lines
         try:

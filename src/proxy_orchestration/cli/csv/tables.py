@@ -101,7 +101,7 @@ class FileFormat:
         """
         with self._refusing(name):
             reader = _Reader(format=self, layout=layout)
-            built = list(reader.read_all(_rows_in(data, layout), build))
+            built = list(reader.read_all(_rows_in(data, layout), build, most=most))
             reader.check(most)
             return reader.header, built
 
@@ -143,9 +143,13 @@ class _Reader:
     _places: list[tuple[Column, int]] = attrs.field(factory=list)
     _earlier: dict[tuple[str, object], tuple[object, int]] = attrs.field(factory=dict)
 
-    def read_all(self, rows: Iterator[Row], build: Callable[[Record], T]) -> Iterator[T]:
+    def read_all(
+        self, rows: Iterator[Row], build: Callable[[Record], T], *, most: int | None = None
+    ) -> Iterator[T]:
         """
         Yield what each row below the header means, unless something is wrong with it.
+
+        Rows beyond `most` are counted and not looked at: the file is refused for them.
 
         Raises:
             RefusedError: the first row is no header.
@@ -155,6 +159,8 @@ class _Reader:
         self._places = [(column, places.get(column.name, -1)) for column in self.format.columns]
         for row in rows:
             self._count += 1
+            if most is not None and self._count > most:
+                continue
             record = self._record(row)
             if record is None:
                 continue
