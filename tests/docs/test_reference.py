@@ -26,6 +26,7 @@ MODULES = (
     "proxy_orchestration",
     "proxy_orchestration.ports",
     "proxy_orchestration.registration.flow",
+    "proxy_orchestration.blocking",
     "proxy_orchestration.storage.memory",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.push.fcm",

@@ -124,6 +124,17 @@ ActorOption = Annotated[
         help="The coordinator who acts.",
     ),
 ]
+ActorIfOption = Annotated[
+    Actor | None,
+    typer.Option(
+        "--actor",
+        metavar="USER@ORGANIZATION",
+        envvar="PROXY_ORCHESTRATION_ACTOR",
+        parser=_actor,
+        help="The coordinator who acts, where it is about a batch.",
+        show_default=False,
+    ),
+]
 AfterOption = Annotated[
     str | None,
     typer.Option(
