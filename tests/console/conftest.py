@@ -22,7 +22,7 @@ def clock() -> FakeClock:
     """
     The clock of orchestrator and store.
     """
-    return FakeClock(START)
+    return FakeClock(START, moves_after=0)
 
 
 @pytest.fixture

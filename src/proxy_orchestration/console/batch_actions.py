@@ -238,6 +238,8 @@ async def edit(visit: Visit, batch_id: str, form: Form) -> Response:
         await visit.console.orchestrator.retry_failed_items(
             batch_id,
             actor=visit.person,
+            # Named as well: activities alone retries everybody who failed, and edits these.
+            mentor_ids=[row.item.outcome.item_key],
             activities={row.item.outcome.item_key: activity},
             expected_run=change.run,
             drive=False,

@@ -17,10 +17,10 @@ from starlette.responses import HTMLResponse, Response
 
 from proxy_orchestration.access import Action
 from proxy_orchestration.console.batch_lists import BatchRow
-from proxy_orchestration.console.languages import marked
+from proxy_orchestration.console.languages import Words, marked
 from proxy_orchestration.console.visits import Names, Visit, visit_of
-from proxy_orchestration.console.wordings import ITEMS, Wording
-from proxy_orchestration.registration.batches import BatchItem, BatchSummary, ItemPage
+from proxy_orchestration.console.wordings import ITEMS, REASONS, Wording
+from proxy_orchestration.registration.batches import BatchItem, BatchSummary, Failure, ItemPage
 from proxy_orchestration.registration.reasons import DRIVER_LOST
 from proxy_orchestration.registration.states import (
     OPEN_STATES,
@@ -61,6 +61,17 @@ ITEM_FILTERS: Final[Mapping[str, ItemFilter]] = MappingProxyType(
 )
 
 
+def reason_in(words: Words, failure: Failure | None) -> str:
+    """
+    Return why an item did not succeed; in the service's own words where the catalogue has no others.
+    """
+    if failure is None:
+        return ""
+    told = words.text(failure.message)
+    is_translated = words.is_english or told != failure.message
+    return told if is_translated else words.text(REASONS.get(failure.code, failure.message))
+
+
 @attrs.frozen(kw_only=True)
 class ItemRow:
     """
@@ -88,13 +99,11 @@ class ItemRow:
         """
         return ITEMS[self.item.outcome.state]
 
-    @property
-    def reason(self) -> str:
+    def reason(self, words: Words) -> str:
         """
-        Return why it did not succeed, in English or in a service's own words.
+        Return why it did not succeed, in the visitor's language or in a service's own words.
         """
-        failure = self.item.outcome.failure
-        return "" if failure is None else failure.message
+        return reason_in(words, self.item.outcome.failure)
 
     @property
     def is_retryable(self) -> bool:
@@ -176,6 +185,7 @@ class BatchView:
             "CANCEL": row.is_open,
             "PAUSE": row.is_open and self.summary.cancelled_by is None,
             "REVIEW": not row.is_open and row.waiting > 0,
+            "RETRY": not row.is_open and row.failed > 0,
             "DELETE": not row.is_open,
             "RELABEL": True,
         }
@@ -281,7 +291,7 @@ def _cells(visit: Visit, item: BatchItem, names: Names) -> Sequence[object]:
         activity.notes,
         outcome.state.value,
         "" if failure is None else failure.code,
-        "" if failure is None else visit.words.text(failure.message),
+        reason_in(visit.words, failure),
     )
 
 

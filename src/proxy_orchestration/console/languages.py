@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 from babel import Locale
-from babel.dates import format_date, format_datetime, get_timezone_name
+from babel.dates import format_date, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -69,23 +69,31 @@ class Words:
         # The empty text is the catalogue's own header.
         return translations(self.language).gettext(message) if message else ""
 
+    @property
+    def is_english(self) -> bool:
+        """
+        Tell whether it is the language of the code.
+        """
+        return self.language == "en"
+
     def day(self, value: date) -> str:
         """
         Return a calendar day, with the month's name.
         """
-        return format_date(value, format="d MMM y", locale=self._locale)
+        return format_date(value, format="medium", locale=self._locale)
 
     def short_day(self, value: date) -> str:
         """
         Return a calendar day without its year, for the foot of a plot.
         """
-        return format_date(value, format="d MMM", locale=self._locale)
+        return format_skeleton("MMMd", value, locale=self._locale)
 
     def moment(self, value: datetime) -> str:
         """
         Return a moment in the console's zone.
         """
-        return format_datetime(value, format="d MMM y HH:mm", tzinfo=self.timezone, locale=self._locale)
+        there = value.astimezone(self.timezone)
+        return f"{self.day(there.date())} {format_time(there.time(), format='HH:mm', locale=self._locale)}"
 
     def number(self, value: int) -> str:
         """
@@ -98,7 +106,7 @@ class Words:
         """
         Return what the zone is called.
         """
-        return get_timezone_name(self.timezone, locale=self._locale, width="short")
+        return str(self.timezone)
 
     @property
     def _locale(self) -> Locale:

@@ -117,6 +117,13 @@ PROBLEMS: Final[Mapping[str, str]] = {
 }
 """Codes of records that somebody should mend; any other code is shown as it is."""
 
+REASONS: Final[Mapping[str, str]] = {
+    "not_a_coordinator": marked("Only coordinators register for others."),
+    "date_in_future": marked("The day is too far ahead."),
+    "date_too_old": marked("The day is too long ago."),
+}
+"""Codes of the standard service whose sentences have days in them, which no catalogue can hold."""
+
 NOTES: Final[Mapping[str, Wording]] = {
     "submitted": Wording(
         marked("The batch is accepted. It goes on by itself, even if you leave this page."), "good"
@@ -144,13 +151,6 @@ NOTES: Final[Mapping[str, Wording]] = {
     "not_now": Wording(
         marked(
             "That is not possible in the batch's present state, so nothing was done. Here is how it stands."
-        ),
-        "hold",
-    ),
-    "in_doubt": Wording(
-        marked(
-            "Whether this mentor's earlier call was carried out is not known. "
-            "Retry it unchanged first; it is never registered twice."
         ),
         "hold",
     ),
