@@ -56,7 +56,14 @@ class BatchRow:
         """
         Return what the batch's status is called.
         """
-        return STATUSES[self.summary.status]
+        return STATUSES[BulkStatus.PAUSED if self.is_paused else self.summary.status]
+
+    @property
+    def is_paused(self) -> bool:
+        """
+        Tell whether it waits until somebody resumes it, also where nobody drove it before.
+        """
+        return self.is_open and self.summary.paused_at is not None
 
     @property
     def settled(self) -> int:

@@ -5,6 +5,7 @@ What a browser sends with a form, read with limits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from datetime import date
 from typing import Final
 from urllib.parse import parse_qsl
@@ -93,10 +94,11 @@ async def read_form(request: Request) -> Form:
     if kind != _FORM:
         raise FormError(marked("Send this form from its page."), status=415)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise FormError(marked("This form is too large. Choose fewer mentors at once."), status=413)
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > _MOST_BYTES:
+                raise FormError(marked("This form is too large. Choose fewer mentors at once."), status=413)
     try:
         pairs = parse_qsl(
             body.decode("ascii"),

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from proxy_orchestration.console.batch_lists import BatchRow, stuck_batches
 from proxy_orchestration.console.visits import Names, Visit, visit_of
 from proxy_orchestration.registration.reasons import DRIVER_LOST
-from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.registration.states import ItemState
 
 _LOOKED_AT: Final = 100
 _MOST_CRASHED: Final = 20
@@ -47,7 +47,7 @@ async def show_status(request: Request) -> Response:
         "status.html",
         health=health,
         stuck=[BatchRow(summary) for summary in await stuck_batches(visit)],
-        paused=[row for row in rows if row.summary.status is BulkStatus.PAUSED],
+        paused=[row for row in rows if row.is_paused],
         doubtful=doubtful,
         crashed=crashed,
         names=await _names(visit, crashed),

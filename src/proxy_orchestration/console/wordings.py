@@ -113,6 +113,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "empty_text": marked("A text is empty"),
     "link_failed": marked("No link to a course could be made; the notice goes out without"),
     "unreadable_record": marked("The certificate cannot be read"),
+    "invalid_expiry": marked("The day on which the certificate ends cannot be read"),
     "visibility_unknown": marked("Who is hidden could not be found out"),
 }
 """Codes of records that somebody should mend; any other code is shown as it is."""
