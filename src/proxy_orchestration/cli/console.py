@@ -152,6 +152,7 @@ def _listening(session: Session, port: int) -> Iterator[socket.socket]:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((_HERE, port))
+            listening.listen()  # whoever is quicker than the server waits for it, and is not refused
         except OSError:
             msg = (
                 f"Port {port} of this machine is taken. Name another one, or 0 for any that is free: --port 0"

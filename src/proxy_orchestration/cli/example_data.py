@@ -13,8 +13,9 @@ from typing import Final
 
 import attrs
 
+from proxy_orchestration import _loggers
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.session import Session, settings_for
+from proxy_orchestration.cli.session import Session, settings_for, silenced
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.console import Mentor
 from proxy_orchestration.errors import RegistrationRejected, RegistrationUnavailable
@@ -295,7 +296,8 @@ async def store_example(session: Session, actor: Actor) -> None:
     for nights_ago in reversed(range(_NIGHTS)):
         earlier = attrs.evolve(example.notifications, clock=_EarlierClock(session.clock, nights_ago))
         await earlier.run(example.certificates.certificates(actor=actor))
-    await example.dispatcher.drain()
+    with silenced(_loggers.DISPATCH):  # that the example's messages are given up is no news
+        await example.dispatcher.drain()
 
 
 async def _store_batches(orchestrator: BulkRegistrationOrchestrator, actor: Actor, *, today: date) -> None:

@@ -221,7 +221,8 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    _log.error("a page failed: %s", type(error).__name__)
+    name = type(error).__name__
+    _log.error("a page failed: %s", name, extra={"error": name})
     return _told(request, UNEXPECTED)
 
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from proxy_orchestration import _loggers
-from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._concurrency import ask
 from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
@@ -199,8 +199,9 @@ class Visit:
             found = await ask(
                 partial(directory.names, wanted), clock=self.console.clock, seconds=_SECONDS_FOR_NAMES
             )
-        except (NoAnswerError, Exception) as error:  # noqa: BLE001 - whatever a host's directory raises
-            _log.warning("the directory gave no names: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever a host's directory raises
+            kind = type(error).__name__
+            _log.warning("the directory gave no names: %s", kind, extra={"error": kind})
             return Names({}, failed=True)
         return Names({str(key): str(name) for key, name in found.items()}, failed=False)
 
@@ -218,7 +219,8 @@ class Visit:
                 seconds=_SECONDS_FOR_NAMES,
             )
         except Exception as error:  # noqa: BLE001 - whatever a host's directory raises
-            _log.warning("the directory could not be searched: %s", type(error).__name__)
+            kind = type(error).__name__
+            _log.warning("the directory could not be searched: %s", kind, extra={"error": kind})
             return None
 
 
