@@ -18,10 +18,12 @@ import attrs
 import pytest
 from waits import LONGEST_WAIT
 
-for library in ("typer", "sqlalchemy", "fastapi", "uvicorn", "jinja2", "babel"):
-    pytest.importorskip(library)
+pytest.importorskip("typer")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
 
-from proxy_orchestration.cli.exits import ExitCode  # noqa: E402 - after the skip
+from proxy_orchestration.cli.exits import ExitCode
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 

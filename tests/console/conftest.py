@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 
-httpx = pytest.importorskip("httpx")
-for library in ("fastapi", "jinja2", "babel"):
-    pytest.importorskip(library)
+pytest.importorskip("fastapi")
+pytest.importorskip("jinja2")
+pytest.importorskip("babel")
+pytest.importorskip("httpx")
 
-from console_site import ADDRESS, START, Directory, Site, site_of  # noqa: E402 - after the skip
+import httpx
+from console_site import ADDRESS, START, Directory, Site, site_of
 
-from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator  # noqa: E402 - after the skip
-from proxy_orchestration.registration.standard.service import StandardRegistrationService  # noqa: E402 - after the skip
-from proxy_orchestration.storage.memory import MemoryActivityRepository  # noqa: E402 - after the skip
-from proxy_orchestration.testing import FakeClock  # noqa: E402 - after the skip
+from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import FakeClock
 
 
 @pytest.fixture

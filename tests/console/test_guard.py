@@ -211,7 +211,7 @@ async def test_an_actor_that_is_none_is_the_hosts_mistake(site: Site) -> None:
     """
     A dictionary of claims is no actor: an error, and never somebody's page.
     """
-    site.signed_in[0] = {"sub": "anna"}  # type: ignore[call-overload]
+    site.signed_in[0] = {"sub": "anna"}
 
     assert 500 == (await site.get("/")).status
 

@@ -320,7 +320,7 @@ def silenced(name: str) -> Iterator[None]:
     """
     Let nobody hear what the logger of that name says meanwhile.
     """
-    logger = logging.getLogger(name)
+    logger: logging.Logger = logging.getLogger(name)
     logger.addFilter(_says_nothing)
     try:
         yield

@@ -41,6 +41,7 @@ from proxy_orchestration.registration.flow import (
     BulkEntered,
     BulkForm,
     BulkIdle,
+    BulkInput,
     BulkMentorsDeselected,
     BulkMentorsSelected,
     BulkOptionsChosen,
@@ -160,8 +161,8 @@ def _entered(form: Form, typed_ids: Sequence[str]) -> BulkSelecting:
     return _after(state, BulkOptionsChosen(label=label, mode=mode))
 
 
-def _after(state: BulkSelecting, event: object) -> BulkSelecting:
-    after = bulk_flow_after(state, event).state  # type: ignore[arg-type] # the events of this page
+def _after(state: BulkSelecting, event: BulkInput) -> BulkSelecting:
+    after = bulk_flow_after(state, event).state
     assert isinstance(after, BulkSelecting)  # noqa: S101 - none of them leaves the page
     return after
 
@@ -190,10 +191,9 @@ async def _choosing_page(visit: Visit, choosing: _Choosing) -> Response:
     )
 
 
-def _listed(found: object, form: BulkForm) -> Sequence[tuple[Mentor, bool]]:
+def _listed(found: Sequence[Mentor] | None, form: BulkForm) -> Sequence[tuple[Mentor, bool]]:
     chosen = frozenset(form.mentor_ids)
-    mentors: Sequence[Mentor] = list(found)[:_PER_SEARCH] if found else []  # type: ignore[call-overload] # a collection, or nothing
-    return [(mentor, mentor.mentor_id in chosen) for mentor in mentors]
+    return [(mentor, mentor.mentor_id in chosen) for mentor in (found or ())[:_PER_SEARCH]]
 
 
 async def _check(visit: Visit, choosing: _Choosing) -> Response:

@@ -23,8 +23,7 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    # The extension puts this method onto every environment that has it.
-    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension's
     environment.globals["LANGUAGES"] = LANGUAGES
     environment.globals["TOKEN_FIELD"] = TOKEN_FIELD
     return environment

@@ -5,7 +5,7 @@ The console's parts, and one visit: a request of a person, in a language, with w
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
 from typing import Final
@@ -205,7 +205,7 @@ class Visit:
             return Names({}, failed=True)
         return Names({str(key): str(name) for key, name in found.items()}, failed=False)
 
-    async def search(self, text: str, limit: int) -> Collection[Mentor] | None:
+    async def search(self, text: str, limit: int) -> Sequence[Mentor] | None:
         """
         Return who matches, or `None` where the directory fails.
         """
