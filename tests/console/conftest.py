@@ -1,30 +1,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-pytest.importorskip("fastapi")
-pytest.importorskip("jinja2")
-pytest.importorskip("babel")
-pytest.importorskip("httpx")
-
-import httpx
-from console_site import ADDRESS, START, Directory, Site, site_of
 
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FakeClock
 
+if TYPE_CHECKING:
+    from console_site import Site
+
 
 @pytest.fixture
 def clock() -> FakeClock:
     """
-    The clock of orchestrator and store.
+    The clock of orchestrator and store, which goes by itself once nothing else happens.
     """
-    return FakeClock(START, moves_after=0)
+    return FakeClock(datetime(2026, 11, 21, 9, 0, tzinfo=UTC), moves_after=0)
 
 
 @pytest.fixture
@@ -36,7 +32,7 @@ def parts() -> dict[str, Any]:
 
 
 @pytest.fixture
-def service(clock: FakeClock) -> Any:
+def service() -> Any:
     """
     The service that registers; `None` for the standard one.
     """
@@ -48,20 +44,13 @@ async def site(clock: FakeClock, service: Any, parts: dict[str, Any]) -> AsyncIt
     """
     A host with the console, where anna is signed in.
     """
+    from console_site import opened_site  # noqa: PLC0415 - needs extras
+
     repository = MemoryActivityRepository(clock=clock)
     orchestrator = BulkRegistrationOrchestrator(
         registration_service=service or StandardRegistrationService(repository=repository, clock=clock),
         repository=repository,
         clock=clock,
     )
-    directory = Directory()
-    app, signed_in = site_of(orchestrator, **{"directory": directory, **parts})
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS, follow_redirects=True) as browser:
-        yield Site(
-            orchestrator=orchestrator,
-            clock=clock,
-            directory=directory,
-            browser=browser,
-            signed_in=signed_in,
-        )
+    async with opened_site(orchestrator, clock, **parts) as site:
+        yield site

@@ -6,6 +6,7 @@ import io
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
 
 from console_site import ADMIN, ANNA, BERIT, Site, mentors
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
 
 from console_site import ADDRESS, ANNA, BERIT, Directory, Site, mentors, site_of
 from fastapi import FastAPI, HTTPException

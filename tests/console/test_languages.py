@@ -5,6 +5,7 @@ import re
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
 pytest.importorskip("babel")
 pytest.importorskip("jinja2")
 

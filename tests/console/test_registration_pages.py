@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
 
 from console_site import ANNA, Site, mentors
 

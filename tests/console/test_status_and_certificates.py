@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
 
 from console_site import ADMIN, ANNA, BERIT, START, Site, mentors
 

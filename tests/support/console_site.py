@@ -199,3 +199,23 @@ def site_of(orchestrator: BulkRegistrationOrchestrator, **parts: Any) -> tuple[F
     app = FastAPI()
     app.mount("/console", create_console(orchestrator, actor=actor, secret=b"s" * 32, **parts))
     return app, signed_in
+
+
+@asynccontextmanager
+async def opened_site(
+    orchestrator: BulkRegistrationOrchestrator, clock: FakeClock, **parts: Any
+) -> AsyncIterator[Site]:
+    """
+    Open a browser without scripts at a host with the console.
+    """
+    directory = Directory()
+    app, signed_in = site_of(orchestrator, **{"directory": directory, **parts})
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=ADDRESS, follow_redirects=True) as browser:
+        yield Site(
+            orchestrator=orchestrator,
+            clock=clock,
+            directory=directory,
+            browser=browser,
+            signed_in=signed_in,
+        )
