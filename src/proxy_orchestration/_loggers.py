@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 AUDIT: Final = "proxy_orchestration.audit"
+CONSOLE: Final = "proxy_orchestration.console"
 DISPATCH: Final = "proxy_orchestration.notification.dispatch"
 ENROLLMENT: Final = "proxy_orchestration.notification.enrollment"
 NOTIFICATION: Final = "proxy_orchestration.notification.orchestrator"

@@ -172,7 +172,7 @@ ZoneOption = Annotated[
 ]
 
 
-CALLS_THE_SERVICE: Final = ("preview", "register", "retry", "review", "cancel", "resume", "serve")
+CALLS_THE_SERVICE: Final = ("preview", "register", "retry", "review", "cancel", "resume", "serve", "console")
 """The commands that take `--app`."""
 
 
