@@ -80,11 +80,14 @@ async def test_a_result_that_was_not_read_is_the_one_that_is_stored(counting, po
     entries.append(RegistrationEntry("mentor-8", activity, item_key="a second visit"))
     request = BulkRegistrationRequest(entries=entries, label="Week 48", on_conflict=policy)
 
-    result = await orchestrator.submit_bulk_registration(request, actor=counting.actor)
+    for drive in (True, False):
+        result = await orchestrator.submit_bulk_registration(request, actor=counting.actor, drive=drive)
 
-    assert 0 == counting.repository.results_read
-    assert await orchestrator.get_bulk_submission_status(result.batch_id, actor=counting.actor) == result
-    assert BulkStatus.SUCCESS is not result.status
+        assert 0 == counting.repository.results_read
+        assert await orchestrator.get_bulk_submission_status(result.batch_id, actor=counting.actor) == result
+        assert drive is (BulkStatus.PENDING is not result.status)
+        counting.repository.results_read = 0
+    assert BulkStatus.PENDING is result.status
 
 
 async def test_a_batch_of_many_commits_is_read(counting):

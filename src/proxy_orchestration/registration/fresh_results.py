@@ -1,12 +1,12 @@
 """
-The result of a batch that was accepted and driven to its end by one call: read back from nowhere.
+The result of a batch that one call accepted, and perhaps drove to its end: read back from nowhere.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -14,7 +14,7 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import BulkSubmissionResult, MentorOutcome
 from proxy_orchestration.registration.ledger import NewBatch
 from proxy_orchestration.registration.runs import LogPage
-from proxy_orchestration.registration.states import BulkStatus
+from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 _FIRST_RUN: Final = 1
 
@@ -46,23 +46,49 @@ def fresh_result(new: NewBatch, settled: SettledHere) -> BulkSubmissionResult | 
         return None
     in_order = tuple(outcomes[position] for position in range(len(new.entries)))
     return BulkSubmissionResult(
+        **_as_submitted(new),
         batch_id=event.batch_id,
-        coordinator_id=new.actor.user_id,
         status=BulkStatus(event.status),
-        run=event.run,
-        total=len(new.entries),
         counts=dict(Counter(outcome.state for outcome in in_order)),
-        label=new.label,
-        submitted_at=new.submitted_at,
         settled_at=event.settled_at,
-        organization_id=new.actor.organization_id,
-        mode=new.mode,
-        on_conflict=new.on_conflict,
-        opened_by=new.actor.user_id,
         cancelled_by=event.cancelled_by,
         cancel_reason=event.cancel_reason,
         outcomes=in_order,
     )
+
+
+def accepted_result(new: NewBatch, batch_id: str) -> BulkSubmissionResult:
+    """
+    Return what the store would answer about a batch that was just accepted and that nobody drives yet.
+    """
+    judged = dict(_judged(new))
+    outcomes = tuple(
+        judged.get(position)
+        or MentorOutcome(mentor_id=entry.mentor_id, state=ItemState.PENDING, item_key=entry.item_key)
+        for position, entry in enumerate(new.entries)
+    )
+    return BulkSubmissionResult(
+        **_as_submitted(new),
+        batch_id=batch_id,
+        status=BulkStatus.PENDING,
+        counts=dict(Counter(outcome.state for outcome in outcomes)),
+        settled_at=None,
+        outcomes=outcomes,
+    )
+
+
+def _as_submitted(new: NewBatch) -> dict[str, Any]:
+    return {
+        "coordinator_id": new.actor.user_id,
+        "run": _FIRST_RUN,
+        "total": len(new.entries),
+        "label": new.label,
+        "submitted_at": new.submitted_at,
+        "organization_id": new.actor.organization_id,
+        "mode": new.mode,
+        "on_conflict": new.on_conflict,
+        "opened_by": new.actor.user_id,
+    }
 
 
 def _outcomes(new: NewBatch, settled: SettledHere) -> dict[int, MentorOutcome]:

@@ -25,7 +25,7 @@ from proxy_orchestration.registration.driven_blocks import driven_batch, driven_
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
-from proxy_orchestration.registration.fresh_results import fresh_result
+from proxy_orchestration.registration.fresh_results import accepted_result, fresh_result
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
     ClassifyError,
@@ -452,13 +452,15 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
 
     async def _finish(self, accepted: Accepted, *, drive: bool) -> BulkSubmissionResult:
         self._coordinator.work.notify("")
-        settled = None
+        known: BulkSubmissionResult | None = None
         if drive:
             settled = await self._coordinator.drive_until_settled(
                 accepted.batch_id, accepted.run, lease=accepted.lease
             )
-        known = settled and accepted.new and fresh_result(accepted.new, settled)
-        if known:
+            known = fresh_result(accepted.new, settled) if accepted.new and settled else None
+        elif accepted.new is not None:
+            known = accepted_result(accepted.new, accepted.batch_id)
+        if known is not None:
             await checkpoint_if_cancelled()  # as a read would: on trio a shielded write returns all the same
             return known
         return await self._queries.result(accepted.batch_id)
