@@ -135,9 +135,9 @@ class CertificateExpiryNotification(PlainModel):
 
 
 def _strings(values: Mapping[str, str]) -> Mapping[str, str]:
-    if type(values) is not FrozenMapping:
-        values = cast("Mapping[str, str]", FrozenMapping(values if type(values) is dict else dict(values)))
-    return values
+    if type(values) is FrozenMapping:  # as it is in a copy
+        return cast("Mapping[str, str]", values)
+    return cast("Mapping[str, str]", FrozenMapping(dict(values)))
 
 
 @attrs.frozen(kw_only=True)

@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
     text,
     type_coerce,
+    union_all,
     update,
 )
 
@@ -107,7 +108,7 @@ _TOLD = (
     .where(OF_A_DIGEST, push_outbox.c.state == PushState.SENT.value)
     .group_by(push_outbox.c.recipient_id)
 )
-_FINDINGS = _COUNTS.union_all(_NEAREST, _TOLD)
+_FINDINGS = union_all(_COUNTS, _NEAREST, _TOLD)
 _IDS, (_ID,) = json_rows("ids", json_text)
 _COVERING, (_TOLD_TO, _HELD, _DIGEST) = json_rows("covering", json_text, json_integer, json_text)
 _COVER = (
@@ -200,7 +201,7 @@ class _Found:
     )
     told_at: dict[str, datetime] = attrs.field(factory=dict)
 
-    def note(self, row: Row[Any]) -> None:
+    def note(self, row: Row[*tuple[Any, ...]]) -> None:
         """
         Note a row of the findings: a tier's count, one of the nearest ends, or when the last one was told.
         """
