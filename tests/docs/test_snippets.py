@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
 NEEDS = dict.fromkeys(
     ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"], "sqlalchemy"
-) | {"guide-languages.md": "babel"}
+) | {"guide-languages.md": "babel", "guide-console.md": "fastapi"}
 
 
 def _run(page: Path) -> int:
