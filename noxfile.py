@@ -132,6 +132,19 @@ def _shared(session: nox.Session, *groups: str) -> None:
         note.write_text(digest)
 
 
+def _browser(session: nox.Session) -> None:
+    """
+    Install Debian's Chromium in CI where that can be done; everywhere else the tests in a browser skip.
+    """
+    has_one = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    is_root = sys.platform != "win32" and os.geteuid() == 0
+    if has_one or not (os.environ.get("CI") and is_root and shutil.which("apt-get")):
+        return
+    for command in (("update", "-qq"), ("install", "-y", "-qq", "--no-install-recommends", "chromium")):
+        # Whatever it ends with: without a network there is no browser, and the tests say so.
+        session.run("apt-get", *command, external=True, silent=True, success_codes=range(256))
+
+
 def _run(session: nox.Session, program: str, *arguments: str, **env: str) -> None:
     """
     Run a program of the session's own environment, or else of the shared one, by its path.
@@ -177,6 +190,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test file with all extras on both event loops; kills and storms are sampled."""
     _shared(session, *EVERYDAY)
+    _browser(session)
     _pytest(session, "-m", "not full")
 
 
