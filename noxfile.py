@@ -93,7 +93,11 @@ EVERYDAY = (
     "browser-tests",
 )
 MEASURING = ("tests", "postgresql-tests", "fcm-reference", "web-tests", "hosts-tests")
-PROGRAMS = {"nginx": "nginx-light", "haproxy": "haproxy"}  # by name: the Debian package that has it
+PROGRAMS = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "chromium": "chromium",
+}  # by name: the Debian package that has it
 PAGES = "tests/docs/test_reference.py"
 DATED = ("tests/docs", "tests/examples", "tests/cli", "tests/behaviour", "tests/push")
 # nox asks for "python3.12" on the PATH: the interpreters that were seen to work come first there.

@@ -27,6 +27,7 @@ MODULES = (
     "proxy_orchestration.ports",
     "proxy_orchestration.registration.flow",
     "proxy_orchestration.blocking",
+    "proxy_orchestration.console",
     "proxy_orchestration.storage.memory",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.push.fcm",

@@ -16,6 +16,7 @@ STORES = ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-l
 NEEDS = {
     **dict.fromkeys(STORES, ("sqlalchemy",)),
     "guide-languages.md": ("babel",),
+    "guide-console.md": ("fastapi",),
     "guide-web.md": ("fastapi",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
