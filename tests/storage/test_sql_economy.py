@@ -128,7 +128,7 @@ class _Ticking(FakeClock):
 
 @pytest.mark.parametrize(
     ("mentor_count", "cold", "warm"),
-    [(1, (3, 12), (3, 11)), (5, (3, 12), (3, 11)), (10, (4, 14), (3, 11)), (50, (5, 16), (3, 11))],
+    [(1, (3, 10), (3, 9)), (5, (3, 10), (3, 9)), (10, (4, 14), (3, 9)), (50, (5, 16), (3, 9))],
 )
 async def test_a_lone_batch_takes_few_transactions(
     tmp_path: Path, mentor_count: int, cold: tuple[int, int], warm: tuple[int, int]

@@ -46,6 +46,7 @@ from proxy_orchestration.storage.sql.registration import (
     outcomes,
     pausing,
     runs,
+    settling,
 )
 from proxy_orchestration.storage.sql.registration.first_leases import Beginning
 
@@ -218,9 +219,9 @@ class SqlActivityRepository(
     read_items: Final = reading(items.read_items)
     acquire: Final = writing(runs.acquire)
     commit: Final = writing(runs.commit)
-    settle: Final = writing(runs.settle)
+    settle: Final = writing(settling.settle)
     begin: Final = writing(runs.begin)
-    finish: Final = writing(runs.finish)
+    finish: Final = writing(settling.finish)
     give_back: Final = writing(runs.give_back)
     release: Final = writing(runs.release)
     cancel_run: Final = writing(opening.cancel_run)

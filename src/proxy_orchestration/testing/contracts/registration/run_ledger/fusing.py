@@ -27,6 +27,7 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     lease_of,
     log_of,
     mentors,
+    override,
     record_of,
     result_of,
     settle,
@@ -147,6 +148,19 @@ async def the_last_outcomes_end_the_run(ledger: _Fused) -> None:
     expect("nothing left to drive", expected=RunSettled(), actual=over)
     events = await ledger.claim_audit_events(limit=9, hold=LONG)
     expect("its event waits", expected=1, actual=[one.batch_id for one in events].count(batch_id))
+
+
+@_rule_of_fused
+async def the_event_of_a_run_that_ends_at_once_names_its_overrides(ledger: _Fused) -> None:
+    first, second = mentors(2)
+    decided = override("activity-in-the-way")
+    batch_id = await accepted(ledger, batch_of(2, overrides={second: decided}))
+    lease = await _begun(ledger, batch_id, claim=2, called=2)
+    event = await _finish(ledger, lease, Commit(outcomes=tuple(map(ended, lease.claimed_now)), ttl=LONG))
+
+    expect("who was overridden", expected=[second], actual=[each.mentor_id for each in event.overrides])
+    expect("by whom", expected=[decided.decided_by], actual=[each.decided_by for each in event.overrides])
+    expect("nothing about the others", expected=False, actual=first in str(event.overrides))
 
 
 @_rule_of_fused
