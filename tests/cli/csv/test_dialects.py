@@ -268,3 +268,51 @@ def test_a_norwegian_register_is_read() -> None:
     assert ("1017", "00123") == (first.mentor_id, second.mentor_id)
     assert not first.revoked
     assert not second.revoked
+
+
+def _fifty(office: str) -> bytes:
+    """
+    Return the same fifty mentors as three offices export them.
+    """
+    days = [date(2026, 10, number % 28 + 1) for number in range(50)]
+    header = ["mentor_id", "activity_type", "activity_date", "duration_minutes", "notes"]
+    shown = {"nb": "%d.%m.%Y", "de": "%d.%m.%Y", "us": "%Y-%m-%d"}[office]
+    minutes = {"nb": "45,0", "de": "45,0", "us": "45.0"}[office]
+    rows = [
+        [f"{number:05}", "visit", day.strftime(shown), minutes, "Besøk på kafé"]
+        for number, day in enumerate(days, 1)
+    ]
+    separator = {"nb": ";", "de": "\t", "us": ","}[office]
+    lines = [separator.join(row) for row in ([*map(str.upper, header)], *rows)]
+    text = "\r\n".join(lines)
+    return {
+        "nb": b"sep=;\r\n" + text.encode("cp1252"),
+        "de": text.encode("utf-8-sig"),
+        "us": text.encode(),
+    }[office]
+
+
+def test_three_offices_exports_of_fifty_mentors_are_one_request() -> None:
+    """
+    Norwegian, German and American: other bytes, and the same entries.
+    """
+    norwegian, german, american = (
+        parse_mentors(_fifty(office), name=office, today=TODAY, limit=50).entries
+        for office in ("nb", "de", "us")
+    )
+
+    assert 50 == len(norwegian)
+    assert norwegian == german == american
+
+
+def test_mentors_beyond_the_limit_are_counted_and_not_kept() -> None:
+    """
+    The number is told, and what is wrong with them is not looked for.
+    """
+    rows = b"".join(b"m%d,visit,2026-11-02,60\n" % number for number in range(5))
+    data = b"mentor_id,activity_type,activity_date,duration_minutes\n" + rows + b"m6,visit,soon,60\n"
+    with pytest.raises(CsvFileError) as caught:
+        parse_mentors(data, name="m.csv", today=TODAY, limit=4)
+
+    (problem,) = caught.value.problems
+    assert "6 mentors are in the file and a batch holds at most 4" in problem.message
