@@ -46,6 +46,17 @@ async def test_an_activity_is_registered_for_everybody_chosen_once(site: Site) -
     assert "Everybody is registered." in page.text
 
 
+async def test_a_new_registration_begins_with_today_and_half_an_hour(site: Site) -> None:
+    """
+    Nobody is chosen, whatever was registered before.
+    """
+    page = await site.get("/new")
+
+    assert 'value="2026-11-21"' in page.html
+    assert 'value="30"' in page.html
+    assert "0 chosen" in page.text
+
+
 async def test_a_double_click_and_the_back_button_register_once(site: Site) -> None:
     """
     The same form sent again, before and after the batch is done, leads to the same batch.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Final
 
 import attrs
@@ -102,8 +103,14 @@ async def begin(request: Request) -> Response:
     visit = visit_of(request)
     entered = bulk_flow_after(BulkIdle(), BulkEntered()).state
     assert isinstance(entered, BulkSelecting)  # noqa: S101 - which is where the flow begins
-    empty = attrs.evolve(activity_fields(Form(())), errors={})
-    return await _choosing_page(visit, _Choosing(state=entered, fields=empty))
+    # What most activities are: today's, of half an hour; both are there to be changed.
+    usual = (("activity_date", _today(visit).isoformat()), ("duration_minutes", "30"))
+    fields = attrs.evolve(activity_fields(Form(usual)), errors={})
+    return await _choosing_page(visit, _Choosing(state=entered, fields=fields))
+
+
+def _today(visit: Visit) -> date:
+    return visit.console.clock.now().astimezone(visit.console.timezone).date()
 
 
 async def choose(request: Request) -> Response:
@@ -187,7 +194,6 @@ async def _choosing_page(visit: Visit, choosing: _Choosing) -> Response:
         may_be_atomic=isinstance(visit.console.orchestrator.registration_service, SupportsBulk),
         is_atomic=form.mode is SubmissionMode.ATOMIC,
         longest_label=_LONGEST_LABEL,
-        today=visit.console.clock.now().astimezone(visit.console.timezone).date(),
     )
 
 
