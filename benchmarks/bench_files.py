@@ -62,9 +62,9 @@ def by_us(data: bytes) -> int:
 
 def _seconds(check: object, data: bytes) -> float:
     assert callable(check)
-    begin = time.perf_counter()
+    begin = time.process_time()  # of the processor: nothing waits here
     assert check(data) == ROWS
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def _peak_elsewhere(rows: int) -> float:

@@ -32,6 +32,7 @@ STORIES: Final = (
     "answers",
     "doubt",
     "waiting",
+    "files",
     "profile",
 )
 LIBRARIES: Final = ("anyio", "attrs", "sqlalchemy", "aiometer", "aiostream", "trio")
