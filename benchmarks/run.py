@@ -36,6 +36,7 @@ STORIES: Final = (
     "doubt",
     "waiting",
     "web",
+    "files",
     "profile",
 )
 LIBRARIES: Final = (

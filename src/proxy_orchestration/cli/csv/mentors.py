@@ -138,9 +138,12 @@ def _entries(rows: Sequence[tuple[str, ProxyActivity]]) -> tuple[RegistrationEnt
     taken: set[str] = set()
     entries = []
     for mentor_id, activity in rows:
-        by_day = f"{mentor_id}/{activity.activity_date}"
-        names = (mentor_id, by_day, f"{by_day}/{activity.activity_type}")
-        item_key = next((name for name in names if id_form(name) not in taken), names[-1])
-        taken.add(id_form(item_key))
+        item_key, form = mentor_id, id_form(mentor_id)
+        if form in taken:
+            by_day = f"{mentor_id}/{activity.activity_date}"
+            names = (by_day, f"{by_day}/{activity.activity_type}")
+            item_key = next((name for name in names if id_form(name) not in taken), names[-1])
+            form = id_form(item_key)
+        taken.add(form)
         entries.append(RegistrationEntry(mentor_id, activity, item_key))
     return tuple(entries)

@@ -7,6 +7,7 @@ unless its lines have nothing to do with one another.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 LONGEST_FILE: Final = 32 * 1024 * 1024
 """Bytes; a file beyond this is not even read to its end."""
+
+_MOST_KNOWN: Final = 500
+"""Cells of a column whose values are kept."""
 
 _AS_IT_COMES: Final = Layout()
 
@@ -141,6 +145,7 @@ class _Reader:
     problems: list[CsvProblem] = attrs.field(factory=list)
     _count: int = 0
     _places: list[tuple[Column, int]] = attrs.field(factory=list)
+    _known: defaultdict[str, dict[str, object]] = attrs.field(factory=lambda: defaultdict(dict))
     _earlier: dict[tuple[str, object], tuple[object, int]] = attrs.field(factory=dict)
 
     def read_all(
@@ -205,6 +210,9 @@ class _Reader:
         Return what a cell says; note what is wrong with it and return `None`.
         """
         text = row.cells[place].strip() if 0 <= place < len(row.cells) else ""
+        known = self._known[column.name]
+        if text in known:
+            return known[text]
         if column.blank is not None and (not text or (column.fillers and is_filler(text))):
             return column.blank
         try:
@@ -214,6 +222,8 @@ class _Reader:
         except CellError as error:
             self._note(str(error), row.line_of(max(place, 0)), column.name)
             return None
+        if not (column.once or column.same_for) and len(known) < _MOST_KNOWN:
+            known[text] = value  # days, kinds and minutes repeat all the time
         return value
 
     def _text(self, row: Row, name: str) -> str:
