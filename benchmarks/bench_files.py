@@ -113,9 +113,9 @@ def measure() -> Story:
                 at_least=0.5,
             ),
             Target(
-                what=f"MiB at the peak for each MiB of file, {ROWS:,} rows; a file has 32 MiB at most",
-                figure=peaks[ROWS] / (len(content(ROWS)) / 2**20),
-                at_most=3,
+                what=f"memory at the peak, {ROWS:,} rows to {SMALL:,} rows",
+                figure=peaks[ROWS] / peaks[SMALL],
+                at_most=1.5,
             ),
         ],
     )
