@@ -13,6 +13,7 @@ from anyio.from_thread import start_blocking_portal
 
 pytest.importorskip("playwright")
 pytest.importorskip("sqlalchemy")
+pytest.importorskip("fastapi")
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.cli.example_data import SERVICE_NAME

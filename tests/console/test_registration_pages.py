@@ -11,6 +11,8 @@ pytest.importorskip("httpx")
 
 from console_site import ANNA, Site, mentors
 
+from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 FIELDS = {"activity_type": "home_visit", "activity_date": "2026-11-20", "duration_minutes": "45"}
@@ -278,3 +280,52 @@ async def test_an_id_that_is_nobodys_is_told_and_the_form_kept(site: Site) -> No
 
     assert 422 == page.status
     assert "Something entered here cannot be used" in page.text
+
+
+async def test_a_store_that_is_away_at_the_last_press_brings_the_page_back_under_its_key(
+    site: Site, monkeypatch
+) -> None:
+    """
+    503, and the same form once more; sent again it is one batch, whatever was stored the first time.
+    """
+    check = await _checked(site, *mentors(2))
+    state = check.hidden("checked")
+
+    async def away(*_arguments: object, **_named: object) -> None:
+        reason = "It is away."
+        raise RepositoryUnavailableError(reason, advice="Wait.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(site.orchestrator.repository), "accept", away)
+        page = await site.post("/new/submit", check, checked=state, do="submit")
+    again = await site.post("/new/submit", page, checked=page.hidden("checked"), do="submit")
+
+    assert 503 == page.status
+    assert "The store does not answer." in page.text
+    assert state == page.hidden("checked")
+    assert "The batch is accepted." in again.text
+    assert 1 == len(await _batches(site))
+
+
+async def test_a_removed_last_row_leads_back_to_the_form(site: Site) -> None:
+    """
+    Nobody is left to look at.
+    """
+    check = await _checked(site, "mentor-001")
+    page = await site.post("/new/submit", check, checked=check.hidden("checked"), do="remove:mentor-001")
+
+    assert "0 chosen" in page.text
+    assert 200 == page.status
+
+
+async def test_who_may_read_only_is_refused_a_registration(site: Site) -> None:
+    """
+    A chapter admin who is no coordinator sees batches, and no button that would be refused.
+    """
+    site.sign_in(Actor(user_id="admin", roles=frozenset({Role.CHAPTER_ADMIN}), organization_id="oslo"))
+    listed, check = await site.get("/"), await _checked(site, "mentor-001")
+
+    assert "Choose mentors, describe the activity once" in listed.text
+    assert 1 == listed.html.count("New registration</a>")
+    assert 403 == check.status
+    assert "Your role does not allow this" in check.text

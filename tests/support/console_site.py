@@ -173,7 +173,7 @@ class Site:
                 newest = (await self.orchestrator.list_batches(actor=ANNA)).batches
                 if newest and newest[0].run >= run and newest[0].settled_at is not None:
                     return newest[0]
-                await anyio.lowlevel.checkpoint()
+                await self.clock.sleep(0.5)
 
     async def submitted(
         self, mentor_ids: Sequence[str], *, actor: Actor = ANNA, drive: bool = True, **rest: Any
