@@ -75,7 +75,7 @@ INTERPRETERS = _interpreters()
 PYTHONS = list(INTERPRETERS)
 MAIN = PYTHONS[0]  # the lowest supported version here: its rules bind the code
 NEWEST = PYTHONS[-1]
-BETWEEN = ("tests/behaviour", "tests/push", "tests/storage", "tests/testing")
+BETWEEN = ("tests/push", "tests/storage", "tests/testing")
 MOMENTS = (
     "2026-12-31T23:58",  # midnight and a new year while the tests run
     "2027-03-28T00:30",  # half an hour before summer time begins in Oslo
