@@ -9,10 +9,13 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from console_site import ANNA, Site, mentors
+from console_site import ANNA, VISIT, Site, mentors
 
 from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.console.decisions import carry_out_decisions
 from proxy_orchestration.errors import RepositoryUnavailableError
+from proxy_orchestration.registration.flow import BulkSelecting, BulkSubmitting, BulkToken, SubmitBulk
+from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
 FIELDS = {"activity_type": "home_visit", "activity_date": "2026-11-20", "duration_minutes": "45"}
@@ -329,3 +332,19 @@ async def test_who_may_read_only_is_refused_a_registration(site: Site) -> None:
     assert 1 == listed.html.count("New registration</a>")
     assert 403 == check.status
     assert "Your role does not allow this" in check.text
+
+
+async def test_decisions_that_cannot_be_carried_out_are_noted_and_raise_nothing(site: Site, caplog) -> None:
+    """
+    The batch was deleted meanwhile: the request that submitted it ends quietly.
+    """
+    caplog.set_level("INFO", "proxy_orchestration.console")
+    state = BulkSubmitting(
+        effect=SubmitBulk(token=BulkToken(1), request=BulkRegistrationRequest.for_mentors(["m"], VISIT)),
+        origin=BulkSelecting(),
+        mentor_ids=frozenset({"m"}),
+        total=1,
+    )
+    await carry_out_decisions(site.orchestrator, state, batch_id="gone", actor=ANNA)
+
+    assert ["decisions of batch gone were not carried out; its mentors wait for a review"] == caplog.messages

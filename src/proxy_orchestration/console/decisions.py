@@ -87,16 +87,14 @@ async def carry_out_decisions(
             async for _ in run:
                 pass
         result = await orchestrator.get_bulk_submission_status(batch_id, actor=actor)
-        step = bulk_flow_after(state, BulkAnswered(token=state.token, result=result))
-        for effect in step.effects:
-            if isinstance(effect, ResolveBulk):
-                await orchestrator.resolve_conflicts(
-                    batch_id,
-                    effect.decisions,
-                    actor=actor,
-                    expected_run=effect.expected_run,
-                    drive=False,
-                )
-                return
-    _log.info("decisions of batch %s were not carried out; its mentors wait for a review", batch_id,
-              extra={"batch_id": batch_id})  # fmt: skip
+        effects = bulk_flow_after(state, BulkAnswered(token=state.token, result=result)).effects
+        for effect in (each for each in effects if isinstance(each, ResolveBulk)):
+            await orchestrator.resolve_conflicts(
+                batch_id, effect.decisions, actor=actor, expected_run=effect.expected_run, drive=False
+            )
+        return
+    _log.info(
+        "decisions of batch %s were not carried out; its mentors wait for a review",
+        batch_id,
+        extra={"batch_id": batch_id},
+    )
