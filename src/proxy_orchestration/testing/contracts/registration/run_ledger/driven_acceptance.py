@@ -4,8 +4,7 @@ What a ledger promises that accepts a batch and leases it in one transaction; no
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 import attrs
 
@@ -18,7 +17,7 @@ from proxy_orchestration.registration.ports import (
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.runs import Lease, LeaseHeld
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import Check, broken, expect, rule_where
 from proxy_orchestration.testing.contracts.registration.samples import (
     ACTIVITY,
     CONFLICTING,
@@ -42,15 +41,6 @@ class _Ledger(BatchLedger, SupportsFusedWrites, SupportsAcceptAndBegin, Protocol
     """
     A ledger with the ability.
     """
-
-
-def _rule(rule: Callable[[_Ledger], Awaitable[None]]) -> None:
-    async def checked(ledger: BatchLedger) -> None:
-        if isinstance(ledger, SupportsFusedWrites) and isinstance(ledger, SupportsAcceptAndBegin):
-            await rule(cast("_Ledger", ledger))
-
-    checked.__name__ = rule.__name__
-    rule_of(driven_acceptance)(checked)
 
 
 async def _driven(ledger: _Ledger, batch: NewBatch, *, claim: int, called: int, ttl: float = LONG) -> Lease:
@@ -82,7 +72,7 @@ def _odd_batch() -> NewBatch:
     )
 
 
-@_rule
+@rule_where(driven_acceptance, SupportsFusedWrites, SupportsAcceptAndBegin)
 async def it_is_as_if_the_batch_had_been_accepted_and_begun(ledger: _Ledger) -> None:
     for batch in (batch_of(5), _odd_batch(), batch_of(2, mode=SubmissionMode.ATOMIC)):
         lease = await _driven(ledger, batch, claim=2, called=1)
@@ -93,7 +83,7 @@ async def it_is_as_if_the_batch_had_been_accepted_and_begun(ledger: _Ledger) -> 
         expect("what is stored", expected=attrs.evolve(other, batch_id=lease.batch_id), actual=stored)
 
 
-@_rule
+@rule_where(driven_acceptance, SupportsFusedWrites, SupportsAcceptAndBegin)
 async def nobody_else_drives_it_then(ledger: _Ledger) -> None:
     lease = await _driven(ledger, batch_of(5), claim=3, called=1)
     held = await ledger.acquire(lease.batch_id, 1, ttl=LONG)
@@ -102,7 +92,7 @@ async def nobody_else_drives_it_then(ledger: _Ledger) -> None:
     expect("the rest follows", expected=[3, 4], actual=[work.item for work in await claim(ledger, lease, 9)])
 
 
-@_rule
+@rule_where(driven_acceptance, SupportsFusedWrites, SupportsAcceptAndBegin)
 async def a_batch_that_was_there_is_left_to_its_driver(ledger: _Ledger) -> None:
     batch = batch_of(2, idempotency_key="once")
     batch_id = await accepted(ledger, batch)
@@ -113,7 +103,7 @@ async def a_batch_that_was_there_is_left_to_its_driver(ledger: _Ledger) -> None:
     expect("nobody drove it", expected=False, actual=(await record_of(ledger, batch_id)).driven)
 
 
-@_rule
+@rule_where(driven_acceptance, SupportsFusedWrites, SupportsAcceptAndBegin)
 async def who_accepts_and_dies_may_have_called_what_was_allowed(ledger: _Ledger) -> None:
     first = await _driven(ledger, batch_of(5), claim=3, called=1, ttl=OVER)
     second = await ledger.acquire(first.batch_id, 1, ttl=LONG)
@@ -124,7 +114,7 @@ async def who_accepts_and_dies_may_have_called_what_was_allowed(ledger: _Ledger)
     expect("uncalled", expected=first.claimed_now[1:], actual=second.uncalled)
 
 
-@_rule
+@rule_where(driven_acceptance, SupportsFusedWrites, SupportsAcceptAndBegin)
 async def what_is_given_back_can_be_cancelled_whole(ledger: _Ledger) -> None:
     # Its caller was cancelled as it was accepted: nothing was called, and a cancel must find it so.
     late = await _driven(ledger, batch_of(3), claim=2, called=2)

@@ -4,14 +4,14 @@ What a ledger promises that hands out many free runs at once; nothing of one tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol, cast
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from proxy_orchestration.registration.ports import BatchLedger, SupportsTakingFreeRuns
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld, UnfinishedItem
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import Check, expect, rule_where
 from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
@@ -36,15 +36,6 @@ class _Taking(BatchLedger, SupportsTakingFreeRuns, Protocol):
     """
 
 
-def _rule_of_taking(rule: Callable[[_Taking], Awaitable[None]]) -> None:
-    async def checked(ledger: BatchLedger) -> None:
-        if isinstance(ledger, SupportsTakingFreeRuns):
-            await rule(cast("_Taking", ledger))
-
-    checked.__name__ = rule.__name__
-    rule_of(taking)(checked)
-
-
 async def _taken(  # noqa: PLR0913 - what is asked for, by name
     ledger: _Taking,
     limit: int = 9,
@@ -64,7 +55,7 @@ def _named(leases: Sequence[Lease]) -> list[str]:
     return [lease.batch_id for lease in leases]
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def the_batches_that_were_accepted_first_are_taken_first(ledger: _Taking) -> None:
     batch_ids = [await accepted(ledger, batch_of(1, submitted_at=later(number))) for number in range(5)]
     first, second, third = [_named(await _taken(ledger, 2)) for _ in range(3)]
@@ -73,7 +64,7 @@ async def the_batches_that_were_accepted_first_are_taken_first(ledger: _Taking) 
     expect("nothing is left", expected=[], actual=list(await _taken(ledger)))
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def a_taken_run_is_held(ledger: _Taking) -> None:
     batch_id = await accepted(ledger, batch_of(1))
     (lease,) = await _taken(ledger)
@@ -83,7 +74,7 @@ async def a_taken_run_is_held(ledger: _Taking) -> None:
     expect("nobody else gets it", expected=1, actual=isinstance(held, LeaseHeld) and held.fence)
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def taken_runs_come_with_their_first_items(ledger: _Taking) -> None:
     verdicts = dict.fromkeys(mentors(3)[:1], REFUSED)
     await accepted(ledger, batch_of(5))
@@ -100,7 +91,7 @@ async def taken_runs_come_with_their_first_items(ledger: _Taking) -> None:
     expect("the rest follows", expected=[3, 4], actual=[work.item for work in await claim(ledger, many, 9)])
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def what_is_held_or_paused_or_over_or_not_due_is_left(ledger: _Taking) -> None:
     held, paused, waits = [await accepted(ledger, batch_of(1)) for _ in range(3)]
     await settled_batch(ledger, ItemState.SUCCEEDED)
@@ -114,7 +105,7 @@ async def what_is_held_or_paused_or_over_or_not_due_is_left(ledger: _Taking) -> 
     expect("until that ends", expected=[paused, waits], actual=_named(await _taken(ledger)))
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def a_cancel_overrules_a_pause_and_nothing_is_claimed(ledger: _Taking) -> None:
     batch_id = await accepted(ledger, batch_of(3))
     work = await claim(ledger, await lease_of(ledger, batch_id, ttl=OVER), 1, ttl=OVER)
@@ -126,7 +117,7 @@ async def a_cancel_overrules_a_pause_and_nothing_is_claimed(ledger: _Taking) -> 
     expect("nothing new", expected=((), True), actual=(lease.claimed_now, lease.cancel_wished))
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def what_a_dead_driver_left_is_told_as_acquire_tells_it(ledger: _Taking) -> None:
     batch_id = await accepted(ledger, batch_of(5))
     first = await lease_of(ledger, batch_id)
@@ -149,7 +140,7 @@ async def what_a_dead_driver_left_is_told_as_acquire_tells_it(ledger: _Taking) -
     )
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def an_all_or_nothing_run_is_taken_and_not_claimed_from(ledger: _Taking) -> None:
     await accepted(ledger, batch_of(3, mode=SubmissionMode.ATOMIC))
     (lease,) = await _taken(ledger)
@@ -157,7 +148,7 @@ async def an_all_or_nothing_run_is_taken_and_not_claimed_from(ledger: _Taking) -
     expect("its driver claims all at once", expected=((), 0), actual=(lease.claimed_now, lease.claimed))
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def batches_are_left_out_by_id_and_by_service(ledger: _Taking) -> None:
     other = await accepted(ledger, batch_of(1, service_name="b"))
     nameless = await accepted(ledger, batch_of(1))
@@ -169,7 +160,7 @@ async def batches_are_left_out_by_id_and_by_service(ledger: _Taking) -> None:
     expect("of all", expected=[other], actual=_named(await _taken(ledger)))
 
 
-@_rule_of_taking
+@rule_where(taking, SupportsTakingFreeRuns)
 async def a_taken_run_is_given_back_as_if_nobody_had_claimed(ledger: _Taking) -> None:
     batch_id = await accepted(ledger, batch_of(3))
     (late,) = await _taken(ledger)
