@@ -98,12 +98,22 @@ def test_a_time_limit_ends_a_block_where_it_waits(host, strike):
     assert _is_free(host, run.batch_id)
 
 
-def test_ctrl_c_ends_serve(host, strike):
+@pytest.fixture
+def ctrl_c(strike: signal.Signals) -> Iterator[signal.Signals]:
+    """
+    Ctrl-C as Python takes it, also where the tests run in the background and nobody could press it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.SIGINT
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_serve(host, ctrl_c):
     """
     As a management command of a host has it.
     """
     host.blocking.submit_bulk_registration(host.request("m-1"), actor=host.actor, drive=False)
-    host.service.script = lambda *_: signal.raise_signal(signal.SIGINT) or succeed()
+    host.service.script = lambda *_: _strike_main(ctrl_c) or succeed()
 
     with pytest.raises(KeyboardInterrupt):
         host.blocking.serve()
