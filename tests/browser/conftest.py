@@ -73,10 +73,13 @@ class ShownConsole:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """
     A browser of this machine; skip where there is none.
+
+    It ends with its tests: while it lasts, Playwright's own event loop runs in this thread, and no
+    other test of the same process could have one.
     """
     sync_api = pytest.importorskip("playwright.sync_api")
     found = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -90,10 +93,10 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[ShownConsole]:
     """
-    The console over a store of its own, one for all tests: it takes seconds to start.
+    The console over a store of its own, one for all tests of a file: it takes seconds to start.
     """
     pytest.importorskip("typer")
     pytest.importorskip("uvicorn")
