@@ -23,6 +23,8 @@ from proxy_orchestration.console.wordings import ITEMS, REASONS, Wording
 from proxy_orchestration.registration.batches import BatchItem, BatchSummary, Failure, ItemPage
 from proxy_orchestration.registration.reasons import DRIVER_LOST
 from proxy_orchestration.registration.states import (
+    DECIDABLE_STATES,
+    FINAL_STATES,
     OPEN_STATES,
     RETRYABLE_BY_NAME,
     RETRYABLE_STATES,
@@ -47,15 +49,16 @@ class ItemFilter:
     states: frozenset[ItemState] | None
 
 
+_LEFT_OUT: Final = FINAL_STATES - {ItemState.SUCCEEDED}
+_CANCELLED: Final = RETRYABLE_BY_NAME - RETRYABLE_STATES
+
 ITEM_FILTERS: Final[Mapping[str, ItemFilter]] = MappingProxyType(
     {
         "": ItemFilter(marked("Everybody"), None),
         "failed": ItemFilter(marked("Failed"), RETRYABLE_STATES),
         "review": ItemFilter(marked("Needs review"), frozenset({ItemState.NEEDS_REVIEW})),
         "registered": ItemFilter(marked("Registered"), frozenset({ItemState.SUCCEEDED})),
-        "left": ItemFilter(
-            marked("Left out or cancelled"), frozenset({ItemState.SKIPPED, ItemState.CANCELLED})
-        ),
+        "left": ItemFilter(marked("Left out or cancelled"), _LEFT_OUT | _CANCELLED),
         "open": ItemFilter(marked("Not done yet"), OPEN_STATES),
     }
 )
@@ -134,7 +137,7 @@ class ItemRow:
         Tell whether somebody decided to register it over an existing record.
         """
         waited = any(each.outcome.state is ItemState.NEEDS_REVIEW for each in self.item.history)
-        return waited and self.item.outcome.state not in {ItemState.NEEDS_REVIEW, ItemState.SKIPPED}
+        return waited and self.item.outcome.state not in DECIDABLE_STATES | _LEFT_OUT
 
 
 @attrs.frozen(kw_only=True)

@@ -98,6 +98,8 @@ KINDS: Final = _kinds(
         UnreadableRecordError: (422, "A certificate cannot be read"),
         e.WrongServiceError: (409, "Another service accepted the batch"),
         e.WrongTaskError: (500, "A block was left by another task"),
+        e.OrchestratorClosedError: (503, "The host is ending"),
+        e.WrongThreadError: (500, "A verb was called in a thread of an event loop"),
     }
 )
 """The problem of every error of this library; a host's own error has that of its base."""
