@@ -27,7 +27,7 @@ CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.
 MEASURED_BY = "not full and not crash and not postgresql"
 FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
-EXTRAS = ".[cli,fcm,i18n,postgresql]"
+EXTRAS = ".[cli,fcm,i18n,postgresql,web,xlsx]"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 SHARED = ROOT / ".nox" / "shared"
 PROBE = (
@@ -75,14 +75,29 @@ INTERPRETERS = _interpreters()
 PYTHONS = list(INTERPRETERS)
 MAIN = PYTHONS[0]  # the lowest supported version here: its rules bind the code
 NEWEST = PYTHONS[-1]
-BETWEEN = ("tests/behaviour", "tests/push", "tests/storage", "tests/testing")
+BETWEEN = ("tests/push", "tests/storage", "tests/testing")
 MOMENTS = (
     "2026-12-31T23:58",  # midnight and a new year while the tests run
     "2027-03-28T00:30",  # half an hour before summer time begins in Oslo
     "2027-10-31T00:30",  # and before it ends
     "2028-02-29T22:30",  # a leap day, and the next day in Oslo
 )
-EVERYDAY = ("lint", "types", "tests", "postgresql-tests", "fcm-reference")
+EVERYDAY = (
+    "lint",
+    "types",
+    "tests",
+    "postgresql-tests",
+    "fcm-reference",
+    "web-tests",
+    "hosts-tests",
+    "browser-tests",
+)
+MEASURING = ("tests", "postgresql-tests", "fcm-reference", "web-tests", "hosts-tests")
+PROGRAMS = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "chromium": "chromium",
+}  # by name: the Debian package that has it
 PAGES = "tests/docs/test_reference.py"
 DATED = ("tests/docs", "tests/examples", "tests/cli", "tests/behaviour", "tests/push")
 # nox asks for "python3.12" on the PATH: the interpreters that were seen to work come first there.
@@ -163,10 +178,31 @@ def types(session: nox.Session) -> None:
     _run(session, "mypy", "--strict", "src", "tests/typing")
 
 
+def _programs(session: nox.Session) -> None:
+    """
+    Install the programs that tests use if they find them: in CI only, and where apt-get asks no question.
+
+    What cannot be installed is no failure: those tests skip, and say so.
+    """
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+    missing = [package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None]
+    if not (missing and os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0):
+        return
+    for step in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+        session.run(
+            *("apt-get", "-qq", *step),
+            env={"DEBIAN_FRONTEND": "noninteractive"},
+            external=True,
+            success_codes=range(256),
+            silent=True,
+        )
+
+
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run every test file with all extras on both event loops; kills and storms are sampled."""
     _shared(session, *EVERYDAY)
+    _programs(session)
     _pytest(session, "-m", "not full")
 
 
@@ -223,7 +259,7 @@ def coverage(session: nox.Session) -> None:
 
     On SQLite, which has nearly all of it; what both halves do in trio's own ways too.
     """
-    session.install("--no-compile", EXTRAS, *_group("tests", "postgresql-tests", "fcm-reference"))
+    session.install("--no-compile", EXTRAS, *_group(*MEASURING))
     session.run("coverage", "erase", env=MEASURED)
     options = ["-n", "2", "--dist", "worksteal", "--durations", "5", "-m", MEASURED_BY, *session.posargs]
     for loop, folders in (("asyncio", []), ("trio", ["tests/behaviour"])):
@@ -283,7 +319,7 @@ def package(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def benchmarks(session: nox.Session) -> None:
     """Run every benchmark, or the scripts named after `--`."""
-    session.install(".[sql]", *_group("benchmarks"))
+    session.install(".[postgresql,web]", *_group("benchmarks", "postgresql-tests"))
     scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("bench_*.py"))
     for script in scripts:
         session.run("python", script)

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import statistics
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -15,6 +18,9 @@ import attrs
 
 Case: TypeAlias = Callable[[], float]
 """Does a piece of work once and returns a figure of it, mostly seconds."""
+
+CaseOfMany: TypeAlias = Callable[[], Mapping[str, float]]
+"""Does a piece of work once and returns several figures of it by their names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -100,22 +106,58 @@ def medians(cases: Mapping[str, Case], *, rounds: int) -> dict[str, float]:
 
     Turns rather than blocks: whatever else the machine does hits all cases alike.
     """
-    figures: dict[str, list[float]] = {name: [] for name in cases}
+
+    def alone(case: Case) -> CaseOfMany:
+        return lambda: {"": case()}
+
+    found = medians_of_many({name: alone(case) for name, case in cases.items()}, rounds=rounds)
+    return {name: figures[""] for name, figures in found.items()}
+
+
+def medians_of_many(cases: Mapping[str, CaseOfMany], *, rounds: int) -> dict[str, dict[str, float]]:
+    """
+    Do the same with cases that find several figures, each with a median of its own.
+    """
+    found: dict[str, list[Mapping[str, float]]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
             gc.collect()
-            figures[name].append(case())
-    return {name: statistics.median(values) for name, values in figures.items()}
+            found[name].append(case())
+    return {
+        name: {figure: statistics.median(one[figure] for one in of_rounds) for figure in of_rounds[0]}
+        for name, of_rounds in found.items()
+    }
+
+
+def fsync_ms() -> float:
+    """
+    Return the median milliseconds that the disk needs for a small write to be safe.
+    """
+    taken = []
+    with tempfile.TemporaryFile(dir="/tmp") as file:
+        for _ in range(100):
+            file.write(b"x" * 200)
+            file.flush()
+            begin = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - begin)
+    return 1_000 * statistics.median(taken)
 
 
 def tell(measure: Callable[[], Story]) -> None:
     """
     Measure and print; with `--check`, exit with status 1 where a promise is not kept.
     """
-    parser = argparse.ArgumentParser()
+    tell_with(lambda _: measure(), argparse.ArgumentParser())
+
+
+def tell_with(measure: Callable[[argparse.Namespace], Story], parser: argparse.ArgumentParser) -> None:
+    """
+    Do the same for a benchmark that has options.
+    """
     parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
     options = parser.parse_args()
-    story = measure()
+    story = measure(options)
     print(story)
     if options.check and not all(target.met for target in story.targets):
         sys.exit(1)

@@ -1,5 +1,5 @@
 """
-Certificate-expiry notices: classifying, round trips, and a whole run on SQLite against the raw limit.
+Certificate-expiry notices: classifying, round trips, a whole run on SQLite against the raw limit, and sending.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import resource
 import sqlite3
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,24 +16,35 @@ from typing import Any, Final
 
 import anyio
 from _harness import Story, Table, Target, medians, tell
+from sqlalchemy import event
 
 from proxy_orchestration import (
     NotificationOrchestrator,
     OrchestrationResult,
     PeerMentorCertificate,
+    PushDispatcher,
     RecordOutcome,
     RecordState,
 )
 from proxy_orchestration.notification.tiers import TierClassifier
-from proxy_orchestration.ports import MentorRecipients, NoticeChunk, RecordedChunk, RunRecord
+from proxy_orchestration.ports import (
+    MentorRecipients,
+    NoticeChunk,
+    PushMessage,
+    PushOutcome,
+    RecordedChunk,
+    RunRecord,
+)
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.storage.sql import SqlNotificationRepository
+from proxy_orchestration.testing import FakeClock
 
 CLASSIFIED: Final = 1_000_000
 CERTIFICATES: Final = 200_000
 PER_COMMIT: Final = 500
 GROUP: Final = 200
 ROUND_TRIP: Final = 0.05
+PER_LEASE: Final = 100
 NIGHT: Final = datetime(2026, 11, 21, 0, 5, tzinfo=UTC)
 
 _TABLES: Final = ("notifications", "push_outbox")
@@ -134,16 +145,15 @@ def whole_runs(file: Path) -> tuple[float, float, float]:
     """
 
     async def run(store: SqlNotificationRepository, count: int) -> OrchestrationResult:
-        return await NotificationOrchestrator(repository=store).run(
-            map(certificate, range(count)), as_of=NIGHT
-        )
+        orchestrator = NotificationOrchestrator(repository=store, clock=FakeClock(NIGHT))
+        return await orchestrator.run(map(certificate, range(count)), as_of=NIGHT)
 
     async def both() -> tuple[float, float, float]:
         async with SqlNotificationRepository.open(f"sqlite:///{file}") as store:
             begin = time.perf_counter()
             await run(store, CERTIFICATES // 5)
             early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            await NotificationOrchestrator(repository=store).run(
+            await NotificationOrchestrator(repository=store, clock=FakeClock(NIGHT)).run(
                 map(certificate, range(CERTIFICATES // 5, CERTIFICATES)), as_of=NIGHT
             )
             first = time.perf_counter() - begin
@@ -186,16 +196,76 @@ def _rows(source: sqlite3.Connection, name: str) -> Iterator[tuple[Any, ...]]:
     yield from source.execute(f"SELECT * FROM {name} ORDER BY mentor_id")  # noqa: S608 - our own names
 
 
+class TakesAll:
+    """
+    A provider that takes everything at once.
+    """
+
+    async def send(self, messages: Sequence[PushMessage], /) -> list[PushOutcome]:
+        """
+        Deliver.
+        """
+        return [PushOutcome.delivered(message) for message in messages]
+
+
+def dispatched(file: Path) -> tuple[float, float]:
+    """
+    Send what the runs queued; return messages per second, and statements per hundred of them.
+    """
+
+    async def drain() -> tuple[float, float]:
+        async with SqlNotificationRepository.open(f"sqlite:///{file}") as store:
+            statements: list[str] = []
+            event.listen(
+                store.engine, "before_cursor_execute", lambda *about: statements.append(about[2].split()[0])
+            )
+            dispatcher = PushDispatcher(
+                repository=store, sender=TakesAll(), clock=FakeClock(NIGHT + timedelta(hours=2))
+            )
+            begin = time.perf_counter()
+            result = await dispatcher.drain()
+            seconds = time.perf_counter() - begin
+        assert result.sent == CERTIFICATES
+        counted = len(statements) - statements.count("BEGIN")
+        return CERTIFICATES / seconds, counted / CERTIFICATES * 100
+
+    return anyio.run(drain)
+
+
+def sent_by_hand(file: Path) -> float:
+    """
+    Lease and complete the same messages by executemany, a hundred per commit; return messages per second.
+    """
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        due = "SELECT message_id, payload FROM push_outbox WHERE state = 'queued' ORDER BY due_at LIMIT ?"
+        begin = time.perf_counter()
+        sent: list[tuple[str, str]] = []
+        while True:
+            connection.execute("BEGIN IMMEDIATE")
+            ended = [(message_id,) for message_id, _ in sent]
+            connection.executemany("UPDATE push_outbox SET state = 'sent' WHERE message_id = ?", ended)
+            sent = connection.execute(due, (PER_LEASE,)).fetchall()
+            leased = [(message_id,) for message_id, _ in sent]
+            connection.executemany("UPDATE push_outbox SET state = 'leased' WHERE message_id = ?", leased)
+            connection.execute("COMMIT")
+            if not sent:
+                return CERTIFICATES / (time.perf_counter() - begin)
+
+
 def measure() -> Story:
     """
-    Read, travel, run, run again, and let sqlite3 alone do the same writes.
+    Read, travel, run, run again, let sqlite3 alone do the same writes, and send.
     """
     micros = medians({"classify": classify_all}, rounds=3)["classify"]
     trips, milliseconds = far_away()
     with tempfile.TemporaryDirectory() as folder:
         filled = Path(folder) / "ours.db"
         first, again, growth = whole_runs(filled)
-        limit = raw(Path(folder) / "raw.db", filled)
+        by_raw = Path(folder) / "raw.db"
+        limit = raw(by_raw, filled)
+        rate, statements = dispatched(filled)
+        by_hand = sent_by_hand(by_raw)
     return Story(
         title=f"Notices: {CERTIFICATES:,} certificates on SQLite FULL, {PER_COMMIT} per write",
         tables=[
@@ -215,12 +285,20 @@ def measure() -> Story:
                 ),
                 rows=[("directory, notices with pushes, log", f"{trips}", f"{milliseconds:.0f}")],
             ),
+            Table(
+                heading=(f"sending, {PER_LEASE} per lease", "messages/s", "statements per 100"),
+                rows=[
+                    ("by hand: no notice read, no token, no message made", f"{by_hand:,.0f}", "200"),
+                    ("a dispatcher, whose provider takes all at once", f"{rate:,.0f}", f"{statements:.0f}"),
+                ],
+            ),
         ],
         targets=[
             Target(what="reading a tier, with its objects, µs", figure=micros, at_most=2),
             Target(what="round trips for 200 certificates", figure=trips, at_most=7, digits=0),
             Target(what="a run, to the raw limit", figure=first / limit, at_least=0.4),
             Target(what="the second run, to the first", figure=again / first, at_least=1.5),
+            Target(what="statements for 100 messages", figure=statements, at_most=8, digits=0),
             Target(what="memory at the end, to that after a fifth", figure=growth, at_most=1.2),
         ],
     )

@@ -81,7 +81,7 @@ def ours() -> float:
     orchestrator = BulkRegistrationOrchestrator(
         registration_service=Refusing(CALL), repository=MemoryActivityRepository()
     )
-    request = BulkRegistrationRequest.for_mentors([str(number) for number in range(ITEMS)], VISIT)
+    request = BulkRegistrationRequest.for_mentors([str(number) for number in range(1, ITEMS + 1)], VISIT)
 
     async def submit() -> float:
         began = time.perf_counter()
@@ -111,7 +111,7 @@ def semaphore_and_task_group() -> float:
         slots = asyncio.Semaphore(CONCURRENCY)
         began = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
-            for number in range(ITEMS):
+            for number in range(1, ITEMS + 1):
                 tasks.create_task(one(str(number), slots))
         return time.perf_counter() - began
 
@@ -127,7 +127,7 @@ def longest_pause() -> float:
         repository=MemoryActivityRepository(),
         settings=BulkSettings(max_batch_size=MANY),
     )
-    request = BulkRegistrationRequest.for_mentors([str(number) for number in range(MANY)], VISIT)
+    request = BulkRegistrationRequest.for_mentors([str(number) for number in range(1, MANY + 1)], VISIT)
     gaps: list[float] = []
 
     async def beat() -> None:

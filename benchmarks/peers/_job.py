@@ -10,10 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import Final
 
 import attrs
+from _batches import Load, Submitting, timed_batches
 
 VARIABLE: Final = "PEERS_SCENE"
 """The environment variable by which a peer's processes learn the scene."""
@@ -161,20 +163,26 @@ def tell(**found: float) -> None:
 def main(
     *,
     submit: Callable[[Scene, int, int], float],
+    batches: Callable[[Scene], AbstractAsyncContextManager[Submitting]] | None = None,
     work: Callable[[Scene], None] | None = None,
     resume: Callable[[Scene, int], int] | None = None,
 ) -> None:
     """
-    Play the part that the command line names: `submit ITEMS PER_JOB`, `work`, or `resume PER_JOB`.
+    Play the part that the command line names.
+
+    It is `submit ITEMS PER_JOB`, `batches BATCHES SIZE PER_JOB CALLERS`, `work`, or `resume PER_JOB`.
 
     Args:
         submit: returns the seconds.
+        batches: lends what submits one of many batches and returns its results.
         work: runs until killed.
         resume: finishes what a killed process began; returns the items that have a result.
     """
     match sys.argv[1:]:
         case ["submit", items, per_job]:
             tell(seconds=submit(Scene.given(), int(items), int(per_job)))
+        case ["batches", *numbers] if batches is not None:
+            tell(seconds=timed_batches(batches(Scene.given()), Load(*map(int, numbers)), answer_to))
         case ["work"] if work is not None:
             work(Scene.given())
         case ["resume", per_job] if resume is not None:

@@ -23,6 +23,7 @@ class Peer:
         script: the file beside this one.
         keeps: where a result is once its caller has it.
         comes_back: what takes up a killed worker's jobs.
+        guarantee: of an item, in a line.
         ours: whether it is this library.
         durable: whether a result survives the end of all processes.
         has_worker: whether a process of its own does the work.
@@ -38,6 +39,7 @@ class Peer:
     script: str
     keeps: str
     comes_back: str
+    guarantee: str
     ours: bool = False
     durable: bool = True
     has_worker: bool = True
@@ -62,6 +64,7 @@ PEERS: Final = (
         script="peer_aiometer.py",
         keeps="nowhere: a list in memory",
         comes_back="nothing: all is lost",
+        guarantee="none",
         durable=False,
         has_worker=False,
     ),
@@ -71,6 +74,7 @@ PEERS: Final = (
         script="peer_temporal.py",
         keeps="in the test server's memory; nothing is on disk",
         comes_back="by itself, when the activity's start-to-close timeout (10 s) has passed",
+        guarantee="a call is repeated until its result is in the history; this server's is in memory",
         durable=False,
         temporal=True,
     ),
@@ -80,6 +84,7 @@ PEERS: Final = (
         script="peer_celery.py",
         keeps="on disk within a second; a power cut may take that second's tasks and results",
         comes_back="by itself, after the visibility timeout (set to 30 s here, an hour by default)",
+        guarantee="a task is repeated until it ends, but a kill may lose it; a power cut takes a second",
         redis="everysec",
         pool="threads",
     ),
@@ -89,6 +94,7 @@ PEERS: Final = (
         script="peer_celery.py",
         keeps="on disk",
         comes_back="by itself, after the visibility timeout (set to 30 s here, an hour by default)",
+        guarantee="a task is repeated until it ends, but a kill may lose it; results are on disk",
         redis="always",
         pool="threads",
     ),
@@ -98,6 +104,7 @@ PEERS: Final = (
         script="peer_celery.py",
         keeps="on disk",
         comes_back="by itself, after the visibility timeout (set to 30 s here, an hour by default)",
+        guarantee="a task is repeated until it ends, but a kill may lose it; results are on disk",
         database=True,
         redis="always",
         pool="prefork",
@@ -108,6 +115,7 @@ PEERS: Final = (
         script="peer_procrastinate.py",
         keeps="on disk, by the task's own transaction",
         comes_back="a loop that we add retries jobs whose worker's heartbeat is 30 s old",
+        guarantee="a job is repeated until it ends; its results are on disk, by its own transaction",
         database=True,
     ),
     Peer(
@@ -116,6 +124,7 @@ PEERS: Final = (
         script="peer_dbos.py",
         keeps="on disk",
         comes_back="at once, when a process with the same executor id starts",
+        guarantee="a workflow goes on after its last step; each step's result is on disk",
         database=True,
     ),
     Peer(
@@ -124,6 +133,7 @@ PEERS: Final = (
         script="peer_ours.py",
         keeps="on disk",
         comes_back="`resume_interrupted()`, when the lease (30 s) has run out",
+        guarantee="before a call its intent is on disk, then its outcome; one key an item, doubt is looked up, audited once",
         ours=True,
         has_worker=False,
     ),
@@ -133,6 +143,7 @@ PEERS: Final = (
         script="peer_ours.py",
         keeps="on disk",
         comes_back="`resume_interrupted()`, when the lease (30 s) has run out",
+        guarantee="the same",
         ours=True,
         has_worker=False,
         database=True,

@@ -33,6 +33,10 @@ _SETTINGS: Final = {
     "fsync": "on",
     "synchronous_commit": "on",
 }
+_OTHERS: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+_SYNCED: Final = "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"
 
 
 @attrs.frozen
@@ -71,6 +75,32 @@ class Server:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
             )
+
+    def processor_time(self) -> float:
+        """
+        Return the processor time, in seconds, of the server's processes, those that ended among them.
+        """
+        ticks = 0
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "cwd").readlink().is_relative_to(self.socket):
+                    fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+                    ticks += sum(map(int, fields[11:15]))
+            except OSError:
+                continue
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def fsyncs(self) -> int:
+        """
+        Return how often the log was synced so far, once nobody else is connected: who leaves tells the count.
+        """
+        give_up = time.monotonic() + _STARTING
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            while (connection.execute(_OTHERS).fetchone() or (0,))[0]:
+                assert time.monotonic() < give_up, "somebody stays connected"
+                time.sleep(0.01)
+            (synced,) = connection.execute(_SYNCED).fetchone() or (0,)
+            return int(synced)
 
 
 @contextmanager

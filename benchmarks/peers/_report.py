@@ -13,6 +13,7 @@ from typing import Any, Final
 import _plot
 import _redis
 from _peers import PEERS, Peer
+from _report_batches import OURS, batch_targets, many_batches
 from _results import Results
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -28,14 +29,13 @@ IDEAL: Final = 5.0
 
 NO_REDIS: Final = "not measured: no Redis on that machine"
 CELERY: Final = ("celery-redis-everysec", "celery-redis", "celery-database")
-OURS: Final = {"ours-sqlite": "SQLite", "ours-postgresql": "PostgreSQL"}
 
 
 def write(results: Results) -> bool:
     """
     Write the page and the plot; return whether a promise is missed.
     """
-    targets = tuple(_targets(results))
+    targets = (*_targets(results), *batch_targets(results))
     parts = {
         "machine": "\n\n".join(_machine(results)),
         "no-op": str(_speeds(results)),
@@ -44,6 +44,7 @@ def write(results: Results) -> bool:
         "limits": str(_limits(results)),
         "grown": str(_grown(results)),
         "load": str(_load(results)),
+        "batches": "\n\n".join(map(str, many_batches(results))),
         "targets": str(_promises(targets)),
     }
     page = PAGE.read_text(encoding="utf-8")

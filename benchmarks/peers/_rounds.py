@@ -21,6 +21,7 @@ import _processes
 import _redis
 import _temporal
 import attrs
+from _batches import Load
 from _peers import Peer
 
 TIMEOUT: Final = 180.0
@@ -161,9 +162,20 @@ def run(peer: Peer, server: _postgresql.Server, *, items: int, per_job: int, del
     """
     Return the seconds from the submission of all items to the last durable result in hand.
     """
+    return _timed(peer, server, delay, "submit", items, per_job)
+
+
+def run_batches(peer: Peer, server: _postgresql.Server, load: Load) -> float | Failed:
+    """
+    Return the seconds that many callers need to submit many small batches and to have their results.
+    """
+    return _timed(peer, server, 0.0, "batches", *attrs.astuple(load))
+
+
+def _timed(peer: Peer, server: _postgresql.Server, delay: float, *part: object) -> float | Failed:
     with (
         staged(peer, server, delay=delay) as (stage, _),
-        _ending(stage.start("submit", items, per_job)) as submitter,
+        _ending(stage.start(*part)) as submitter,
     ):
         found = _await(submitter, TIMEOUT)
         return stage.failed(submitter) if found is None else found["seconds"]

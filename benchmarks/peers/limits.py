@@ -14,9 +14,9 @@ from typing import Any, Final
 import _job
 import _postgresql
 import psycopg
-from peer_ours import ACTIVITY, COORDINATOR, opened
+from peer_ours import COORDINATOR, opened, request_for
 
-from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRequest, ItemState
+from proxy_orchestration import BulkRegistrationOrchestrator, ItemState
 from proxy_orchestration.registration.runs import Commit, ItemOutcome, Lease, WorkItem
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
@@ -71,7 +71,7 @@ def ours(url: str, *, with_result: bool) -> float:
     """
 
     async def stream(orchestrator: BulkRegistrationOrchestrator, size: int) -> float:
-        request = BulkRegistrationRequest.for_mentors(map(str, range(size)), ACTIVITY)
+        request = request_for(range(size))
         begin = time.perf_counter()
         async with orchestrator.stream_bulk_registration(request, actor=COORDINATOR) as run:
             seen = sum([1 async for _update in run])
@@ -96,7 +96,7 @@ def after_growth(url: str, size: int) -> tuple[float, float]:
     async def timed(orchestrator: BulkRegistrationOrchestrator) -> tuple[float, float]:
         await _accept(orchestrator, 2, drive=True)
         _freeze_statistics(url)
-        request = BulkRegistrationRequest.for_mentors(map(str, range(size)), ACTIVITY)
+        request = request_for(range(size))
         begin = time.perf_counter()
         async with orchestrator.stream_bulk_registration(request, actor=COORDINATOR) as run:
             assert size == sum([1 async for _update in run])
@@ -150,7 +150,7 @@ def commit_cost(url: str, size: int) -> float:
 
 
 async def _accept(orchestrator: BulkRegistrationOrchestrator, size: int, *, drive: bool = False) -> str:
-    request = BulkRegistrationRequest.for_mentors(map(str, range(size)), ACTIVITY)
+    request = request_for(range(size))
     result = await orchestrator.submit_bulk_registration(request, actor=COORDINATOR, drive=drive)
     return result.batch_id
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 import _job
 import _postgresql
 import attrs
-from peer_ours import ACTIVITY, COORDINATOR, opened
+from peer_ours import COORDINATOR, opened, request_for
 
-from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRequest
+from proxy_orchestration import BulkRegistrationOrchestrator
 
 BATCHES: Final = 50
 MENTORS: Final = 50
@@ -43,7 +43,7 @@ def ideal(in_flight: int) -> float:
 
 
 async def _coordinate(orchestrator: BulkRegistrationOrchestrator, since: float) -> Waited:
-    request = BulkRegistrationRequest.for_mentors(map(str, range(MENTORS)), ACTIVITY)
+    request = request_for(range(MENTORS))
     async with orchestrator.stream_bulk_registration(request, actor=COORDINATOR) as run:
         accepted = time.perf_counter()
         await anext(run)

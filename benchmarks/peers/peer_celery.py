@@ -4,19 +4,25 @@ Celery with Redis as broker; results in Redis, or in PostgreSQL where the scene 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import _job
 import sqlalchemy
+from _batches import Collector, Submitting
 from celery import Celery, group
 from celery.result import GroupResult
 
 _LOOK_AGAIN: Final = 0.02
 _SUCCEEDED: Final = sqlalchemy.text(
     "SELECT count(*) FROM celery_taskmeta WHERE task_id = ANY(:wanted) AND status = 'SUCCESS'"
+)
+_FOUND: Final = sqlalchemy.text(
+    "SELECT task_id, result FROM celery_taskmeta WHERE task_id = ANY(:wanted) AND status = 'SUCCESS'"
 )
 _RESULTS: Final = sqlalchemy.text("SELECT result FROM celery_taskmeta WHERE task_id = ANY(:wanted)")
 
@@ -89,5 +95,40 @@ def _from_database(engine: sqlalchemy.Engine, sent: GroupResult) -> list[Any]:
             time.sleep(_LOOK_AGAIN)
 
 
+def _found_in_database(engine: sqlalchemy.Engine, ids: Sequence[str]) -> dict[str, Any]:
+    with suppress(sqlalchemy.exc.ProgrammingError), engine.connect() as connection:  # no table as yet
+        rows = connection.execute(_FOUND, {"wanted": list(ids)})
+        return {row.task_id: json.loads(row.result) for row in rows}
+    return {}
+
+
+def _found_in_redis(ids: Sequence[str]) -> dict[str, Any]:
+    backend = app.backend
+    found = backend.mget([backend.get_key_for_task(one) for one in ids])
+    return {one: backend.decode_result(said)["result"] for one, said in zip(ids, found, strict=True) if said}
+
+
+@asynccontextmanager
+async def batches(scene: _job.Scene) -> AsyncIterator[Submitting]:
+    """
+    Lend what sends one batch, and waits for its results.
+    """
+    engine = sqlalchemy.create_engine(scene.sqlalchemy_url) if scene.postgresql else None
+
+    async def look(ids: Sequence[str]) -> dict[str, Any]:
+        if engine is None:
+            return await asyncio.to_thread(_found_in_redis, ids)
+        return await asyncio.to_thread(_found_in_database, engine, ids)
+
+    async with Collector(look).looking() as collector:
+
+        async def submit_one(items: range, per_job: int) -> list[str]:
+            sent = await asyncio.to_thread(_group(items, per_job).apply_async)
+            results = await collector.collect([result.id for result in sent.results])
+            return results if per_job == 1 else _job.flat(results)
+
+        yield submit_one
+
+
 if __name__ == "__main__":
-    _job.main(submit=submit, work=work)
+    _job.main(submit=submit, batches=batches, work=work)

@@ -5,7 +5,7 @@ Ours: an orchestrator over SQLite, or over PostgreSQL where the scene has one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 
 import _job
 import attrs
+from _batches import Submitting
 
 from proxy_orchestration import (
     Actor,
@@ -30,6 +31,14 @@ COORDINATOR: Final = Actor(user_id="coord-119", roles={Role.COORDINATOR}, organi
 ACTIVITY: Final = ProxyActivity(
     activity_type="group_meeting", activity_date=date(2026, 11, 3), duration_minutes=90
 )
+_MENTOR: Final = "mentor-"
+
+
+def request_for(items: Iterable[int]) -> BulkRegistrationRequest:
+    """
+    Return a request with a mentor for each item; a bare 0 would be nobody's id.
+    """
+    return BulkRegistrationRequest.for_mentors([f"{_MENTOR}{item}" for item in items], ACTIVITY)
 
 
 @attrs.frozen
@@ -44,7 +53,7 @@ class Service:
         """
         Register one item.
         """
-        answer = await _job.register(int(registration.mentor_id), self.delay)
+        answer = await _job.register(int(registration.mentor_id.removeprefix(_MENTOR)), self.delay)
         return RegistrationReceipt(registration_id=registration.registration_id, activity_id=answer)
 
 
@@ -84,8 +93,7 @@ async def opened(
 
 
 async def _done(orchestrator: BulkRegistrationOrchestrator, numbers: range) -> list[str]:
-    request = BulkRegistrationRequest.for_mentors(map(str, numbers), ACTIVITY)
-    result = await orchestrator.submit_bulk_registration(request, actor=COORDINATOR)
+    result = await orchestrator.submit_bulk_registration(request_for(numbers), actor=COORDINATOR)
     return [str(item.activity_id) for item in result.succeeded]
 
 
@@ -99,6 +107,19 @@ def submit(scene: _job.Scene, items: int, per_job: int) -> float:
         seconds = _job.timed(lambda numbers, _: runner.run(_done(orchestrator, numbers)), items, per_job)
         runner.run(lending.__aexit__(None, None, None))
     return seconds
+
+
+@asynccontextmanager
+async def batches(scene: _job.Scene) -> AsyncIterator[Submitting]:
+    """
+    Lend what submits one batch, by the standard settings, and takes its result.
+    """
+    async with opened(scene, 1) as orchestrator:
+
+        async def submit_one(items: range, _per_job: int) -> list[str]:
+            return await _done(orchestrator, items)
+
+        yield submit_one
 
 
 async def _resume(scene: _job.Scene, per_call: int) -> int:
@@ -116,4 +137,4 @@ def resume(scene: _job.Scene, per_call: int) -> int:
 
 
 if __name__ == "__main__":
-    _job.main(submit=submit, resume=resume)
+    _job.main(submit=submit, batches=batches, resume=resume)

@@ -5,10 +5,12 @@ Procrastinate on PostgreSQL: an async worker, and a table of results, since it k
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import _job
+from _batches import Collector, Submitting
 from procrastinate import App, PsycopgConnector
 from psycopg_pool import AsyncConnectionPool
 
@@ -19,6 +21,7 @@ _STORE: Final = "INSERT INTO results VALUES (%s, %s) ON CONFLICT (item) DO NOTHI
 _COUNT: Final = (
     "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded' AND task_name = 'register'"
 )
+_FOUND: Final = "SELECT item, activity_id FROM results WHERE item = ANY(%s)"
 _READ: Final = "SELECT activity_id FROM results WHERE item BETWEEN %s AND %s"
 
 _scene = _job.Scene.given()
@@ -96,5 +99,26 @@ def submit(_scene_again: _job.Scene, items: int, per_job: int) -> float:
     return seconds
 
 
+async def _found(items: Sequence[int]) -> Mapping[int, str]:
+    async with _results.connection() as connection:
+        return dict(await (await connection.execute(_FOUND, (items,))).fetchall())
+
+
+@asynccontextmanager
+async def batches(_scene_again: _job.Scene) -> AsyncIterator[Submitting]:
+    """
+    Lend what defers the jobs of one batch by one statement, and waits for its results.
+    """
+    async with app.open_async(), _results, Collector(_found).looking() as collector:
+        await _prepare()
+
+        async def submit_one(items: range, per_job: int) -> list[str]:
+            jobs: list[Any] = [{"items": job} for job in _job.jobs_of(items, per_job)]
+            await register.batch_defer_async(*jobs)
+            return await collector.collect(items)
+
+        yield submit_one
+
+
 if __name__ == "__main__":
-    _job.main(submit=submit, work=work)
+    _job.main(submit=submit, batches=batches, work=work)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +17,7 @@ from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     import _job
+    from _batches import Submitting
 
 QUEUE: Final = "registrations"
 _LONGEST_JOB: Final = timedelta(seconds=10)
@@ -87,5 +89,20 @@ def submit(scene: _job.Scene, items: int, per_job: int) -> float:
         return _job.timed(done, items, per_job)
 
 
+@asynccontextmanager
+async def batches(scene: _job.Scene) -> AsyncIterator[Submitting]:
+    """
+    Lend what starts a workflow for one batch and awaits its result.
+    """
+    client = await Client.connect(scene.temporal)
+
+    async def submit_one(items: range, per_job: int) -> list[str]:
+        return await client.execute_workflow(
+            Registrations.run, _job.jobs_of(items, per_job), id=uuid.uuid4().hex, task_queue=QUEUE
+        )
+
+    yield submit_one
+
+
 if __name__ == "__main__":
-    _job.main(submit=submit, work=work)
+    _job.main(submit=submit, batches=batches, work=work)

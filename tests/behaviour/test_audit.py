@@ -6,7 +6,6 @@ from proxy_orchestration.testing import (
     FaultyActivityRepository,
     RecordingAuditLogger,
     fail,
-    fail_at,
     hang,
     reject,
     slow,
@@ -128,14 +127,21 @@ async def test_serve_goes_on_when_delivering_fails(scene, caplog):
     """
     A store that fails while events are claimed is logged, and tried again.
     """
-    scene.repository = FaultyActivityRepository(
-        scene.repository, before=fail_at(1, RepositoryUnavailableError("Cut.", advice="Wait."))
-    )
+    cut = iter([RepositoryUnavailableError("Cut.", advice="Wait.")])
+    claims = []
+
+    def before(point):
+        if point.method == "claim_audit_events":
+            claims.append(point)
+            for error in cut:
+                raise error
+
+    scene.repository = FaultyActivityRepository(scene.repository, before=before)
 
     async def story():
         async with anyio.create_task_group() as crew:
             await crew.start(lambda task_status: scene.orchestrator().serve(task_status=task_status))
-            while len(scene.repository.writes) < 2:
+            while len(claims) < 2:
                 await scene.clock.sleep(0.1)
             crew.cancel_scope.cancel()
 

@@ -22,6 +22,7 @@ from proxy_orchestration import (
 from proxy_orchestration._concurrency import Notifier
 from proxy_orchestration.ports import RegistrationFailure
 from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.reasons import UNEXPECTED
@@ -525,9 +526,10 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(blind
         settings=blind.settings,
         limiter=limiter,
     )
-    driver = RunDriver(
-        context=context, ledger=blind.repository, progress=Notifier(), cancel_requests=Notifier()
+    watch = CancelWatch(
+        ledger=blind.repository, clock=context.clock, poll_interval=context.settings.poll_interval
     )
+    driver = RunDriver(context=context, ledger=blind.repository, progress=Notifier(), cancel_watch=watch)
 
     async with anyio.create_task_group() as crew:
         crew.start_soon(driver.drive)

@@ -132,6 +132,21 @@ class Unreadable:
             raise ValueError(msg)
         return await self._sound.acquire(batch_id, run, ttl=ttl)
 
+    async def give_back(self, lease, /):
+        """
+        Give up the lease.
+        """
+        await self._sound.give_back(lease)
+
+    async def take_free_runs(self, *, except_for, **rest):
+        """
+        Take leases, unless one of the runs cannot be read.
+        """
+        if self._broken - {*except_for}:
+            msg = "a role of tomorrow"
+            raise ValueError(msg)
+        return await self._sound.take_free_runs(except_for=except_for, **rest)
+
 
 async def test_batches_that_always_go_wrong_keep_no_other_waiting(scene, caplog):
     """
@@ -155,7 +170,8 @@ async def test_batches_that_always_go_wrong_keep_no_other_waiting(scene, caplog)
     result = await scene.while_time_passes(story)
 
     assert BulkStatus.SUCCESS is result.status
-    assert "ValueError" in caplog.text
+    assert all(f"stopped driving batch {each}: ValueError" in caplog.text for each in broken)
+    assert "could not take runs together: ValueError" in caplog.text
 
 
 async def test_a_batch_that_cannot_be_read_stops_no_other_at_start_up(scene):
@@ -186,20 +202,21 @@ async def test_a_batch_that_cannot_be_read_stops_no_other_at_start_up(scene):
 
 def test_who_goes_wrong_again_and_again_is_left_alone_for_longer():
     """
-    Up to half a minute; what is not to be driven any more is forgotten.
+    Up to half a minute; what went right since, or was not postponed for long, is forgotten.
     """
-    backoff, run = Backoff(), ("batch", 1)
+    backoff, run, other = Backoff(), ("batch", 1), ("batch", 2)
     ends = []
     for _ in range(30):
         backoff.postpone(run, now=100.0, pause=0.5)
-        ends.append(
-            next(end for end in range(1, 1000) if not backoff.postponed(100.0 + end / 2, among={run}))
-        )
+        ends.append(next(end for end in range(1, 1000) if not backoff.postponed(100.0 + end / 2)))
 
     assert [1, 2, 4, 8] == ends[:4]
     assert {60} == set(ends[10:])
-    assert 1 == len(backoff)
-    assert set() == backoff.postponed(0.0, among=set())
+    assert 31 == backoff.postpone(run, now=100.0, pause=0.5)
+    assert 1 == backoff.postpone(other, now=100.0, pause=0.5)
+    backoff.forget(other)
+    assert {run} == backoff.postponed(100.0)
+    assert set() == backoff.postponed(1000.0)
     assert 0 == len(backoff)
 
 

@@ -283,6 +283,7 @@ STABLE = {
     "NotAuthorizedError": "not_authorized",
     "NotificationNotFoundError": "notification_not_found",
     "OrchestrationError": "orchestration_error",
+    "OrchestratorClosedError": "orchestrator_closed",
     "OutcomeUnknownError": "outcome_unknown",
     "RegistrationError": "registration_error",
     "RegistrationRejected": "registration_rejected",
@@ -294,6 +295,7 @@ STABLE = {
     "UnreadableRecordError": "unreadable_record",
     "WrongServiceError": "wrong_service",
     "WrongTaskError": "wrong_task",
+    "WrongThreadError": "wrong_thread",
 }
 
 

@@ -23,6 +23,7 @@ from proxy_orchestration._concurrency import Notifier, open_task_group
 from proxy_orchestration.ports import LeaseLostError
 from proxy_orchestration.registration.activities import registration_id_of
 from proxy_orchestration.registration.execution.attempts import StopReason
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.runs import Commit
@@ -735,9 +736,10 @@ async def test_a_place_among_the_calls_that_comes_with_the_cut_is_not_used(scene
         settings=scene.settings,
         limiter=limiter,
     )
-    driver = RunDriver(
-        context=context, ledger=scene.repository, progress=Notifier(), cancel_requests=Notifier()
+    watch = CancelWatch(
+        ledger=scene.repository, clock=context.clock, poll_interval=context.settings.poll_interval
     )
+    driver = RunDriver(context=context, ledger=scene.repository, progress=Notifier(), cancel_watch=watch)
 
     async with anyio.create_task_group() as crew:
         crew.start_soon(driver.drive)

@@ -29,6 +29,11 @@ class Failing:
         self.failing = {}
 
     def __getattr__(self, name):
+        if name == "take_free_runs":
+            raise AttributeError(name)
+        return self._failing(name)
+
+    def _failing(self, name):
         method = getattr(self._sound, name)
 
         async def call(*args, **kwargs):
@@ -37,6 +42,24 @@ class Failing:
             return await method(*args, **kwargs)
 
         return call
+
+
+class Taking(Failing):
+    """
+    One that hands out many runs at once, too.
+    """
+
+    async def give_back(self, lease, /):
+        """
+        Give up the lease.
+        """
+        await self._failing("give_back")(lease)
+
+    async def take_free_runs(self, **wanted):
+        """
+        Take leases.
+        """
+        return await self._failing("take_free_runs")(**wanted)
 
 
 async def accept(scene, mentors=2, key=None):
@@ -75,15 +98,25 @@ async def status(scene, batch_id):
     return (await scene.repository.read_result(batch_id)).status
 
 
-@pytest.mark.parametrize("method", ["find_drivable", "acquire", "claim_audit_events", "audit_wait"])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        (Failing, "find_drivable"),
+        (Failing, "acquire"),
+        (Failing, "claim_audit_events"),
+        (Failing, "audit_wait"),
+        (Taking, "find_drivable"),
+        (Taking, "take_free_runs"),
+    ],
+)
 @pytest.mark.parametrize("error", [KeyError("a bug"), GONE, asyncio.CancelledError()], ids=repr)
-async def test_no_error_of_the_store_ends_serving(scene, method, error, caplog, anyio_backend):
+async def test_no_error_of_the_store_ends_serving(scene, kind, method, error, caplog, anyio_backend):  # noqa: PLR0913, PLR0917 - fixtures
     """
     Neither one of ours, nor a bug, nor a cancellation that the store made up.
     """
     if isinstance(error, asyncio.CancelledError) and anyio_backend == "trio":
         error = ValueError("trio lets nobody make up a cancellation")
-    scene.repository = store = Failing(scene.repository)
+    scene.repository = store = kind(scene.repository)
     scene.settings = BulkSettings(audit_timeout=0.1)
     async with serving(scene) as (_, pass_time):
         store.failing[method] = error
@@ -97,13 +130,14 @@ async def test_no_error_of_the_store_ends_serving(scene, method, error, caplog, 
         assert [batch_id] == [event.batch_id for event in scene.audit.events]
 
 
-async def test_an_outage_is_said_once_then_now_and_then_then_that_it_is_over(scene, caplog):
+@pytest.mark.parametrize(("kind", "method"), [(Failing, "find_drivable"), (Taking, "take_free_runs")])
+async def test_an_outage_is_said_once_then_now_and_then_then_that_it_is_over(scene, caplog, kind, method):
     """
     However many batches it stops, and however often they wake the one who looks.
     """
-    scene.repository = store = Failing(scene.repository)
+    scene.repository = store = kind(scene.repository)
     async with serving(scene) as (orchestrator, pass_time):
-        store.failing["find_drivable"] = GONE
+        store.failing[method] = GONE
         store.failing["claim_audit_events"] = GONE
         for _ in range(300):
             orchestrator._coordinator.work.notify("")
@@ -171,12 +205,13 @@ async def test_waiting_for_a_lease_is_said_once_and_only_if_it_is_not_renewed(sc
         assert BulkStatus.RUNNING is await status(scene, living)
 
 
-async def test_health_tells_what_serving_last_saw_and_how_old_that_is(scene):
+@pytest.mark.parametrize("kind", [Failing, Taking])
+async def test_health_tells_what_serving_last_saw_and_how_old_that_is(scene, kind):
     """
     It asks nobody.
     """
     scene.service.script = lambda *_: slow(8.0)
-    scene.repository = store = Failing(scene.repository)
+    scene.repository = store = kind(scene.repository)
     idle = scene.orchestrator().health()
     batch_id = await accept(scene, 1)
     async with serving(scene) as (orchestrator, pass_time):

@@ -199,6 +199,25 @@ def test_without_credentials_nothing_is_claimed(
 
 
 @pytest.mark.usefixtures("queued")
+def test_a_line_that_cannot_be_read_stops_no_other(
+    run: Any, fcm: Any, account: Path, targets: Callable[..., Path]
+) -> None:
+    """
+    It is told with its place, and the code says that not everybody was served.
+    """
+    file = targets("m1", "m2")
+    file.write_text(file.read_text(encoding="utf-8") + "coord,pigeon,device-of-coord,android\n", "utf-8")
+
+    ended = run(
+        *("dispatch", "--targets", file, "--credentials", account, "--endpoint", fcm.url, "--json"),
+    )
+
+    assert (ExitCode.PARTIAL_SUCCESS, 2) == (ended.code, ended.document["sent"])
+    assert [(4, "kind")] == [(each["line"], each["column"]) for each in ended.document["unread"]]
+    assert ["device-of-m1", "device-of-m2"] == sorted(call.address for call in fcm.calls)
+
+
+@pytest.mark.usefixtures("queued")
 def test_recipients_without_a_device_are_told_and_replayed(dispatch: Dispatch) -> None:
     """
     They are given up until --replay-dead; the code says that some were sent.

@@ -291,3 +291,44 @@ def test_the_report_on_sound_data_is_short(run: Any, write: Write) -> None:
     ended = run("report", "data-quality", write("c1,m1,first_aid,today+5,coord,"))
 
     assert (ExitCode.SUCCESS, "Certificates read: 1. To fix: 0.\n") == (ended.code, ended.out)
+
+
+def test_a_line_that_cannot_be_read_stops_nobody_else(run: Any, write: Write) -> None:
+    """
+    It is told with line and column, to people and to machines, and the code says that something failed.
+    """
+    file = write("c1,m1,first_aid,today+5,coord-1,oslo", "c2,m2,first_aid,soon,coord-1,oslo")
+
+    ended, again = run("notify", file), run("notify", file, "--json")
+
+    assert ExitCode.PARTIAL_SUCCESS == ended.code == again.code
+    assert "line 3, column expires: 'soon' is not an end date" in ended.out
+    assert "1 line could not be read. Correct the file and run the command again." in ended.out
+    assert 1 == again.document["processed"]
+    assert [(3, "expires")] == [(each["line"], each["column"]) for each in again.document["unread"]]
+    quality = run("report", "data-quality", file, "--json")
+    assert ExitCode.NEEDS_REVIEW == quality.code
+    assert again.document["unread"] == quality.document["unread"]
+
+
+def test_a_file_with_a_line_that_cannot_be_read_is_not_whole(run: Any, write: Write) -> None:
+    """
+    The line may be the one that seems to be missing: nothing is withdrawn.
+    """
+    lines = [f"c{number},m{number},first_aid,today+5,coord-1,oslo" for number in range(10)]
+    run("notify", write(*lines))
+
+    broken = run("notify", write(*lines[:9], "c9,m9,first_aid,soon,,oslo"), "--complete", "--json")
+    whole = run("notify", write(*lines[:9]), "--complete", "--json")
+
+    assert [0, 1] == [each.document["withdrawn"] for each in (broken, whole)]
+
+
+def test_no_end_is_never_due(run: Any, write: Write) -> None:
+    """
+    A certificate that does not run out is known, and nobody is told.
+    """
+    ended = run("notify", write("c1,m1,first_aid,never,coord-1,oslo"), "--json")
+
+    assert ExitCode.SUCCESS == ended.code
+    assert {"not_due": 1} == ended.document["skipped_by_reason"]

@@ -44,14 +44,15 @@ def test_a_file_of_good_rows_succeeds(run: Any, mentors_csv: Any) -> None:
 
 def test_a_partial_success_says_why_and_what_next(run: Any, mentors_csv: Any, store: Path) -> None:
     """
-    A refused mentor shows the reason, and the retry command can be pasted.
+    A refused mentor shows the reason, and the commands can be pasted.
     """
     ended = run("register", mentors_csv(m1="today", m2="today+5", anna="today"))
 
     batch_id = run("list", "--json").document["batches"][0]["batch_id"]
     assert ExitCode.PARTIAL_SUCCESS == ended.code
     assert "is in the future" in ended.out
-    assert f"proxy-orchestration retry {batch_id} --db {store} --actor anna@oslo" in ended.out
+    assert f"proxy-orchestration export {batch_id} --failed --db {store} --actor anna@oslo" in ended.out
+    assert f"proxy-orchestration retry {batch_id} --with corrected.csv --db {store}" in ended.out
     assert f"3 mentors: 1 succeeded, 2 failed. Batch {batch_id}, run 1: partial success." in ended.out
 
 
@@ -111,13 +112,13 @@ def test_a_bad_file_stores_nothing_at_all(run: Any, tmp_path: Path, store: Path)
     The message names file, line and column, and not even the store is made.
     """
     file = tmp_path / "bad.csv"
-    file.write_text(HEADER + "m1,visit,3.11.2026,60\n")
+    file.write_text(HEADER + "m1,visit,3/11/2026,60\n")
 
     ended = run("register", file)
 
     assert ExitCode.BAD_INPUT == ended.code
     assert f"{file} cannot be registered; nothing was stored." in ended.err
-    assert "line 2, column activity_date: '3.11.2026' is not a date" in ended.err
+    assert "line 2, column activity_date: '3/11/2026' may be a day of two months" in ended.err
     assert not ended.out
     assert not store.exists()
 
@@ -280,7 +281,7 @@ def test_the_policy_says_what_becomes_of_conflicts(
     """
     The others are registered whatever it is.
     """
-    run("register", mentors_csv(name="before.csv", m1="today"))
+    run("register", mentors_csv(name="before.csv", m1="today"), "--actor", "bo@oslo")
 
     ended = run("register", mentors_csv(m1="today", m2="today"), "--on-conflict", policy, "--json")
 
@@ -312,18 +313,34 @@ def test_an_override_of_the_same_file_is_refused(
 
     refused = run(*again)
     assert ExitCode.BAD_INPUT == refused.code
-    assert f"This file was registered before as batch {batch_id}" in refused.document["error"]["message"]
+    assert "You registered these before" in refused.document["error"]["message"]
     assert f"proxy-orchestration review {batch_id} " in refused.err
     assert 2 == run("list", "--json").document["total"]
 
     assert {"succeeded": 4} == run(*again, "--key", "twice").document["counts"]
 
 
-def test_an_override_goes_ahead_where_the_same_file_was_not_registered(run: Any, mentors_csv: Any) -> None:
+def test_an_override_after_an_edit_of_the_file_is_refused_and_names_who_is_in_both(
+    run: Any, mentors_csv: Any
+) -> None:
     """
-    Other files, other people's batches and the same command again are no reason to refuse.
+    A corrected file is another file, and most of its mentors are registered already.
     """
-    run("register", mentors_csv(name="part.csv", m1="today"))
+    run("register", mentors_csv(m1="today", m2="today", m3="today-1"))
+
+    ended = run("register", mentors_csv(m1="today", m2="today-1", m3="today-1"), "--on-conflict", "override")
+
+    assert ExitCode.BAD_INPUT == ended.code
+    assert "m1 (home_visit on " in ended.err
+    assert "m3 (home_visit on " in ended.err
+    assert "m2" not in ended.err
+    assert 1 == run("list", "--json").document["total"]
+
+
+def test_an_override_goes_ahead_where_the_actor_registered_nothing_of_it(run: Any, mentors_csv: Any) -> None:
+    """
+    Other days, other people's batches and the same command again are no reason to refuse.
+    """
     run("register", mentors_csv(name="others.csv", m1="today-1", m2="today-1"))
     run("register", mentors_csv(name="same.csv", m3="today", m4="today"), "--actor", "bo@oslo")
 

@@ -135,6 +135,7 @@ class Scene:
         lease_ttl: float = LONG_LEASE,
         batches: Sequence[str] = (),
         decisions: Mapping[str, str] | None = None,
+        many: Mapping[str, Sequence[str]] | None = None,
     ) -> dict[str, Any]:
         """
         Return an order for one process; `key` names its batch and its trace.
@@ -153,6 +154,7 @@ class Scene:
             "lease_ttl": lease_ttl,
             "batches": list(batches),
             "decisions": dict(decisions or {}),
+            "many": dict(many or {}),
             "request": self.requests.get(key, {}),
             "settings": self.settings,
             "duplicates": self.duplicates,

@@ -29,7 +29,7 @@ from proxy_orchestration.ports import MentorRecipients, PushMessage, PushOutcome
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
 NIGHT = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
-WRITES = ("record", "log_run", "claim_pushes", "complete_pushes")
+WRITES = ("record", "log_run", "claim_pushes", "complete_pushes", "complete_and_claim")
 MENTORS = 12
 HOLD = 60.0
 
@@ -43,6 +43,11 @@ class StruckRepository:
         self._inner, self._number, self._side, self._seen = inner, number, side, 0
 
     def __getattr__(self, name: str) -> Any:
+        if name == "complete_and_claim":
+            raise AttributeError(name)
+        return self._of_inner(name)
+
+    def _of_inner(self, name: str) -> Any:
         method = getattr(self._inner, name)
         return self._struck(method) if name in WRITES else method
 
@@ -58,6 +63,18 @@ class StruckRepository:
             return answer
 
         return call
+
+
+class StruckFusedRepository(StruckRepository):
+    """
+    The same, with the optional ability.
+    """
+
+    async def complete_and_claim(self, *args: object, **rest: object) -> Any:
+        """
+        Do both in one write.
+        """
+        return await self._of_inner("complete_and_claim")(*args, **rest)
 
 
 class Chapter:
@@ -109,7 +126,8 @@ async def main(url: str, sent: str, verb: str, number: str = "0", side: str = "b
     Live, or die at the write.
     """
     async with SqlNotificationRepository.open(url) as store:
-        repository: Any = StruckRepository(store, int(number), side)
+        struck = StruckRepository if verb == "dispatch-apart" else StruckFusedRepository
+        repository: Any = struck(store, int(number), side)
         if verb == "run":
             orchestrator = NotificationOrchestrator(
                 repository=repository,

@@ -59,7 +59,7 @@ async def test_of_two_that_register_the_same_at_once_one_does_and_the_other_asks
 
 
 def _let_both_in(scene: Any, service: str) -> None:
-    halt = {"name": "after accept", "nth": 1, "signal": signal.SIGSTOP}
+    halt = {"name": "after accept_and_begin", "nth": 1, "signal": signal.SIGSTOP}
     pids = [scene.helper.start(scene.order(key, service=service, strike=halt)) for key in _RIVALS]
     assert [_STOPPED] * 2 == [scene.helper.wait(pid) for pid in pids]
     for pid in pids:

@@ -15,10 +15,8 @@ _SERVICES = ("look-up", "plain")
 _KILLS_PER_SEED = 25
 
 _POINTS = [
-    ("before accept", 1),
-    ("after accept", 1),
-    ("before begin", 1),  # the intent of the first items
-    ("after begin", 1),
+    ("before accept_and_begin", 1),  # the intent of the first items with it
+    ("after accept_and_begin", 1),
     ("call begins", 1),
     ("before add_activities", 2),
     ("after add_activities", 2),

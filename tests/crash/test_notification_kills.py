@@ -30,7 +30,12 @@ VICTIM = Path(__file__).with_name("notification_victim.py")
 MENTORS = [f"mentor-{number:02}" for number in range(12)]
 RUN_WRITES = (1, 2, 3, 4)  # three chunks and the log
 BATCH = 4
-DISPATCH_WRITES = ((1, 2), (3, 4), (5, 6), (7, 8))  # four batches, claimed and completed
+DISPATCH_WRITES = (
+    # Four batches: the first is claimed, and each is completed as the next is claimed.
+    *[("dispatch", writes) for writes in ((1, 2), (3, 4), (5,))],
+    # By a store that cannot do both in one, each is claimed and completed.
+    *[("dispatch-apart", writes) for writes in ((1, 2), (3, 4), (5, 6), (7, 8))],
+)
 
 
 @attrs.frozen
@@ -96,26 +101,32 @@ async def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(places
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("writes", DISPATCH_WRITES, ids=str)
+@pytest.mark.parametrize(("verb", "writes"), DISPATCH_WRITES, ids=str)
 async def test_a_dispatcher_that_is_killed_at_any_write_loses_no_push(
-    places: Places, writes: tuple[int, int], side: str
+    places: Places, verb: str, writes: Sequence[int], side: str
 ) -> None:
     """
     Only what the provider took and we had not stored is sent again, under the same collapse key.
     """
     for number, place in places(writes):
         assert 0 == live(place, "run")
-        assert -signal.SIGKILL == live(place, "dispatch", number, side)
+        assert -signal.SIGKILL == live(place, verb, number, side)
 
         _let_time_pass(place)
         await _drain_to_the_end(place)
         sent = Counter(place.sent.read_text(encoding="utf-8").splitlines())
-        hidden = 0  # messages of the batch whose completion did not come
-        if side == "before" and number % 2 == 0:
-            hidden = min(BATCH, len(MENTORS) + 1 - BATCH * (number // 2 - 1))
+        hidden = _unstored(verb, number) if side == "before" else 0
         assert len(MENTORS) + 1 == len(sent)
         assert hidden == sum(times == 2 for times in sent.values())
         assert max(sent.values()) <= 2
+
+
+def _unstored(verb: str, number: int) -> int:
+    """
+    Return how many messages there are in the batch whose completion that write is.
+    """
+    batch, is_claim = divmod(number - 2, 1 if verb == "dispatch" else 2)
+    return 0 if is_claim or batch < 0 else min(BATCH, len(MENTORS) + 1 - BATCH * batch)
 
 
 def _let_time_pass(place: Place) -> None:

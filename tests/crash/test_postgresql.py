@@ -28,10 +28,8 @@ _NIGHTS = ("night-1", "night-2")
 _KILLS = 20
 
 _POINTS = [
-    ("before accept", 1),
-    ("after accept", 1),
-    ("before begin", 1),
-    ("after begin", 1),
+    ("before accept_and_begin", 1),
+    ("after accept_and_begin", 1),
     ("call begins", 1),
     ("before add_activities", 2),
     ("after add_activities", 2),

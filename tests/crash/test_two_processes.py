@@ -55,7 +55,13 @@ async def test_a_request_submitted_by_two_processes_at_once_is_one_batch(scene: 
 
 @pytest.mark.parametrize(
     ("name", "nth"),
-    [("after begin", 1), ("call ends", 2), ("before commit", 1), ("before commit", 2), ("before finish", 1)],
+    [
+        ("after accept_and_begin", 1),
+        ("call ends", 2),
+        ("before commit", 1),
+        ("before commit", 2),
+        ("before finish", 1),
+    ],
     ids=str,
 )
 async def test_a_process_that_slept_beyond_its_lease_changes_nothing(scene: Any, name: str, nth: int) -> None:

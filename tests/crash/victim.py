@@ -162,6 +162,16 @@ async def _submit(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str
     await orchestrator.submit_bulk_registration(request, actor=COORDINATOR)
 
 
+async def _submit_all(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str, Any]) -> None:
+    """
+    Submit all the batches of the order at once, each with a driver of its own.
+    """
+    async with anyio.create_task_group() as crew:
+        for key, mentors in order["many"].items():
+            request = request_for(key, order["day"], mentors=mentors)
+            crew.start_soon(partial(orchestrator.submit_bulk_registration, request, actor=COORDINATOR))
+
+
 async def _review(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str, Any]) -> None:
     decisions = {mentor_id: ConflictDecision(decision) for mentor_id, decision in order["decisions"].items()}
     for batch_id in order["batches"]:
@@ -189,6 +199,7 @@ async def _serve(orchestrator: BulkRegistrationOrchestrator, order: Mapping[str,
 
 _VERBS: Final[Mapping[str, Callable[..., Awaitable[None]]]] = {
     "submit": _submit,
+    "submit all": _submit_all,
     "review": _review,
     "resume": _resume,
     "serve": _serve,

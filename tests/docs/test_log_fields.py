@@ -104,6 +104,7 @@ def test_the_loggers_keep_the_names_that_hosts_filter_by() -> None:
 
     assert {
         "proxy_orchestration.audit",
+        "proxy_orchestration.console",
         "proxy_orchestration.notification.dispatch",
         "proxy_orchestration.notification.enrollment",
         "proxy_orchestration.notification.orchestrator",
@@ -117,6 +118,7 @@ def test_the_loggers_keep_the_names_that_hosts_filter_by() -> None:
         "proxy_orchestration.registration.serving",
         "proxy_orchestration.registration.single_registrar",
         "proxy_orchestration.storage.schema",
+        "proxy_orchestration.web",
     } == names
 
 

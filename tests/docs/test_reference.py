@@ -21,14 +21,17 @@ import pytest
 pytestmark = pytest.mark.full  # `nox -s docs` runs them
 
 DOCS = Path(__file__).parents[2] / "docs"
-NEEDED = ("sphinx", "myst_parser", "furo", "sqlalchemy", "httpx", "google.auth")
+NEEDED = ("sphinx", "myst_parser", "furo", "sqlalchemy", "httpx", "google.auth", "fastapi", "sse_starlette")
 MODULES = (
     "proxy_orchestration",
     "proxy_orchestration.ports",
     "proxy_orchestration.registration.flow",
+    "proxy_orchestration.blocking",
+    "proxy_orchestration.console",
     "proxy_orchestration.storage.memory",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.push.fcm",
+    "proxy_orchestration.web",
     "proxy_orchestration.testing",
     "proxy_orchestration.testing.contracts",
 )

@@ -12,9 +12,14 @@ from sybil.parsers.myst import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
-NEEDS = dict.fromkeys(
-    ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"], "sqlalchemy"
-) | {"guide-languages.md": "babel"}
+STORES = ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"]
+NEEDS = {
+    **dict.fromkeys(STORES, ("sqlalchemy",)),
+    "guide-languages.md": ("babel",),
+    "guide-console.md": ("fastapi",),
+    "guide-web.md": ("fastapi",),
+    "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
+}
 
 
 def _run(page: Path) -> int:
@@ -41,8 +46,8 @@ def test_the_snippets_of_the_page_run(name: str) -> None:
     """
     A reader may paste them, in order, and nothing fails.
     """
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
+    for library in NEEDS.get(name, ()):
+        pytest.importorskip(library)
 
     _run(ROOT / "docs" / name)
 

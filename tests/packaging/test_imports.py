@@ -27,6 +27,11 @@ EXTRAS = {
     "h2",
     "google",
     "babel",
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "sse_starlette",
+    "uvicorn",
 }
 
 
@@ -78,6 +83,8 @@ def test_the_testing_kit_imports_neither_pytest_nor_hypothesis() -> None:
         ("proxy_orchestration.cli", "typer", "cli"),
         ("proxy_orchestration.push.fcm", "httpx", "fcm"),
         ("proxy_orchestration.i18n", "babel", "i18n"),
+        ("proxy_orchestration.web", "fastapi", "web"),
+        ("proxy_orchestration.web", "sse_starlette", "web"),
     ],
 )
 def test_a_part_whose_extra_is_missing_says_how_to_install_it(module: str, hidden: str, extra: str) -> None:

@@ -17,6 +17,7 @@ MODULES = [
     name
     for name, needed in {
         "proxy_orchestration": (),
+        "proxy_orchestration.blocking": (),
         "proxy_orchestration.i18n": ("babel",),
         "proxy_orchestration.ports": (),
         "proxy_orchestration.push.fcm": ("httpx", "h2", "google.auth"),

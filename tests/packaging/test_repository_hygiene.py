@@ -34,6 +34,14 @@ def _files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+def _text(path: Path) -> str:
+    """
+    Return a file's text; the samples of what offices export are in many encodings.
+    """
+    is_sample = path.parent.name == "files"
+    return path.read_text(encoding="utf-8", errors="replace" if is_sample else "strict")
+
+
 def _lines(*suffixes: str) -> list[tuple[str, str]]:
     """
     Return every line of the files with these suffixes, with the place where it stands.
@@ -42,7 +50,7 @@ def _lines(*suffixes: str) -> list[tuple[str, str]]:
         (f"{path.relative_to(ROOT)}:{number}", line)
         for path in _files()
         if path.suffix in suffixes
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(_text(path).splitlines(), 1)
     ]
 
 

@@ -175,7 +175,10 @@ class _Watch:
         """
         Run the statement once under EXPLAIN, and take that back.
         """
-        if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")) or "pg_catalog" in statement:
+        if (
+            not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
+            or "pg_catalog" in statement
+        ):
             return
         self.seen += 1
         raw = connection.connection.cursor()
@@ -352,6 +355,8 @@ async def test_notices_and_messages_are_found_by_their_keys(engine: Engine, watc
     await registry.track([end_of(name) for name in names], at=MORNING)
     await registry.hidden(names, at=MORNING)
 
+    # A sub-select with a limit may be evaluated once for each row.
+    assert 9 == len(pushes)
     assert watch.seen > 15
     assert [] == watch.greedy
 
@@ -425,3 +430,52 @@ async def test_a_list_of_batches_reads_a_page_by_any_filter(
 
     assert 2 * 17 == watch.seen
     assert [] == [one for one in watch.greedy if not one[0].startswith("SELECT (SELECT count(*)")]
+
+
+_OPEN: Final = (
+    "INSERT INTO batches (id, batch_id, organization_id, coordinator_id, total, submitted_at, run)"
+    " SELECT n, 'open-' || n, 'org-1', 'coordinator-1', 1, now(), 1 FROM generate_series(1, 20000) n;"
+    'INSERT INTO items SELECT n, 0, \'mentor-1\', \'{"activity_type": "visit",'
+    ' "activity_date": "2026-03-03", "duration_minutes": 45, "notes": "", "details": {}}\''
+    " FROM generate_series(1, 20000) n;"
+    "INSERT INTO work SELECT n, 1, 1, 0, 0 FROM generate_series(1, 20000) n;"
+    "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, due_at, waits, lease_until)"
+    ' SELECT n, 1, \'{"user_id": "c", "roles": [], "organization_id": "org-1"}\', now(), 1, 0, 0,'
+    " CASE WHEN n % 2 = 0 THEN extract(epoch FROM now()) + 6000 ELSE 0 END, 6000,"
+    " CASE WHEN n % 1000 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 20000) n"
+)
+
+
+@pytest.fixture(scope="module", params=["known", "empty"])
+def waiting(postgresql: Databases, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """
+    Yield a host's own engine over 20 000 open runs, half of which wait, with statistics of these or of none.
+    """
+    url = postgresql.new()
+    tables = "batches, runs, items, work"
+    by_hand = tuple(f"ALTER TABLE {table} SET (autovacuum_enabled = false)" for table in tables.split(", "))
+    steps = (_OPEN, f"ANALYZE {tables}") if request.param == "known" else (f"ANALYZE {tables}", _OPEN)
+    postgresql.execute(url.database, *by_hand, *steps)
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+async def test_free_runs_are_taken_without_reading_the_others(waiting: Engine) -> None:
+    """
+    By the index, however many are open, wait or are left out; what was accepted first comes first.
+    """
+    store = SqlActivityRepository(waiting)
+    watch = _Watch(waiting)
+    taken = [
+        await store.take_free_runs(
+            limit=_ASKED, ttl=LONG, claim=9, called=5, except_for=["open-1", "open-3"], service_name=name
+        )
+        for name in (None, "a")
+    ]
+    watch.stop()
+
+    assert 2 * 3 + 1 == watch.seen  # and a look at the version
+    assert [] == watch.greedy
+    assert [f"open-{number}" for number in range(5, 41, 2)] == [one.batch_id for one in taken[0][:18]]
+    assert {_ASKED} == {sum(len(one.claimed_now) for one in leases) for leases in taken}

@@ -21,15 +21,31 @@ from sqlalchemy import URL, Connection, create_engine, event, text
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError, RecordRefusedError, StaleRunError
+from proxy_orchestration.notification.notices import PushState
 from proxy_orchestration.notification.records import CertificateEnd
 from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.storage.sql import SqlActivityRepository, SqlVisibilityRegistry
-from proxy_orchestration.storage.sql.notification import visibility
+from proxy_orchestration.storage.sql import (
+    SqlActivityRepository,
+    SqlNotificationRepository,
+    SqlVisibilityRegistry,
+)
+from proxy_orchestration.storage.sql.notification import notices, visibility
+from proxy_orchestration.storage.sql.notification import outbox as push_rows
 from proxy_orchestration.storage.sql.registration import activities as activity_rows
-from proxy_orchestration.storage.sql.registration import opening
-from proxy_orchestration.testing.contracts.notification.samples import ENDS
+from proxy_orchestration.storage.sql.registration import free_runs, opening
+from proxy_orchestration.testing.contracts.notification.samples import (
+    ENDS,
+    MORNING,
+    chunk_of,
+    claimed,
+    draft_of,
+    end_of,
+    retried,
+    run_with,
+)
+from proxy_orchestration.testing.contracts.notification.samples import ended as push_ended
 from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
@@ -276,6 +292,48 @@ async def test_of_two_ends_at_once_the_one_that_comes_last_counts(
     assert {"mentor-1"} == set(await registry.hidden(["mentor-1"], at=later(2)))
 
 
+async def test_what_a_renewal_cancels_while_it_is_completed_ends_as_it_was_sent(
+    postgresql: Databases, postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    The completion waits for the renewal, and each message of it ends by what that one left.
+    """
+    outbox = SqlNotificationRepository(store.engine)
+    names = ["mentor-1", "mentor-2", "mentor-3"]
+    await run_with(outbox, chunk_of(*map(draft_of, names)))
+    leased = {push.message.recipient_id: push for push in await claimed(outbox)}
+    sent, again, other_sent = (leased[name] for name in names)
+    completions = [push_ended(sent), retried(again, MORNING), push_ended(other_sent)]
+    with _another(postgresql_url) as other:
+        notices.renew(other, [end_of("mentor-1"), end_of("mentor-2")], at=MORNING)
+        held = await _meanwhile(
+            postgresql, other, postgresql_url, lambda: outbox.complete_pushes(completions)
+        )
+
+    assert 2 == held
+    assert {PushState.SENT: 2, PushState.CANCELLED: 1} == await outbox.count_pushes()
+
+
+async def test_a_claim_takes_what_is_free_and_waits_for_nobody(
+    postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    What another claim or a renewal has in hand is passed over.
+    """
+    outbox = SqlNotificationRepository(store.engine)
+    await run_with(outbox, chunk_of(*[draft_of(f"mentor-{number}") for number in range(5)]))
+    with _another(postgresql_url) as other:
+        notices.renew(other, [end_of("mentor-0")], at=MORNING)
+        theirs = push_rows.claim_pushes(other, now=MORNING, limit=2, hold=LONG)
+        with anyio.fail_after(LONGEST_WAIT):
+            ours = await claimed(outbox)
+        other.commit()
+
+    told = [push.message.recipient_id for push in (*theirs, *ours)]
+    assert (2, 2) == (len(theirs), len(ours))
+    assert ["mentor-1", "mentor-2", "mentor-3", "mentor-4"] == sorted(told)
+
+
 async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) -> None:
     """
     Many writes of one process at once all arrive.
@@ -285,6 +343,24 @@ async def test_drivers_commit_beside_each_other(store: SqlActivityRepository) ->
             crew.start_soon(accepted, store, batch_of(2))
 
     assert 20 == len(await store.find_drivable(limit=99))
+
+
+async def test_runs_that_another_server_takes_at_this_moment_are_passed_over(
+    postgresql_url: URL, store: SqlActivityRepository
+) -> None:
+    """
+    Nobody waits, nobody gets more than was asked for, and together they get each run once.
+    """
+    batch_ids = [await accepted(store, batch_of(2)) for _ in range(50)]
+    wanted = {"ttl": LONG, "claim": 2, "called": 1}
+    with _another(postgresql_url) as other:
+        names = [lease.batch_id for lease in free_runs.take_free_runs(other, limit=20, **wanted)]
+        with anyio.fail_after(LONGEST_WAIT):
+            names += [lease.batch_id for lease in await store.take_free_runs(limit=20, **wanted)]
+        other.commit()
+    names += [lease.batch_id for lease in await store.take_free_runs(limit=20, **wanted)]
+
+    assert batch_ids == names
 
 
 @pytest.mark.parametrize("verb", ["settle", "finish"])

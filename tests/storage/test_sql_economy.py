@@ -114,27 +114,44 @@ class _Registering:
         return RegistrationReceipt(registration_id=registration.registration_id, activity_id="a")
 
 
+class _Ticking(FakeClock):
+    """
+    A clock by which the service answers within a few microseconds, however busy the machine is.
+    """
+
+    ticks = 0
+
+    def monotonic(self) -> float:
+        self.ticks += 1
+        return super().monotonic() + self.ticks / 1e6
+
+
 @pytest.mark.parametrize(
-    ("mentor_count", "writes", "statements"),
-    [(1, 4, 18), (5, 4, 18), (10, 5, 20), (12, 6, 22)],
+    ("mentor_count", "cold", "warm"),
+    [(1, (3, 10), (3, 9)), (5, (3, 10), (3, 9)), (10, (4, 14), (3, 9)), (50, (5, 16), (3, 9))],
 )
 async def test_a_lone_batch_takes_few_transactions(
-    tmp_path: Path, mentor_count: int, writes: int, statements: int
+    tmp_path: Path, mentor_count: int, cold: tuple[int, int], warm: tuple[int, int]
 ) -> None:
     """
-    Accepting; the lease with the first claim; outcomes, the last of them with the end; the audit mark.
+    Accepting with the lease and the first claim; the outcomes with the end; the audit mark; no read.
+
+    The first batch of a process takes more: how fast the service is, and so how
+    many calls a commit may allow beforehand, is not known yet (decision 100).
     """
     request = BulkRegistrationRequest.for_mentors(mentors(mentor_count), _VISIT)
     async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'own.db'}") as store:
         orchestrator = BulkRegistrationOrchestrator(
-            registration_service=_Registering(), repository=store, clock=FakeClock(NOON)
+            registration_service=_Registering(), repository=store, clock=_Ticking(NOON)
         )
-        with _statements(store.engine) as seen:
-            await orchestrator.submit_bulk_registration(request, actor=COORDINATOR)
-    texts = [text for text, _ in seen]
-    others = [text for text in texts if not text.startswith(("BEGIN", "PRAGMA"))]
+        for expected in (cold, warm):
+            with _statements(store.engine) as seen:
+                await orchestrator.submit_bulk_registration(request, actor=COORDINATOR)
+            texts = [text for text, _ in seen]
+            begun = texts.count("BEGIN IMMEDIATE"), texts.count("BEGIN")
+            others = [text for text in texts if not text.startswith(("BEGIN", "PRAGMA"))]
 
-    assert (writes, statements) == (texts.count("BEGIN IMMEDIATE"), len(others)), "\n".join(texts)
+            assert (expected[0], 0, expected[1]) == (*begun, len(others)), "\n".join(texts)
 
 
 def _plan_of(connection: Connection, statement: str, values: Any) -> str:

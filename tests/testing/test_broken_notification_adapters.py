@@ -215,6 +215,46 @@ class _WithoutTokens(MemoryNotificationRepository):
         return await super().complete_pushes(newest)
 
 
+class _EndingAllAsTheFirst(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        names = ("message_id", "token")
+        return await super().complete_pushes(
+            [
+                attrs.evolve(completions[0], **{name: getattr(one, name) for name in names})
+                for one in completions
+            ]
+        )
+
+
+class _EndingALeaseTwice(MemoryNotificationRepository):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        await super().complete_pushes(completions)
+        return len(completions)
+
+
+class _Fused(MemoryNotificationRepository):
+    async def complete_and_claim(
+        self, completions: Sequence[PushCompletion], /, **claim: Any
+    ) -> Sequence[LeasedPush]:
+        await self.complete_pushes(completions)
+        return await self.claim_pushes(**claim)
+
+
+class _ClaimingFirst(_Fused):
+    async def complete_and_claim(
+        self, completions: Sequence[PushCompletion], /, **claim: Any
+    ) -> Sequence[LeasedPush]:
+        found = await self.claim_pushes(**claim)
+        await self.complete_pushes(completions)
+        return found
+
+
+class _FusedWithoutTokens(_Fused):
+    async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
+        newest = [attrs.evolve(one, token=self._pushes[one.message_id].token) for one in completions]
+        return await super().complete_pushes(newest)
+
+
 class _SendingWhatWasCancelled(MemoryNotificationRepository):
     async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
         for one in completions:
@@ -350,6 +390,10 @@ class _KeepingLaterEnds(MemoryVisibilityRegistry):
         (_ForgettingTheDead, push_outbox, "a_dead_message_of_an_end_that_is_over_is_not_replayed"),
         (_HoldingNothing, push_outbox, "of_claims_at_once_one_gets_a_message"),
         (_WithoutTokens, push_outbox, "an_old_token_changes_nothing"),
+        (_ClaimingFirst, push_outbox, "what_is_put_back_may_be_leased_by_the_same_call"),
+        (_FusedWithoutTokens, push_outbox, "a_lease_that_was_lost_is_not_ended_by_the_way"),
+        (_EndingAllAsTheFirst, push_outbox, "each_of_several_ends_as_its_own_completion_says"),
+        (_EndingALeaseTwice, push_outbox, "of_two_endings_of_one_lease_the_first_counts"),
         (_SendingWhatWasCancelled, push_outbox, "what_was_cancelled_meanwhile_is_not_sent_again"),
         (_CountingEveryAttempt, push_outbox, "an_attempt_that_does_not_count_is_given_back"),
         (_ReplayingAll, push_outbox, "only_dead_messages_that_are_named_are_replayed"),

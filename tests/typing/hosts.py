@@ -26,6 +26,7 @@ from proxy_orchestration import (
     RetryPolicy,
     Role,
 )
+from proxy_orchestration.blocking import BlockingOrchestrator
 from proxy_orchestration.ports import (
     AccessPolicy,
     Action,
@@ -159,3 +160,20 @@ async def use_the_verbs() -> None:
     assert_type(await orchestrator.purge(settled_before=datetime.now(UTC)), PurgedBatches)
     await orchestrator.retry_failed_items("batch-1", actor=coordinator, mentor_ids=["mentor-1"])
     await orchestrator.serve()
+
+
+def use_the_blocking_verbs() -> None:
+    """
+    The same, in a host that is not async.
+    """
+    with BlockingOrchestrator(orchestrator, backend="trio") as blocking:
+        result = blocking.submit_bulk_registration(request, actor=coordinator, drive=False)
+        assert_type(result, BulkSubmissionResult)
+        with blocking.drive_batch(result.batch_id) as run:
+            for update in run:
+                assert_type(update, BulkProgressUpdate)
+            assert_type(run.total, int)
+        assert_type(blocking.cancel_batch("batch-1", actor=coordinator, reason="Wrong day"), CancelReport)
+        assert_type(blocking.list_batches(actor=coordinator, limit=5), BatchPage)
+        blocking.list_batches()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        blocking.serve()

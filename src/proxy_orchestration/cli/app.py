@@ -11,6 +11,7 @@ import typer
 
 from proxy_orchestration.cli import (
     batches,
+    console,
     dead_pushes,
     dispatch,
     housekeeping,
@@ -101,6 +102,7 @@ app.command()(batches.watch)
 app.command("list")(batches.list_batches)
 app.command()(batches.resume)
 app.command()(serving.serve)
+app.command()(console.console)
 app.command()(housekeeping.relabel)
 app.command()(housekeeping.delete)
 app.command()(housekeeping.purge)

@@ -5,6 +5,7 @@ The commands about batches that are in the store: what they show, stop, let go o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Final
 
 import attrs
@@ -13,6 +14,14 @@ import typer
 from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch, worst
+from proxy_orchestration.cli.failed_items import corrected
+from proxy_orchestration.cli.layout_options import (
+    ColumnsOption,
+    EncodingOption,
+    IgnoreOption,
+    SheetOption,
+    layout_of,
+)
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
@@ -30,6 +39,7 @@ from proxy_orchestration.cli.ownership import check_batch, others_waiting, told_
 from proxy_orchestration.cli.progress import RunView, drive, show_progress
 from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import BatchPage, BatchSummary
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.states import BulkStatus
@@ -40,6 +50,15 @@ MentorsOption = Annotated[
         "--mentor",
         metavar="ID",
         help="Only this mentor, even a cancelled one, or one item by its key; may be repeated.",
+    ),
+]
+CorrectionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--with",
+        metavar="FILE",
+        help="Only the lines of this file, with what they say now; export BATCH --failed writes it.",
+        show_default=False,
     ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
@@ -83,19 +102,34 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     store: StoreOption = DEFAULT_STORE,
     app: AppOption = None,
     mentors: MentorsOption = None,
+    corrections: CorrectionsOption = None,
     expected_run: ExpectedRunOption = None,
     concurrency: ConcurrencyOption = 5,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
     Try the failed and unknown mentors of a batch again; what succeeded is not touched.
     """
+    if mentors and corrections is not None:
+        msg = "The file names the mentors. Leave one of the two out."
+        raise typer.BadParameter(msg, param_hint="--mentor or --with")
     common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
+    layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
 
     async def work(session: Session) -> ExitCode:
         await check_batch(session, batch, actor)
+        keys: Sequence[str] | None = mentors or None
+        edited: Mapping[str, ProxyActivity] | None = None
+        if corrections is not None:
+            told = await corrected(session, batch, actor, corrections, layout)
+            keys, edited = told.keys, told.edited or None
+            session.output.say(f"{counted(len(told.keys), 'line', 'lines')}, {len(told.edited)} corrected.")
         await session.orchestrator.retry_failed_items(
-            batch, actor=actor, mentor_ids=mentors or None, expected_run=expected_run, drive=False
+            batch, actor=actor, mentor_ids=keys, activities=edited, expected_run=expected_run, drive=False
         )
         return await drive(session, batch, title="Retrying")
 

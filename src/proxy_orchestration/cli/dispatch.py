@@ -15,6 +15,13 @@ import typer
 
 from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
+from proxy_orchestration.cli.layout_options import (
+    ColumnsOption,
+    EncodingOption,
+    IgnoreOption,
+    SheetOption,
+    layout_of,
+)
 from proxy_orchestration.cli.options import DEFAULT_STORE, Common, JsonOption, StoreOption, ZoneOption
 from proxy_orchestration.cli.output import Cell, Output
 from proxy_orchestration.cli.progress import show_progress
@@ -77,6 +84,10 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
     replay_dead: ReplayOption = False,
     zone: ZoneOption = None,
     validate_only: ValidateOption = False,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
@@ -84,8 +95,10 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
     """
     common = Common(store=store, as_json=as_json)
     words_of_today = NoticeWords(policy=ExpiryPolicy(timezone=zone or UTC))
+    layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
     with ending_on_errors(common.output):
-        make, devices = _open_channel(targets, credentials, endpoint, validate_only=validate_only)
+        devices = parse_targets(FORMAT.load(targets), name=str(targets), layout=layout)
+        make = _channel(devices, credentials, endpoint, validate_only=validate_only)
 
     async def work(session: Session) -> ExitCode:
         async with make(session.notices) as sender:
@@ -94,21 +107,23 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
                 session.output.say(f"Queued again: {replayed}.")
             result, unsent = await _drain(session, sender, words_of_today)
         left = await session.notices.count_pushes()
-        _show(session.output, result, unsent, left, sorted(devices.gone))
+        _show(session.output, result, unsent, left, devices)
+        unread = len({problem.line for problem in devices.unread})
         if validate_only:
             session.output.conclude("Nothing was sent: FCM only checked the pushes, and they stay queued.")
             refused = sum(number for (_, code), number in unsent.items() if code != "accepted")
-            return code_of_shares(failed=refused, done=unsent.total() - refused)
-        return code_of_shares(failed=result.dead + result.retried, done=result.sent)
+            return code_of_shares(failed=refused + unread, done=unsent.total() - refused or unread)
+        # Of the file's devices the unread ones failed, whatever was due; others can be sent to.
+        return code_of_shares(failed=result.dead + result.retried + unread, done=result.sent or unread)
 
     run_command(common, work, if_interrupted=_SEND_AGAIN)
 
 
-def _open_channel(
-    targets: Path, credentials: Path | None, endpoint: str, *, validate_only: bool
-) -> tuple[Callable[[DeviceAnswerCounts], FcmPushSender], FileTargets]:
+def _channel(
+    devices: FileTargets, credentials: Path | None, endpoint: str, *, validate_only: bool
+) -> Callable[[DeviceAnswerCounts], FcmPushSender]:
     """
-    Return what makes the sender once there is a store that counts, and the devices.
+    Return what makes the sender once there is a store that counts.
     """
     from proxy_orchestration.push.fcm import (  # noqa: PLC0415 - only here is the extra needed
         FcmCredentials,
@@ -116,8 +131,6 @@ def _open_channel(
         FcmPushSender,
         FcmSettings,
     )
-
-    devices = parse_targets(FORMAT.load(targets), name=str(targets))
 
     def make(counts: DeviceAnswerCounts) -> FcmPushSender:
         return FcmPushSender(
@@ -128,7 +141,7 @@ def _open_channel(
             device_answers=counts,
         )
 
-    return make, devices
+    return make
 
 
 async def _drain(
@@ -183,17 +196,19 @@ def _show(
     result: DispatchResult,
     unsent: Mapping[tuple[str, str], int],
     left: Mapping[PushState, int],
-    gone: Sequence[int],
+    devices: FileTargets,
 ) -> None:
     """
     Write what became of the pushes, for whom nothing was sent, and what is left in the outbox.
     """
-    counts = result.to_dict()
+    counts, gone = result.to_dict(), sorted(devices.gone)
     if output.as_json:
         failed = [
             {"recipient_id": who, "code": code, "pushes": number} for (who, code), number in unsent.items()
         ]
-        output.document({**counts, "unsent": failed, "outbox": left, "gone_lines": gone})
+        output.document(
+            {**counts, "unsent": failed, "outbox": left, "gone_lines": gone, "unread": devices.unread}
+        )
     else:
         rows = [(Cell(name, _STYLES.get(name, "dim")), str(number)) for name, number in counts.items()]
         output.table(("RESULT", "PUSHES"), rows)
@@ -204,6 +219,11 @@ def _show(
         output.conclude("")
     for sentence in _sentences(result, left, gone):
         output.conclude(sentence)
+    if devices.unread:
+        output.conclude("Lines that cannot be read, so that nothing was sent to their devices:")
+        for problem in devices.unread:
+            output.conclude(f"  {problem}")
+        output.conclude("Correct them; what was given up for want of a device goes out with --replay-dead.")
 
 
 def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequence[int]) -> Iterator[str]:

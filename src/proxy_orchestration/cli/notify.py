@@ -14,7 +14,16 @@ import attrs
 import typer
 
 from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
+from proxy_orchestration.cli.csv.layouts import Layout
+from proxy_orchestration.cli.csv.problems import CsvProblem
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
+from proxy_orchestration.cli.layout_options import (
+    ColumnsOption,
+    EncodingOption,
+    IgnoreOption,
+    SheetOption,
+    layout_of,
+)
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     Common,
@@ -66,10 +75,10 @@ CertificatesArgument = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="CSV in UTF-8 with the columns certificate_id, mentor_id, certificate_type and expires "
-        "(YYYY-MM-DD, today+30, today-3, or a moment with its offset); optional: revoked (yes or no), "
-        "holder_name, organization_id, chapter_id, locale, coordinator_id, chapter_admin_ids (separated "
-        "by blanks).",
+        help="CSV, or a workbook (.xlsx), with the columns certificate_id, mentor_id, certificate_type and "
+        "expires (YYYY-MM-DD, DD.MM.YYYY, today+30, never, or a moment with its offset); optional: revoked "
+        "(yes or no), holder_name, organization_id, chapter_id, locale, coordinator_id, chapter_admin_ids "
+        "(separated by blanks, commas or semicolons).",
         show_default=False,
     ),
 ]
@@ -121,6 +130,10 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     plan: PlanOption = False,
     zone: ZoneOption = None,
     daily: DailyOption = False,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
@@ -130,7 +143,11 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     policy = ExpiryPolicy(
         timezone=zone or UTC, window=WindowPolicy.DAILY if daily else WindowPolicy.ONCE_PER_TIER
     )
-    content = _read_file(common, file, policy.timezone)
+    layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
+    content = _read_file(common, file, policy.timezone, layout)
+
+    # A line that cannot be read may be any certificate's: without it nothing counts as missing.
+    complete = complete and not content.unread
 
     async def work(session: Session) -> ExitCode:
         title = "Planning" if plan else "Notifying"
@@ -143,19 +160,29 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
                 )
                 planned = NotificationPlan(result=result, notices=())
         _show_run(session, content, planned, plan=plan, zone=zone)
-        return _code_of_run(planned.result)
+        return _code_of_run(planned.result, unread=_lines(content.unread))
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED if plan else _RUN_AGAIN)
 
 
 @reports.command("data-quality")
-def data_quality(file: CertificatesArgument, *, zone: ZoneOption = None, as_json: JsonOption = False) -> None:
+def data_quality(  # noqa: PLR0913 - a command's parameters are its options
+    file: CertificatesArgument,
+    *,
+    zone: ZoneOption = None,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """
     List mentors without a coordinator, and certificates that no run can process.
     """
     common = Common(store=None, as_json=as_json)
     policy = ExpiryPolicy(timezone=zone or UTC)
-    content = attrs.evolve(_read_file(common, file, policy.timezone), names_recipients=True)
+    layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
+    content = attrs.evolve(_read_file(common, file, policy.timezone, layout), names_recipients=True)
     policy = attrs.evolve(policy, thresholds=(_EVERY_DAY, *policy.thresholds[1:]))
 
     async def work(session: Session) -> ExitCode:
@@ -163,34 +190,50 @@ def data_quality(file: CertificatesArgument, *, zone: ZoneOption = None, as_json
             result = (await orchestrator.plan(source)).result
         output, problems = session.output, (*result.failures, *result.data_quality)
         if as_json:
-            output.document(
-                {name: getattr(result, name) for name in ("processed", "failures", "data_quality")}
-            )
+            counts = {name: getattr(result, name) for name in ("processed", "failures", "data_quality")}
+            output.document({**counts, "unread": content.unread})
         elif problems:
             _show_problems(output, "MENTOR", problems, content)
             output.conclude("")
-        output.conclude(f"Certificates read: {result.processed}. To fix: {len(problems)}.")
-        return ExitCode.NEEDS_REVIEW if problems else ExitCode.SUCCESS
+        _show_unread(output, content.unread)
+        to_fix = len(problems) + _lines(content.unread)
+        output.conclude(f"Certificates read: {result.processed}. To fix: {to_fix}.")
+        return ExitCode.NEEDS_REVIEW if to_fix else ExitCode.SUCCESS
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED)
 
 
-def _read_file(common: Common, path: Path, timezone: tzinfo) -> CertificateFile:
+def _read_file(common: Common, path: Path, timezone: tzinfo, layout: Layout) -> CertificateFile:
     """
     Return what the file says, with the zone's present day for `today`; end the program at a fault.
     """
     with ending_on_errors(common.output):
         today = day_of(SystemClock().now(), timezone)
-        return parse_certificates(FORMAT.load(path), name=str(path), today=today)
+        return parse_certificates(FORMAT.load(path), name=str(path), today=today, layout=layout)
 
 
-def _code_of_run(result: OrchestrationResult) -> ExitCode:
+def _lines(unread: Sequence[CsvProblem]) -> int:
     """
-    Return how a run ends: a store that failed first, then certificates that did.
+    Return of how many lines something is wrong.
+    """
+    return len({problem.line for problem in unread})
+
+
+def _show_unread(output: Output, unread: Sequence[CsvProblem]) -> None:
+    if unread:
+        output.conclude("")
+        output.conclude("Lines that cannot be read, and that nothing was done about:")
+        for problem in unread:
+            output.conclude(f"  {problem}")
+
+
+def _code_of_run(result: OrchestrationResult, *, unread: int) -> ExitCode:
+    """
+    Return how a run ends: a store that failed first, then certificates and lines that did.
     """
     if any(failure.code == "repository_unavailable" for failure in result.failures):
         return ExitCode.STORE_UNAVAILABLE
-    return code_of_shares(failed=result.failed, done=result.processed - result.failed)
+    return code_of_shares(failed=result.failed + unread, done=result.processed - result.failed)
 
 
 @contextmanager
@@ -235,7 +278,7 @@ def _show_run(
     output, result = session.output, planned.result
     if output.as_json:
         keys = {"notices": planned.notices} if plan else {}
-        output.document({**result.to_dict(), **keys})
+        output.document({**result.to_dict(), **keys, "unread": file.unread})
     else:
         _show_keys(output, planned.notices)
         _show_counts(output, result)
@@ -243,6 +286,7 @@ def _show_run(
             if problems:
                 output.conclude("")
                 _show_problems(output, what, problems, file)
+        _show_unread(output, file.unread)
         output.conclude("")
     counts = f"{result.created} created, {result.skipped} skipped, {result.failed} failed"
     output.conclude(
@@ -250,6 +294,9 @@ def _show_run(
         + f"{counted(result.processed, 'certificate', 'certificates')}: {counts}; "
         f"{counted(result.queued, 'push', 'pushes')} of mentors queued."
     )
+    if file.unread:
+        lines = counted(_lines(file.unread), "line", "lines")
+        output.conclude(f"{lines} could not be read. Correct the file and run the command again.")
     if result.failed and not plan:
         output.conclude("A later run deals with what failed. Fix it and run the command again.")
     if result.queued and not plan:

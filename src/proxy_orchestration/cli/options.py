@@ -124,6 +124,17 @@ ActorOption = Annotated[
         help="The coordinator who acts.",
     ),
 ]
+ActorIfOption = Annotated[
+    Actor | None,
+    typer.Option(
+        "--actor",
+        metavar="USER@ORGANIZATION",
+        envvar="PROXY_ORCHESTRATION_ACTOR",
+        parser=_actor,
+        help="The coordinator who acts, where it is about a batch.",
+        show_default=False,
+    ),
+]
 AfterOption = Annotated[
     str | None,
     typer.Option(
@@ -161,7 +172,7 @@ ZoneOption = Annotated[
 ]
 
 
-CALLS_THE_SERVICE: Final = ("preview", "register", "retry", "review", "cancel", "resume", "serve")
+CALLS_THE_SERVICE: Final = ("preview", "register", "retry", "review", "cancel", "resume", "serve", "console")
 """The commands that take `--app`."""
 
 

@@ -80,6 +80,12 @@ class Output:
         self.out.out(json.dumps(plain(document)), highlight=False)
         self.out.file.flush()  # whoever reads a pipe sees each update at once
 
+    def write(self, text: str) -> None:
+        """
+        Write text as it is to standard output, for a file.
+        """
+        self.out.file.write(text)
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> None:
         """
         Write a table: drawn on a terminal, aligned plain lines elsewhere.

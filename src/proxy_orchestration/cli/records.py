@@ -5,14 +5,17 @@ The commands about what is kept of certificates and mentors: runs, export and er
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
+from proxy_orchestration.cli.csv.corrections import written
 from proxy_orchestration.cli.csv.problems import printable
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.failed_items import failed_items
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
+    ActorIfOption,
     AfterOption,
     Common,
     JsonOption,
@@ -36,6 +39,17 @@ OfOrganizationOption = Annotated[
         help="Only runs that dealt with mentors of it, with the counts of those.",
         show_default=False,
     ),
+]
+SubjectArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MENTOR|BATCH",
+        help="The mentor's id, as it is stored; with --failed a batch's.",
+        show_default=False,
+    ),
+]
+FailedOption = Annotated[
+    bool, typer.Option("--failed", help="The failed mentors of a batch with their reasons, to be corrected.")
 ]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Runs to show.")]
 RegistrationsOption = Annotated[
@@ -77,23 +91,53 @@ def runs(
     run_command(Common(store=store, as_json=as_json), work, if_interrupted=NOTHING_CHANGED)
 
 
-def export(
-    mentor: MentorArgument,
+def export(  # noqa: PLR0913 - a command's parameters are its options
+    subject: SubjectArgument,
     *,
     store: StoreOption = DEFAULT_STORE,
     organization: RegistrationsOption = None,
+    failed: FailedOption = False,
+    actor: ActorIfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Write all that the store holds about one mentor as JSON, or count it.
+    Write all that the store holds about one mentor as JSON, or count it; or what failed of a batch as CSV.
     """
+    if failed:
+        _export_failed(Common(store=store, as_json=as_json, actor=actor), subject)
+    _export_mentor(Common(store=store, as_json=as_json), subject, organization)
 
+
+def _export_failed(common: Common, batch: str) -> NoReturn:
+    actor = common.actor
+    if actor is None:
+        msg = "Say who asks for what failed of a batch."
+        raise typer.BadParameter(msg, param_hint="--actor")
+
+    async def work(session: Session) -> ExitCode:
+        items = await failed_items(session, batch, actor)
+        if common.as_json:
+            session.output.document({"batch_id": batch, "items": items})
+        elif items:
+            session.output.write(written(items))
+        session.output.say(
+            f"{counted(len(items), 'mentor', 'mentors')} to retry in batch {printable(batch)}."
+        )
+        if items:
+            again = common.command("retry", batch, "--with", "corrected.csv")
+            session.output.say(f"Save it, correct it, and retry:  {again}")
+        return ExitCode.SUCCESS
+
+    run_command(common, work, if_interrupted=NOTHING_CHANGED)
+
+
+def _export_mentor(common: Common, mentor: str, organization: str | None) -> NoReturn:
     async def work(session: Session) -> ExitCode:
         told = await session.notifications.export_mentor(mentor)
         registered = None
         if organization is not None:
             registered = await session.orchestrator.export_mentor(mentor, organization_id=organization)
-        if as_json:
+        if common.as_json:
             session.output.document({"notices": told, "registrations": registered})
         counts = [
             counted(len(told.notices), "notice", "notices"),
@@ -107,7 +151,7 @@ def export(
         session.output.conclude(f"{printable(mentor)}: {', '.join(counts)}. With --json they are written.")
         return ExitCode.SUCCESS
 
-    run_command(Common(store=store, as_json=as_json), work, if_interrupted=NOTHING_CHANGED)
+    run_command(common, work, if_interrupted=NOTHING_CHANGED)
 
 
 def erase(

@@ -4,16 +4,24 @@ The commands about a file of mentors: preview and register.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from proxy_orchestration.access import Actor
+from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.mentors import FORMAT, parse_mentors
 from proxy_orchestration.cli.exits import ExitCode, code_of_report
+from proxy_orchestration.cli.layout_options import (
+    ColumnsOption,
+    EncodingOption,
+    IgnoreOption,
+    SheetOption,
+    layout_of,
+)
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
@@ -36,25 +44,28 @@ from proxy_orchestration.cli.session import (
 )
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import (
+    ActivityRecord,
     ProxyRegistration,
     idempotency_key_of,
     registration_id_of,
 )
 from proxy_orchestration.registration.conflicts import ConflictPolicy, ConflictReport
-from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     RegistrationEntry,
     SubmissionMode,
+    fingerprint_of,
 )
 from proxy_orchestration.registration.standard.checks import same_mentor_type_and_day
+
+_NAMED: Final = 10
 
 FileArgument = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="CSV in UTF-8 with the columns mentor_id, activity_type, activity_date (YYYY-MM-DD, today or "
-        "today-3), duration_minutes and optionally notes.",
+        help="CSV, or a workbook (.xlsx), with the columns mentor_id, activity_type, activity_date "
+        "(YYYY-MM-DD, DD.MM.YYYY, today or today-3), duration_minutes and optionally notes.",
         show_default=False,
     ),
 ]
@@ -90,19 +101,24 @@ PaceOption = Annotated[
 ]
 
 
-def preview(
+def preview(  # noqa: PLR0913 - a command's parameters are its options
     file: FileArgument,
     *,
     actor: ActorOption,
     store: StoreOption = DEFAULT_STORE,
     app: AppOption = None,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
     Show which mentors of a CSV file already have such an activity; stores nothing.
     """
     common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND, app=app)
-    request = _read_request(common, file, actor)
+    layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
+    request = _read_request(common, file, actor, layout=layout)
 
     async def work(session: Session) -> ExitCode:
         if app is None and store.is_missing:
@@ -126,6 +142,10 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
     atomic: AtomicOption = False,
     concurrency: ConcurrencyOption = 5,
     pace: PaceOption = 0.0,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
@@ -144,7 +164,8 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
         if_absent=IfAbsent.CREATE,
         app=app,
     )
-    request = _read_request(common, file, actor, label=label, key=key, on_conflict=on_conflict)
+    layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
+    request = _read_request(common, file, actor, layout=layout, label=label, key=key, on_conflict=on_conflict)
     work = partial(_submit, request=request, actor=actor, own_key=key is not None)
     run_command(common, work, if_interrupted=common.carry_on)
 
@@ -154,6 +175,7 @@ def _read_request(  # noqa: PLR0913 - a request's own fields
     file: Path,
     actor: Actor,
     *,
+    layout: Layout,
     label: str | None = None,
     key: str | None = None,
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW,
@@ -165,7 +187,8 @@ def _read_request(  # noqa: PLR0913 - a request's own fields
     with ending_on_errors(common.output):
         today = SystemClock().now().date()
         limit = settings_for(common).max_batch_size
-        mentors = parse_mentors(FORMAT.load(file), name=str(file), today=today, limit=limit)
+        data = FORMAT.load(file)
+        mentors = parse_mentors(data, name=str(file), today=today, limit=limit, layout=layout)
     if key is None:
         key = mentors.key_for(actor, mode=mode, on_conflict=on_conflict)
     try:
@@ -214,16 +237,13 @@ async def _submit(
     """
     Submit the request, or join its batch, and show it to the end.
 
-    An override of what the same file registered before would count everybody
-    twice. It is refused, unless the actor gave the submission a key of its own.
+    An override of what the actor registered before would count somebody
+    twice. It is refused, unless the submission has a key of its own.
     """
-    if (
-        request.on_conflict is ConflictPolicy.OVERRIDE and not own_key and session.common.app is None
-    ):  # decision 32
-        other = await _submitted_otherwise(session, request, actor)
-        if other is not None:
-            session.output.end(ExitCode.BAD_INPUT, _twice(other, session.common))
-            return ExitCode.BAD_INPUT
+    guarded = request.on_conflict is ConflictPolicy.OVERRIDE and not own_key and session.common.app is None
+    if guarded and (own := await _own_records(session, request, actor)):  # decisions 32 and 289
+        session.output.end(ExitCode.BAD_INPUT, _twice(own, session.common))
+        return ExitCode.BAD_INPUT
     await check_request(session, request, actor)
     began = session.clock.now()
     async with session.orchestrator.stream_bulk_registration(request, actor=actor) as run:
@@ -235,27 +255,20 @@ async def _submit(
     return show_result(session.common, run.result)
 
 
-async def _submitted_otherwise(
+async def _own_records(
     session: Session, request: BulkRegistrationRequest, actor: Actor
-) -> BatchRecord | None:
+) -> Sequence[ActivityRecord]:
     """
-    Return the actor's batch of the same entries under another mode or policy that registered some; or `None`.
+    Return what the actor registered before of the request, unless its batch is joined; in file order.
     """
+    if request.idempotency_key is not None:
+        joined = await session.repository.find_by_key(actor, request.idempotency_key, fingerprint_of(request))
+        if joined is not None:
+            return ()
     keys = [same_mentor_type_and_day(_registration(entry, actor)) for entry in request.entries]
-    existing = await session.repository.find_duplicates(actor.organization_id, keys)
-    for batch_id in {record.registration.batch_id for record in existing.values()}:
-        batch = await session.repository.get(batch_id)
-        if batch is None or batch.coordinator_id != actor.user_id or batch.total != len(request.entries):
-            continue
-        if (batch.mode, batch.on_conflict) == (request.mode, request.on_conflict):
-            continue
-        items = await session.repository.read_items(batch_id)
-        if (
-            tuple(RegistrationEntry(item.mentor_id, item.activity, item.item_key) for item in items)
-            == request.entries
-        ):
-            return batch
-    return None
+    found = await session.repository.find_duplicates(actor.organization_id, keys)
+    records = [found[key] for key in dict.fromkeys(keys) if key in found]
+    return [each for each in records if each.registration.registered_by.user_id == actor.user_id]
 
 
 def _registration(entry: RegistrationEntry, actor: Actor) -> ProxyRegistration:
@@ -270,10 +283,20 @@ def _registration(entry: RegistrationEntry, actor: Actor) -> ProxyRegistration:
     )
 
 
-def _twice(other: BatchRecord, common: Common) -> str:
+def _twice(own: Sequence[ActivityRecord], common: Common) -> str:
+    named = ", ".join(
+        f"{each.registration.mentor_id} ({each.registration.activity.activity_type} on "
+        f"{each.registration.activity.activity_date})"
+        for each in own[:_NAMED]
+    )
+    rest = f" and {len(own) - _NAMED} more" if len(own) > _NAMED else ""
+    batches = dict.fromkeys(each.registration.batch_id for each in own)
+    steps = "".join(
+        f"Decide about the mentors who wait in it:  {common.command('review', batch_id)}\n"
+        for batch_id in list(batches)[:_NAMED]
+    )
     return (
-        f"This file was registered before as batch {other.batch_id}; an override would register its mentors "
-        f"a second time. Nothing was stored.\n"
-        f"Decide about its mentors who wait:  {common.command('review', other.batch_id)}\n"
-        "To register everybody a second time, give the submission its own --key."
+        f"You registered these before, and an override would register them a second time: {named}{rest}. "
+        f"Nothing was stored. Take their lines out of the file, or leave them out with --on-conflict skip.\n"
+        f"{steps}To register them a second time, give the submission its own --key."
     )

@@ -164,8 +164,13 @@ def _retries(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     others = [outcome for outcome in failed if outcome not in (*lost, *doubted)]
     if others and not doubted:
         hopeful = any(outcome.failure and outcome.failure.retryable for outcome in others)
-        when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
-        yield f"{when}:  {common.command('retry', result.batch_id)}"
+        if not hopeful and any(map(_is_mistyped, others)):
+            yield f"Write what failed into a file:  {common.command('export', result.batch_id, '--failed')}"
+            again = common.command("retry", result.batch_id, "--with", "corrected.csv")
+            yield f"Correct it there, and retry:  {again}"
+        else:
+            when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
+            yield f"{when}:  {common.command('retry', result.batch_id)}"
     by_name = {
         "Retry a failed mentor": others if doubted else [],
         "Retry a mentor in doubt, who is registered then if that was not done": doubted,
@@ -175,6 +180,13 @@ def _retries(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     for what, outcomes in by_name.items():
         if outcomes:
             yield f"{what}:  {common.command('retry', result.batch_id, '--mentor', outcomes[0].item_key)}"
+
+
+def _is_mistyped(outcome: MentorOutcome) -> bool:
+    """
+    Tell whether what was submitted is at fault, so that the same again fails again.
+    """
+    return reason_of(outcome).startswith(("date_", "duration_"))
 
 
 def _outcome_row(outcome: MentorOutcome) -> tuple[str, Cell, str]:

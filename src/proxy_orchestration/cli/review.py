@@ -17,6 +17,13 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.csv.decisions import FORMAT, parse_decisions
 from proxy_orchestration.cli.csv.problems import printable
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch
+from proxy_orchestration.cli.layout_options import (
+    ColumnsOption,
+    EncodingOption,
+    IgnoreOption,
+    SheetOption,
+    layout_of,
+)
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
     ActorOption,
@@ -80,6 +87,10 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     decisions: DecisionsOption = None,
     expected_run: ExpectedRunOption = None,
     concurrency: ConcurrencyOption = 5,
+    encoding: EncodingOption = None,
+    sheet: SheetOption = None,
+    columns: ColumnsOption = None,
+    ignore_columns: IgnoreOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """
@@ -94,8 +105,11 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
         with ending_on_interrupt(common.output, _UNCHANGED):
             decided = ask(common.output, seen, mode)
     else:
+        layout = layout_of(
+            common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns
+        )
         with ending_on_errors(common.output):
-            decided = parse_decisions(FORMAT.load(decisions), name=str(decisions))
+            decided = parse_decisions(FORMAT.load(decisions), name=str(decisions), layout=layout)
     work = partial(_carry_out, batch_id=batch, actor=actor, decisions=decided, expected_run=expected_run)
     run_command(common, work, if_interrupted=common.carry_on)
 

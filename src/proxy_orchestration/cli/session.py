@@ -313,3 +313,20 @@ def _log_to(output: Output) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def silenced(name: str) -> Iterator[None]:
+    """
+    Let nobody hear what the logger of that name says meanwhile.
+    """
+    logger: logging.Logger = logging.getLogger(name)
+    logger.addFilter(_says_nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_says_nothing)
+
+
+def _says_nothing(_record: logging.LogRecord) -> bool:
+    return False

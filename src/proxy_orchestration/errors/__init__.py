@@ -15,6 +15,8 @@ Every error this library raises, in one tree.
     ├── AtomicModeError
     ├── CallsAbandonedError
     ├── WrongTaskError
+    ├── WrongThreadError
+    ├── OrchestratorClosedError
     ├── WrongServiceError
     ├── BatchNotFoundError
     ├── ActivityNotFoundError
@@ -76,9 +78,11 @@ from proxy_orchestration.errors.states import (
     BatchStateError,
     CallsAbandonedError,
     LeaseLostError,
+    OrchestratorClosedError,
     StaleRunError,
     WrongServiceError,
     WrongTaskError,
+    WrongThreadError,
 )
 from proxy_orchestration.errors.stores import (
     RecordRefusedError,
@@ -107,6 +111,7 @@ __all__ = [
     "NotAuthorizedError",
     "NotificationNotFoundError",
     "OrchestrationError",
+    "OrchestratorClosedError",
     "OutcomeUnknownError",
     "RecordRefusedError",
     "RegistrationError",
@@ -118,4 +123,5 @@ __all__ = [
     "UnknownMentorError",
     "WrongServiceError",
     "WrongTaskError",
+    "WrongThreadError",
 ]

@@ -133,3 +133,35 @@ class WrongTaskError(OrchestrationError, error_code="wrong_task"):
             f"responses, so batch {batch_id} is driven here no longer. Submit with drive=False, let serve "
             "drive in the background, and look on with watch_batch, whose block any task may leave."
         )
+
+
+class WrongThreadError(OrchestrationError, error_code="wrong_thread"):
+    """
+    A blocking verb was called where an event loop runs, which would stand still meanwhile; nothing began.
+
+    Attributes:
+        verb: the verb.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        super().__init__(
+            f"{verb} was called in a thread whose event loop would stand still until it is done. Await the "
+            "verb of the async orchestrator there, or call this one in a worker thread "
+            "(asyncio.to_thread, anyio.to_thread.run_sync)."
+        )
+
+
+class OrchestratorClosedError(OrchestrationError, error_code="orchestrator_closed"):
+    """
+    A blocking orchestrator was closed, or its event loop ended, before or during the call.
+
+    What was stored before that is safe, and a batch that was being driven is resumable.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The blocking orchestrator is closed, or its event loop ended during the call. What is stored is "
+            "safe, and an open batch is resumable: resume it, or submit again under the same key, on a new "
+            "one if this one is closed."
+        )

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, TypeAlias, TypeGuard, TypeVar
 
 from proxy_orchestration import _loggers
@@ -29,6 +30,8 @@ Devices: TypeAlias = Mapping[str, Sequence[PushTarget] | None]
 WANTS_PUSHES: Final = Eligibility()
 """Of whom nobody says anything."""
 
+_OUTCOME: Final = attrgetter("message_id", "verdict", "counted", "in_doubt")
+_OUTCOME_KINDS: Final = (str, PushVerdict, bool, bool)
 _LARGEST: Final = sys.float_info.max
 
 _log = logging.getLogger(_loggers.DISPATCH)
@@ -72,8 +75,7 @@ def outcomes_in(answer: Iterable[object], messages: Sequence[PushMessage]) -> di
 
 
 def _is_outcome(outcome: PushOutcome) -> bool:
-    kinds = {"message_id": str, "verdict": PushVerdict, "counted": bool, "in_doubt": bool}
-    if not all(isinstance(getattr(outcome, name), kind) for name, kind in kinds.items()):
+    if not all(map(isinstance, _OUTCOME(outcome), _OUTCOME_KINDS)):
         return False
     targets = _as_given(outcome.targets)
     if targets is not None and not _are_devices(targets):

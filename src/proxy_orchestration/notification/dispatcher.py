@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypedDict
 
 import anyio
 import attrs
@@ -37,7 +37,9 @@ from proxy_orchestration.notification.ports import (
     PushOutbox,
     PushSender,
     RecipientLocales,
+    SupportsCompleteAndClaim,
 )
+from proxy_orchestration.notification.push_endings import counters_of, ended, queued_again, untried
 from proxy_orchestration.notification.records import (
     IN_DOUBT,
     NO_ANSWER,
@@ -53,6 +55,12 @@ _MOST_LISTED: Final = 1000
 _LONGEST_DELAY: Final = 86_400.0
 
 _log = logging.getLogger(_loggers.DISPATCH)
+
+
+class _Next(TypedDict):
+    now: datetime
+    limit: int
+    hold: float
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -126,10 +134,11 @@ class PushDispatcher:
             RepositoryUnavailableError: the store failed; what was claimed is sent again later.
         """
         totals: Counter[str] = Counter()
-        while leased := await self.repository.claim_pushes(
-            now=self.clock.now(), limit=self.settings.batch_size, hold=self.settings.hold
-        ):
-            totals.update(await self._dispatch(leased))
+        leased = await self.repository.claim_pushes(**self._next())
+        while leased:
+            completions = await self._dispatch(leased)
+            totals.update(name for completion in completions for name in counters_of(completion))
+            leased = await self._complete_and_claim(completions)
         return DispatchResult(**totals)
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -216,19 +225,33 @@ class PushDispatcher:
         )
         return page_of(tuple(found), limit=limit)
 
-    async def _dispatch(self, leased: Sequence[LeasedPush]) -> Counter[str]:
+    async def _complete_and_claim(self, completions: Sequence[PushCompletion]) -> Sequence[LeasedPush]:
         """
-        Send these, and keep apart those that their dispatchers were killed with: one of them may be why.
+        Store how these ended, and lease the next ones: at once, where the store can.
+        """
+        if isinstance(self.repository, SupportsCompleteAndClaim):
+            return await self.repository.complete_and_claim(completions, **self._next())
+        await self.repository.complete_pushes(completions)
+        return await self.repository.claim_pushes(**self._next())
+
+    def _next(self) -> _Next:
+        return {"now": self.clock.now(), "limit": self.settings.batch_size, "hold": self.settings.hold}
+
+    async def _dispatch(self, leased: Sequence[LeasedPush]) -> Sequence[PushCompletion]:
+        """
+        Send these, and return how they ended.
+
+        Those that their dispatchers were killed with are kept apart: one of them may be why.
         """
         sound = [push for push in leased if not push.lost]
         suspects = [push for push in leased if push.lost]
         now, back = (sound, suspects) if sound else (suspects[:1], suspects[1:])
         if back:
             # Not one of these is under lease while a suspect is tried, so that it takes none along.
-            await self.repository.complete_pushes([_untried(push) for push in back])
-        return await self._send_and_store(now)
+            await self.repository.complete_pushes([untried(push) for push in back])
+        return await self._send_leased(now)
 
-    async def _send_and_store(self, leased: Sequence[LeasedPush]) -> Counter[str]:
+    async def _send_leased(self, leased: Sequence[LeasedPush]) -> Sequence[PushCompletion]:
         wishes = await self._ask_wishes(leased)
         locales = await self._find_locales(leased)
         completions: list[PushCompletion] = []
@@ -241,8 +264,7 @@ class PushDispatcher:
                 ready[prepared.message_id] = (push, prepared)
         answers = await self._send(ready.values())
         completions += [self._completion(push, answers.get(key)) for key, (push, _) in ready.items()]
-        await self.repository.complete_pushes(completions)
-        return Counter(name for completion in completions for name in _counters_of(completion))
+        return completions
 
     async def _ask_wishes(self, leased: Sequence[LeasedPush]) -> Wishes | None:
         """
@@ -321,17 +343,17 @@ class PushDispatcher:
         now = self.clock.now()
         # A digest waits for as long as its notices do: they are told late, and never not at all.
         if push.digest is None and now >= push.message.expires_at:
-            return _ended(push, PushState.EXPIRED, "too_late")
+            return ended(push, PushState.EXPIRED, "too_late")
         if push.lost >= self.settings.retry.max_attempts:
-            return _ended(push, PushState.DEAD, "attempts_exhausted")
+            return ended(push, PushState.DEAD, "attempts_exhausted")
         if push.digest is not None and not push.digest.counts:
-            return _ended(push, PushState.CANCELLED, NOTHING_LEFT)
+            return ended(push, PushState.CANCELLED, NOTHING_LEFT)
         wish = WANTS_PUSHES if wishes is None else wishes.get(push.message.recipient_id)
         # Not sent, since it may be unwanted; not counted, since the message is not to blame.
         if wish is None:
             return self._retry_later(push, "eligibility_unknown", counted=False)
         if wish.opted_out:
-            return _ended(push, PushState.CANCELLED, "opted_out")
+            return ended(push, PushState.CANCELLED, "opted_out")
         return self._put_off(push, now, wish.timezone)
 
     def _put_off(self, push: LeasedPush, now: datetime, timezone: str | None) -> PushCompletion | None:
@@ -341,7 +363,7 @@ class PushDispatcher:
         quiet = self.settings.quiet_hours
         over = quiet.over_at(now, timezone) if quiet is not None else None
         if over is not None:
-            return _queued_again(push, over, "quiet_hours", counted=False)
+            return queued_again(push, over, "quiet_hours", counted=False)
         if push.digest is None:
             return None
         later = waits_until(
@@ -351,7 +373,7 @@ class PushDispatcher:
             digest_at=self.settings.digest_at,
             once_a_day=self.settings.one_digest_a_day,
         )
-        return None if later is None else _queued_again(push, later, "digest_waits", counted=False)
+        return None if later is None else queued_again(push, later, "digest_waits", counted=False)
 
     async def _send(self, ready: Collection[tuple[LeasedPush, PushMessage]]) -> Mapping[str, PushOutcome]:
         """
@@ -403,17 +425,17 @@ class PushDispatcher:
             return self._retry_later(push, NO_ANSWER)
         match outcome.verdict:
             case PushVerdict.DELIVERED:
-                return _ended(push, PushState.SENT, "")
+                return ended(push, PushState.SENT, "")
             case PushVerdict.RETRY:
                 return self._repeated(push, outcome)
             case _:  # dead, or no device
-                return _ended(push, PushState.DEAD, outcome.code)
+                return ended(push, PushState.DEAD, outcome.code)
 
     def _repeated(self, push: LeasedPush, outcome: PushOutcome) -> PushCompletion:
         owed = None if outcome.targets is None else tuple(each.fingerprint for each in outcome.targets)
         # What one device was told of a digest is told: another one would tell the other device more; 222.
         if owed is not None and (not owed or push.digest is not None):
-            return _ended(push, PushState.SENT, "")
+            return ended(push, PushState.SENT, "")
         code = IN_DOUBT if outcome.in_doubt else "retry"
         later = self._retry_later(push, code, after=outcome.after, counted=outcome.counted)
         return attrs.evolve(later, owed=owed)
@@ -428,53 +450,9 @@ class PushDispatcher:
         # Not beyond its end, so that it is seen to be too late, whatever a provider asked for.
         left = max(0.0, (push.message.expires_at - now).total_seconds())
         due_at = now + timedelta(seconds=min(delay, left if push.digest is None else _LONGEST_DELAY))
-        return _queued_again(push, due_at, code, counted=counted)
+        return queued_again(push, due_at, code, counted=counted)
 
 
 def _check_oversees(actor: Actor, action: str) -> None:
     if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
         raise NotAuthorizedError(action)
-
-
-def _ended(push: LeasedPush, state: PushState, code: str) -> PushCompletion:
-    if push.message.owed is not None and state in {PushState.DEAD, PushState.EXPIRED}:
-        # Some device has it: it was sent, and the others are given up.
-        state, code = PushState.SENT, "devices_missed"
-    if state is PushState.DEAD:
-        extra = {
-            "tier": push.message.tier.value,
-            "code": code,
-            "mentor_id": push.mentor_id or "",
-            "certificate_type": push.certificate_type or "",
-        }
-        _log.error("a push is dead: %s", code, extra=extra)
-    return PushCompletion(message_id=push.message.message_id, token=push.token, state=state, code=code)
-
-
-def _queued_again(push: LeasedPush, due_at: datetime, code: str, *, counted: bool) -> PushCompletion:
-    return PushCompletion(
-        message_id=push.message.message_id,
-        token=push.token,
-        state=PushState.QUEUED,
-        due_at=due_at,
-        code=code,
-        counted=counted,
-    )
-
-
-def _untried(push: LeasedPush) -> PushCompletion:
-    return PushCompletion(
-        message_id=push.message.message_id,
-        token=push.token,
-        state=PushState.QUEUED,
-        code=push.code,
-        counted=False,
-        untried=True,
-    )
-
-
-def _counters_of(completion: PushCompletion) -> Iterator[str]:
-    is_put_back = completion.state is PushState.QUEUED
-    yield "retried" if is_put_back else completion.state.value
-    if is_put_back and completion.code in {IN_DOUBT, NO_ANSWER}:
-        yield "in_doubt"

@@ -135,6 +135,8 @@ class CertificateExpiryNotification(PlainModel):
 
 
 def _strings(values: Mapping[str, str]) -> Mapping[str, str]:
+    if type(values) is FrozenMapping:  # as it is in a copy
+        return cast("Mapping[str, str]", values)
     return cast("Mapping[str, str]", FrozenMapping(dict(values)))
 
 

@@ -327,6 +327,26 @@ class PushOutbox(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsCompleteAndClaim(Protocol):
+    """
+    An outbox that completes and claims in one transaction; found by this Protocol.
+
+    Where it is missing a dispatcher calls `complete_pushes` and `claim_pushes`,
+    one after the other. Fewer transactions are all that it gains.
+    """
+
+    async def complete_and_claim(
+        self, completions: Sequence[PushCompletion], /, *, now: datetime, limit: int, hold: float
+    ) -> Sequence[LeasedPush]:
+        """
+        Do what `complete_pushes` does, and then what `claim_pushes` does, all or nothing.
+
+        What these completions make due may be among the messages that it leases.
+        """
+        ...
+
+
 class DeviceAnswerCounts(Protocol):
     """
     Counts what a provider says about devices, over all processes and restarts.

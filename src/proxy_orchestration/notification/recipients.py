@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -149,8 +150,9 @@ def choose_recipients(
     """
     others: dict[str, tuple[Recipient, ...]] = {}
     problems: list[RecordProblem] = []
+    nobody, rule = MentorRecipients(), cache(id_rule)  # one coordinator answers for many mentors
     for mentor_id in mentor_ids:
-        told, codes = _told(mentor_id, answer.get(mentor_id, MentorRecipients()), id_rule)
+        told, codes = _told(mentor_id, answer.get(mentor_id, nobody), rule)
         if told:
             others[mentor_id] = told
         for code in codes:
@@ -177,13 +179,15 @@ def _told(mentor_id: str, entry: object, id_rule: IdRule) -> tuple[tuple[Recipie
     ordered = _coordinators(recipients)
     usable, flaws = _sorted_out(ordered, id_rule)
     # Nobody looks after themselves: who is their own coordinator has none; decision 207.
-    known = set([each for each in ordered if each in _others(usable, mentor_id)][:1])
-    if not known:
+    others = _others(usable, mentor_id)
+    told = [each for each in ordered if each in others][:1]
+    if not told:
         audience, codes = Audience.CHAPTER_ADMIN, [MISSING_COORDINATOR]
         known, of_admins = _sorted_out(recipients.chapter_admin_ids, id_rule)
         flaws |= of_admins
-    codes += [code for flaw, code in _FLAWS.items() if flaw in flaws]
-    told = sorted(_others(known, mentor_id))
+        told = sorted(_others(known, mentor_id))
+    if flaws:
+        codes += [code for flaw, code in _FLAWS.items() if flaw in flaws]
     return tuple(Recipient(audience, each) for each in told), tuple(codes)
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 import attrs
 from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from proxy_orchestration.access import AccessPolicy, Action, Actor, CoordinatorAccess
 from proxy_orchestration.audit import LoggingAuditLogger, ProxyAuditLogger
@@ -24,6 +25,7 @@ from proxy_orchestration.registration.driven_blocks import driven_batch, driven_
 from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
+from proxy_orchestration.registration.fresh_results import accepted_result, fresh_result
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
     ClassifyError,
@@ -42,7 +44,7 @@ from proxy_orchestration.registration.stopping import Stopping
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.retry import Retry
 from proxy_orchestration.registration.submission.review import Review
-from proxy_orchestration.registration.submission.submit import Submission, naming_submission
+from proxy_orchestration.registration.submission.submit import Accepted, Submission, naming_submission
 from proxy_orchestration.registration.submission.ways_in import ways_in
 from proxy_orchestration.registration.wiring import check_wiring
 
@@ -164,9 +166,10 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
                 `idempotency_key` say what to resume, or to submit again.
         """
         check_arguments(request=request, actor=actor, drive=drive)
-        batch_id, run = await self._submission.accept(request, actor, drives=drive)
-        with naming_submission(batch_id, request.idempotency_key):
-            return await self._finish(batch_id, run, drive=drive)
+        store = self._coordinator.accept if drive else None
+        accepted = await self._submission.accept(request, actor, drives=drive, store=store)
+        with naming_submission(accepted.batch_id, request.idempotency_key):
+            return await self._finish(accepted, drive=drive)
 
     async def preview(self, request: BulkRegistrationRequest, *, actor: Actor) -> ConflictReport:
         """
@@ -199,9 +202,11 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             WrongTaskError: the task that entered the block has ended, or another one left it.
         """
         check_arguments(request=request, actor=actor)
-        batch_id, _ = await self._submission.accept(request, actor)
-        with naming_submission(batch_id, request.idempotency_key):
-            opened = driven_submission(batch_id, coordinator=self._coordinator, queries=self._queries)
+        accepted = await self._submission.accept(request, actor)
+        with naming_submission(accepted.batch_id, request.idempotency_key):
+            opened = driven_submission(
+                accepted.batch_id, coordinator=self._coordinator, queries=self._queries
+            )
             async with opened as batch_run:
                 yield batch_run
 
@@ -242,7 +247,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         run = await self._retry.open(
             batch_id, actor, mentor_ids=mentor_ids, expected_run=expected_run, activities=activities
         )
-        return await self._finish(batch_id, run, drive=drive)
+        return await self._finish(Accepted(batch_id=batch_id, run=run), drive=drive)
 
     async def resolve_conflicts(
         self,
@@ -283,7 +288,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
             batch_id=batch_id, decisions=decisions, actor=actor, expected_run=expected_run, drive=drive
         )
         run = await self._review.open(batch_id, decisions, actor, expected_run=expected_run)
-        return await self._finish(batch_id, run, drive=drive)
+        return await self._finish(Accepted(batch_id=batch_id, run=run), drive=drive)
 
     async def cancel_batch(self, batch_id: str, *, actor: Actor, reason: str | None = None) -> CancelReport:
         """
@@ -445,8 +450,17 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
         """
         return await self._coordinator.check_health()
 
-    async def _finish(self, batch_id: str, run: int, *, drive: bool) -> BulkSubmissionResult:
+    async def _finish(self, accepted: Accepted, *, drive: bool) -> BulkSubmissionResult:
         self._coordinator.work.notify("")
+        known: BulkSubmissionResult | None = None
         if drive:
-            await self._coordinator.drive_until_settled(batch_id, run)
-        return await self._queries.result(batch_id)
+            settled = await self._coordinator.drive_until_settled(
+                accepted.batch_id, accepted.run, lease=accepted.lease
+            )
+            known = fresh_result(accepted.new, settled) if accepted.new and settled else None
+        elif accepted.new is not None:
+            known = accepted_result(accepted.new, accepted.batch_id)
+        if known is not None:
+            await checkpoint_if_cancelled()  # as a read would: on trio a shielded write returns all the same
+            return known
+        return await self._queries.result(accepted.batch_id)

@@ -2,7 +2,8 @@
 Looking on while a run is driven, here or anywhere: the log, read by cursor.
 
 What a driver of this process has just made durable is handed over without
-reading it again; whoever is too slow for that reads the log.
+reading it again; whoever is too slow for that reads the log. Whoever waits for
+another process shares the looks into the store with all who wait here.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSub
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import ItemOutcome, LogPage
-
-_PAGE = 500
+from proxy_orchestration.registration.shared_looks import BatchLooks
 
 _UNDONE = (
     "it was left before its run was settled, so it has no result. Drive it again "
@@ -56,11 +56,14 @@ class BatchRun:
     _after: int = attrs.field(alias="after")
     _ledger: BatchLedger = attrs.field(alias="ledger")
     _subscription: Subscription[LogPage] = attrs.field(alias="subscription")
+    _looks: BatchLooks = attrs.field(alias="looks")
     _clock: Clock = attrs.field(alias="clock")
     _poll_interval: float = attrs.field(alias="poll_interval")
     _must_look: bool = attrs.field(alias="must_look")
     _drives: bool = attrs.field(alias="drives")
     _buffer: deque[BulkProgressUpdate] = attrs.field(factory=deque, init=False)
+    _seen: int = attrs.field(init=False)
+    _heard_at: float = attrs.field(init=False)
     _ended: bool = attrs.field(default=False, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _broken_off: bool = attrs.field(default=False, init=False)
@@ -70,13 +73,15 @@ class BatchRun:
         self.batch_id = self._record.batch_id
         self.run = self._record.run
         self.total = self._record.total
+        self._seen = self._looks.begun
+        self._heard_at = self._clock.monotonic()
 
     @property
     def ended(self) -> bool:
         """
         Return whether the stream has come to its end: the run is settled, or was driven here and is paused.
         """
-        return self._ended
+        return self._ended and not self._buffer
 
     @property
     def result(self) -> BulkSubmissionResult:
@@ -118,18 +123,45 @@ class BatchRun:
         while not self._take_news():
             if self.raise_before_waiting is not None:
                 self.raise_before_waiting()
+            newest = self._looks.newest
+            if newest is not None and newest.number > self._seen:
+                self._must_look = True  # another one's, which costs nothing
             if self._must_look and await self._look():
                 return
-            notified = await self._subscription.wait(self._clock, self._poll_interval)
-            self._must_look = self._subscription.take_wake_up() or not notified
+            seconds = self._next_look_in()
+            if seconds <= 0 or not await self._subscription.wait(self._clock, seconds):
+                self._must_look = True
+                continue
+            self._heard_at = self._clock.monotonic()
+            if self._subscription.take_wake_up():
+                self._look_anew()
+
+    def _next_look_in(self) -> float:
+        # Counted from the newest look of anybody: so all come to wait for the same next one.
+        newest = self._looks.newest
+        last = self._heard_at if newest is None else max(self._heard_at, newest.began_at)
+        return last + self._poll_interval - self._clock.monotonic()
+
+    def _look_anew(self) -> None:
+        """
+        Have the next look be one that begins after this.
+        """
+        self._must_look, self._seen = True, self._looks.begun
 
     async def _look(self) -> bool:
         """
-        Look into the store; return whether there is something to tell, be it the end.
+        Look into the store, or see what another one found; return whether there is something to tell.
         """
-        # Once more after the end: the last outcomes may have come between the two reads.
-        if not await self._read() and await self.is_settled():
-            self._ended = not await self._read()
+        is_left = self.is_left()
+        if is_left:  # the last outcomes may have come since the newest look
+            self._look_anew()
+        look = await self._looks.look(self._after, newer_than=self._seen)
+        self._seen = look.number
+        self._buffer.extend(
+            update for update in look.page if update.run <= self.run and update.sequence > self._after
+        )
+        self._must_look = not look.is_whole
+        self._ended = (look.is_whole or not self._buffer) and (is_left or look.is_over(self.run))
         return self._ended or bool(self._buffer)
 
     def _take_news(self) -> bool:
@@ -140,7 +172,7 @@ class BatchRun:
             # Handed over by the driver, so that nothing is read back that was just written; decision 15.
             start = self._after + len(self._buffer) + 1 - page.first
             if page.run != self.run or start < 0:
-                self._must_look = True
+                self._look_anew()
                 break
             self._buffer.extend(
                 self._update(page.first + index, page.outcomes[index])
@@ -158,28 +190,13 @@ class BatchRun:
             total=self.total,
         )
 
-    async def _read(self) -> bool:
-        page = await self._ledger.read_updates(self.batch_id, after=self._after, limit=_PAGE)
-        self._buffer.extend(update for update in page if update.run <= self.run)
-        self._must_look = bool(self._buffer)
-        return self._must_look
-
-    async def is_settled(self) -> bool:
-        """
-        Return whether nothing more is to come: the run is settled, its batch gone, or who drove it done.
-        """
-        if self.is_left():
-            return True
-        record = await self._ledger.get(self.batch_id)
-        return record is None or record.run > self.run or record.settled_at is not None
-
     async def close(self) -> None:
         """
         Read the result; called when the `async with` block is left.
 
         Who looked on and leaves early wants no more of it: nothing is read.
         """
-        if not self._drives and not self._ended:
+        if not self._drives and not self.ended:
             self._broken_off = True
             return
         self._result = await self._ledger.read_result(self.batch_id)
@@ -192,7 +209,7 @@ class BatchRun:
         """
         Note, and say, that the block is left with work undone, if that is driven here.
         """
-        if self._drives and not self._ended:
+        if self._drives and not self.ended:
             self._broken_off = True
             _log.warning(
                 "run %d of batch %s was left before it was settled; drive it again",

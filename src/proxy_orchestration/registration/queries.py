@@ -27,6 +27,7 @@ from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.progress import BatchRun
 from proxy_orchestration.registration.runs import CancelMark, LogPage
+from proxy_orchestration.registration.shared_looks import SharedLooks
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.registration.submission.authorization import Authorization
 
@@ -44,6 +45,10 @@ class BatchQueries:
     clock: Clock
     progress: Notifier[LogPage]
     poll_interval: float
+    _looks: SharedLooks = attrs.field(
+        default=attrs.Factory(lambda queries: SharedLooks(queries.ledger, queries.clock), takes_self=True),
+        init=False,
+    )
 
     async def record(self, batch_id: str) -> BatchRecord:
         """
@@ -113,12 +118,16 @@ class BatchQueries:
         """
         Open the stream of the current run's progress, from the update that follows `after`.
         """
-        with self.progress.subscribe(record.batch_id) as subscription:
+        with (
+            self.progress.subscribe(record.batch_id) as subscription,
+            self._looks.at(record.batch_id) as looks,
+        ):
             batch_run = BatchRun(
                 record=record,
                 after=after,
                 ledger=self.ledger,
                 subscription=subscription,
+                looks=looks,
                 clock=self.clock,
                 poll_interval=self.poll_interval,
                 must_look=must_look,

@@ -42,7 +42,7 @@ class Stopping:
         mark = await coordinator.ledger.cancel_run(
             batch_id, reason=reason, wished_at=coordinator.clock.now(), cancelled_by=actor.user_id
         )
-        coordinator.cancel_requests.notify(batch_id)
+        coordinator.cancel_watch.notify(batch_id)
         coordinator.progress.notify(batch_id)
         await wait_at_most(
             coordinator.clock,
@@ -73,7 +73,7 @@ class Stopping:
         await coordinator.ledger.pause_run(
             batch_id, record.run, paused_at=coordinator.clock.now(), paused_by=actor.user_id
         )
-        coordinator.cancel_requests.notify(batch_id)
+        coordinator.cancel_watch.notify(batch_id)
         coordinator.progress.notify(batch_id)
         return await self.queries.summary(batch_id)
 

@@ -5,12 +5,19 @@ Stores that fail, or let the process die, at a chosen durable write.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
-from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
+from proxy_orchestration.registration.ports import (
+    ActivityRepository,
+    SupportsAcceptAndBegin,
+    SupportsFusedWrites,
+    SupportsGettingMany,
+    SupportsMarkingMany,
+    SupportsTakingFreeRuns,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +55,7 @@ def fail_at(number: int, error: BaseException) -> FaultHook:
     return hook
 
 
-def _do_nothing(_point: WritePoint) -> None:
+def do_nothing(_point: WritePoint) -> None:
     """
     Let the write happen.
     """
@@ -67,8 +74,8 @@ class FaultyStore(Generic[S]):
     """
 
     inner: S
-    before: FaultHook = _do_nothing
-    after: FaultHook = _do_nothing
+    before: FaultHook = do_nothing
+    after: FaultHook = do_nothing
     writes: list[WritePoint] = attrs.field(init=False, factory=list)
 
     async def _write(
@@ -111,7 +118,7 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     An `ActivityRepository` that fails where a test wants it to.
 
     Leases are taken by `acquire` without a hook: losing one loses no data.
-    Over a store that is `SupportsFusedWrites` it is that too.
+    What its store is able to do beyond the port, such as `SupportsFusedWrites`, it is able to do too.
 
     Args:
         inner: the store that does the work.
@@ -122,15 +129,17 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     def __new__(
         cls,
         inner: ActivityRepository,
-        before: FaultHook = _do_nothing,  # noqa: ARG004 - what `__init__` takes
-        after: FaultHook = _do_nothing,  # noqa: ARG004 - the same
+        before: FaultHook = do_nothing,  # noqa: ARG004 - what `__init__` takes
+        after: FaultHook = do_nothing,  # noqa: ARG004 - the same
     ) -> Self:
         """
-        Have the fused writes where the store has them.
+        Have the abilities that the store has.
         """
         # A Protocol is looked for in the class, from Python 3.12 on: `__getattr__` would not be asked.
-        fused = cls is FaultyActivityRepository and isinstance(inner, SupportsFusedWrites)
-        return super().__new__(cast("type[Self]", _FaultyFusedRepository) if fused else cls)
+        if cls is not FaultyActivityRepository:
+            return super().__new__(cls)
+        abilities = tuple(with_it for ability, with_it in _ABILITIES.items() if isinstance(inner, ability))
+        return super().__new__(cast("type[Self]", _with_abilities(abilities)))
 
     # Without `Final` pyright takes the type of a declared method for a guess, in a host's code too.
     new_batch_id: Final = passed_on(ActivityRepository.new_batch_id)
@@ -174,7 +183,38 @@ class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityReposito
     add_correction: Final = hooked(ActivityRepository.add_correction)
 
 
-class _FaultyFusedRepository(FaultyActivityRepository, SupportsFusedWrites):
+class _FusedWrites(SupportsFusedWrites):
     begin: Final = hooked(SupportsFusedWrites.begin)
     finish: Final = hooked(SupportsFusedWrites.finish)
     give_back: Final = hooked(SupportsFusedWrites.give_back)
+
+
+class _AcceptAndBegin(SupportsAcceptAndBegin):
+    accept_and_begin: Final = hooked(SupportsAcceptAndBegin.accept_and_begin)
+
+
+class _MarkingMany(SupportsMarkingMany):
+    mark_all_audited: Final = hooked(SupportsMarkingMany.mark_all_audited)
+
+
+class _TakingFreeRuns(SupportsTakingFreeRuns):
+    take_free_runs: Final = hooked(SupportsTakingFreeRuns.take_free_runs)
+    give_back: Final = hooked(SupportsTakingFreeRuns.give_back)
+
+
+class _GettingMany(SupportsGettingMany):
+    get_many: Final = passed_on(SupportsGettingMany.get_many)
+
+
+_ABILITIES: Final[dict[type, type]] = {
+    SupportsFusedWrites: _FusedWrites,
+    SupportsAcceptAndBegin: _AcceptAndBegin,
+    SupportsMarkingMany: _MarkingMany,
+    SupportsGettingMany: _GettingMany,
+    SupportsTakingFreeRuns: _TakingFreeRuns,
+}
+
+
+@lru_cache
+def _with_abilities(abilities: tuple[type, ...]) -> type:
+    return type(FaultyActivityRepository.__name__, (FaultyActivityRepository, *abilities), {})

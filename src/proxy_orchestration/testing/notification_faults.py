@@ -4,21 +4,36 @@ A store of notices that fails, or lets the process die, at a chosen durable writ
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self, cast
 
-from proxy_orchestration.notification.ports import NotificationRepository
-from proxy_orchestration.testing.faults import FaultyStore, hooked, passed_on
+from proxy_orchestration.notification.ports import NotificationRepository, SupportsCompleteAndClaim
+from proxy_orchestration.testing.faults import FaultHook, FaultyStore, do_nothing, hooked, passed_on
 
 
 class FaultyNotificationRepository(FaultyStore[NotificationRepository], NotificationRepository):
     """
     A `NotificationRepository` that fails where a test wants it to.
 
+    Over a store that is `SupportsCompleteAndClaim` it is that too.
+
     Args:
         inner: the store that does the work.
         before: called before each write; an error means that nothing was written.
         after: called after each write; an error means that the answer was lost.
     """
+
+    def __new__(
+        cls,
+        inner: NotificationRepository,
+        before: FaultHook = do_nothing,  # noqa: ARG004 - what `__init__` takes
+        after: FaultHook = do_nothing,  # noqa: ARG004 - the same
+    ) -> Self:
+        """
+        Have the fused write where the store has it.
+        """
+        # A Protocol is looked for in the class, from Python 3.12 on: `__getattr__` would not be asked.
+        fused = cls is FaultyNotificationRepository and isinstance(inner, SupportsCompleteAndClaim)
+        return super().__new__(cast("type[Self]", _FaultyFusedRepository) if fused else cls)
 
     record: Final = hooked(NotificationRepository.record)
     weigh: Final = passed_on(NotificationRepository.weigh)
@@ -47,3 +62,7 @@ class FaultyNotificationRepository(FaultyStore[NotificationRepository], Notifica
     replay_dead: Final = hooked(NotificationRepository.replay_dead)
     count_pushes: Final = passed_on(NotificationRepository.count_pushes)
     dead_pushes: Final = passed_on(NotificationRepository.dead_pushes)
+
+
+class _FaultyFusedRepository(FaultyNotificationRepository, SupportsCompleteAndClaim):
+    complete_and_claim: Final = hooked(SupportsCompleteAndClaim.complete_and_claim)

@@ -51,7 +51,7 @@ def test_a_good_file_is_read_in_file_order(text: str) -> None:
         ("mentor_id,decision\nm1,later\n", 2, "decision"),
         ("mentor_id,decision\nm1\n", 2, "decision"),
         ("mentor_id,decision\n,skip\n", 2, "mentor_id"),
-        ("mentor_id,decision\nm1,skip,\n", 2, None),
+        ("mentor_id,decision\nm1,skip,x\n", 2, None),
         ("mentor_id,decision\nm1,skip\nm1,override\n", 3, "mentor_id"),
         ("mentor_id,decision\n", None, None),
         ("", None, None),

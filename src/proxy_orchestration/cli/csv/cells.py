@@ -13,6 +13,9 @@ from proxy_orchestration.cli.csv.problems import CellError, quoted
 from proxy_orchestration.ids import IdFlaw, usual_id_rule
 
 _LONGEST_IDENTIFIER: Final = 200
+_HARMED: Final = (
+    "{} is what a spreadsheet makes of an id. Format the column as text, correct it, and save the file again."
+)
 
 
 @attrs.frozen
@@ -52,6 +55,15 @@ def identifier(text: str) -> str:
     return text
 
 
+def unharmed(text: str) -> str:
+    """
+    Return the text if it may be an id as it was, and no spreadsheet rounded or replaced it.
+    """
+    if usual_id_rule(text) is IdFlaw.MALFORMED:
+        raise CellError(_HARMED.format(quoted(text)))
+    return identifier(text)
+
+
 def is_filler(text: str) -> bool:
     """
     Tell whether the text stands for no id.
@@ -68,16 +80,12 @@ def somebody(text: str) -> str:
         msg = f"{quoted(text)} stands for a missing id. Fill it in."
         raise CellError(msg)
     if flaw is IdFlaw.MALFORMED:
-        msg = (
-            f"{quoted(text)} is what a spreadsheet makes of an id. "
-            "Format the column as text, correct it, and save the file again."
-        )
-        raise CellError(msg)
+        raise CellError(_HARMED.format(quoted(text)))
     return identifier(text)
 
 
 MENTOR_ID: Final = Column("mentor_id", identifier, once="Keep one line for each mentor.")
 """The column of a file that has one line for each mentor of a batch that is stored."""
 
-NEW_MENTOR_ID: Final = attrs.evolve(MENTOR_ID, read=somebody)
-"""The same, of mentors who come in with the file."""
+NEW_MENTOR_ID: Final = Column("mentor_id", somebody)
+"""The same, of mentors who come in with the file, some of them with several lines."""

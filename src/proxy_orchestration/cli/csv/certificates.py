@@ -7,6 +7,7 @@ certificate too: it fails in the run, alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
@@ -14,14 +15,21 @@ from typing import Any, Final
 import attrs
 
 from proxy_orchestration._normal_forms import id_form
-from proxy_orchestration.cli.csv.cells import Column, identifier, is_filler
+from proxy_orchestration.cli.csv.cells import Column, identifier, is_filler, unharmed
 from proxy_orchestration.cli.csv.dates import day_or_moment, resolved
-from proxy_orchestration.cli.csv.problems import CellError, quoted
+from proxy_orchestration.cli.csv.layouts import Layout
+from proxy_orchestration.cli.csv.problems import CellError, CsvProblem, quoted
 from proxy_orchestration.cli.csv.tables import FileFormat, Record
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.records import MentorRecipients
 
-_REVOKED_WORDS: Final[Mapping[str, bool]] = {"no": False, "yes": True}
+_REVOKED_WORDS: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("no", "n", "false", "f", "nei", "nein", "usann", "falsch"), False),
+    **dict.fromkeys(("yes", "y", "true", "t", "ja", "j", "sann", "wahr"), True),
+}
+"""As people write it, and as programs in English, Norwegian and German do."""
+
+_BETWEEN_IDS: Final = re.compile(r"[\s,;]+")
 
 
 def _yes_or_no(text: str) -> bool:
@@ -33,19 +41,21 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _identifiers(text: str) -> tuple[str, ...]:
-    return tuple(identifier(each) for each in text.split() if not is_filler(each))
+    return tuple(identifier(each) for each in _BETWEEN_IDS.split(text) if each and not is_filler(each))
 
 
+_AS_IT_COMES: Final = Layout()
 _RECIPIENTS: Final = ("coordinator_id", "chapter_admin_ids")
 FORMAT: Final = FileFormat(
     columns=(
-        *(Column(name, identifier, blank="", fillers=True) for name in ("certificate_id", "mentor_id")),
+        Column("certificate_id", unharmed, blank="", fillers=True),
+        Column("mentor_id", identifier, blank="", fillers=True),
         Column("certificate_type", identifier, blank=""),
         Column("expires", day_or_moment),
         Column("revoked", _yes_or_no, optional=True, blank=False),
         Column("holder_name", str, optional=True, blank=""),
         *(
-            Column(name, identifier, optional=True, blank="", fillers=True)
+            Column(name, unharmed, optional=True, blank="", fillers=True)
             for name in ("organization_id", "chapter_id")
         ),
         Column("locale", identifier, optional=True, blank=""),
@@ -85,11 +95,13 @@ class CertificateFile:
         certificates: in file order, at least one.
         recipients: who answers for the mentors.
         names_recipients: whether the file has a column for that at all.
+        unread: what is wrong with the lines that cannot be read.
     """
 
     certificates: tuple[PeerMentorCertificate, ...]
     recipients: FileRecipients
     names_recipients: bool
+    unread: tuple[CsvProblem, ...] = ()
 
     def ids_by_mentor(self) -> Mapping[str, Sequence[str]]:
         """
@@ -101,18 +113,23 @@ class CertificateFile:
         return found
 
 
-def parse_certificates(data: bytes, *, name: str, today: date) -> CertificateFile:
+def parse_certificates(
+    data: bytes, *, name: str, today: date, layout: Layout = _AS_IT_COMES
+) -> CertificateFile:
     """
-    Return what the bytes of a file say on that day.
+    Return what the bytes of a file say on that day; a line that cannot be read stops no other.
 
     Raises:
-        CsvFileError: something in it is wrong; all that was found is in it.
+        CsvFileError: no line can be read, or the file cannot be read to its end.
     """
-    header, rows = FORMAT.parse(data, lambda record: (_certificate(record, today), record.values), name=name)
+    header, rows, unread = FORMAT.parse_lines(
+        data, lambda record: (_certificate(record, today), record.values), name=name, layout=layout
+    )
     return CertificateFile(
         certificates=tuple(certificate for certificate, _ in rows),
         recipients=FileRecipients(_recipients([cells for _, cells in rows])),
         names_recipients=not set(_RECIPIENTS).isdisjoint(header),
+        unread=tuple(unread),
     )
 
 

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from proxy_orchestration.cli.csv.cells import MENTOR_ID, Column
+from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.problems import CellError, quoted
 from proxy_orchestration.cli.csv.tables import FileFormat
 from proxy_orchestration.registration.conflicts import ConflictDecision
+
+_AS_IT_COMES: Final = Layout()
 
 
 def _decision(text: str) -> ConflictDecision:
@@ -28,12 +31,14 @@ FORMAT: Final = FileFormat(
 )
 
 
-def parse_decisions(data: bytes, *, name: str) -> Mapping[str, ConflictDecision]:
+def parse_decisions(
+    data: bytes, *, name: str, layout: Layout = _AS_IT_COMES
+) -> Mapping[str, ConflictDecision]:
     """
     Return the decisions by mentor id, in file order, at least one.
 
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.
     """
-    _, records = FORMAT.parse(data, lambda record: record.values, name=name)
+    _, records = FORMAT.parse(data, lambda record: record.values, name=name, layout=layout)
     return {record["mentor_id"]: record["decision"] for record in records}

@@ -6,29 +6,36 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
 import attrs
 
+from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.csv.cells import NEW_MENTOR_ID, Column, identifier
 from proxy_orchestration.cli.csv.dates import day, resolved
+from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.problems import CellError, quoted
 from proxy_orchestration.cli.csv.tables import FileFormat, Record
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 
-_MINUTES: Final = re.compile(r"[0-9]{1,6}")
+_MINUTES: Final = re.compile(r"(?P<whole>[0-9]{1,6})(?:[.,]0{1,2})?")
 
 
 def _minutes(text: str) -> int:
-    if _MINUTES.fullmatch(text) is None or int(text) == 0:
+    found = _MINUTES.fullmatch(text)
+    if found is None or int(found["whole"]) == 0:
         msg = f"{quoted(text)} is not a number of minutes. Write a whole number from 1 to 999999."
         raise CellError(msg)
-    return int(text)
+    return int(found["whole"])
 
+
+_ACTIVITY: Final = ("activity_type", "activity_date", "duration_minutes", "notes")
+_AS_IT_COMES: Final = Layout()
 
 FORMAT: Final = FileFormat(
     columns=(
@@ -49,7 +56,7 @@ class MentorFile:
     A file that was read.
 
     Attributes:
-        entries: in file order, each mentor once, at least one.
+        entries: in file order, at least one; where a mentor has several, each has a key of its own.
         content: SHA-256 of the file's bytes, as 64 hexadecimal digits.
         resolved_on: the day that `today` stood for; `None` when no date was relative.
     """
@@ -84,23 +91,59 @@ class MentorFile:
         return f"file-{digest.hexdigest()}"
 
 
-def parse_mentors(data: bytes, *, name: str, today: date, limit: int) -> MentorFile:
+def parse_mentors(
+    data: bytes, *, name: str, today: date, limit: int, layout: Layout = _AS_IT_COMES
+) -> MentorFile:
     """
     Return what the bytes of a file say on that day; a batch holds at most `limit` mentors.
 
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.
     """
+    lines: dict[tuple[str, str, date], int] = {}
 
-    def read(record: Record) -> tuple[RegistrationEntry, bool]:
-        cells = dict(record.values)
-        mentor_id, when = cells.pop("mentor_id"), cells.pop("activity_date")
-        activity = ProxyActivity(activity_date=resolved(when, today), **cells)
-        return RegistrationEntry(mentor_id, activity), isinstance(when, timedelta)
+    def read(record: Record) -> tuple[str, ProxyActivity, bool]:
+        mentor_id, activity, is_relative = activity_of(record, today)
+        same = id_form(mentor_id), activity.activity_type, activity.activity_date
+        if (line := lines.setdefault(same, record.line)) != record.line:
+            msg = (
+                f"{quoted(mentor_id)} is already on line {line} with the same kind and day. "
+                "Keep one of the two lines."
+            )
+            raise CellError(msg, column="mentor_id")
+        return mentor_id, activity, is_relative
 
-    _, rows = FORMAT.parse(data, read, name=name, most=limit)
+    _, rows = FORMAT.parse(data, read, name=name, most=limit, layout=layout)
     return MentorFile(
-        entries=tuple(entry for entry, _ in rows),
+        entries=_entries([(mentor_id, activity) for mentor_id, activity, _ in rows]),
         content=hashlib.sha256(data).hexdigest(),
-        resolved_on=today if any(is_relative for _, is_relative in rows) else None,
+        resolved_on=today if any(is_relative for *_, is_relative in rows) else None,
     )
+
+
+def activity_of(record: Record, today: date) -> tuple[str, ProxyActivity, bool]:
+    """
+    Return whose activity a line is about, the activity, and whether its day depends on today's.
+    """
+    cells = {name: value for name, value in record.values.items() if name in _ACTIVITY}
+    when = cells.pop("activity_date")
+    activity = ProxyActivity(activity_date=resolved(when, today), **cells)
+    return record.values["mentor_id"], activity, isinstance(when, timedelta)
+
+
+def _entries(rows: Sequence[tuple[str, ProxyActivity]]) -> tuple[RegistrationEntry, ...]:
+    """
+    Return the entries; of a mentor with several, all but the first are named by day and kind.
+    """
+    taken: set[str] = set()
+    entries = []
+    for mentor_id, activity in rows:
+        item_key, form = mentor_id, id_form(mentor_id)
+        if form in taken:
+            by_day = f"{mentor_id}/{activity.activity_date}"
+            names = (by_day, f"{by_day}/{activity.activity_type}")
+            item_key = next((name for name in names if id_form(name) not in taken), names[-1])
+            form = id_form(item_key)
+        taken.add(form)
+        entries.append(RegistrationEntry(mentor_id, activity, item_key))
+    return tuple(entries)

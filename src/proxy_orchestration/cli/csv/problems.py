@@ -37,7 +37,14 @@ class CsvProblem:
 class CellError(Exception):
     """
     A cell cannot be read; the message says what to write instead.
+
+    Attributes:
+        column: whose cell, where whoever asked does not know it.
     """
+
+    def __init__(self, message: str, *, column: str | None = None) -> None:
+        self.column = column
+        super().__init__(message)
 
 
 class RefusedError(Exception):

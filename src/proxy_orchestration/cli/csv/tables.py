@@ -1,15 +1,13 @@
 """
-Turns a CSV file as spreadsheets write it into records; refuses a bad one whole, naming every place.
+Turns a file as spreadsheets write it into records, and names every place where something is wrong.
 
-A file is CSV in UTF-8, with or without a byte order mark, separated by commas
-or semicolons. Its first line names the columns, in any order.
+The first line names the columns, in any order. A bad file is refused whole,
+unless its lines have nothing to do with one another.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,15 +17,22 @@ import attrs
 
 from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.cli.csv.cells import Column, is_filler
+from proxy_orchestration.cli.csv.encodings import text_of
+from proxy_orchestration.cli.csv.headers import header_of
+from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.problems import CellError, CsvFileError, CsvProblem, RefusedError, quoted
+from proxy_orchestration.cli.csv.rows import Row, rows_of
+from proxy_orchestration.cli.csv.workbooks import is_workbook, rows_of_workbook
 
 T = TypeVar("T")
 
 LONGEST_FILE: Final = 32 * 1024 * 1024
 """Bytes; a file beyond this is not even read to its end."""
 
-_BOM: Final = b"\xef\xbb\xbf"
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_MOST_KNOWN: Final = 500
+"""Cells of a column whose values are kept."""
+
+_AS_IT_COMES: Final = Layout()
 
 
 @attrs.frozen
@@ -77,7 +82,13 @@ class FileFormat:
             return _bytes_of(path)
 
     def parse(
-        self, data: bytes, build: Callable[[Record], T], *, name: str, most: int | None = None
+        self,
+        data: bytes,
+        build: Callable[[Record], T],
+        *,
+        name: str,
+        most: int | None = None,
+        layout: Layout = _AS_IT_COMES,
     ) -> tuple[Sequence[str], Sequence[T]]:
         """
         Return the header, and what each line below it means; at least one.
@@ -87,19 +98,32 @@ class FileFormat:
             build: makes what a line means of its record; may raise `CellError`.
             name: the file's name, for errors.
             most: lines that are allowed; `None` for any number.
+            layout: what the file does not say about itself.
 
         Raises:
             CsvFileError: something is wrong; all that was found is in it.
         """
         with self._refusing(name):
-            if len(data) > LONGEST_FILE:
-                message = f"the file is longer than {LONGEST_FILE // 1024**2} MiB. Split it."
-                raise RefusedError(CsvProblem(message))
-            rows = _rows_of(_text_of(data))
-            reader = _Reader(format=self, header=self._header(next(rows, None)))
-            built = [built for row in rows for built in reader.read(row, build)]
+            reader = _Reader(format=self, layout=layout)
+            built = list(reader.read_all(_rows_in(data, layout), build, most=most))
             reader.check(most)
             return reader.header, built
+
+    def parse_lines(
+        self, data: bytes, build: Callable[[Record], T], *, name: str, layout: Layout = _AS_IT_COMES
+    ) -> tuple[Sequence[str], Sequence[T], Sequence[CsvProblem]]:
+        """
+        Return the same, of the lines that can be read, and what is wrong with the others.
+
+        Raises:
+            CsvFileError: no line can be read, or the file cannot be read to its end.
+        """
+        with self._refusing(name):
+            reader = _Reader(format=self, layout=layout)
+            built = list(reader.read_all(_rows_in(data, layout), build))
+            if not built:
+                reader.check(None)
+            return reader.header, built, reader.problems
 
     @contextmanager
     def _refusing(self, name: str) -> Iterator[None]:
@@ -107,50 +131,6 @@ class FileFormat:
             yield
         except RefusedError as error:
             raise CsvFileError(name, error.args, verdict=self.verdict) from None
-
-    def _header(self, row: _Row | None) -> tuple[str, ...]:
-        known = ", ".join(self.names)
-        if row is None:
-            message = f"the file is empty. Its first line names the columns: {known}."
-            raise RefusedError(CsvProblem(message))
-        header = tuple(cell.strip() for cell in row.cells)
-        if not set(self.names) & set(header):
-            message = f"this is not a header. The first line names the columns: {known}."
-            raise RefusedError(CsvProblem(message, row.line))
-        problems = [
-            CsvProblem(message, row.line, column) for message, column in self._header_problems(header)
-        ]
-        if problems:
-            raise RefusedError(*problems)
-        return header
-
-    def _header_problems(self, header: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
-        for place, name in enumerate(header, 1):
-            if name not in self.names:
-                what = f"the column {quoted(name)} is not known" if name else f"column {place} has no name"
-                yield f"{what}. Leave it out; the columns are {', '.join(self.names)}.", None
-        for column in self.columns:
-            if not column.optional and column.name not in header:
-                yield "the column is missing. Add it to the header and to each line.", column.name
-        for name in self.names:
-            if header.count(name) > 1:
-                yield "the column is there more than once. Keep it once.", name
-
-
-@attrs.frozen(kw_only=True)
-class _Row:
-    """
-    One row of the file, as it stands there.
-    """
-
-    line: int
-    cells: tuple[str, ...]
-
-    def line_of(self, place: int) -> int:
-        """
-        Return the file's line on which the cell at that place begins.
-        """
-        return self.line + sum(len(_LINE_END.findall(cell)) for cell in self.cells[:place])
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -160,31 +140,51 @@ class _Reader:
     """
 
     format: FileFormat
-    header: tuple[str, ...]
+    layout: Layout
+    header: tuple[str, ...] = ()
+    problems: list[CsvProblem] = attrs.field(factory=list)
     _count: int = 0
-    _problems: list[CsvProblem] = attrs.field(factory=list)
+    _places: list[tuple[Column, int]] = attrs.field(factory=list)
+    _known: defaultdict[str, dict[str, object]] = attrs.field(factory=lambda: defaultdict(dict))
     _earlier: dict[tuple[str, object], tuple[object, int]] = attrs.field(factory=dict)
 
-    def read(self, row: _Row, build: Callable[[Record], T]) -> Iterator[T]:
+    def read_all(
+        self, rows: Iterator[Row], build: Callable[[Record], T], *, most: int | None = None
+    ) -> Iterator[T]:
         """
-        Yield what the row means, unless something is wrong with it.
+        Yield what each row below the header means, unless something is wrong with it.
+
+        Rows beyond `most` are counted and not looked at: the file is refused for them.
+
+        Raises:
+            RefusedError: the first row is no header.
         """
-        self._count += 1
-        if len(row.cells) > len(self.header):
+        self.header = header_of(next(rows, None), self.format.columns, self.layout)
+        places = {name: place for place, name in enumerate(self.header)}
+        self._places = [(column, places.get(column.name, -1)) for column in self.format.columns]
+        for row in rows:
+            self._count += 1
+            if most is not None and self._count > most:
+                continue
+            record = self._record(row)
+            if record is None:
+                continue
+            try:
+                yield build(record)
+            except CellError as error:
+                self._note(str(error), row.line, error.column)
+
+    def _record(self, row: Row) -> Record | None:
+        if len(row.cells) > len(self.header) and any(map(str.strip, row.cells[len(self.header) :])):
             message = (
                 f"the line has {len(row.cells)} cells and the header {len(self.header)}. "
                 "Put a cell that contains the separator in quotes."
             )
             self._note(message, row.line)
-            return
-        found = len(self._problems)
-        values = {column.name: self._value(row, column) for column in self.format.columns}
-        if len(self._problems) > found:
-            return
-        try:
-            yield build(Record(row.line, values))
-        except CellError as error:
-            self._note(str(error), row.line)
+            return None
+        found = len(self.problems)
+        values = {column.name: self._value(row, column, place) for column, place in self._places}
+        return None if len(self.problems) > found else Record(row.line, values)
 
     def check(self, most: int | None) -> None:
         """
@@ -198,33 +198,39 @@ class _Reader:
             message = (
                 f"{self._count} {noun} are in the file and a batch holds at most {most}. Split the file."
             )
-            raise RefusedError(CsvProblem(message), *self._problems)
-        if self._problems:
-            raise RefusedError(*self._problems)
+            raise RefusedError(CsvProblem(message), *self.problems)
+        if self.problems:
+            raise RefusedError(*self.problems)
 
     def _note(self, message: str, line: int, column: str | None = None) -> None:
-        self._problems.append(CsvProblem(message, line, column))
+        self.problems.append(CsvProblem(message, line, column))
 
-    def _value(self, row: _Row, column: Column) -> object:
+    def _value(self, row: Row, column: Column, place: int) -> object:
         """
         Return what a cell says; note what is wrong with it and return `None`.
         """
-        text = self._text(row, column.name)
+        text = row.cells[place].strip() if 0 <= place < len(row.cells) else ""
+        known = self._known[column.name]
+        if text in known:
+            return known[text]
         if column.blank is not None and (not text or (column.fillers and is_filler(text))):
             return column.blank
         try:
             value = column.read(_filled(text))
-            self._compare(row, column, value)
+            if column.once or column.same_for:
+                self._compare(row, column, value)
         except CellError as error:
-            self._note(str(error), row.line_of(self.header.index(column.name)), column.name)
+            self._note(str(error), row.line_of(max(place, 0)), column.name)
             return None
+        if not (column.once or column.same_for) and len(known) < _MOST_KNOWN:
+            known[text] = value  # days, kinds and minutes repeat all the time
         return value
 
-    def _text(self, row: _Row, name: str) -> str:
+    def _text(self, row: Row, name: str) -> str:
         place = self.header.index(name) if name in self.header else len(row.cells)
         return row.cells[place].strip() if place < len(row.cells) else ""
 
-    def _compare(self, row: _Row, column: Column, value: object) -> None:
+    def _compare(self, row: Row, column: Column, value: object) -> None:
         """
         Refuse a value that does not go with an earlier line.
         """
@@ -241,6 +247,15 @@ class _Reader:
                     f"{quoted(owner)} has another {column.name} on line {line}. Write the same on each line."
                 )
                 raise CellError(msg)
+
+
+def _rows_in(data: bytes, layout: Layout) -> Iterator[Row]:
+    if len(data) > LONGEST_FILE:
+        message = f"the file is longer than {LONGEST_FILE // 1024**2} MiB. Split it."
+        raise RefusedError(CsvProblem(message))
+    if is_workbook(data):
+        return rows_of_workbook(data, sheet=layout.sheet)
+    return rows_of(text_of(data, encoding=layout.encoding, tell=layout.tell))
 
 
 def _filled(text: str) -> str:
@@ -261,49 +276,3 @@ def _bytes_of(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         message = f"the file cannot be read ({type(error).__name__}). Check its name and permissions."
     raise RefusedError(CsvProblem(message))
-
-
-def _text_of(data: bytes) -> str:
-    try:
-        text = data.removeprefix(_BOM).decode()
-    except UnicodeDecodeError as error:
-        position = error.start + (len(_BOM) if data.startswith(_BOM) else 0)
-        message = (
-            f"byte {position + 1} of the file (0x{data[position]:02x}) is not UTF-8. "
-            "Save the file as CSV in UTF-8 and submit it again."
-        )
-        line = _lines_in(data[:position].decode("latin-1"))  # any byte is a character there
-        raise RefusedError(CsvProblem(message, line)) from None
-    before, nul, _ = text.partition("\0")
-    if nul:
-        message = "there is a zero byte, so this is not a text file. Save it as CSV in UTF-8."
-        raise RefusedError(CsvProblem(message, _lines_in(before)))
-    return text
-
-
-def _lines_in(text: str) -> int:
-    return len(_LINE_END.findall(text)) + 1
-
-
-def _rows_of(text: str) -> Iterator[_Row]:
-    """
-    Yield each row that is not blank with the file's line it begins on.
-    """
-    first_line = _LINE_END.split(text.lstrip("\r\n"), 1)[0]
-    delimiter = ";" if first_line.count(";") > first_line.count(",") else ","
-    # strict: otherwise a quote that is left open swallows the rows below it
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = lines.line_num + 1  # before the row is read: a quoted cell may span lines
-        try:
-            cells = next(lines)
-        except StopIteration:
-            return
-        except csv.Error:
-            message = (
-                "the quotes do not match, or a cell is too long. Close each quoted cell with a quote "
-                "and write a quote inside it twice."
-            )
-            raise RefusedError(CsvProblem(message, line)) from None
-        if any(cell.strip() for cell in cells):
-            yield _Row(line=line, cells=tuple(cells))

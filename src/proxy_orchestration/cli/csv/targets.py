@@ -11,11 +11,13 @@ from typing import Final
 import attrs
 
 from proxy_orchestration.cli.csv.cells import Column
-from proxy_orchestration.cli.csv.problems import CellError
+from proxy_orchestration.cli.csv.layouts import Layout
+from proxy_orchestration.cli.csv.problems import CellError, CsvProblem
 from proxy_orchestration.cli.csv.tables import FileFormat
 from proxy_orchestration.ids import usual_id_rule
 from proxy_orchestration.notification.notices import PushTarget
 
+_AS_IT_COMES: Final = Layout()
 _KINDS: Final = frozenset({"fid", "token"})
 
 
@@ -63,10 +65,12 @@ class FileTargets:
     Attributes:
         devices: by recipient, then by the file's line.
         gone: the file's lines whose devices the provider does not know any more.
+        unread: what is wrong with the lines that cannot be read.
     """
 
     devices: Mapping[str, Mapping[int, PushTarget]] = attrs.field(repr=False)
     gone: set[int] = attrs.field(factory=set)
+    unread: tuple[CsvProblem, ...] = ()
 
     async def targets_of(self, recipient_ids: Collection[str], /) -> Mapping[str, Sequence[PushTarget]]:
         """
@@ -86,17 +90,17 @@ class FileTargets:
         self.gone.update(line for line, device in devices.items() if device == target)
 
 
-def parse_targets(data: bytes, *, name: str) -> FileTargets:
+def parse_targets(data: bytes, *, name: str, layout: Layout = _AS_IT_COMES) -> FileTargets:
     """
-    Return what the bytes of a file say.
+    Return what the bytes of a file say; a line that cannot be read stops no other.
 
     Raises:
-        CsvFileError: something in it is wrong; all that was found is in it.
+        CsvFileError: no line can be read, or the file cannot be read to its end.
     """
     devices: dict[str, dict[int, PushTarget]] = defaultdict(dict)
-    _, records = FORMAT.parse(data, lambda record: record, name=name)
+    _, records, unread = FORMAT.parse_lines(data, lambda record: record, name=name, layout=layout)
     for record in records:
         cells = dict(record.values)
         recipient_id = cells.pop("recipient_id")
         devices[recipient_id][record.line] = PushTarget(**cells)
-    return FileTargets(devices=devices)
+    return FileTargets(devices=devices, unread=tuple(unread))

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import TypeVar
 
 import anyio
@@ -14,24 +16,34 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._cancellation import comes_from_callee
-from proxy_orchestration._concurrency import NoAnswerError, Notifier, ask, shielded_write
+from proxy_orchestration._concurrency import Notifier, ask, shielded_write
 from proxy_orchestration.audit import AuditEvent, ProxyAuditLogger
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import LeaseLostError, RepositoryUnavailableError
 from proxy_orchestration.registration.activities import forget_decoded_activities
+from proxy_orchestration.registration.execution.audit_delivery import AuditDelivery
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
 from proxy_orchestration.registration.execution.endings import Endings
 from proxy_orchestration.registration.execution.health import Health, HealthRecord
 from proxy_orchestration.registration.execution.limits import AbandonedCalls
 from proxy_orchestration.registration.execution.look_ahead import Speed
-from proxy_orchestration.registration.execution.run_context import RunContext, first_claim
+from proxy_orchestration.registration.execution.run_context import (
+    RunContext,
+    ServiceAbilities,
+    first_claim,
+)
 from proxy_orchestration.registration.execution.run_driver import RunDriver
 from proxy_orchestration.registration.execution.suspects import SuspectTurns
 from proxy_orchestration.registration.execution.waiting import Pace
+from proxy_orchestration.registration.fresh_results import SettledHere
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.registration.ports import (
     BatchLedger,
     OnRunSettled,
     ProxyRegistrationService,
+    SupportsAcceptAndBegin,
     SupportsFusedWrites,
+    SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.runs import Acquisition, DrivableRun, Lease, LeaseHeld, LogPage
 from proxy_orchestration.registration.service_errors import ServiceHooks
@@ -40,6 +52,8 @@ from proxy_orchestration.registration.settings import BulkSettings
 T = TypeVar("T")
 
 _LONGEST_CHECK = 5.0
+_MOST_CLAIMED = 2_000
+"""Items of many runs that are claimed by one write, however large their batches; the rest follows."""
 
 _log = logging.getLogger(_loggers.DRIVES)
 
@@ -51,10 +65,11 @@ class Coordinator:
 
     Attributes:
         progress: wakes watchers of a batch in this process.
-        cancel_requests: wakes the driver of a batch in this process when it is cancelled or paused.
+        cancel_watch: tells the drivers of this process of cancel requests and pauses.
         work: wakes `serve` when something was accepted in this process.
         service_name: what the service is called; `None` where it has no name.
         health: what is known of the store, and of who drives here.
+        endings, audit: tell the host of settled runs, and its audit logger.
     """
 
     service: ProxyRegistrationService
@@ -66,10 +81,11 @@ class Coordinator:
     on_run_settled: OnRunSettled | None = None
     service_name: str | None = None
     progress: Notifier[LogPage] = attrs.field(factory=Notifier, init=False)
-    cancel_requests: Notifier[None] = attrs.field(factory=Notifier, init=False)
     work: Notifier[None] = attrs.field(factory=Notifier, init=False)
     health: HealthRecord = attrs.field(init=False)
     endings: Endings = attrs.field(init=False)
+    audit: AuditDelivery = attrs.field(init=False)
+    cancel_watch: CancelWatch = attrs.field(init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)
@@ -86,8 +102,31 @@ class Coordinator:
         self.endings = Endings(
             ledger=self.ledger, clock=self.clock, settings=settings, hook=self.on_run_settled
         )
+        self.audit = AuditDelivery(
+            ledger=self.ledger,
+            audit_logger=self.audit_logger,
+            clock=self.clock,
+            settings=settings,
+            write=self._write,
+        )
+        self.cancel_watch = CancelWatch(
+            ledger=self.ledger, clock=self.clock, poll_interval=settings.poll_interval
+        )
         self.health = HealthRecord(ledger=self.ledger, clock=self.clock, abandoned=self._abandoned)
         self._speed = Speed(workers=settings.max_concurrency)
+
+    # Asked once, and not before it is needed: a verb that is refused touches neither service nor store.
+    @cached_property
+    def _abilities(self) -> ServiceAbilities:
+        return ServiceAbilities.of(self.service, self.settings)
+
+    @cached_property
+    def _fused(self) -> SupportsFusedWrites | None:
+        return self.ledger if isinstance(self.ledger, SupportsFusedWrites) else None
+
+    @cached_property
+    def _taking(self) -> SupportsTakingFreeRuns | None:
+        return self.ledger if isinstance(self.ledger, SupportsTakingFreeRuns) else None
 
     async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
         """
@@ -97,28 +136,84 @@ class Coordinator:
             return await self.ledger.find_drivable(limit=limit, due_only=due_only)
         return await self.ledger.find_drivable(limit=limit, due_only=due_only, service_name=self.service_name)
 
+    async def accept(self, new: NewBatch) -> tuple[Acceptance, Lease | None]:
+        """
+        Store a batch that is driven here at once, with the lease on it where the store does both in one.
+        """
+        ledger = self.ledger
+        # Without a way to give a claim back, one that came too late would count as called.
+        if self._fused is None or not isinstance(ledger, SupportsAcceptAndBegin):
+            return await ledger.accept(new), None
+        claim, called = first_claim(self._abilities, self.settings, self._speed)
+        with self._acquiring():
+            # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
+            return await self._write(
+                lambda: ledger.accept_and_begin(new, ttl=self.settings.lease_ttl, claim=claim, called=called),
+                take_back=lambda accepted: self._give_up(accepted[1]),
+            )
+
     async def acquire(self, batch_id: str, run: int) -> Acquisition:
         """
         Try to become the run's driver; a lease that arrives too late for a cancelled host is given up.
         """
-        acquiring = object()
-        # Counted from here on: a run that begins beside this one waits with its suspects.
-        self._turns.note(acquiring, busy=True)
-        try:
-            # Shielded: a lease that is stored and never heard of would keep everybody waiting for its end.
+        with self._acquiring():
+            # Shielded: see `accept`.
             return await self._write(
                 lambda: self._begin(batch_id, run),
                 take_back=self._give_up,
             )
+
+    @contextmanager
+    def _acquiring(self) -> Iterator[None]:
+        acquiring = object()
+        # Counted from here on: a run that begins beside this one waits with its suspects.
+        self._turns.note(acquiring, busy=True)
+        try:
+            yield
         finally:
             self._turns.note(acquiring, busy=False)
 
     async def _begin(self, batch_id: str, run: int) -> Acquisition:
         ttl = self.settings.lease_ttl
-        if not isinstance(self.ledger, SupportsFusedWrites):
+        if self._fused is None:
             return await self.ledger.acquire(batch_id, run, ttl=ttl)
-        claim, called = first_claim(self.service, self.settings, self._speed)
-        return await self.ledger.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
+        claim, called = first_claim(self._abilities, self.settings, self._speed)
+        return await self._fused.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
+
+    async def take_free_runs(self, *, limit: int, except_for: Collection[str]) -> Sequence[Lease]:
+        """
+        Become the driver of so many free runs, by one write, where the ledger can; `drive_taken` drives each.
+
+        Leases that arrive too late for a cancelled host are given back.
+        """
+        if self._taking is None:
+            return ()
+        claim, called = first_claim(self._abilities, self.settings, self._speed)
+        take = partial(
+            self._taking.take_free_runs,
+            limit=limit,
+            ttl=self.settings.lease_ttl,
+            claim=min(claim, max(called, _MOST_CLAIMED // limit)),
+            called=called,
+            except_for=except_for,
+            service_name=self.service_name,
+        )
+        with self._acquiring():
+            leases = await self._write(take, take_back=self._give_all_up)
+            for lease in leases:
+                self._turns.note((lease.batch_id, lease.run), busy=True)
+            return leases
+
+    async def drive_taken(self, lease: Lease, *, patience: float) -> AuditEvent | None:
+        """
+        Drive a run that `take_free_runs` took, as `drive_while_leased` does.
+        """
+        self._turns.note((lease.batch_id, lease.run), busy=False)  # from here on its driver says so
+        return await self.drive_while_leased(lease, patience=patience)
+
+    async def _give_all_up(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            await self._give_up(lease)
 
     async def take_over(self, batch_id: str, run: int) -> None:
         """
@@ -141,11 +236,12 @@ class Coordinator:
         await self._give_up(acquisition)
         return acquisition
 
-    async def _give_up(self, acquisition: Acquisition) -> None:
+    async def _give_up(self, acquisition: Acquisition | None) -> None:
         if not isinstance(acquisition, Lease):
             return
-        if acquisition.claimed_now and isinstance(self.ledger, SupportsFusedWrites):
-            await self.ledger.give_back(acquisition)
+        giving_back = self._fused or self._taking
+        if acquisition.claimed_now and giving_back is not None:
+            await giving_back.give_back(acquisition)
         else:
             await self.ledger.release(acquisition)
 
@@ -163,9 +259,9 @@ class Coordinator:
             reason = "The store did not answer in time."
             raise RepositoryUnavailableError(reason, advice="Check the store, and try again.") from error
 
-    async def drive(self, lease: Lease, *, patience: float = math.inf) -> bool:
+    async def drive(self, lease: Lease, *, patience: float = math.inf) -> AuditEvent | None:
         """
-        Drive a run to its end, and tell the audit logger; return whether it was the end.
+        Drive a run to its end, and tell the audit logger; return its event, or `None` if it is not the end.
 
         Args:
             lease: the right to drive it.
@@ -184,13 +280,15 @@ class Coordinator:
             hooks=self.hooks,
             pace=self._pace,
             speed=self._speed,
+            abilities=self._abilities,
             tells_ending=self.on_run_settled is not None,
         )
         driver = RunDriver(
             context=context,
             ledger=self.ledger,
+            fused=self._fused,
             progress=self.progress,
-            cancel_requests=self.cancel_requests,
+            cancel_watch=self.cancel_watch,
             turns=self._turns,
             patience=patience,
         )
@@ -203,9 +301,9 @@ class Coordinator:
                 forget_decoded_activities()
             context.errors.conclude()
         if event is not None:
-            await self.deliver(event)
+            await self.audit.deliver(event)
             await self._tell_endings()
-        return event is not None
+        return event
 
     async def _tell_endings(self) -> None:
         try:
@@ -216,9 +314,9 @@ class Coordinator:
                 "could not look for settled runs to tell of: %s", error, extra={"error": type(error).__name__}
             )
 
-    async def drive_while_leased(self, lease: Lease, *, patience: float = math.inf) -> bool:
+    async def drive_while_leased(self, lease: Lease, *, patience: float = math.inf) -> AuditEvent | None:
         """
-        Drive a run to its end, or until another driver took it over; return whether it was the end.
+        Drive a run to its end, or until another driver took it over; return its event if it was the end.
         """
         try:
             return await self.drive(lease, patience=patience)
@@ -229,23 +327,34 @@ class Coordinator:
                 lease.batch_id,
                 extra={"batch_id": lease.batch_id, "run": lease.run},
             )
-            return False
+            return None
 
-    async def drive_until_settled(self, batch_id: str, run: int) -> None:
+    async def drive_until_settled(
+        self, batch_id: str, run: int, *, lease: Lease | None = None
+    ) -> SettledHere | None:
         """
         Return when the run is settled or paused, driving it whenever nobody else does.
+
+        Args:
+            batch_id: the batch.
+            run: which of its runs.
+            lease: the right to drive it, where that was taken already.
+
+        Returns:
+            what is known of its end, if it was driven to its end here.
         """
         with self.progress.subscribe(batch_id) as subscription:
             while True:
-                match await self.acquire(batch_id, run):
-                    case Lease() as lease:
+                match lease or await self.acquire(batch_id, run):
+                    case Lease() as held:
+                        lease = None
                         # Lost is not settled: whoever took it over may stop, and then it is ours again.
-                        if await self.drive_while_leased(lease):
-                            return
+                        if event := await self.drive_while_leased(held):
+                            return SettledHere(event=event, pages=tuple(subscription.take_news()))
                     case LeaseHeld(remaining=remaining):
                         await subscription.wait(self.clock, min(remaining, self.settings.poll_interval))
                     case _:
-                        return
+                        return None
 
     async def check_health(self) -> Health:
         """
@@ -263,69 +372,3 @@ class Coordinator:
                 raise
             self.health.failed(error)
         return self.health.health()
-
-    async def deliver(self, event: AuditEvent) -> bool:
-        """
-        Tell the audit logger, for `audit_timeout` at most; return whether it took the event.
-        """
-        try:
-            await ask(lambda: self._tell(event), clock=self.clock, seconds=self.settings.audit_timeout)
-        except NoAnswerError:
-            _log_untaken(event, "no answer in time", TimeoutError())
-        except BaseException as error:
-            if not comes_from_callee(error):
-                raise
-            _log_untaken(event, type(error).__name__, error)
-        else:
-            return True
-        return False
-
-    async def _tell(self, event: AuditEvent) -> None:
-        await self.audit_logger.log_bulk_submission(event)
-        # In here: a cancellation between the two would have the logger told twice; decision 60.
-        await self._note_taken(event)
-
-    async def _note_taken(self, event: AuditEvent) -> None:
-        try:
-            await self._write(lambda: self.ledger.mark_audited(event.event_id))
-        except RepositoryUnavailableError as error:
-            _log_untaken(event, str(error), error)
-
-    async def deliver_pending(self, *, wait: bool = False) -> None:
-        """
-        Deliver each stored event that nobody holds once.
-
-        Args:
-            wait: also for events whose deliverer may have been killed, until
-                its hold on them ends; not after one was refused.
-        """
-        tried: set[str] = set()
-        refused = False
-        hold = 2 * self.settings.audit_timeout
-        while True:
-            events = await self.ledger.claim_audit_events(limit=1, hold=hold)
-            if not events:
-                remaining = await self.ledger.audit_wait()
-                if not wait or refused or remaining is None:
-                    return
-                await self.clock.sleep(min(remaining, hold))
-                continue
-            event = events[0]
-            if event.event_id in tried:
-                return  # its hold ran out while this pass told the others; the next pass tells it again
-            tried.add(event.event_id)
-            refused |= not await self.deliver(event)
-
-
-def _log_untaken(event: AuditEvent, why: str, error: BaseException) -> None:
-    _log.error(
-        "the audit logger did not take event %s (%s); it will be delivered again",
-        event.event_id,
-        why,
-        extra={
-            "event_id": event.event_id,
-            "batch_id": event.batch_id,
-            "run": event.run,
-            "error": type(error).__name__,
-        },
-    )

@@ -92,6 +92,12 @@ class HealthRecord:
             # Asked once for each that comes to be the oldest, not at every look.
             self._since = None if name is None else await self._waiting_since(*name)
             self._undriven = name
+        self.answered()
+
+    def answered(self) -> None:
+        """
+        Note that the store answered, whatever it was asked for.
+        """
         self._reachable, self._error = True, None
         self._looked = (self.clock.now(), self.clock.monotonic())
 

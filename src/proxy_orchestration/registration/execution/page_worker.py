@@ -67,7 +67,7 @@ class PageWorker:
         while self._chunks:
             chunk = self._chunks.pop()
             if self._goes_alone(chunk):
-                self.singles.put(chunk)
+                self._leave_to_singles(chunk)
                 # The largest piece next: rows that are far from each other show sooner what they share.
                 self._chunks.sort(key=len)
             elif self.context.waiting.everyone_waits():
@@ -147,8 +147,12 @@ class PageWorker:
         # Without a look-up the whole chunk is repeated under its keys; decision 26.
         if self.context.lookup is None:
             return self._again(chunk, None)
-        self.singles.put(chunk)
+        self._leave_to_singles(chunk)
         return []
+
+    def _leave_to_singles(self, chunk: Chunk) -> None:
+        self.singles.put(chunk)
+        self.singles.wake_collector()  # who adds workers where there are too few
 
     def _again(self, chunk: Chunk, retry_after: float | None, *, everyone: bool = False) -> list[Chunk]:
         """

@@ -5,7 +5,9 @@ Recovery: driving what others left, once, at start-up, or for as long as a proce
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import anyio
 import attrs
@@ -17,6 +19,7 @@ from proxy_orchestration._concurrency import Tasks, open_task_group
 from proxy_orchestration._outages import Outage
 from proxy_orchestration.errors import OrchestrationError, RepositoryUnavailableError
 from proxy_orchestration.registration.execution.coordinator import Coordinator
+from proxy_orchestration.registration.ports import SupportsTakingFreeRuns
 from proxy_orchestration.registration.runs import DrivableRun, Lease, LeaseHeld
 
 _PAGE = 100
@@ -25,6 +28,17 @@ _MOST_RUNS = 50
 
 _LONGEST_PAUSE = 30.0
 _MOST_DOUBLINGS = 20
+_FORGOTTEN_AFTER = 600.0
+"""Seconds after its pause for which it is known how often a run went wrong."""
+
+_TOP_UP = 0.05
+"""Seconds in which further runs may end before their places are filled, where only a few are free."""
+
+_FEW = 5
+"""The part of all places that is few."""
+
+_REST = 50.0
+"""A look at all that is open is followed by so many times its length without one."""
 
 _RENEWED = 0.1
 """Seconds by which a lease must end later than it did to count as renewed."""
@@ -63,7 +77,7 @@ class RecoveryPass:
                 for run in runs:
                     seen.add((run.batch_id, run.run))
                     tasks.start_soon(self._take_up, run)
-        await self.coordinator.deliver_pending(wait=True)
+        await self.coordinator.audit.deliver_pending(wait=True)
         await self.coordinator.endings.tell_pending(wait=True)
         if self._failures:
             raise _told(self._failures[0])
@@ -83,7 +97,7 @@ class RecoveryPass:
             except BaseException as error:
                 if not comes_from_callee(error):
                     raise
-                _log_stopped(found, error)  # one batch's failure must not stop the others
+                _log_stopped(found.batch_id, found.run, error)  # one batch's failure must not stop the others
                 self._failures.append(error)
 
     async def _await_lease(self, found: DrivableRun) -> Lease | None:
@@ -137,14 +151,20 @@ class Backoff:
         self._times[run] = times + 1
         return times + 1
 
-    def postponed(self, now: float, *, among: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+    def postponed(self, now: float) -> set[tuple[str, int]]:
         """
-        Return those that are to be left alone now; forget those that are not among what is to be driven.
+        Return those that are to be left alone now; forget those that nobody has postponed for long.
         """
-        for run in [*self._until]:
-            if run not in among:
-                del self._until[run], self._times[run]  # settled, or gone
+        for run in [run for run, end in self._until.items() if end + _FORGOTTEN_AFTER <= now]:
+            self.forget(run)  # settled elsewhere, or gone
         return {run for run, end in self._until.items() if end > now}
+
+    def forget(self, run: tuple[str, int]) -> None:
+        """
+        Forget a run that was driven and did not go wrong.
+        """
+        self._until.pop(run, None)
+        self._times.pop(run, None)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -157,8 +177,12 @@ class RecoveryService:
     _driving: set[tuple[str, int]] = attrs.field(factory=set, init=False)
     _backoff: Backoff = attrs.field(factory=Backoff, init=False)
     _looking: Outage = attrs.field(factory=Outage, init=False)
+    _taking: Outage = attrs.field(factory=Outage, init=False)
     _delivering: Outage = attrs.field(factory=Outage, init=False)
     _waited_for: set[tuple[str, int, int]] = attrs.field(factory=set, init=False)
+    _more_wait: bool = attrs.field(default=True, init=False)
+    _look_again_at: float = attrs.field(default=-math.inf, init=False)
+    _free: set[tuple[str, int]] = attrs.field(factory=set, init=False)
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
         """
@@ -181,9 +205,23 @@ class RecoveryService:
                 if self._looking.failures:
                     # Slept through wake-ups: the runs that an outage stops are many, and no sign of its end.
                     await clock.sleep(self._looking.pause(usual))
-                else:
-                    await subscription.wait(clock, usual)
+                elif await subscription.wait(clock, usual) and self._has_few_places():
+                    await clock.sleep(min(_TOP_UP, usual))
                 await self._look(tasks)
+
+    def _has_few_places(self) -> bool:
+        """
+        Tell whether it is worth waiting until more runs have ended: more are free than there are places.
+        """
+        return self._takes and self._more_wait and 0 < self._places < _max_runs(self.coordinator) // _FEW
+
+    @property
+    def _takes(self) -> bool:
+        return isinstance(self.coordinator.ledger, SupportsTakingFreeRuns)
+
+    @property
+    def _places(self) -> int:
+        return max(0, _max_runs(self.coordinator) - len(self._driving))
 
     async def _look(self, tasks: Tasks) -> None:
         clock, health = self.coordinator.clock, self.coordinator.health
@@ -201,17 +239,75 @@ class RecoveryService:
             _log.warning("work is looked for again after %.1f s", lasted, extra={"seconds": lasted})
 
     async def _start_free_runs(self, tasks: Tasks) -> None:
-        room = _max_runs(self.coordinator) - len(self._driving)
+        taken = self._takes and await self._take_together(tasks)
+        if taken and self.coordinator.clock.monotonic() < self._look_again_at:
+            self.coordinator.health.answered()
+        else:
+            await self._look_at_all(tasks, one_by_one=not taken)
+
+    async def _take_together(self, tasks: Tasks) -> bool:
+        """
+        Fill the free places by one write; return `False` where that cannot be done, and each has to be tried.
+        """
+        try:
+            await self._take_free_runs(tasks)
+        except BaseException as error:
+            if not comes_from_callee(error) or isinstance(error, RepositoryUnavailableError):
+                raise
+            # One that cannot be read would keep all others waiting; by itself it is only postponed.
+            if self._taking.note(error, now=self.coordinator.clock.monotonic()):
+                name = type(error).__name__
+                _log.error("could not take runs together: %s", _said(error), extra={"error": name})
+            return False
+        self._taking.end(now=self.coordinator.clock.monotonic())
+        return True
+
+    async def _take_free_runs(self, tasks: Tasks) -> None:
+        places, patience = self._places, self.coordinator.settings.poll_interval
+        self._more_wait = True
+        if not places:
+            return
+        leases = await self.coordinator.take_free_runs(limit=places, except_for=self._left_alone())
+        self._more_wait = len(leases) == places
+        for lease in leases:
+            drive = partial(self.coordinator.drive_taken, lease, patience=patience)
+            self._start(tasks, (lease.batch_id, lease.run), drive)
+
+    def _left_alone(self) -> set[str]:
+        # What went wrong is left out here and not put off in the store: another process may do better,
+        # and a store that fails takes no further write; decision 292.
+        now = self.coordinator.clock.monotonic()
+        return {batch_id for batch_id, _ in self._driving | self._backoff.postponed(now)}
+
+    async def _look_at_all(self, tasks: Tasks, *, one_by_one: bool) -> None:
+        """
+        See what waits and whose driver may be dead; acquire what is free, or what taking has left.
+        """
+        clock, settings = self.coordinator.clock, self.coordinator.settings
+        began = clock.monotonic()
         limit = _PAGE + len(self._driving) + len(self._backoff)
         found = await self.coordinator.find_drivable(limit=limit, due_only=True)
-        names = {(run.batch_id, run.run) for run in found}
-        taken = self._driving | self._backoff.postponed(self.coordinator.clock.monotonic(), among=names)
+        now = clock.monotonic()
+        # It reads every open run; who has many of them is looked at more rarely, and dead drivers in time.
+        rest = min(_REST * (now - began), settings.lease_ttl / 4)
+        self._look_again_at = now + max(settings.poll_interval, rest)
+        taken = self._driving | self._backoff.postponed(now)
         free = [run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in taken]
-        for run in free[:room]:
-            self._driving.add((run.batch_id, run.run))
-            tasks.start_soon(self._drive, run)
+        for run in (free if one_by_one else self._left_over(free))[: self._places]:
+            self._start(tasks, (run.batch_id, run.run), partial(self._acquire_and_drive, run))
         self._tell_of_dead_drivers(found)
         await self.coordinator.health.saw(found, driven=self._driving)
+
+    def _left_over(self, free: Sequence[DrivableRun]) -> Sequence[DrivableRun]:
+        """
+        Return what was free at the look before, too, and was not taken since.
+        """
+        before, self._free = self._free, {(run.batch_id, run.run) for run in free}
+        return [] if self._more_wait else [run for run in free if (run.batch_id, run.run) in before]
+
+    def _start(self, tasks: Tasks, name: tuple[str, int], drive: Callable[[], Awaitable[object]]) -> None:
+        self._driving.add(name)
+        tasks.start_soon(self._drive, name, drive)
 
     def _tell_of_dead_drivers(self, found: Sequence[DrivableRun]) -> None:
         """
@@ -228,22 +324,28 @@ class RecoveryService:
                 _log_waiting(run)
         self._waited_for = {*doubtful}
 
-    async def _drive(self, found: DrivableRun) -> None:
-        name = (found.batch_id, found.run)
+    async def _acquire_and_drive(self, found: DrivableRun) -> None:
+        lease = await self.coordinator.acquire(found.batch_id, found.run)
+        if isinstance(lease, Lease):
+            patience = self.coordinator.settings.poll_interval
+            await self.coordinator.drive_while_leased(lease, patience=patience)
+
+    async def _drive(self, name: tuple[str, int], drive: Callable[[], Awaitable[object]]) -> None:
         clock, pause = self.coordinator.clock, self.coordinator.settings.poll_interval
         try:
-            lease = await self.coordinator.acquire(found.batch_id, found.run)
-            if isinstance(lease, Lease):
-                await self.coordinator.drive_while_leased(lease, patience=pause)
+            await drive()
         except BaseException as error:
             if not comes_from_callee(error):
                 raise
             times = self._backoff.postpone(name, now=clock.monotonic(), pause=pause)
             if times & (times - 1) == 0:  # the first, second, fourth, eighth time: ever more rarely
-                _log_stopped(found, error)
+                _log_stopped(*name, error)
+        else:
+            self._backoff.forget(name)
         finally:
             self._driving.discard(name)
-            self.coordinator.work.notify("")
+            if self._more_wait:
+                self.coordinator.work.notify("")
 
     async def _keep_delivering(self) -> None:
         clock, usual = self.coordinator.clock, self.coordinator.settings.poll_interval
@@ -254,7 +356,7 @@ class RecoveryService:
     async def _deliver_pending(self) -> None:
         clock = self.coordinator.clock
         try:
-            await self.coordinator.deliver_pending()
+            await self.coordinator.audit.deliver_pending()
             await self.coordinator.endings.tell_pending()
         except BaseException as error:
             if not comes_from_callee(error):
@@ -293,10 +395,10 @@ def _log_waiting(found: DrivableRun) -> None:
     )
 
 
-def _log_stopped(found: DrivableRun, error: BaseException) -> None:
+def _log_stopped(batch_id: str, run: int, error: BaseException) -> None:
     _log.error(
         "stopped driving batch %s: %s",
-        found.batch_id,
+        batch_id,
         _said(error),
-        extra={"batch_id": found.batch_id, "run": found.run, "error": type(error).__name__},
+        extra={"batch_id": batch_id, "run": run, "error": type(error).__name__},
     )

@@ -59,21 +59,35 @@ def _nothing_seen(context: RunContext) -> Speed:
     return Speed(workers=context.settings.max_concurrency)
 
 
-def _find_bulk(context: RunContext) -> SupportsBulk | None:
-    return context.service if isinstance(context.service, SupportsBulk) else None
+@attrs.frozen(kw_only=True)
+class ServiceAbilities:
+    """
+    What a service can do beyond its port.
 
+    Attributes:
+        bulk: the service, if it writes many at once.
+        lookup: the service, if it can be asked whether a record exists.
+        bulk_lookup: the service, if it can be asked about many records at once.
+        most_per_call: how many items a call for many may hold.
+    """
 
-def _find_bulk_lookup(context: RunContext) -> SupportsBulkLookup | None:
-    return context.service if isinstance(context.service, SupportsBulkLookup) else None
+    bulk: SupportsBulk | None
+    lookup: SupportsLookup | None
+    bulk_lookup: SupportsBulkLookup | None
+    most_per_call: int
 
-
-def _find_most_per_call(context: RunContext) -> int:
-    return _most_per_call(context.service, context.settings)
-
-
-def _most_per_call(service: ProxyRegistrationService, settings: BulkSettings) -> int:
-    limit = call_limit_of(service)
-    return settings.max_per_call if limit is None else min(limit, settings.max_per_call)
+    @classmethod
+    def of(cls, service: ProxyRegistrationService, settings: BulkSettings) -> ServiceAbilities:
+        """
+        Ask a service once: the check of a Protocol at run time would be felt for each item, and each run.
+        """
+        limit = call_limit_of(service)
+        return cls(
+            bulk=service if isinstance(service, SupportsBulk) else None,
+            lookup=service if isinstance(service, SupportsLookup) else None,
+            bulk_lookup=service if isinstance(service, SupportsBulkLookup) else None,
+            most_per_call=settings.max_per_call if limit is None else min(limit, settings.max_per_call),
+        )
 
 
 def window_of(settings: BulkSettings, *, is_bulk: bool) -> int:
@@ -83,18 +97,18 @@ def window_of(settings: BulkSettings, *, is_bulk: bool) -> int:
     return settings.max_undurable if is_bulk else settings.window
 
 
-def first_claim(service: ProxyRegistrationService, settings: BulkSettings, speed: Speed) -> tuple[int, int]:
+def first_claim(abilities: ServiceAbilities, settings: BulkSettings, speed: Speed) -> tuple[int, int]:
     """
     Return how many items a new run claims at first, and how many of them may be called at once.
     """
-    is_bulk = isinstance(service, SupportsBulk)
+    is_bulk = abilities.bulk is not None
     claim = window_of(settings, is_bulk=is_bulk)
-    step = _most_per_call(service, settings) if is_bulk else 1
+    step = abilities.most_per_call if is_bulk else 1
     return claim, int(min(claim, (speed.workers + speed.likely_calls()) * step))
 
 
-def _find_lookup(context: RunContext) -> SupportsLookup | None:
-    return context.service if isinstance(context.service, SupportsLookup) else None
+def _find_abilities(context: RunContext) -> ServiceAbilities:
+    return ServiceAbilities.of(context.service, context.settings)
 
 
 def _count_failures(context: RunContext) -> FailureStreak | None:
@@ -122,10 +136,7 @@ class RunContext:
         tells_ending: whether the host is told that the run settled.
         hooks: what the host says about its service's errors.
         errors: where those errors are heard.
-        bulk: the service, if it writes many at once.
-        lookup: the service, if it can be asked whether a record exists.
-        bulk_lookup: the service, if it can be asked about many records at once.
-        most_per_call: how many items a call for many may hold.
+        abilities: what the service can do beyond its port.
         pace: how many calls there may be in a second, over all runs of one orchestrator.
         speed: how fast the service and the ledger were lately, over all runs of one orchestrator.
         state: what changes.
@@ -142,15 +153,7 @@ class RunContext:
     hooks: ServiceHooks = attrs.field(factory=ServiceHooks)
     tells_ending: bool = False
     errors: ServiceErrors = attrs.field(default=attrs.Factory(_hear_errors, takes_self=True), init=False)
-    # Asked once: a runtime check of a Protocol for each item would be felt.
-    bulk: SupportsBulk | None = attrs.field(default=attrs.Factory(_find_bulk, takes_self=True), init=False)
-    bulk_lookup: SupportsBulkLookup | None = attrs.field(
-        default=attrs.Factory(_find_bulk_lookup, takes_self=True), init=False
-    )
-    most_per_call: int = attrs.field(default=attrs.Factory(_find_most_per_call, takes_self=True), init=False)
-    lookup: SupportsLookup | None = attrs.field(
-        default=attrs.Factory(_find_lookup, takes_self=True), init=False
-    )
+    abilities: ServiceAbilities = attrs.field(default=attrs.Factory(_find_abilities, takes_self=True))
     pace: Pace | None = None
     speed: Speed = attrs.field(default=attrs.Factory(_nothing_seen, takes_self=True))
     state: RunState = attrs.field(factory=RunState, init=False)
@@ -158,6 +161,20 @@ class RunContext:
     streak: FailureStreak | None = attrs.field(
         default=attrs.Factory(_count_failures, takes_self=True), init=False
     )
+
+    @property
+    def bulk(self) -> SupportsBulk | None:
+        """
+        Return the service, if it writes many at once.
+        """
+        return self.abilities.bulk
+
+    @property
+    def lookup(self) -> SupportsLookup | None:
+        """
+        Return the service, if it can be asked whether a record exists.
+        """
+        return self.abilities.lookup
 
     @property
     def is_atomic(self) -> bool:

@@ -30,12 +30,13 @@ from proxy_orchestration.registration.execution.attempts import (
     driver_lost,
     never_begun,
 )
-from proxy_orchestration.registration.execution.cancel_watch import CancelWatch
+from proxy_orchestration.registration.execution.cancel_watch import CancelWatch, WatchedRun
 from proxy_orchestration.registration.execution.look_ahead import LookAhead
 from proxy_orchestration.registration.execution.run_context import RunContext
 from proxy_orchestration.registration.execution.run_pause import RunPause
 from proxy_orchestration.registration.execution.run_writer import RunWriter
 from proxy_orchestration.registration.execution.suspects import LeftBehind, SuspectQueue, SuspectTurns
+from proxy_orchestration.registration.execution.time_budget import TimeBudget
 from proxy_orchestration.registration.execution.waiting import (
     Chunk,
     WaitingItems,
@@ -44,7 +45,7 @@ from proxy_orchestration.registration.execution.waiting import (
     waiting,
 )
 from proxy_orchestration.registration.execution.worker_pool import WorkerPool
-from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.ports import BatchLedger, SupportsFusedWrites
 from proxy_orchestration.registration.runs import (
     Commit,
     Committed,
@@ -73,8 +74,9 @@ class RunDriver:
     Attributes:
         context: the run.
         ledger: where it is written.
+        fused: the ledger, if it does two writes in one transaction.
         progress: wakes watchers of a batch in this process.
-        cancel_requests: wakes this driver when its batch is cancelled or paused in this process.
+        cancel_watch: tells this driver when its batch is cancelled or paused.
         turns: when this driver may call suspects.
         patience: the lease is given up when nothing is due for longer than that.
     """
@@ -82,12 +84,14 @@ class RunDriver:
     context: RunContext
     ledger: BatchLedger
     progress: Notifier[LogPage]
-    cancel_requests: Notifier[None]
+    cancel_watch: CancelWatch
     turns: SuspectTurns = attrs.field(default=attrs.Factory(_own_turns, takes_self=True))
     patience: float = math.inf
+    fused: SupportsFusedWrites | None = None
     _workers: WorkerPool = attrs.field(init=False)
     _ahead: LookAhead = attrs.field(init=False)
-    _cancel_watch: CancelWatch = attrs.field(init=False)
+    _watched: WatchedRun = attrs.field(init=False)
+    _failures: list[BaseException] = attrs.field(factory=list, init=False)
     _suspects: SuspectQueue = attrs.field(init=False)
     _due: list[Chunk] = attrs.field(factory=list, init=False)
     _due_in: float = attrs.field(default=0.0, init=False)
@@ -96,23 +100,25 @@ class RunDriver:
     _pause: RunPause = attrs.field(init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _reported: float = attrs.field(default=0.0, init=False)
-    _acquired_at: float = attrs.field(default=0.0, init=False)
+    _budget: TimeBudget = attrs.field(init=False)
     _alarm: Subscription[None] = attrs.field(factory=Subscription, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._workers = WorkerPool(context=self.context)
+        self._budget = TimeBudget(context=self.context)
+        self._workers = WorkerPool(context=self.context, on_failure=self._fail)
         self._suspects = SuspectQueue(turns=self.turns, run=self)
-        self._writer = RunWriter(context=self.context, ledger=self.ledger, progress=self.progress)
+        self._writer = RunWriter(
+            context=self.context, ledger=self.ledger, fused=self.fused, progress=self.progress
+        )
         self._pause = RunPause(
             context=self.context, workers=self._workers, writer=self._writer, take_due=self._take_due
         )
-        self._cancel_watch = CancelWatch(
+        self._watched = WatchedRun(
             context=self.context,
-            ledger=self.ledger,
-            cancel_requests=self.cancel_requests,
             last_write=lambda: self._writer.written_at,
             on_cancel=lambda: self._stop_for(StopReason.CANCEL_REQUESTED),
             on_pause=self._pause.begin,
+            on_error=self._fail,
         )
         self._ahead = LookAhead(
             called=self._lease.called,
@@ -186,17 +192,23 @@ class RunDriver:
     async def _drive_items(self) -> None:
         self.turns.note(self, busy=True)
         self._begin()
-        async with open_task_group() as tasks:
+        async with self.cancel_watch.watching(self._watched), open_task_group() as tasks:
             self._workers.start(tasks)
             tasks.start_soon(self._keep_time)
-            tasks.start_soon(self._cancel_watch.run)
             if self._suspects.chunks:
                 tasks.start_soon(self._suspects.hold_turn, self._results.wake_collector)
-            await self._write_until_settled()
-            tasks.cancel_scope.cancel()  # everything is durable; workers only wait for more
+            try:
+                await self._write_until_settled()
+            except BaseException:
+                tasks.start_soon(self._workers.end)
+                raise
+            if self._writer.left:
+                tasks.start_soon(self._workers.end)
+            else:
+                self._workers.dismiss()
+            tasks.cancel_scope.cancel()
 
     def _begin(self) -> None:
-        self._acquired_at = self._clock.monotonic()
         # A take-over writes nothing: what another driver may have been calling is in doubt.
         left = LeftBehind.of(
             self._lease, max_takeovers=self._settings.max_takeovers, together=self.context.is_atomic
@@ -219,11 +231,18 @@ class RunDriver:
         )
         if self._lease.cancel_wished:
             self._stop_for(StopReason.CANCEL_REQUESTED)
-        elif self._budget_left() <= 0:
+        elif self._budget.left() <= 0:
             self._stop_for(StopReason.TIME_BUDGET_SPENT)
 
     def _attempts(self, claimed: Iterable[WorkItem]) -> list[Attempt]:
         return [Attempt.at(work, batch_id=self._lease.batch_id) for work in claimed]
+
+    def _fail(self, error: BaseException) -> None:
+        """
+        End this driver by what somebody who works for it raised.
+        """
+        self._failures.append(error)
+        self._results.wake_collector()
 
     def _note_arrival(self) -> None:
         self._results.wake_collector()
@@ -231,6 +250,9 @@ class RunDriver:
 
     async def _write_until_settled(self) -> None:
         while self._writer.left:
+            if self._failures:
+                raise self._failures[0]
+            await self._workers.add_workers()
             await self._pause.store()
             if not self._waiting.is_paused:
                 self._due += self._waiting.take_due(self._clock.monotonic() + _CLOSE_ENOUGH)
@@ -252,7 +274,7 @@ class RunDriver:
             and self._free_workers()
             and not self._waiting.everyone_waits()
         )
-        return bool(self._due or self._waiting.has_untold or starved or self._heartbeat_is_due())
+        return bool(self._due or self._waiting.has_untold or starved or self._writer.heartbeat_is_due())
 
     def _claim_size(self, finishing: int) -> int:
         if self._waiting.everyone_waits():
@@ -288,7 +310,7 @@ class RunDriver:
         return self.patience < self._due_in
 
     def _next_due(self) -> float:
-        return min(self._first_due(), self._clock.monotonic() + self._budget_left())
+        return min(self._first_due(), self._clock.monotonic() + self._budget.left())
 
     def _first_due(self) -> float:
         if self._waiting.is_paused:
@@ -359,7 +381,7 @@ class RunDriver:
         self._workers.assign(begun, unclaimed=self._unclaimed)
 
     async def _commit(self, commit: Commit) -> Committed:
-        driven, sent_at = self._driven(), self._clock.monotonic()
+        driven, sent_at = self._budget.driven(), self._clock.monotonic()
         first = self.context.state.first_call_at
         committed = await self._writer.commit(
             attrs.evolve(
@@ -441,6 +463,7 @@ class RunDriver:
         if self.context.lookup is None:
             # Nobody is asked about them any more, so nobody dies of it.
             self._assign(self._suspects.drain())
+        self._results.wake_collector()
         self._alarm.notify()
 
     def _take_due(self) -> list[Chunk]:
@@ -451,7 +474,7 @@ class RunDriver:
         while True:
             now = self._clock.monotonic() + _CLOSE_ENOUGH
             goes_on = self.context.state.stop is None and not self._waiting.is_paused
-            if goes_on and self._budget_left() <= _CLOSE_ENOUGH:
+            if goes_on and self._budget.left() <= _CLOSE_ENOUGH:
                 self._stop_for(StopReason.TIME_BUDGET_SPENT)
             # One task keeps the time for all: an alarm for each call would cost more than it; decision 16.
             for calls in self._workers.calls:
@@ -461,7 +484,7 @@ class RunDriver:
             # Once: the grace cuts calls, not the look-ups that settle their doubt afterwards.
             if now >= self._grace_ends:
                 self._grace_ends = math.inf
-            if self._heartbeat_is_due() or self._first_due() <= now:
+            if self._writer.heartbeat_is_due() or self._first_due() <= now:
                 self._results.wake_collector()
             await self._alarm.wait(self._clock, self._until_next_alarm())
 
@@ -470,23 +493,5 @@ class RunDriver:
         alarms = [calls.deadline for calls in self._workers.calls]
         first = min(*alarms, self._grace_ends, self._first_due()) - now
         is_over = self.context.state.stop or self._waiting.is_paused
-        budget = math.inf if is_over else self._budget_left()
+        budget = math.inf if is_over else self._budget.left()
         return max(0.0, min(first, budget, self._settings.call_timeout, self._writer.heartbeat_period))
-
-    def _heartbeat_is_due(self) -> bool:
-        return (
-            self._clock.monotonic() - self._writer.written_at >= self._writer.heartbeat_period - _CLOSE_ENOUGH
-        )
-
-    def _driven(self) -> float:
-        first_call_at = self.context.state.first_call_at
-        return 0.0 if first_call_at is None else self._clock.monotonic() - first_call_at
-
-    def _budget_left(self) -> float:
-        budget = self._settings.time_budget
-        if budget is None:
-            return math.inf
-        since = self._lease.since_first_call
-        if since is None:
-            return budget - self._lease.driven_for - self._driven()
-        return budget - since - (self._clock.monotonic() - self._acquired_at)

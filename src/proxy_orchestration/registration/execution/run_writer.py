@@ -19,6 +19,7 @@ from proxy_orchestration.registration.ports import BatchLedger, SupportsFusedWri
 from proxy_orchestration.registration.runs import Commit, Committed, ItemOutcome, LogPage
 
 _HEARTBEATS_PER_LEASE = 3
+_CLOSE_ENOUGH = 1e-6
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class RunWriter:
     Attributes:
         context: the run.
         ledger: where it is written.
+        fused: the ledger, if it does two writes in one transaction.
         progress: wakes watchers of a batch in this process.
         tail: the length of the batch's log.
         written_at: when the last write that came back was sent, by the monotonic clock.
@@ -42,6 +44,7 @@ class RunWriter:
 
     context: RunContext
     ledger: BatchLedger
+    fused: SupportsFusedWrites | None
     progress: Notifier[LogPage]
     tail: int = attrs.field(init=False)
     written_at: float = attrs.field(init=False)
@@ -67,6 +70,13 @@ class RunWriter:
         """
         return self.context.settings.lease_ttl / _HEARTBEATS_PER_LEASE
 
+    def heartbeat_is_due(self) -> bool:
+        """
+        Tell whether the lease has to be renewed now.
+        """
+        silent = self.context.clock.monotonic() - self.written_at
+        return silent >= self.heartbeat_period - _CLOSE_ENOUGH
+
     async def commit(self, commit: Commit) -> Committed:
         """
         Write, and tell whoever watches; the last outcomes settle the run where the ledger can do both.
@@ -82,9 +92,9 @@ class RunWriter:
     async def _store(self, commit: Commit) -> Committed:
         lease = self.context.lease
         # One transaction for the last outcomes and the end; decision 141.
-        if self.left > len(commit.outcomes) or not isinstance(self.ledger, SupportsFusedWrites):
+        if self.left > len(commit.outcomes) or self.fused is None:
             return await self.ledger.commit(lease, commit)
-        self.event = await self.ledger.finish(
+        self.event = await self.fused.finish(
             lease,
             commit,
             settled_at=self.context.clock.now(),

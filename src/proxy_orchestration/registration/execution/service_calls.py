@@ -308,7 +308,7 @@ class ServiceCalls:
 
     async def _find_all(self, lookup: SupportsLookup, chunk: Chunk) -> list[RegistrationReceipt] | None:
         receipts: list[RegistrationReceipt] = []
-        size = self.context.most_per_call if self.context.bulk_lookup else 1
+        size = self.context.abilities.most_per_call if self.context.abilities.bulk_lookup else 1
         for first in range(0, len(chunk), size):
             some = chunk[first : first + size]
             answers = await self._find_some(lookup, some)  # each question in a time of its own; decision 114
@@ -321,12 +321,11 @@ class ServiceCalls:
         return receipts
 
     async def _find_some(self, lookup: SupportsLookup, some: Chunk) -> list[object]:
-        if self.context.bulk_lookup is None:
+        bulk_lookup = self.context.abilities.bulk_lookup
+        if bulk_lookup is None:
             return [await self.look_up(lookup, some[0])]
         keys = [attempt.key for attempt in some]
-        answer: object = await self._ask(
-            self.context.bulk_lookup.find_registrations, keys, some, writes=False
-        )
+        answer: object = await self._ask(bulk_lookup.find_registrations, keys, some, writes=False)
         if isinstance(answer, Mapping):
             return [answer.get(key) for key in keys]
         self.context.errors.note_bad_answer(answer, "find_registrations", self.context.registrations(some))

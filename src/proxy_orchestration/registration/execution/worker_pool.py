@@ -4,7 +4,7 @@ Who calls the service during one run: item by item, chunk by chunk, or all at on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -35,6 +35,7 @@ class WorkerPool:
 
     Attributes:
         context: the run.
+        on_failure: called with what a worker raises.
         items: items to ask about one by one, and everything that finished.
         chunks: items to ask about together.
         window: how many items may be claimed and not yet durable.
@@ -43,6 +44,7 @@ class WorkerPool:
     """
 
     context: RunContext
+    on_failure: Callable[[BaseException], None]
     items: WorkQueue[Attempt, ItemOutcome] = attrs.field(factory=WorkQueue, init=False)
     chunks: WorkQueue[Chunk, None] = attrs.field(factory=WorkQueue, init=False)
     window: int = attrs.field(init=False)
@@ -51,8 +53,6 @@ class WorkerPool:
     _workers: list[ItemWorker | PageWorker | AtomicWorker] = attrs.field(factory=list, init=False)
     _limiter: Limiter = attrs.field(init=False)
     _item_workers: dict[ItemWorker, SystemTask] = attrs.field(factory=dict, init=False)
-    _failures: list[BaseException] = attrs.field(factory=list, init=False)
-    _failed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _whole: list[Attempt] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -78,13 +78,28 @@ class WorkerPool:
                 raise AtomicModeError
             self._start_atomic(tasks, bulk)
             return
-        for _ in range(self.context.settings.max_concurrency):
-            single = ItemWorker(context=self.context, calls=self._new_calls())
-            self._workers.append(single)
-            self._start_item_worker(single)
-            if bulk is not None:
+        # Those that call item by item come as they are needed: `add_workers`.
+        if bulk is not None:
+            for _ in range(self._most):
                 self._start_page_worker(tasks, bulk)
-        tasks.start_soon(self._answer_for_item_workers)
+
+    @property
+    def _most(self) -> int:
+        lease = self.context.lease
+        left = lease.base + lease.run_items - lease.tail
+        return min(self.context.settings.max_concurrency, left)
+
+    async def add_workers(self) -> None:
+        """
+        Set further workers to work while items are queued that nobody takes.
+        """
+        # One at a time: where the service answers at once the first one takes them all, and a task for
+        # each would be a quarter of what a batch of ten costs; decision 298.
+        while self.items.waiting > self.items.idle and len(self._item_workers) < self._most:
+            worker = ItemWorker(context=self.context, calls=self._new_calls())
+            self._workers.append(worker)
+            self._start_item_worker(worker)
+            await checkpoint()
 
     def _start_item_worker(self, worker: ItemWorker) -> None:
         worker.calls.on_left_behind = partial(self._replace, worker)
@@ -104,23 +119,24 @@ class WorkerPool:
 
     def _note_end(self, task: SystemTask) -> None:
         if task.error is not None and task in self._item_workers.values():
-            self._failures.append(task.error)
-            self._failed.set()
+            self.on_failure(task.error)
 
-    async def _answer_for_item_workers(self) -> None:
+    def dismiss(self) -> None:
         """
-        Raise what a worker raises, and end all of them with the run; those that do not end are left behind.
+        End the workers of a settled run: none of them is in a call, so nobody has to wait for them.
         """
-        try:
-            await self._failed.wait()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._end_item_workers()
-        raise self._failures[0]
-
-    async def _end_item_workers(self) -> None:
         for task in self._item_workers.values():
             task.cancel()
+
+    async def end(self) -> None:
+        """
+        End all workers of items; those that do not end are left behind.
+        """
+        with anyio.CancelScope(shield=True):
+            await self._end_item_workers()
+
+    async def _end_item_workers(self) -> None:
+        self.dismiss()
         # Nearly all of them end within a few turns of the loop, without a clock.
         for _ in range(TURNS):
             if all(task.has_ended for task in self._item_workers.values()):
@@ -172,7 +188,7 @@ class WorkerPool:
                 self.items.put([attempt])
             else:
                 fresh.append(attempt)
-        size = self.context.most_per_call
+        size = self.context.abilities.most_per_call
         self.chunks.put(fresh[first : first + size] for first in range(0, len(fresh), size))
 
     def drain(self) -> list[Attempt]:
@@ -207,7 +223,7 @@ class WorkerPool:
         """
         if self.context.is_atomic:
             return self.window
-        return 1 if self.context.bulk is None else self.context.most_per_call
+        return 1 if self.context.bulk is None else self.context.abilities.most_per_call
 
     def is_busy(self, active: int, *, held_back: int) -> bool:
         """

@@ -8,6 +8,7 @@ otherwise, any number of tasks and processes may call it at once.
 
 from typing import Protocol
 
+from proxy_orchestration.registration.ports.free_runs import SupportsTakingFreeRuns
 from proxy_orchestration.registration.ports.ledger import (
     AuditOutbox,
     BatchCatalogue,
@@ -15,7 +16,12 @@ from proxy_orchestration.registration.ports.ledger import (
     EndingsOutbox,
     Retention,
     RunLedger,
+)
+from proxy_orchestration.registration.ports.ledger_abilities import (
+    SupportsAcceptAndBegin,
     SupportsFusedWrites,
+    SupportsGettingMany,
+    SupportsMarkingMany,
 )
 from proxy_orchestration.registration.ports.records import ActivityRecords
 from proxy_orchestration.registration.ports.services import (
@@ -53,11 +59,15 @@ __all__ = [
     "ProxyRegistrationService",
     "Retention",
     "RunLedger",
+    "SupportsAcceptAndBegin",
     "SupportsBulk",
     "SupportsBulkLookup",
     "SupportsCallLimit",
     "SupportsConflictCheck",
     "SupportsFusedWrites",
+    "SupportsGettingMany",
     "SupportsLookup",
+    "SupportsMarkingMany",
+    "SupportsTakingFreeRuns",
     "call_limit_of",
 ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from proxy_orchestration.access import Actor, Visibility
 from proxy_orchestration.audit import AuditEvent
@@ -323,53 +323,6 @@ class RunLedger(Protocol):
         Among the free ones the batch that was accepted first comes first. With
         `due_only` those are left out of which nothing is due yet, with
         `service_name` those of batches that were accepted under another name.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsFusedWrites(Protocol):
-    """
-    A ledger that does two of a driver's writes in one transaction; found by this Protocol.
-
-    Where it is missing a driver calls `acquire` and `commit`, and `commit`
-    and `settle`, one after the other. Fewer transactions are all that it gains.
-    """
-
-    async def begin(self, batch_id: str, run: int, /, *, ttl: float, claim: int, called: int) -> Acquisition:
-        """
-        Do what `acquire` does, and claim the first items of a run that nobody claimed from before.
-
-        The lease has them as `claimed_now`, at most `claim` of them; the first
-        `called` of them may be called. Nothing is claimed of an all-or-nothing
-        run, or after a cancel request.
-        """
-        ...
-
-    async def give_back(self, lease: Lease, /) -> None:
-        """
-        Do what `release` does for a lease under which nothing was called, and undo its claim.
-
-        No-op under an old fence. What was claimed counts as never called.
-        """
-        ...
-
-    async def finish(
-        self,
-        lease: Lease,
-        commit: Commit,
-        /,
-        *,
-        settled_at: datetime,
-        audit_hold: float,
-        tell: bool = False,
-    ) -> AuditEvent:
-        """
-        Do what `commit` does, and then what `settle` does, all or nothing.
-
-        Raises:
-            LeaseLostError: the fence is old, the run is settled, or the batch gone.
-            BatchStateError: an item of the run has no outcome even then.
         """
         ...
 

@@ -4,8 +4,9 @@ Turns a request into a batch: what is checked before anything is stored, and wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 import attrs
 
@@ -19,7 +20,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictReport,
     Override,
 )
-from proxy_orchestration.registration.ledger import NewBatch, Verdict
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch, Verdict
 from proxy_orchestration.registration.ownership import check_service
 from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
 from proxy_orchestration.registration.requests import (
@@ -29,6 +30,7 @@ from proxy_orchestration.registration.requests import (
     check_selection,
     fingerprint_of,
 )
+from proxy_orchestration.registration.runs import Lease
 from proxy_orchestration.registration.settings import BulkSettings
 from proxy_orchestration.registration.submission.authorization import Authorization
 from proxy_orchestration.registration.submission.conflict_check import ConflictCheck
@@ -38,6 +40,8 @@ from proxy_orchestration.registration.submission.run_plan import (
     plan_run,
     refusals,
 )
+
+StoreBatch: TypeAlias = Callable[[NewBatch], Awaitable[tuple[Acceptance, Lease | None]]]
 
 _FIRST_RUN = 1
 
@@ -60,6 +64,23 @@ def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iter
                 with suppress(AttributeError):  # an error of the host's may have slots
                     setattr(error, name, value)
         raise
+
+
+@attrs.frozen(kw_only=True)
+class Accepted:
+    """
+    The batch that a request became, or already was.
+
+    Attributes:
+        batch_id, run: the batch, and its current run.
+        new: what was stored, if this request created it.
+        lease: the right to drive it, if that was taken with it.
+    """
+
+    batch_id: str
+    run: int
+    new: NewBatch | None = None
+    lease: Lease | None = None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -93,10 +114,21 @@ class Submission:
         )
 
     async def accept(
-        self, request: BulkRegistrationRequest, actor: Actor, *, drives: bool = True
-    ) -> tuple[str, int]:
+        self,
+        request: BulkRegistrationRequest,
+        actor: Actor,
+        *,
+        drives: bool = True,
+        store: StoreBatch | None = None,
+    ) -> Accepted:
         """
-        Store the request as a batch, or find the one it already is; return its id and current run.
+        Store the request as a batch, or find the one it already is.
+
+        Args:
+            request: what is submitted.
+            actor: by whom.
+            drives: whether its current run is driven next.
+            store: stores it, and may take the lease on it; else the ledger does, and does not.
 
         Raises:
             WrongServiceError: it is another service's, is not settled, and is to be driven.
@@ -111,10 +143,13 @@ class Submission:
         # The store decides whether it is new: two submissions at once under one key both look new here.
         planned = await self._planned(request, actor, fingerprint)
         with naming_submission(planned.batch_id, planned.idempotency_key):
-            acceptance = await self.ledger.accept(planned)
+            acceptance, lease = await (store or self._store)(planned)
         if acceptance.created:
-            return acceptance.batch_id, _FIRST_RUN
+            return Accepted(batch_id=acceptance.batch_id, run=_FIRST_RUN, new=planned, lease=lease)
         return await self._joined(acceptance.batch_id, drives=drives)
+
+    async def _store(self, new: NewBatch) -> tuple[Acceptance, None]:
+        return await self.ledger.accept(new), None
 
     async def _accepted_before(
         self, request: BulkRegistrationRequest, actor: Actor, fingerprint: str
@@ -126,13 +161,13 @@ class Submission:
         with naming_submission(None, key):
             return await self.ledger.find_by_key(actor, key, fingerprint)
 
-    async def _joined(self, batch_id: str, *, drives: bool) -> tuple[str, int]:
+    async def _joined(self, batch_id: str, *, drives: bool) -> Accepted:
         record = await self.ledger.get(batch_id)
         if record is None:
             raise BatchNotFoundError(batch_id)
         if drives and record.settled_at is None:
             check_service(record, self.service_name)
-        return record.batch_id, record.run
+        return Accepted(batch_id=record.batch_id, run=record.run)
 
     def _check(self, request: BulkRegistrationRequest, actor: Actor) -> None:
         if request.on_conflict is ConflictPolicy.OVERRIDE:

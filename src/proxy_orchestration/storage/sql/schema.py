@@ -31,6 +31,8 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal_column,
+    or_,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -259,6 +261,28 @@ Index(
     runs.c.lease_until,
     sqlite_where=runs.c.settled_at.is_(None),
     postgresql_where=runs.c.settled_at.is_(None),
+)
+# No bound value: SQLite would not see that the index has the rows.
+_NOTHING: Final[ColumnElement[int]] = literal_column("0", Integer)
+IS_UNHELD: ColumnElement[bool] = and_(
+    runs.c.settled_at.is_(None),
+    runs.c.lease_until == _NOTHING,
+    or_(runs.c.paused_at.is_(None), runs.c.cancel_wished_at.is_not(None)),
+)
+"""Runs that wait for a driver, or for their time; not those whose driver may be dead."""
+
+IS_DUE_AT_ANY_TIME: ColumnElement[bool] = runs.c.due_at == _NOTHING
+"""What need not wait for its time."""
+
+# The first column has one value alone, and keeps SQLite from `ix_runs_open`, which has all of these rows.
+Index(
+    "ix_runs_unheld",
+    runs.c.lease_until,
+    runs.c.due_at,
+    runs.c.batch,
+    runs.c.run,
+    sqlite_where=IS_UNHELD,
+    postgresql_where=IS_UNHELD,
 )
 
 work: Table = Table(

@@ -51,6 +51,7 @@ from proxy_orchestration.testing.contracts.notification.notice_book.logging_runs
 from proxy_orchestration.testing.contracts.notification.notice_book.reading_inboxes import reading_inboxes
 from proxy_orchestration.testing.contracts.notification.notice_book.recording import recording
 from proxy_orchestration.testing.contracts.notification.notice_book.spelling import spelling
+from proxy_orchestration.testing.contracts.notification.push_fusing import fusing as push_fusing
 from proxy_orchestration.testing.contracts.notification.push_outages import counting, outlasting
 from proxy_orchestration.testing.contracts.notification.push_outbox import sending
 from proxy_orchestration.testing.contracts.notification.push_ports import (
@@ -78,12 +79,16 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.acquiring imp
 from proxy_orchestration.testing.contracts.registration.run_ledger.cancelling import cancelling
 from proxy_orchestration.testing.contracts.registration.run_ledger.committing import committing
 from proxy_orchestration.testing.contracts.registration.run_ledger.deciding import deciding
+from proxy_orchestration.testing.contracts.registration.run_ledger.driven_acceptance import (
+    driven_acceptance,
+)
 from proxy_orchestration.testing.contracts.registration.run_ledger.editing import editing
 from proxy_orchestration.testing.contracts.registration.run_ledger.fusing import fusing
 from proxy_orchestration.testing.contracts.registration.run_ledger.item_keys import item_keys
 from proxy_orchestration.testing.contracts.registration.run_ledger.items import items
 from proxy_orchestration.testing.contracts.registration.run_ledger.opening import opening
 from proxy_orchestration.testing.contracts.registration.run_ledger.pausing import pausing
+from proxy_orchestration.testing.contracts.registration.run_ledger.taking import taking
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
@@ -101,6 +106,8 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *editing,
     *waiting,
     *fusing,
+    *driven_acceptance,
+    *taking,
 )
 """Leases, claims, outcomes, cancels, pauses, waits and further runs. The subject is a whole `BatchLedger`."""
 
@@ -132,7 +139,11 @@ Recording, guarding, renewing and acknowledging notices, ends, digests, inboxes,
 The subject is a whole repository.
 """
 
-push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (*sending, *outlasting)
+push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (
+    *sending,
+    *outlasting,
+    *push_fusing,
+)
 """Leasing, completing, cancelling, listing and replaying messages. The subject is a whole repository."""
 
 device_answer_counts: Final[tuple[Check[DeviceAnswerCounts], ...]] = tuple(counting)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -71,6 +71,24 @@ def rule_of(kit: list[Check[T]]) -> Callable[[Callable[[T], Awaitable[None]]], C
     def add(body: Callable[[T], Awaitable[None]]) -> Check[T]:
         kit.append(Check(getattr(body, "__name__", repr(body)), body))
         return kit[-1]
+
+    return add
+
+
+def rule_where(
+    kit: list[Check[T]], *abilities: type
+) -> Callable[[Callable[[Any], Awaitable[None]]], Check[T]]:
+    """
+    Return a decorator that adds the function as a check of subjects with these abilities, and of no others.
+    """
+
+    def add(body: Callable[[Any], Awaitable[None]]) -> Check[T]:
+        async def checked(subject: T) -> None:
+            if all(isinstance(subject, ability) for ability in abilities):
+                await body(subject)
+
+        checked.__name__ = getattr(body, "__name__", repr(body))
+        return rule_of(kit)(checked)
 
     return add
 

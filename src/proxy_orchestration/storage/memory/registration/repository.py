@@ -11,6 +11,7 @@ import math
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -64,7 +65,8 @@ from proxy_orchestration.storage.memory.registration.results import (
     summary_of,
     updates_of,
 )
-from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch, StoredPause
+from proxy_orchestration.storage.memory.registration.stored_batch import StoredBatch
+from proxy_orchestration.storage.memory.registration.stored_run import StoredPause
 
 
 @attrs.define(eq=False, slots=False)
@@ -331,29 +333,37 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
             return LeaseHeld(fence=current.fence, remaining=remaining)
         if current.is_paused and not take_over:
             return RunPaused()
-        current.fence += 1
-        current.hold(now, ttl)
-        current.due_at = -math.inf
-        batch.count_death()
-        return Lease(
-            batch_id=batch_id,
-            run=run,
-            fence=current.fence,
-            actor=current.actor,
-            run_items=current.size,
-            base=current.base,
-            tail=len(batch.log),
-            begun=batch.unknown(0, current.called),
-            uncalled=batch.unknown(current.called, current.claimed),
-            unfinished=batch.unfinished(now),
-            called=current.called,
-            claimed=current.claimed,
-            cancel_wished=current.cancel_mark is not None,
-            driven_for=current.driven_for,
-            since_first_call=None if current.first_call_at is None else max(0.0, now - current.first_call_at),
-            mode=batch.mode,
-            on_conflict=batch.on_conflict,
+        return batch.lease(now, ttl)
+
+    async def take_free_runs(  # noqa: PLR0913 - the port's
+        self,
+        *,
+        limit: int,
+        ttl: float,
+        claim: int,
+        called: int,
+        except_for: Collection[str] = (),
+        service_name: str | None = None,
+    ) -> Sequence[Lease]:
+        """
+        Take the leases of free and due runs, and claim the first items of each.
+        """
+        await checkpoint()
+        now = self.clock.monotonic()
+        free = (
+            self._unsettled[run.batch_id]
+            for run in drivable_runs(self._unsettled.values(), now, due_only=True, service_name=service_name)
+            if not run.lease_remaining and run.batch_id not in except_for
         )
+        return [batch.begin(now, ttl, claim=claim, called=called) for batch in islice(free, limit)]
+
+    async def give_back(self, lease: Lease, /) -> None:
+        """
+        Give up a lease under which nothing was called, with what was claimed under it.
+        """
+        await self.release(lease)
+        with contextlib.suppress(LeaseLostError):  # no await in between
+            self._driven(lease).unclaim()
 
     async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
         """

@@ -5,7 +5,9 @@ Transactions in worker threads, one for all writes that wait, repeated where the
 from __future__ import annotations
 
 import math
+import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -97,6 +99,14 @@ class Transactions:
         self._reading = for_reading(self.engine, self.names)
         self._writing = for_writing(self.engine, self.names)
         self._file = database_file(self.engine)
+        _alive.add(self)
+
+    def begin_anew(self) -> None:
+        """
+        Drop what a fork copied and only the parent may go on with: its connections, and writes that wait.
+        """
+        self.engine.dispose(close=False)
+        self._waiting = WaitingWrites()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """
@@ -249,3 +259,16 @@ def _limiter(kept: RunVar[anyio.CapacityLimiter], tokens: float) -> anyio.Capaci
         limiter = anyio.CapacityLimiter(tokens)
         kept.set(limiter)
     return limiter
+
+
+_alive: Final[weakref.WeakSet[Transactions]] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    # Two processes on one connection mix their words, and a copied write is written twice; decision 286.
+    for transactions in _alive:
+        transactions.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

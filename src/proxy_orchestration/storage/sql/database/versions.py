@@ -64,6 +64,7 @@ REVISIONS: Final = (
     "0020",
     "0021",
     "0022",
+    "0023",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

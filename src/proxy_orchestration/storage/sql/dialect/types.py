@@ -61,4 +61,10 @@ def stored_date(day: date, dialect: Dialect) -> Any:  # noqa: ANN401 - text or d
     """
     Return the day as the database stores it.
     """
-    return day.isoformat() if dialect.name == "sqlite" else day
+    return _day_text(day) if dialect.name == "sqlite" else day
+
+
+# The days of a run are few, and each stands in many rows.
+@lru_cache(maxsize=4096)
+def _day_text(day: date) -> str:
+    return day.isoformat()

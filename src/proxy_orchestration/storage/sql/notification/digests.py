@@ -8,16 +8,40 @@ so that its completion covers these and none that came since.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Row, and_, bindparam, case, func, select, text, update
+import attrs
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    text,
+    type_coerce,
+    union_all,
+    update,
+)
 
 from proxy_orchestration.notification.notices import NoticeStatus, PushState
-from proxy_orchestration.notification.records import MOST_NEAREST, CertificateEnd, Digest, PushCompletion
+from proxy_orchestration.notification.records import (
+    MOST_NEAREST,
+    NOTHING_LEFT,
+    CertificateEnd,
+    Digest,
+    PushCompletion,
+)
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.inserts import driver_text, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import json_integer, json_rows, json_text
 from proxy_orchestration.storage.sql.notification.rows import TIERS, digest_row, json_list
@@ -30,17 +54,24 @@ from proxy_orchestration.storage.sql.notification.schema import (
 )
 from proxy_orchestration.storage.sql.schema import Instant
 
+_DIGESTS, (_RECIPIENT, _TOKEN) = json_rows("digests", json_text, json_integer)
 _STAMP = (
     update(notifications)
-    .where(UNCOVERED, notifications.c.recipient_id == bindparam("recipient"))
-    .values(digest_token=bindparam("held"))
+    .where(UNCOVERED, notifications.c.recipient_id == _RECIPIENT)
+    .values(digest_token=_TOKEN)
 )
-_DIGESTS, (_RECIPIENT, _TOKEN) = json_rows("digests", json_text, json_integer)
 _IS_COUNTED = and_(
     UNCOVERED, notifications.c.recipient_id == _RECIPIENT, notifications.c.digest_token == _TOKEN
 )
 _COUNTS = (
-    select(notifications.c.recipient_id, notifications.c.threshold_tier, func.count().label("notices"))
+    select(
+        notifications.c.recipient_id,
+        func.count().label("number"),
+        notifications.c.threshold_tier,
+        null().label("mentor_id"),
+        null().label("certificate_type"),
+        type_coerce(null(), Instant).label("at"),
+    )
     .join_from(_DIGESTS, notifications, _IS_COUNTED)
     .group_by(notifications.c.recipient_id, notifications.c.threshold_tier)
 )
@@ -48,48 +79,52 @@ _LAST_END = func.max(notifications.c.ends_at)
 _RANKED = (
     select(
         notifications.c.recipient_id,
-        notifications.c.mentor_id,
-        notifications.c.certificate_type,
-        _LAST_END.label("ends_at"),
         func.row_number()
         .over(
             partition_by=notifications.c.recipient_id,
             order_by=(_LAST_END, notifications.c.mentor_id, notifications.c.certificate_type),
         )
         .label("place"),
+        null().label("threshold_tier"),
+        notifications.c.mentor_id,
+        notifications.c.certificate_type,
+        _LAST_END.label("ends_at"),
     )
     .join_from(_DIGESTS, notifications, _IS_COUNTED)
     .group_by(notifications.c.recipient_id, notifications.c.mentor_id, notifications.c.certificate_type)
     .subquery("ranked_each")
 )
-_NEAREST = (
-    select(_RANKED).where(_RANKED.c.place <= MOST_NEAREST).order_by(_RANKED.c.recipient_id, _RANKED.c.place)
-)
+_NEAREST = select(_RANKED).where(_RANKED.c.place <= MOST_NEAREST)
 _TOLD = (
-    select(push_outbox.c.recipient_id, func.max(push_outbox.c.claimed_at))
+    select(
+        push_outbox.c.recipient_id,
+        literal_column("0"),
+        null(),
+        null(),
+        null(),
+        func.max(push_outbox.c.claimed_at),
+    )
     .join_from(_DIGESTS, push_outbox, push_outbox.c.recipient_id == _RECIPIENT)
     .where(OF_A_DIGEST, push_outbox.c.state == PushState.SENT.value)
     .group_by(push_outbox.c.recipient_id)
 )
+_FINDINGS = union_all(_COUNTS, _NEAREST, _TOLD)
 _IDS, (_ID,) = json_rows("ids", json_text)
-_ENDED = select(push_outbox).join_from(_IDS, push_outbox, and_(push_outbox.c.message_id == _ID, OF_A_DIGEST))
+_COVERING, (_TOLD_TO, _HELD, _DIGEST) = json_rows("covering", json_text, json_integer, json_text)
 _COVER = (
     update(notifications)
-    .where(
-        UNCOVERED,
-        notifications.c.recipient_id == bindparam("recipient"),
-        notifications.c.digest_token == bindparam("held"),
-    )
-    .values(digest_id=bindparam("digest"))
+    .where(UNCOVERED, notifications.c.recipient_id == _TOLD_TO, notifications.c.digest_token == _HELD)
+    .values(digest_id=_DIGEST)
 )
 _DEAD = select(push_outbox.c.message_id, push_outbox.c.recipient_id).where(
     OPEN_DIGEST, push_outbox.c.state == PushState.DEAD.value
 )
+_, (_DEAD_TO, _DEAD_ID) = json_rows("dead", json_text, json_text)
 _UNCOVER = (
     update(notifications)
     .where(
-        notifications.c.recipient_id == bindparam("recipient"),
-        notifications.c.digest_id == bindparam("digest"),
+        notifications.c.recipient_id == _DEAD_TO,
+        notifications.c.digest_id == _DEAD_ID,
         notifications.c.status != NoticeStatus.CLEARED.value,
     )
     .values(digest_id=None)
@@ -152,6 +187,47 @@ def _unless_dead(name: str, value: str) -> Any:  # noqa: ANN401 - a value of SQL
     return text(f"CASE WHEN push_outbox.state = 'dead' THEN {value} ELSE push_outbox.{name} END")
 
 
+@attrs.define(eq=False)
+class _Found:
+    """
+    What a claim found for the recipients of its digests.
+    """
+
+    counts: defaultdict[str, dict[NotificationThresholdTier, int]] = attrs.field(
+        factory=lambda: defaultdict(dict)
+    )
+    nearest: defaultdict[str, list[tuple[int, CertificateEnd]]] = attrs.field(
+        factory=lambda: defaultdict(list)
+    )
+    told_at: dict[str, datetime] = attrs.field(factory=dict)
+
+    def note(self, row: Row[*tuple[Any, ...]]) -> None:
+        """
+        Note a row of the findings: a tier's count, one of the nearest ends, or when the last one was told.
+        """
+        if row.threshold_tier is not None:
+            self.counts[row.recipient_id][TIERS[row.threshold_tier]] = row.number
+        elif row.mentor_id is not None:
+            end = CertificateEnd(
+                mentor_id=row.mentor_id, certificate_type=row.certificate_type, ends_at=row.at
+            )
+            self.nearest[row.recipient_id].append((row.number, end))
+        else:
+            self.told_at[row.recipient_id] = row.at
+
+    def digest_of(self, row: Row[Any]) -> Digest:
+        """
+        Return what the digest of this row is to tell.
+        """
+        nearest = sorted(self.nearest[row.recipient_id], key=itemgetter(0))
+        return Digest(
+            opened_at=row.opened_at,
+            counts=self.counts[row.recipient_id],
+            nearest=tuple(end for _, end in nearest),
+            told_at=self.told_at.get(row.recipient_id),
+        )
+
+
 def count(connection: Connection, leased: Sequence[Row[Any]]) -> Mapping[str, Digest]:
     """
     Return what the digests among these messages are to tell, by id; the lease's token stamps it.
@@ -159,46 +235,29 @@ def count(connection: Connection, leased: Sequence[Row[Any]]) -> Mapping[str, Di
     rows = [row for row in leased if row.digest_date is not None]
     if not rows:
         return {}
-    connection.execute(_STAMP, [{"recipient": row.recipient_id, "held": row.token + 1} for row in rows])
-    asked = {"digests": json_list((row.recipient_id, row.token + 1) for row in rows)}
-    counts: dict[str, dict[Any, int]] = {row.recipient_id: {} for row in rows}
-    for found in connection.execute(_COUNTS, asked):
-        counts[found.recipient_id][TIERS[found.threshold_tier]] = found.notices
-    nearest: dict[str, list[CertificateEnd]] = {row.recipient_id: [] for row in rows}
-    for found in connection.execute(_NEAREST, asked):
-        end = CertificateEnd(
-            mentor_id=found.mentor_id, certificate_type=found.certificate_type, ends_at=found.ends_at
-        )
-        nearest[found.recipient_id].append(end)
-    told: dict[str, datetime] = {row[0]: row[1] for row in connection.execute(_TOLD, asked)}
-    return {
-        row.message_id: Digest(
-            opened_at=row.opened_at,
-            counts=counts[row.recipient_id],
-            nearest=tuple(nearest[row.recipient_id]),
-            told_at=told.get(row.recipient_id),
-        )
-        for row in rows
-    }
+    # By recipient, so that two calls at once do not wait for each other.
+    asked = {"digests": json_list(sorted((row.recipient_id, row.token) for row in rows))}
+    connection.execute(_STAMP, asked)
+    found = _Found()
+    for each in connection.execute(_FINDINGS, asked):
+        found.note(each)
+    return {row.message_id: found.digest_of(row) for row in rows}
 
 
-def settle(connection: Connection, completions: Sequence[PushCompletion]) -> None:
+def settle(connection: Connection, ended: Sequence[tuple[Row[Any], PushCompletion]]) -> None:
     """
-    Cover what these counted, and open a digest again for what came since; their leases held.
+    Cover what these digests counted, and open one again for what came since; their leases held.
     """
-    if not completions:
-        return
-    covering = {one.message_id for one in completions if one.covers}
-    rows = connection.execute(_ENDED, {"ids": json_list([one.message_id] for one in completions)}).all()
-    told = [
-        {"recipient": row.recipient_id, "held": row.token, "digest": row.message_id}
-        for row in rows
-        if row.message_id in covering
-    ]
+    told = [(row.recipient_id, row.token, row.message_id) for row, completion in ended if completion.covers]
     if told:
-        connection.execute(_COVER, told)
-    if rows:
-        _open_next(connection, {row.recipient_id: row for row in rows})
+        connection.execute(_COVER, {"covering": json_list(sorted(told))})
+    followed = {
+        row.recipient_id: row
+        for row, completion in ended
+        if completion.covers or completion.code == NOTHING_LEFT
+    }
+    if followed:
+        _open_next(connection, followed)
 
 
 def _open_next(connection: Connection, ended: Mapping[str, Row[Any]]) -> None:
@@ -232,7 +291,8 @@ def uncover(connection: Connection, message_ids: Collection[str] | None) -> None
     values = {} if message_ids is None else {"ids": json_list([one] for one in sorted(message_ids))}
     dead = connection.execute(asked, values).all()
     if dead:
-        connection.execute(_UNCOVER, [{"recipient": row[1], "digest": row[0]} for row in dead])
+        rows = sorted((row.recipient_id, row.message_id) for row in dead)
+        connection.execute(_UNCOVER, {"dead": json_list(rows)})
 
 
 def end_run(connection: Connection, run_id: str, *, at: datetime) -> None:

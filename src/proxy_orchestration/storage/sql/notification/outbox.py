@@ -8,21 +8,42 @@ cancelled meanwhile: what became of that attempt is still to be stored.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    label,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, PushState
-from proxy_orchestration.notification.records import NOTHING_LEFT, RENEWED, Digest, LeasedPush, PushCompletion
-from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.notification.records import RENEWED, LeasedPush, PushCompletion
+from proxy_orchestration.storage.sql.dialect.differences import locks_rows, store_now
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
-from proxy_orchestration.storage.sql.dialect.json_tables import json_instant, json_rows, json_text
+from proxy_orchestration.storage.sql.dialect.json_tables import (
+    json_instant,
+    json_integer,
+    json_rows,
+    json_text,
+)
 from proxy_orchestration.storage.sql.dialect.moments import is_found, is_over, remaining
 from proxy_orchestration.storage.sql.dialect.texts import as_text, keepable
 from proxy_orchestration.storage.sql.notification import digests
-from proxy_orchestration.storage.sql.notification.rows import json_list, message_of, notice_of
+from proxy_orchestration.storage.sql.notification.rows import json_list, leased_of, notice_of
 from proxy_orchestration.storage.sql.notification.schema import (
     LEASED,
     QUEUED,
@@ -75,22 +96,33 @@ _QUEUE_AGAIN = (
     )
 )
 _DUE = (
-    select(push_outbox)
+    select(push_outbox.c.message_id, push_outbox.c.due_at)
     .where(QUEUED, push_outbox.c.due_at <= bindparam("now", type_=Instant))
     .order_by(push_outbox.c.due_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+    .cte("due")
 )
 _LEFT_OVER = (
-    select(push_outbox)
+    select(push_outbox.c.message_id, push_outbox.c.due_at)
     .where(LEASED, is_over(push_outbox.c.lease_until, push_outbox.c.lease_ttl))
     .order_by(push_outbox.c.lease_until)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+    .cte("left_over")
+)
+_EITHER = union_all(select(_DUE), select(_LEFT_OVER)).subquery("either")
+# Kept apart, or PostgreSQL may choose anew for each row that it looks at; decision 271.
+_CHOSEN = (
+    select(_EITHER.c.message_id)
+    .order_by(_EITHER.c.due_at, _EITHER.c.message_id)
+    .limit(bindparam("most"))
+    .cte("chosen")
+    .prefix_with("MATERIALIZED")
 )
 _LEASE = (
     update(push_outbox)
-    .where(push_outbox.c.message_id == bindparam("message"))
+    .where(push_outbox.c.message_id.in_(select(_CHOSEN.c.message_id)))
     .values(
         state=PushState.LEASED.value,
         lease_until=store_now() + bindparam("hold"),
@@ -102,30 +134,27 @@ _LEASE = (
         # A lease that is taken over ended without a completion.
         lost=push_outbox.c.lost + case((LEASED, 1), else_=0),
     )
+    .returning(push_outbox)
 )
-_COMPLETE = (
-    update(push_outbox)
-    .where(
-        push_outbox.c.message_id == bindparam("message"),
-        push_outbox.c.token == bindparam("held"),
-        push_outbox.c.lease_until.is_not(None),
-        or_(
-            push_outbox.c.state == PushState.LEASED.value,
-            and_(
-                push_outbox.c.state == PushState.CANCELLED.value,
-                bindparam("reached") == PushState.SENT.value,
-            ),
-        ),
-    )
-    .values(
-        state=bindparam("reached"),
-        code=bindparam("why"),
-        due_at=func.coalesce(bindparam("due", type_=Instant), push_outbox.c.due_at),
-        attempts=push_outbox.c.attempts - bindparam("given_back"),
-        lost=push_outbox.c.lost * bindparam("untried"),
-        owed=func.coalesce(bindparam("still_owed"), push_outbox.c.owed),
-        lease_until=None,
-    )
+_ENDED, (_ENDED_ID, _TOKEN, *_HOW) = json_rows(
+    "ended",
+    json_text,
+    json_integer,
+    json_text,
+    json_text,
+    json_instant,
+    json_integer,
+    json_integer,
+    json_text,
+)
+_IS_HELD = and_(
+    push_outbox.c.message_id == _ENDED_ID,
+    push_outbox.c.token == _TOKEN,
+    push_outbox.c.lease_until.is_not(None),
+    or_(
+        push_outbox.c.state == PushState.LEASED.value,
+        and_(push_outbox.c.state == PushState.CANCELLED.value, _HOW[0] == PushState.SENT.value),
+    ),
 )
 _WAIT = select(
     select(func.min(push_outbox.c.due_at)).where(QUEUED).scalar_subquery(),
@@ -179,14 +208,12 @@ def claim_pushes(connection: Connection, *, now: datetime, limit: int, hold: flo
     """
     Lease messages that are due, the longest due first, and count the attempt.
     """
-    due = connection.execute(_DUE, {"now": now, "most": limit}).all()
-    left_over = connection.execute(_LEFT_OVER, {"most": limit}).all()
-    rows = sorted([*due, *left_over], key=lambda row: (row.due_at, row.message_id))[:limit]
-    if not rows:
+    found = connection.execute(_LEASE, {"now": now, "most": limit, "hold": float(hold)}).all()
+    if not found:
         return []
-    connection.execute(_LEASE, [{"message": row.message_id, "hold": float(hold), "now": now} for row in rows])
+    rows = sorted(found, key=lambda row: (row.due_at, row.message_id))
     counted, told = digests.count(connection, rows), _told(connection, rows)
-    return [_leased(row, counted.get(row.message_id), told.get(row.message_id)) for row in rows]
+    return [leased_of(row, counted.get(row.message_id), told.get(row.message_id)) for row in rows]
 
 
 def _told(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[str, CertificateExpiryNotification]:
@@ -194,46 +221,97 @@ def _told(connection: Connection, rows: Sequence[Row[Any]]) -> Mapping[str, Cert
     Return the notices that these messages tell of; a message has its notice's id.
     """
     ids = [[row.message_id] for row in rows if row.digest_date is None]
-    found = connection.execute(_TOLD, {"ids": json_list(ids)}) if ids else ()
-    return {row.notification_id: notice_of(row) for row in found}
-
-
-def _leased(row: Row[Any], digest: Digest | None, notice: CertificateExpiryNotification | None) -> LeasedPush:
-    return LeasedPush(
-        message=message_of(row, digest),
-        token=row.token + 1,
-        attempts=row.attempts + 1,
-        digest=digest,
-        mentor_id=row.mentor_id,
-        certificate_type=row.certificate_type,
-        lost=row.lost + (row.state == PushState.LEASED.value),
-        code=row.code,
-        notice=notice,
-    )
+    found = connection.execute(_TOLD, {"ids": json_list(ids)}).all() if ids else ()
+    return {notice.notification_id: notice for notice in map(notice_of, found)}
 
 
 def complete_pushes(connection: Connection, completions: Sequence[PushCompletion], /) -> int:
     """
     Store how the attempts ended; return how many leases still held.
     """
-    ordered = sorted(completions, key=lambda completion: completion.message_id)
-    # One at a time: not every driver tells how many rows a list of statements changed.
-    held = [one for one in ordered if connection.execute(_COMPLETE, _completion(one)).rowcount]
-    digests.settle(connection, [one for one in held if one.covers or one.code == NOTHING_LEFT])
+    # Of two for one lease the first counts.
+    each = {(one.message_id, one.token): one for one in reversed(completions)}
+    if not each:
+        return 0
+    rows = [_ended(each[lease]) for lease in sorted(each)]
+    held = connection.execute(_complete(connection.dialect), {"ended": json_list(rows)}).all()
+    told = [row for row in held if row.digest_date is not None]
+    if told:
+        digests.settle(connection, [(row, each[row.message_id, row.token]) for row in told])
     return len(held)
 
 
-def _completion(completion: PushCompletion) -> dict[str, Any]:
-    return {
-        "message": completion.message_id,
-        "held": completion.token,
-        "reached": completion.state.value,
-        "why": as_text(completion.code),
-        "due": completion.due_at,
-        "given_back": 0 if completion.counted else 1,
-        "untried": int(completion.untried),
-        "still_owed": None if completion.owed is None else json_list(completion.owed),
-    }
+@lru_cache(maxsize=8)
+def _complete(dialect: Dialect) -> ReturningUpdate[*tuple[Any, ...]]:
+    """
+    Return the statement that ends those of the attempts whose leases still hold.
+    """
+    is_held: ColumnElement[bool] = _IS_HELD
+    how: Sequence[ColumnElement[Any]] = _HOW
+    if locks_rows(dialect):
+        # Locked in the order in which a renewal locks what it cancels, since an update has no order.
+        names = "reached", "why", "due_again", "given_back", "untried", "still_owed"
+        held = (
+            select(push_outbox.c.message_id, *map(label, names, _HOW))
+            .join_from(_ENDED, push_outbox, _IS_HELD)
+            .order_by(push_outbox.c.message_id)
+            .with_for_update(of=push_outbox)
+            .cte("held")
+        )
+        is_held, how = push_outbox.c.message_id == held.c.message_id, [held.c[name] for name in names]
+    reached, why, due_again, given_back, untried, still_owed = how
+    return (
+        update(push_outbox)
+        .where(is_held)
+        .values(
+            state=reached,
+            code=why,
+            due_at=func.coalesce(due_again, push_outbox.c.due_at),
+            attempts=push_outbox.c.attempts - given_back,
+            lost=push_outbox.c.lost * untried,
+            owed=func.coalesce(still_owed, push_outbox.c.owed),
+            lease_until=None,
+        )
+        .returning(
+            push_outbox.c.message_id,
+            push_outbox.c.recipient_id,
+            push_outbox.c.token,
+            push_outbox.c.due_at,
+            push_outbox.c.claimed_at,
+            push_outbox.c.run_id,
+            push_outbox.c.digest_date,
+        )
+    )
+
+
+def complete_and_claim(
+    connection: Connection,
+    completions: Sequence[PushCompletion],
+    /,
+    *,
+    now: datetime,
+    limit: int,
+    hold: float,
+) -> Sequence[LeasedPush]:
+    """
+    Store how the attempts ended, and lease the next messages that are due, all or nothing.
+    """
+    complete_pushes(connection, completions)
+    return claim_pushes(connection, now=now, limit=limit, hold=hold)
+
+
+def _ended(completion: PushCompletion) -> tuple[Any, ...]:
+    due_at, owed = completion.due_at, completion.owed
+    return (
+        completion.message_id,
+        completion.token,
+        completion.state.value,
+        as_text(completion.code),
+        None if due_at is None else due_at.astimezone(UTC).isoformat(),
+        0 if completion.counted else 1,
+        int(completion.untried),
+        None if owed is None else json_list(owed),
+    )
 
 
 def push_wait(connection: Connection, *, now: datetime) -> float | None:

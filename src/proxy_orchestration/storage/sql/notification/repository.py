@@ -10,7 +10,11 @@ from typing import Final
 
 from sqlalchemy import URL, Engine
 
-from proxy_orchestration.notification.ports import DeviceAnswerCounts, NotificationRepository
+from proxy_orchestration.notification.ports import (
+    DeviceAnswerCounts,
+    NotificationRepository,
+    SupportsCompleteAndClaim,
+)
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.notification import acknowledgements as audit
@@ -27,7 +31,7 @@ from proxy_orchestration.storage.sql.notification import (
 from proxy_orchestration.storage.sql.notification.rows import refusals
 
 
-class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
+class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts, SupportsCompleteAndClaim):
     """
     A `NotificationRepository` over a database that SQLAlchemy reaches.
 
@@ -104,6 +108,7 @@ class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts):
 
     claim_pushes: Final = writing(outbox.claim_pushes)
     complete_pushes: Final = writing(outbox.complete_pushes)
+    complete_and_claim: Final = writing(outbox.complete_and_claim)
     push_wait: Final = reading(outbox.push_wait)
     replay_dead: Final = writing(outbox.replay_dead)
     count_pushes: Final = reading(outbox.count_pushes)

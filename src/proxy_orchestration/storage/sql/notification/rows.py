@@ -5,12 +5,13 @@ Between notices, messages and their rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Dialect, Row
+from sqlalchemy import Dialect, Row, Table
 from sqlalchemy.exc import DataError, IntegrityError
 
 from proxy_orchestration.errors import RecordRefusedError
@@ -22,13 +23,47 @@ from proxy_orchestration.notification.notices import (
     PushMessage,
     PushState,
 )
-from proxy_orchestration.notification.records import DeadPush, Digest, NoticeDraft, digest_message
+from proxy_orchestration.notification.records import DeadPush, Digest, LeasedPush, NoticeDraft, digest_message
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
+from proxy_orchestration.storage.sql.notification.schema import notifications, push_outbox
 
 TIERS: Final = {tier.value: tier for tier in NotificationThresholdTier}
 AUDIENCES: Final = {audience.value: audience for audience in Audience}
 STATUSES: Final = {status.value: status for status in NoticeStatus}
+
+
+def _places(table: Table, *names: str) -> Callable[[Row[Any]], tuple[Any, ...]]:
+    """
+    Return what takes these columns of a row: to ask a row for each by its name takes four times as long.
+    """
+    return itemgetter(*map(table.columns.keys().index, names))
+
+
+_NOTICE: Final = _places(
+    notifications,
+    "notification_id",
+    "mentor_id",
+    "certificate_type",
+    "threshold_tier",
+    "notification_window_start",
+    "audience",
+    "recipient_id",
+    "status",
+    "title",
+    "body",
+    "deep_link",
+    "created_at",
+    "acknowledged_at",
+    "acknowledged_by",
+    "note",
+    "organization_id",
+    "last_valid_day",
+    "holder_name",
+    "locale",
+)
+_MESSAGE: Final = _places(push_outbox, "message_id", "recipient_id", "payload", "expires_at", "owed")
+_LEASE: Final = _places(push_outbox, "token", "attempts", "mentor_id", "certificate_type", "lost", "code")
 
 _UNUSED: Final = (None,) * 6
 """What a new notice's row ends with: no digest has told it, and nobody has read it."""
@@ -113,28 +148,33 @@ def notice_row(
 
 def notice_of(row: Row[Any]) -> CertificateExpiryNotification:
     """
-    Return the notice of a row.
+    Return the notice of a row that begins with the table's columns.
     """
+    notification_id, mentor_id, certificate_type, tier, start, audience, recipient_id, status, *rest = (
+        _NOTICE(row)
+    )
+    title, body, deep_link, created_at, acknowledged_at, acknowledged_by, note, *of_mentor = rest
+    organization_id, expires, holder_name, locale = of_mentor
     return CertificateExpiryNotification(
-        notification_id=row.notification_id,
-        mentor_id=row.mentor_id,
-        certificate_type=row.certificate_type,
-        tier=TIERS[row.threshold_tier],
-        window_start=row.notification_window_start,
-        audience=AUDIENCES[row.audience],
-        recipient_id=row.recipient_id,
-        status=STATUSES[row.status],
-        title=row.title,
-        body=row.body,
-        deep_link=row.deep_link,
-        created_at=row.created_at,
-        acknowledged_at=row.acknowledged_at,
-        acknowledged_by=row.acknowledged_by,
-        note=row.note,
-        organization_id=row.organization_id,
-        expires=row.last_valid_day,
-        holder_name=row.holder_name or "",
-        locale=row.locale,
+        notification_id=notification_id,
+        mentor_id=mentor_id,
+        certificate_type=certificate_type,
+        tier=TIERS[tier],
+        window_start=start,
+        audience=AUDIENCES[audience],
+        recipient_id=recipient_id,
+        status=STATUSES[status],
+        title=title,
+        body=body,
+        deep_link=deep_link,
+        created_at=created_at,
+        acknowledged_at=acknowledged_at,
+        acknowledged_by=acknowledged_by,
+        note=note,
+        organization_id=organization_id,
+        expires=expires,
+        holder_name=holder_name or "",
+        locale=locale,
     )
 
 
@@ -203,28 +243,51 @@ def _queued(
 
 
 def _payload(push: PushMessage) -> str:
-    words = (push.notification_id, push.tier.value, push.title, push.body, push.collapse_key, dict(push.data))
+    words = (push.notification_id, push.tier.value, push.title, push.body, push.collapse_key, push.data)
     return _encode(words)
 
 
 def message_of(row: Row[Any], digest: Digest | None) -> PushMessage:
     """
-    Return the message of a row; a digest has the closest tier in it.
+    Return the message of a row that begins with the table's columns; a digest has the closest tier in it.
     """
-    notification_id, tier, title, body, collapse_key, data = json.loads(row.payload)
-    closest = [found for found in NotificationThresholdTier if digest and found in digest.counts]
-    expires_at: datetime = row.expires_at
+    message_id, recipient_id, payload, expires_at, owed = _MESSAGE(row)
+    notification_id, tier, title, body, collapse_key, data = json.loads(payload)
     return PushMessage(
-        message_id=row.message_id,
+        message_id=message_id,
         notification_id=notification_id,
-        recipient_id=row.recipient_id,
-        tier=closest[-1] if closest else TIERS[tier],
+        recipient_id=recipient_id,
+        tier=TIERS[tier] if digest is None else _closest(digest, TIERS[tier]),
         title=title,
         body=body,
         data=data,
         collapse_key=collapse_key,
         expires_at=expires_at,
-        owed=None if row.owed is None else tuple(json.loads(row.owed)),
+        owed=None if owed is None else tuple(json.loads(owed)),
+    )
+
+
+def _closest(digest: Digest, default: NotificationThresholdTier) -> NotificationThresholdTier:
+    return ([default] + [tier for tier in NotificationThresholdTier if tier in digest.counts])[-1]
+
+
+def leased_of(
+    row: Row[Any], digest: Digest | None, notice: CertificateExpiryNotification | None
+) -> LeasedPush:
+    """
+    Return the message of a row that was just leased.
+    """
+    token, attempts, mentor_id, certificate_type, lost, code = _LEASE(row)
+    return LeasedPush(
+        message=message_of(row, digest),
+        token=token,
+        attempts=attempts,
+        digest=digest,
+        mentor_id=mentor_id,
+        certificate_type=certificate_type,
+        lost=lost,
+        code=code,
+        notice=notice,
     )
 
 

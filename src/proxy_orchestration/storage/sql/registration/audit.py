@@ -5,7 +5,7 @@ Audit events that wait to be delivered.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Delete,
     Dialect,
+    Update,
     bindparam,
     delete,
     false,
@@ -121,6 +122,25 @@ def mark_audited(connection: Connection, event_id: str, /) -> None:
     Note that the logger took the event.
     """
     connection.execute(_DELIVERED, {"taken": findable(event_id)})
+
+
+def mark_all_audited(connection: Connection, event_ids: Collection[str], /) -> None:
+    """
+    Note that the logger took these events.
+    """
+    taken = sorted(map(findable, event_ids))  # in one order, so that two of them never wait for each other
+    if taken:
+        dialect = connection.dialect
+        connection.execute(_all_delivered(dialect), {"taken": listed(taken, dialect)})
+
+
+@lru_cache(maxsize=8)
+def _all_delivered(dialect: Dialect) -> Update:
+    return (
+        update(audit_events)
+        .where(is_any_of(audit_events.c.event_id, "taken", dialect))
+        .values(delivered=True)
+    )
 
 
 def purge_audit_events(

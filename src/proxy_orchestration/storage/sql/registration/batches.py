@@ -5,6 +5,7 @@ Batches, read and put in order.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -34,6 +35,7 @@ from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
 from proxy_orchestration.storage.sql.registration.counts import count_states
@@ -97,6 +99,13 @@ def _record(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     return with_run(batches, run).select_from(joined).where(batches.c.batch_id == bindparam("wanted"))
 
 
+@lru_cache(maxsize=8)
+def _records(dialect: Dialect) -> Select[*tuple[Any, ...]]:
+    joined, run = looked_up(batches, runs, IS_CURRENT_RUN, dialect)
+    is_wanted = is_any_of(batches.c.batch_id, "wanted", dialect)
+    return with_run(batches, run).select_from(joined).where(is_wanted)
+
+
 def with_run(batch: FromClause, run: FromClause) -> Select[*tuple[Any, ...]]:
     """
     Return what is read of batches and their runs.
@@ -142,8 +151,19 @@ def get(connection: Connection, batch_id: str, /) -> BatchRecord | None:
     Return the batch's header and current run, or `None`.
     """
     row = _read_record(connection, batch_id)
-    if row is None:
-        return None
+    return None if row is None else _batch_record(row)
+
+
+def get_many(connection: Connection, batch_ids: Collection[str], /) -> Mapping[str, BatchRecord]:
+    """
+    Return the headers and current runs of those batches that are there.
+    """
+    wanted = listed([findable(each) for each in batch_ids], connection.dialect)
+    rows = connection.execute(_records(connection.dialect), {"wanted": wanted})
+    return {row.batch_id: _batch_record(row) for row in rows}
+
+
+def _batch_record(row: Row[Any]) -> BatchRecord:
     return BatchRecord(
         batch_id=row.batch_id,
         organization_id=row.organization_id,

@@ -42,8 +42,10 @@ _DRIVABLE = (
     .limit(bindparam("most"))
 )
 _DUE = _DRIVABLE.where(~_WAITS)
-_ALONE = batches.c.service_name == bindparam("accepted_by")
-_OWN_OR_NAMELESS = or_(batches.c.service_name.is_(None), batches.c.service_name == bindparam("service_name"))
+ALONE: Final = batches.c.service_name == bindparam("accepted_by")
+OWN_OR_NAMELESS: Final = or_(
+    batches.c.service_name.is_(None), batches.c.service_name == bindparam("service_name")
+)
 
 
 def find_drivable(
@@ -63,9 +65,9 @@ def find_drivable(
     wanted: dict[str, Any] = {"most": limit}
     statement = _DUE if due_only else _DRIVABLE
     if service_name is not None:
-        statement, wanted["service_name"] = statement.where(_OWN_OR_NAMELESS), service_name
+        statement, wanted["service_name"] = statement.where(OWN_OR_NAMELESS), service_name
     if accepted_by is not None:
-        statement, wanted["accepted_by"] = statement.where(_ALONE), accepted_by
+        statement, wanted["accepted_by"] = statement.where(ALONE), accepted_by
     return [
         DrivableRun(
             batch_id=row.batch_id,

@@ -41,6 +41,7 @@ from proxy_orchestration.storage.sql.dialect.inserts import insert_or_ignore, in
 from proxy_orchestration.storage.sql.dialect.lookups import one_by_one
 from proxy_orchestration.storage.sql.dialect.texts import check_texts, findable
 from proxy_orchestration.storage.sql.registration.counts import outside_text
+from proxy_orchestration.storage.sql.registration.first_leases import INSERT_DRIVEN_RUN, Beginning
 from proxy_orchestration.storage.sql.registration.items import next_keys
 from proxy_orchestration.storage.sql.registration.locks import lock_batch
 from proxy_orchestration.storage.sql.registration.outcomes import cancel_unclaimed
@@ -111,9 +112,11 @@ _WISH = (
 )
 
 
-def accept(connection: Connection, new: NewBatch) -> Acceptance:
+def accept(connection: Connection, new: NewBatch, begin: Beginning | None = None) -> Acceptance:
     """
     Store the batch and its first run, or find the batch that its key already is.
+
+    With `begin` the first run has its driver from the start.
     """
     check_texts((new.label, new.idempotency_key, new.service_name))
     batch_id = new.batch_id or uuid.uuid4().hex
@@ -124,7 +127,7 @@ def accept(connection: Connection, new: NewBatch) -> Acceptance:
         if not insert_or_ignore(connection, batch_keys, row):
             known = connection.execute(_KEY_HOLDER, key).one()
             return Acceptance(batch_id=_joined(known, new.fingerprint), created=False)
-    _store(connection, new, batch_id)
+    _store(connection, new, batch_id, begin)
     return Acceptance(batch_id=batch_id, created=True)
 
 
@@ -155,7 +158,7 @@ def _joined(known: Row[*tuple[Any, ...]], fingerprint: str) -> str:
     return batch_id
 
 
-def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
+def _store(connection: Connection, new: NewBatch, batch_id: str, begin: Beginning | None) -> None:
     batch = connection.execute(
         _INSERT_BATCH,
         {
@@ -178,7 +181,10 @@ def _store(connection: Connection, new: NewBatch, batch_id: str) -> None:
         for position, entry in enumerate(new.entries)
         if entry.item_key in new.verdicts
     ]
-    _insert_run(connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged)
+    driven = None if begin is None else begin.columns(new)
+    _insert_run(
+        connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged, driven=driven
+    )
     connection.execute(_FIRST_WORK_BUT_JUDGED if judged else _FIRST_WORK, {"b": batch})
     if overridden := _first_overrides(new, batch):
         connection.execute(_FIRST_OVERRIDES, overridden)
@@ -239,9 +245,10 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
     base: int,
     judged: Sequence[dict[str, Any]],
     said: dict[str, str | None] | None = None,
+    driven: dict[str, Any] | None = None,
 ) -> None:
     connection.execute(
-        insert(runs),
+        insert(runs) if driven is None else INSERT_DRIVEN_RUN,
         {
             "batch": batch,
             "run": run,
@@ -251,6 +258,7 @@ def _insert_run(  # noqa: PLR0913 - one row's columns
             "base": base,
             "tail": base + len(judged),
             **(said or {}),
+            **(driven or {}),
         },
     )
     if judged:

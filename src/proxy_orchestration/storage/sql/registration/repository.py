@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -18,8 +18,15 @@ from sqlalchemy import URL, Engine
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import PurgedBatches
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
-from proxy_orchestration.registration.ports import ActivityRepository, SupportsFusedWrites
-from proxy_orchestration.registration.runs import DrivableRun
+from proxy_orchestration.registration.ports import (
+    ActivityRepository,
+    SupportsAcceptAndBegin,
+    SupportsFusedWrites,
+    SupportsGettingMany,
+    SupportsMarkingMany,
+    SupportsTakingFreeRuns,
+)
+from proxy_orchestration.registration.runs import DrivableRun, Lease
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
@@ -32,13 +39,16 @@ from proxy_orchestration.storage.sql.registration import (
     drivable,
     endings,
     erasure,
+    free_runs,
     item_pages,
     items,
     opening,
     outcomes,
     pausing,
     runs,
+    settling,
 )
+from proxy_orchestration.storage.sql.registration.first_leases import Beginning
 
 T = TypeVar("T")
 
@@ -46,7 +56,14 @@ _PURGED_AT_ONCE: Final = 50
 _EVENTS_AT_ONCE: Final = 500
 
 
-class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
+class SqlActivityRepository(
+    ActivityRepository,
+    SupportsFusedWrites,
+    SupportsAcceptAndBegin,
+    SupportsMarkingMany,
+    SupportsGettingMany,
+    SupportsTakingFreeRuns,
+):
     """
     An `ActivityRepository` over a database that SQLAlchemy reaches.
 
@@ -124,19 +141,34 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         Where the answer to the commit is lost, it is looked for by its id: the
         caller may have no key by which to submit it again without doubling it.
         """
-        batch_id = batch.batch_id or await self.new_batch_id()
-        named = attrs.evolve(batch, batch_id=batch_id)
+        return await self._accept(await self._named(batch))
+
+    async def accept_and_begin(
+        self, batch: NewBatch, /, *, ttl: float, claim: int, called: int
+    ) -> tuple[Acceptance, Lease | None]:
+        """
+        Store the batch with its first lease, or find the one it already is.
+        """
+        named, begin = await self._named(batch), Beginning(ttl=ttl, claim=claim, called=called)
+        acceptance = await self._accept(named, begin)
+        return acceptance, begin.lease(named, acceptance.batch_id) if acceptance.created else None
+
+    async def _named(self, batch: NewBatch) -> NewBatch:
+        return batch if batch.batch_id else attrs.evolve(batch, batch_id=await self.new_batch_id())
+
+    async def _accept(self, batch: NewBatch, begin: Beginning | None = None) -> Acceptance:
         try:
             return await self._transactions.write(
-                lambda connection: opening.accept(connection, named), first=True
+                lambda connection: opening.accept(connection, batch, begin), first=True
             )
         except CommitAnswerLostError:
-            if await self.get(batch_id) is None:
+            if batch.batch_id is None or await self.get(batch.batch_id) is None:
                 raise
-            return Acceptance(batch_id=batch_id, created=True)
+            return Acceptance(batch_id=batch.batch_id, created=True)
 
     find_by_key: Final = reading(opening.find_by_key)
     get: Final = reading(batches.get)
+    get_many: Final = reading(batches.get_many)
     read_result: Final = reading(batches.read_result)
     read_summary: Final = reading(batches.read_summary)
     read_item_page: Final = reading(item_pages.read_item_page)
@@ -187,9 +219,9 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
     read_items: Final = reading(items.read_items)
     acquire: Final = writing(runs.acquire)
     commit: Final = writing(runs.commit)
-    settle: Final = writing(runs.settle)
+    settle: Final = writing(settling.settle)
     begin: Final = writing(runs.begin)
-    finish: Final = writing(runs.finish)
+    finish: Final = writing(settling.finish)
     give_back: Final = writing(runs.give_back)
     release: Final = writing(runs.release)
     cancel_run: Final = writing(opening.cancel_run)
@@ -211,6 +243,31 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         )
         return await self._transactions.read(find)
 
+    async def take_free_runs(  # noqa: PLR0913 - the port's
+        self,
+        *,
+        limit: int,
+        ttl: float,
+        claim: int,
+        called: int,
+        except_for: Collection[str] = (),
+        service_name: str | None = None,
+    ) -> Sequence[Lease]:
+        """
+        Take the leases of free and due runs, and claim the first items of each.
+        """
+        take = partial(
+            free_runs.take_free_runs,
+            limit=limit,
+            ttl=ttl,
+            claim=claim,
+            called=called,
+            except_for=except_for,
+            service_name=service_name,
+            accepted_by=self._accepted_by,
+        )
+        return await self._transactions.write(take)
+
     async def claim_audit_events(self, *, limit: int, hold: float) -> Sequence[AuditEvent]:
         """
         Return undelivered events that nobody holds, and hold them.
@@ -225,6 +282,7 @@ class SqlActivityRepository(ActivityRepository, SupportsFusedWrites):
         return await self._transactions.read(partial(audit.audit_wait, accepted_by=self._accepted_by))
 
     mark_audited: Final = writing(audit.mark_audited)
+    mark_all_audited: Final = writing(audit.mark_all_audited)
 
     claim_endings: Final = writing(endings.claim_endings)
     endings_wait: Final = reading(endings.endings_wait)

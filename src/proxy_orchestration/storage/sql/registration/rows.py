@@ -50,19 +50,19 @@ def actor_of(text: str) -> Actor:
     )
 
 
-def work_columns(item: FromClause) -> tuple[ColumnElement[Any], ...]:
+def work_columns(item: FromClause, of: FromClause = work) -> tuple[ColumnElement[Any], ...]:
     """
     Return the columns of a piece of work and of the item that it is joined with.
     """
     return (
-        work.c.item,
+        of.c.item,
         item.c.mentor_id,
         item.c.item_key,
         func.coalesce(item.c.edited, item.c.activity).label("activity"),
-        work.c.epoch,
-        work.c.in_doubt,
-        work.c.override_of,
-        work.c.position,
+        of.c.epoch,
+        of.c.in_doubt,
+        of.c.override_of,
+        of.c.position,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -106,6 +106,10 @@ class PartsOfLease(NamedTuple):
     unfinished: tuple[UnfinishedItem, ...]
 
 
+NOTHING_LEFT: Final = PartsOfLease((), (), ())
+"""Of a run that nobody drove before."""
+
+
 def tell(connection: Connection, known: Sequence[UnfinishedItem], *, batch: int, run: int) -> None:
     """
     Keep what a driver tells of items without an outcome; their deaths stay.
@@ -153,7 +157,7 @@ def parts_of_lease(connection: Connection, run: Row[Any], *, called: int) -> Par
     Return what a driver is told of the work that others claimed.
     """
     if not run.claimed:
-        return PartsOfLease((), (), ())  # nobody drove it before
+        return NOTHING_LEFT
     key = {"b": run.batch, "r": run.run, "high": run.claimed}
     begun: list[WorkItem] = []
     uncalled: list[WorkItem] = []

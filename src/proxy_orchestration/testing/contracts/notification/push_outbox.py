@@ -21,6 +21,7 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     ENDS,
     HOLD,
     INSTANT,
+    LONG,
     MINUTE,
     MORNING,
     OVER,
@@ -221,6 +222,46 @@ async def completions_of_several_answer_how_many_held(store: NotificationReposit
 
     expect("one of two", expected=(2, 1), actual=(len(pushes), answer))
     await expect_counts("the other is leased", store, sent=1, leased=1)
+
+
+@rule_of(sending)
+async def of_two_endings_of_one_lease_the_first_counts(store: NotificationRepository) -> None:
+    await _queue(store, 0)
+    push = await the_push(store)
+    answer = await store.complete_pushes([ended(push), ended(push, PushState.DEAD), ended(push)])
+
+    expect("one lease", expected=1, actual=answer)
+    await expect_counts("sent", store, sent=1)
+
+
+@rule_of(sending)
+async def each_of_several_ends_as_its_own_completion_says(store: NotificationRepository) -> None:
+    # They may be one statement; one whose lease was lost costs the others nothing.
+    await _queue(store, *range(6))
+    at, later = MORNING + 9 * MINUTE, MORNING + 20 * MINUTE
+    lost, sent, dead, soon, late, untried = await claimed(store, at=at, hold=OVER)
+    (taken,) = await claimed(store, at=at, limit=1, hold=LONG)
+    expect("taken over", expected=lost.message, actual=taken.message)
+    put_back = attrs.evolve(retried(late, later, counted=False), owed=("æ", 'say "no"'))
+    completions = [
+        put_back,
+        ended(sent),
+        ended(lost),
+        attrs.evolve(retried(untried, at + MINUTE), untried=True, code=""),
+        ended(dead, PushState.DEAD, code="gone"),
+        retried(soon, at),
+    ]
+    expect("all but one", expected=5, actual=await store.complete_pushes(completions))
+
+    await expect_counts("each its own", store, leased=1, sent=1, dead=1, queued=3)
+    first, second = await claimed(store, at=at + MINUTE)
+    (third,) = await claimed(store, at=later)
+    expect("due first", expected=[soon.message, untried.message], actual=[first.message, second.message])
+    expect(
+        "due later, and owed", expected=attrs.evolve(late.message, owed=put_back.owed), actual=third.message
+    )
+    expect("attempts", expected=[2, 2, 1], actual=[one.attempts for one in (first, second, third)])
+    expect("codes", expected=["retry", "", "retry"], actual=[one.code for one in (first, second, third)])
 
 
 @rule_of(sending)

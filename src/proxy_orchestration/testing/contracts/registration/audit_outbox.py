@@ -4,7 +4,7 @@ What the audit outbox promises.
 
 from __future__ import annotations
 
-from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.ports import BatchLedger, SupportsMarkingMany
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, expect_seconds, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import (
@@ -84,6 +84,18 @@ async def marking_an_unknown_event_changes_nothing(ledger: BatchLedger) -> None:
     await ledger.mark_audited("no-such-event")
 
     expect("the other event stays", expected=[f"{batch_id}:run-1"], actual=await _claimed(ledger))
+
+
+@rule_of(outbox)
+async def many_events_are_marked_at_once(ledger: BatchLedger) -> None:
+    # An ability that not every ledger has.
+    if isinstance(ledger, SupportsMarkingMany):
+        taken = [f"{await settled_batch(ledger, _DONE, hold=OVER)}:run-1" for _ in range(3)]
+        left = f"{await settled_batch(ledger, _DONE, hold=OVER)}:run-1"
+        await ledger.mark_all_audited([])
+        await ledger.mark_all_audited([*taken, "no-such-event"])
+
+        expect("the others come again", expected=[left], actual=await _claimed(ledger))
 
 
 @rule_of(outbox)

@@ -12,7 +12,7 @@ from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import BatchSummary, BulkProgressUpdate
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import RunPurpose
-from proxy_orchestration.registration.ports import BatchLedger
+from proxy_orchestration.registration.ports import BatchLedger, SupportsGettingMany
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.states import OUTCOME_STATES, BulkStatus, ItemState, settled_status
 from proxy_orchestration.testing.contracts.checks import Check, expect, rule_of
@@ -42,6 +42,19 @@ reading: list[Check[BatchLedger]] = []
 
 _DONE, _FAILED = ItemState.SUCCEEDED, ItemState.FAILED
 _COLLEAGUE = attrs.evolve(COORDINATOR, user_id="coordinator-2")
+
+
+@rule_of(reading)
+async def many_headers_are_read_at_once(ledger: BatchLedger) -> None:
+    # An ability that not every ledger has.
+    if isinstance(ledger, SupportsGettingMany):
+        ids = [await accepted(ledger, batch_of(count)) for count in (1, 2)]
+        expected = {batch_id: await ledger.get(batch_id) for batch_id in ids}
+
+        expect(
+            "as one by one", expected=expected, actual=dict(await ledger.get_many([*ids, "no-such-batch"]))
+        )
+        expect("none of none", expected={}, actual=dict(await ledger.get_many([])))
 
 
 @rule_of(reading)

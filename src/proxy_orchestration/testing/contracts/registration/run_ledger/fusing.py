@@ -4,8 +4,7 @@ What a ledger promises that does two of a driver's writes in one transaction; no
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError, LeaseLostError
@@ -13,7 +12,7 @@ from proxy_orchestration.registration.ports import BatchLedger, SupportsFusedWri
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import Commit, Lease, LeaseHeld, RunSettled
 from proxy_orchestration.registration.states import ItemState
-from proxy_orchestration.testing.contracts.checks import Check, broken, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import Check, broken, error_of, expect, rule_where
 from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     NOON,
@@ -27,6 +26,7 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     lease_of,
     log_of,
     mentors,
+    override,
     record_of,
     result_of,
     settle,
@@ -41,15 +41,6 @@ class _Fused(BatchLedger, SupportsFusedWrites, Protocol):
     """
 
 
-def _rule_of_fused(rule: Callable[[_Fused], Awaitable[None]]) -> None:
-    async def checked(ledger: BatchLedger) -> None:
-        if isinstance(ledger, SupportsFusedWrites):
-            await rule(cast("_Fused", ledger))
-
-    checked.__name__ = rule.__name__
-    rule_of(fusing)(checked)
-
-
 async def _begun(ledger: _Fused, batch_id: str, *, claim: int, called: int, ttl: float = LONG) -> Lease:
     answer = await ledger.begin(batch_id, 1, ttl=ttl, claim=claim, called=called)
     return answer if isinstance(answer, Lease) else broken(f"a free run must begin, got {answer!r}")
@@ -59,7 +50,7 @@ async def _finish(ledger: _Fused, lease: Lease, commit: Commit) -> AuditEvent:
     return await ledger.finish(lease, commit, settled_at=NOON, audit_hold=OVER)
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def a_run_begins_with_its_first_items(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(5))
     first = await _begun(ledger, batch_id, claim=3, called=1)
@@ -71,7 +62,7 @@ async def a_run_begins_with_its_first_items(ledger: _Fused) -> None:
     expect("the rest follows", expected=[3, 4], actual=[work.item for work in await claim(ledger, first, 9)])
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def who_dies_at_the_beginning_may_have_called_what_was_allowed(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(5))
     first = await _begun(ledger, batch_id, claim=3, called=1, ttl=OVER)
@@ -82,7 +73,7 @@ async def who_dies_at_the_beginning_may_have_called_what_was_allowed(ledger: _Fu
     expect("nothing further is claimed", expected=(), actual=second.claimed_now)
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def a_short_run_is_claimed_whole(ledger: _Fused) -> None:
     verdicts = dict.fromkeys(mentors(3)[:1], REFUSED)
     lease = await _begun(ledger, await accepted(ledger, batch_of(3, verdicts=verdicts)), claim=9, called=9)
@@ -91,7 +82,7 @@ async def a_short_run_is_claimed_whole(ledger: _Fused) -> None:
     expect("and no more", expected=(2, 2), actual=(lease.called, lease.claimed))
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def what_is_given_back_was_never_called(ledger: _Fused) -> None:
     # A lease that came too late for its driver: a cancel must find that nothing was begun.
     batch_id = await accepted(ledger, batch_of(3))
@@ -110,7 +101,7 @@ async def what_is_given_back_was_never_called(ledger: _Fused) -> None:
     expect("and were", expected=3, actual=(await record_of(ledger, batch_id)).tail)
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def nothing_is_claimed_after_a_cancel(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(3))
     work = await claim(ledger, await lease_of(ledger, batch_id, ttl=OVER), 1, ttl=OVER)
@@ -121,7 +112,7 @@ async def nothing_is_claimed_after_a_cancel(ledger: _Fused) -> None:
     expect("nothing new", expected=((), True), actual=(lease.claimed_now, lease.cancel_wished))
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def an_all_or_nothing_run_is_not_claimed_from(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(3, mode=SubmissionMode.ATOMIC))
     lease = await _begun(ledger, batch_id, claim=2, called=2)
@@ -129,7 +120,7 @@ async def an_all_or_nothing_run_is_not_claimed_from(ledger: _Fused) -> None:
     expect("its driver claims all at once", expected=((), 0), actual=(lease.claimed_now, lease.claimed))
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def the_last_outcomes_end_the_run(ledger: _Fused) -> None:
     batch_id, twin = [await accepted(ledger, batch_of(2)) for _ in range(2)]
     lease = await _begun(ledger, batch_id, claim=2, called=2)
@@ -149,7 +140,20 @@ async def the_last_outcomes_end_the_run(ledger: _Fused) -> None:
     expect("its event waits", expected=1, actual=[one.batch_id for one in events].count(batch_id))
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
+async def the_event_of_a_run_that_ends_at_once_names_its_overrides(ledger: _Fused) -> None:
+    first, second = mentors(2)
+    decided = override("activity-in-the-way")
+    batch_id = await accepted(ledger, batch_of(2, overrides={second: decided}))
+    lease = await _begun(ledger, batch_id, claim=2, called=2)
+    event = await _finish(ledger, lease, Commit(outcomes=tuple(map(ended, lease.claimed_now)), ttl=LONG))
+
+    expect("who was overridden", expected=[second], actual=[each.mentor_id for each in event.overrides])
+    expect("by whom", expected=[decided.decided_by], actual=[each.decided_by for each in event.overrides])
+    expect("nothing about the others", expected=False, actual=first in str(event.overrides))
+
+
+@rule_where(fusing, SupportsFusedWrites)
 async def a_run_with_an_open_item_does_not_end(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(2))
     lease = await _begun(ledger, batch_id, claim=2, called=2)
@@ -159,7 +163,7 @@ async def a_run_with_an_open_item_does_not_end(ledger: _Fused) -> None:
     expect("nothing was written", expected=[], actual=list(await log_of(ledger, batch_id)))
 
 
-@_rule_of_fused
+@rule_where(fusing, SupportsFusedWrites)
 async def an_old_fence_ends_nothing(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(1))
     stale = await _begun(ledger, batch_id, claim=1, called=1, ttl=OVER)

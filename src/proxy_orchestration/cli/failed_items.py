@@ -1,0 +1,43 @@
+"""
+The items of a batch that failed, as a file that goes out and comes back corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from proxy_orchestration.access import Actor
+from proxy_orchestration.cli.csv.corrections import FORMAT, Corrections, corrections_of, parse_corrections
+from proxy_orchestration.cli.csv.layouts import Layout
+from proxy_orchestration.cli.session import Session
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.registration.batches import BatchItem
+from proxy_orchestration.registration.states import RETRYABLE_STATES
+
+
+async def failed_items(session: Session, batch_id: str, actor: Actor) -> Sequence[BatchItem]:
+    """
+    Return the items that can be retried, in the batch's order.
+    """
+    items: list[BatchItem] = []
+    after: int | None = 0
+    while after is not None:
+        page = await session.orchestrator.read_items(
+            batch_id, actor=actor, states=RETRYABLE_STATES, after=after
+        )
+        items += page.items
+        after = page.next_after
+    return items
+
+
+async def corrected(session: Session, batch_id: str, actor: Actor, file: Path, layout: Layout) -> Corrections:
+    """
+    Return what a file says about the batch's failed items.
+
+    Raises:
+        CsvFileError: something in it is wrong; all that was found is in it.
+    """
+    today = SystemClock().now().date()
+    told = parse_corrections(FORMAT.load(file), name=str(file), today=today, layout=layout)
+    return corrections_of(told, await failed_items(session, batch_id, actor))

@@ -1,0 +1,99 @@
+"""
+The router that a host mounts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from proxy_orchestration.errors import MisconfiguredError
+from proxy_orchestration.notification.dispatcher import PushDispatcher
+from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.web.actors import ActorDependency, acting
+from proxy_orchestration.web.batches import add_batch_routes
+from proxy_orchestration.web.events import add_event_routes
+from proxy_orchestration.web.expiry import add_notice_routes, add_quality_route, add_visibility_routes
+from proxy_orchestration.web.pushes import add_push_routes
+from proxy_orchestration.web.routes import route_class
+from proxy_orchestration.web.settings import CertificatesOf, WebSettings
+
+_PREFIX: Final = "/api/v1"
+
+
+def create_router(  # noqa: PLR0913 - the parts of a host
+    orchestrator: BulkRegistrationOrchestrator,
+    *,
+    actor: ActorDependency,
+    notifications: NotificationOrchestrator | None = None,
+    dispatcher: PushDispatcher | None = None,
+    certificates: CertificatesOf | None = None,
+    settings: WebSettings | None = None,
+) -> APIRouter:
+    """
+    Return a FastAPI router under `/api/v1`, for `app.include_router`.
+
+    Every endpoint asks `actor` first, and the orchestrator checks that actor
+    again. What is submitted here is driven by whoever runs `serve`: `lifespan`
+    in this process, or another one.
+
+    Args:
+        orchestrator: registers in bulk.
+        actor: the host's own dependency that says who acts.
+        notifications: `None`: there are no endpoints of inboxes, runs and hidden mentors.
+        dispatcher: `None`: there are none of dead messages.
+        certificates: what the data-quality report looks through, with `notifications`; `None`:
+            there is no such report.
+        settings: limits and times.
+
+    Raises:
+        MisconfiguredError: a part does not fit.
+    """
+    _check(orchestrator, "orchestrator", BulkRegistrationOrchestrator)
+    _check_callable(actor)
+    chosen = settings or WebSettings()
+    router = APIRouter(
+        prefix=_PREFIX,
+        dependencies=[acting(actor)],
+        route_class=route_class(chosen),
+        generate_unique_id_function=_operation_id,
+        responses={401: {"description": "Nobody is signed in; the host's own answer"}},
+    )
+    add_batch_routes(router, orchestrator)
+    add_event_routes(router, orchestrator, chosen)
+    if notifications is not None:
+        _check(notifications, "notifications", NotificationOrchestrator)
+        _add_expiry(router, notifications, certificates)
+    if dispatcher is not None:
+        _check(dispatcher, "dispatcher", PushDispatcher)
+        add_push_routes(router, dispatcher)
+    return router
+
+
+def _add_expiry(
+    router: APIRouter, notifications: NotificationOrchestrator, certificates: CertificatesOf | None
+) -> None:
+    add_notice_routes(router, notifications)
+    if notifications.visibility is not None:
+        add_visibility_routes(router, notifications)
+    if certificates is not None:
+        add_quality_route(router, notifications, certificates)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _check(part: object, name: str, kind: type) -> None:
+    if not isinstance(part, kind):
+        problem = f"it is a {type(part).__name__}. Give a {kind.__name__}(...)."
+        raise MisconfiguredError(create_router.__name__, name, problem)
+
+
+def _check_callable(actor: object) -> None:
+    if not callable(actor):
+        problem = f"it is a {type(actor).__name__}. Give a dependency: a function that returns an Actor."
+        raise MisconfiguredError(create_router.__name__, "actor", problem)

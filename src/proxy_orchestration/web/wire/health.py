@@ -1,0 +1,16 @@
+"""
+Readiness as it goes over the wire.
+"""
+
+from __future__ import annotations
+
+from proxy_orchestration.web.wire.fields import Answer
+
+
+class Readiness(Answer):
+    """
+    Whether a process does its work.
+    """
+
+    ready: bool
+    reasons: list[str]

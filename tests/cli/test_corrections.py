@@ -1,0 +1,109 @@
+"""
+What failed goes out as a file, is corrected, and comes back as one retry.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("sqlalchemy")
+
+from proxy_orchestration.cli.exits import ExitCode
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _save(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def failed(run: Any, mentors_csv: Any) -> str:
+    """
+    A batch in which two of three have a day that is refused.
+    """
+    ended = run("register", mentors_csv(m1="today", m2="today+5", m3="today+6"), "--json")
+    assert ExitCode.PARTIAL_SUCCESS == ended.code
+    batch_id: str = ended.document["batch_id"]
+    return batch_id
+
+
+def test_what_failed_is_written_with_its_reason(run: Any, failed: str) -> None:
+    """
+    As CSV on standard output; what is said about it is not in the file.
+    """
+    ended = run("export", failed, "--failed")
+
+    assert ExitCode.SUCCESS == ended.code
+    assert ["m2", "m3"] == [row["mentor_id"] for row in _rows(ended.out)]
+    assert all("is in the future" in row["reason"] for row in _rows(ended.out))
+    assert f"retry {failed} --with corrected.csv" in ended.err
+
+
+def test_a_corrected_row_comes_back_as_one_retry(run: Any, failed: str, tmp_path: Path) -> None:
+    """
+    Only what is in the file is retried, and what is corrected is registered as it stands there.
+    """
+    rows = _rows(run("export", failed, "--failed").out)
+    rows[0].update(activity_date="today", notes="the right day")
+
+    ended = run("retry", failed, "--with", _save(tmp_path / "corrected.csv", rows[:1]), "--json")
+
+    assert {"succeeded": 2, "failed": 1} == ended.document["counts"]
+    assert 2 == ended.document["run"]
+    assert ["m3"] == [row["mentor_id"] for row in _rows(run("export", failed, "--failed").out)]
+
+
+def test_a_row_that_nobody_changed_is_retried_as_it_is(run: Any, failed: str, tmp_path: Path) -> None:
+    """
+    It keeps its key, so that it may be one that is in doubt.
+    """
+    file = tmp_path / "failed.csv"
+    file.write_text(run("export", failed, "--failed").out, encoding="utf-8")
+
+    ended = run("retry", failed, "--with", file, "--json")
+
+    assert {"succeeded": 1, "failed": 2} == ended.document["counts"]
+    assert "2 lines, 0 corrected." in ended.err
+
+
+def test_a_row_of_somebody_else_is_refused(run: Any, failed: str, tmp_path: Path) -> None:
+    """
+    So is one that has succeeded; the batch stays as it is.
+    """
+    rows = _rows(run("export", failed, "--failed").out)
+    for mentor_id in ("m1", "m9"):
+        rows[0].update(mentor_id=mentor_id, item_key="")
+        ended = run("retry", failed, "--with", _save(tmp_path / "corrected.csv", rows))
+        assert ended.code in {ExitCode.WRONG_STATE, ExitCode.BAD_INPUT}
+    assert 1 == run("status", failed, "--json").document["run"]
+
+
+def test_the_options_that_contradict_or_are_missing_are_told(run: Any, failed: str, monkeypatch: Any) -> None:
+    """
+    Before anything is opened.
+    """
+    assert ExitCode.BAD_INPUT == run("retry", failed, "--with", "f.csv", "--mentor", "m2").code
+    monkeypatch.delenv("PROXY_ORCHESTRATION_ACTOR")
+    assert ExitCode.BAD_INPUT == run("export", failed, "--failed").code
+
+
+def test_what_failed_is_told_to_a_machine(run: Any, failed: str) -> None:
+    """
+    With its activities and its history.
+    """
+    document = run("export", failed, "--failed", "--json").document
+
+    assert [failed, 2] == [document["batch_id"], len(document["items"])]
