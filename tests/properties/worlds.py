@@ -261,10 +261,14 @@ class Host:
         return unavailable() if is_late and not isinstance(self.world, MemoryWorld) else reply
 
     async def _let_time_pass_when_quiet(self) -> None:
+        clock = self.world.clock
         while True:
+            asleep = [*clock._sleepers]
             for _ in range(_QUIET):
                 await checkpoint()
-            self.world.clock.advance(self.world.clock.next_alarm or 0.0)
+            # Who set an alarm just now is not quiet: a store would have no turn of the loop to answer in.
+            if asleep == clock._sleepers:
+                clock.advance(clock.next_alarm or 0.0)
 
     def ask(self, question: Callable[[ActivityRepository], Awaitable[T]]) -> T:
         """
