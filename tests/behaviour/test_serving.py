@@ -13,7 +13,8 @@ import pytest
 
 from proxy_orchestration import BulkSettings, BulkStatus, Health, RepositoryUnavailableError
 from proxy_orchestration._outages import Outage
-from proxy_orchestration.registration.runs import Commit
+from proxy_orchestration.registration.runs import Commit, LeaseHeld
+from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import slow
 
 GONE = RepositoryUnavailableError("The disk is full.", advice="Free space.")
@@ -325,3 +326,29 @@ async def test_a_cancelled_health_check_leaves_cancelled(scene):
     await scene.interrupt(check)
 
     assert [] == left
+
+
+async def test_a_run_that_somebody_else_takes_after_the_look_is_left_to_them(scene):
+    """
+    Where a store hands out one run after the other; the next look finds it again should they die.
+    """
+
+    class Beaten(MemoryActivityRepository):
+        take_free_runs = None
+        beaten = 0
+
+        async def acquire(self, batch_id, run, /, *, ttl, take_over=False):
+            if not self.beaten:
+                Beaten.beaten = 1
+                return LeaseHeld(fence=1, remaining=0.1)
+            return await super().acquire(batch_id, run, ttl=ttl, take_over=take_over)
+
+    scene.repository = Beaten(scene.clock)
+    accepted = await scene.orchestrator().submit_bulk_registration(
+        scene.request(2), actor=scene.actor, drive=False
+    )
+
+    result = await scene.while_time_passes(lambda: scene.serve_to_the_end_of(accepted.batch_id))
+
+    assert BulkStatus.SUCCESS is result.status
+    assert 1 == Beaten.beaten

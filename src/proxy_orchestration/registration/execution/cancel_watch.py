@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import attrs
@@ -92,6 +93,16 @@ class WatchedRun:
         )
 
 
+@attrs.frozen(eq=False)
+class _Looker:
+    """
+    The task that looks, and what wakes it.
+    """
+
+    task: SystemTask
+    alarm: Subscription[None]
+
+
 @attrs.define(eq=False, kw_only=True)
 class CancelWatch:
     """
@@ -105,8 +116,7 @@ class CancelWatch:
     clock: Clock
     poll_interval: float
     _runs: dict[WatchedRun, None] = attrs.field(factory=dict, init=False)
-    _task: SystemTask | None = attrs.field(default=None, init=False)
-    _alarm: Subscription[None] | None = attrs.field(default=None, init=False)
+    _looker: _Looker | None = attrs.field(default=None, init=False)
     _is_looking: bool = attrs.field(default=False, init=False)
 
     def notify(self, batch_id: str) -> None:
@@ -115,8 +125,8 @@ class CancelWatch:
         """
         for run in self._runs:
             run.is_asked |= run.context.lease.batch_id == batch_id
-        if self._alarm is not None:
-            self._alarm.notify()
+        if self._looker is not None:
+            self._looker.alarm.notify()
 
     @asynccontextmanager
     async def watching(self, run: WatchedRun) -> AsyncIterator[None]:
@@ -124,30 +134,30 @@ class CancelWatch:
         Watch a run while a block lasts.
         """
         self._runs[run] = None
-        if self._task is None:
-            self._alarm = Subscription()
-            self._task = SystemTask(self._keep_looking)
-            self._task.start()
+        looker = self._looker = self._looker or self._started()
         try:
             yield
         finally:
             del self._runs[run]
             if not self._runs:
-                await self._end()
+                self._looker = None
+                await self._end(looker.task)
 
-    async def _end(self) -> None:
-        task, self._task, self._alarm = self._task, None, None
-        if task is None:
-            return
+    def _started(self) -> _Looker:
+        alarm: Subscription[None] = Subscription()
+        task = SystemTask(partial(self._keep_looking, alarm))
+        task.start()
+        return _Looker(task, alarm)
+
+    async def _end(self, task: SystemTask) -> None:
         task.cancel()
         if self._is_looking:
             # The store may be asked in a thread, which must not outlive the event loop.
             async with open_task_group() as tasks:
                 tasks.start_soon(_await_end, task)
 
-    async def _keep_looking(self) -> None:
-        alarm = self._alarm
-        while alarm is not None:
+    async def _keep_looking(self, alarm: Subscription[None]) -> None:
+        while True:
             await alarm.wait(self.clock, max(0.0, self._next_look() - self.clock.monotonic()))
             now = self.clock.monotonic()
             # Half a period early, so that runs whose looks are due at different moments come to share one.

@@ -125,7 +125,10 @@ class Coordinator:
         return self.ledger if isinstance(self.ledger, SupportsFusedWrites) else None
 
     @cached_property
-    def _taking(self) -> SupportsTakingFreeRuns | None:
+    def taking(self) -> SupportsTakingFreeRuns | None:
+        """
+        Return the ledger, if it hands out many free runs at once.
+        """
         return self.ledger if isinstance(self.ledger, SupportsTakingFreeRuns) else None
 
     async def find_drivable(self, *, limit: int, due_only: bool = False) -> Sequence[DrivableRun]:
@@ -180,17 +183,17 @@ class Coordinator:
         claim, called = first_claim(self._abilities, self.settings, self._speed)
         return await self._fused.begin(batch_id, run, ttl=ttl, claim=claim, called=called)
 
-    async def take_free_runs(self, *, limit: int, except_for: Collection[str]) -> Sequence[Lease]:
+    async def take_free_runs(
+        self, taking: SupportsTakingFreeRuns, *, limit: int, except_for: Collection[str]
+    ) -> Sequence[Lease]:
         """
-        Become the driver of so many free runs, by one write, where the ledger can; `drive_taken` drives each.
+        Become the driver of so many free runs of the ledger, by one write; `drive_taken` drives each.
 
         Leases that arrive too late for a cancelled host are given back.
         """
-        if self._taking is None:
-            return ()
         claim, called = first_claim(self._abilities, self.settings, self._speed)
         take = partial(
-            self._taking.take_free_runs,
+            taking.take_free_runs,
             limit=limit,
             ttl=self.settings.lease_ttl,
             claim=min(claim, max(called, _MOST_CLAIMED // limit)),
@@ -239,7 +242,7 @@ class Coordinator:
     async def _give_up(self, acquisition: Acquisition | None) -> None:
         if not isinstance(acquisition, Lease):
             return
-        giving_back = self._fused or self._taking
+        giving_back = self._fused or self.taking
         if acquisition.claimed_now and giving_back is not None:
             await giving_back.give_back(acquisition)
         else:

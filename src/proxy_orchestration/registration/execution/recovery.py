@@ -213,11 +213,8 @@ class RecoveryService:
         """
         Tell whether it is worth waiting until more runs have ended: more are free than there are places.
         """
-        return self._takes and self._more_wait and 0 < self._places < _max_runs(self.coordinator) // _FEW
-
-    @property
-    def _takes(self) -> bool:
-        return isinstance(self.coordinator.ledger, SupportsTakingFreeRuns)
+        takes = self.coordinator.taking is not None
+        return takes and self._more_wait and 0 < self._places < _max_runs(self.coordinator) // _FEW
 
     @property
     def _places(self) -> int:
@@ -239,18 +236,19 @@ class RecoveryService:
             _log.warning("work is looked for again after %.1f s", lasted, extra={"seconds": lasted})
 
     async def _start_free_runs(self, tasks: Tasks) -> None:
-        taken = self._takes and await self._take_together(tasks)
+        taking = self.coordinator.taking
+        taken = taking is not None and await self._take_together(taking, tasks)
         if taken and self.coordinator.clock.monotonic() < self._look_again_at:
             self.coordinator.health.answered()
         else:
             await self._look_at_all(tasks, one_by_one=not taken)
 
-    async def _take_together(self, tasks: Tasks) -> bool:
+    async def _take_together(self, taking: SupportsTakingFreeRuns, tasks: Tasks) -> bool:
         """
         Fill the free places by one write; return `False` where that cannot be done, and each has to be tried.
         """
         try:
-            await self._take_free_runs(tasks)
+            await self._take_free_runs(taking, tasks)
         except BaseException as error:
             if not comes_from_callee(error) or isinstance(error, RepositoryUnavailableError):
                 raise
@@ -262,12 +260,12 @@ class RecoveryService:
         self._taking.end(now=self.coordinator.clock.monotonic())
         return True
 
-    async def _take_free_runs(self, tasks: Tasks) -> None:
+    async def _take_free_runs(self, taking: SupportsTakingFreeRuns, tasks: Tasks) -> None:
         places, patience = self._places, self.coordinator.settings.poll_interval
         self._more_wait = True
         if not places:
             return
-        leases = await self.coordinator.take_free_runs(limit=places, except_for=self._left_alone())
+        leases = await self.coordinator.take_free_runs(taking, limit=places, except_for=self._left_alone())
         self._more_wait = len(leases) == places
         for lease in leases:
             drive = partial(self.coordinator.drive_taken, lease, patience=patience)
