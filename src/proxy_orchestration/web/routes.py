@@ -35,7 +35,7 @@ class BodyError(HTTPException):
 
     def __init__(self, kind: ProblemKind, detail: str) -> None:
         super().__init__(kind.status, detail)
-        self.problem = Problem(kind=kind, detail=detail)
+        self.problem: Problem = Problem(kind=kind, detail=detail)
 
 
 def problem_response(problem: Problem, request: Request) -> Response:

@@ -5,7 +5,7 @@ Batches and items as they go over the wire.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, StrictStr
 from pydantic.config import JsonDict
@@ -43,7 +43,7 @@ class NewItem(Activity):
     One mentor's activity.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_ITEM]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [_ITEM]})
 
     mentor_id: Id
     item_id: Id | None = Field(
@@ -56,7 +56,9 @@ class NewBatch(Body):
     A bulk submission, or a preview of one.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_ITEM], "label": "January visits"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"items": [_ITEM], "label": "January visits"}]}
+    )
 
     items: list[NewItem] = Field(json_schema_extra={"minItems": 1})
     coordinator_id: StrictStr | None = Field(
@@ -72,7 +74,7 @@ class BatchChange(Body):
     What to change of a batch: cancel it, or call it something else.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [{"status": CANCELLED, "cancellation_reason": "Wrong day."}, {"label": "February"}],
             "minProperties": 1,
@@ -97,7 +99,7 @@ class Retry(Body):
     What to retry: all that failed, or whom it names, as they are or with another activity.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {},
@@ -121,7 +123,7 @@ class Decisions(Body):
     What becomes of those that need a review, each by itself.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={"examples": [{"decisions": {"mentor-482": "skip"}, "expected_run": 1}]}
     )
 
@@ -136,7 +138,7 @@ class Batch(Answer):
     A batch without its items.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {

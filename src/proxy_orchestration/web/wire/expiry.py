@@ -5,7 +5,7 @@ Notices, runs, dead messages and hidden mentors as they go over the wire.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -32,7 +32,7 @@ class NewAcknowledgement(Body):
     A notice that somebody takes note of.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={"examples": [{"notification_id": "n-1", "notes": "Called."}]}
     )
 
@@ -54,7 +54,7 @@ class VisibilityRestoration(Body):
     That a mentor is to be shown again.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={"examples": [{"is_active": False, "restore_reason": "Renewed."}]}
     )
 

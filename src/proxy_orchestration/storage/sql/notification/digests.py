@@ -119,7 +119,7 @@ _COVER = (
 _DEAD = select(push_outbox.c.message_id, push_outbox.c.recipient_id).where(
     OPEN_DIGEST, push_outbox.c.state == PushState.DEAD.value
 )
-_, (_DEAD_TO, _DEAD_ID) = json_rows("dead", json_text, json_text)
+_DEAD_ROWS, (_DEAD_TO, _DEAD_ID) = json_rows("dead", json_text, json_text)
 _UNCOVER = (
     update(notifications)
     .where(
