@@ -61,8 +61,8 @@ def _of_batch(column: Column[Any]) -> ScalarSelect[Any]:
     return select(column).where(batches.c.id == runs.c.batch).scalar_subquery()
 
 
-_BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
-_OPEN_RUN = and_(runs.c.batch == _BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
+BATCH = select(batches.c.id).where(batches.c.batch_id == bindparam("wanted")).scalar_subquery()
+_OPEN_RUN = and_(runs.c.batch == BATCH, runs.c.run == bindparam("r"), runs.c.settled_at.is_(None))
 COUNTED = (runs.c.batch, runs.c.run, runs.c.base, runs.c.tail, runs.c.counts_outside)
 FENCED = and_(_OPEN_RUN, runs.c.fence == bindparam("held"))
 

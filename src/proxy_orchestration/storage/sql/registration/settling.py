@@ -35,6 +35,7 @@ from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.counts import count_settled_states
 from proxy_orchestration.storage.sql.registration.locks import lock_batch
 from proxy_orchestration.storage.sql.registration.runs import (
+    BATCH,
     COUNTED,
     FENCED,
     ITEM_OF_WORK,
@@ -73,10 +74,10 @@ _LIST_AS_SETTLED = (
 )
 
 
-# Of the row that is written, not of bound numbers: the batch's own is not known before.
+# By the batch's id: SQLite's RETURNING names no tables, so that the row's own columns would be those of work.
 _IS_OVERRIDDEN_IN_RUN = (
     select(work.c.position)
-    .where(work.c.batch == runs.c.batch, work.c.run == runs.c.run, work.c.override_by.is_not(None))
+    .where(work.c.batch == BATCH, work.c.run == bindparam("r"), work.c.override_by.is_not(None))
     .exists()
 )
 # For a run whose outcomes all come at once: nothing has to be counted, and its row is written once.
