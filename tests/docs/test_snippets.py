@@ -18,7 +18,8 @@ NEEDS = {
     "guide-languages.md": ("babel",),
     "guide-console.md": ("fastapi",),
     "guide-web.md": ("fastapi",),
-    "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
+    "guide-blocking.md": ("sqlalchemy", "celery"),
+    "guide-django-flask.md": ("sqlalchemy", "flask"),
 }
 
 
