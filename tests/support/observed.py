@@ -142,8 +142,7 @@ def orchestrator_of(
     return BulkRegistrationOrchestrator(
         registration_service=observed.telemetry.service(service),
         repository=observed.telemetry.repository(repository),
-        settings=BulkSettings(retry=RetryPolicy(initial=0.0, jitter=0.0)),
-        **rest,
+        **{"settings": BulkSettings(retry=RetryPolicy(initial=0.0, jitter=0.0)), **rest},
     )
 
 
