@@ -197,7 +197,7 @@ async def test_a_store_that_completes_and_claims_apart_is_watched_alike(nights: 
     """
 
     class Apart(MemoryNotificationRepository):
-        complete_and_claim = None  # type: ignore[assignment]
+        complete_and_claim = None
 
     repository = nights.observed.telemetry.notices(Apart(nights.clock))
     orchestrator = NotificationOrchestrator(repository=repository, clock=nights.clock)

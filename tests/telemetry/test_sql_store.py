@@ -123,11 +123,11 @@ async def test_a_lease_that_is_given_back_ends_its_run(tmp_path: Path) -> None:
         watched = observed.telemetry.repository(store)
         batch_id = await accepted(watched, batch_of(1))
         lease = await watched.begin(batch_id, 1, ttl=LONG, claim=1, called=1)
-        await watched.give_back(lease)  # type: ignore[arg-type]
+        await watched.give_back(lease)
         second = await watched.begin(batch_id, 1, ttl=LONG, claim=1, called=1)
         await watched.acquire(batch_id, 1, ttl=LONG, take_over=True)
         with pytest.raises(LeaseLostError):
-            await watched.finish(second, Commit(ttl=LONG), settled_at=NOON, audit_hold=0.0)  # type: ignore[arg-type]
+            await watched.finish(second, Commit(ttl=LONG), settled_at=NOON, audit_hold=0.0)
 
     assert ["released", "lease_lost"] == [said_by(run)["ending"] for run in observed.named("run")]
     assert "LeaseLostError" == said_by(observed.the("commit"))["error.type"]

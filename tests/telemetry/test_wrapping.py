@@ -107,7 +107,7 @@ def test_what_is_not_watched_is_the_original_s() -> None:
     assert 5 == watched.in_flight
     assert service.calls is watched.calls
     with pytest.raises(AttributeError, match="no_such_thing"):
-        _ = watched.no_such_thing  # type: ignore[attr-defined]
+        _ = watched.no_such_thing
 
 
 def test_a_property_is_asked_when_it_is_wanted() -> None:
@@ -171,7 +171,7 @@ async def test_a_host_that_has_set_up_nothing_loses_nothing() -> None:
     ended = await orchestrator.get_bulk_submission_status(waiting.batch_id, actor=ANNA)
 
     assert BulkStatus.SUCCESS is ended.status
-    assert lease.trace_context is None  # type: ignore[union-attr]
+    assert lease.trace_context is None
 
 
 def _span(state: str = "") -> NonRecordingSpan:
@@ -220,4 +220,4 @@ def test_no_span_is_no_text() -> None:
     """
     Where nothing is traced.
     """
-    assert text_of(trace.INVALID_SPAN) is None  # type: ignore[arg-type]
+    assert text_of(trace.INVALID_SPAN) is None
