@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -12,11 +13,13 @@ pytest.importorskip("opentelemetry.sdk")
 from observed import ANNA, Observed, orchestrator_of, request_for
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
+from own_records import look_at_its_records
 
-from proxy_orchestration import BulkStatus, MisconfiguredError
+from proxy_orchestration import BulkStatus, MisconfiguredError, SystemClock
 from proxy_orchestration.ports import (
     ActivityRepository,
     NotificationRepository,
+    ProxyRegistrationService,
     SupportsBulk,
     SupportsBulkLookup,
     SupportsCallLimit,
@@ -32,8 +35,20 @@ from proxy_orchestration.testing import (
     CheckingBulkRegistrationService,
     ManyLookupsRegistrationService,
     ScriptedRegistrationService,
+    reject,
+    succeed,
 )
-from proxy_orchestration.testing.contracts import Check, batch_catalogue, notice_book, push_outbox, run_ledger
+from proxy_orchestration.testing.contracts import (
+    Check,
+    batch_catalogue,
+    bulk_registration,
+    conflict_check,
+    notice_book,
+    push_outbox,
+    registration_lookup,
+    registration_service,
+    run_ledger,
+)
 
 ABILITIES = (SupportsBulk, SupportsLookup, SupportsBulkLookup, SupportsConflictCheck, SupportsCallLimit)
 
@@ -67,6 +82,25 @@ async def test_a_watched_store_of_notices_keeps_the_contract(check: Check[Notifi
     Likewise.
     """
     await check(_notices)
+
+
+@asynccontextmanager
+async def _service() -> AsyncIterator[ProxyRegistrationService]:
+    oldest = SystemClock().now().date() - timedelta(days=90)
+    service = CheckingBulkRegistrationService(
+        lambda asked, _: succeed() if asked.activity.activity_date >= oldest else reject("old", "Too old.")
+    )
+    yield Observed().telemetry.service(look_at_its_records(service))
+
+
+@pytest.mark.parametrize(
+    "check", [*registration_service, *registration_lookup, *bulk_registration, *conflict_check], ids=str
+)
+async def test_a_watched_service_keeps_the_contract(check: Check[Any]) -> None:
+    """
+    One by one and many at once, with look-ups and checks for conflicts.
+    """
+    await check(_service)
 
 
 class _Limited(BulkRegistrationService):
