@@ -36,6 +36,7 @@ STORIES: Final = (
     "doubt",
     "waiting",
     "web",
+    "telemetry",
     "files",
     "profile",
 )
@@ -48,6 +49,7 @@ LIBRARIES: Final = (
     "aiometer",
     "aiostream",
     "trio",
+    "opentelemetry-sdk",
 )
 
 

@@ -17,6 +17,7 @@ NEEDS = {
     **dict.fromkeys(STORES, ("sqlalchemy",)),
     "guide-languages.md": ("babel",),
     "guide-console.md": ("fastapi",),
+    "guide-telemetry.md": ("opentelemetry.sdk",),
     "guide-web.md": ("fastapi",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }

@@ -24,6 +24,7 @@ MODULES = [
         "proxy_orchestration.registration.flow": (),
         "proxy_orchestration.storage.memory": (),
         "proxy_orchestration.storage.sql": ("sqlalchemy", "alembic"),
+        "proxy_orchestration.telemetry": ("opentelemetry",),
         "proxy_orchestration.testing": (),
         "proxy_orchestration.testing.contracts": (),
     }.items()
@@ -33,6 +34,7 @@ WITH_OWN_CODE = {
     "proxy_orchestration.i18n",
     "proxy_orchestration.push.fcm",
     "proxy_orchestration.storage.sql",
+    "proxy_orchestration.telemetry",
     "proxy_orchestration.testing.contracts",
 }
 """These need names of others to make their own; the rest does nothing but offer."""
