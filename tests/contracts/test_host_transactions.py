@@ -49,6 +49,7 @@ async def _of_sqlalchemy(url: URL) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def _awaited(url: URL) -> AsyncIterator[Any]:
+    pytest.importorskip("greenlet")
     asyncio = pytest.importorskip("sqlalchemy.ext.asyncio")
     if url.get_backend_name() == "sqlite":
         pytest.importorskip("aiosqlite")
