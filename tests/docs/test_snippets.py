@@ -19,6 +19,7 @@ NEEDS = {
     "guide-console.md": ("fastapi",),
     "guide-telemetry.md": ("opentelemetry.sdk",),
     "guide-web.md": ("fastapi",),
+    "guide-own-transaction.md": ("sqlalchemy", "greenlet", "aiosqlite", "django"),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
 

@@ -30,6 +30,43 @@ class SchemaVersionError(RepositoryUnavailableError, error_code="schema_version"
     """
 
 
+class HostTransactionError(OrchestrationError, error_code="host_transaction"):
+    """
+    Within a transaction of the host's this cannot be done; nothing of the call was stored.
+
+    The transaction stands as it stood before, and is the host's to go on with or to roll back.
+
+    Attributes:
+        reason: what stands in the way.
+        advice: what to do about it.
+    """
+
+    def __init__(self, reason: str, *, advice: str) -> None:
+        self.reason = reason
+        self.advice = advice
+        super().__init__(f"{reason} {advice}")
+
+
+class RunHookError(OrchestrationError, error_code="run_hook"):
+    """
+    The host's `on_run_opened` raised, so that the run was not opened; nothing of the call was stored.
+
+    What it raised is the cause (`__cause__`).
+
+    Attributes:
+        batch_id: the batch that was being accepted, or that was to get another run.
+        run: the number that the run would have had.
+    """
+
+    def __init__(self, batch_id: str, run: int, *, problem: str) -> None:
+        self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
+        self.run = run
+        super().__init__(
+            f"Run {run} of batch {batch_id} was not opened, since on_run_opened {problem}. Nothing was "
+            "stored. Mend the function, and repeat the call."
+        )
+
+
 class RecordRefusedError(OrchestrationError, error_code="record_refused"):
     """
     The store refuses a record; nothing of the call was stored.

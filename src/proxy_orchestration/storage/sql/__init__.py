@@ -16,11 +16,13 @@ with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.
         recompute_duplicate_keys,
     )
     from proxy_orchestration.storage.sql.registration.repository import SqlActivityRepository
+    from proxy_orchestration.storage.sql.registration.run_hooks import OnRunOpened
     from proxy_orchestration.storage.sql.schema import metadata
     from proxy_orchestration.storage.sql.security import row_level_security
 
 __all__ = [
     "KeyCollision",
+    "OnRunOpened",
     "RecomputedKeys",
     "SqlActivityRepository",
     "SqlNotificationRepository",
