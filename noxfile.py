@@ -27,7 +27,7 @@ CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.
 MEASURED_BY = "not full and not crash and not postgresql"
 FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
-EXTRAS = ".[cli,fcm,i18n,otel,postgresql,web,xlsx]"
+EXTRAS = ".[cli,fcm,i18n,otel,postgresql,procrastinate,web,xlsx]"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 SHARED = ROOT / ".nox" / "shared"
 PROBE = (
@@ -320,7 +320,7 @@ def package(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def benchmarks(session: nox.Session) -> None:
     """Run every benchmark, or the scripts named after `--`."""
-    session.install(".[otel,postgresql,web]", *_group("benchmarks", "postgresql-tests", "telemetry-tests"))
+    session.install(".[otel,postgresql,procrastinate,web]", *_group("benchmarks", "postgresql-tests", "telemetry-tests"))
     scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("bench_*.py"))
     for script in scripts:
         session.run("python", script)

@@ -105,6 +105,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     ConflictReport,
 )
+from proxy_orchestration.registration.drive_reports import DriveEnding, DriveReport, WaitingRun
 from proxy_orchestration.registration.erasure import ExportedItem, MentorErasure, MentorExport
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
@@ -161,6 +162,8 @@ __all__ = [
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",
+    "DriveEnding",
+    "DriveReport",
     "DuplicateActivityError",
     "DuplicateSelectionError",
     "DuplicateWarning",
@@ -245,6 +248,7 @@ __all__ = [
     "VisibilityCause",
     "VisibilityChange",
     "VisibilityPage",
+    "WaitingRun",
     "WindowPolicy",
     "WrongServiceError",
     "WrongTaskError",

@@ -20,6 +20,7 @@ NEEDS = {
     "guide-telemetry.md": ("opentelemetry.sdk",),
     "guide-web.md": ("fastapi",),
     "guide-own-transaction.md": ("sqlalchemy", "greenlet", "aiosqlite", "django"),
+    "guide-engines.md": ("procrastinate", "psycopg", "celery"),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
 

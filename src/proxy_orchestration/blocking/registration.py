@@ -147,6 +147,9 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
     delete_batch: Final = waiting(BulkRegistrationOrchestrator.delete_batch)
     resume_interrupted: Final = waiting(BulkRegistrationOrchestrator.resume_interrupted)
     take_over: Final = waiting(BulkRegistrationOrchestrator.take_over)
+    drive_if_free: Final = waiting(BulkRegistrationOrchestrator.drive_if_free)
+    waiting_runs: Final = waiting(BulkRegistrationOrchestrator.waiting_runs)
+    deliver_audit: Final = waiting(BulkRegistrationOrchestrator.deliver_audit)
     health: Final = asking(BulkRegistrationOrchestrator.health)
     check_health: Final = waiting(BulkRegistrationOrchestrator.check_health)
 

@@ -27,6 +27,7 @@ from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
 from proxy_orchestration.registration.fresh_results import accepted_result, fresh_result
 from proxy_orchestration.registration.host_transactions import HostTransactionVerbs
+from proxy_orchestration.registration.hosting import HostingVerbs
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
     ClassifyError,
@@ -51,7 +52,7 @@ from proxy_orchestration.registration.wiring import check_wiring
 
 
 @attrs.define(eq=False, kw_only=True)
-class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs, HostTransactionVerbs):
+class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVerbs, RetentionVerbs):
     """
     Registers one activity on behalf of many mentors, durably and never twice.
 
