@@ -12,7 +12,7 @@ from pathlib import Path
 
 from temporalio.testing import WorkflowEnvironment
 
-LONG = 60
+LONG = 25
 """Events after which the server says that a history is long; in production so many thousands."""
 
 _LONG_HISTORY = "limit.historyCount.suggestContinueAsNew"

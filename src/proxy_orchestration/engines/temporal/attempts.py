@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import anyio
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import open_task_group
@@ -59,8 +59,15 @@ async def attempt(work: Callable[[], Awaitable[T]]) -> T:
             raise
     if done:
         return done[0]
-    message = "the worker stops; what was begun is stored, and another worker goes on"
-    raise ApplicationError(message, type=STOPPED, next_retry_delay=_AT_ONCE)
+    raise again("the worker stops; what was begun is stored, and another goes on", STOPPED, after=_AT_ONCE)
+
+
+def again(message: str, name: str, *, after: timedelta) -> ApplicationError:
+    """
+    Return what ends an attempt that nothing is wrong with, to have another one after that time.
+    """
+    benign = ApplicationErrorCategory.BENIGN
+    return ApplicationError(message, type=name, next_retry_delay=after, category=benign)
 
 
 async def _beat() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from temporalio import activity
@@ -16,7 +16,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration._validators import is_a, is_positive, is_positive_count
-from proxy_orchestration.engines.temporal.attempts import attempt
+from proxy_orchestration.engines.temporal.attempts import again, attempt
 from proxy_orchestration.engines.temporal.schedules import put_schedule
 from proxy_orchestration.engines.temporal.workflows import (
     DRIVE,
@@ -27,7 +27,14 @@ from proxy_orchestration.engines.temporal.workflows import (
     Sweep,
     read_payload,
 )
+from proxy_orchestration.registration.drive_reports import DriveEnding
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+
+HELD: Final = "Held"
+"""The type of the error with which an attempt ends that found the run driven by somebody else."""
+
+_LONGEST_PAUSE: Final = 60.0
+_AFTER_THE_END: Final = 0.05
 
 
 @attrs.frozen(eq=False)
@@ -119,6 +126,13 @@ class TemporalRegistrations:
         """
         given = read_payload(payload, "batch_id", "run")
         report = await attempt(lambda: self.orchestrator.drive_if_free(given["batch_id"], run=given["run"]))
+        if report.ending is DriveEnding.HELD:
+            # The server has it tried again by itself: a turn of the workflow would wait for the worker that
+            # died, ten seconds by default; decision 322.
+            after = timedelta(seconds=min(report.retry_after or 0, _LONGEST_PAUSE) + _AFTER_THE_END)
+            raise again(
+                "somebody else drives the run; asked again when its lease may be over", HELD, after=after
+            )
         status = None if report.status is None else report.status.value
         return {"ending": report.ending.value, "status": status, "retry_after": report.retry_after}
 
