@@ -136,9 +136,10 @@ async def test_a_worker_that_stops_gives_its_run_to_the_next(world: TemporalWorl
     world.service.script = hang_at_first
     first, second = world.registrations(), world.registrations()
     batch = await world.accepted(first)
-    async with world.worker(first):
-        await first.wake(batch.batch_id, batch.run)
-        await called.wait()
+    with anyio.fail_after(LONGEST_WAIT):
+        async with world.worker(first):
+            await first.wake(batch.batch_id, batch.run)
+            await called.wait()
 
     assert [(batch.batch_id, 1)] == [
         (run.batch_id, run.run) for run in await second.orchestrator.waiting_runs()

@@ -59,7 +59,8 @@ async def attempt(work: Callable[[], Awaitable[T]]) -> T:
             raise
     if done:
         return done[0]
-    raise again("the worker stops; what was begun is stored, and another goes on", STOPPED, after=_AT_ONCE)
+    message = "the worker stops; what was begun is stored, and another goes on"
+    raise again(message, STOPPED, after=_AT_ONCE)
 
 
 def again(message: str, name: str, *, after: timedelta) -> ApplicationError:

@@ -130,9 +130,8 @@ class TemporalRegistrations:
             # The server has it tried again by itself: a turn of the workflow would wait for the worker that
             # died, ten seconds by default; decision 322.
             after = timedelta(seconds=min(report.retry_after or 0, _LONGEST_PAUSE) + _AFTER_THE_END)
-            raise again(
-                "somebody else drives the run; asked again when its lease may be over", HELD, after=after
-            )
+            message = "somebody else drives the run; it is asked for again when that lease may be over"
+            raise again(message, HELD, after=after)
         status = None if report.status is None else report.status.value
         return {"ending": report.ending.value, "status": status, "retry_after": report.retry_after}
 
