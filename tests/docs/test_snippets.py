@@ -18,6 +18,7 @@ NEEDS = {
     "guide-languages.md": ("babel",),
     "guide-console.md": ("fastapi",),
     "guide-web.md": ("fastapi",),
+    "guide-engines.md": ("procrastinate", "psycopg", "celery"),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
 
