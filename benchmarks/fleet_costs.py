@@ -17,7 +17,7 @@ import anyio
 import attrs
 from _harness import Story, Table, tell
 from _scene import COORDINATOR, orchestrator_over, request_for
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from proxy_orchestration import BulkSettings
@@ -115,22 +115,30 @@ async def _serve(repository: SqlActivityRepository) -> None:
         await orchestrator.serve()
 
 
-async def _costs(server: Server, url: str) -> dict[str, Cost]:
+def _held(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+
+
+async def _costs(server: Server, url: str) -> tuple[dict[str, Cost], float]:
     async with SqlActivityRepository.open(url) as repository:
         engine = repository.engine
         await _submit(repository, SMALL)  # statements are compiled, pages are in memory
         small = (await _cost(server, engine, lambda: _submit(repository, SMALL))).per(BATCHES)
+        held = _held(engine)
         large = (await _cost(server, engine, lambda: _submit(repository, LARGE))).per(BATCHES)
+        held = (_held(engine) - held) / (BATCHES * LARGE)
         idle = (await _cost(server, engine, lambda: _serve(repository))).per(IDLE)
         look = (await _cost(server, engine, lambda: _look(repository))).per(LOOKS)
     item = large.less(small).per(LARGE - SMALL)
     ten = Cost(SMALL * item.milliseconds, SMALL * item.statements, SMALL * item.transactions)
-    return {
+    costs = {
         "a batch, without its items": small.less(ten),
         "an item more": item,
         "an idle `serve`, in a second": idle,
         "a look of an engine's sweep": look,
     }
+    return costs, held
 
 
 def measure() -> Story:
@@ -139,13 +147,17 @@ def measure() -> Story:
     """
     with running() as server:
         url = server.create("costs").replace("postgresql:", "postgresql+psycopg:")
-        costs = anyio.run(_costs, server, url)
+        costs, held = anyio.run(_costs, server, url)
     rows = [
         (name, f"{cost.milliseconds:.3f}", f"{cost.statements:.2f}", f"{cost.transactions:.2f}")
         for name, cost in costs.items()
     ]
     heading = ("one PostgreSQL", "ms of a processor", "statements", "transactions")
-    return Story(title="What a fleet costs its database", tables=[Table(heading=heading, rows=rows)])
+    kept = Table(
+        heading=("kept for an item, indexes and its share of the batch included", "bytes"),
+        rows=[("", f"{held:.0f}")],
+    )
+    return Story(title="What a fleet costs its database", tables=[Table(heading=heading, rows=rows), kept])
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from _harness import Table
 
 _PLAYED: Final = 1_200.0
 _DAY: Final = 86_400.0
-COST_OF_SERVE: Final = 3.0
-COST_OF_SWEEP: Final = 0.6
+COST_OF_SERVE: Final = 5.0
+COST_OF_SWEEP: Final = 0.5
 """Milliseconds of one of the database's processors: an idle server's second, and one sweep."""
 
 
@@ -48,7 +48,7 @@ class Fleet:
     calls_at_once: int = 5
     service: float = 5.0
     processors: int = 8
-    cost_of_transaction: float = 1.0
+    cost_of_transaction: float = 1.2
     cost_of_item: float = 0.02
     lease: float = 30.0
     dying: int = 100

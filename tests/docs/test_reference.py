@@ -31,6 +31,7 @@ NEEDED = (
     "fastapi",
     "sse_starlette",
     "procrastinate",
+    "temporalio",
 )
 MODULES = (
     "proxy_orchestration",
@@ -43,6 +44,7 @@ MODULES = (
     "proxy_orchestration.push.fcm",
     "proxy_orchestration.web",
     "proxy_orchestration.engines.procrastinate",
+    "proxy_orchestration.engines.temporal",
     "proxy_orchestration.testing",
     "proxy_orchestration.testing.contracts",
 )

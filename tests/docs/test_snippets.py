@@ -4,6 +4,7 @@ Every Python snippet of the README and the documentation runs, page by page, fro
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ NEEDS = {
     "guide-console.md": ("fastapi",),
     "guide-web.md": ("fastapi",),
     "guide-engines.md": ("procrastinate", "psycopg", "celery"),
+    "guide-temporal.md": ("temporalio",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
+PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
 
 def _run(page: Path) -> int:
@@ -49,6 +52,9 @@ def test_the_snippets_of_the_page_run(name: str) -> None:
     """
     for library in NEEDS.get(name, ()):
         pytest.importorskip(library)
+    for program in PROGRAMS.get(name, ()):
+        if not (Path(sysconfig.get_path("scripts")) / program).exists():
+            pytest.skip(f"the program {program} is not installed")
 
     _run(ROOT / "docs" / name)
 
