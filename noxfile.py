@@ -27,7 +27,7 @@ CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.
 MEASURED_BY = "not full and not crash and not postgresql"
 FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
-EXTRAS = ".[cli,fcm,i18n,otel,postgresql,procrastinate,web,xlsx]"
+EXTRAS = ".[cli,fcm,i18n,otel,postgresql,procrastinate,temporal,web,xlsx]"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 SHARED = ROOT / ".nox" / "shared"
 PROBE = (
@@ -91,9 +91,18 @@ EVERYDAY = (
     "telemetry-tests",
     "web-tests",
     "hosts-tests",
+    "temporal-tests",
     "browser-tests",
 )
-MEASURING = ("tests", "postgresql-tests", "fcm-reference", "telemetry-tests", "web-tests", "hosts-tests")
+MEASURING = (
+    "tests",
+    "postgresql-tests",
+    "fcm-reference",
+    "telemetry-tests",
+    "web-tests",
+    "hosts-tests",
+    "temporal-tests",
+)
 PROGRAMS = {
     "nginx": "nginx-light",
     "haproxy": "haproxy",

@@ -32,6 +32,7 @@ NEEDED = (
     "sse_starlette",
     "opentelemetry",
     "procrastinate",
+    "temporalio",
 )
 MODULES = (
     "proxy_orchestration",
@@ -45,6 +46,7 @@ MODULES = (
     "proxy_orchestration.web",
     "proxy_orchestration.telemetry",
     "proxy_orchestration.engines.procrastinate",
+    "proxy_orchestration.engines.temporal",
     "proxy_orchestration.testing",
     "proxy_orchestration.testing.contracts",
 )

@@ -4,6 +4,7 @@ Every Python snippet of the README and the documentation runs, page by page, fro
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ NEEDS = {
     "guide-web.md": ("fastapi",),
     "guide-own-transaction.md": ("sqlalchemy", "greenlet", "aiosqlite", "django"),
     "guide-engines.md": ("procrastinate", "psycopg", "celery"),
+    "guide-temporal.md": ("temporalio",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
+PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
 
 def _run(page: Path) -> int:
@@ -51,6 +54,9 @@ def test_the_snippets_of_the_page_run(name: str) -> None:
     """
     for library in NEEDS.get(name, ()):
         pytest.importorskip(library)
+    for program in PROGRAMS.get(name, ()):
+        if not (Path(sysconfig.get_path("scripts")) / program).exists():
+            pytest.skip(f"the program {program} is not installed")
 
     _run(ROOT / "docs" / name)
 
