@@ -14,6 +14,7 @@ import httpx
 from postgres_server.databases import PASSWORD, Databases
 from postgrest import Gateway, running_gateway, token
 from sqlalchemy import URL, create_engine
+from waits import LONGEST_WAIT
 
 from proxy_orchestration.storage.postgrest import PostgrestActivityRecords, PostgrestSettings
 from proxy_orchestration.storage.sql import (
@@ -57,7 +58,7 @@ class Project:
         Return a client of the PostgREST.
         """
         transport = httpx.AsyncHTTPTransport(uds=self.gateway.socket)
-        return httpx.AsyncClient(transport=transport, base_url=ADDRESS, timeout=None)
+        return httpx.AsyncClient(transport=transport, base_url=ADDRESS, timeout=LONGEST_WAIT)
 
     @asynccontextmanager
     async def records(self, key: Any = None, **settings: Any) -> AsyncIterator[PostgrestActivityRecords]:

@@ -19,7 +19,7 @@ import attrs
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 
-KeySource: TypeAlias = Callable[[], "str | Awaitable[str]"]
+KeySource: TypeAlias = Callable[[], str | Awaitable[str]]
 """Returns the key of the service, or what is awaited for it: from a vault, or signed anew."""
 
 VARIABLES: Final = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")

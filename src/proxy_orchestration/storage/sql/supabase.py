@@ -5,10 +5,18 @@ The functions by which a service reads and writes activity records over PostgRES
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import attrs
+from sqlalchemy import URL
+
+from proxy_orchestration.storage.sql.database.engines import open_engine
+from proxy_orchestration.storage.sql.database.errors import translated_errors
+from proxy_orchestration.storage.sql.database.migrate import create_schema
 from proxy_orchestration.storage.sql.database.names import Names
+from proxy_orchestration.storage.sql.security import row_level_security
 
 _SCRIPT: Final = Path(__file__).with_name("supabase.sql")
 _FUNCTIONS: Final = re.compile(
@@ -41,3 +49,30 @@ def supabase_functions(*, schema: str | None = None, prefix: str = "") -> str:
 
 def _named(line: str, names: Names) -> str:
     return _FUNCTIONS.sub(lambda found: names.prefix + found[0], names.rewritten(line))
+
+
+def scripts_for_supabase(names: Names) -> str:
+    """
+    Return all that a project's database needs after `create_schema`, as one transaction.
+    """
+    where: dict[str, Any] = attrs.asdict(names)
+    return f"begin;\n\n{row_level_security(**where)}\n{supabase_functions(**where)}\ncommit;\n"
+
+
+def set_up(url: str | URL, where: Mapping[str, Any]) -> None:
+    """
+    Make the tables or bring them up to date, close them to clients, and install the functions.
+
+    Blocks. Whoever is logged in has to own the tables.
+
+    Raises:
+        SchemaVersionError, RepositoryUnavailableError, InvalidValueError: as `create_schema`.
+    """
+    engine = open_engine(url)
+    try:
+        create_schema(engine, **where)
+        with translated_errors(), engine.begin() as connection:
+            for script in (row_level_security, supabase_functions):
+                connection.exec_driver_sql(script(**where))
+    finally:
+        engine.dispose()

@@ -14,7 +14,11 @@ import tempfile
 from pathlib import Path
 
 _VERSION = "12.0.2-2"
-_SYSTEMS = {("Linux", "x86_64"): "linux-x64", ("Linux", "aarch64"): "linux-arm64", ("Darwin", "x86_64"): "darwin-x64"}
+_SYSTEMS = {
+    ("Linux", "x86_64"): "linux-x64",
+    ("Linux", "aarch64"): "linux-arm64",
+    ("Darwin", "x86_64"): "darwin-x64",
+}
 _CACHE = Path("~/.cache/proxy-orchestration-tests/postgrest").expanduser()
 _PATIENCE = 120.0
 
