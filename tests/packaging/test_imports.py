@@ -85,6 +85,7 @@ def test_the_testing_kit_imports_neither_pytest_nor_hypothesis() -> None:
         ("proxy_orchestration.push.fcm", "httpx", "fcm"),
         ("proxy_orchestration.i18n", "babel", "i18n"),
         ("proxy_orchestration.telemetry", "opentelemetry", "otel"),
+        ("proxy_orchestration.storage.postgrest", "httpx", "supabase"),
         ("proxy_orchestration.web", "fastapi", "web"),
         ("proxy_orchestration.web", "sse_starlette", "web"),
     ],

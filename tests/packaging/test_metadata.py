@@ -107,7 +107,8 @@ def test_users_see_only_their_own_extras(metadata: Message) -> None:
     """
     What the library's developers need is in dependency groups, which no wheel tells of.
     """
-    assert {"cli", "fcm", "i18n", "otel", "postgresql", "procrastinate", "sql", "web", "xlsx"} == set(
+    extras = ("cli", "fcm", "i18n", "otel", "postgresql", "procrastinate", "sql", "supabase", "temporal", "web")
+    assert {*extras, "xlsx"} == set(
         metadata.get_all("Provides-Extra", [])
     )
 

@@ -16,11 +16,22 @@ class RepositoryUnavailableError(OrchestrationError, error_code="repository_unav
     Attributes:
         reason: what is wrong with the store.
         advice: what to do about it.
+        nothing_written: whether the call was definitely not executed; `False` where that is not known.
+        retry_after: seconds that the store asks to be left alone, or `None`.
     """
 
-    def __init__(self, reason: str, *, advice: str) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        advice: str,
+        nothing_written: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         self.reason = reason
         self.advice = advice
+        self.nothing_written: bool = nothing_written
+        self.retry_after: float | None = retry_after
         super().__init__(f"{reason} {advice}")
 
 
