@@ -2,7 +2,7 @@
 Runs every benchmark and writes what they print into the documentation.
 
 `python benchmarks/run.py` for all, with names (`durable memory`) for some;
-`--check` to exit with 1 where a promise is not kept.
+`--check` to exit with 1 where an aim is missed.
 """
 
 from __future__ import annotations

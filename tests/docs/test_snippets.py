@@ -24,6 +24,8 @@ NEEDS = {
     "guide-engines.md": ("procrastinate", "psycopg", "celery"),
     "guide-temporal.md": ("temporalio",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
+    "guide-blocking.md": ("sqlalchemy", "celery"),
+    "guide-django-flask.md": ("sqlalchemy", "flask"),
 }
 PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
