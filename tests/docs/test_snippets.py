@@ -23,7 +23,6 @@ NEEDS = {
     "guide-own-transaction.md": ("sqlalchemy", "greenlet", "aiosqlite", "django"),
     "guide-engines.md": ("procrastinate", "psycopg", "celery"),
     "guide-temporal.md": ("temporalio",),
-    "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
     "guide-blocking.md": ("sqlalchemy", "celery"),
     "guide-django-flask.md": ("sqlalchemy", "flask"),
 }

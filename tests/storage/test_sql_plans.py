@@ -35,6 +35,9 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     settled_batch,
 )
 
+# What a database plans does not depend on the event loop.
+pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
 
 def _plan_of(connection: Connection, statement: str, parameters: Any) -> str:
     rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
