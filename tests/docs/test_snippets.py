@@ -4,6 +4,7 @@ Every Python snippet of the README and the documentation runs, page by page, fro
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,15 @@ NEEDS = {
     **dict.fromkeys(STORES, ("sqlalchemy",)),
     "guide-languages.md": ("babel",),
     "guide-console.md": ("fastapi",),
+    "guide-telemetry.md": ("opentelemetry.sdk",),
     "guide-web.md": ("fastapi",),
+    "guide-own-transaction.md": ("sqlalchemy", "greenlet", "aiosqlite", "django"),
+    "guide-engines.md": ("procrastinate", "psycopg", "celery"),
+    "guide-temporal.md": ("temporalio",),
     "guide-blocking.md": ("sqlalchemy", "celery"),
     "guide-django-flask.md": ("sqlalchemy", "flask"),
 }
+PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
 
 def _run(page: Path) -> int:
@@ -55,6 +61,9 @@ def test_the_snippets_of_the_page_run(name: str) -> None:
     """
     for library in NEEDS.get(name, ()):
         pytest.importorskip(library)
+    for program in PROGRAMS.get(name, ()):
+        if not (Path(sysconfig.get_path("scripts")) / program).exists():
+            pytest.skip(f"the program {program} is not installed")
 
     _run(ROOT / "docs" / name)
 

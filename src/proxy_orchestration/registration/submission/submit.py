@@ -22,7 +22,11 @@ from proxy_orchestration.registration.conflicts import (
 )
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch, Verdict
 from proxy_orchestration.registration.ownership import check_service
-from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.ports import (
+    BatchLedger,
+    ProxyRegistrationService,
+    SupportsHostTransactions,
+)
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     SubmissionMode,
@@ -132,8 +136,11 @@ class Submission:
 
         Raises:
             WrongServiceError: it is another service's, is not settled, and is to be driven.
+            HostTransactionError: it is to be driven, and the ledger only takes part in a transaction.
         """
         self.authorization.authorize(actor, Action.SUBMIT)
+        if drives and isinstance(self.ledger, SupportsHostTransactions):
+            self.ledger.check_may_drive()
         fingerprint = fingerprint_of(request)
         # Before every rule: what was accepted stays so, whatever became of limits and scopes; decision 160.
         known = await self._accepted_before(request, actor, fingerprint)

@@ -20,6 +20,7 @@ _WRITERS: Final = 4
 _MODE: Final = "proxy_orchestration_mode"
 _OURS: Final = "proxy_orchestration_ours"
 _NAMES: Final = "proxy_orchestration_names"
+_AS_WRITTEN: Final = "proxy_orchestration_as_written"
 
 
 class Naming(Protocol):
@@ -149,6 +150,20 @@ def names_of(connection: Connection) -> object:
     return connection.get_execution_options().get(_NAMES)
 
 
+@contextmanager
+def named_as_by_the_host(connection: Connection) -> Iterator[None]:
+    """
+    Have the statements of a block, which are a host's, find its tables and not ours of the same name.
+    """
+    schema = connection.get_execution_options()[_NAMES].schema
+    connection.execution_options(**{_AS_WRITTEN: True})
+    try:
+        with sessions.on_the_hosts_path(connection, schema):
+            yield
+    finally:
+        connection.execution_options(**{_AS_WRITTEN: False})
+
+
 def _twin(engine: Engine, names: Naming, mode: str) -> Engine:
     twin = engine.execution_options(**{_MODE: mode, _NAMES: names})
     twin.hide_parameters = True
@@ -164,8 +179,9 @@ def _renamed(
     parameters: Any,  # noqa: ANN401 - the driver's
     *_: Any,  # noqa: ANN401 - the hook's signature
 ) -> tuple[str, Any]:
-    names: Naming = connection.get_execution_options()[_NAMES]
-    return names.rewritten(statement), parameters
+    options = connection.get_execution_options()
+    names: Naming = options[_NAMES]
+    return statement if options.get(_AS_WRITTEN, False) else names.rewritten(statement), parameters
 
 
 @contextmanager

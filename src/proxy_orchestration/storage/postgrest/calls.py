@@ -1,0 +1,91 @@
+"""
+Calls of the functions: signed, cut when they take too long, each answered by a result or a typed error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import httpx
+
+from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration.clock import Clock
+from proxy_orchestration.storage.postgrest.answers import (
+    UNAUTHORIZED,
+    Reply,
+    leave_in_doubt,
+    not_executed,
+    result_of,
+    seconds_of,
+)
+from proxy_orchestration.storage.postgrest.keys import ServiceKey, ServiceKeys
+from proxy_orchestration.storage.postgrest.settings import PostgrestSettings
+
+_UNREACHED: Final = "Check the address, and whether it runs. Nothing was sent."
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+
+
+@attrs.define(eq=False, kw_only=True)
+class PostgrestCalls:
+    """
+    Calls functions of one PostgREST.
+    """
+
+    address: str
+    client: httpx.AsyncClient = attrs.field(repr=False)
+    keys: ServiceKeys = attrs.field(repr=False)
+    clock: Clock
+    settings: PostgrestSettings
+
+    async def call(self, function: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+        """
+        Return the object that the function answers.
+
+        Raises:
+            RecordRefusedError: a record breaks a rule; nothing was written.
+            SchemaVersionError: the function is missing or of another version.
+            RepositoryUnavailableError: it could not be asked, or its answer is not known.
+        """
+        content = json.dumps(arguments, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            reply = await ask(
+                partial(self._signed, function, content),
+                clock=self.clock,
+                seconds=self.settings.call_timeout,
+            )
+        except NoAnswerError:
+            # A call that is cut goes on in the database, and may write yet.
+            leave_in_doubt("it took too long")
+        return result_of(reply, longest_retry_after=self.settings.longest_retry_after)
+
+    async def _signed(self, function: str, content: bytes) -> Reply:
+        key = await self.keys.current()
+        reply = await self._post(function, content, key)
+        if reply.status != UNAUTHORIZED:
+            return reply
+        renewed = await self.keys.current(instead_of=key)
+        return reply if renewed.value == key.value else await self._post(function, content, renewed)
+
+    async def _post(self, function: str, content: bytes, key: ServiceKey) -> Reply:
+        headers = {"Content-Type": "application/json", **key.headers()}
+        if self.settings.schema is not None:
+            headers["Content-Profile"] = self.settings.schema
+        url = f"{self.address}/rpc/{self.settings.prefix}{function}"
+        try:
+            response = await self.client.post(url, content=content, headers=headers)
+        except _NEVER_SENT as error:
+            reason = f"PostgREST is not reached ({type(error).__name__})."
+            raise not_executed(reason, advice=_UNREACHED) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            leave_in_doubt(f"the connection broke ({type(error).__name__})")
+        return Reply(response.status_code, response.content, seconds_of(response.headers.get("retry-after")))

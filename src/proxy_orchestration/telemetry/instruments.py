@@ -1,0 +1,76 @@
+"""
+The metrics, each with its name, unit and meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LAGS: Final = (60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0)
+_SIZES: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
+STATE: Final = "proxy_orchestration.state"
+REASON: Final = "proxy_orchestration.reason"
+TIER: Final = "proxy_orchestration.tier"
+OUTCOME: Final = "proxy_orchestration.outcome"
+CODE: Final = "proxy_orchestration.code"
+
+
+class Instruments:
+    """
+    One set of instruments; attributes are states, tiers, reasons and codes, and never an id.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        counter, histogram = meter.create_counter, meter.create_histogram
+        self.items = counter(
+            "proxy_orchestration.items",
+            "{item}",
+            "Items that a driver settled, or that were never sent, by state",
+        )
+        self.commit_size = histogram(
+            "proxy_orchestration.commit.items",
+            "{item}",
+            "Items whose outcomes one commit stored",
+            explicit_bucket_boundaries_advisory=_SIZES,
+        )
+        self.commit_time = histogram(
+            "proxy_orchestration.commit.duration",
+            "s",
+            "How long a commit took",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self.leases_lost = counter(
+            "proxy_orchestration.leases.lost", "{lease}", "Leases that another driver took over"
+        )
+        self.retries = counter(
+            "proxy_orchestration.retries", "{call}", "Calls of the service that were repeated, by reason"
+        )
+        self.notices = counter(
+            "proxy_orchestration.notices", "{notice}", "What runs made of certificates, by tier and outcome"
+        )
+        self.pushes = counter(
+            "proxy_orchestration.pushes", "{push}", "Attempts to send a push, by the state that each led to"
+        )
+        self.digest_lag = histogram(
+            "proxy_orchestration.digest.lag",
+            "s",
+            "From the first notice of a digest until it was sent",
+            explicit_bucket_boundaries_advisory=_LAGS,
+        )
+
+    def watch(self, name: str, unit: str, meaning: str, read: Callable[[], float | None]) -> None:
+        """
+        Have a figure read whenever metrics are collected; `None` says nothing then.
+        """
+
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            figure = read()
+            return [] if figure is None else [Observation(figure)]
+
+        self._meter.create_observable_gauge(name, [observe], unit, meaning)
