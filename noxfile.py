@@ -320,7 +320,10 @@ def package(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def benchmarks(session: nox.Session) -> None:
     """Run every benchmark, or the scripts named after `--`."""
-    session.install(".[postgresql,procrastinate,web]", *_group("benchmarks", "postgresql-tests"))
+    session.install(
+        ".[postgresql,procrastinate,temporal,web]",
+        *_group("benchmarks", "postgresql-tests", "temporal-tests"),
+    )
     scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("bench_*.py"))
     for script in scripts:
         session.run("python", script)
