@@ -18,7 +18,7 @@ from procrastinate.job_context import AbortReason
 from proxy_orchestration import _loggers
 from proxy_orchestration._validators import is_a
 from proxy_orchestration.engines.procrastinate.periods import every
-from proxy_orchestration.engines.procrastinate.wake_ups import QUEUE, WakeUp, WakeUps
+from proxy_orchestration.engines.procrastinate.wake_ups import QUEUE, WakeUp, WakeUps, store
 from proxy_orchestration.errors import InvalidInputError, MisconfiguredError, WrongServiceError
 from proxy_orchestration.registration.drive_reports import DriveEnding, DriveReport
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
@@ -125,12 +125,12 @@ class Driving:
             # Not where another driver holds it: a job that waits for that one's end would keep the sweep from
             # waking the run when it is released.
             fresh = attrs.evolve(wake_up, failures=0)
-            await self.wake_ups.defer(fresh, after=report.retry_after or 0.0)
+            await store(self.wake_ups, fresh, after=report.retry_after or 0.0)
         return report
 
     async def _come_back(self, wake_up: WakeUp, *, after: float) -> None:
         try:
-            await self.wake_ups.defer(wake_up, after=after)
+            await store(self.wake_ups, wake_up, after=after)
         except ProcrastinateException as error:
             _log.warning(
                 "batch %s is left to the sweep: %s",
@@ -154,6 +154,6 @@ class Driving:
         for run in await self.orchestrator.waiting_runs(limit=self.sweep_limit):
             wake_up = WakeUp(batch_id=run.batch_id, run=run.run)
             if wake_up.lock not in queued:
-                woken += await self.wake_ups.defer(wake_up, after=0.0)
+                woken += await store(self.wake_ups, wake_up)
         delivered = await self.orchestrator.deliver_audit()
         return {"due": timestamp, "woken": woken, "audit_events": delivered}

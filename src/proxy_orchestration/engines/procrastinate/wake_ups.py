@@ -106,27 +106,15 @@ class WakeUps:
         Have a worker drive the run; return false if a job for it waits already.
 
         Called after a submission, a retry or a decision with `drive=False`, and after `resume_batch`.
+        Procrastinate's own `ConnectorException` leaves, should its database not take the job; the
+        batch is accepted all the same.
 
         Args:
             batch_id: the batch.
             run: its current run, as the result tells it.
             after: seconds until then.
-
-        Raises:
-            procrastinate.exceptions.ConnectorException: its database did not take it.
         """
-        return await self.defer(WakeUp(batch_id=batch_id, run=run), after=after)
-
-    async def defer(self, wake_up: WakeUp, *, after: float) -> bool:
-        """
-        Store a job; return false if one for the run waits already.
-        """
-        options: dict[str, Any] = {"schedule_in": {"seconds": after}} if after > 0 else {}
-        try:
-            await self._deferrer(wake_up, **options).defer_async()
-        except AlreadyEnqueued:
-            return False
-        return True
+        return await store(self, WakeUp(batch_id=batch_id, run=run), after=after)
 
     def wake_within(self, connection: SqlConnection, batch_id: str, run: int, /) -> None:
         """
@@ -149,7 +137,7 @@ class WakeUps:
             raise MisconfiguredError(type(self).__name__, "connection", problem)
         wake_up = WakeUp(batch_id=batch_id, run=run)
         manager = JobManager(SyncPsycopgConnector())  # never opened: it only speaks through the connection
-        deferrer = JobDeferrer(job_manager=manager, job=self._deferrer(wake_up).job, connection=raw)
+        deferrer = JobDeferrer(job_manager=manager, job=_deferrer(self, wake_up).job, connection=raw)
         try:
             # A taken lock is an error to PostgreSQL, which aborts what is not in a savepoint; decision 313.
             with connection.begin_nested():
@@ -164,11 +152,27 @@ class WakeUps:
                 extra={"batch_id": batch_id, "run": run, "error": type(error.__cause__).__name__},
             )
 
-    def _deferrer(self, wake_up: WakeUp, **options: Any) -> JobDeferrer:  # noqa: ANN401 - Procrastinate's own
-        return self.app.configure_task(
-            self.task,
-            queue=self.queue,
-            queueing_lock=wake_up.lock,
-            task_kwargs=wake_up.to_payload(),
-            **options,
-        )
+
+async def store(wake_ups: WakeUps, wake_up: WakeUp, *, after: float = 0.0) -> bool:
+    """
+    Store a job that is due after so many seconds; return false if one for the run waits already.
+
+    Raises:
+        procrastinate.exceptions.ConnectorException: its database did not take it.
+    """
+    options: dict[str, Any] = {"schedule_in": {"seconds": after}} if after > 0 else {}
+    try:
+        await _deferrer(wake_ups, wake_up, **options).defer_async()
+    except AlreadyEnqueued:
+        return False
+    return True
+
+
+def _deferrer(wake_ups: WakeUps, wake_up: WakeUp, **options: Any) -> JobDeferrer:  # noqa: ANN401 - Procrastinate's own
+    return wake_ups.app.configure_task(
+        wake_ups.task,
+        queue=wake_ups.queue,
+        queueing_lock=wake_up.lock,
+        task_kwargs=wake_up.to_payload(),
+        **options,
+    )
