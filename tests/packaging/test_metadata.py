@@ -107,7 +107,7 @@ def test_users_see_only_their_own_extras(metadata: Message) -> None:
     """
     What the library's developers need is in dependency groups, which no wheel tells of.
     """
-    assert {"cli", "fcm", "i18n", "postgresql", "procrastinate", "sql", "web", "xlsx"} == set(
+    assert {"cli", "fcm", "i18n", "postgresql", "procrastinate", "sql", "temporal", "web", "xlsx"} == set(
         metadata.get_all("Provides-Extra", [])
     )
 
