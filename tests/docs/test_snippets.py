@@ -18,6 +18,7 @@ NEEDS = {
     "guide-languages.md": ("babel",),
     "guide-console.md": ("fastapi",),
     "guide-web.md": ("fastapi",),
+    "guide-supabase.md": ("httpx",),
     "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
 
