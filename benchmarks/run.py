@@ -36,6 +36,7 @@ STORIES: Final = (
     "doubt",
     "waiting",
     "web",
+    "supabase",
     "files",
     "profile",
 )
