@@ -38,6 +38,7 @@ STORIES: Final = (
     "doubt",
     "waiting",
     "web",
+    "supabase",
     "telemetry",
     "files",
     "profile",

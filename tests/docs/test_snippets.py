@@ -25,6 +25,8 @@ NEEDS = {
     "guide-temporal.md": ("temporalio",),
     "guide-blocking.md": ("sqlalchemy", "celery"),
     "guide-django-flask.md": ("sqlalchemy", "flask"),
+    "guide-supabase.md": ("httpx",),
+    "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
 PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
