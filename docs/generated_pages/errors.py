@@ -87,7 +87,7 @@ def _error_rows() -> Iterator[Sequence[str]]:
     for code in sorted(classes):
         cls = classes[code]
         repeat, advice = ERRORS[code]
-        yield f"`{code}`", f"`{cls.__name__}`", str(status_of(cls)), first_sentence(cls), repeat, advice
+        yield f"`{code}` `{cls.__name__}`", str(status_of(cls)), first_sentence(cls), repeat, advice
 
 
 def _request_rows() -> Iterator[Sequence[str]]:
@@ -111,7 +111,7 @@ def page() -> str:
     """
     parts = [
         TEXTS["errors"],
-        table(["Code", "Class", "HTTP", "What happened", "Repeat", "What to do"], _error_rows()),
+        table(["Code and class", "HTTP", "What happened", "Repeat", "What to do"], _error_rows()),
         TEXTS["requests"],
         table(["Code", "HTTP", "What happened", "Repeat", "What to do"], _request_rows()),
         TEXTS["items"],

@@ -13,7 +13,13 @@ from sybil.parsers.myst import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
-STORES = ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"]
+STORES = [
+    "cli.md",
+    "guide-production.md",
+    "guide-storage.md",
+    "guide-rolling-deploys.md",
+    "guide-row-level-security.md",
+]
 NEEDS = {
     **dict.fromkeys(STORES, ("sqlalchemy",)),
     "guide-languages.md": ("babel",),
