@@ -19,8 +19,8 @@ from _harness import Table
 
 _PLAYED: Final = 1_200.0
 _DAY: Final = 86_400.0
-COST_OF_SERVE: Final = 5.0
-COST_OF_SWEEP: Final = 0.5
+COST_OF_SERVE: Final = 6.0
+COST_OF_SWEEP: Final = 0.6
 """Milliseconds of one of the database's processors: an idle server's second, and one sweep."""
 
 
@@ -51,7 +51,6 @@ class Fleet:
     cost_of_transaction: float = 1.2
     cost_of_item: float = 0.02
     lease: float = 30.0
-    dying: int = 100
     seed: int = 2026
 
     @property
@@ -60,6 +59,13 @@ class Fleet:
         Return how many arrive at the peak.
         """
         return self.items_a_day * self.peak / self.size / _DAY
+
+    @property
+    def dying(self) -> int:
+        """
+        Return how many workers die at once: a tenth.
+        """
+        return self.workers // 10
 
     @property
     def looking(self) -> float:
@@ -125,13 +131,14 @@ class Peak:
     database: Database = attrs.field(init=False)
     waits: list[float] = attrs.field(factory=list, init=False)
     delays: list[float] = attrs.field(factory=list, init=False)
+    settled: int = attrs.field(default=0, init=False)
     most_driven: int = attrs.field(default=0, init=False)
     _events: list[tuple[float, int, Callable[[float], None]]] = attrs.field(factory=list, init=False)
     _count: int = attrs.field(default=0, init=False)
     _waiting: deque[Run] = attrs.field(factory=deque, init=False)
     _places: list[int] = attrs.field(init=False)
     _all_places: int = attrs.field(init=False)
-    _driven: dict[int, set[Run]] = attrs.field(factory=dict, init=False)
+    _driven: dict[int, dict[Run, None]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         fleet = self.fleet
@@ -150,6 +157,7 @@ class Peak:
         while self._events:
             moment, _, what = heapq.heappop(self._events)
             what(moment)
+        assert len(self.waits) == self.settled, "a batch was lost"
         return self
 
     def _at(self, moment: float, what: Callable[[float], None]) -> None:
@@ -171,7 +179,7 @@ class Peak:
             self._waiting.append(run)
             return
         run.worker = self._some_place()
-        self._driven.setdefault(run.worker, set()).add(run)
+        self._driven.setdefault(run.worker, {})[run] = None
         self.most_driven = max(self.most_driven, self._all_places - len(self._places))
         began = self.database.commit(now, items=0)
         if run.first_call is None:
@@ -200,7 +208,8 @@ class Peak:
             self._call(run, stored)
             return
         self.database.commit(stored, items=0)  # that the audit logger took its event
-        self._driven[worker].discard(run)
+        del self._driven[worker][run]
+        self.settled += 1
         self._give_place(worker, stored)
 
     def _give_place(self, worker: int, now: float) -> None:
@@ -213,7 +222,7 @@ class Peak:
         self._places = [worker for worker in self._places if worker not in dead]
         self._all_places -= len(dead) * self.fleet.runs_at_once
         for worker in sorted(dead):
-            for run in self._driven.pop(worker, set()):
+            for run in self._driven.pop(worker, {}):
                 run.worker = None
                 run.accepted_at = now  # counted from its driver's death on
                 left = self.chance.uniform(self.fleet.lease * 2 / 3, self.fleet.lease)
@@ -278,6 +287,7 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=1_000)
+    parser.add_argument("--runs-at-once", type=int, default=50)
     parser.add_argument("--items-a-day", type=int, default=10_000_000)
     parser.add_argument("--processors", type=int, default=8)
     parser.add_argument("--size", type=int, default=50)

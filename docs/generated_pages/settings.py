@@ -26,9 +26,13 @@ MODULES = (
     "proxy_orchestration.blocking",
     "proxy_orchestration.console",
     "proxy_orchestration.storage.sql",
+    "proxy_orchestration.storage.postgrest",
     "proxy_orchestration.push.fcm",
     "proxy_orchestration.web",
     "proxy_orchestration.i18n",
+    "proxy_orchestration.telemetry",
+    "proxy_orchestration.engines.procrastinate",
+    "proxy_orchestration.engines.temporal",
 )
 """Where a host finds what it tunes."""
 
@@ -46,6 +50,7 @@ GIVEN_TO: Mapping[str, str] = {
     "FcmSettings": "`FcmPushSender(settings=…)`",
     "FcmOptions": "`FcmPushSender(options=…)`",
     "WebSettings": "`create_router(settings=…)`",
+    "PostgrestSettings": "`PostgrestActivityRecords(settings=…)`",
 }
 """What each class is given to, in the order of the page."""
 

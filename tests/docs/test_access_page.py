@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pytest
 
@@ -27,6 +27,7 @@ from proxy_orchestration import (
     PushDispatcher,
     Role,
 )
+from proxy_orchestration.ports import SupportsHostTransactions
 from proxy_orchestration.storage.memory import (
     MemoryActivityRepository,
     MemoryNotificationRepository,
@@ -77,7 +78,21 @@ async def _answer(called: Awaitable[Any] | AbstractAsyncContextManager[Any]) -> 
     return "allowed"
 
 
+class _Lent(MemoryActivityRepository, SupportsHostTransactions):
+    """
+    A store that takes part in a transaction of the host's.
+    """
+
+    def within(self, connection: object, /) -> MemoryActivityRepository:
+        """
+        Take part in any.
+        """
+        return self
+
+
 def _arguments(verb: str, batch_id: str) -> tuple[Any, ...]:
+    if verb == "submit_within":
+        return ("a connection", REQUEST)
     if verb in {"submit_bulk_registration", "stream_bulk_registration", "preview"}:
         return (REQUEST,)
     more = {"relabel_batch": ("a label",), "resolve_conflicts": ({},)}
@@ -100,7 +115,7 @@ async def test_a_verb_of_batches_answers_as_its_cell_says(verb: str, role: Role,
     About a batch of one's own and about a colleague's.
     """
     orchestrator = BulkRegistrationOrchestrator(
-        registration_service=ScriptedRegistrationService(), repository=MemoryActivityRepository()
+        registration_service=ScriptedRegistrationService(), repository=_Lent()
     )
     batches = [
         await orchestrator.submit_bulk_registration(REQUEST, actor=_actor(Role.COORDINATOR, user_id))

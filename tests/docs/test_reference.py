@@ -41,6 +41,7 @@ MODULES = (
     "proxy_orchestration.blocking",
     "proxy_orchestration.console",
     "proxy_orchestration.storage.memory",
+    "proxy_orchestration.storage.postgrest",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.push.fcm",
     "proxy_orchestration.web",

@@ -31,6 +31,7 @@ NEEDS = {
     "guide-temporal.md": ("temporalio",),
     "guide-blocking.md": ("sqlalchemy", "celery"),
     "guide-django-flask.md": ("sqlalchemy", "flask"),
+    "guide-supabase.md": ("httpx",),
 }
 PROGRAMS = {"guide-temporal.md": ("temporal",)}
 

@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgresql
 
 
+@pytest.fixture(params=["asyncio", pytest.param("trio", marks=pytest.mark.full)])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """
+    Without a server all of it runs on both event loops every day, and over a real one at night.
+    """
+    backend: str = request.param
+    return backend
+
+
 @pytest.mark.parametrize("check", activity_records, ids=str)
 async def test_records_over_postgrest_keep_their_contract(project: Project, check: Any) -> None:
     """

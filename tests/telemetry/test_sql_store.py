@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import attrs
 import pytest
 
 pytest.importorskip("opentelemetry.sdk")
@@ -12,6 +14,16 @@ pytest.importorskip("alembic")
 
 from observed import ANNA, Observed, id_of, orchestrator_of, parent_of, request_for, said_by, trace_of
 
+from proxy_orchestration import (
+    BulkSettings,
+    DispatchSettings,
+    NotificationOrchestrator,
+    PeerMentorCertificate,
+    PushDispatcher,
+    RetryPolicy,
+    SubmissionMode,
+    SystemClock,
+)
 from proxy_orchestration.ports import (
     LeaseLostError,
     SupportsAcceptAndBegin,
@@ -25,7 +37,12 @@ from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.sql import SqlActivityRepository, SqlNotificationRepository
 from proxy_orchestration.telemetry import ledger, notices
-from proxy_orchestration.testing import ScriptedRegistrationService
+from proxy_orchestration.testing import (
+    ManyLookupsRegistrationService,
+    ScriptedPushSender,
+    ScriptedRegistrationService,
+    lose_reply,
+)
 from proxy_orchestration.testing.contracts.registration.samples import LONG, NOON, accepted, batch_of
 
 ABILITIES = (
@@ -131,3 +148,43 @@ async def test_a_lease_that_is_given_back_ends_its_run(tmp_path: Path) -> None:
 
     assert ["released", "lease_lost"] == [said_by(run)["ending"] for run in observed.named("run")]
     assert "LeaseLostError" == said_by(observed.the("commit"))["error.type"]
+
+
+async def test_a_dispatcher_over_sql_is_watched_too(tmp_path: Path) -> None:
+    """
+    It completes what it sent in the transaction that leases the next.
+    """
+    observed = Observed()
+    ends = SystemClock().now().date() + timedelta(days=3)
+    certificates = [
+        PeerMentorCertificate(
+            certificate_id=f"c-{number}", mentor_id=f"m-{number}", certificate_type="first_aid", expires=ends
+        )
+        for number in range(2)
+    ]
+    async with SqlNotificationRepository.open(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        watched = observed.telemetry.notices(store)
+        await NotificationOrchestrator(repository=watched).run(certificates)
+        one_by_one = DispatchSettings(batch_size=1)
+        await PushDispatcher(repository=watched, sender=ScriptedPushSender(), settings=one_by_one).drain()
+
+    assert {("sent",): 2} == observed.metric("pushes")
+    assert {("created", "urgent_7"): 2} == observed.metric("notices")
+
+
+async def test_many_look_ups_in_one_question_are_one_span(tmp_path: Path) -> None:
+    """
+    In the run whose batch the first of them names.
+    """
+    observed = Observed()
+    service = ManyLookupsRegistrationService(chunk_script=lambda *_: lose_reply())
+    once = BulkSettings(retry=RetryPolicy(max_attempts=1))
+    request = attrs.evolve(request_for(2), mode=SubmissionMode.ATOMIC)
+    async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        await orchestrator_of(observed, service, store, settings=once).submit_bulk_registration(
+            request, actor=ANNA
+        )
+
+    asked = [said_by(span) for span in observed.named("call")]
+    assert {"method": "find_registrations", "items": 2} in asked
+    assert {id_of(observed.the("run"))} == {parent_of(span) for span in observed.named("call")}

@@ -59,8 +59,8 @@ class Telemetry:
     Args:
         tracer_provider: whose spans; `None`: OpenTelemetry's global one.
         meter_provider: whose metrics; `None`: the global one.
-        spans: whether there are spans. Each call has one, which costs more than the rest of a
-            call that is answered at once: sample, or leave them out, where that matters.
+        spans: whether there are spans. Each call has one, which costs about as much as all the
+            rest of an item that is answered at once: sample, or leave them out, where that matters.
         metrics: whether there are metrics.
     """
 

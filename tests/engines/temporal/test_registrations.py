@@ -12,15 +12,15 @@ import attrs
 import pytest
 from waits import LONGEST_WAIT
 
-temporalio = pytest.importorskip("temporalio")
+pytest.importorskip("temporalio")
 
-from temporal_world import ANNA, MENTORS, TemporalWorld  # noqa: E402
-from temporalio.client import WorkflowFailureError  # noqa: E402
-from temporalio.exceptions import CancelledError  # noqa: E402
-from temporalio.worker import Replayer  # noqa: E402
+from temporal_world import ANNA, MENTORS, TemporalWorld
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
+from temporalio.worker import Replayer
 
-from proxy_orchestration import BulkSettings, BulkStatus, RetryPolicy  # noqa: E402
-from proxy_orchestration.testing import RecordingAuditLogger, fail, hang, succeed, unavailable  # noqa: E402
+from proxy_orchestration import BulkSettings, BulkStatus, RetryPolicy
+from proxy_orchestration.testing import RecordingAuditLogger, fail, hang, succeed, unavailable
 
 pytestmark = pytest.mark.dateless
 

@@ -6,6 +6,7 @@
 -- Each function answers one object, so that PostgREST's limit of rows never cuts an answer short.
 -- Each runs with its caller's rights, and only the service may call it. None raises 40001, which
 -- PostgREST would repeat without end. Their limits of time count over HTTP only.
+-- Each asks the indexes, also while a table is new and the planner takes it for empty.
 -- There is no percent sign in it, so that every driver takes it as it is.
 
 do $$
@@ -27,7 +28,9 @@ $$;
 -- place of the one that was given; a position that is not named was stored as it was given.
 create or replace function add_activities(p_records jsonb, p_atomic boolean) returns jsonb
 language plpgsql volatile security invoker
-set statement_timeout = '20s' set lock_timeout = '10s' set default_transaction_isolation = 'read committed'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
+set lock_timeout = '10s' set default_transaction_isolation = 'read committed'
 as $function$
 declare
   total integer := jsonb_array_length(p_records);
@@ -47,35 +50,46 @@ begin
         from rows from (jsonb_to_recordset(p_records) as (
           registration_id text, organization_id text, duplicate_key text, override_of text
         )) with ordinality as given (registration_id, organization_id, duplicate_key, override_of, place)
+      ), overrides as materialized (
+        select asked.place, asked.organization_id, asked.duplicate_key from asked
+        where asked.override_of is not null
+      ), keys as materialized (
+        select asked.place, asked.organization_id, asked.erased_key as key, 1 as rank from asked
+        where asked.override_of is null and asked.duplicate_key is not null
+        union all
+        select asked.place, asked.organization_id, asked.duplicate_key, 2 from asked
+        where asked.override_of is null and asked.duplicate_key is not null
       ), found as (
+        -- Row by row, in the words and the order of one index each: the planner has no other choice.
         select asked.place, 0 as rank, to_jsonb(known) as record
-        from asked join activities as known
-          on known.registration_id in (asked.registration_id, asked.erased_id)
+        from asked cross join lateral (
+          select one.* from activities as one
+          where one.registration_id in (asked.registration_id, asked.erased_id)
+          order by one.registration_id limit 1
+        ) as known
         where looks > 0
         union all
-        select asked.place, 1, to_jsonb(known)
-        from asked join activities as known
-          on known.organization_id = asked.organization_id and known.duplicate_key = asked.erased_key
-          and known.voided_at is null and known.override_of is null
-        where asked.override_of is null
+        select keys.place, keys.rank, to_jsonb(known)
+        from keys cross join lateral (
+          select one.* from activities as one
+          where one.organization_id = keys.organization_id and one.duplicate_key = keys.key
+            and one.voided_at is null and one.override_of is null
+          order by one.organization_id, one.duplicate_key limit 1
+        ) as known
+        where looks > 0 or keys.rank = 1
         union all
-        select asked.place, 2, to_jsonb(known)
-        from asked join activities as known
-          on known.organization_id = asked.organization_id and known.duplicate_key = asked.duplicate_key
-          and known.voided_at is null and known.override_of is null
-        where looks > 0 and asked.override_of is null
-        union all
-        select asked.place, 3, to_jsonb(known)
-        from asked join activities as known
-          on known.organization_id = asked.organization_id
-          and known.duplicate_key in (asked.duplicate_key, asked.erased_key)
-          and known.voided_at is null and known.override_of is not null
-        where asked.override_of is null
+        select keys.place, 3, to_jsonb(known)
+        from keys cross join lateral (
+          select one.* from activities as one
+          where one.organization_id = keys.organization_id and one.duplicate_key = keys.key
+            and one.voided_at is null and one.override_of is not null
+          order by one.organization_id, one.duplicate_key limit 1
+        ) as known
         union all
         select asked.place, 4, null
-        from asked join asked as earlier
-          on earlier.organization_id = asked.organization_id and earlier.duplicate_key = asked.duplicate_key
-          and earlier.place < asked.place and earlier.override_of is not null
+        from overrides join asked
+          on overrides.organization_id = asked.organization_id
+          and overrides.duplicate_key = asked.duplicate_key and overrides.place < asked.place
         where looks = 0 and asked.override_of is null
       )
       select coalesce(jsonb_object_agg(first_found.place, first_found.record), '{}') into standing
@@ -145,7 +159,8 @@ $function$;
 
 create or replace function find_activities(p_ids text[]) returns jsonb
 language sql stable security invoker
-set statement_timeout = '20s'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
 as $function$
   select jsonb_build_object('version', 1, 'records', coalesce(jsonb_agg(to_jsonb(known)), '[]'))
   from activities as known where known.registration_id = any (p_ids)
@@ -154,7 +169,8 @@ $function$;
 -- Each half in the words of its index.
 create or replace function find_duplicates(p_org text, p_keys text[]) returns jsonb
 language sql stable security invoker
-set statement_timeout = '20s'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
 as $function$
   select jsonb_build_object('version', 1, 'records', coalesce(jsonb_agg(found.record), '[]'))
   from (
@@ -170,7 +186,8 @@ $function$;
 
 create or replace function activities_of_batch(p_batch text) returns jsonb
 language sql stable security invoker
-set statement_timeout = '20s'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
 as $function$
   select jsonb_build_object(
     'version', 1, 'records', coalesce(jsonb_agg(to_jsonb(known) order by known.attributed_to), '[]')
@@ -180,7 +197,9 @@ $function$;
 
 create or replace function void_activity(p_id text, p_at timestamptz) returns jsonb
 language sql volatile security invoker
-set statement_timeout = '20s' set lock_timeout = '10s' set default_transaction_isolation = 'read committed'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
+set lock_timeout = '10s' set default_transaction_isolation = 'read committed'
 as $function$
   with voided as (
     update activities set voided_at = coalesce(voided_at, p_at) where activity_id = p_id returning 1
@@ -194,7 +213,8 @@ create or replace function list_activities(
   p_after_day date, p_after_moment timestamptz, p_after_id text, p_limit integer
 ) returns jsonb
 language sql stable security invoker
-set statement_timeout = '20s'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
 as $function$
   select jsonb_build_object('version', 1, 'records', coalesce(
     jsonb_agg(jsonb_build_object('record', to_jsonb(page), 'corrections', (
@@ -221,7 +241,9 @@ $function$;
 -- The note that has its id then; none where no such record is visible.
 create or replace function add_correction(p_org text, p_coordinator text, p_note jsonb) returns jsonb
 language plpgsql volatile security invoker
-set statement_timeout = '20s' set lock_timeout = '10s' set default_transaction_isolation = 'read committed'
+set statement_timeout = '20s' set enable_seqscan = 'off' set enable_bitmapscan = 'off'
+set plan_cache_mode = 'force_custom_plan'
+set lock_timeout = '10s' set default_transaction_isolation = 'read committed'
 as $function$
 declare
   found_note jsonb;

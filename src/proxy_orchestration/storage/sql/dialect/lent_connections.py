@@ -13,10 +13,11 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import LRUCache
 
@@ -156,7 +157,8 @@ class Lending:
             raise _not_a_connection(kind)
 
     def _engine_of(self, lender: object, dialect: Dialect) -> Engine:
-        pool = NullPool(lambda: _Lent(lender), reset_on_return=None)
+        # Pyright misses the methods that `__getattr__` hands on.
+        pool = NullPool(lambda: cast("DBAPIConnection", _Lent(lender)), reset_on_return=None)
         engine = Engine(pool, dialect, self.engine.url)
         return for_writing(engine.execution_options(compiled_cache=self._compiled), self.names)
 

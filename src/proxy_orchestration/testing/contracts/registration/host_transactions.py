@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, cast
 
 import attrs
 
@@ -35,7 +35,7 @@ It is committed at the end of the block, and rolled back where that raises.
 """
 
 
-class HostLedger(BatchLedger, SupportsHostTransactions, Protocol):
+class _HostLedger(BatchLedger, SupportsHostTransactions, Protocol):
     """
     A ledger that takes part in transactions of the host's.
     """
@@ -51,13 +51,19 @@ class HostDatabase:
         transaction: begins a transaction of the host's.
     """
 
-    ledger: HostLedger
+    ledger: BatchLedger
     transaction: HostTransaction
 
 
 host_transactions: list[Check[HostDatabase]] = []
 
 _KEY: Final = "form-7"
+
+
+def _able(database: HostDatabase) -> _HostLedger:
+    if not isinstance(database.ledger, SupportsHostTransactions):
+        broken(f"a {type(database.ledger).__name__} is no SupportsHostTransactions")
+    return cast("_HostLedger", database.ledger)
 
 
 class _RolledBackError(Exception):
@@ -69,7 +75,7 @@ class _RolledBackError(Exception):
 @rule_of(host_transactions)
 async def a_batch_is_there_once_the_host_has_committed(database: HostDatabase) -> None:
     async with database.transaction() as connection:
-        batch_id = await accepted(database.ledger.within(connection), batch_of(2))
+        batch_id = await accepted(_able(database).within(connection), batch_of(2))
         expect("nobody sees it before", expected=None, actual=await database.ledger.get(batch_id))
 
     await lease_of(database.ledger, batch_id)
@@ -82,7 +88,7 @@ async def what_the_host_rolls_back_never_was(database: HostDatabase) -> None:
     batch = batch_of(2, idempotency_key=_KEY, batch_id=await database.ledger.new_batch_id())
     with suppress(_RolledBackError):
         async with database.transaction() as connection:
-            await database.ledger.within(connection).accept(batch)
+            await _able(database).within(connection).accept(batch)
             raise _RolledBackError
 
     found = await database.ledger.get(batch.batch_id or "")
@@ -95,7 +101,7 @@ async def what_the_host_rolls_back_never_was(database: HostDatabase) -> None:
 async def one_key_is_one_batch_within_a_transaction(database: HostDatabase) -> None:
     batch = batch_of(2, idempotency_key=_KEY)
     async with database.transaction() as connection:
-        ledger = database.ledger.within(connection)
+        ledger = _able(database).within(connection)
         first, second = await ledger.accept(batch), await ledger.accept(batch)
         found = await ledger.find_by_key(COORDINATOR, _KEY, batch.fingerprint)
 
@@ -109,7 +115,7 @@ async def the_batch_of_a_committed_key_is_joined(database: HostDatabase) -> None
     batch = batch_of(2, idempotency_key=_KEY)
     there = await accepted(database.ledger, batch)
     async with database.transaction() as connection:
-        joined = await database.ledger.within(connection).accept(batch)
+        joined = await _able(database).within(connection).accept(batch)
 
     expect("it is the one that was there", expected=(there, False), actual=(joined.batch_id, joined.created))
 
@@ -117,7 +123,7 @@ async def the_batch_of_a_committed_key_is_joined(database: HostDatabase) -> None
 @rule_of(host_transactions)
 async def batches_of_one_transaction_are_stored_together(database: HostDatabase) -> None:
     async with database.transaction() as connection:
-        ledger = database.ledger.within(connection)
+        ledger = _able(database).within(connection)
         stored = [await accepted(ledger, batch_of(count)) for count in (1, 2)]
 
     found = [await database.ledger.read_items(batch_id) for batch_id in stored]
@@ -128,7 +134,7 @@ async def batches_of_one_transaction_are_stored_together(database: HostDatabase)
 async def a_refused_batch_leaves_the_transaction_as_it_was(database: HostDatabase) -> None:
     batch = batch_of(2, idempotency_key=_KEY)
     async with database.transaction() as connection:
-        ledger = database.ledger.within(connection)
+        ledger = _able(database).within(connection)
         batch_id = await accepted(ledger, batch)
         other = attrs.evolve(batch, fingerprint="of another request")
         await error_of(IdempotencyKeyReusedError, "the key stands for the first", ledger.accept(other))
@@ -141,7 +147,7 @@ async def a_refused_batch_leaves_the_transaction_as_it_was(database: HostDatabas
 @rule_of(host_transactions)
 async def within_a_transaction_its_own_batch_is_read(database: HostDatabase) -> None:
     async with database.transaction() as connection:
-        ledger = database.ledger.within(connection)
+        ledger = _able(database).within(connection)
         batch_id = await accepted(ledger, batch_of(3, label="Walks"))
         record, result = await ledger.get(batch_id), await ledger.read_result(batch_id)
 
@@ -155,7 +161,7 @@ async def within_a_transaction_its_own_batch_is_read(database: HostDatabase) -> 
 async def nothing_else_is_written_in_a_transaction(database: HostDatabase) -> None:
     settled = await accepted(database.ledger, batch_of(1))
     async with database.transaction() as connection:
-        ledger = database.ledger.within(connection)
+        ledger = _able(database).within(connection)
         for write in (
             ledger.acquire(settled, 1, ttl=LONG),
             ledger.relabel(settled, "Other"),
@@ -171,10 +177,10 @@ async def nothing_else_is_written_in_a_transaction(database: HostDatabase) -> No
 
 @rule_of(host_transactions)
 async def only_the_ledger_itself_may_drive(database: HostDatabase) -> None:
-    database.ledger.check_may_drive()
+    _able(database).check_may_drive()
     async with database.transaction() as connection:
         try:
-            database.ledger.within(connection).check_may_drive()  # type: ignore[attr-defined]  # as every such ledger
+            _able(database).within(connection).check_may_drive()  # type: ignore[attr-defined]  # as every such ledger
         except HostTransactionError:
             return
     broken("nobody drives what is not committed")
@@ -184,7 +190,7 @@ async def only_the_ledger_itself_may_drive(database: HostDatabase) -> None:
 async def what_is_no_connection_is_refused(database: HostDatabase) -> None:
     for nothing in (object(), None, "sqlite:///store.db"):
         try:
-            database.ledger.within(nothing)
+            _able(database).within(nothing)
         except MisconfiguredError:
             continue
         broken(f"{nothing!r} is no connection")
