@@ -32,7 +32,6 @@ NEEDS = {
     "guide-blocking.md": ("sqlalchemy", "celery"),
     "guide-django-flask.md": ("sqlalchemy", "flask"),
     "guide-supabase.md": ("httpx",),
-    "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
 }
 PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
