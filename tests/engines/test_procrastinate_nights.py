@@ -23,7 +23,7 @@ from proxy_orchestration import (
     NotificationOrchestrator,
     PushDispatcher,
 )
-from proxy_orchestration.engines.procrastinate import CATCH_UP, schedule_expiry
+from proxy_orchestration.engines.procrastinate import CATCH_UP, register, schedule_expiry
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.testing import ScriptedPushSender
 
@@ -75,6 +75,19 @@ def test_a_night_that_no_worker_was_up_for_is_made_up_for_by_the_first_that_star
     night = datetime(2026, 3, 29, 0, 5, tzinfo=UTC)  # the clock goes forward in Oslo an hour later
 
     assert night == due_at(world.app, night + late)["proxy_orchestration.certificates"]
+
+
+def test_the_sweep_and_the_pushes_come_at_their_periods(world):
+    """
+    The seconds of a line of cron are its last field.
+    """
+    register(world.app, world.orchestrator, sweep_every=10)
+    night_of(world, send_every=300)
+
+    due = due_at(world.app, datetime(2026, 3, 29, 12, 34, 56, tzinfo=UTC))
+
+    assert datetime(2026, 3, 29, 12, 34, 50, tzinfo=UTC) == due["proxy_orchestration.sweep"]
+    assert datetime(2026, 3, 29, 12, 30, tzinfo=UTC) == due["proxy_orchestration.pushes"]
 
 
 def test_of_two_nights_that_were_missed_one_is_made_up_for(world):

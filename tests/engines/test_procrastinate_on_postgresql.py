@@ -5,10 +5,11 @@ Procrastinate with its real tables: a host's transaction, a worker that stops, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,16 @@ pytest.importorskip("procrastinate")
 pytest.importorskip("psycopg")
 pytest.importorskip("sqlalchemy")
 
+from postgres_server import find_programs, running_server
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 from procrastinate_world import COORDINATOR, VISIT
 from sqlalchemy import URL, Engine, create_engine, text
 from waits import LONGEST_WAIT
 
 from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRequest, BulkSettings
 from proxy_orchestration.engines.procrastinate import WakeUps, register
+from proxy_orchestration.ports import AuditEvent
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.testing import ScriptedRegistrationService, hang, succeed
 
@@ -64,6 +68,7 @@ class Host:
     orchestrator: BulkRegistrationOrchestrator
     service: ScriptedRegistrationService
     wake_ups: WakeUps
+    logger: EventLogger
 
     async def accept(self, mentors: int = 3) -> str:
         """
@@ -86,36 +91,67 @@ class Host:
         """
         await self.app.run_worker_async(install_signal_handlers=False, concurrency=5, **options)
 
+    async def supervise(self) -> None:
+        """
+        Run a worker, and start it again whenever it ends, as a host's supervisor does.
+        """
+        while True:
+            with contextlib.suppress(ConnectorException):
+                await self.work(fetch_job_polling_interval=0.2)
+
+
+@attrs.define(eq=False)
+class EventLogger:
+    """
+    An audit logger that tells when it is told of a run.
+    """
+
+    told: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def log_bulk_submission(self, _event: AuditEvent, /) -> None:
+        """
+        Take the event.
+        """
+        self.told.set()
+
 
 @asynccontextmanager
 async def host_at(url: URL) -> AsyncIterator[Host]:
     """
     Open a process's parts; no sweep comes by itself.
     """
-    engine, service = create_engine(url), ScriptedRegistrationService()
+    engine, service, logger = create_engine(url), ScriptedRegistrationService(), EventLogger()
     orchestrator = BulkRegistrationOrchestrator(
         registration_service=service,
         repository=SqlActivityRepository(engine),
+        audit_logger=logger,
         settings=BulkSettings(poll_interval=0.05),
     )
     app = App(connector=PsycopgConnector(conninfo=conninfo(url)))
     wake_ups = register(app, orchestrator)
     app.periodic_registry.periodic_tasks.clear()
     async with app.open_async():
-        yield Host(engine, app, orchestrator, service, wake_ups)
+        yield Host(engine, app, orchestrator, service, wake_ups, logger)
     engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def database(postgresql: Databases) -> Iterator[URL]:
+def new_database(postgresql: Databases) -> URL:
     """
-    Name a database that has the library's tables and Procrastinate's.
+    Name a new database that has the library's tables and Procrastinate's.
     """
     url = postgresql.new()
     app = App(connector=PsycopgConnector(conninfo=conninfo(url)))
     with app.open():
         app.schema_manager.apply_schema()
     return url
+
+
+@pytest.fixture(scope="module")
+def database(postgresql: Databases) -> URL:
+    """
+    Name a database for all tests of this file.
+    """
+    return new_database(postgresql)
 
 
 @pytest.fixture
@@ -219,11 +255,36 @@ async def test_the_sweep_wakes_what_is_not_woken_yet_and_a_worker_ends_it(host):
 
 @pytest.mark.crash
 @pytest.mark.full
+async def test_a_database_that_is_started_again_holds_up_no_batch():
+    """
+    What is accepted after its end is driven by the worker that was there before, or by the one after it.
+    """
+    from postgres_server.databases import Databases  # noqa: PLC0415 - needs the driver
+
+    with running_server(find_programs()) as server:
+        async with host_at(new_database(Databases(server.folder))) as host:
+            worker = asyncio.ensure_future(host.supervise())
+            await host.wake_ups.wake(await host.accept(), 1)
+            await asyncio.wait_for(host.logger.told.wait(), LONGEST_WAIT)
+            await asyncio.to_thread(server.restart)
+            host.logger.told.clear()
+            batch_id = await host.accept()
+            await host.wake_ups.wake(batch_id, 1)
+            await asyncio.wait_for(host.logger.told.wait(), LONGEST_WAIT)
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+            summary = await host.orchestrator.get_batch_summary(batch_id, actor=COORDINATOR)
+
+    assert "success" == summary.status.value
+
+
+@pytest.mark.crash
+@pytest.mark.full
 def test_a_fleet_that_is_killed_at_random_has_one_record_for_each_mentor(postgresql):
     """
     The example as it stands, for seconds and not for a minute.
     """
-    options = {"--batches": 20, "--mentors": 8, "--seconds": 8, "--kills": 2, "--workers": 2}
+    options = {"--batches": 20, "--mentors": 8, "--seconds": 6, "--kills": 2, "--freezes": 1, "--workers": 2}
     url = conninfo(postgresql.empty())
     told = [str(word) for pair in options.items() for word in pair]
 
@@ -237,7 +298,7 @@ def test_a_fleet_that_is_killed_at_random_has_one_record_for_each_mentor(postgre
 
     assert 0 == done.returncode, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert "2 workers; 20 batches of 8 in 8 s" == lines[0]
-    assert lines[1].startswith("2 workers were killed and replaced")
+    assert "2 workers; 20 batches of 8 in 6 s" == lines[0]
+    assert lines[1].startswith("2 workers were killed and replaced, 1 stood still; ")
     assert "160 records for 160 mentors, 0 of them with more than one" == lines[-2]
     assert "one record for each mentor, no batch stuck" == lines[-1]
