@@ -218,6 +218,18 @@ async def _take_over(world, verbs, _actor):
     return await verbs.take_over(world.waiting)
 
 
+async def _drive_if_free(world, verbs, _actor):
+    return await verbs.drive_if_free(world.waiting)
+
+
+async def _waiting_runs(_world, verbs, _actor):
+    return await verbs.waiting_runs(limit=10)
+
+
+async def _deliver_audit(_world, verbs, _actor):
+    return await verbs.deliver_audit()
+
+
 async def _check_health(_world, verbs, _actor):
     return await verbs.check_health()
 
@@ -265,6 +277,9 @@ VERBS = {
     "serve": _serve,
     "take_over": _take_over,
     "check_health": _check_health,
+    "drive_if_free": _drive_if_free,
+    "waiting_runs": _waiting_runs,
+    "deliver_audit": _deliver_audit,
     "purge": _purge,
     "purge_audit_events": _purge_audit_events,
     "purge_tombstones": _purge_tombstones,

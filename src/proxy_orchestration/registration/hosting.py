@@ -56,7 +56,7 @@ class HostingVerbs:
             AtomicModeError: it is all or nothing, and the service cannot do that.
             RepositoryUnavailableError: the store failed; the batch is resumable.
         """
-        check_arguments(batch_id=batch_id, expected_run=run)
+        check_arguments(batch_id=batch_id, run=run)
         if run is None or self._coordinator.service_name is not None:
             record = await self.repository.get(batch_id)
             if record is None or run not in {None, record.run}:
