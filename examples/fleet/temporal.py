@@ -91,6 +91,7 @@ async def work(url: str, address: str) -> None:
             task_queue="registrations",
             workflows=registrations.workflows,
             activities=registrations.activities,
+            graceful_shutdown_timeout=timedelta(seconds=10),
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )
         async with worker:

@@ -5,7 +5,7 @@ A coordinator's batches, and what Temporal makes of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import attrs
@@ -59,6 +59,7 @@ class TemporalWorld:
             task_queue=self.name,
             workflows=[each for engine in engines for each in engine.workflows],
             activities=[each for engine in engines for each in engine.activities],
+            graceful_shutdown_timeout=timedelta(seconds=10),
         )
 
     async def accepted(

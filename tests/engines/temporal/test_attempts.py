@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -19,7 +20,9 @@ from temporalio.testing import ActivityEnvironment
 
 from proxy_orchestration import (
     BulkRegistrationOrchestrator,
+    InvalidInputError,
     InvalidTypeError,
+    InvalidValueError,
     RepositoryUnavailableError,
     WrongServiceError,
 )
@@ -106,3 +109,45 @@ def test_an_engine_without_an_orchestrator_is_refused_at_once() -> None:
     """
     with pytest.raises(InvalidTypeError, match="orchestrator"):
         TemporalRegistrations(MemoryActivityRepository(), Client.__new__(Client), task_queue="registrations")
+
+
+@pytest.mark.parametrize("change", [{"sweep_every": 0.5}, {"sweep_limit": 1001}, {"heartbeat": 0.0}])
+def test_a_setting_that_temporal_or_the_store_would_refuse_is_refused_at_once(
+    world: TemporalWorld, change: dict[str, float]
+) -> None:
+    """
+    And not by the first sweep.
+    """
+    with pytest.raises(InvalidValueError, match=next(iter(change))):
+        attrs.evolve(world.registrations(), **change)
+
+
+@pytest.mark.parametrize(("batch_id", "run"), [(7, 1), ("batch-1", 0), ("batch-1", "1")])
+async def test_what_is_no_run_is_not_woken(world: TemporalWorld, batch_id, run) -> None:
+    """
+    Temporal is not asked.
+    """
+    with pytest.raises(InvalidInputError):
+        await world.registrations().wake(batch_id, run)
+
+
+async def test_a_store_without_our_tables_fails_the_attempt_and_says_so(
+    world: TemporalWorld, tmp_path: Path
+) -> None:
+    """
+    It is tried again: somebody will migrate.
+    """
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: PLC0415 - an extra
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    empty = BulkRegistrationOrchestrator(
+        registration_service=world.service, repository=SqlActivityRepository(engine)
+    )
+    activity = attrs.evolve(world.registrations(), orchestrator=empty).drive
+
+    with pytest.raises(ApplicationError, match=r"SchemaVersionError|RepositoryUnavailableError") as caught:
+        await ActivityEnvironment().run(activity, {"version": 1, "batch_id": "batch-1", "run": 1})
+    engine.dispose()
+
+    assert not caught.value.non_retryable

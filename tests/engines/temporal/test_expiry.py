@@ -128,7 +128,12 @@ async def test_the_night_is_at_five_past_midnight_and_a_missed_one_is_made_up_fo
 
 @pytest.mark.parametrize(
     ("part", "problem"),
-    [({"certificates": [DUE]}, MisconfiguredError), ({"at": "00:05"}, InvalidTypeError)],
+    [
+        ({"certificates": [DUE]}, MisconfiguredError),
+        ({"at": "00:05"}, InvalidTypeError),
+        ({"at": time(0, 5, tzinfo=UTC)}, InvalidValueError),
+        ({"send_every": 0.5}, InvalidValueError),
+    ],
 )
 def test_a_part_that_does_not_fit_is_refused_at_once(part, problem) -> None:
     """

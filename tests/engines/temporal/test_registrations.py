@@ -152,6 +152,25 @@ async def test_a_worker_that_stops_gives_its_run_to_the_next(world: TemporalWorl
     assert len(MENTORS) == len(world.service.records)
 
 
+async def test_a_run_that_somebody_else_drives_is_asked_for_again_when_that_lease_is_over(
+    world: TemporalWorld,
+) -> None:
+    """
+    By the server: the workflow's history has one attempt, the last one.
+    """
+    engine = world.registrations()
+    batch = await world.accepted(engine)
+    await world.repository.acquire(batch.batch_id, batch.run, ttl=0.3)  # and dies
+
+    async with world.worker(engine):
+        await engine.wake(batch.batch_id, batch.run)
+        with anyio.fail_after(LONGEST_WAIT):
+            result = await world.workflow_of(batch).result()
+
+    assert SETTLED == result
+    assert ["Held"] == await _failures(world, batch)
+
+
 async def test_a_workflow_that_is_cancelled_stops_driving_and_cancels_no_batch(world: TemporalWorld) -> None:
     """
     The batch stays as it is, and the next wake-up goes on with it.

@@ -75,6 +75,7 @@ async def work(address: str, url: str, task_queue: str, pause: str) -> None:
             task_queue=task_queue,
             workflows=engine.workflows,
             activities=engine.activities,
+            graceful_shutdown_timeout=timedelta(seconds=10),
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         ):
             print("ready", flush=True)

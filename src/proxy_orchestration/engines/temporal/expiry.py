@@ -22,7 +22,7 @@ from temporalio.client import (
 from proxy_orchestration._validators import is_a, is_positive
 from proxy_orchestration._wiring import check_functions
 from proxy_orchestration.engines.temporal.attempts import attempt
-from proxy_orchestration.engines.temporal.schedules import put_schedule
+from proxy_orchestration.engines.temporal.schedules import is_a_second_at_least, put_schedule
 from proxy_orchestration.engines.temporal.workflows import (
     CERTIFICATES,
     EXPIRY,
@@ -31,6 +31,7 @@ from proxy_orchestration.engines.temporal.workflows import (
     Expiry,
     read_payload,
 )
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.certificate_source import Certificates
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
@@ -53,7 +54,7 @@ class TemporalExpiry:
         notifications: writes what is due.
         certificates: returns the certificates, anew for each attempt.
         dispatcher: sends the pushes.
-        at: when the night is, in UTC.
+        at: when the night is, in UTC; to the minute, and without a zone.
         send_every: seconds between two looks at what is due to be sent by day.
         heartbeat: seconds without a sign of life after which another worker goes on.
         prefix: of the ids of workflows and schedules; one for each store.
@@ -65,12 +66,15 @@ class TemporalExpiry:
     certificates: Callable[[], Certificates]
     dispatcher: PushDispatcher = attrs.field(validator=is_a(PushDispatcher))
     at: time = attrs.field(default=time(0, 5), validator=is_a(time))
-    send_every: float = attrs.field(default=60.0, validator=is_positive)
+    send_every: float = attrs.field(default=60.0, validator=is_a_second_at_least)
     heartbeat: float = attrs.field(default=10.0, validator=is_positive)
     prefix: str = attrs.field(default="expiry", validator=is_a(str))
 
     def __attrs_post_init__(self) -> None:
         check_functions(self, "certificates")
+        if self.at.tzinfo is not None:
+            name = "at"
+            raise InvalidValueError(name, "is in UTC, and has no zone of its own")
 
     @property
     def workflows(self) -> Sequence[type]:

@@ -14,10 +14,11 @@ from temporalio import activity
 from temporalio.client import Client, ScheduleIntervalSpec, SchedulePolicy, ScheduleSpec
 from temporalio.common import WorkflowIDConflictPolicy
 
+from proxy_orchestration._arguments import whole_number
 from proxy_orchestration._concurrency import open_task_group
-from proxy_orchestration._validators import is_a, is_positive, is_positive_count
+from proxy_orchestration._validators import is_a, is_positive
 from proxy_orchestration.engines.temporal.attempts import again, attempt
-from proxy_orchestration.engines.temporal.schedules import put_schedule
+from proxy_orchestration.engines.temporal.schedules import is_a_second_at_least, put_schedule
 from proxy_orchestration.engines.temporal.workflows import (
     DRIVE,
     SWEEP,
@@ -27,14 +28,21 @@ from proxy_orchestration.engines.temporal.workflows import (
     Sweep,
     read_payload,
 )
+from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.drive_reports import DriveEnding
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 
 HELD: Final = "Held"
 """The type of the error with which an attempt ends that found the run driven by somebody else."""
 
+_check_limit: Final = whole_number(at_least=1, at_most=1_000)
+_check_run: Final = whole_number(at_least=1)
 _LONGEST_PAUSE: Final = 60.0
 _AFTER_THE_END: Final = 0.05
+
+
+def _is_limit(_engine: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    _check_limit(attribute.name, value)
 
 
 @attrs.frozen(eq=False)
@@ -64,8 +72,8 @@ class TemporalRegistrations:
     client: Client = attrs.field(validator=is_a(Client))
     task_queue: str = attrs.field(kw_only=True, validator=is_a(str))
     heartbeat: float = attrs.field(default=10.0, kw_only=True, validator=is_positive)
-    sweep_every: float = attrs.field(default=5.0, kw_only=True, validator=is_positive)
-    sweep_limit: int = attrs.field(default=200, kw_only=True, validator=is_positive_count)
+    sweep_every: float = attrs.field(default=5.0, kw_only=True, validator=is_a_second_at_least)
+    sweep_limit: int = attrs.field(default=200, kw_only=True, validator=_is_limit)
     prefix: str = attrs.field(default="registrations", kw_only=True, validator=is_a(str))
 
     @property
@@ -94,8 +102,11 @@ class TemporalRegistrations:
             run: its current run, as the result tells it.
 
         Raises:
+            InvalidInputError: that is no batch id, or no run.
             temporalio.service.RPCError: Temporal did not take it.
         """
+        check_arguments(batch_id=batch_id)
+        _check_run("run", run)
         await self._start(batch_id, run, start_signal=WOKEN)
 
     async def schedule_sweep(self) -> None:

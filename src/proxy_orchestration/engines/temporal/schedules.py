@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 from temporalio.client import (
     Client,
     Schedule,
@@ -17,6 +18,18 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+
+from proxy_orchestration._validators import is_positive
+from proxy_orchestration.errors import InvalidValueError
+
+
+def is_a_second_at_least(engine: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """
+    Accept a period that Temporal's schedules know.
+    """
+    is_positive(engine, attribute, value)
+    if value < 1:
+        raise InvalidValueError(attribute.name, "must be a second at least: no schedule is shorter")
 
 
 async def put_schedule(  # noqa: PLR0913 - a schedule's own parts
