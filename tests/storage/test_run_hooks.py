@@ -237,7 +237,7 @@ async def test_the_verbs_of_an_orchestrator_call_it(opened: Any) -> None:
 async def _awaited(_connection: Connection, _batch_id: str, _run: int) -> None: ...
 
 
-@pytest.mark.parametrize("hook", [_awaited, "a function"], ids=str)
+@pytest.mark.parametrize("hook", [_awaited, "a function"], ids=["awaited", "no function"])
 def test_one_that_cannot_be_called_is_refused(tmp_path: Path, hook: Any) -> None:
     """
     When the store is made, and not at the first batch.
