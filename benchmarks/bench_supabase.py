@@ -133,7 +133,7 @@ def cases(project: Project, ways: dict[str, Any]) -> dict[str, Case]:
         "500 records, 500 calls over PostgREST": lambda: over_postgrest(project, size=SINGLE, per_call=1),
     }
     for name, url in ways.items():
-        found[f"{ITEMS:,} durable registrations, {name}"] = lambda url=url: durable_batch(url)  # type: ignore[misc]  # a loop variable, bound at once
+        found[f"{ITEMS:,} durable registrations, {name}"] = lambda url=url: durable_batch(url)  # type: ignore[misc]  # bound when it is made
     return found
 
 
