@@ -18,6 +18,7 @@ from proxy_orchestration import (
 )
 from proxy_orchestration.ports import MentorRecipients, PushOutcome
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
+from proxy_orchestration.telemetry import notices as watched_notices
 from proxy_orchestration.testing import FakeClock, ScriptedPushSender, ScriptedRecipientDirectory
 
 NIGHT = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
@@ -43,16 +44,17 @@ class Nights:
     clock: FakeClock = attrs.field(factory=lambda: FakeClock(NIGHT))
     orchestrator: NotificationOrchestrator = attrs.field(init=False)
     dispatcher: PushDispatcher = attrs.field(init=False)
+    directory: ScriptedRecipientDirectory = attrs.field(init=False)
     sender: ScriptedPushSender = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         telemetry = self.observed.telemetry
         repository = telemetry.notices(MemoryNotificationRepository(self.clock))
-        directory = ScriptedRecipientDirectory(
+        self.directory = ScriptedRecipientDirectory(
             {f"mentor-{number}": MentorRecipients(coordinator_id="anna") for number in range(9)}
         )
         self.orchestrator = NotificationOrchestrator(
-            repository=repository, recipients=directory, clock=self.clock
+            repository=repository, recipients=self.directory, clock=self.clock
         )
         self.sender = ScriptedPushSender(clock=self.clock)
         self.dispatcher = PushDispatcher(
@@ -189,6 +191,21 @@ async def test_a_digest_that_is_put_off_has_no_lag_yet(nights: Nights) -> None:
     await nights.dispatcher.drain()
     assert {(): (1, 3600.0)} == nights.observed.metric("digest.lag")
     assert {("retry", "queued"): 2, ("sent",): 2} == nights.observed.metric("pushes")
+
+
+async def test_of_very_many_digests_the_oldest_are_forgotten(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Their completions may be told to another process, and nothing is kept for ever.
+    """
+    monkeypatch.setattr(watched_notices, "_MOST_LAGS", 1)
+    nights.directory.recipients["mentor-2"] = MentorRecipients(coordinator_id="bernt")
+    await nights.orchestrator.run([_certificate(1, 30), _certificate(2, 30)])
+    sent = await nights.dispatcher.drain()
+
+    assert 4 == sent.sent
+    assert {(): (1, 0.0)} == nights.observed.metric("digest.lag")
 
 
 async def test_a_store_that_completes_and_claims_apart_is_watched_alike(nights: Nights) -> None:

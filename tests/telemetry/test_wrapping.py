@@ -103,6 +103,18 @@ async def test_a_watched_service_keeps_the_contract(check: Check[Any]) -> None:
     await check(_service)
 
 
+async def test_a_question_about_nothing_is_the_service_s_to_answer() -> None:
+    """
+    It belongs to no run.
+    """
+    observed = Observed()
+    watched = observed.telemetry.service(ManyLookupsRegistrationService())
+
+    assert [] == list(await watched.register_many([], atomic=False))
+    assert {} == dict(await watched.find_registrations([]))
+    assert [None, None] == [span.parent for span in observed.named("call")]
+
+
 class _Limited(BulkRegistrationService):
     max_registrations_per_call = 7
 

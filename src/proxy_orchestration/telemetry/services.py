@@ -104,7 +104,7 @@ class WatchedService:
         """
         Register many in one call.
         """
-        run = self.runs.find(registrations[0].batch_id)
+        run = self.runs.find(registrations[0].batch_id) if registrations else None
         if run is not None and run.failed:
             self._count_retries(run, registrations)
         try:
@@ -134,7 +134,7 @@ class WatchedService:
         """
         Look many up.
         """
-        run = self._run_of(registration_ids[0])
+        run = self._run_of(registration_ids[0]) if registration_ids else None
         return await self._called(
             run,
             "find_registrations",
