@@ -49,7 +49,6 @@ class Host:
     engine: Engine
     app: App
     orchestrator: BulkRegistrationOrchestrator
-    wake_ups: WakeUps
 
 
 def open_host(url: str) -> Host:
@@ -57,12 +56,12 @@ def open_host(url: str) -> Host:
     Return a process's parts for the database at this address (`postgresql://…`).
     """
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
-    repository = SqlActivityRepository(engine)
+    app = App(connector=PsycopgConnector(conninfo=url))
+    repository = SqlActivityRepository(engine, on_run_opened=WakeUps(app).wake_within)
     orchestrator = BulkRegistrationOrchestrator(
         registration_service=RemoteService(StandardRegistrationService(repository=repository)),
         repository=repository,
         settings=BulkSettings(lease_ttl=LEASE),
     )
-    app = App(connector=PsycopgConnector(conninfo=url))
-    wake_ups = register(app, orchestrator, sweep_every=5)
-    return Host(engine, app, orchestrator, wake_ups)
+    register(app, orchestrator, sweep_every=5)
+    return Host(engine, app, orchestrator)

@@ -130,15 +130,14 @@ async def running_fleet(url: str, workers: int, seed: int) -> AsyncIterator[Flee
 
 async def submit(host: Host, number: int, mentors: int) -> None:
     """
-    Accept one batch, and wake a worker.
+    Accept one batch; the store wakes a worker by the transaction that keeps it.
     """
     activity = ProxyActivity(
         activity_type="visit", activity_date=datetime.now(UTC).date(), duration_minutes=45
     )
     names = [f"mentor-{number}-{each}" for each in range(mentors)]
     request = BulkRegistrationRequest.for_mentors(names, activity, idempotency_key=f"batch-{number}")
-    batch = await host.orchestrator.submit_bulk_registration(request, actor=COORDINATOR, drive=False)
-    await host.wake_ups.wake(batch.batch_id, batch.run)
+    await host.orchestrator.submit_bulk_registration(request, actor=COORDINATOR, drive=False)
 
 
 async def submit_all(host: Host, told: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRe
 from proxy_orchestration.engines.procrastinate import WakeUps, register
 from proxy_orchestration.ports import AuditEvent
 from proxy_orchestration.storage.sql import SqlActivityRepository
-from proxy_orchestration.testing import ScriptedRegistrationService, hang, succeed
+from proxy_orchestration.testing import ScriptedRegistrationService, hang, reject, succeed
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases
@@ -189,6 +189,26 @@ async def test_a_job_that_waits_already_leaves_the_hosts_transaction_as_it_is(ho
 
     assert 7 == answer
     assert 1 == (await host.jobs()).count(("taken:1", "todo"))
+
+
+async def test_every_run_that_a_store_opens_has_its_job_in_the_same_transaction(host):
+    """
+    With `on_run_opened`: a submission and a retry wake a worker, and nobody has to think of it.
+    """
+    host.orchestrator.repository.on_run_opened = host.wake_ups.wake_within
+    host.service.script = lambda _, attempt: reject("away") if attempt == 1 else succeed()
+    batch_id = await host.accept(2)
+    submitted = await host.jobs()
+    await host.work(wait=False)
+    retried = await host.orchestrator.retry_failed_items(batch_id, actor=COORDINATOR, drive=False)
+    opened = await host.jobs()
+    await host.work(wait=False)
+    result = await host.orchestrator.get_bulk_submission_status(batch_id, actor=COORDINATOR)
+
+    assert (f"{batch_id}:1", "todo") in submitted
+    assert 2 == retried.run
+    assert (f"{batch_id}:2", "todo") in opened
+    assert ("success", 2) == (result.status.value, len(result.succeeded))
 
 
 async def test_without_procrastinates_tables_the_hosts_transaction_goes_on_and_the_log_says_so(
