@@ -43,6 +43,14 @@ REQUEST = BulkRegistrationRequest(entries=batch_of(2).entries)
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """
+    Below the event loop both are the same; the kit runs on each.
+    """
+    return "asyncio"
+
+
+@pytest.fixture
 def file(tmp_path: Path) -> Path:
     """
     Where the database is.

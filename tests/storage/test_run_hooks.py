@@ -40,6 +40,14 @@ from proxy_orchestration.testing.contracts.registration.samples import (
 pytestmark = pytest.mark.dateless
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """
+    Below the event loop both are the same; the kit runs on each.
+    """
+    return "asyncio"
+
+
 def _order(connection: Connection, batch_id: str, run: int) -> None:
     connection.execute(text("INSERT INTO orders VALUES (:batch, :run)"), {"batch": batch_id, "run": run})
 
