@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
 
@@ -63,18 +63,8 @@ def rest_address(url: str) -> str:
     Raises:
         InvalidValueError: it is no address of HTTP, or holds a password or a query.
     """
-    try:
-        parts = urlsplit(url)
-        usable = (
-            parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and parts.username is None
-            and not parts.query
-            and not parts.fragment
-        )
-    except ValueError:
-        usable = False
-    if not usable:
+    parts = _parts(url)
+    if parts is None:
         name = "url"
         rule = "is no address of a project or a PostgREST: give one such as https://abc.supabase.co"
         raise InvalidValueError(name, rule)
@@ -82,3 +72,12 @@ def rest_address(url: str) -> str:
     if not path and str(parts.hostname).endswith(_HOSTED):
         path = _REST
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    is_http = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return parts if is_http and parts.username is None and not (parts.query or parts.fragment) else None
