@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LAGS: Final = (60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0)
@@ -28,36 +28,36 @@ class Instruments:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         counter, histogram = meter.create_counter, meter.create_histogram
-        self.items = counter(
+        self.items: Counter = counter(
             "proxy_orchestration.items",
             "{item}",
             "Items that a driver settled, or that were never sent, by state",
         )
-        self.commit_size = histogram(
+        self.commit_size: Histogram = histogram(
             "proxy_orchestration.commit.items",
             "{item}",
             "Items whose outcomes one commit stored",
             explicit_bucket_boundaries_advisory=_SIZES,
         )
-        self.commit_time = histogram(
+        self.commit_time: Histogram = histogram(
             "proxy_orchestration.commit.duration",
             "s",
             "How long a commit took",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
-        self.leases_lost = counter(
+        self.leases_lost: Counter = counter(
             "proxy_orchestration.leases.lost", "{lease}", "Leases that another driver took over"
         )
-        self.retries = counter(
+        self.retries: Counter = counter(
             "proxy_orchestration.retries", "{call}", "Calls of the service that were repeated, by reason"
         )
-        self.notices = counter(
+        self.notices: Counter = counter(
             "proxy_orchestration.notices", "{notice}", "What runs made of certificates, by tier and outcome"
         )
-        self.pushes = counter(
+        self.pushes: Counter = counter(
             "proxy_orchestration.pushes", "{push}", "Attempts to send a push, by the state that each led to"
         )
-        self.digest_lag = histogram(
+        self.digest_lag: Histogram = histogram(
             "proxy_orchestration.digest.lag",
             "s",
             "From the first notice of a digest until it was sent",
