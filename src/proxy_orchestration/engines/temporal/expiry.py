@@ -97,7 +97,7 @@ class TemporalExpiry:
         A night that the server was off is made up for once, within a day.
 
         Raises:
-            temporalio.service.RPCError: Temporal did not take it.
+            RPCError: Temporal did not take it; an error of `temporalio.service`.
         """
         hour, minute = ScheduleRange(self.at.hour), ScheduleRange(self.at.minute)
         night = ScheduleCalendarSpec(hour=[hour], minute=[minute])

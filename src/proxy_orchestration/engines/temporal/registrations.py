@@ -103,7 +103,7 @@ class TemporalRegistrations:
 
         Raises:
             InvalidInputError: that is no batch id, or no run.
-            temporalio.service.RPCError: Temporal did not take it.
+            RPCError: Temporal did not take it; an error of `temporalio.service`.
         """
         check_arguments(batch_id=batch_id)
         _check_run("run", run)
@@ -116,7 +116,7 @@ class TemporalRegistrations:
         It wakes what nobody drives, and delivers audit events. One that is missed is left out.
 
         Raises:
-            temporalio.service.RPCError: Temporal did not take it.
+            RPCError: Temporal did not take it; an error of `temporalio.service`.
         """
         every = timedelta(seconds=self.sweep_every)
         payload = {"version": VERSION, "limit": self.sweep_limit}
