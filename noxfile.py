@@ -103,7 +103,6 @@ MEASURING = (
     "telemetry-tests",
     "web-tests",
     "hosts-tests",
-    "temporal-tests",
 )
 PROGRAMS = {
     "nginx": "nginx-light",
