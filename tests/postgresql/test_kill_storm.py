@@ -217,9 +217,9 @@ async def _accept(orchestrator: BulkRegistrationOrchestrator, number: int) -> st
         (12, 1, None),
         (25, 2, None),
         (25, 3, None),
-        (5, 4, ("transaction", 3)),
+        (4, 4, ("transaction", 3)),
         # There each client keeps a connection of its own: four workers, those killed a moment ago, and us.
-        (5, 5, ("session", 12)),
+        (4, 5, ("session", 12)),
     ],
     ids=["12", "25", "25 again", "transaction pooling", "session pooling"],
 )
