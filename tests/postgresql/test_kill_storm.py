@@ -217,9 +217,9 @@ async def _accept(orchestrator: BulkRegistrationOrchestrator, number: int) -> st
         (12, 1, None),
         (25, 2, None),
         (25, 3, None),
-        (4, 4, ("transaction", 3)),
+        (5, 4, ("transaction", 3)),
         # There each client keeps a connection of its own: four workers, those killed a moment ago, and us.
-        (4, 5, ("session", 12)),
+        (5, 5, ("session", 12)),
     ],
     ids=["12", "25", "25 again", "transaction pooling", "session pooling"],
 )
@@ -259,8 +259,13 @@ async def _settle(orchestrator: BulkRegistrationOrchestrator) -> None:
     One pass leaves a batch alone whose lease was renewed meanwhile, as the last
     commit of a killed process does that the server had begun.
     """
-    while await orchestrator.repository.find_drivable(limit=1):
-        await orchestrator.resume_interrupted()
+    while True:
+        try:
+            if not await orchestrator.repository.find_drivable(limit=1):
+                return
+            await orchestrator.resume_interrupted()
+        except RepositoryUnavailableError:
+            continue  # a pooler tells of the last strike once, at the next call
 
 
 async def _check(orchestrator: BulkRegistrationOrchestrator, batches: list[str], total: int) -> None:
