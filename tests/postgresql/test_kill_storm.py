@@ -259,8 +259,13 @@ async def _settle(orchestrator: BulkRegistrationOrchestrator) -> None:
     One pass leaves a batch alone whose lease was renewed meanwhile, as the last
     commit of a killed process does that the server had begun.
     """
-    while await orchestrator.repository.find_drivable(limit=1):
-        await orchestrator.resume_interrupted()
+    while True:
+        try:
+            if not await orchestrator.repository.find_drivable(limit=1):
+                return
+            await orchestrator.resume_interrupted()
+        except RepositoryUnavailableError:
+            continue  # a pooler tells of the last strike once, at the next call
 
 
 async def _check(orchestrator: BulkRegistrationOrchestrator, batches: list[str], total: int) -> None:

@@ -215,10 +215,11 @@ async def test_the_contract_holds_behind_a_pooler(url: URL, check: Any) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
 @pytest.mark.parametrize("check", [*notice_book, *push_outbox], ids=str)
 async def test_notices_keep_their_contract_behind_a_pooler(url: URL, check: Any) -> None:
     """
-    The other half, in both modes.
+    The other half, in the mode that gives a client another connection for each transaction.
     """
     await check(lambda: SqlNotificationRepository.open(url))
 
