@@ -38,6 +38,7 @@ ODD = ["cut\0off", "half \ud800"]
 RIGHT = {
     "request": BulkRegistrationRequest.for_mentors(["mentor-1"], VISIT),
     "actor": ACTOR,
+    "connection": object(),
     "batch_id": "batch-1",
     "decisions": {"mentor-1": ConflictDecision.OVERRIDE},
     "settled_before": datetime(2026, 1, 1, tzinfo=UTC),
@@ -63,6 +64,7 @@ RIGHT = {
 
 NO_IDS = ["mentor-1", b"mentor-1", 5, [5], ["mentor-1", None], (name for name in ["mentor-1"])]
 WRONG = {
+    "connection": [],  # the store says what it takes, in tests of its own
     "request": [None, {}, [RegistrationEntry("mentor-1", VISIT)], "mentor-1", BulkRegistrationRequest],
     "actor": [None, "coord-1", {"user_id": "coord-1"}, Actor],
     "drive": [None, "no", 1],

@@ -137,6 +137,11 @@ async def _submit(world, verbs, actor):
     return await verbs.submit_bulk_registration(world.request("key-1"), actor=actor)
 
 
+async def _submit_within(world, verbs, actor):
+    # This store takes no part in a host's transaction, and says so without showing the connection.
+    return await verbs.submit_within(world.personal, world.request("key-1"), actor=actor)
+
+
 async def _submit_whole(world, verbs, actor):
     return await verbs.submit_bulk_registration(
         world.request(mode="atomic", on_conflict="override"), actor=actor
@@ -259,6 +264,7 @@ VERBS = {
     "preview": _preview,
     "submit_bulk_registration": _submit,
     "submit_bulk_registration, all or nothing": _submit_whole,
+    "submit_within": _submit_within,
     "stream_bulk_registration": _stream,
     "get_bulk_submission_status": _status,
     "get_batch_summary": _summary,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import attrs
 
-from proxy_orchestration.access import Actor
+from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.errors import BatchNotFoundError, MisconfiguredError
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BulkSubmissionResult
@@ -49,6 +49,7 @@ class HostTransactionVerbs:
                 transaction stands as it stood before the call.
         """
         check_arguments(request=request, actor=actor)
+        self._submission.authorization.authorize(actor, Action.SUBMIT)
         ledger = self._ledger_within(connection)
         submission = attrs.evolve(self._submission, ledger=ledger)
         accepted = await submission.accept(request, actor, drives=False)

@@ -139,14 +139,14 @@ class Submission:
             HostTransactionError: it is to be driven, and the ledger only takes part in a transaction.
         """
         self.authorization.authorize(actor, Action.SUBMIT)
-        if drives and isinstance(self.ledger, SupportsHostTransactions):
-            self.ledger.check_may_drive()
         fingerprint = fingerprint_of(request)
         # Before every rule: what was accepted stays so, whatever became of limits and scopes; decision 160.
         known = await self._accepted_before(request, actor, fingerprint)
         if known is not None:
             return await self._joined(known, drives=drives)
         self._check(request, actor)
+        if drives and isinstance(self.ledger, SupportsHostTransactions):
+            self.ledger.check_may_drive()
         # The store decides whether it is new: two submissions at once under one key both look new here.
         planned = await self._planned(request, actor, fingerprint)
         with naming_submission(planned.batch_id, planned.idempotency_key):
