@@ -212,7 +212,7 @@ def test_only_an_orchestrator_is_watched() -> None:
     A store has no health of its own.
     """
     with pytest.raises(MisconfiguredError, match="Give a BulkRegistrationOrchestrator"):
-        Observed().telemetry.watch(MemoryActivityRepository())  # type: ignore[arg-type]
+        Observed().telemetry.watch(MemoryActivityRepository())  # type: ignore[arg-type]  # what is refused
 
 
 def test_an_ability_that_cannot_be_called_as_it_is_described_is_refused_too() -> None:

@@ -166,4 +166,4 @@ def test_what_is_no_dispatcher_is_refused_before_anything_serves() -> None:
     With what to give.
     """
     with pytest.raises(MisconfiguredError, match=r"Give a PushDispatcher\(\.\.\.\)"):
-        lifespan(Host().orchestrator, dispatcher="dispatcher")  # type: ignore[arg-type]
+        lifespan(Host().orchestrator, dispatcher="dispatcher")  # type: ignore[arg-type]  # what is refused
