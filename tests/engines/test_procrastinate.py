@@ -326,8 +326,8 @@ class Elsewhere:
     A connection of SQLAlchemy's that is SQLite's.
     """
 
-    connection = property(lambda self: self)
-    driver_connection = object()
+    dialect = property(lambda self: self)
+    name, driver = "sqlite", "pysqlite"
 
 
 def test_a_transaction_of_another_database_cannot_wake_and_says_so(world):
