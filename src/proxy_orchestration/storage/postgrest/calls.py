@@ -82,7 +82,8 @@ class PostgrestCalls:
             headers["Content-Profile"] = self.settings.schema
         url = f"{self.address}/rpc/{self.settings.prefix}{function}"
         try:
-            response = await self.client.post(url, content=content, headers=headers)
+            # Whatever the client does elsewhere: a redirect would take the key along to another host.
+            response = await self.client.post(url, content=content, headers=headers, follow_redirects=False)
         except _NEVER_SENT as error:
             reason = f"PostgREST is not reached ({type(error).__name__})."
             raise not_executed(reason, advice=_UNREACHED) from None
