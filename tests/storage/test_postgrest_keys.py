@@ -226,6 +226,29 @@ async def test_a_vault_that_fails_leaves_the_old_token_until_it_is_refused() -> 
     assert "canary" not in repr(told.value)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_vault_that_does_not_answer_leaves_nothing_in_doubt(refused: bool) -> None:
+    """
+    Neither before the first call, nor after one that was refused for its key.
+    """
+    clock = FakeClock(NOON, moves_after=0)
+    keys = ["first"] * refused
+
+    async def vault() -> str:
+        if not keys:
+            await anyio.sleep_forever()
+        return keys.pop()
+
+    fake = FakePostgrest(scripted=[_ENDED])
+    async with fake.records(key=vault, clock=clock) as records:
+        with pytest.raises(RepositoryUnavailableError, match="did not come in time") as told:
+            await _ask(records)
+
+    assert told.value.nothing_written
+    assert told.value.__cause__ is None
+    assert refused == len(fake.requests)
+
+
 @pytest.mark.parametrize(
     "odd",
     [_token("a"), _token("a", exp="soon"), "a.b.c", "a.W10.c", "a.!!!.c", "a.b", "a.b.c.d"],
