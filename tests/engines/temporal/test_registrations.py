@@ -220,7 +220,7 @@ async def test_the_sweep_wakes_what_nobody_woke_and_delivers_audit_events(world:
     """
     audit = RecordingAuditLogger(lambda _event, attempt: fail(OSError()) if attempt == 1 else succeed())
     engine = world.registrations(
-        audit_logger=audit, settings=BulkSettings(poll_interval=0.05, audit_timeout=0.1)
+        audit_logger=audit, settings=BulkSettings(poll_interval=0.05, audit_timeout=0.5)
     )
     await engine.schedule_sweep()
     await attrs.evolve(engine, sweep_every=3600.0).schedule_sweep()
