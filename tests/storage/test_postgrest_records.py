@@ -98,6 +98,8 @@ def test_a_project_s_address_leads_to_its_postgrest(given: str, called: str) -> 
         "https://u:p@host",
         "https://h/?k=v",
         "http://[::",
+        b"https://abc.supabase.co",
+        None,
     ],
 )
 def test_an_address_that_is_none_is_refused(odd: str) -> None:
