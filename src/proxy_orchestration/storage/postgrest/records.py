@@ -56,8 +56,8 @@ class PostgrestActivityRecords:
 
     Args:
         url: a Supabase project's address, or where a PostgREST of your own answers.
-        client: calls with it, and with its proxies and certificates; yours to close. It has to
-            follow no redirects.
+        client: calls with it, and with its proxies and certificates; yours to close. No redirect
+            is followed, whatever it does elsewhere.
         key: the key of the service, or what returns it: called before the first call, shortly
             before the end of a token, and once when one was refused. `None`: from the environment,
             `SUPABASE_SECRET_KEY` or `SUPABASE_SERVICE_ROLE_KEY`.

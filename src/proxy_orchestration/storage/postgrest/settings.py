@@ -63,7 +63,8 @@ def rest_address(url: str) -> str:
     Raises:
         InvalidValueError: it is no address of HTTP, or holds a password or a query.
     """
-    parts = _parts(url)
+    given: object = url
+    parts = _parts(given) if isinstance(given, str) else None
     if parts is None:
         name = "url"
         rule = "is no address of a project or a PostgREST: give one such as https://abc.supabase.co"

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import RootTransaction
 from sqlalchemy.pool import StaticPool
 
+from proxy_orchestration.errors import InvalidTypeError
 from proxy_orchestration.storage.sql.dialect import pragmas, sessions
 from proxy_orchestration.storage.sql.dialect.addresses import file_of, is_in_memory
 
@@ -54,8 +55,16 @@ def check_engine(engine: Engine) -> Engine:
     Return the engine if there is a store for its driver, and transactions have connections of their own.
 
     Raises:
+        InvalidTypeError: it is no engine.
         ValueError: there is none, or they have not.
     """
+    given: object = engine
+    if not isinstance(given, Engine):
+        rule = (
+            f"must be a synchronous SQLAlchemy Engine, not {type(given).__name__}: "
+            "make one with `sqlalchemy.create_engine`, or use `open(url)`"
+        )
+        raise InvalidTypeError("engine", rule)  # noqa: EM101 - an argument's name
     known = {"sqlite": engine.dialect.driver, "postgresql": "psycopg"}
     if engine.dialect.is_async or known.get(engine.dialect.name) != engine.dialect.driver:
         msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"

@@ -88,6 +88,7 @@ class SqlActivityRepository(
             What it raises is the cause of a `RunHookError`, and nothing was stored.
 
     Raises:
+        InvalidTypeError: it is no engine; an address is given to `open`.
         ValueError: the engine is an in-memory SQLite, where every thread
             would see another database; or schema or prefix is no such name.
         MisconfiguredError: `on_run_opened` is no plain function.
