@@ -204,6 +204,18 @@ async def test_a_call_that_takes_too_long_is_cut_and_in_doubt() -> None:
     assert 5.0 == clock.monotonic()
 
 
+async def test_an_address_at_which_nobody_answers_ends_before_the_call_is_cut() -> None:
+    """
+    Then it is known that nothing was sent; a call that was sent has all its time.
+    """
+    fake = FakePostgrest()
+    async with fake.records(settings=PostgrestSettings(call_timeout=8.0)) as records:
+        await records.find_activities(["batch-1:mentor-1"])
+
+    (request,) = fake.requests
+    assert {"connect": 4.0, "read": None, "write": None, "pool": None} == request.extensions["timeout"]
+
+
 def _registration() -> ProxyRegistration:
     return _RECORD.registration
 

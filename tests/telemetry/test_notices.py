@@ -257,7 +257,7 @@ async def test_an_answer_that_is_no_outcome_takes_none_of_the_others_along(night
 
     class Muddled:
         async def send(self, messages: Sequence[PushMessage], /) -> list[Any]:
-            odd = attrs.evolve(PushOutcome.delivered(messages[0]), verdict="delivered")  # type: ignore[arg-type]
+            odd = attrs.evolve(PushOutcome.delivered(messages[0]), verdict="delivered")  # type: ignore[arg-type]  # as no sender should
             return [None, odd, *map(PushOutcome.delivered, messages)]
 
     dispatcher = PushDispatcher(

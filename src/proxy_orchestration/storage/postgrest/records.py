@@ -107,15 +107,12 @@ class PostgrestActivityRecords:
             settings: as of the class.
             transport: what carries the calls; `None` for the network.
         """
-        # No time-outs of its own: each call has one, by the clock.
-        async with httpx.AsyncClient(timeout=None, transport=transport) as client:  # noqa: S113 - as above
-            yield cls(
-                url,
-                client,
-                key=key,
-                clock=clock or SystemClock(),
-                settings=settings or PostgrestSettings(),
-            )
+        settings = settings or PostgrestSettings()
+        # No time-outs of its own but for connecting: each call has one, by the clock. Who is cut
+        # while nobody answers at that address has sent nothing, which only the client can tell.
+        timeout = httpx.Timeout(None, connect=settings.call_timeout / 2)
+        async with httpx.AsyncClient(timeout=timeout, transport=transport) as client:
+            yield cls(url, client, key=key, clock=clock or SystemClock(), settings=settings)
 
     async def add_activities(
         self, records: Sequence[ActivityRecord], /, *, atomic: bool
