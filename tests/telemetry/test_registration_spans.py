@@ -4,6 +4,7 @@ import logging
 import types
 from contextvars import copy_context
 
+import attrs
 import pytest
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
@@ -17,6 +18,9 @@ from opentelemetry.trace import SpanContext
 
 from proxy_orchestration import (
     BulkRegistrationOrchestrator,
+    DuplicateActivityError,
+    IdempotencyKeyReusedError,
+    RegistrationRejected,
 )
 from proxy_orchestration.ports import (
     LeaseLostError,
@@ -160,6 +164,44 @@ async def test_an_error_is_told_by_its_type_and_never_by_its_text() -> None:
     told = "".join(span.to_json() for span in observed.spans)
     assert "Canary" not in told
     assert "mentor-0" not in told
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RegistrationRejected("no_agreement", "No agreement."),
+        DuplicateActivityError("activity-7"),
+        ExceptionGroup("one", [RegistrationRejected("no_agreement", "No agreement.")]),
+    ],
+    ids=repr,
+)
+async def test_a_refusal_is_an_answer_and_no_error(refusal: Exception) -> None:
+    """
+    An error rate would alarm on what a coordinator did; who looks finds its type all the same.
+    """
+    observed = Observed()
+    service = ScriptedRegistrationService(lambda *_: fail(refusal))
+    await orchestrator_of(observed, service, MemoryActivityRepository()).submit_bulk_registration(
+        request_for(1), actor=ANNA
+    )
+
+    assert {"UNSET"} == {span.status.status_code.name for span in observed.spans}
+    assert said_by(observed.the("call"))["error.type"] in {"RegistrationRejected", "DuplicateActivityError"}
+
+
+async def test_a_key_that_is_taken_is_an_answer_and_no_error() -> None:
+    """
+    The store works; the client means another batch.
+    """
+    observed = Observed()
+    orchestrator = orchestrator_of(observed, ScriptedRegistrationService(), MemoryActivityRepository())
+    request = attrs.evolve(request_for(1), idempotency_key="key-1")
+    other = attrs.evolve(request_for(2), idempotency_key="key-1")
+    await orchestrator.submit_bulk_registration(request, actor=ANNA, drive=False)
+    with pytest.raises(IdempotencyKeyReusedError):
+        await orchestrator.submit_bulk_registration(other, actor=ANNA, drive=False)
+
+    assert {"UNSET"} == {span.status.status_code.name for span in observed.spans}
 
 
 async def test_a_call_that_is_cut_off_is_ended_and_no_failure() -> None:

@@ -35,6 +35,7 @@ from proxy_orchestration.testing import (
     BulkRegistrationService,
     CheckingBulkRegistrationService,
     ManyLookupsRegistrationService,
+    ScriptedPushSender,
     ScriptedRegistrationService,
     reject,
     succeed,
@@ -187,6 +188,33 @@ def test_what_is_no_such_part_is_refused_when_it_is_wrapped(name: str) -> None:
     """
     with pytest.raises(MisconfiguredError, match="cannot work with this"):
         getattr(Observed().telemetry, name)(object())
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("service", ScriptedRegistrationService()),
+        ("repository", MemoryActivityRepository()),
+        ("notices", MemoryNotificationRepository()),
+        ("sender", ScriptedPushSender()),
+    ],
+)
+def test_what_is_wrapped_already_is_refused(name: str, part: object) -> None:
+    """
+    By whichever object: there would be two spans for each call.
+    """
+    once = getattr(Observed().telemetry, name)(part)
+
+    with pytest.raises(MisconfiguredError, match="wrapped already"):
+        getattr(Observed().telemetry, name)(once)
+
+
+def test_only_an_orchestrator_is_watched() -> None:
+    """
+    A store has no health of its own.
+    """
+    with pytest.raises(MisconfiguredError, match="Give a BulkRegistrationOrchestrator"):
+        Observed().telemetry.watch(MemoryActivityRepository())  # type: ignore[arg-type]
 
 
 def test_an_ability_that_cannot_be_called_as_it_is_described_is_refused_too() -> None:

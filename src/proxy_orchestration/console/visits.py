@@ -117,6 +117,20 @@ class Visit:
         return self.console.orchestrator.access_policy.allows(self.person, action)
 
     @property
+    def may_submit(self) -> bool:
+        """
+        Tell whether pages lead to a new registration; where it is not known they do, and it is asked there.
+        """
+        if self.actor is None:
+            return True
+        try:
+            return self.may(Action.SUBMIT)
+        except Exception as error:  # noqa: BLE001 - whatever a host's policy raises
+            kind = type(error).__name__
+            _log.warning("the access policy did not answer: %s", kind, extra={"error": kind})
+            return True
+
+    @property
     def here(self) -> str:
         """
         Return the page's path within the console, with its query; after a form, that of a page to go on from.

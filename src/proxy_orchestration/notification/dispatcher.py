@@ -456,4 +456,4 @@ class PushDispatcher:
 
 def _check_oversees(actor: Actor, action: str) -> None:
     if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
-        raise NotAuthorizedError(action)
+        raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")

@@ -14,6 +14,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
+from proxy_orchestration.errors import (
+    DuplicateActivityError,
+    IdempotencyKeyReusedError,
+    RegistrationRejected,
+)
 from proxy_orchestration.registration.service_errors import lone
 
 Attributes: TypeAlias = Mapping[str, AttributeValue]
@@ -23,6 +28,9 @@ BATCH_ID: Final = "proxy_orchestration.batch_id"
 RUN: Final = "proxy_orchestration.run"
 ITEMS: Final = "proxy_orchestration.items"
 ERROR_TYPE: Final = "error.type"
+
+_REFUSALS: Final = (RegistrationRejected, DuplicateActivityError, IdempotencyKeyReusedError)
+"""What a service or a store answers when all is well with it."""
 
 
 class Entered:
@@ -89,9 +97,10 @@ def note_error(span: Span, error: BaseException) -> None:
     """
     Note the type of an error; its text may hold what no trace may hold.
 
-    What cancels a task is no failure of what it did, and only noted.
+    What cancels a task is no failure of what it did, and only noted. Nor is an answer of no.
     """
-    name = type(lone(error)).__name__
+    told = lone(error)
+    name = type(told).__name__
     span.set_attribute(ERROR_TYPE, name)
-    if isinstance(error, Exception):
+    if isinstance(error, Exception) and not isinstance(told, _REFUSALS):
         span.set_status(Status(StatusCode.ERROR, name))

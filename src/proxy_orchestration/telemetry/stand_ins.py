@@ -24,6 +24,13 @@ class _StandIn:
         return getattr(self._original, name)
 
 
+def is_stand_in(part: object) -> bool:
+    """
+    Tell whether the part stands for another one already.
+    """
+    return isinstance(part, _StandIn)
+
+
 def stand_in_for(original: T, methods: Mapping[str, Callable[..., object]], **values: object) -> T:
     """
     Return an object that does what the original does, with these methods in the place of its own.

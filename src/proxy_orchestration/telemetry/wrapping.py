@@ -14,6 +14,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Tracer, TracerProvider
 
 from proxy_orchestration._wiring import check_abilities, check_parts
+from proxy_orchestration.errors import MisconfiguredError
 from proxy_orchestration.notification.ports import NotificationRepository, PushSender
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.ports import (
@@ -27,7 +28,7 @@ from proxy_orchestration.registration.ports import (
 from proxy_orchestration.telemetry import ledger, notices, services
 from proxy_orchestration.telemetry.instruments import Instruments
 from proxy_orchestration.telemetry.open_runs import OpenRuns
-from proxy_orchestration.telemetry.stand_ins import stand_in_for
+from proxy_orchestration.telemetry.stand_ins import is_stand_in, stand_in_for
 
 ServiceT = TypeVar("ServiceT", bound=ProxyRegistrationService)
 LedgerT = TypeVar("LedgerT", bound=BatchLedger)
@@ -83,9 +84,9 @@ class Telemetry:
         Return the registration service, watched: a span for each call, calls in flight, retries by reason.
 
         Raises:
-            MisconfiguredError: it is no registration service.
+            MisconfiguredError: it is no registration service, or wrapped already.
         """
-        check_parts(TracedPart(service), part=ProxyRegistrationService)
+        _check(service, ProxyRegistrationService)
         check_abilities(TracedPart(service), "part", SupportsBulkLookup, SupportsBulk, SupportsConflictCheck)
         watched = services.WatchedService(
             service=cast("services.AbleService", service),
@@ -110,9 +111,9 @@ class Telemetry:
         Return the store of batches, watched: spans of accepting, runs and commits, and what they come to.
 
         Raises:
-            MisconfiguredError: it is no store of batches.
+            MisconfiguredError: it is no store of batches, or wrapped already.
         """
-        check_parts(TracedPart(repository), part=BatchLedger)
+        _check(repository, BatchLedger)
         watched = ledger.WatchedLedger(
             ledger=cast("ledger.AbleLedger", repository),
             runs=self._runs,
@@ -136,9 +137,9 @@ class Telemetry:
         For an orchestrator and a dispatcher alike.
 
         Raises:
-            MisconfiguredError: it is no store of notices.
+            MisconfiguredError: it is no store of notices, or wrapped already.
         """
-        check_parts(TracedPart(repository), part=NotificationRepository)
+        _check(repository, NotificationRepository)
         watched = notices.WatchedNotices(
             repository=cast("notices.AbleRepository", repository),
             tracer=self._tracer,
@@ -151,9 +152,9 @@ class Telemetry:
         Return the sender, watched: a span for each time that it is handed messages.
 
         Raises:
-            MisconfiguredError: it is no sender.
+            MisconfiguredError: it is no sender, or wrapped already.
         """
-        check_parts(TracedPart(sender), part=PushSender)
+        _check(sender, PushSender)
         if self._tracer is None:
             return sender
         watched = notices.WatchedSender(sender=sender, tracer=self._tracer)
@@ -165,7 +166,11 @@ class Telemetry:
 
         It is what `serve` and `check_health` saw last; nobody is asked for it. Of several
         orchestrators the oldest is told; one that is gone says nothing any more.
+
+        Raises:
+            MisconfiguredError: it is no orchestrator.
         """
+        check_parts(TracedPart(orchestrator), part=BulkRegistrationOrchestrator)
         if self._instruments is not None:
             self._instruments.watch(
                 orchestrator,
@@ -175,6 +180,13 @@ class Telemetry:
                 meaning="Age of the oldest batch without a driver",
                 together=max,
             )
+
+
+def _check(part: object, port: type) -> None:
+    if is_stand_in(part):
+        problem = "it is wrapped already, and each call would be told twice. Wrap a part once."
+        raise MisconfiguredError(TracedPart.__name__, "part", problem)
+    check_parts(TracedPart(part), part=port)
 
 
 def _methods(watched: object, names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:

@@ -131,7 +131,7 @@ class QualityEndpoint:
         """
         if Role.CHAPTER_ADMIN not in actor.roles:
             action = "read the data-quality report"
-            raise e.NotAuthorizedError(action)
+            raise e.NotAuthorizedError(action, ask="a chapter admin")
         plan = await self.notifications.plan(await certificates_for(actor, self.certificates))
         return conversions.data_quality(plan.result)
 

@@ -203,7 +203,7 @@ access_policy: Final[tuple[Check[AccessPolicy], ...]] = tuple(allowing)
 """Roles, organizations and scope."""
 
 clock: Final[tuple[Check[Clock], ...]] = tuple(timing)
-"""Moments, seconds and sleeping. A clock that stands still needs somebody who moves it meanwhile."""
+"""Moments, seconds and sleeping. A clock that stands still is refused: let it move by itself."""
 
 __all__ = [
     "Check",
