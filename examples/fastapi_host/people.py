@@ -24,15 +24,25 @@ ASSIGNED = {
 _bearer = HTTPBearer(auto_error=False)
 
 
+def actor_of(token: str) -> Actor | None:
+    """
+    Return whose token that is, or nothing.
+    """
+    known = TOKENS.get(token)
+    if known is None:
+        return None
+    user_id, role = known
+    return Actor(user_id=user_id, roles={role}, organization_id="chapter-oslo")
+
+
 def signed_in(token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Actor:
     """
     Return who calls: asked at every request, so that a role that was taken away counts at once.
     """
-    known = TOKENS.get(token.credentials) if token else None
-    if known is None:
+    actor = actor_of(token.credentials) if token else None
+    if actor is None:
         raise HTTPException(401, "Sign in first.", headers={"WWW-Authenticate": "Bearer"})
-    user_id, role = known
-    return Actor(user_id=user_id, roles={role}, organization_id="chapter-oslo")
+    return actor
 
 
 class OwnMentors(CoordinatorAccess):

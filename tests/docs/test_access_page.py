@@ -176,6 +176,23 @@ async def test_a_verb_of_certificates_answers_as_its_cell_says(verb: str, role: 
     assert _OF_OTHERS.get((verb, cell), _OF_OTHERS[cell]) == told
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_data_quality_report_answers_as_its_row_says() -> None:
+    """
+    It is an endpoint and no verb, so its row has no name of one.
+    """
+    pytest.importorskip("fastapi")
+    from proxy_orchestration.web.expiry import QualityEndpoint  # noqa: PLC0415 - needs an extra
+
+    nightly = NotificationOrchestrator(repository=MemoryNotificationRepository())
+    endpoint = QualityEndpoint(nightly, lambda _actor: ())
+    roles = (Role.COORDINATOR, Role.CHAPTER_ADMIN, Role.PEER_MENTOR, Role.SERVICE)
+    told = [await _answer(endpoint.report_data_quality(_actor(role))) for role in roles]
+    cells = ["all" if answer == "allowed" else "no" for answer in told]
+
+    assert f"| the data-quality report (`GET /expiry-data-quality`) | {' | '.join(cells)} |\n" in PAGE
+
+
 def test_every_verb_with_an_actor_is_in_a_table() -> None:
     """
     A new one has to say who may.

@@ -2,6 +2,7 @@
 A host on Celery, as its worker imports it: the guide's recipe over SQLite and a Redis.
 
 The environment says where they are: `STORE` is a SQLAlchemy address, `BROKER` the socket of a Redis.
+It says how far away the service is after a few calls, too: `PAUSE`, in seconds.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from proxy_orchestration import (
 from proxy_orchestration.blocking import BlockingOrchestrator
 from proxy_orchestration.storage.sql import SqlActivityRepository
 
+FEW = 6
+
 
 @attrs.define(eq=False)
 class RemoteService:
@@ -42,7 +45,8 @@ class RemoteService:
         receipt = await self.standard.register(registration)
         with open(os.environ["CALLED"], "a", encoding="utf-8") as file:  # noqa: ASYNC230, PTH123 - a line
             file.write("called\n")
-        await anyio.sleep(0.05)
+            calls = file.tell() // len("called\n")
+        await anyio.sleep(float(os.environ["PAUSE"]) if calls > FEW else 0.05)
         return receipt
 
 

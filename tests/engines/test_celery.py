@@ -92,6 +92,7 @@ def test_workers_that_are_killed_leave_one_record_for_each_mentor(
         _eventually(socket.exists, "Redis did not start")
         batch = celery_host.bulk.submit_bulk_registration(request, actor=actor, drive=False)
         celery_host.sweep.delay()
+        monkeypatch.setenv("PAUSE", "3600")  # however late it is killed, it is in the middle
         with _running(worker, tmp_path) as victim:
             _eventually(lambda: called.exists() and len(called.read_text()) > 40, "nobody was called")
             victim.kill()
@@ -101,6 +102,7 @@ def test_workers_that_are_killed_leave_one_record_for_each_mentor(
             celery_host.sweep.delay()
             return celery_host.bulk.get_batch_summary(batch.batch_id, actor=actor).settled_at is not None
 
+        monkeypatch.setenv("PAUSE", "0.0")
         with _running(worker, tmp_path):
             _eventually(is_settled, (tmp_path / "log.txt").read_text())
     engine = create_engine(os.environ["STORE"])

@@ -113,6 +113,28 @@ async def test_a_run_of_which_nothing_is_due_comes_back_when_it_is(world):
     assert timedelta(seconds=20) <= job["scheduled_at"] - before
 
 
+async def test_a_cancel_of_a_run_that_waits_for_an_hour_is_found_by_the_next_sweep(world):
+    """
+    Its host may die before it has carried it out; no job holds the run's lock for that hour.
+    """
+    world.service.script = lambda *_: unavailable(retry_after=3000.0)
+    register(world.app, world.orchestrator)
+    batch_id = await world.accept(mentors=1)
+
+    told = await drive(world, version=1, batch_id=batch_id, run=1)
+    before = await sweep(world)
+    await world.orchestrator.repository.cancel_run(
+        batch_id, reason=None, wished_at=world.clock.now(), cancelled_by=COORDINATOR.user_id
+    )
+    after = await sweep(world)
+    await world.work()
+
+    summary = await world.orchestrator.get_batch_summary(batch_id, actor=COORDINATOR)
+    assert ("waiting", 3000.0) == (told["ending"], told["retry_after"])
+    assert (0, 1) == (before["woken"], after["woken"])
+    assert summary.settled_at is not None
+
+
 @pytest.mark.parametrize("reason", [None, AbortReason.SHUTDOWN])
 async def test_a_worker_that_stops_leaves_the_run_to_do_at_once(world, reason):
     """
@@ -326,8 +348,8 @@ class Elsewhere:
     A connection of SQLAlchemy's that is SQLite's.
     """
 
-    connection = property(lambda self: self)
-    driver_connection = object()
+    dialect = property(lambda self: self)
+    name, driver = "sqlite", "pysqlite"
 
 
 def test_a_transaction_of_another_database_cannot_wake_and_says_so(world):

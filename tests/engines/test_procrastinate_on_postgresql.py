@@ -21,6 +21,8 @@ pytest.importorskip("procrastinate")
 pytest.importorskip("psycopg")
 pytest.importorskip("sqlalchemy")
 
+import psycopg
+import psycopg.rows
 from postgres_server import find_programs, running_server
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
@@ -209,6 +211,62 @@ async def test_every_run_that_a_store_opens_has_its_job_in_the_same_transaction(
     assert 2 == retried.run
     assert (f"{batch_id}:2", "todo") in opened
     assert ("success", 2) == (result.status.value, len(result.succeeded))
+
+
+@asynccontextmanager
+async def _of_sqlalchemy(url: URL) -> AsyncIterator[Any]:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+@asynccontextmanager
+async def _of_the_driver(url: URL) -> AsyncIterator[Any]:
+    with psycopg.connect(conninfo(url), row_factory=psycopg.rows.dict_row) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _awaited(url: URL) -> AsyncIterator[Any]:
+    pytest.importorskip("greenlet")
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - an extra
+
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        yield connection
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("begun", [_of_sqlalchemy, _of_the_driver, _awaited])
+async def test_a_batch_in_a_transaction_of_the_hosts_has_its_job_there(host, begun):
+    """
+    Whatever connection the host lends.
+    """
+    host.orchestrator.repository.on_run_opened = host.wake_ups.wake_within
+    request = BulkRegistrationRequest.for_mentors(["mentor-1"], VISIT)
+    async with begun(host.engine.url) as connection:
+        batch = await host.orchestrator.submit_within(connection, request, actor=COORDINATOR)
+        before = await host.jobs()
+    committed = await host.jobs()
+    await host.work(wait=False)
+    summary = await host.orchestrator.get_batch_summary(batch.batch_id, actor=COORDINATOR)
+
+    lock = f"{batch.batch_id}:1"
+    assert (lock, "todo") not in before
+    assert (lock, "todo") in committed
+    assert "success" == summary.status.value
+
+
+async def test_an_awaited_connection_wakes_once(host):
+    """
+    SQLAlchemy's for asyncio, by its `run_sync`.
+    """
+    async with _awaited(host.engine.url) as connection:
+        for _ in range(2):
+            await connection.run_sync(host.wake_ups.wake_within, "awaited", 1)
+
+    assert 1 == (await host.jobs()).count(("awaited:1", "todo"))
 
 
 async def test_without_procrastinates_tables_the_hosts_transaction_goes_on_and_the_log_says_so(

@@ -139,6 +139,27 @@ async def test_nobody_who_is_not_signed_in_gets_an_answer(tmp_path: Path) -> Non
     assert (401, "Bearer") == (answer.status_code, answer.headers["WWW-Authenticate"])
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_browser_signs_in_and_sees_the_console(tmp_path: Path) -> None:
+    """
+    The console leads to the form; the cookie opens the console, and nothing of the REST interface.
+    """
+    async with _serving(f"sqlite:///{tmp_path / 'chapter.db'}") as client:
+        del client.headers["Authorization"]
+        stranger = await client.get("/console/")
+        form = await client.get(stranger.headers["Location"])
+        refused = await client.post("/sign-in", data={"token": "somebody"})
+        accepted = await client.post("/sign-in", data={"token": "token-of-anna"})
+        page = await client.get(accepted.headers["Location"])
+        rest = await client.get(BATCHES)
+
+    assert (303, "/sign-in") == (stranger.status_code, stranger.headers["Location"])
+    assert "token-of-anna" in form.text
+    assert (401, 303) == (refused.status_code, accepted.status_code)
+    assert (200, 401) == (page.status_code, rest.status_code)
+    assert "The chapter&#39;s visits" in page.text
+
+
 @pytest.mark.parametrize("check", [*registration_service, *registration_lookup], ids=str)
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_register_keeps_the_contract(check: Check[Any], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The night of the examples: it tells, sends, and a second one tells nobody; its d
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 pytest.importorskip("google.auth")
 
+import httpx
 from sqlalchemy import create_engine, insert
 
 from proxy_orchestration.testing.contracts import (
@@ -158,3 +160,57 @@ async def test_firebase_is_asked_where_its_key_is(tmp_path: Path, monkeypatch: p
     async with night.sender_for(chapter, store) as sender:
         assert (chapter, store) == (sender.parts["targets"], sender.parts["device_answers"])
     engine.dispose()
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """
+    The application that sends from a web process, over a database of its own.
+    """
+    pytest.importorskip("fastapi")
+    from examples.nightly.served import create_app  # noqa: PLC0415 - found from the root alone
+
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'nightly.db'}")
+    for name in ("FCM_SERVICE_ACCOUNT_JSON", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    return create_app()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_web_process_without_a_key_does_not_start(served: Any) -> None:
+    """
+    Nobody finds out in the morning that nothing was sent.
+    """
+    from proxy_orchestration.push.fcm import FcmCredentialsError  # noqa: PLC0415 - needs an extra
+
+    with pytest.raises(FcmCredentialsError, match="GOOGLE_APPLICATION_CREDENTIALS"):
+        async with served.router.lifespan_context(served):
+            pass
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_web_process_with_a_key_serves(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It is ready: batches are driven, and pushes are sent.
+    """
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "client_email": "sender@invented-project.example",
+        "private_key": pem.decode(),
+    }
+    monkeypatch.setenv("FCM_SERVICE_ACCOUNT_JSON", json.dumps(account))
+    transport = httpx.ASGITransport(served)
+    async with (
+        served.router.lifespan_context(served),
+        httpx.AsyncClient(transport=transport, base_url="http://host") as client,
+    ):
+        ready = await client.get("/health/ready")
+
+    assert {"ready": True, "reasons": []} == ready.json()

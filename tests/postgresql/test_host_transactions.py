@@ -26,6 +26,8 @@ from proxy_orchestration import (  # noqa: E402 - as above
 )
 from proxy_orchestration.blocking import BlockingOrchestrator  # noqa: E402 - as above
 from proxy_orchestration.storage.sql import SqlActivityRepository  # noqa: E402 - as above
+from proxy_orchestration.storage.sql.database import host_transactions  # noqa: E402 - as above
+from proxy_orchestration.storage.sql.dialect import sessions  # noqa: E402 - as above
 from proxy_orchestration.testing import ScriptedRegistrationService  # noqa: E402 - as above
 from proxy_orchestration.testing.contracts.registration.samples import (  # noqa: E402 - as above
     COORDINATOR,
@@ -152,6 +154,57 @@ async def test_a_key_that_another_took_meanwhile_is_the_host_s_to_repeat(postgre
 
     assert "40001" == raised.value.__cause__.orig.sqlstate  # type: ignore[union-attr]  # the driver's own
     assert (0,) == usable
+
+
+async def test_a_key_in_another_s_open_transaction_is_not_waited_for_for_ever(
+    postgresql_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever is to end that one may wait for this thread; what this one did before stays.
+    """
+    monkeypatch.setattr(sessions, "_PATIENCE", "50ms")
+    batch = batch_of(1, idempotency_key="form-7")
+    async with SqlActivityRepository.open(postgresql_url) as repository:
+        with _connected(postgresql_url) as first, _connected(postgresql_url) as second:
+            batch_id = await accepted(repository.within(first), batch)
+            second.execute("CREATE TABLE orders (name text)")
+            with pytest.raises(RepositoryUnavailableError):
+                await repository.within(second).accept(batch)
+            usable = second.execute("SELECT count(*), current_setting('lock_timeout') FROM orders").fetchone()
+            second.rollback()
+            first.commit()
+        there = await repository.get(batch_id)
+
+    assert (0, "0") == usable
+    assert there is not None
+
+
+async def test_awaited_statements_without_an_answer_end(
+    postgresql_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The connection is of no use then, which its host is told.
+    """
+    pytest.importorskip("greenlet")
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - an extra
+
+    monkeypatch.setattr(host_transactions, "_LONGEST", 0.05)
+    sleep = text("SELECT pg_sleep(2)")
+
+    def hang(connection: Connection, *_: object) -> None:
+        connection.execute(sleep)
+
+    engine = create_async_engine(postgresql_url)
+    async with SqlActivityRepository.open(postgresql_url, on_run_opened=hang) as repository:
+        async with engine.connect() as connection:
+            await connection.begin()
+            with pytest.raises(RepositoryUnavailableError, match="in time"):
+                await repository.within(connection).accept(batch_of(1, batch_id="batch-1"))
+            await connection.invalidate()
+        there = await repository.get("batch-1")
+    await engine.dispose()
+
+    assert there is None
 
 
 async def test_a_function_that_lost_a_race_is_called_again_with_the_whole_transaction(

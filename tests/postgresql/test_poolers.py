@@ -354,7 +354,8 @@ async def test_a_pooler_without_a_free_connection_is_told(
     """
     Once, after the pooler's own patience.
     """
-    pooler = poolers(pool_mode="transaction", default_pool_size=1, query_wait_timeout=1)
+    # Long enough for its first log-in to the server on a busy machine, which counts as waiting too.
+    pooler = poolers(pool_mode="transaction", default_pool_size=1, query_wait_timeout=4)
     url = pooler.front(direct)
     async with SqlActivityRepository.open(url) as repository:
         with psycopg.connect(host=url.query["host"], port=6432, user="tester", dbname=url.database) as other:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,10 +19,21 @@ pytest.importorskip("typer")
 import psycopg
 from typer.testing import CliRunner
 
+from proxy_orchestration import (
+    Actor,
+    BulkRegistrationOrchestrator,
+    BulkRegistrationRequest,
+    BulkSettings,
+    ProxyActivity,
+    RetryPolicy,
+    Role,
+    StandardRegistrationService,
+)
 from proxy_orchestration._pseudonyms import pseudonym_of
 from proxy_orchestration.cli.app import app
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailableError, SchemaVersionError
+from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.postgrest.wire import record_to_json
 from proxy_orchestration.storage.sql import SqlActivityRepository, supabase_functions
 from proxy_orchestration.testing.contracts.registration.samples import (
@@ -55,6 +67,7 @@ _CALLS: Final[dict[str, dict[str, Any]]] = {
         },
     },
 }  # fmt: skip
+_COORDINATOR: Final = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
 _LONG: Final = "".join(pseudonym_of(str(number)) for number in range(2000))  # what cannot be made smaller
 _INSTALLED: Final = (
     "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname IN ("
@@ -64,6 +77,14 @@ _INSTALLED: Final = (
 _GRANTED: Final = (
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO anon, authenticated",
     "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM anon, authenticated",
+)
+_OWN_RULE: Final = (
+    (
+        "CREATE FUNCTION own_rule() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF new.attributed_to = 'mentor-7' THEN RAISE EXCEPTION 'canary' USING DETAIL = 'canary'; END IF;"
+        " RETURN new; END $$"
+    ),
+    "CREATE TRIGGER own_rule BEFORE INSERT ON activities FOR EACH ROW EXECUTE FUNCTION own_rule()",
 )
 _STATE: Final = "SELECT activity_id, voided_at::text, (SELECT count(*) FROM correction_notes) FROM activities"
 
@@ -297,3 +318,29 @@ async def test_a_record_too_large_for_an_index_is_refused_alone(project: Project
             await records.add_activities([good, large], atomic=False)
         assert [] == list(await records.activities_of_batch("batch-1"))
         assert [good] == list(await records.add_activities([good], atomic=False))
+
+
+async def test_a_row_that_a_trigger_of_the_host_s_refuses_takes_no_other_along(project: Project) -> None:
+    """
+    One that raises and says no more than that; the row's call is halved until it stands alone.
+    """
+    day = datetime.now(UTC).date()
+    activity = ProxyActivity(activity_type="visit", activity_date=day, duration_minutes=30)
+    request = BulkRegistrationRequest.for_mentors([f"mentor-{number}" for number in range(20)], activity)
+    project.execute(*_OWN_RULE)
+    try:
+        async with project.records() as records:
+            orchestrator = BulkRegistrationOrchestrator(
+                registration_service=StandardRegistrationService(repository=records),
+                repository=MemoryActivityRepository(),
+                settings=BulkSettings(retry=RetryPolicy(initial=0.0)),
+            )
+            result = await orchestrator.submit_bulk_registration(request, actor=_COORDINATOR)
+    finally:
+        project.execute("DROP FUNCTION own_rule CASCADE")
+
+    (failed,) = result.failed
+    assert failed.failure is not None
+    assert (19, "mentor-7") == (len(result.succeeded), failed.mentor_id)
+    assert "record_refused" == failed.failure.code
+    assert "canary" not in str(failed)

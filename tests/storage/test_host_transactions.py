@@ -4,6 +4,7 @@ Within a transaction of the host's on SQLite: what goes wrong, and what stays as
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import sqlite3
 import threading
@@ -19,7 +20,7 @@ from waits import LONGEST_WAIT
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from proxy_orchestration import (
@@ -289,6 +290,94 @@ async def test_a_prefix_and_a_function_hold_within_too(file: Path) -> None:
 
     assert [("batch-1, 1",)] == rows
     assert [True, False] == there
+
+
+@pytest.mark.parametrize("end", [Connection.rollback, Connection.close], ids=["rollback", "close"])
+async def test_a_function_that_ends_its_connection_s_transaction_undoes_the_batch_alone(
+    repository: SqlActivityRepository, file: Path, end: Any
+) -> None:
+    """
+    It is a `RunHookError`, as in a transaction of ours, and the host's own goes on from where it was.
+    """
+    repository.on_run_opened = lambda connection, *_: end(connection)
+    with _begun(file) as connection:
+        connection.execute("INSERT INTO orders VALUES ('kept')")
+        with pytest.raises(RunHookError, match="ended the transaction"):
+            await repository.within(connection).accept(batch_of(2, batch_id="batch-1"))
+        timeout = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute("COMMIT")
+        orders = connection.execute("SELECT name FROM orders").fetchall()
+        batches = connection.execute("SELECT * FROM batches").fetchall()
+
+    assert ([("kept",)], [], (7_000,)) == (orders, batches, timeout)
+
+
+async def test_an_interruption_within_a_statement_undoes_the_batch_alone(
+    repository: SqlActivityRepository, file: Path
+) -> None:
+    """
+    SQLAlchemy gives such a connection up, and with it the savepoint that it knows of.
+    """
+
+    def interrupt(_cursor: Any, statement: str, *_: Any) -> None:
+        if "INTO runs" in statement:
+            raise KeyboardInterrupt
+
+    with _host(file) as engine:
+        event.listen(engine, "do_execute", interrupt)
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO orders VALUES ('kept')"))
+            before = connection.execute(text("PRAGMA busy_timeout")).scalar()
+            with pytest.raises(KeyboardInterrupt):
+                await repository.within(connection).accept(batch_of(2, batch_id="batch-1"))
+            after = connection.execute(text("PRAGMA busy_timeout")).scalar()
+        with engine.connect() as connection:
+            orders = connection.execute(text("SELECT name FROM orders")).scalars().all()
+            batches = connection.execute(text("SELECT * FROM batches")).all()
+
+    assert (["kept"], []) == (orders, batches)
+    assert before == after
+
+
+@pytest.mark.parametrize("by_scope", [True, False], ids=["scope", "task"])
+@pytest.mark.parametrize("words", ["INTO batches", "INTO runs"])
+async def test_a_host_that_is_cancelled_has_no_half_of_a_batch(
+    repository: SqlActivityRepository, file: Path, words: str, by_scope: bool
+) -> None:
+    """
+    The cancellation leaves as itself, and whoever commits all the same commits a batch with its items.
+    """
+    pytest.importorskip("aiosqlite")
+    pytest.importorskip("greenlet")
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - an extra
+
+    task, scope, left_by = asyncio.current_task(), anyio.CancelScope(), []
+    assert task is not None
+
+    def cancel(_cursor: Any, statement: str, *_: Any) -> None:
+        if words in statement and not left_by:
+            left_by.append(None)
+            (scope if by_scope else task).cancel()
+
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
+    event.listen(engine.sync_engine, "do_execute", cancel)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO orders VALUES ('kept')"))
+        before = (await connection.execute(text("PRAGMA busy_timeout"))).scalar()
+        with scope:
+            try:
+                await repository.within(connection).accept(batch_of(2, batch_id="batch-1"))
+            except asyncio.CancelledError:
+                left_by.append("cancellation")
+                if by_scope:
+                    raise
+                task.uncancel()
+        after = (await connection.execute(text("PRAGMA busy_timeout"))).scalar()
+    await engine.dispose()
+
+    assert [None, "cancellation"] == left_by
+    assert before == after
+    assert 2 == len(await repository.read_items("batch-1"))
 
 
 async def test_an_orchestrator_over_it_accepts_and_does_nothing_else(

@@ -44,6 +44,7 @@ DEFINITE: Final = {
     "a role without the right, by another status": refusal(401, "42501"),
     "a role that is unknown": refusal(400, "22023"),
     "a row that is refused by somebody else's trigger": refusal(400, "23514"),
+    "a trigger elsewhere that says no more": refusal(400, "P0001"),
     "a serializable transaction": refusal(500, "40001"),
     "a token that ended": refusal(401, "PGRST301"),
     "a code of a newer PostgREST": refusal(400, "PGRST999"),
@@ -98,6 +99,7 @@ REFUSED: Final = {
     "a rule": refusal(400, "23514", hint="record_refused"),
     "an id of another record": refusal(409, "23505", hint="record_refused"),
     "a key too long for its index": refusal(500, "54000", hint="record_refused"),
+    "a rule of a trigger of the host's": refusal(400, "P0001", hint="record_refused"),
     "a body that is too large": httpx.Response(413, text="<html>"),
 }
 
@@ -200,6 +202,18 @@ async def test_a_call_that_takes_too_long_is_cut_and_in_doubt() -> None:
 
     assert not doubt.value.nothing_written
     assert 5.0 == clock.monotonic()
+
+
+async def test_an_address_at_which_nobody_answers_ends_before_the_call_is_cut() -> None:
+    """
+    Then it is known that nothing was sent; a call that was sent has all its time.
+    """
+    fake = FakePostgrest()
+    async with fake.records(settings=PostgrestSettings(call_timeout=8.0)) as records:
+        await records.find_activities(["batch-1:mentor-1"])
+
+    (request,) = fake.requests
+    assert {"connect": 4.0, "read": None, "write": None, "pool": None} == request.extensions["timeout"]
 
 
 def _registration() -> ProxyRegistration:

@@ -15,9 +15,10 @@ import pytest
 
 httpx = pytest.importorskip("httpx")
 
-from fake_postgrest import FakePostgrest, refusal  # noqa: E402 - after what may be missing
+from fake_postgrest import ADDRESS, FakePostgrest, refusal  # noqa: E402 - after what may be missing
 
 from proxy_orchestration import RepositoryUnavailableError  # noqa: E402 - as above
+from proxy_orchestration.storage.postgrest import PostgrestActivityRecords  # noqa: E402 - as above
 from proxy_orchestration.testing import FakeClock  # noqa: E402 - as above
 from proxy_orchestration.testing.contracts.registration.samples import NOON  # noqa: E402 - as above
 
@@ -53,6 +54,22 @@ async def test_a_secret_key_goes_in_one_header_and_a_token_in_two() -> None:
 
         assert [key] == _sent(fake)
         assert bearer == fake.requests[0].headers.get("authorization")
+
+
+async def test_a_redirect_takes_the_key_nowhere() -> None:
+    """
+    Whatever the host's client does elsewhere: it would strip one of the two headers only.
+    """
+    moved = httpx.Response(308, headers={"location": "https://elsewhere.example/rest"})
+    fake = FakePostgrest(scripted=[moved])
+    transport = httpx.MockTransport(fake._answer)
+    async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
+        records = PostgrestActivityRecords(ADDRESS, client, key="sb_secret_canary")
+        with pytest.raises(RepositoryUnavailableError, match="HTTP 308") as told:
+            await _ask(records)
+
+    assert ["abc.supabase.co"] == [request.url.host for request in fake.requests]
+    assert told.value.nothing_written
 
 
 @pytest.mark.parametrize(
@@ -207,6 +224,29 @@ async def test_a_vault_that_fails_leaves_the_old_token_until_it_is_refused() -> 
     assert told.value.nothing_written
     assert told.value.__cause__ is None
     assert "canary" not in repr(told.value)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_vault_that_does_not_answer_leaves_nothing_in_doubt(refused: bool) -> None:
+    """
+    Neither before the first call, nor after one that was refused for its key.
+    """
+    clock = FakeClock(NOON, moves_after=0)
+    keys = ["first"] * refused
+
+    async def vault() -> str:
+        if not keys:
+            await anyio.sleep_forever()
+        return keys.pop()
+
+    fake = FakePostgrest(scripted=[_ENDED])
+    async with fake.records(key=vault, clock=clock) as records:
+        with pytest.raises(RepositoryUnavailableError, match="did not come in time") as told:
+            await _ask(records)
+
+    assert told.value.nothing_written
+    assert told.value.__cause__ is None
+    assert refused == len(fake.requests)
 
 
 @pytest.mark.parametrize(

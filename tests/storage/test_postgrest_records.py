@@ -23,7 +23,7 @@ from proxy_orchestration import (
 )
 from proxy_orchestration._pseudonyms import pseudonym_of
 from proxy_orchestration.access import Visibility
-from proxy_orchestration.errors import SchemaVersionError
+from proxy_orchestration.errors import RecordRefusedError, SchemaVersionError
 from proxy_orchestration.registration.erasure import as_asked
 from proxy_orchestration.registration.records import CorrectionNote, RecordFilter
 from proxy_orchestration.storage.postgrest import PostgrestActivityRecords, PostgrestSettings
@@ -159,6 +159,24 @@ async def test_nothing_is_asked_for_nothing() -> None:
     assert [] == fake.requests
 
 
+@pytest.mark.parametrize("odd", ["half \ud800", "nul \0"])
+@pytest.mark.parametrize(
+    "name", ["registration_id", "idempotency_key", "batch_id", "mentor_id", "override_of"]
+)
+async def test_an_id_that_no_database_keeps_is_refused_before_it_is_sent(name: str, odd: str) -> None:
+    """
+    As over SQL; neither an encoder's error, which holds the whole call, nor a failure of the page.
+    """
+    record = activity_record(1)
+    record = attrs.evolve(record, registration=attrs.evolve(record.registration, **{name: odd}))
+    fake = FakePostgrest()
+    async with fake.records() as records:
+        with pytest.raises(RecordRefusedError):
+            await records.add_activities([activity_record(2), record], atomic=False)
+
+    assert [] == fake.requests
+
+
 async def test_a_person_who_may_see_only_the_own_and_asks_for_another_s_sees_nothing() -> None:
     """
     Two people are nobody.
@@ -233,6 +251,7 @@ _NOTE: dict[str, Any] = {
         {"asked": 1, "standing": []},
         {"asked": 1, "standing": {"1": {}}},
         {"asked": 1, "standing": {"1": "activity-1"}},
+        {"asked": 1, "standing": {"1": _ROW | {"registered_by_roles": None}}},
         *({"asked": 1, "standing": {"1": {k: v for k, v in _ROW.items() if k != name}}} for name in _ROW),
         *(
             {"asked": 1, "standing": {"1": _ROW | {name: odd}}}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -16,7 +18,7 @@ from proxy_orchestration import (
     PeerMentorCertificate,
     PushDispatcher,
 )
-from proxy_orchestration.ports import MentorRecipients, PushOutcome
+from proxy_orchestration.ports import MentorRecipients, PushMessage, PushOutcome
 from proxy_orchestration.storage.memory import MemoryNotificationRepository
 from proxy_orchestration.telemetry import notices as watched_notices
 from proxy_orchestration.testing import FakeClock, ScriptedPushSender, ScriptedRecipientDirectory
@@ -246,6 +248,28 @@ async def test_a_sender_that_raises_is_told_by_the_type_of_its_error(nights: Nig
     span = observed.the("dispatch")
     assert ("ERROR", "ConnectionError") == (span.status.status_code.name, span.status.description)
     assert "Canary" not in span.to_json()
+
+
+async def test_an_answer_that_is_no_outcome_takes_none_of_the_others_along(nights: Nights) -> None:
+    """
+    What was delivered is not sent again because a sender is watched.
+    """
+
+    class Muddled:
+        async def send(self, messages: Sequence[PushMessage], /) -> list[Any]:
+            odd = attrs.evolve(PushOutcome.delivered(messages[0]), verdict="delivered")  # type: ignore[arg-type]  # as no sender should
+            return [None, odd, *map(PushOutcome.delivered, messages)]
+
+    dispatcher = PushDispatcher(
+        repository=nights.dispatcher.repository,
+        sender=nights.observed.telemetry.sender(Muddled()),
+        clock=nights.clock,
+    )
+    await nights.orchestrator.run([_certificate(1, 30)])
+    sent = await dispatcher.drain()
+
+    assert (2, 0) == (sent.sent, sent.retried)
+    assert 2 == said_by(nights.observed.the("dispatch"))["pushes.delivered"]
 
 
 async def test_with_everything_off_the_figures_are_none_and_the_sender_is_the_host_s_own() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from functools import partial
 
 import attrs
@@ -205,10 +206,52 @@ async def test_what_has_no_driver_is_counted_at_each_look_and_has_an_age() -> No
     assert {(): 90.0} == observed.metric("backlog.oldest.age")
 
     await orchestrator.resume_interrupted()
+    assert {(): 0} == observed.metric("backlog")
     del orchestrator
     gc.collect()
-    assert {(): 0} == observed.metric("backlog")
     assert {} == observed.metric("backlog.oldest.age")
+
+
+async def test_of_several_parts_in_one_process_no_figure_hides_another() -> None:
+    """
+    Stores add up, and the oldest batch is the oldest of all; what a host let go of is kept by nobody.
+    """
+    observed, clock = Observed(), FakeClock()
+    stores = [MemoryActivityRepository(clock) for _ in range(2)]
+    orchestrators = [
+        orchestrator_of(observed, ScriptedRegistrationService(), store, clock=clock) for store in stores
+    ]
+    for each in orchestrators:
+        observed.telemetry.watch(each)
+        await each.submit_bulk_registration(request_for(1), actor=ANNA, drive=False)
+        clock.advance(90.0)
+    for each in orchestrators:
+        await each.check_health()
+
+    assert {(): 2} == observed.metric("backlog")
+    assert {(): 180.0} == observed.metric("backlog.oldest.age")
+
+    held = [weakref.ref(each.repository) for each in orchestrators]
+    del each, orchestrators[0]
+    gc.collect()
+    assert [True, False] == [one() is None for one in held]
+    assert {(): 1} == observed.metric("backlog")
+    assert {(): 90.0} == observed.metric("backlog.oldest.age")
+
+
+async def test_calls_of_two_services_are_counted_together() -> None:
+    """
+    A process may have a service for each kind of activity.
+    """
+    observed = Observed(with_spans=False)
+    service = _Counting(observed)
+    idle = [observed.telemetry.service(ScriptedRegistrationService())]
+    orchestrator = orchestrator_of(observed, service, MemoryActivityRepository())
+    idle.append(observed.telemetry.service(ScriptedRegistrationService()))
+    await orchestrator.submit_bulk_registration(request_for(1), actor=ANNA)
+
+    assert [1] == service.seen
+    assert 2 == len(idle)
 
 
 async def test_without_metrics_nothing_is_counted() -> None:

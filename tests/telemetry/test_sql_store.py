@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from observed import ANNA, Observed, id_of, orchestrator_of, parent_of, request_
 from proxy_orchestration import (
     BulkSettings,
     DispatchSettings,
+    HostTransactionError,
     NotificationOrchestrator,
     PeerMentorCertificate,
     PushDispatcher,
@@ -30,6 +32,7 @@ from proxy_orchestration.ports import (
     SupportsCompleteAndClaim,
     SupportsFusedWrites,
     SupportsGettingMany,
+    SupportsHostTransactions,
     SupportsMarkingMany,
     SupportsTakingFreeRuns,
 )
@@ -49,6 +52,7 @@ ABILITIES = (
     SupportsAcceptAndBegin,
     SupportsFusedWrites,
     SupportsGettingMany,
+    SupportsHostTransactions,
     SupportsMarkingMany,
     SupportsTakingFreeRuns,
 )
@@ -101,6 +105,28 @@ async def test_a_batch_over_sql_is_one_trace_too(tmp_path: Path) -> None:
     assert ("settled", 3) == (said_by(run)["ending"], said_by(run)["items.succeeded"])
     assert {id_of(run)} == {parent_of(span) for span in observed.named("call") + observed.named("commit")}
     assert {("succeeded",): 3} == observed.metric("items")
+
+
+async def test_a_batch_of_a_host_s_own_transaction_is_one_trace_too(tmp_path: Path) -> None:
+    """
+    Accepted with what the host writes, and driven once that is there.
+    """
+    observed = Observed()
+    async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        orchestrator = orchestrator_of(observed, ScriptedRegistrationService(), store)
+        connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(HostTransactionError):
+            await orchestrator.repository.within(connection).relabel("batch-1", "label")
+        with observed.tracer.start_as_current_span("request"):
+            await orchestrator.submit_within(connection, request_for(1), actor=ANNA)
+        connection.execute("COMMIT")
+        connection.close()
+        await orchestrator.resume_interrupted()
+
+    request, accept, run = (observed.the(name) for name in ("request", "accept", "run"))
+    assert [id_of(request), id_of(accept)] == [parent_of(accept), parent_of(run)]
+    assert trace_of(request) == trace_of(run)
 
 
 async def test_runs_that_are_taken_together_each_continue_their_trace(tmp_path: Path) -> None:

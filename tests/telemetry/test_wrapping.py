@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -157,16 +158,17 @@ def test_what_is_not_watched_is_the_original_s() -> None:
         _ = watched.no_such_thing
 
 
-def test_a_property_is_asked_when_it_is_wanted() -> None:
+@pytest.mark.parametrize("kind", [property, cached_property])
+def test_a_property_is_asked_when_it_is_wanted(kind: Any) -> None:
     """
     Not when its owner is wrapped: it may not be ready by then.
     """
 
-    @attrs.define
+    @attrs.define(slots=False)
     class Lazy(ScriptedRegistrationService):
         ready: bool = False
 
-        @property
+        @kind
         def connection(self) -> str:
             if not self.ready:
                 raise RuntimeError

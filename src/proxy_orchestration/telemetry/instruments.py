@@ -4,10 +4,14 @@ The metrics, each with its name, unit and meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
+
+T = TypeVar("T")
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LAGS: Final = (60.0, 300.0, 900.0, 3600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0)
@@ -27,6 +31,7 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        self._parts: dict[str, list[weakref.ref[Any]]] = {}
         counter, histogram = meter.create_counter, meter.create_histogram
         self.items: Counter = counter(
             "proxy_orchestration.items",
@@ -64,13 +69,41 @@ class Instruments:
             explicit_bucket_boundaries_advisory=_LAGS,
         )
 
-    def watch(self, name: str, unit: str, meaning: str, read: Callable[[], float | None]) -> None:
+    def watch(  # noqa: PLR0913 - a metric's
+        self,
+        part: T,
+        read: Callable[[T], float | None],
+        *,
+        name: str,
+        unit: str,
+        meaning: str,
+        together: Callable[[Sequence[float]], float] = sum,
+    ) -> None:
         """
-        Have a figure read whenever metrics are collected; `None` says nothing then.
+        Have a part's figure read whenever metrics are collected, as long as somebody holds the part.
+
+        Args:
+            part: of several with one name the figures are told as one, since a series has one figure.
+            read: returns it; `None` says nothing.
+            name: of the metric.
+            unit: its unit.
+            meaning: what it is.
+            together: makes one figure of several.
         """
+        parts = self._parts.get(name)
+        if parts is None:
+            parts = self._parts[name] = []
+            observe = partial(_observe, parts, read, together)
+            self._meter.create_observable_gauge(name, [observe], unit, meaning)
+        parts.append(weakref.ref(part, parts.remove))
 
-        def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            figure = read()
-            return [] if figure is None else [Observation(figure)]
 
-        self._meter.create_observable_gauge(name, [observe], unit, meaning)
+def _observe(
+    parts: Sequence[weakref.ref[T]],
+    read: Callable[[T], float | None],
+    together: Callable[[Sequence[float]], float],
+    _options: CallbackOptions,
+) -> Iterable[Observation]:
+    held = [part for each in tuple(parts) if (part := each()) is not None]
+    figures = [figure for part in held if (figure := read(part)) is not None]
+    return [Observation(together(figures))] if figures else []

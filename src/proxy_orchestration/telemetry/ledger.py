@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 
 import attrs
 from opentelemetry.trace import SpanKind, Tracer
@@ -22,12 +22,14 @@ from proxy_orchestration.registration.ports import (
     BatchLedger,
     SupportsAcceptAndBegin,
     SupportsFusedWrites,
+    SupportsHostTransactions,
     SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.runs import Acquisition, Commit, Committed, DrivableRun, Lease
 from proxy_orchestration.telemetry.instruments import STATE, Instruments
 from proxy_orchestration.telemetry.open_runs import LOST, RELEASED, SETTLED, OpenRuns
 from proxy_orchestration.telemetry.spans import BATCH_ID, ITEMS, Attributes, CurrentSpan
+from proxy_orchestration.telemetry.stand_ins import stand_in_for
 from proxy_orchestration.telemetry.trace_contexts import text_of
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ T = TypeVar("T")
 METHODS: Final = (
     "accept",
     "accept_and_begin",
+    "within",
     "acquire",
     "begin",
     "take_free_runs",
@@ -48,7 +51,14 @@ METHODS: Final = (
 """What is watched of a ledger, as far as it has it."""
 
 
-class AbleLedger(BatchLedger, SupportsFusedWrites, SupportsAcceptAndBegin, SupportsTakingFreeRuns, Protocol):
+class AbleLedger(
+    BatchLedger,
+    SupportsFusedWrites,
+    SupportsAcceptAndBegin,
+    SupportsHostTransactions,
+    SupportsTakingFreeRuns,
+    Protocol,
+):
     """
     A ledger with all its abilities; one that lacks some is never asked for them.
     """
@@ -96,6 +106,14 @@ class WatchedLedger:
         if lease is not None:
             self.runs.open(lease)
         return accepted, lease
+
+    def within(self, connection: object, /) -> BatchLedger:
+        """
+        Return the ledger on a connection of the host's, which accepts in the trace as this one does.
+        """
+        within = self.ledger.within(connection)
+        watched = attrs.evolve(self, ledger=cast("AbleLedger", within))
+        return stand_in_for(within, {"accept": watched.accept})
 
     async def _accepted(
         self, batch: NewBatch, store: Callable[[NewBatch], Awaitable[tuple[Acceptance, Lease | None]]]

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import attrs
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
-from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState
+from proxy_orchestration.notification.notices import PushMessage, PushOutcome, PushState, PushVerdict
 from proxy_orchestration.notification.ports import (
     NotificationRepository,
     PushSender,
@@ -166,6 +166,9 @@ class WatchedSender:
         said = {"proxy_orchestration.pushes": len(messages)}
         with CurrentSpan(self.tracer, "proxy_orchestration.dispatch", said, kind=SpanKind.CLIENT) as span:
             outcomes = tuple(await self.sender.send(messages))
-            for verdict, count in Counter(each.verdict.value for each in outcomes).items():
+            # What is no outcome the dispatcher tells by itself, and keeps those that stand beside it.
+            verdicts = (getattr(each, "verdict", None) for each in outcomes)
+            sound = Counter(each.value for each in verdicts if isinstance(each, PushVerdict))
+            for verdict, count in sound.items():
                 span.set_attribute(f"proxy_orchestration.pushes.{verdict}", count)
             return outcomes

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -45,7 +46,8 @@ def stand_in_for(original: T, methods: Mapping[str, Callable[..., object]], **va
     stand_in = _StandIn(original)
     # On the object itself: since Python 3.12 a Protocol does not see what `__getattr__` would find.
     for name in dir(original):
-        if name.startswith("_") or isinstance(inspect.getattr_static(original, name), property):
+        kind = inspect.getattr_static(original, name, None)
+        if name.startswith("_") or isinstance(kind, property | cached_property):
             continue
         own = getattr(original, name, None)
         if callable(own):

@@ -4,7 +4,6 @@ What a host wraps its parts with.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final, TypeVar, cast
@@ -95,9 +94,14 @@ class Telemetry:
             tracer=self._tracer,
             instruments=self._instruments,
         )
-        self._watch(
-            "calls.in_flight", "{call}", "Calls of the service under way", lambda: len(watched.in_flight)
-        )
+        if self._instruments is not None:
+            self._instruments.watch(
+                watched,
+                lambda part: len(part.in_flight),
+                name=f"{_NAME}.calls.in_flight",
+                unit="{call}",
+                meaning="Calls of the service under way",
+            )
         limit = call_limit_of(service)
         values: dict[str, object] = {} if limit is None else {"max_registrations_per_call": limit}
         return stand_in_for(service, _methods(watched, services.METHODS), **values)
@@ -116,12 +120,14 @@ class Telemetry:
             tracer=self._tracer,
             instruments=self._instruments,
         )
-        self._watch(
-            "backlog",
-            "{run}",
-            "Runs without a driver, as far as the newest look for work went",
-            lambda: watched.undriven,
-        )
+        if self._instruments is not None:
+            self._instruments.watch(
+                watched,
+                lambda part: part.undriven,
+                name=f"{_NAME}.backlog",
+                unit="{run}",
+                meaning="Runs without a driver, as far as the newest look for work went",
+            )
         return stand_in_for(repository, _methods(watched, ledger.METHODS))
 
     def notices(self, repository: RepositoryT, /) -> RepositoryT:
@@ -158,24 +164,22 @@ class Telemetry:
         """
         Have the orchestrator's health read with the metrics: the age of the oldest batch without a driver.
 
-        It is what `serve` and `check_health` saw last; nobody is asked for it. An
-        orchestrator that is gone says nothing any more.
+        It is what `serve` and `check_health` saw last; nobody is asked for it. Of several
+        orchestrators the oldest is told; one that is gone says nothing any more.
 
         Raises:
             MisconfiguredError: it is no orchestrator.
         """
         check_parts(TracedPart(orchestrator), part=BulkRegistrationOrchestrator)
-        watched = weakref.ref(orchestrator)
-
-        def age() -> float | None:
-            alive = watched()
-            return None if alive is None else alive.health().oldest_undriven_age
-
-        self._watch("backlog.oldest.age", "s", "Age of the oldest batch without a driver", age)
-
-    def _watch(self, name: str, unit: str, meaning: str, read: Callable[[], float | None]) -> None:
         if self._instruments is not None:
-            self._instruments.watch(f"{_NAME}.{name}", unit, meaning, read)
+            self._instruments.watch(
+                orchestrator,
+                lambda part: part.health().oldest_undriven_age,
+                name=f"{_NAME}.backlog.oldest.age",
+                unit="s",
+                meaning="Age of the oldest batch without a driver",
+                together=max,
+            )
 
 
 def _check(part: object, port: type) -> None:

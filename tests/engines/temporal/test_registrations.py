@@ -5,6 +5,7 @@ Temporal wakes drivers; what is done, by whom and how often, is decided by the s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -20,7 +21,8 @@ from temporalio.exceptions import CancelledError
 from temporalio.worker import Replayer
 
 from proxy_orchestration import BulkSettings, BulkStatus, RetryPolicy
-from proxy_orchestration.testing import RecordingAuditLogger, fail, hang, succeed, unavailable
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import FakeClock, RecordingAuditLogger, fail, hang, succeed, unavailable
 
 pytestmark = pytest.mark.dateless
 
@@ -38,6 +40,14 @@ async def _failures(world: TemporalWorld, batch: Any) -> list[str]:
         if event.HasField("activity_task_started_event_attributes")
     ]
     return [failure.application_failure_info.type for failure in failures if failure.message]
+
+
+async def _has_failed(world: TemporalWorld, batch: Any) -> bool:
+    """
+    Tell whether an attempt of the run's activity has ended with an error, and another is to come.
+    """
+    described = await world.workflow_of(batch).describe()
+    return any(each.HasField("last_failure") for each in described.raw_description.pending_activities)
 
 
 async def _swept(world: TemporalWorld) -> Any:
@@ -158,6 +168,8 @@ async def test_a_run_that_somebody_else_drives_is_asked_for_again_when_that_leas
     """
     By the server: the workflow's history has one attempt, the last one.
     """
+    clock = FakeClock(datetime.now(UTC))
+    world.repository = MemoryActivityRepository(clock)
     engine = world.registrations()
     batch = await world.accepted(engine)
     await world.repository.acquire(batch.batch_id, batch.run, ttl=0.3)  # and dies
@@ -165,6 +177,9 @@ async def test_a_run_that_somebody_else_drives_is_asked_for_again_when_that_leas
     async with world.worker(engine):
         await engine.wake(batch.batch_id, batch.run)
         with anyio.fail_after(LONGEST_WAIT):
+            while not await _has_failed(world, batch):
+                pass
+            clock.advance(0.3)
             result = await world.workflow_of(batch).result()
 
     assert SETTLED == result
@@ -205,7 +220,7 @@ async def test_the_sweep_wakes_what_nobody_woke_and_delivers_audit_events(world:
     """
     audit = RecordingAuditLogger(lambda _event, attempt: fail(OSError()) if attempt == 1 else succeed())
     engine = world.registrations(
-        audit_logger=audit, settings=BulkSettings(poll_interval=0.05, audit_timeout=0.1)
+        audit_logger=audit, settings=BulkSettings(poll_interval=0.05, audit_timeout=0.5)
     )
     await engine.schedule_sweep()
     await attrs.evolve(engine, sweep_every=3600.0).schedule_sweep()
@@ -249,7 +264,7 @@ async def test_a_run_that_waits_is_asked_for_again_when_it_is_due(world: Tempora
     """
     In between it has neither a worker's place nor a lease.
     """
-    world.service.script = lambda _registration, attempt: unavailable(0.2) if attempt == 1 else succeed()
+    world.service.script = lambda _registration, attempt: unavailable(1.0) if attempt == 1 else succeed()
     engine = world.registrations()
     batch = await world.accepted(engine)
 
@@ -292,7 +307,7 @@ async def test_a_history_that_grows_long_goes_on_in_a_new_one(world: TemporalWor
     """
     A run that waits again and again, for a service that is away, is no workflow without an end.
     """
-    world.service.script = lambda _registration, attempt: unavailable(0.06) if attempt < 4 else succeed()
+    world.service.script = lambda _registration, attempt: unavailable(0.5) if attempt < 4 else succeed()
     retry = RetryPolicy(max_attempts=20, initial=0.01, max_delay=0.02)
     engine = world.registrations(settings=BulkSettings(poll_interval=0.05, retry=retry))
     batch = await world.accepted(engine, MENTORS[:1])

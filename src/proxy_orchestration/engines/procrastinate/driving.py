@@ -29,6 +29,13 @@ _NEVER_BETTER: Final = (InvalidInputError, MisconfiguredError, WrongServiceError
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 600.0
 _MOST_DOUBLINGS: Final = 10
+_LONGEST_WAIT: Final = 60.0
+"""
+Seconds; what is due later than that is left to the sweep, since a cancel may make it due before.
+
+A job that is to do in an hour has the run's lock until then: no wake-up and no sweep would get past it.
+"""
+
 _LEAVING: Final = 5.0
 """Seconds that a worker which stops waits for its last job to be stored."""
 
@@ -121,11 +128,12 @@ class Driving:
 
     async def _drive(self, wake_up: WakeUp) -> DriveReport:
         report = await self.orchestrator.drive_if_free(wake_up.batch_id, run=wake_up.run)
-        if report.ending is DriveEnding.WAITING:
+        after = report.retry_after or 0.0
+        if report.ending is DriveEnding.WAITING and after <= _LONGEST_WAIT:
             # Not where another driver holds it: a job that waits for that one's end would keep the sweep from
             # waking the run when it is released.
             fresh = attrs.evolve(wake_up, failures=0)
-            await store(self.wake_ups, fresh, after=report.retry_after or 0.0)
+            await store(self.wake_ups, fresh, after=after)
         return report
 
     async def _come_back(self, wake_up: WakeUp, *, after: float) -> None:

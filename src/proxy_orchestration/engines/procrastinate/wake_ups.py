@@ -5,11 +5,11 @@ The jobs that wake a driver: what is in them, and how they come into Procrastina
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any, Final, TypeAlias
 
 import attrs
-import psycopg
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import JobDeferrer
@@ -131,13 +131,14 @@ class WakeUps:
         Raises:
             MisconfiguredError: the connection is to another database, or through another driver.
         """
-        raw = connection.connection.driver_connection
-        if not isinstance(raw, psycopg.Connection):
+        if (connection.dialect.name, connection.dialect.driver) != ("postgresql", "psycopg"):
             problem = "it is not psycopg's. Wake with `wake` after the commit, or leave it to the sweep."
             raise MisconfiguredError(type(self).__name__, "connection", problem)
         wake_up = WakeUp(batch_id=batch_id, run=run)
         manager = JobManager(SyncPsycopgConnector())  # never opened: it only speaks through the connection
-        deferrer = JobDeferrer(job_manager=manager, job=_deferrer(self, wake_up).job, connection=raw)
+        deferrer = JobDeferrer(
+            job_manager=manager, job=_deferrer(self, wake_up).job, connection=_ByDriver(connection)
+        )
         try:
             # A taken lock is an error to PostgreSQL, which aborts what is not in a savepoint; decision 313.
             with connection.begin_nested():
@@ -151,6 +152,36 @@ class WakeUps:
                 type(error.__cause__).__name__,
                 extra={"batch_id": batch_id, "run": run, "error": type(error.__cause__).__name__},
             )
+
+
+@attrs.frozen(eq=False)
+class _ByDriver:
+    """
+    SQLAlchemy's connection as Procrastinate asks psycopg's, be it lent for a host's transaction, or awaited.
+    """
+
+    connection: SqlConnection
+
+    @contextmanager
+    def cursor(self, **_options: Any) -> Iterator[_Cursor]:  # noqa: ANN401 - how its rows are made
+        with closing(self.connection.connection.cursor()) as cursor:
+            yield _Cursor(cursor)
+
+
+@attrs.frozen(eq=False)
+class _Cursor:
+    """
+    A cursor at the driver whose rows are dictionaries.
+    """
+
+    cursor: Any
+
+    def execute(self, query: str, arguments: Mapping[str, Any]) -> None:
+        self.cursor.execute(query, arguments)
+
+    def fetchall(self) -> list[dict[str, Any]]:
+        names = [column[0] for column in self.cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in self.cursor.fetchall()]
 
 
 async def store(wake_ups: WakeUps, wake_up: WakeUp, *, after: float = 0.0) -> bool:

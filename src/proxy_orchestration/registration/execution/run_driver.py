@@ -400,13 +400,13 @@ class RunDriver:
             # In any case once, for what was under way; then until all that finished is stored.
             while await self._write_finished():
                 pass
+            if not self._writer.left and not self._writer.is_over:
+                await self._writer.settle()
         finally:
             # Also when those writes failed: nobody should have to wait for the lease of a driver that left.
-            if self._writer.left:
+            if not self._writer.is_over:
                 await self.ledger.release(self._lease, due_in=self.context.state.due_in)
                 self.progress.notify(self._lease.batch_id)
-        if not self._writer.left and not self._writer.is_over:
-            await self._writer.settle()
 
     async def _write_finished(self) -> bool:
         outcomes = self._results.oldest_results(self._workers.most_per_commit)

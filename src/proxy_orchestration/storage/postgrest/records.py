@@ -56,8 +56,8 @@ class PostgrestActivityRecords:
 
     Args:
         url: a Supabase project's address, or where a PostgREST of your own answers.
-        client: calls with it, and with its proxies and certificates; yours to close. It has to
-            follow no redirects.
+        client: calls with it, and with its proxies and certificates; yours to close. No redirect
+            is followed, whatever it does elsewhere.
         key: the key of the service, or what returns it: called before the first call, shortly
             before the end of a token, and once when one was refused. `None`: from the environment,
             `SUPABASE_SECRET_KEY` or `SUPABASE_SERVICE_ROLE_KEY`.
@@ -107,15 +107,12 @@ class PostgrestActivityRecords:
             settings: as of the class.
             transport: what carries the calls; `None` for the network.
         """
-        # No time-outs of its own: each call has one, by the clock.
-        async with httpx.AsyncClient(timeout=None, transport=transport) as client:  # noqa: S113 - as above
-            yield cls(
-                url,
-                client,
-                key=key,
-                clock=clock or SystemClock(),
-                settings=settings or PostgrestSettings(),
-            )
+        settings = settings or PostgrestSettings()
+        # No time-outs of its own but for connecting: each call has one, by the clock. Who is cut
+        # while nobody answers at that address has sent nothing, which only the client can tell.
+        timeout = httpx.Timeout(None, connect=settings.call_timeout / 2)
+        async with httpx.AsyncClient(timeout=timeout, transport=transport) as client:
+            yield cls(url, client, key=key, clock=clock or SystemClock(), settings=settings)
 
     async def add_activities(
         self, records: Sequence[ActivityRecord], /, *, atomic: bool

@@ -30,9 +30,11 @@ def check_keepable(record: ActivityRecord) -> None:
     Raises:
         RecordRefusedError: a text holds NUL or half a surrogate pair, or its minutes are too many.
     """
-    check_texts((record.activity_id, record.duplicate_key))
+    asked = record.registration
+    ids = (asked.registration_id, asked.idempotency_key, asked.batch_id, asked.mentor_id, asked.override_of)
+    check_texts((record.activity_id, record.duplicate_key, *ids))
     try:
-        check_storable(record.registration.activity)
+        check_storable(asked.activity)
     except InvalidValueError:
         raise RecordRefusedError from None
 
@@ -73,7 +75,7 @@ def record_from_json(row: Any) -> ActivityRecord:  # noqa: ANN401 - whatever JSO
     """
     try:
         return _record(row)
-    except (KeyError, TypeError, ValueError):  # the last is of models and of dates
+    except (AttributeError, KeyError, TypeError, ValueError):  # the last is of models and of dates
         leave_in_doubt("it holds what is no record")
 
 

@@ -148,7 +148,8 @@ begin
   exception
     when sqlstate 'PO001' then
       null; -- what this call stored is undone, and what conflicts is told
-    when data_exception or integrity_constraint_violation or program_limit_exceeded then
+    when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
+      -- The last is what a trigger of the host's raises when it says no more than that.
       -- Without the detail, which shows the row to a role that bypasses row-level security.
       raise exception using
         errcode = sqlstate, message = 'the store refuses a record', hint = 'record_refused';
@@ -265,7 +266,7 @@ begin
       and (p_coordinator is null or known.registered_by = p_coordinator)
     where note.activity_id = p_note ->> 'activity_id' and note.note_id = p_note ->> 'note_id';
   exception
-    when data_exception or integrity_constraint_violation or program_limit_exceeded then
+    when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
       raise exception using
         errcode = sqlstate, message = 'the store refuses a record', hint = 'record_refused';
   end;

@@ -5,18 +5,23 @@ Our statements within a transaction of the host's, in the thread of its connecti
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import attrs
 from sqlalchemy import Connection
 
-from proxy_orchestration.errors import HostTransactionError
+from proxy_orchestration._concurrency import NoAnswerError, shielded_write
+from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.errors import HostTransactionError, RepositoryUnavailableError
 from proxy_orchestration.registration.host_connections import ConnectionOfThread, RunInThread
 from proxy_orchestration.storage.sql.database.errors import translated_errors
 from proxy_orchestration.storage.sql.database.transactions import Transactions
 from proxy_orchestration.storage.sql.dialect.lent_connections import LentConnection, is_awaited
 
 T = TypeVar("T")
+
+_LONGEST: Final = 60.0
+"""Seconds that awaited statements have, cancelled or not; a lock that is waited for ends sooner."""
 
 
 @attrs.define(eq=False)
@@ -99,6 +104,16 @@ async def _at_once(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever i
 
 def _in_its_greenlet(connection: Any) -> RunInThread:  # noqa: ANN401 - of a module that may be missing
     async def run(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it returns
-        return await connection.run_sync(lambda _: work())
+        # To its end: a driver that is cancelled within a statement leaves that running, and no savepoint
+        # can be put back then.
+        try:
+            return await shielded_write(
+                lambda: connection.run_sync(lambda _: work()), clock=SystemClock(), seconds=_LONGEST
+            )
+        except NoAnswerError as error:
+            reason = "The database did not answer within your transaction in time."
+            raise RepositoryUnavailableError(
+                reason, advice="Roll it back, and do all of it again."
+            ) from error
 
     return run

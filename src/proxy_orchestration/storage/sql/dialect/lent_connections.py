@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, cast
 
 import attrs
@@ -36,13 +36,20 @@ _NOT_BEGUN: Final = "This connection is in no transaction that its owner would c
 _BEGIN: Final = "Begin one first (engine.begin(), transaction.atomic()), and submit within it."
 
 
+_SAVEPOINT: Final = "SAVEPOINT proxy_orchestration"
+
+
 class _Lent:
     """
-    A connection at the driver that whoever borrows it cannot commit, roll back or close.
+    A connection at the driver that whoever borrows it cannot close, and whose transaction is a savepoint.
+
+    Attributes:
+        has_begun: whether there is one to be ended; before and after that commit and rollback do nothing.
     """
 
     def __init__(self, lender: Any) -> None:  # noqa: ANN401 - the driver's
         self._lender = lender
+        self.has_begun = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the driver's
         return getattr(self._lender, name)
@@ -62,13 +69,36 @@ class _Lent:
 
     def commit(self) -> None:
         """
-        Do nothing: that is the host's.
+        Release the savepoint; the rest is the host's.
         """
+        self._end(f"RELEASE {_SAVEPOINT}")
 
     def rollback(self) -> None:
         """
-        Do nothing: that is the host's.
+        Undo what was done since the savepoint; the rest is the host's.
         """
+        self._end(f"ROLLBACK TO {_SAVEPOINT}", f"RELEASE {_SAVEPOINT}")
+
+    def _end(self, *statements: str) -> None:
+        if not self.has_begun:
+            return
+        self.has_begun = False
+        cursor = self.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """
+        Undo what a block leaves behind that fails, be it interrupted or of a connection that was given up.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # where the server is gone, all of it is
+                self.rollback()
+            raise
 
     def close(self) -> None:
         """
@@ -106,14 +136,19 @@ class LentConnection:
         is_sqlite = self.engine.dialect.name == "sqlite"
         (pragmas if is_sqlite else sessions).check_begun(self.driver)
         with self.engine.connect() as connection:
-            if is_sqlite:
-                with pragmas.without_waiting(connection), connection.begin_nested():
+            lent: Any = connection.connection.dbapi_connection
+            waiting = pragmas.without_waiting(lent) if is_sqlite else nullcontext()
+            # SQLAlchemy gives up a connection on which it is interrupted, and forgets what it has begun.
+            with waiting, lent.undone(), connection.begin():
+                connection.exec_driver_sql(_SAVEPOINT)
+                lent.has_begun = True
+                if is_sqlite:
                     if writes:
                         pragmas.take_lock(connection)
                     yield connection
-            else:
-                with connection.begin_nested(), sessions.set_for_us(connection, self.schema):
-                    yield connection
+                else:
+                    with sessions.set_for_us(connection, self.schema):
+                        yield connection
 
 
 @attrs.define(eq=False)

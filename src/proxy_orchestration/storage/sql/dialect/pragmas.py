@@ -123,16 +123,20 @@ def check_begun(driver: Any) -> None:  # noqa: ANN401 - the driver's connection
 
 
 @contextmanager
-def without_waiting(connection: Connection) -> Iterator[None]:
+def without_waiting(driver: Any) -> Iterator[None]:  # noqa: ANN401 - the driver's connection
     """
     Have a host's connection fail at once where it would have to wait for others, as it then does for ever.
     """
-    before: int = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0").close()
+    # Not by SQLAlchemy, which may have given the connection up when it is to be put back.
+    cursor = driver.cursor()
+    cursor.execute("PRAGMA busy_timeout")
+    (before,) = cursor.fetchone()
     try:
+        cursor.execute("PRAGMA busy_timeout = 0")
         yield
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {before}").close()
+        cursor.execute(f"PRAGMA busy_timeout = {before}")
+        cursor.close()
 
 
 def take_lock(connection: Connection) -> None:

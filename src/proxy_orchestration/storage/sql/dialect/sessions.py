@@ -26,12 +26,13 @@ _SETTINGS: Final = (
 )
 # A process that sleeps within a transaction would keep others from taking over its run for ever,
 # and whoever waits for a lock in a thread could not be told to stop.
+_PATIENCE: Final = "30s"
 _LIMITS: Final = "".join(
-    f", set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '30s'"
+    f", set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{_PATIENCE}'"
     f" ELSE current_setting('{name}') END, true)"
     for name in ("idle_in_transaction_session_timeout", "lock_timeout")
 )
-_NAMES: Final = ("client_encoding", "TimeZone", "DateStyle", "search_path")
+_NAMES: Final = ("client_encoding", "TimeZone", "DateStyle", "lock_timeout", "search_path")
 _BEFORE: Final = "SELECT " + ", ".join(f"current_setting('{name}')" for name in _NAMES)
 _SET: Final = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in _NAMES)
 # The host's own search path, noted in the server for as long as ours stands in its place.
@@ -123,7 +124,10 @@ def set_for_us(connection: Connection, schema: str | None) -> Iterator[None]:
     Have a host's transaction be as our statements need it; a savepoint undoes what fails in there.
     """
     before = connection.exec_driver_sql(_BEFORE).one()
-    wanted = ("UTF8", "UTC", "ISO", before[-1] if schema is None else f'"{schema}"')
+    *_, lock_timeout, path = before
+    # Whoever is to end the other transaction may wait for this thread, or this event loop.
+    patience = _PATIENCE if lock_timeout == "0" else lock_timeout
+    wanted = ("UTF8", "UTC", "ISO", patience, path if schema is None else f'"{schema}"')
     if tuple(before) == wanted:
         yield
         return

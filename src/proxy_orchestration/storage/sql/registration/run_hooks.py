@@ -45,7 +45,8 @@ def tell(connection: Connection, hook: OnRunOpened | None, batch_id: str, run: i
             raise  # the whole transaction is repeated, as without a function of the host's
         problem = f"raised {type(error).__name__}"
         if not connection.in_transaction():
-            connection.invalidate()  # what is half ended is not to be committed by anybody
+            if not connection.closed:
+                connection.invalidate()  # what is half ended is not to be committed by anybody
             problem = "ended the transaction, which is not its own"
         raise RunHookError(batch_id, run, problem=problem) from error
 
