@@ -63,7 +63,9 @@ def for_nobody() -> list[Any]:
     return []
 
 
-@pytest.mark.parametrize("given", [certificates_of, awaited_certificates, Source()], ids=str)
+@pytest.mark.parametrize(
+    "given", [certificates_of, awaited_certificates, Source()], ids=["plain", "awaited", "a source"]
+)
 async def test_a_function_will_do_and_so_will_a_source(given: Any) -> None:
     """
     Both give the same certificates.
@@ -84,7 +86,7 @@ async def test_a_function_will_do_and_so_will_a_source(given: Any) -> None:
         (Source, "it is the class Source itself"),
         (AsyncSource(), "Write a plain `def`"),
     ],
-    ids=str,
+    ids=["a list", "a class", "no argument", "a bound method", "the source's class", "an awaited source"],
 )
 @pytest.mark.parametrize("made", [create_router, create_console])
 def test_anything_else_is_refused_when_it_is_given(made: Any, unfit: Any, told: str) -> None:
