@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -349,7 +350,7 @@ class Elsewhere:
     """
 
     dialect = property(lambda self: self)
-    name, driver = "sqlite", "pysqlite"
+    dbapi = sqlite3
 
 
 def test_a_transaction_of_another_database_cannot_wake_and_says_so(world):

@@ -6,8 +6,7 @@ from functools import partial
 
 import attrs
 import pytest
-from anyio import create_task_group
-from anyio.lowlevel import checkpoint
+from anyio import create_task_group, wait_all_tasks_blocked
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -97,11 +96,10 @@ async def test_a_call_that_was_cut_off_for_its_time_is_repeated_for_want_of_an_a
     orchestrator = orchestrator_of(observed, service, MemoryActivityRepository(clock), clock=clock)
     async with create_task_group() as tasks:
         tasks.start_soon(partial(orchestrator.submit_bulk_registration, request_for(1), actor=ANNA))
-        while not service.calls:
-            await checkpoint()
+        await wait_all_tasks_blocked()
         while len(service.calls) == 1:
             clock.advance(clock.next_alarm or 0.0)
-            await checkpoint()
+            await wait_all_tasks_blocked()  # or the clock would move over a time limit that was just set
 
     assert {("no_answer",): 1} == observed.metric("retries")
 

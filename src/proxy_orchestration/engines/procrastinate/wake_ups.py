@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from typing import Any, Final, TypeAlias
 
 import attrs
+import psycopg
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import JobDeferrer
@@ -131,7 +132,7 @@ class WakeUps:
         Raises:
             MisconfiguredError: the connection is to another database, or through another driver.
         """
-        if (connection.dialect.name, connection.dialect.driver) != ("postgresql", "psycopg"):
+        if not _is_psycopgs(connection):
             problem = "it is not psycopg's. Wake with `wake` after the commit, or leave it to the sweep."
             raise MisconfiguredError(type(self).__name__, "connection", problem)
         wake_up = WakeUp(batch_id=batch_id, run=run)
@@ -152,6 +153,12 @@ class WakeUps:
                 type(error.__cause__).__name__,
                 extra={"batch_id": batch_id, "run": run, "error": type(error.__cause__).__name__},
             )
+
+
+def _is_psycopgs(connection: SqlConnection) -> bool:
+    # An awaited connection has a module of SQLAlchemy's around psycopg, which it names.
+    module = connection.dialect.dbapi
+    return getattr(module, "psycopg", module) is psycopg
 
 
 @attrs.frozen(eq=False)
