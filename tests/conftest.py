@@ -31,6 +31,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Of each test that kills processes the first case is everybody's; the others are for the full run.
     """
+    if addressed := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        message = f"an id with an address is another one in each process: give ids, {addressed[0]}"
+        raise pytest.UsageError(message)
     kept = [item for item in items if not _is_left_out(item)]
     config.hook.pytest_deselected(items=[item for item in items if _is_left_out(item)])
     items[:] = kept

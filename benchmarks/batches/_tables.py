@@ -1,5 +1,5 @@
 """
-What was found about many small batches, as tables, and what was promised about it.
+What was found about many small batches, as tables, and what was aimed at.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PEOPLE: Final = {
 }
 _IN_FLIGHT: Final = 50
 _PER_BATCH: Final = 5
-_PROMISED: Final = {
+_AIMED_AT: Final = {
     "SQLite": {
         "to three": 0.45,
         "to released": 4.0,
@@ -205,20 +205,20 @@ def _looked(found: Found) -> Table:
 
 def targets_of(found: Found, *, pause: float) -> list[Target]:
     """
-    Return what was promised about what was measured; most of it about batches of 10 from 50 callers.
+    Return what was aimed at, about what was measured; most of it about batches of 10 from 50 callers.
     """
     return [
         Target(what=f"{database}: {what}", figure=figure, **{limit: asked})
         for database, parts in found.items()
-        for what, figure, limit, asked in _promises(database, parts, pause)
+        for what, figure, limit, asked in _aims(database, parts, pause)
         if figure is not None
     ]
 
 
-def _promises(
+def _aims(
     database: str, parts: Mapping[str, Figures], pause: float
 ) -> Iterator[tuple[str, float | None, str, float]]:
-    asked, case = _PROMISED[database], "10, 50"
+    asked, case = _AIMED_AT[database], "10, 50"
     no_op, paused, watched, drained, looked = (
         parts.get(part, {}) for part in ("no-op", "paused", "watched", "drained", "looked")
     )

@@ -33,7 +33,7 @@ CELERY: Final = ("celery-redis-everysec", "celery-redis", "celery-database")
 
 def write(results: Results) -> bool:
     """
-    Write the page and the plot; return whether a promise is missed.
+    Write the page and the plot; return whether an aim is missed.
     """
     targets = (*_targets(results), *batch_targets(results))
     parts = {
@@ -45,7 +45,7 @@ def write(results: Results) -> bool:
         "grown": str(_grown(results)),
         "load": str(_load(results)),
         "batches": "\n\n".join(map(str, many_batches(results))),
-        "targets": str(_promises(targets)),
+        "targets": str(_aims(targets)),
     }
     page = PAGE.read_text(encoding="utf-8")
     for name, text in parts.items():
@@ -261,9 +261,9 @@ def _fastest(results: Results, service: str, keys: Sequence[str]) -> float | Non
     return max((speed for speed in speeds if speed is not None), default=None)
 
 
-def _promises(targets: Sequence[Target]) -> Table:
+def _aims(targets: Sequence[Target]) -> Table:
     rows = [target.cells() for target in targets] or [("-",) * 4]
-    return Table(heading=("Promise", "Measured", "Asked", "Kept"), rows=rows)
+    return Table(heading=("Aim", "Measured", "Asked", "Reached"), rows=rows)
 
 
 def _drawing(results: Results) -> str:

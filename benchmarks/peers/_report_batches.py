@@ -1,5 +1,5 @@
 """
-Makes the table of many small batches, and says what was promised about it.
+Makes the table of many small batches, and says what was aimed at.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _ratio(results: Results, size: int, key: str, speed: float) -> str:
 
 def batch_targets(results: Results) -> Iterator[Target]:
     """
-    Yield what was promised, against Procrastinate.
+    Yield what was aimed at, against Procrastinate.
     """
     for (key, size, how), least in _LEAST.items():
         mine = _speed(results, size, "item", key)

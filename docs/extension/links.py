@@ -20,6 +20,7 @@ MODULES = (
     "proxy_orchestration.storage.memory",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.push.fcm",
+    "proxy_orchestration.telemetry",
     "proxy_orchestration.testing",
 )
 """Where names are public; a name that is in two of them has its entry in the first."""

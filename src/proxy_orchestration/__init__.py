@@ -21,6 +21,7 @@ from proxy_orchestration.errors import (
     DuplicateActivityError,
     DuplicateSelectionError,
     EmptySelectionError,
+    HostTransactionError,
     IdempotencyKeyReusedError,
     InvalidInputError,
     InvalidTypeError,
@@ -37,6 +38,7 @@ from proxy_orchestration.errors import (
     RegistrationRejected,
     RegistrationUnavailable,
     RepositoryUnavailableError,
+    RunHookError,
     SchemaVersionError,
     StaleRunError,
     UnknownMentorError,
@@ -103,6 +105,7 @@ from proxy_orchestration.registration.conflicts import (
     ConflictPolicy,
     ConflictReport,
 )
+from proxy_orchestration.registration.drive_reports import DriveEnding, DriveReport, WaitingRun
 from proxy_orchestration.registration.erasure import ExportedItem, MentorErasure, MentorExport
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
@@ -159,6 +162,8 @@ __all__ = [
     "DigestTexts",
     "DispatchResult",
     "DispatchSettings",
+    "DriveEnding",
+    "DriveReport",
     "DuplicateActivityError",
     "DuplicateSelectionError",
     "DuplicateWarning",
@@ -169,6 +174,7 @@ __all__ = [
     "ExportedItem",
     "Failure",
     "Health",
+    "HostTransactionError",
     "IdFlaw",
     "IdRule",
     "IdempotencyKeyReusedError",
@@ -227,6 +233,7 @@ __all__ = [
     "RetryPolicy",
     "Role",
     "RunEnding",
+    "RunHookError",
     "RunPage",
     "RunRecord",
     "SchemaVersionError",
@@ -241,6 +248,7 @@ __all__ = [
     "VisibilityCause",
     "VisibilityChange",
     "VisibilityPage",
+    "WaitingRun",
     "WindowPolicy",
     "WrongServiceError",
     "WrongTaskError",

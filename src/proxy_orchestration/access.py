@@ -13,6 +13,7 @@ import attrs
 
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._validators import is_identifier, member_of, members_in
+from proxy_orchestration.errors import NotAuthorizedError
 
 
 class Role(enum.Enum):
@@ -40,6 +41,15 @@ class Action(enum.Enum):
     PAUSE = "pause or resume a batch"  # what has not begun waits
     RELABEL = "relabel a batch"  # a new label; nothing else changes
     DELETE = "delete a batch"  # a settled one; its key stays taken
+
+
+def refusal(actor: Actor, action: Action) -> NotAuthorizedError:
+    """
+    Return the error for an actor whom the policy does not allow the action.
+    """
+    if Role.COORDINATOR in actor.roles:  # whoever is one is not told to ask one
+        return NotAuthorizedError(action.value)
+    return NotAuthorizedError(action.value, ask="a coordinator")
 
 
 def _roles(values: Iterable[Role]) -> frozenset[Role]:

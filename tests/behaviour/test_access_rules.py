@@ -92,6 +92,22 @@ async def test_only_coordinators_submit(scene, actor):
     assert [] == scene.service.calls
 
 
+async def test_who_is_refused_is_told_whom_to_ask_and_never_to_ask_themselves(scene):
+    """
+    A coordinator, unless the person is one whom the host's own policy refuses.
+    """
+
+    class Nobody(CoordinatorAccess):
+        def allows(self, _actor, _action, /):
+            return False
+
+    with pytest.raises(NotAuthorizedError, match="ask a coordinator"):
+        await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=ADMIN)
+    scene.access = Nobody()
+    with pytest.raises(NotAuthorizedError, match="ask somebody whose roles allow it"):
+        await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
+
+
 async def test_mentors_list_nothing(scene):
     """
     Not even an empty page.

@@ -38,6 +38,7 @@ ODD = ["cut\0off", "half \ud800"]
 RIGHT = {
     "request": BulkRegistrationRequest.for_mentors(["mentor-1"], VISIT),
     "actor": ACTOR,
+    "connection": object(),
     "batch_id": "batch-1",
     "decisions": {"mentor-1": ConflictDecision.OVERRIDE},
     "settled_before": datetime(2026, 1, 1, tzinfo=UTC),
@@ -63,6 +64,7 @@ RIGHT = {
 
 NO_IDS = ["mentor-1", b"mentor-1", 5, [5], ["mentor-1", None], (name for name in ["mentor-1"])]
 WRONG = {
+    "connection": [],  # the store says what it takes, in tests of its own
     "request": [None, {}, [RegistrationEntry("mentor-1", VISIT)], "mentor-1", BulkRegistrationRequest],
     "actor": [None, "coord-1", {"user_id": "coord-1"}, Actor],
     "drive": [None, "no", 1],
@@ -70,12 +72,13 @@ WRONG = {
     "mentor_ids": NO_IDS,
     "activities": [[], {5: VISIT}, {"mentor-1": {}}, {"mentor-1": None}],
     "expected_run": ["1", 1.0, True],
+    "run": ["1", 1.0, True],
     "decisions": [None, "skip", ["mentor-1"], {5: ConflictDecision.SKIP}, {"mentor-1": "perhaps"}],
     "reason": [5, ["no"], *ODD],
     "label": [5, ["label"], "x" * 201, *ODD],
     "after": [None, "0", -1, 1.5, True, 10**18],
     "page": [None, "1", 0, -1, 1.5, True, 10**18],
-    "limit": [None, "20", 0, 101, True, 10**18],
+    "limit": [None, "20", 0, 1001, True, 10**18],
     "statuses": ["success", BulkStatus.SUCCESS, ["success"], [ItemState.FAILED], 5],
     "states": ["failed", ItemState.FAILED, ["failed"], [BulkStatus.SUCCESS], 5],
     "needs_review": ["yes", 1],

@@ -33,6 +33,7 @@ VISIT = ProxyActivity(activity_type="visit", activity_date=date(2026, 1, 1), dur
 
 ARGUMENTS = {
     "request": BulkRegistrationRequest.for_mentors(["mentor-1"], VISIT),
+    "connection": object(),
     "batch_id": "batch-1",
     "decisions": {"mentor-1": ConflictDecision.OVERRIDE},
     "label": "label",

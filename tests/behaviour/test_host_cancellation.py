@@ -34,12 +34,19 @@ async def accept(scene):
 
 async def drive(scene):
     """
-    Drive a batch, as the job of an engine does.
+    Drive a batch and look on.
     """
     batch_id = await accept(scene)
     async with orchestrator(scene).drive_batch(batch_id) as run:
         async for _ in run:
             pass
+
+
+async def drive_if_free(scene):
+    """
+    Drive a batch by one call, as the job of an engine does.
+    """
+    await orchestrator(scene).drive_if_free(await accept(scene))
 
 
 async def stream(scene):
@@ -89,7 +96,7 @@ async def cancel(scene):
 
 @pytest.mark.parametrize("by", ["Task.cancel", "asyncio.timeout", "trio"])
 @pytest.mark.parametrize(
-    "verb", [drive, stream, submit, resume, serve, cancel], ids=lambda verb: verb.__name__
+    "verb", [drive, drive_if_free, stream, submit, resume, serve, cancel], ids=lambda verb: verb.__name__
 )
 def test_a_cancelled_verb_never_returns_as_if_it_were_done(scene_with, verb, by):
     """

@@ -6,7 +6,14 @@ import anyio
 import attrs
 import pytest
 
-from proxy_orchestration import BulkSettings, BulkStatus, ItemState, RetryPolicy, SubmissionMode
+from proxy_orchestration import (
+    BulkSettings,
+    BulkStatus,
+    ItemState,
+    RepositoryUnavailableError,
+    RetryPolicy,
+    SubmissionMode,
+)
 from proxy_orchestration.testing import (
     BulkLookupRegistrationService,
     BulkRegistrationService,
@@ -201,3 +208,27 @@ async def test_a_stop_looks_up_and_an_interrupted_look_up_is_no_call(scene_with)
 
     assert [1, 1] == [outcome.attempts for outcome in result.outcomes]
     assert 1 == len(scene.service.bulk_calls)
+
+
+async def test_nobody_waits_for_the_lease_of_who_could_not_settle(scene):
+    """
+    All outcomes were stored, and only the run's end was not; the next driver ends it at once.
+    """
+    settle = scene.repository.settle
+    scene.repository.settle = refuse_to_settle
+    with pytest.raises(RepositoryUnavailableError):
+        await scene.orchestrator().submit_bulk_registration(scene.request(2), actor=scene.actor)
+    scene.repository.settle = settle
+    (left,) = await scene.repository.find_drivable(limit=1)
+
+    assert 0 >= left.lease_remaining
+    assert BulkStatus.SUCCESS is (await finished(scene, left.batch_id)).status
+    assert 2 == len(scene.service.calls)
+
+
+async def refuse_to_settle(*_, **__):
+    """
+    Fail, as a store does for a moment.
+    """
+    reason = "The store is away."
+    raise RepositoryUnavailableError(reason, advice="Try again.")

@@ -137,6 +137,11 @@ async def _submit(world, verbs, actor):
     return await verbs.submit_bulk_registration(world.request("key-1"), actor=actor)
 
 
+async def _submit_within(world, verbs, actor):
+    # This store takes no part in a host's transaction, and says so without showing the connection.
+    return await verbs.submit_within(world.personal, world.request("key-1"), actor=actor)
+
+
 async def _submit_whole(world, verbs, actor):
     return await verbs.submit_bulk_registration(
         world.request(mode="atomic", on_conflict="override"), actor=actor
@@ -218,6 +223,18 @@ async def _take_over(world, verbs, _actor):
     return await verbs.take_over(world.waiting)
 
 
+async def _drive_if_free(world, verbs, _actor):
+    return await verbs.drive_if_free(world.waiting)
+
+
+async def _waiting_runs(_world, verbs, _actor):
+    return await verbs.waiting_runs(limit=10)
+
+
+async def _deliver_audit(_world, verbs, _actor):
+    return await verbs.deliver_audit()
+
+
 async def _check_health(_world, verbs, _actor):
     return await verbs.check_health()
 
@@ -247,6 +264,7 @@ VERBS = {
     "preview": _preview,
     "submit_bulk_registration": _submit,
     "submit_bulk_registration, all or nothing": _submit_whole,
+    "submit_within": _submit_within,
     "stream_bulk_registration": _stream,
     "get_bulk_submission_status": _status,
     "get_batch_summary": _summary,
@@ -265,6 +283,9 @@ VERBS = {
     "serve": _serve,
     "take_over": _take_over,
     "check_health": _check_health,
+    "drive_if_free": _drive_if_free,
+    "waiting_runs": _waiting_runs,
+    "deliver_audit": _deliver_audit,
     "purge": _purge,
     "purge_audit_events": _purge_audit_events,
     "purge_tombstones": _purge_tombstones,

@@ -61,6 +61,8 @@ class Stage:
         self.store = scene.repository = Counted(scene.repository)
         self.watching = scene.orchestrator()
         self.seen = {}
+        self.told = {}
+        self.tasks = {}
         self.failed = []
         self.ended = []
 
@@ -76,13 +78,15 @@ class Stage:
         """
         Note each update that a watcher sees, and how it ends.
         """
-        self.seen[name] = []
+        self.seen[name], self.told[name] = [], []
+        self.tasks[anyio.get_current_task().id] = name
         watching = orchestrator or self.watching
         try:
             with scope or anyio.CancelScope():
                 async with watching.watch_batch(self.batch_id, actor=self.scene.actor, after=after) as run:
                     async for update in run:
                         self.seen[name].append(update.sequence)
+                        self.told[name].append(update)
                 self.ended.append(name)
         except RepositoryUnavailableError:
             self.failed.append(name)
@@ -159,6 +163,40 @@ async def test_a_watcher_beside_the_driver_reads_no_update(scene):
     assert 0 == stage.store.asked["read_updates"]
 
 
+async def test_all_who_watch_beside_the_driver_are_told_by_one_object(scene):
+    """
+    What is written down for their streams is written once.
+    """
+    async with staged(scene, 12) as (stage, crew):
+        for number in range(5):
+            crew.start_soon(stage.watch, number)
+        await stage.pass_time(0.5)
+        crew.start_soon(stage.watching.resume_interrupted)
+        await stage.pass_time(1.0)
+
+    first, *others = stage.told.values()
+    assert list(range(1, 13)) == [update.sequence for update in first]
+    assert all(one is other for told in others for one, other in zip(first, told, strict=True))
+
+
+def test_the_newest_updates_are_kept_for_others_and_no_more(scene, monkeypatch):
+    """
+    However long the batch is.
+    """
+    monkeypatch.setattr(shared_looks, "_MOST_TOLD", 3)
+    looks = shared_looks.BatchLooks(batch_id="batch-1", ledger=scene.repository, clock=scene.clock)
+    made = []
+
+    def told(sequence):
+        return looks.told(1, sequence, lambda: made.append(sequence) or object())
+
+    first = {sequence: told(sequence) for sequence in range(1, 6)}
+
+    assert all(told(sequence) is first[sequence] for sequence in (3, 4, 5))
+    assert told(1) is not first[1]
+    assert [1, 2, 3, 4, 5, 1] == made
+
+
 async def test_another_one_looks_when_the_one_who_looks_leaves(scene):
     """
     In the middle of a read that never ends.
@@ -171,7 +209,7 @@ async def test_another_one_looks_when_the_one_who_looks_leaves(scene):
         hanging = []
 
         async def hang():
-            hanging.append(anyio.get_current_task())
+            hanging.append(stage.tasks[anyio.get_current_task().id])
             stage.store.before = None
             await anyio.sleep_forever()
 
@@ -179,14 +217,12 @@ async def test_another_one_looks_when_the_one_who_looks_leaves(scene):
         await stage.driving.resume_interrupted()
         await stage.pass_time(1.0)
         stuck = {name: [*seen] for name, seen in stage.seen.items()}
-        for scope in scopes:
-            if not stage.ended:
-                scope.cancel()
-                await stage.scene.quiet()
+        scopes[hanging[0]].cancel()
+        await stage.scene.quiet()
 
     assert {0: [], 1: [], 2: []} == stuck
     assert 1 == len(hanging)
-    assert 1 <= sum(scope.cancelled_caught for scope in scopes) < 3
+    assert hanging == [number for number, scope in enumerate(scopes) if scope.cancelled_caught]
     assert all(
         [1, 2, 3, 4] == stage.seen[number]
         for number, scope in enumerate(scopes)

@@ -9,12 +9,14 @@ from proxy_orchestration import (
     Actor,
     CoordinatorAccess,
     DuplicateActivityError,
+    OutcomeUnknownError,
     ProxyActivity,
     ProxyRegistration,
     RegistrationReceipt,
     RegistrationRejected,
     RegistrationRules,
     RegistrationUnavailable,
+    RepositoryUnavailableError,
     Role,
     StandardRegistrationService,
 )
@@ -404,6 +406,31 @@ async def test_a_record_that_the_store_refuses_is_a_definite_refusal(make, store
 
     assert ("record_refused", str(RecordRefusedError())) == (refusal.code, refusal.message)
     assert [] == await written(store)
+
+
+@pytest.mark.parametrize(
+    ("nothing_written", "raised"), [(True, RegistrationUnavailable), (False, OutcomeUnknownError)]
+)
+async def test_a_store_that_fails_while_it_writes_says_whether_it_may_have(
+    make, store, monkeypatch, nothing_written, raised
+):
+    """
+    Where nothing was written the call is worth another attempt, else it is in doubt.
+    """
+
+    async def fail(_records, /, *, atomic):
+        reason = "Away."
+        raise RepositoryUnavailableError(
+            reason, advice="Wait.", nothing_written=nothing_written, retry_after=2.0
+        )
+
+    service = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "add_activities", staticmethod(fail))
+        with pytest.raises(raised) as error:
+            await service.register(registration())
+
+    assert (2.0 if nothing_written else None) == getattr(error.value, "retry_after", None)
 
 
 def test_an_audit_logger_gets_some_time():

@@ -20,6 +20,7 @@ from proxy_orchestration import (
     WrongThreadError,
 )
 from proxy_orchestration.blocking import BlockingOrchestrator
+from proxy_orchestration.blocking.event_loop import EventLoopThread
 from proxy_orchestration.testing import hang, succeed
 
 pytestmark = pytest.mark.dateless
@@ -132,6 +133,38 @@ def test_a_store_that_cannot_be_opened_says_so_and_is_opened_by_a_later_call(hos
 
         assert 0 == blocking.list_batches(actor=host.actor).total
     assert 2 == len(attempts)
+
+
+def test_a_later_call_opens_the_store_although_the_thread_that_could_not_has_not_ended(host, monkeypatch):
+    """
+    The thread tells why it could not, and ends a moment later.
+    """
+    attempts = []
+    may_end = threading.Event()
+    run = EventLoopThread._run
+
+    def run_and_linger(thread):
+        run(thread)
+        may_end.wait()
+
+    monkeypatch.setattr(EventLoopThread, "_run", run_and_linger)
+
+    @asynccontextmanager
+    async def opening():
+        attempts.append(1)
+        if len(attempts) == 1:
+            reason = "The database is away."
+            raise RepositoryUnavailableError(reason, advice="Start it.")
+        yield host.orchestrator()
+
+    with BlockingOrchestrator(opening, backend=host.backend) as blocking:
+        with pytest.raises(RepositoryUnavailableError, match="away"):
+            blocking.list_batches(actor=host.actor)
+
+        try:
+            assert 0 == blocking.list_batches(actor=host.actor).total
+        finally:
+            may_end.set()
 
 
 def test_what_the_closing_of_a_store_raises_is_raised_by_close(host):

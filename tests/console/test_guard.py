@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 pytest.importorskip("fastapi")
@@ -10,7 +12,7 @@ from fastapi import FastAPI, HTTPException
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.console import Mentor, create_console
-from proxy_orchestration.errors import InvalidValueError, MisconfiguredError
+from proxy_orchestration.errors import InvalidTypeError, InvalidValueError, MisconfiguredError
 
 
 async def _attempt(site: Site, *, headers: dict[str, str], **fields: object):
@@ -192,7 +194,19 @@ async def test_a_host_may_lead_to_its_own_sign_in_page(site: Site) -> None:
     ("unfit", "error"),
     [
         ({"secret": b"short"}, InvalidValueError),
+        ({"secret": "s" * 32}, InvalidTypeError),
         ({"language": "de"}, InvalidValueError),
+        ({"language": ["nb"]}, InvalidTypeError),
+        ({"timezone": "Europe/Olso"}, InvalidValueError),
+        ({"timezone": 1}, InvalidTypeError),
+        ({"title": None}, InvalidTypeError),
+        ({"trusted_origins": "https://admin.example"}, InvalidTypeError),
+        ({"activity_types": ["visit"]}, InvalidTypeError),
+        ({"activity_types": {"visit": 1}}, InvalidTypeError),
+        ({"activity_types": []}, InvalidTypeError),
+        ({"actor": ANNA}, MisconfiguredError),
+        ({"dispatcher": object()}, MisconfiguredError),
+        ({"records": object()}, MisconfiguredError),
         ({"directory": object()}, MisconfiguredError),
         ({"notifications": object()}, MisconfiguredError),
         ({"certificates": object()}, MisconfiguredError),
@@ -205,7 +219,31 @@ async def test_a_part_that_does_not_fit_is_told_at_once(
     Before any page is asked for.
     """
     with pytest.raises(error):
-        create_console(site.orchestrator, actor=lambda: ANNA, **unfit)
+        create_console(site.orchestrator, **{"actor": lambda: ANNA, **unfit})
+
+
+@pytest.mark.parametrize("zone", ["Europe/Oslo", ZoneInfo("Europe/Oslo")], ids=["name", "zone"])
+async def test_moments_are_shown_in_the_zone_that_is_named(site: Site, zone: str | ZoneInfo) -> None:
+    """
+    By its name or as a zone; at nine in UTC it is ten in Oslo.
+    """
+    await site.submitted(mentors(1))
+    app, _ = site_of(site.orchestrator, timezone=zone, directory=Directory())
+    site.browser._transport = type(site.browser._transport)(app)
+
+    page = await site.get("/")
+
+    assert 200 == page.status
+    assert "10:00" in page.text
+    assert "09:00" not in page.text
+
+
+def test_a_console_without_an_orchestrator_is_refused_at_once() -> None:
+    """
+    By its name, and not by what it lacks.
+    """
+    with pytest.raises(MisconfiguredError, match="Give a BulkRegistrationOrchestrator"):
+        create_console("orchestrator", actor=lambda: ANNA)
 
 
 async def test_an_actor_that_is_none_is_the_hosts_mistake(site: Site) -> None:

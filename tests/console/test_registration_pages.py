@@ -11,13 +11,14 @@ pytest.importorskip("httpx")
 
 from console_site import ANNA, VISIT, Site, mentors
 
-from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.access import Actor, CoordinatorAccess, Role
 from proxy_orchestration.console.decisions import carry_out_decisions
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.flow import BulkSelecting, BulkSubmitting, BulkToken, SubmitBulk
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 
+OVERSEER = Actor(user_id="admin", roles=frozenset({Role.CHAPTER_ADMIN}), organization_id="oslo")
 FIELDS = {"activity_type": "home_visit", "activity_date": "2026-11-20", "duration_minutes": "45"}
 
 
@@ -321,19 +322,6 @@ async def test_a_removed_last_row_leads_back_to_the_form(site: Site) -> None:
     assert 200 == page.status
 
 
-async def test_who_may_read_only_is_refused_a_registration(site: Site) -> None:
-    """
-    A chapter admin who is no coordinator sees batches, and no button that would be refused.
-    """
-    site.sign_in(Actor(user_id="admin", roles=frozenset({Role.CHAPTER_ADMIN}), organization_id="oslo"))
-    listed, check = await site.get("/"), await _checked(site, "mentor-001")
-
-    assert "Choose mentors, describe the activity once" in listed.text
-    assert 1 == listed.html.count("New registration</a>")
-    assert 403 == check.status
-    assert "Your role does not allow this" in check.text
-
-
 async def test_decisions_that_cannot_be_carried_out_are_noted_and_raise_nothing(site: Site, caplog) -> None:
     """
     The batch was deleted meanwhile: the request that submitted it ends quietly.
@@ -348,3 +336,40 @@ async def test_decisions_that_cannot_be_carried_out_are_noted_and_raise_nothing(
     await carry_out_decisions(site.orchestrator, state, batch_id="gone", actor=ANNA)
 
     assert ["decisions of batch gone were not carried out; its mentors wait for a review"] == caplog.messages
+
+
+async def test_who_may_not_register_is_led_to_no_form(site: Site) -> None:
+    """
+    A chapter admin reads batches: no page has a link to a new one, and each form of one is refused.
+    """
+    begun = await site.get("/new")
+    site.sign_in(OVERSEER)
+    pages = [await site.get(path) for path in ("/", "/status")]
+    refused = await site.get("/new")
+    chosen = await site.post("/new", begun, do="check")
+    sent = await site.post("/new/submit", begun, do="submit")
+
+    assert [False, False] == ["/console/new" in each.html for each in pages]
+    assert [403, 403, 403] == [each.status for each in (refused, chosen, sent)]
+    assert "Your role does not allow this" in refused.text
+    assert "/console/new" not in refused.html
+
+
+async def test_a_policy_that_fails_costs_no_page_about_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Whether the person may register is not known then, so the link stays.
+    """
+
+    def fails(*_: object) -> bool:
+        message = "a secret of the host's"
+        raise OSError(message)
+
+    monkeypatch.setattr(CoordinatorAccess, "allows", fails)
+    page = await site.get("/")
+
+    assert 500 == page.status
+    assert "/console/new" in page.html
+    assert "the access policy did not answer: OSError" in caplog.messages
+    assert "secret" not in caplog.text

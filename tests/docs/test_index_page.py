@@ -1,5 +1,5 @@
 """
-The first page leads everywhere in two clicks, and explains words that the code has.
+The first page leads everywhere in two clicks; the glossary explains words that the code has.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 INDEX = (DOCS / "index.md").read_text(encoding="utf-8")
+GLOSSARY = (DOCS / "glossary.md").read_text(encoding="utf-8")
 
 
 def _listed_in(page: Path) -> set[Path]:
@@ -31,13 +32,21 @@ def test_every_page_is_two_clicks_from_the_first() -> None:
     assert set(DOCS.rglob("*.md")) - {DOCS / "index.md"} == first | second
 
 
-def test_the_words_of_the_first_page_name_what_the_code_has() -> None:
+def test_every_page_stands_in_a_table_of_the_first() -> None:
+    """
+    Its row says in the reader's words what it is for.
+    """
+    linked = {DOCS / name for name in re.findall(r"\]\(([\w-]+\.md)", INDEX)}
+
+    assert linked == _listed_in(DOCS / "index.md")
+
+
+def test_the_words_of_the_glossary_name_what_the_code_has() -> None:
     """
     Each name in code type can be imported from the root or from `ports`.
     """
-    words = INDEX.partition("## Words")[2]
     modules = [importlib.import_module(name) for name in ("proxy_orchestration", "proxy_orchestration.ports")]
-    named = {name.partition(".")[0] for name in re.findall(r"`([A-Z]\w+(?:\.\w+)?)`", words)}
+    named = {name.partition(".")[0] for name in re.findall(r"`([A-Z]\w+(?:\.\w+)?)`", GLOSSARY)}
 
     assert len(named) >= 20
     assert [] == sorted(name for name in named if not any(name in module.__all__ for module in modules))
@@ -47,7 +56,7 @@ def test_a_word_is_explained_once() -> None:
     """
     A line of its own, a colon below it; alternatives share one.
     """
-    terms = [word for line in re.findall(r"^(.+)\n: ", INDEX, re.MULTILINE) for word in line.split(", ")]
+    terms = [word for line in re.findall(r"^(.+)\n: ", GLOSSARY, re.MULTILINE) for word in line.split(", ")]
 
     assert len(terms) >= 25
     assert len(set(terms)) == len(terms)

@@ -105,6 +105,7 @@ def test_the_loggers_keep_the_names_that_hosts_filter_by() -> None:
     assert {
         "proxy_orchestration.audit",
         "proxy_orchestration.console",
+        "proxy_orchestration.engines",
         "proxy_orchestration.notification.dispatch",
         "proxy_orchestration.notification.enrollment",
         "proxy_orchestration.notification.orchestrator",

@@ -21,7 +21,19 @@ import pytest
 pytestmark = pytest.mark.full  # `nox -s docs` runs them
 
 DOCS = Path(__file__).parents[2] / "docs"
-NEEDED = ("sphinx", "myst_parser", "furo", "sqlalchemy", "httpx", "google.auth", "fastapi", "sse_starlette")
+NEEDED = (
+    "sphinx",
+    "myst_parser",
+    "furo",
+    "sqlalchemy",
+    "httpx",
+    "google.auth",
+    "fastapi",
+    "sse_starlette",
+    "opentelemetry",
+    "procrastinate",
+    "temporalio",
+)
 MODULES = (
     "proxy_orchestration",
     "proxy_orchestration.ports",
@@ -29,9 +41,13 @@ MODULES = (
     "proxy_orchestration.blocking",
     "proxy_orchestration.console",
     "proxy_orchestration.storage.memory",
+    "proxy_orchestration.storage.postgrest",
     "proxy_orchestration.storage.sql",
     "proxy_orchestration.push.fcm",
     "proxy_orchestration.web",
+    "proxy_orchestration.telemetry",
+    "proxy_orchestration.engines.procrastinate",
+    "proxy_orchestration.engines.temporal",
     "proxy_orchestration.testing",
     "proxy_orchestration.testing.contracts",
 )

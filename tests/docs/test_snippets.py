@@ -4,6 +4,7 @@ Every Python snippet of the README and the documentation runs, page by page, fro
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,27 @@ from sybil.parsers.myst import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
-STORES = ["cli.md", "guide-storage.md", "guide-rolling-deploys.md", "guide-row-level-security.md"]
+STORES = [
+    "cli.md",
+    "guide-production.md",
+    "guide-storage.md",
+    "guide-rolling-deploys.md",
+    "guide-row-level-security.md",
+]
 NEEDS = {
     **dict.fromkeys(STORES, ("sqlalchemy",)),
     "guide-languages.md": ("babel",),
     "guide-console.md": ("fastapi",),
+    "guide-telemetry.md": ("opentelemetry.sdk",),
     "guide-web.md": ("fastapi",),
-    "guide-blocking.md": ("sqlalchemy", "django", "flask", "celery"),
+    "guide-own-transaction.md": ("sqlalchemy", "greenlet", "aiosqlite", "django"),
+    "guide-engines.md": ("procrastinate", "psycopg", "celery"),
+    "guide-temporal.md": ("temporalio",),
+    "guide-blocking.md": ("sqlalchemy", "celery"),
+    "guide-django-flask.md": ("sqlalchemy", "flask"),
+    "guide-supabase.md": ("httpx",),
 }
+PROGRAMS = {"guide-temporal.md": ("temporal",)}
 
 
 def _run(page: Path) -> int:
@@ -48,6 +62,9 @@ def test_the_snippets_of_the_page_run(name: str) -> None:
     """
     for library in NEEDS.get(name, ()):
         pytest.importorskip(library)
+    for program in PROGRAMS.get(name, ()):
+        if not (Path(sysconfig.get_path("scripts")) / program).exists():
+            pytest.skip(f"the program {program} is not installed")
 
     _run(ROOT / "docs" / name)
 

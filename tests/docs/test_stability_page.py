@@ -38,7 +38,7 @@ def test_every_public_module_has_its_names_in_all() -> None:
 
         assert sorted(module.__all__)
 
-    assert len(modules) == 12
+    assert len(modules) == 16
 
 
 def test_every_table_is_named() -> None:

@@ -32,6 +32,7 @@ EXTRAS = {
     "pydantic",
     "sse_starlette",
     "uvicorn",
+    "opentelemetry",
 }
 
 
@@ -83,6 +84,8 @@ def test_the_testing_kit_imports_neither_pytest_nor_hypothesis() -> None:
         ("proxy_orchestration.cli", "typer", "cli"),
         ("proxy_orchestration.push.fcm", "httpx", "fcm"),
         ("proxy_orchestration.i18n", "babel", "i18n"),
+        ("proxy_orchestration.telemetry", "opentelemetry", "otel"),
+        ("proxy_orchestration.storage.postgrest", "httpx", "supabase"),
         ("proxy_orchestration.web", "fastapi", "web"),
         ("proxy_orchestration.web", "sse_starlette", "web"),
     ],

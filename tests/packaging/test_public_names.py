@@ -23,7 +23,9 @@ MODULES = [
         "proxy_orchestration.push.fcm": ("httpx", "h2", "google.auth"),
         "proxy_orchestration.registration.flow": (),
         "proxy_orchestration.storage.memory": (),
+        "proxy_orchestration.storage.postgrest": ("httpx",),
         "proxy_orchestration.storage.sql": ("sqlalchemy", "alembic"),
+        "proxy_orchestration.telemetry": ("opentelemetry",),
         "proxy_orchestration.testing": (),
         "proxy_orchestration.testing.contracts": (),
     }.items()
@@ -32,7 +34,9 @@ MODULES = [
 WITH_OWN_CODE = {
     "proxy_orchestration.i18n",
     "proxy_orchestration.push.fcm",
+    "proxy_orchestration.storage.postgrest",
     "proxy_orchestration.storage.sql",
+    "proxy_orchestration.telemetry",
     "proxy_orchestration.testing.contracts",
 }
 """These need names of others to make their own; the rest does nothing but offer."""

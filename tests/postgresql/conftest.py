@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from client_worlds import World
     from pooler import Pooler
     from postgres_server.databases import Databases
+    from supabase_project import Project
 
 
 # Of the session, so that all tests of one world run before the other one's roles exist.
@@ -44,3 +45,30 @@ def poolers(postgresql: Databases) -> Iterator[Callable[..., Pooler]]:
                 pytest.skip(str(error))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def supabase(postgresql: Databases) -> Iterator[Project]:
+    """
+    Start a PostgREST before a database of its own; skip where there is none.
+    """
+    pytest.importorskip("httpx")
+    from postgrest import GatewayFailedError  # noqa: PLC0415 - needs the driver
+    from supabase_project import running_project  # noqa: PLC0415 - as above
+
+    try:
+        with running_project(postgresql) as project:
+            yield project
+    except GatewayFailedError as error:
+        if os.environ.get("CI"):
+            raise  # there it must not skip in silence
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def project(supabase: Project) -> Project:
+    """
+    The same, without rows.
+    """
+    supabase.empty()
+    return supabase

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -24,8 +24,11 @@ import pytest
 pytest.importorskip("psycopg")
 pytest.importorskip("sqlalchemy")
 
+from pooler import PoolerFailedError, running_pooler
+from pooler.programs import find_program
 from postgres_server import Server, find_programs, running_server
 from postgres_server.databases import Databases
+from sqlalchemy import URL
 
 from proxy_orchestration import (
     Actor,
@@ -151,13 +154,30 @@ class Storm:
 
 
 @contextmanager
-def _storm(audit: Path, seed: int) -> Iterator[tuple[Storm, Any]]:
+def _way_to(server: Server, url: URL, pool: tuple[str, int] | None) -> Iterator[URL]:
+    """
+    Lend the address by which the workers come: through a pooler of that mode and size, where one is named.
+    """
+    if pool is None:
+        yield url
+        return
+    try:
+        find_program()
+    except PoolerFailedError as error:
+        pytest.skip(str(error))
+    mode, size = pool
+    with running_pooler(server.folder, pool_mode=mode, default_pool_size=size) as pooler:
+        yield pooler.front(url)
+
+
+@contextmanager
+def _storm(audit: Path, seed: int, pool: tuple[str, int] | None) -> Iterator[tuple[Storm, Any]]:
     programs = find_programs()
     if programs is None:
         pytest.skip("no PostgreSQL here")
-    with running_server(programs) as server:
+    with running_server(programs) as server, ExitStack() as ways:
         databases = Databases(server.folder)
-        url = databases.new()
+        url = ways.enter_context(_way_to(server, databases.new(), pool))
         address = url.render_as_string(hide_password=False)
         command = [sys.executable, str(_HERE / "storm_workers.py"), address, str(audit)]
         with subprocess.Popen(
@@ -191,9 +211,20 @@ async def _accept(orchestrator: BulkRegistrationOrchestrator, number: int) -> st
         return accepted.batch_id
 
 
-@pytest.mark.parametrize(("rounds", "seed"), [(12, 1), (25, 2), (25, 3)])
+@pytest.mark.parametrize(
+    ("rounds", "seed", "pool"),
+    [
+        (12, 1, None),
+        (25, 2, None),
+        (25, 3, None),
+        (5, 4, ("transaction", 3)),
+        # There each client keeps a connection of its own: four workers, those killed a moment ago, and us.
+        (5, 5, ("session", 12)),
+    ],
+    ids=["12", "25", "25 again", "transaction pooling", "session pooling"],
+)
 async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(
-    tmp_path: Path, rounds: int, seed: int
+    tmp_path: Path, rounds: int, seed: int, pool: tuple[str, int] | None
 ) -> None:
     """
     Hundreds of batches, dozens of strikes; then every batch ends, every event is told.
@@ -201,7 +232,7 @@ async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(
     workers = _workers_module()
     audit = tmp_path / "audit.txt"
     batches: list[str] = []
-    with _storm(audit, seed) as (storm, url):
+    with _storm(audit, seed, pool) as (storm, url):
         async with SqlActivityRepository.open(url) as store:
             orchestrator = workers.orchestrator_over(store, str(audit), BulkSettings())
             for _ in range(WORKERS):
@@ -228,8 +259,13 @@ async def _settle(orchestrator: BulkRegistrationOrchestrator) -> None:
     One pass leaves a batch alone whose lease was renewed meanwhile, as the last
     commit of a killed process does that the server had begun.
     """
-    while await orchestrator.repository.find_drivable(limit=1):
-        await orchestrator.resume_interrupted()
+    while True:
+        try:
+            if not await orchestrator.repository.find_drivable(limit=1):
+                return
+            await orchestrator.resume_interrupted()
+        except RepositoryUnavailableError:
+            continue  # a pooler tells of the last strike once, at the next call
 
 
 async def _check(orchestrator: BulkRegistrationOrchestrator, batches: list[str], total: int) -> None:

@@ -5,7 +5,7 @@ Behind PgBouncer, in session and in transaction mode, with three connections to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +42,14 @@ from proxy_orchestration.storage.sql import (
     metadata,
 )
 from proxy_orchestration.storage.sql.database.engines import open_engine
-from proxy_orchestration.testing.contracts import activity_records, audit_outbox, batch_catalogue, run_ledger
+from proxy_orchestration.testing.contracts import (
+    activity_records,
+    audit_outbox,
+    batch_catalogue,
+    notice_book,
+    push_outbox,
+    run_ledger,
+)
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of
 from proxy_orchestration.testing.notification import ScriptedPushSender
 
@@ -207,6 +214,45 @@ async def test_the_contract_holds_behind_a_pooler(url: URL, check: Any) -> None:
     await check(lambda: SqlActivityRepository.open(url))
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
+@pytest.mark.parametrize("check", [*notice_book, *push_outbox], ids=str)
+async def test_notices_keep_their_contract_behind_a_pooler(url: URL, check: Any) -> None:
+    """
+    The other half, in the mode that gives a client another connection for each transaction.
+    """
+    await check(lambda: SqlNotificationRepository.open(url))
+
+
+async def test_a_pooler_that_is_killed_and_started_again_is_outlived(
+    postgresql: Databases, direct: URL
+) -> None:
+    """
+    The next call either goes through or says what to do, and the one after it goes through.
+    """
+    with running_pooler(postgresql.socket_folder, pool_mode="transaction", default_pool_size=3) as pooler:
+        async with SqlActivityRepository.open(pooler.front(direct)) as repository:
+            batch_id = await accepted(repository, batch_of(2))
+            pooler.restart()
+            with suppress(RepositoryUnavailableError):
+                await repository.relabel(batch_id, "once")
+            await repository.relabel(batch_id, "twice")
+            record = await repository.get(batch_id)
+
+    assert record is not None
+    assert "twice" == record.label
+
+
+async def test_statement_pooling_is_refused_in_words(direct: URL, poolers: Callable[..., Pooler]) -> None:
+    """
+    A transaction of several statements is what it does not allow.
+    """
+    url = poolers(pool_mode="statement", default_pool_size=3).front(direct)
+    with _told(r"pools statements[\s\S]+pool_mode"):
+        async with SqlActivityRepository.open(url) as repository:
+            await accepted(repository, batch_of(2))
+
+
 @contextmanager
 def _engines(url: URL, number: int, **arguments: Any) -> Iterator[list[Engine]]:
     with ExitStack() as after:
@@ -308,7 +354,8 @@ async def test_a_pooler_without_a_free_connection_is_told(
     """
     Once, after the pooler's own patience.
     """
-    pooler = poolers(pool_mode="transaction", default_pool_size=1, query_wait_timeout=1)
+    # Long enough for its first log-in to the server on a busy machine, which counts as waiting too.
+    pooler = poolers(pool_mode="transaction", default_pool_size=1, query_wait_timeout=4)
     url = pooler.front(direct)
     async with SqlActivityRepository.open(url) as repository:
         with psycopg.connect(host=url.query["host"], port=6432, user="tester", dbname=url.database) as other:

@@ -20,8 +20,8 @@ from proxy_orchestration.notification.tiers import (
     midnight_of,
     tier_start,
     window_start,
-    zone,
 )
+from proxy_orchestration.notification.zones import zone
 
 DAY = timedelta(days=1)
 ORDER = [None, *NotificationThresholdTier]

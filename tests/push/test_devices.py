@@ -28,6 +28,9 @@ TARGET = PushTarget(kind="token", value="token-1", platform="ios")
         {"prune_share": 0},
         {"prune_share": 1.5},
         {"prune_minimum": 0},
+        {"base_url": "localhost:8991"},
+        {"base_url": "https://"},
+        {"base_url": "https://fcm.example?key=1"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong) -> None:
@@ -35,6 +38,15 @@ def test_settings_that_make_no_sense_are_refused(wrong) -> None:
     The error names the field.
     """
     with pytest.raises(ValueError, match=rf"FcmSettings\.{next(iter(wrong))}"):
+        FcmSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"base_url": None}, {"project_id": 7}])
+def test_settings_of_another_type_are_refused(wrong) -> None:
+    """
+    The error names the field.
+    """
+    with pytest.raises(TypeError, match=rf"FcmSettings\.{next(iter(wrong))} must be of type str"):
         FcmSettings(**wrong)
 
 

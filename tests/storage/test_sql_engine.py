@@ -21,12 +21,18 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.schema import CreateTable
 
 from proxy_orchestration._extras import needs_extra
-from proxy_orchestration.errors import BatchStateError, MissingExtraError, UnknownMentorError
+from proxy_orchestration.errors import (
+    BatchStateError,
+    InvalidTypeError,
+    MissingExtraError,
+    UnknownMentorError,
+)
 from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import (
     SqlActivityRepository,
     SqlNotificationRepository,
+    SqlVisibilityRegistry,
     create_schema,
     metadata,
 )
@@ -258,3 +264,15 @@ def test_the_schema_and_the_clock_can_be_said_to_postgresql() -> None:
     assert "clock_timestamp()" in str(store_now().compile(dialect=dialect))
     assert any("TIMESTAMP WITH TIME ZONE" in table for table in tables)
     assert not any("ROWID" in table for table in tables)
+
+
+@pytest.mark.parametrize("given", ["sqlite:///batches.db", None, Engine], ids=str)
+@pytest.mark.parametrize(
+    "opened", [SqlActivityRepository, SqlNotificationRepository, SqlVisibilityRegistry, create_schema]
+)
+def test_what_is_no_engine_is_refused(opened, given):
+    """
+    With what makes one, and what takes an address.
+    """
+    with pytest.raises(InvalidTypeError, match=r"sqlalchemy\.create_engine.*use `open\(url\)`"):
+        opened(given)

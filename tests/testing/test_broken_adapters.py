@@ -38,6 +38,11 @@ class _ForgetfulOfKeys(MemoryActivityRepository):
         return await super().accept(attrs.evolve(batch, idempotency_key=None))
 
 
+class _ForgetfulOfContexts(MemoryActivityRepository):
+    async def accept(self, batch: NewBatch, /) -> Acceptance:
+        return await super().accept(attrs.evolve(batch, trace_context=None))
+
+
 class _WithoutTombstones(MemoryActivityRepository):
     async def delete(self, batch_id: str, /) -> bool:
         self._keys.clear()
@@ -260,6 +265,7 @@ class _PolicyAcrossOrganizations(CoordinatorAccess):
     ("adapter", "kit", "promise"),
     [
         (_ForgetfulOfKeys, batch_catalogue, "one_key_at_once_creates_one_batch"),
+        (_ForgetfulOfContexts, batch_catalogue, "each_lease_has_the_trace_context_of_its_batch"),
         (_WithoutTombstones, batch_catalogue, "a_deleted_batch_keeps_its_key"),
         (_DeletingAnything, batch_catalogue, "a_batch_that_is_not_settled_cannot_be_deleted"),
         (_CountingFromZero, batch_catalogue, "sequences_and_settled_numbers_go_on_across_runs"),

@@ -11,7 +11,7 @@ from proxy_orchestration.registration.ports import ProxyRegistrationService
 from proxy_orchestration.testing import ScriptedRegistrationService, contracts
 from proxy_orchestration.testing.contracts import Check, registration_lookup, registration_service
 
-KITS = [name for name in contracts.__all__ if name not in {"Check", "Opener", "Samples"}]
+KITS = [name for name in contracts.__all__ if name.islower()]
 
 
 class _TwiceWritingService:

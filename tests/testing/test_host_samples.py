@@ -45,6 +45,7 @@ from proxy_orchestration.testing.contracts import (
     recipient_directory,
     registration_service,
 )
+from proxy_orchestration.testing.contracts.host_samples import samples
 
 MENTORS: Final = ("kari", "ola", "siri", "per")
 HOST: Final = Samples(
@@ -102,8 +103,33 @@ async def test_without_them_such_a_service_refuses() -> None:
     """
     await registration_service[0](_opening(_service), samples=HOST)
 
-    with pytest.raises(RegistrationRejected):
+    with pytest.raises(RegistrationRejected) as refused:
         await registration_service[0](_opening(_service))
+
+    (note,) = refused.value.__notes__
+    assert "mentors mentor-1, mentor-2, mentor-3, mentor-4, coordinator coordinator-1 of org-1" in note
+    assert "give `samples=Samples(...)`" in note
+
+
+async def test_an_error_that_is_about_no_sample_says_nothing_of_them() -> None:
+    """
+    Samples were given, or the check did not ask for any.
+    """
+
+    async def fails(_subject: object) -> None:
+        raise LookupError
+
+    async def asks_and_fails(_subject: object) -> None:
+        assert HOST == samples()
+        raise LookupError
+
+    with pytest.raises(LookupError) as unasked:
+        await Check("fails", fails)(_opening(_service))
+    with pytest.raises(LookupError) as given:
+        await Check("asks", asks_and_fails)(_opening(_service), samples=HOST)
+
+    assert not hasattr(unasked.value, "__notes__")
+    assert not hasattr(given.value, "__notes__")
 
 
 class _KnownOnly(CoordinatorAccess):

@@ -4,6 +4,8 @@ Every store is what its port asks for, for mypy and for pyright.
 
 from __future__ import annotations
 
+from typing import assert_type
+
 from sqlalchemy import Engine
 
 from proxy_orchestration.ports import ActivityRepository, NotificationRepository, VisibilityRegistry
@@ -17,6 +19,7 @@ from proxy_orchestration.storage.sql import (
     SqlNotificationRepository,
     SqlVisibilityRegistry,
 )
+from proxy_orchestration.telemetry import Telemetry
 from proxy_orchestration.testing import FaultyActivityRepository
 from proxy_orchestration.testing.notification_faults import FaultyNotificationRepository
 
@@ -42,6 +45,18 @@ def visibility_registries(engine: Engine) -> list[VisibilityRegistry]:
     Return a registry of each kind.
     """
     return [MemoryVisibilityRegistry(), SqlVisibilityRegistry(engine)]
+
+
+def watched_parts_keep_their_types(
+    batches: SqlActivityRepository, notices: SqlNotificationRepository
+) -> None:
+    """
+    A host goes on with what it has wrapped as with what it had.
+    """
+    telemetry = Telemetry(spans=False)
+    assert_type(telemetry.repository(batches), SqlActivityRepository)
+    assert_type(telemetry.notices(notices), SqlNotificationRepository)
+    telemetry.sender(batches)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]  # it sends nothing
 
 
 async def arguments_and_answers_are_known(store: SqlActivityRepository) -> str | None:

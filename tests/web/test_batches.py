@@ -42,6 +42,29 @@ def test_a_submission_is_accepted_at_once_and_says_where_it_is(anna: Coordinator
     assert body["batch_id"] == anna.client.get(answer.headers["location"]).json()["batch_id"]
 
 
+def test_each_item_is_registered_with_the_activity_that_describes_it(anna: Coordinator) -> None:
+    """
+    Alike or not, one after the other; to JSON 1 and true are two values.
+    """
+    described = [
+        {},
+        {},
+        {"notes": "By bus."},
+        {"details": {"rooms": 1}},
+        {"details": {"rooms": True}},
+        {"duration_minutes": 61},
+        {},
+    ]
+    items = [{**item(f"held-{number}"), **words} for number, words in enumerate(described)]
+
+    answer = anna.client.post(BATCHES, json={"items": items})
+    batch = anna.client.get(answer.headers["location"]).json()
+
+    for sent, kept in zip(items, batch["items"], strict=True):
+        assert sent == {name: kept[name] for name in sent}
+        assert repr(sent.get("details", {})) == repr(kept["details"])
+
+
 def test_a_settled_batch_tells_every_item_in_the_words_of_the_contract(anna: Coordinator) -> None:
     """
     Thirteen of fifteen succeed: `partial`, and what failed says why.

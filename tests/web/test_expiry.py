@@ -101,14 +101,14 @@ def test_an_admin_reads_runs_and_what_is_to_be_corrected(
     runs = admin.client.get(f"{API}/expiry-orchestration", params={"limit": 1}).json()["data"]
     report = admin.client.get(f"{API}/expiry-data-quality").json()
     refused = [
-        coordinator.client.get(f"{API}/{path}").status_code
-        for path in ("expiry-orchestration", "expiry-data-quality")
+        coordinator.client.get(f"{API}/{path}") for path in ("expiry-orchestration", "expiry-data-quality")
     ]
 
     assert ("completed", 3) == (runs[0]["status"], runs[0]["expirations_evaluated"])
     assert 3 == report["processed"]
     assert [{"mentor_id": "mentor-3", "code": "missing_coordinator_assignment"}] == report["data_quality"]
-    assert [403, 403] == refused
+    assert [403, 403] == [each.status_code for each in refused]
+    assert all("ask a chapter admin" in each.json()["detail"] for each in refused)
 
 
 def test_dead_messages_are_listed_and_queued_again(admin: Coordinator) -> None:

@@ -166,6 +166,7 @@ async def test_a_dependency_that_returns_no_actor_is_the_hosts_mistake() -> None
         ({"actor": None}, "actor"),
         ({"notifications": object()}, "notifications"),
         ({"dispatcher": object()}, "dispatcher"),
+        ({"settings": {}}, "settings"),
     ],
 )
 def test_a_part_that_does_not_fit_is_refused_at_once(parts: dict[str, Any], named: str) -> None:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -22,6 +23,17 @@ from fastapi import FastAPI  # noqa: E402 - as above
 from live_server import LONGEST, listening_socket, live  # noqa: E402 - as above
 from web_host import Coordinator, Host  # noqa: E402 - as above
 
+from proxy_orchestration import (  # noqa: E402 - as above
+    BulkRegistrationOrchestrator,
+    MisconfiguredError,
+    PushDispatcher,
+    StandardRegistrationService,
+)
+from proxy_orchestration.storage.memory import (  # noqa: E402 - as above
+    MemoryActivityRepository,
+    MemoryNotificationRepository,
+)
+from proxy_orchestration.testing import FakeClock, ScriptedPushSender  # noqa: E402 - as above
 from proxy_orchestration.web import create_health_router, lifespan  # noqa: E402 - as above
 
 pytestmark = pytest.mark.dateless
@@ -29,15 +41,17 @@ pytestmark = pytest.mark.dateless
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
-class Dispatcher:
+class Dispatcher(PushDispatcher):
     """
     A dispatcher's `serve` that a test ends.
     """
 
     def __init__(self) -> None:
+        clock = FakeClock()
+        super().__init__(repository=MemoryNotificationRepository(), sender=ScriptedPushSender(), clock=clock)
         self.breaks = anyio.Event()
 
-    async def serve(self, *, task_status: TaskStatus[None]) -> None:
+    async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
         Serve until the test says otherwise.
         """
@@ -58,7 +72,7 @@ def test_a_process_whose_work_fails_says_so_and_is_not_ready(caplog: pytest.LogC
     Requests are still answered; whoever routes them is told not to, and the log holds no text of the error.
     """
     host, dispatcher = Host(), Dispatcher()
-    app = FastAPI(lifespan=lifespan(host.orchestrator, dispatcher=dispatcher))  # type: ignore[arg-type]  # its `serve`
+    app = FastAPI(lifespan=lifespan(host.orchestrator, dispatcher=dispatcher))
     app.include_router(create_health_router(host.orchestrator))
     app.post("/break")(dispatcher.end)
     with live(app) as url:
@@ -95,14 +109,18 @@ async def test_an_application_whose_work_never_begins_does_not_start(anyio_backe
     """
     assert anyio_backend
 
-    class Broken:
-        async def serve(self, *, task_status: TaskStatus[None]) -> None:
+    class Broken(BulkRegistrationOrchestrator):
+        async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
             assert task_status
             message = "never"
             raise RuntimeError(message)
 
+    repository = MemoryActivityRepository()
+    service = StandardRegistrationService(repository=repository)
+    broken = Broken(registration_service=service, repository=repository)
+
     with pytest.raises(RuntimeError, match="never"):
-        async with lifespan(Broken())(None):  # type: ignore[arg-type]  # its `serve`
+        async with lifespan(broken)(None):
             pass
 
 
@@ -129,3 +147,23 @@ def test_a_process_ends_itself_although_a_stream_is_open() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("made", [lifespan, create_health_router])
+@pytest.mark.parametrize("given", ["orchestrator", None, BulkRegistrationOrchestrator])
+def test_what_is_no_orchestrator_is_refused_before_anything_serves(made: Any, given: object) -> None:
+    """
+    With what to give.
+    """
+    with pytest.raises(MisconfiguredError, match=r"Give a BulkRegistrationOrchestrator\(\.\.\.\)") as raised:
+        made(given)
+
+    assert (made.__name__, "orchestrator") == (raised.value.owner, raised.value.part)
+
+
+def test_what_is_no_dispatcher_is_refused_before_anything_serves() -> None:
+    """
+    With what to give.
+    """
+    with pytest.raises(MisconfiguredError, match=r"Give a PushDispatcher\(\.\.\.\)"):
+        lifespan(Host().orchestrator, dispatcher="dispatcher")  # type: ignore[arg-type]  # what is refused

@@ -7,7 +7,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
 
@@ -53,6 +53,42 @@ class Loop(Protocol):
         Return when the event loop, which is about to end, has ended.
         """
         ...
+
+
+class _Errand:
+    """
+    A function that is called in another thread than the one that waits for it.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._answer: Any = None
+        self._error: Exception | None = None
+        self.is_done = anyio.Event()
+        self.is_wanted = True
+
+    def do(self, loop: Loop) -> None:
+        """
+        Call it, and say so in the event loop; an interruption of this thread leaves.
+        """
+        if not self.is_wanted:
+            return
+        try:
+            self._answer = self._function()
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            self._error = error
+        loop.run(self.is_done.set)
+
+    def outcome(self) -> Any:  # noqa: ANN401 - whatever the function returned
+        """
+        Return what it returned, or raise what it raised.
+        """
+        if self._error is None:
+            return self._answer
+        try:
+            raise self._error
+        finally:
+            self._error = None  # else error and frame keep each other
 
 
 class Call(Generic[T]):
@@ -120,6 +156,20 @@ class Call(Generic[T]):
         Have a function called in the thread that waits.
         """
         self._errands.put(errand)
+
+    async def run_in_thread(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        """
+        Have a function called in the thread that waits, and return what it returned or raise what it raised.
+
+        Whoever is cancelled meanwhile does not wait for it, and it is not begun any more.
+        """
+        errand = _Errand(function)
+        self.hand_over(lambda: errand.do(self.loop))
+        try:
+            await errand.is_done.wait()
+        finally:
+            errand.is_wanted = False
+        return errand.outcome()
 
     def result(self) -> T:
         """

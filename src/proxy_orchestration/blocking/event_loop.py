@@ -52,9 +52,10 @@ class EventLoopThread(Generic[T]):
     @property
     def has_ended(self) -> bool:
         """
-        Return whether the event loop is over.
+        Return whether the event loop is over, or could not open what it is for and is about to be.
         """
-        return not self._thread.is_alive()
+        could_not_open = self._ready.is_set() and not self._opened
+        return could_not_open or not self._thread.is_alive()
 
     def opened(self) -> T:
         """
@@ -121,7 +122,7 @@ class EventLoopThread(Generic[T]):
         """
         Return when the thread has ended.
         """
-        while not self.has_ended:
+        while self._thread.is_alive():
             self._thread.join(GLANCE)
 
     def stop(self) -> None:

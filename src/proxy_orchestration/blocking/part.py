@@ -116,6 +116,18 @@ class BlockingPart(Generic[T]):
         part = loop.opened()
         return loop.call(lambda: work(part))
 
+    def _begin_with_errands(
+        self, verb: str, work: Callable[[T, Callable[[Callable[[], Any]], Awaitable[Any]]], Awaitable[R]]
+    ) -> Call[R]:
+        """
+        Begin work that has some of it done in this thread, while that waits.
+        """
+        loop = self._running(verb)
+        part = loop.opened()
+        call: Call[R] = Call(lambda: work(part, call.run_in_thread), loop)
+        call.start()
+        return call
+
 
 _alive: Final[weakref.WeakSet[BlockingPart[Any]]] = weakref.WeakSet()
 

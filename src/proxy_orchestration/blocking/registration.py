@@ -9,13 +9,16 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import ClassVar, Final, Self
 
+from proxy_orchestration.access import Actor
 from proxy_orchestration.blocking.calls import Call, Loop
 from proxy_orchestration.blocking.part import Backend, BlockingPart
 from proxy_orchestration.blocking.verbs import asking, holding, waiting
 from proxy_orchestration.errors import OrchestratorClosedError
 from proxy_orchestration.registration.batches import BulkProgressUpdate, BulkSubmissionResult
+from proxy_orchestration.registration.host_connections import ConnectionOfThread, RunInThread
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.progress import BatchRun
+from proxy_orchestration.registration.requests import BulkRegistrationRequest
 
 
 class BlockingBatchRun(Iterator[BulkProgressUpdate]):
@@ -107,6 +110,28 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
         super().__init__(orchestrator, backend=backend)
 
     submit_bulk_registration: Final = waiting(BulkRegistrationOrchestrator.submit_bulk_registration)
+
+    def submit_within(
+        self, connection: object, request: BulkRegistrationRequest, *, actor: Actor
+    ) -> BulkSubmissionResult:
+        """
+        Accept a batch in this thread's open transaction: with its commit it is there, else it never was.
+
+        Statements run on the connection in this thread; access and conflicts are checked in the
+        event loop as ever. Nothing is driven, and nobody is told: `serve` and the like find the
+        run once you have committed. See `BulkRegistrationOrchestrator.submit_within`.
+
+        Args:
+            connection: of this thread, as `within` of the repository takes it.
+            request: the mentors and their activities.
+            actor: who submits; every record is attributed to this person.
+        """
+
+        async def submit(part: BulkRegistrationOrchestrator, run: RunInThread) -> BulkSubmissionResult:
+            return await part.submit_within(ConnectionOfThread(connection, run), request, actor=actor)
+
+        return self._begin_with_errands("submit_within", submit).result()
+
     preview: Final = waiting(BulkRegistrationOrchestrator.preview)
     stream_bulk_registration: Final = holding(
         BulkRegistrationOrchestrator.stream_bulk_registration, BlockingBatchRun
@@ -122,6 +147,9 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
     delete_batch: Final = waiting(BulkRegistrationOrchestrator.delete_batch)
     resume_interrupted: Final = waiting(BulkRegistrationOrchestrator.resume_interrupted)
     take_over: Final = waiting(BulkRegistrationOrchestrator.take_over)
+    drive_if_free: Final = waiting(BulkRegistrationOrchestrator.drive_if_free)
+    waiting_runs: Final = waiting(BulkRegistrationOrchestrator.waiting_runs)
+    deliver_audit: Final = waiting(BulkRegistrationOrchestrator.deliver_audit)
     health: Final = asking(BulkRegistrationOrchestrator.health)
     check_health: Final = waiting(BulkRegistrationOrchestrator.check_health)
 

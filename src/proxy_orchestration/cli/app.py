@@ -20,6 +20,7 @@ from proxy_orchestration.cli import (
     records,
     registration,
     review,
+    scripts,
     serving,
     visibility,
 )
@@ -120,3 +121,4 @@ app.command()(records.runs)
 app.command()(records.export)
 app.command()(records.erase)
 app.add_typer(notify.reports, name="report")
+app.add_typer(scripts.scripts, name="sql")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import attrs
 import typer
 
-from proxy_orchestration.cli.csv.targets import FORMAT, FileTargets, parse_targets
+from proxy_orchestration.cli.csv.targets import FileTargets, parse_targets
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
 from proxy_orchestration.cli.layout_options import (
     ColumnsOption,
@@ -97,7 +97,7 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
     words_of_today = NoticeWords(policy=ExpiryPolicy(timezone=zone or UTC))
     layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
     with ending_on_errors(common.output):
-        devices = parse_targets(FORMAT.load(targets), name=str(targets), layout=layout)
+        devices = parse_targets(targets, name=str(targets), layout=layout)
         make = _channel(devices, credentials, endpoint, validate_only=validate_only)
 
     async def work(session: Session) -> ExitCode:

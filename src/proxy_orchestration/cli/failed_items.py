@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.csv.corrections import FORMAT, Corrections, corrections_of, parse_corrections
+from proxy_orchestration.cli.csv.corrections import Corrections, corrections_of, parse_corrections
 from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.session import Session
 from proxy_orchestration.clock import SystemClock
@@ -39,5 +39,5 @@ async def corrected(session: Session, batch_id: str, actor: Actor, file: Path, l
         CsvFileError: something in it is wrong; all that was found is in it.
     """
     today = SystemClock().now().date()
-    told = parse_corrections(FORMAT.load(file), name=str(file), today=today, layout=layout)
+    told = parse_corrections(file, name=str(file), today=today, layout=layout)
     return corrections_of(told, await failed_items(session, batch_id, actor))

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import attrs
 import typer
 
-from proxy_orchestration.cli.csv.certificates import FORMAT, CertificateFile, parse_certificates
+from proxy_orchestration.cli.csv.certificates import CertificateFile, parse_certificates
 from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.problems import CsvProblem
 from proxy_orchestration.cli.exits import ExitCode, code_of_shares
@@ -209,7 +209,7 @@ def _read_file(common: Common, path: Path, timezone: tzinfo, layout: Layout) -> 
     """
     with ending_on_errors(common.output):
         today = day_of(SystemClock().now(), timezone)
-        return parse_certificates(FORMAT.load(path), name=str(path), today=today, layout=layout)
+        return parse_certificates(path, name=str(path), today=today, layout=layout)
 
 
 def _lines(unread: Sequence[CsvProblem]) -> int:

@@ -21,7 +21,7 @@ from proxy_orchestration.cli.output import Output
 from proxy_orchestration.cli.stores import Store, as_store
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.errors import InvalidValueError
-from proxy_orchestration.notification.tiers import zone
+from proxy_orchestration.notification.zones import zone
 
 T = TypeVar("T")
 

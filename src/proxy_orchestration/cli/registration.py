@@ -13,7 +13,7 @@ import typer
 
 from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.csv.layouts import Layout
-from proxy_orchestration.cli.csv.mentors import FORMAT, parse_mentors
+from proxy_orchestration.cli.csv.mentors import parse_mentors
 from proxy_orchestration.cli.exits import ExitCode, code_of_report
 from proxy_orchestration.cli.layout_options import (
     ColumnsOption,
@@ -187,8 +187,7 @@ def _read_request(  # noqa: PLR0913 - a request's own fields
     with ending_on_errors(common.output):
         today = SystemClock().now().date()
         limit = settings_for(common).max_batch_size
-        data = FORMAT.load(file)
-        mentors = parse_mentors(data, name=str(file), today=today, limit=limit, layout=layout)
+        mentors = parse_mentors(file, name=str(file), today=today, limit=limit, layout=layout)
     if key is None:
         key = mentors.key_for(actor, mode=mode, on_conflict=on_conflict)
     try:

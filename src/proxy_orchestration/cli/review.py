@@ -14,7 +14,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.csv.decisions import FORMAT, parse_decisions
+from proxy_orchestration.cli.csv.decisions import parse_decisions
 from proxy_orchestration.cli.csv.problems import printable
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch
 from proxy_orchestration.cli.layout_options import (
@@ -109,7 +109,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
             common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns
         )
         with ending_on_errors(common.output):
-            decided = parse_decisions(FORMAT.load(decisions), name=str(decisions), layout=layout)
+            decided = parse_decisions(decisions, name=str(decisions), layout=layout)
     work = partial(_carry_out, batch_id=batch, actor=actor, decisions=decided, expected_run=expected_run)
     run_command(common, work, if_interrupted=common.carry_on)
 

@@ -10,13 +10,13 @@ with needs_extra("web", "fastapi", "starlette", "jinja2", "babel", needed_by="pr
     from proxy_orchestration.console.app import create_console
     from proxy_orchestration.console.ports import (
         ActivityTypes,
-        CertificateSource,
         ConflictingEntry,
         ExistingRecord,
         ExistingRecords,
         Mentor,
         MentorDirectory,
     )
+    from proxy_orchestration.web.certificates import CertificateSource
 
 __all__ = [
     "ActivityTypes",

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from proxy_orchestration import _loggers
+from proxy_orchestration._arguments import of_kind
 from proxy_orchestration.access import Actor
 from proxy_orchestration.console import (
     batch_actions,
@@ -42,7 +43,6 @@ from proxy_orchestration.console.guard import FormGuard, GuardingHeaders, origin
 from proxy_orchestration.console.languages import LANGUAGES
 from proxy_orchestration.console.ports import (
     ActivityTypes,
-    CertificateSource,
     ExistingRecords,
     MentorDirectory,
 )
@@ -52,9 +52,12 @@ from proxy_orchestration.errors import InvalidValueError, MisconfiguredError, Or
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.web.certificates import CertificatesOf, CertificateSource, checked_certificates
+from proxy_orchestration.web.parts import check_dependency, check_part
 
 _log = logging.getLogger(_loggers.CONSOLE)
 
+_OWNER: Final = "create_console"
 _SHORTEST_SECRET: Final = 32
 _RETRY_AFTER: Final = "5"
 _STATIC: Final = {"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"}
@@ -68,12 +71,12 @@ def create_console(  # noqa: PLR0913 - each is a part that a host may have
     dispatcher: PushDispatcher | None = None,
     directory: MentorDirectory | None = None,
     records: ExistingRecords | None = None,
-    certificates: CertificateSource | None = None,
+    certificates: CertificateSource | CertificatesOf | None = None,
     activity_types: ActivityTypes | None = None,
     secret: bytes | None = None,
     trusted_origins: Collection[str] = (),
     title: str = "proxy-orchestration",
-    timezone: tzinfo = UTC,
+    timezone: tzinfo | str = UTC,
     language: str = "en",
 ) -> ASGIApp:
     """
@@ -90,20 +93,25 @@ def create_console(  # noqa: PLR0913 - each is a part that a host may have
         dispatcher: the verbs about messages that were given up.
         directory: names and the search for mentors; without one ids are shown, and pasted.
         records: what registrations conflict with; by default what the orchestrator's own store holds.
-        certificates: what the nightly job reads, for what is due and what is to be mended.
+        certificates: what the nightly job reads, for what is due and what is to be mended: a
+            `CertificateSource`, or a function from an actor to certificates.
         activity_types: the codes to choose from, each with its name; without it any code is typed.
         secret: the key of the forms' tokens, at least 32 bytes. Give one where several processes serve
             one console, or where forms are to outlive a restart; by default a new one is made.
         trusted_origins: the addresses of the console where a proxy changes `Host`, such as
             `https://admin.example`.
         title: what the console is called, at the top of each page.
-        timezone: in which moments are shown.
+        timezone: in which moments are shown; an IANA name such as `Europe/Oslo`, or a zone.
         language: `en` or `nb`, for browsers that ask for neither.
 
     Raises:
-        InvalidValueError: the secret is too short, or the language is none of the two.
+        InvalidInputError: the secret is too short, the language is none of the two, there is no such
+            zone, or a value is of another type.
         MisconfiguredError: a part does not fit; the message says what to do.
     """
+    check_part(_OWNER, "orchestrator", orchestrator, BulkRegistrationOrchestrator)
+    check_dependency(_OWNER, actor)
+    of_kind(str)("language", language)
     if language not in LANGUAGES:
         raise InvalidValueError("language", f"must be one of {', '.join(LANGUAGES)}")  # noqa: EM101 - an argument's name
     console = Console(
@@ -112,8 +120,8 @@ def create_console(  # noqa: PLR0913 - each is a part that a host may have
         dispatcher=dispatcher,
         directory=directory,
         records=records or StoredRecords(orchestrator.repository),
-        certificates=certificates,
-        activity_types=activity_types or {},
+        certificates=checked_certificates(certificates, _OWNER),
+        activity_types={} if activity_types is None else activity_types,
         guard=FormGuard(secret=_secret(secret), trusted_origins=origins(trusted_origins)),
         title=title,
         timezone=timezone,
@@ -125,6 +133,7 @@ def create_console(  # noqa: PLR0913 - each is a part that a host may have
 def _secret(given: bytes | None) -> bytes:
     if given is None:
         return secrets.token_bytes(_SHORTEST_SECRET)
+    of_kind(bytes)("secret", given)
     if len(given) < _SHORTEST_SECRET:
         raise InvalidValueError("secret", f"has at least {_SHORTEST_SECRET} bytes")  # noqa: EM101 - an argument's name
     return given

@@ -13,7 +13,6 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from proxy_orchestration.access import Action
 from proxy_orchestration.console.languages import marked
 from proxy_orchestration.console.visits import Visit, visit_of
 from proxy_orchestration.console.wordings import STATUSES, Wording
@@ -145,7 +144,6 @@ async def show_batches(request: Request) -> Response:
         next_cursor=listed.next_cursor,
         is_first=cursor is None,
         total=listed.total,
-        may_submit=visit.may(Action.SUBMIT),
     )
 
 

@@ -27,6 +27,7 @@ from proxy_orchestration.notification.tiers import (
     classify,
     end_of,
 )
+from proxy_orchestration.web.certificates import certificates_for
 
 _PER_PAGE: Final = 50
 _RUNS: Final = 100
@@ -91,7 +92,7 @@ async def _due(
         return None
     policy, now = verbs.policy, verbs.clock.now()
     last: dict[tuple[str, str], PeerMentorCertificate] = {}
-    async for each in _each(source.certificates(actor=visit.person)):
+    async for each in _each(await certificates_for(visit.person, source)):
         if not each.revoked and _is_readable(each):
             key = each.mentor_id, type_code(each.certificate_type)
             if key not in last or _ends_later(each, last[key], policy):
@@ -157,8 +158,10 @@ async def show_quality(request: Request) -> Response:
     verbs, source = notifications_of(visit), visit.console.certificates
     if not visit.person.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
         action = "read what is to be mended"
-        raise NotAuthorizedError(action)
-    result = None if source is None else (await verbs.plan(source.certificates(actor=visit.person))).result
+        raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")
+    result = (
+        None if source is None else (await verbs.plan(await certificates_for(visit.person, source))).result
+    )
     problems = () if result is None else (*result.failures, *result.data_quality)
     return visit.page(
         "quality.html",

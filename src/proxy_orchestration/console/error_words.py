@@ -56,7 +56,7 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
         ErrorWording(
             403,
             marked("Your role does not allow this"),
-            marked("Nothing was read or changed. Ask a coordinator of your organization."),
+            marked("Nothing was read or changed. Ask somebody in your organization whose role allows it."),
         ),
     ),
     (

@@ -14,6 +14,7 @@ import attrs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy_orchestration._arguments import collection_of
 from proxy_orchestration.access import Actor
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 - the name of a field
@@ -108,4 +109,5 @@ def origins(values: Collection[str]) -> frozenset[str]:
     """
     Return origins as browsers write them: without a slash at the end.
     """
+    collection_of(str)("trusted_origins", values)
     return frozenset(value.rstrip("/") for value in values)

@@ -4,7 +4,7 @@ What a host may give the console beyond its orchestrator: names, a search, and r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol, TypeAlias
 
@@ -12,7 +12,6 @@ import attrs
 
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.access import Actor
-from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.registration.activities import ProxyActivity
 
 
@@ -96,20 +95,6 @@ class ExistingRecords(Protocol):
     ) -> Mapping[str, ExistingRecord]:
         """
         Return by activity id the records that the actor may know of; a page shows the id of any other.
-        """
-        ...
-
-
-class CertificateSource(Protocol):
-    """
-    The certificates of an organization, as the nightly job reads them.
-    """
-
-    def certificates(
-        self, *, actor: Actor
-    ) -> Iterable[PeerMentorCertificate] | AsyncIterable[PeerMentorCertificate]:
-        """
-        Return the certificates that the actor may know of; read once for each page that needs them.
         """
         ...
 

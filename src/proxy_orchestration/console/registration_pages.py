@@ -18,6 +18,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
+from proxy_orchestration.access import Action, refusal
 from proxy_orchestration.console.conflict_cards import Card, cards_for
 from proxy_orchestration.console.decisions import after_decisions, carry_out_decisions, decided
 from proxy_orchestration.console.error_words import ErrorWording, wording_of
@@ -100,13 +101,26 @@ async def begin(request: Request) -> Response:
     """
     Show the empty form of a new registration.
     """
-    visit = visit_of(request)
+    visit = _submitting(request)
     entered = bulk_flow_after(BulkIdle(), BulkEntered()).state
     assert isinstance(entered, BulkSelecting)  # noqa: S101 - which is where the flow begins
     # What most activities are: today's, of half an hour; both are there to be changed.
     usual = (("activity_date", _today(visit).isoformat()), ("duration_minutes", "30"))
     fields = attrs.evolve(activity_fields(Form(usual)), errors={})
     return await _choosing_page(visit, _Choosing(state=entered, fields=fields))
+
+
+def _submitting(request: Request) -> Visit:
+    """
+    Return the visit of somebody who may register.
+
+    Raises:
+        NotAuthorizedError: the person may not; there is no form to fill in.
+    """
+    visit = visit_of(request)
+    if not visit.may(Action.SUBMIT):
+        raise refusal(visit.person, Action.SUBMIT)
+    return visit
 
 
 def _today(visit: Visit) -> date:
@@ -117,7 +131,7 @@ async def choose(request: Request) -> Response:
     """
     Take what was chosen and typed so far, and search, add, remove or go on.
     """
-    visit = visit_of(request)
+    visit = _submitting(request)
     form = await visit.form()
     deed, _, argument = form.get("do").partition(":")
     chosen = _entered(form, await _known(visit, form))
@@ -274,7 +288,7 @@ async def submit(request: Request) -> Response:
     """
     Accept what was checked, once however often it is sent, and lead to the batch.
     """
-    visit = visit_of(request)
+    visit = _submitting(request)
     form = await visit.form()
     checked = read_check(form.get("checked"))
     deed, _, argument = form.get("do").partition(":")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -16,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from proxy_orchestration import _loggers
+from proxy_orchestration._arguments import mapping_of, of_kind
 from proxy_orchestration._concurrency import ask
+from proxy_orchestration._validators import is_a
 from proxy_orchestration._wiring import check_optional_parts, check_parts
 from proxy_orchestration.access import Action, Actor
 from proxy_orchestration.clock import Clock
@@ -25,7 +27,6 @@ from proxy_orchestration.console.guard import TOKEN_FIELD, FormGuard
 from proxy_orchestration.console.languages import LANGUAGES, Words, chosen, marked
 from proxy_orchestration.console.ports import (
     ActivityTypes,
-    CertificateSource,
     ExistingRecords,
     Mentor,
     MentorDirectory,
@@ -34,12 +35,18 @@ from proxy_orchestration.console.templating import rendered
 from proxy_orchestration.console.wordings import NOTES
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
+from proxy_orchestration.notification.zones import as_zone, is_zone
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.web.certificates import CertificatesOf
 
 _log = logging.getLogger(_loggers.CONSOLE)
 
 LANGUAGE_COOKIE: Final = "console_language"
 _SECONDS_FOR_NAMES: Final = 3.0
+
+
+def _names_types(_console: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    mapping_of(str, of_kind(str))(attribute.name, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,11 +60,11 @@ class Console:
     dispatcher: PushDispatcher | None
     directory: MentorDirectory | None
     records: ExistingRecords
-    certificates: CertificateSource | None
-    activity_types: ActivityTypes
+    certificates: CertificatesOf | None
+    activity_types: ActivityTypes = attrs.field(validator=_names_types)
     guard: FormGuard
-    title: str
-    timezone: tzinfo
+    title: str = attrs.field(validator=is_a(str))
+    timezone: tzinfo = attrs.field(converter=as_zone, validator=is_zone)
     default_language: str
 
     def __attrs_post_init__(self) -> None:
@@ -67,7 +74,6 @@ class Console:
             notifications=NotificationOrchestrator,
             dispatcher=PushDispatcher,
             directory=MentorDirectory,
-            certificates=CertificateSource,
         )
 
     @property
@@ -109,6 +115,20 @@ class Visit:
         Tell whether the person's roles allow an action; the verb itself asks again.
         """
         return self.console.orchestrator.access_policy.allows(self.person, action)
+
+    @property
+    def may_submit(self) -> bool:
+        """
+        Tell whether pages lead to a new registration; where it is not known they do, and it is asked there.
+        """
+        if self.actor is None:
+            return True
+        try:
+            return self.may(Action.SUBMIT)
+        except Exception as error:  # noqa: BLE001 - whatever a host's policy raises
+            kind = type(error).__name__
+            _log.warning("the access policy did not answer: %s", kind, extra={"error": kind})
+            return True
 
     @property
     def here(self) -> str:

@@ -33,6 +33,8 @@ Every error this library raises, in one tree.
     │   └── OutcomeUnknownError
     ├── RepositoryUnavailableError
     │   └── SchemaVersionError
+    ├── HostTransactionError
+    ├── RunHookError
     ├── RecordRefusedError             raised by a repository
     ├── LeaseLostError                 raised by a repository to a stale driver, and by drive_batch
     ├── UnreadableRecordError          raised where certificates are read
@@ -85,8 +87,10 @@ from proxy_orchestration.errors.states import (
     WrongThreadError,
 )
 from proxy_orchestration.errors.stores import (
+    HostTransactionError,
     RecordRefusedError,
     RepositoryUnavailableError,
+    RunHookError,
     SchemaVersionError,
 )
 
@@ -101,6 +105,7 @@ __all__ = [
     "DuplicateActivityError",
     "DuplicateSelectionError",
     "EmptySelectionError",
+    "HostTransactionError",
     "IdempotencyKeyReusedError",
     "InvalidInputError",
     "InvalidTypeError",
@@ -118,6 +123,7 @@ __all__ = [
     "RegistrationRejected",
     "RegistrationUnavailable",
     "RepositoryUnavailableError",
+    "RunHookError",
     "SchemaVersionError",
     "StaleRunError",
     "UnknownMentorError",

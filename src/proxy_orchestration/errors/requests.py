@@ -166,6 +166,9 @@ class NotAuthorizedError(OrchestrationError, error_code="not_authorized"):
         action: what was refused.
     """
 
-    def __init__(self, action: str) -> None:
+    def __init__(self, action: str, *, ask: str = "somebody whose roles allow it") -> None:
+        """
+        Say what was refused, and whom to ask in the organization.
+        """
         self.action = action
-        super().__init__(f"Your roles do not allow you to {action}. Ask a coordinator of the organization.")
+        super().__init__(f"Your roles do not allow you to {action}. In your organization, ask {ask}.")

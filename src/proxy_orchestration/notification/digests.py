@@ -16,6 +16,7 @@ from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.notices import PushMessage
 from proxy_orchestration.notification.records import CertificateEnd, Digest
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, day_of
+from proxy_orchestration.notification.zones import as_zone, is_zone
 
 _LIVES: Final = timedelta(days=1)
 """For how long a provider may keep a digest for a device that is off; the next one replaces it."""
@@ -58,7 +59,7 @@ class DigestTexts:
         nearest: a line for each of the certificates that end first; `{mentor_id}`,
             `{certificate_type}`, and `{date}`, its last day, as 2026-03-04. Empty: none is named.
         thresholds: those days, of ADVANCE_60, WARNING_30 and URGENT_7; see `for_policy`.
-        timezone: where that last day is counted; see `for_policy`.
+        timezone: where that last day is counted, a name or a zone; see `for_policy`.
 
     Raises:
         InvalidValueError: a line has another field, or a brace alone.
@@ -78,7 +79,7 @@ class DigestTexts:
         default="{date}: {certificate_type}, {mentor_id}", validator=_names_a_certificate
     )
     thresholds: tuple[int, int, int] = (60, 30, 7)
-    timezone: tzinfo = attrs.field(default=UTC, validator=is_a(tzinfo))
+    timezone: tzinfo = attrs.field(default=UTC, converter=as_zone, validator=is_zone)
 
     def for_policy(self, policy: ExpiryPolicy) -> DigestTexts:
         """

@@ -48,8 +48,9 @@ from proxy_orchestration.notification.records import (
     PushCompletion,
 )
 from proxy_orchestration.notification.results import DispatchResult
-from proxy_orchestration.notification.settings import DispatchSettings, zone_or
+from proxy_orchestration.notification.settings import DispatchSettings
 from proxy_orchestration.notification.words import NoticeWords
+from proxy_orchestration.notification.zones import zone_or
 
 _MOST_LISTED: Final = 1000
 _LONGEST_DELAY: Final = 86_400.0
@@ -455,4 +456,4 @@ class PushDispatcher:
 
 def _check_oversees(actor: Actor, action: str) -> None:
     if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
-        raise NotAuthorizedError(action)
+        raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from proxy_orchestration import _loggers
+from proxy_orchestration._validators import is_a
 from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.notification.certificates import type_code
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
@@ -79,7 +80,8 @@ def _by_code(courses: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType({type_code(code): target for code, target in courses.items()})
 
 
-def _is_root(_instance: object, _attribute: attrs.Attribute[Any], value: str) -> None:
+def _is_root(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    is_a(str)(instance, attribute, value)
     if not _ROOT.fullmatch(value):
         msg = "base_url must be absolute, plain ASCII and without ? or #, such as https://courses.example.org"
         raise ValueError(msg)

@@ -85,7 +85,7 @@ class InboxVerbs:
         is_own = actor.user_id == recipient_id
         if not is_own and Role.CHAPTER_ADMIN not in actor.roles:
             action = "read the notices of others"
-            raise NotAuthorizedError(action)
+            raise NotAuthorizedError(action, ask="a chapter admin")
         # Of mentors of no known organization the recipient is told, and no other organization's admin.
         scope = InboxScope(
             recipient_id=recipient_id, organization_id=actor.organization_id, with_unassigned=is_own

@@ -226,7 +226,7 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         check_arguments(actor=actor, after=after, limit=limit)
         if Role.CHAPTER_ADMIN not in actor.roles:
             action = "read the log of runs"
-            raise NotAuthorizedError(action)
+            raise NotAuthorizedError(action, ask="a chapter admin")
         place = None if after is None else run_place(after)
         runs = await self.repository.list_runs(actor.organization_id, after=place, limit=limit + 1)
         return page_of(tuple(runs), limit=limit)
@@ -293,7 +293,7 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         check_arguments(notification_id=notification_id, actor=actor, note=note)
         if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
             action = "acknowledge notices"
-            raise NotAuthorizedError(action)
+            raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")
         notice = await self.repository.notification(notification_id)
         if notice is None or not await self._answers_for(actor, notice):
             raise NotificationNotFoundError(notification_id)

@@ -19,6 +19,7 @@ from proxy_orchestration.notification.notices import (
     PushState,
 )
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.notification.zones import as_optional_zone_name
 
 NOTHING_LEFT: Final = "nothing_left"
 """Why a digest is cancelled that has no notice to tell of; the recipient's next notice opens another."""
@@ -459,9 +460,9 @@ class Eligibility:
 
     Attributes:
         opted_out: wants none; what is queued is cancelled.
-        timezone: IANA name of the recipient's zone, for quiet hours and digests;
-            `None` for the settings'.
+        timezone: the recipient's zone, for quiet hours and digests; a name or a zone, kept as
+            its IANA name; `None` for the settings'.
     """
 
     opted_out: bool = False
-    timezone: str | None = None
+    timezone: str | None = attrs.field(default=None, converter=as_optional_zone_name)

@@ -12,7 +12,8 @@ import attrs
 from proxy_orchestration._backoff import RetryPolicy
 from proxy_orchestration._validators import is_a, is_positive, is_positive_count
 from proxy_orchestration.errors import InvalidValueError
-from proxy_orchestration.notification.tiers import day_of, days_after, in_utc, zone
+from proxy_orchestration.notification.tiers import day_of, days_after, in_utc
+from proxy_orchestration.notification.zones import as_zone_name, is_zone_name, zone_or
 
 _DAY: Final = 86_400.0
 
@@ -47,11 +48,6 @@ class NotificationSettings:
     push_hold: float = attrs.field(default=3600.0, validator=_is_up_to_a_day)
 
 
-def _is_known(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
-    is_a(str)(instance, attribute, value)
-    zone(value)
-
-
 def _is_wall_time(instance: object, attribute: attrs.Attribute[Any], value: time) -> None:
     is_a(time)(instance, attribute, value)
     if value.tzinfo is not None:
@@ -67,12 +63,12 @@ class QuietHours:
     Attributes:
         start: the first quiet minute.
         end: the first minute that is not quiet any more.
-        timezone: IANA name of the zone of recipients whose own is not known.
+        timezone: the zone of recipients whose own is not known; a name or a zone, kept as its IANA name.
     """
 
     start: time = attrs.field(validator=_is_wall_time)
     end: time = attrs.field(validator=_is_wall_time)
-    timezone: str = attrs.field(default="UTC", validator=_is_known)
+    timezone: str = attrs.field(default="UTC", converter=as_zone_name, validator=is_zone_name)
 
     def over_at(self, moment: datetime, timezone: str | None) -> datetime | None:
         """
@@ -102,16 +98,6 @@ class QuietHours:
         return not self.end <= minute < self.start
 
 
-def zone_or(name: str | None, default: str) -> tzinfo:
-    """
-    Return the zone of that name, the default for an unknown one.
-    """
-    try:
-        return zone(name or default)
-    except ValueError:
-        return zone(default)
-
-
 @attrs.frozen(kw_only=True)
 class DispatchSettings:
     """
@@ -131,7 +117,8 @@ class DispatchSettings:
             `None`: when the run has ended.
         one_digest_a_day: whether a recipient gets no second digest on a local day;
             what came since is told in the next day's.
-        digest_timezone: IANA name of the zone of recipients whose own is not known.
+        digest_timezone: the zone of recipients whose own is not known; a name or a zone, kept as
+            its IANA name.
     """
 
     batch_size: int = attrs.field(default=100, validator=is_positive_count)
@@ -147,7 +134,7 @@ class DispatchSettings:
     )
     digest_at: time | None = attrs.field(default=None, validator=attrs.validators.optional(_is_wall_time))
     one_digest_a_day: bool = attrs.field(default=True, validator=is_a(bool))
-    digest_timezone: str = attrs.field(default="UTC", validator=_is_known)
+    digest_timezone: str = attrs.field(default="UTC", converter=as_zone_name, validator=is_zone_name)
 
     def __attrs_post_init__(self) -> None:
         if self.hold <= self.send_timeout:

@@ -7,13 +7,13 @@ from __future__ import annotations
 import enum
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, TypeVar, cast
-from zoneinfo import ZoneInfo
 
 import attrs
 
 from proxy_orchestration._validators import is_a, is_count, member_of, members_in
-from proxy_orchestration.errors import InvalidTypeError, InvalidValueError
+from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.certificates import Expiry
+from proxy_orchestration.notification.zones import as_zone, is_zone
 
 T = TypeVar("T")
 
@@ -46,42 +46,6 @@ class WindowPolicy(enum.Enum):
 
     ONCE_PER_TIER = "once_per_tier"  # one window for the whole tier
     DAILY = "daily"  # one window for each day of a run
-
-
-def zone(name: str) -> tzinfo:
-    """
-    Return the zone of that IANA name, for example `Europe/Oslo`.
-
-    Raises:
-        InvalidValueError: there is no such zone.
-    """
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError) as error:
-        rule = f"{name!r} is no time zone; give an IANA name such as Europe/Oslo"
-        raise InvalidValueError("timezone", rule) from error  # noqa: EM101 - a field's name
-
-
-def _zone(value: tzinfo | str) -> tzinfo:
-    return zone(value) if isinstance(value, str) else value
-
-
-def _is_zone(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, tzinfo):
-        raise InvalidTypeError(
-            attribute.name, f"must be an IANA name or a tzinfo, not {type(value).__name__}"
-        )
-
-
-def _tells_the_time(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    _is_zone(instance, attribute, value)
-    try:
-        told = _EPOCH.astimezone(cast("tzinfo", value)).utcoffset()
-    except Exception as error:
-        rule = f"does not tell the time: {type(error).__name__}"
-        raise InvalidValueError(attribute.name, rule) from error
-    if told is None:
-        raise InvalidValueError(attribute.name, "does not tell the time: it has no offset")
 
 
 def _is_guard(instance: object, attribute: attrs.Attribute[Any], value: timedelta) -> None:
@@ -125,7 +89,7 @@ class ExpiryPolicy:
     thresholds: tuple[int, int, int] = attrs.field(
         default=(60, 30, 7), converter=_days, validator=_thresholds
     )
-    timezone: tzinfo = attrs.field(default=UTC, converter=_zone, validator=_tells_the_time)
+    timezone: tzinfo = attrs.field(default=UTC, converter=as_zone, validator=is_zone)
     window: WindowPolicy = attrs.field(default=WindowPolicy.ONCE_PER_TIER, converter=_window)
     resend_guard: timedelta = attrs.field(default=timedelta(hours=20), validator=_is_guard)
     lapsed_push_days: int = attrs.field(default=30, validator=is_count)

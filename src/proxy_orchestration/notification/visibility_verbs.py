@@ -106,7 +106,7 @@ class VisibilityVerbs:
 
 def _check_role(actor: Actor, action: str) -> None:
     if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
-        raise NotAuthorizedError(action)
+        raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")
 
 
 def _registry(registry: VisibilityRegistry | None) -> VisibilityRegistry:

@@ -72,6 +72,7 @@ _RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "mentor_ids": optional(collection_of(str)),
         "activities": optional(mapping_of(str, of_kind(ProxyActivity))),
         "expected_run": optional(of_kind(int)),
+        "run": optional(of_kind(int)),
         "decisions": mapping_of(str, _decision),
         "reason": optional(storable_text()),
         "label": _label,

@@ -71,6 +71,8 @@ class NewBatch:
         overrides: items that are sent over an existing record, by item key.
         batch_id: from `BatchCatalogue.new_batch_id`; `None`: the store gives one.
         service_name: whose orchestrator accepts it; `None` where that has no name.
+        trace_context: where in a trace it is accepted, up to 600 characters; kept as it is, and
+            each lease on a run of it has it. `None` where nothing is traced.
     """
 
     actor: Actor
@@ -85,6 +87,7 @@ class NewBatch:
     overrides: Mapping[str, Override] = attrs.field(factory=dict)
     batch_id: str | None = None
     service_name: str | None = None
+    trace_context: str | None = None
 
 
 @attrs.frozen(kw_only=True)

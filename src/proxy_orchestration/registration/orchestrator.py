@@ -26,6 +26,8 @@ from proxy_orchestration.registration.execution.coordinator import Coordinator
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.execution.recovery import RecoveryPass, RecoveryService
 from proxy_orchestration.registration.fresh_results import accepted_result, fresh_result
+from proxy_orchestration.registration.host_transactions import HostTransactionVerbs
+from proxy_orchestration.registration.hosting import HostingVerbs
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
     ClassifyError,
@@ -50,7 +52,7 @@ from proxy_orchestration.registration.wiring import check_wiring
 
 
 @attrs.define(eq=False, kw_only=True)
-class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
+class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVerbs, RetentionVerbs):
     """
     Registers one activity on behalf of many mentors, durably and never twice.
 
@@ -162,6 +164,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, RetentionVerbs):
                 nothing was stored.
             InvalidValueError: a mentor's id is nobody's, by `id_rule`; nothing was stored.
             WrongServiceError: its key stands for an open batch that another service accepted.
+            HostTransactionError: it is to be driven, and the repository is one that `within` returned.
             RepositoryUnavailableError: the store failed; its `batch_id` and
                 `idempotency_key` say what to resume, or to submit again.
         """

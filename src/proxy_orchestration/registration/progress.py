@@ -181,14 +181,18 @@ class BatchRun:
         return bool(self._buffer)
 
     def _update(self, sequence: int, settled: ItemOutcome) -> BulkProgressUpdate:
-        return BulkProgressUpdate(
-            batch_id=self.batch_id,
-            run=self.run,
-            sequence=sequence,
-            outcome=settled.told(sequence),
-            settled=self.total - self._record.run_items + sequence - self._record.base,
-            total=self.total,
-        )
+        def make() -> BulkProgressUpdate:
+            return BulkProgressUpdate(
+                batch_id=self.batch_id,
+                run=self.run,
+                sequence=sequence,
+                outcome=settled.told(sequence),
+                settled=self.total - self._record.run_items + sequence - self._record.base,
+                total=self.total,
+            )
+
+        # Whoever watches alone shares with nobody, and a driver's own stream keeps nothing.
+        return make() if self._looks.watchers == 1 else self._looks.told(self.run, sequence, make)
 
     async def close(self) -> None:
         """

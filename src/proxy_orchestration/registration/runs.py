@@ -152,7 +152,7 @@ class Lease:
         cancel_wished: whether a cancel was requested already.
         driven_for: seconds this run was driven before.
         since_first_call: seconds since the run's first call; `None` if nobody told of one.
-        mode, on_conflict: as the batch was accepted.
+        mode, on_conflict, trace_context: as the batch was accepted.
     """
 
     batch_id: str
@@ -173,6 +173,7 @@ class Lease:
     since_first_call: float | None = None
     mode: SubmissionMode = SubmissionMode.INDEPENDENT
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW
+    trace_context: str | None = None
 
 
 @attrs.frozen(kw_only=True)

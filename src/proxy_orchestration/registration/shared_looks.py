@@ -1,5 +1,5 @@
 """
-Looking into the store for those who watch one batch: one look serves all of them who wait for it.
+What those who watch one batch share: one look into the store serves all of them who wait for it.
 
 Who looks is one of the watchers; should that one fail or leave, the next who
 waits looks. No task of its own has to be started, watched and ended; decision 293.
@@ -7,7 +7,7 @@ waits looks. No task of its own has to be started, watched and ended; decision 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,6 +20,7 @@ from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
 
 _PAGE: Final = 500
+_MOST_TOLD: Final = 1000  # two of the largest commits: whoever is a whole one behind still finds its own
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +82,19 @@ class BatchLooks:
     watchers: int = attrs.field(default=0, init=False)
     _newest: Look | None = attrs.field(default=None, init=False)
     _is_over: anyio.Event | None = attrs.field(default=None, init=False)
+    _told: dict[tuple[int, int], BulkProgressUpdate] = attrs.field(factory=dict, init=False)
+
+    def told(self, run: int, sequence: int, make: Callable[[], BulkProgressUpdate]) -> BulkProgressUpdate:
+        """
+        Return the update at that place: one object for all who are told it at about the same time.
+        """
+        place = run, sequence
+        update = self._told.get(place)
+        if update is None:
+            update = self._told[place] = make()
+            if len(self._told) > _MOST_TOLD:
+                del self._told[next(iter(self._told))]
+        return update
 
     @property
     def newest(self) -> Look | None:

@@ -8,9 +8,10 @@ with needs_extra("web", "fastapi", "pydantic", "sse_starlette", needed_by="proxy
     import sse_starlette as _sse_starlette  # noqa: F401 - the parts that need it may be loaded already
 
     from proxy_orchestration.web.actors import ActorDependency
+    from proxy_orchestration.web.certificates import CertificatesOf
     from proxy_orchestration.web.router import create_router
     from proxy_orchestration.web.serving import create_health_router, lifespan
-    from proxy_orchestration.web.settings import CertificatesOf, WebSettings
+    from proxy_orchestration.web.settings import WebSettings
 
 __all__ = [
     "ActorDependency",

@@ -4,7 +4,7 @@ From our models of batches to the wire's, and back. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -47,14 +47,32 @@ def request_of(body: wire.NewBatch, *, idempotency_key: str | None) -> BulkRegis
     """
     Return the request that a client sends; who registers is nowhere in it.
     """
-    entries = [RegistrationEntry(item.mentor_id, activity_of(item), item.item_id) for item in body.items]
+    entries = zip(body.items, _activities_in(body.items), strict=True)
     return BulkRegistrationRequest(
-        entries=tuple(entries),
+        entries=tuple(
+            RegistrationEntry(item.mentor_id, activity, item.item_id) for item, activity in entries
+        ),
         idempotency_key=idempotency_key,
         label=body.label,
         mode=SubmissionMode(body.mode),
         on_conflict=ConflictPolicy(body.on_conflict),
     )
+
+
+def _activities_in(items: Iterable[wire.NewItem]) -> Iterator[ProxyActivity]:
+    """
+    Yield each item's activity; one that is described alike many times in a row is one object.
+    """
+    # Mostly it is one for all, and what is checked and encoded for an object is done for it once.
+    described: tuple[object, ...] | None = None
+    activity: ProxyActivity | None = None
+    for item in items:
+        words = (item.activity_type, item.activity_date, item.duration_minutes, item.notes)
+        # Not by details: to Python 1, 1.0 and True are one value, and to JSON they are three.
+        if activity is None or item.details or words != described:
+            activity = activity_of(item)
+            described = None if item.details else words
+        yield activity
 
 
 def activities_of(body: wire.Retry) -> Mapping[str, ProxyActivity] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -64,6 +65,8 @@ data: {"batch_id":"batch-0042","status":"completed","total_items":1}
 """
 
 _event = partial(ServerSentEvent, sep=_LINE)
+_rendered: Final[weakref.WeakKeyDictionary[BulkProgressUpdate, bytes]] = weakref.WeakKeyDictionary()
+"""By the update itself, which those who watch one batch share: written once for all their streams."""
 
 
 @attrs.frozen
@@ -180,7 +183,7 @@ class EventEndpoints:
             return Response(status_code=_NO_MORE, headers={"Cache-Control": "no-store"})
         return self._events(self._progress(batch_id, actor, place.after, path))
 
-    def _events(self, events: AsyncIterator[ServerSentEvent]) -> Response:
+    def _events(self, events: AsyncIterator[ServerSentEvent | bytes]) -> Response:
         return EventSourceResponse(
             events,
             ping=self.settings.heartbeat,
@@ -190,7 +193,7 @@ class EventEndpoints:
 
     async def _progress(
         self, batch_id: str, actor: Actor, after: int, path: str
-    ) -> AsyncIterator[ServerSentEvent]:
+    ) -> AsyncIterator[ServerSentEvent | bytes]:
         with self._counted():
             # At once, so that a proxy passes the header on, and the browser knows when to come again.
             yield _event(comment="open", retry=self._retry)
@@ -237,13 +240,17 @@ async def _take(run: BatchRun, updates: list[BulkProgressUpdate], *, most: int) 
             return
 
 
-async def _once(event: ServerSentEvent) -> AsyncIterator[ServerSentEvent]:
+async def _once(event: ServerSentEvent) -> AsyncIterator[ServerSentEvent | bytes]:
     yield event
 
 
-def _update(told: BulkProgressUpdate) -> ServerSentEvent:
-    data = conversions.update(told).model_dump_json()
-    return _event(event="update", id=Place(told.sequence).event_id, data=data)
+def _update(told: BulkProgressUpdate) -> bytes:
+    text = _rendered.get(told)
+    if text is None:
+        data = conversions.update(told).model_dump_json()
+        text = _event(event="update", id=Place(told.sequence).event_id, data=data).encode()
+        _rendered[told] = text
+    return text
 
 
 def _result(summary: BatchSummary, after: int) -> ServerSentEvent:

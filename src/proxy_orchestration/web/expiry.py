@@ -4,7 +4,6 @@ The endpoints of inboxes, runs, data quality and hidden mentors.
 
 from __future__ import annotations
 
-import inspect
 from typing import Annotated, Final
 
 import attrs
@@ -15,9 +14,9 @@ from proxy_orchestration.access import Role
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.web import expiry_conversions as conversions
 from proxy_orchestration.web.actors import CurrentActor
+from proxy_orchestration.web.certificates import CertificatesOf, certificates_for
 from proxy_orchestration.web.problems import responses_for
 from proxy_orchestration.web.responses import ALWAYS, WITH_BODY
-from proxy_orchestration.web.settings import CertificatesOf
 from proxy_orchestration.web.wire import expiry as wire
 
 _NOTICES: Final = "/expiry-notifications"
@@ -132,9 +131,8 @@ class QualityEndpoint:
         """
         if Role.CHAPTER_ADMIN not in actor.roles:
             action = "read the data-quality report"
-            raise e.NotAuthorizedError(action)
-        found = self.certificates(actor)
-        plan = await self.notifications.plan(await found if inspect.isawaitable(found) else found)
+            raise e.NotAuthorizedError(action, ask="a chapter admin")
+        plan = await self.notifications.plan(await certificates_for(actor, self.certificates))
         return conversions.data_quality(plan.result)
 
 

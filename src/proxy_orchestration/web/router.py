@@ -9,18 +9,20 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from proxy_orchestration.errors import MisconfiguredError
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.web.actors import ActorDependency, acting
 from proxy_orchestration.web.batches import add_batch_routes
+from proxy_orchestration.web.certificates import CertificatesOf, CertificateSource, checked_certificates
 from proxy_orchestration.web.events import add_event_routes
 from proxy_orchestration.web.expiry import add_notice_routes, add_quality_route, add_visibility_routes
+from proxy_orchestration.web.parts import check_dependency, check_part
 from proxy_orchestration.web.pushes import add_push_routes
 from proxy_orchestration.web.routes import route_class
-from proxy_orchestration.web.settings import CertificatesOf, WebSettings
+from proxy_orchestration.web.settings import WebSettings
 
+_OWNER: Final = "create_router"
 _PREFIX: Final = "/api/v1"
 
 
@@ -30,7 +32,7 @@ def create_router(  # noqa: PLR0913 - the parts of a host
     actor: ActorDependency,
     notifications: NotificationOrchestrator | None = None,
     dispatcher: PushDispatcher | None = None,
-    certificates: CertificatesOf | None = None,
+    certificates: CertificatesOf | CertificateSource | None = None,
     settings: WebSettings | None = None,
 ) -> APIRouter:
     """
@@ -45,15 +47,19 @@ def create_router(  # noqa: PLR0913 - the parts of a host
         actor: the host's own dependency that says who acts.
         notifications: `None`: there are no endpoints of inboxes, runs and hidden mentors.
         dispatcher: `None`: there are none of dead messages.
-        certificates: what the data-quality report looks through, with `notifications`; `None`:
-            there is no such report.
+        certificates: what the data-quality report looks through, with `notifications`: a function
+            from an actor to certificates, or a `CertificateSource`; `None`: there is no such report.
         settings: limits and times.
 
     Raises:
         MisconfiguredError: a part does not fit.
     """
-    _check(orchestrator, "orchestrator", BulkRegistrationOrchestrator)
-    _check_callable(actor)
+    check_part(_OWNER, "orchestrator", orchestrator, BulkRegistrationOrchestrator)
+    check_dependency(_OWNER, actor)
+    check_part(_OWNER, "notifications", notifications, NotificationOrchestrator, optional=True)
+    check_part(_OWNER, "dispatcher", dispatcher, PushDispatcher, optional=True)
+    check_part(_OWNER, "settings", settings, WebSettings, optional=True)
+    reader = checked_certificates(certificates, _OWNER)
     chosen = settings or WebSettings()
     router = APIRouter(
         prefix=_PREFIX,
@@ -65,10 +71,8 @@ def create_router(  # noqa: PLR0913 - the parts of a host
     add_batch_routes(router, orchestrator)
     add_event_routes(router, orchestrator, chosen)
     if notifications is not None:
-        _check(notifications, "notifications", NotificationOrchestrator)
-        _add_expiry(router, notifications, certificates)
+        _add_expiry(router, notifications, reader)
     if dispatcher is not None:
-        _check(dispatcher, "dispatcher", PushDispatcher)
         add_push_routes(router, dispatcher)
     return router
 
@@ -85,15 +89,3 @@ def _add_expiry(
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _check(part: object, name: str, kind: type) -> None:
-    if not isinstance(part, kind):
-        problem = f"it is a {type(part).__name__}. Give a {kind.__name__}(...)."
-        raise MisconfiguredError(create_router.__name__, name, problem)
-
-
-def _check_callable(actor: object) -> None:
-    if not callable(actor):
-        problem = f"it is a {type(actor).__name__}. Give a dependency: a function that returns an Actor."
-        raise MisconfiguredError(create_router.__name__, "actor", problem)

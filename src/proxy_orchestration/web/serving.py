@@ -20,6 +20,7 @@ from proxy_orchestration._concurrency import open_task_group
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.registration.execution.health import Health
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+from proxy_orchestration.web.parts import check_part
 from proxy_orchestration.web.wire.health import Readiness
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
@@ -50,7 +51,12 @@ def lifespan(
         orchestrator: whose `serve` runs.
         dispatcher: whose `serve` runs beside it; `None`: pushes are sent elsewhere.
         end_process: whether a failure ends the process.
+
+    Raises:
+        MisconfiguredError: a part does not fit.
     """
+    check_part("lifespan", "orchestrator", orchestrator, BulkRegistrationOrchestrator)
+    check_part("lifespan", "dispatcher", dispatcher, PushDispatcher, optional=True)
 
     async def work(*, task_status: TaskStatus[None]) -> None:
         has_started = False
@@ -91,7 +97,11 @@ def create_health_router(orchestrator: BulkRegistrationOrchestrator, *, serves: 
     Args:
         orchestrator: the one whose store is asked.
         serves: whether this process is to drive batches too; false where others do.
+
+    Raises:
+        MisconfiguredError: it is no orchestrator.
     """
+    check_part("create_health_router", "orchestrator", orchestrator, BulkRegistrationOrchestrator)
     router = APIRouter(tags=["health"])
 
     async def ready(response: Response) -> Readiness:

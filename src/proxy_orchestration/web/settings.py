@@ -1,22 +1,12 @@
 """
-Limits and times of the router, and what a host gives it besides its orchestrators.
+Limits and times of the router.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 import attrs
 
 from proxy_orchestration._validators import is_not_negative, is_positive, is_positive_count
-from proxy_orchestration.access import Actor
-from proxy_orchestration.notification.certificate_source import Certificates
-
-CertificatesOf: TypeAlias = Callable[[Actor], Certificates | Awaitable[Certificates]]
-"""
-Returns the certificates of the actor's organization, for the data-quality report.
-"""
 
 
 @attrs.frozen(kw_only=True)

@@ -111,7 +111,7 @@ async def test_a_peer_mentor_is_refused(dead, verb):
     """
     Nothing is read or queued.
     """
-    with pytest.raises(NotAuthorizedError):
+    with pytest.raises(NotAuthorizedError, match="ask a coordinator or a chapter admin"):
         await getattr(dead.dispatcher(), verb)(actor=PEER)
 
     assert DispatchResult() == await dead.dispatcher().drain()

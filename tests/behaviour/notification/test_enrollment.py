@@ -270,3 +270,11 @@ def test_a_root_that_is_no_address_is_refused(base_url):
     """
     with pytest.raises(ValueError, match="base_url must be absolute"):
         links(base_url=base_url)
+
+
+def test_a_root_that_is_no_text_is_refused():
+    """
+    With what it must be.
+    """
+    with pytest.raises(TypeError, match="base_url must be of type str, not bytes"):
+        links(base_url=ROOT.encode())

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("typer")
 
-from proxy_orchestration.cli.csv import certificates, targets
 from proxy_orchestration.cli.csv.certificates import CertificateFile, parse_certificates
 from proxy_orchestration.cli.csv.problems import CsvFileError
 from proxy_orchestration.cli.csv.targets import parse_targets
@@ -40,11 +39,11 @@ def _problems(*lines: str, header: str = HEADER) -> list[str]:
 
 
 def _read_certificates(path: Path) -> object:
-    return parse_certificates(certificates.FORMAT.load(path), name=str(path), today=TODAY)
+    return parse_certificates(path, name=str(path), today=TODAY)
 
 
 def _read_targets(path: Path) -> object:
-    return parse_targets(targets.FORMAT.load(path), name=str(path))
+    return parse_targets(path, name=str(path))
 
 
 def test_every_column_is_read() -> None:

@@ -13,7 +13,7 @@ pytest.importorskip("typer")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_orchestration.cli.csv.decisions import FORMAT, parse_decisions
+from proxy_orchestration.cli.csv.decisions import parse_decisions
 from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem
 from proxy_orchestration.registration.conflicts import ConflictDecision
 
@@ -74,7 +74,7 @@ def test_all_faults_are_told_together_under_what_comes_of_them(tmp_path: Path) -
     path.write_text("mentor_id,decision\nm1,no\nm2,yes\n")
 
     with pytest.raises(CsvFileError) as caught:
-        parse_decisions(FORMAT.load(path), name=str(path))
+        parse_decisions(path, name=str(path))
 
     assert 2 == len(caught.value.problems)
     assert f"{path} cannot be carried out; nothing was changed." == str(caught.value).splitlines()[0]

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.cli.csv import tables
-from proxy_orchestration.cli.csv.mentors import FORMAT, MentorFile, parse_mentors
+from proxy_orchestration.cli.csv import sources
+from proxy_orchestration.cli.csv.mentors import MentorFile, parse_mentors
 from proxy_orchestration.cli.csv.problems import CsvFileError, CsvProblem
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.requests import SubmissionMode
@@ -321,7 +321,7 @@ def test_a_file_beyond_all_bounds_is_not_even_parsed(monkeypatch: pytest.MonkeyP
     """
     The size of the file is bounded before its content is looked at.
     """
-    monkeypatch.setattr(tables, "LONGEST_FILE", 10)
+    monkeypatch.setattr(sources, "LONGEST_FILE", 10)
 
     (problem,) = _problems(HEADER)
 
@@ -361,7 +361,7 @@ def test_a_file_is_read_from_its_path(tmp_path: Path) -> None:
     path = tmp_path / "mentors.csv"
     path.write_text(HEADER + ROW)
 
-    assert _parse(HEADER + ROW) == parse_mentors(FORMAT.load(path), name=str(path), today=TODAY, limit=10)
+    assert _parse(HEADER + ROW) == parse_mentors(path, name=str(path), today=TODAY, limit=10)
 
 
 def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
         (Path("mentors\0.csv"), "the file cannot be read"),
     ):
         with pytest.raises(CsvFileError, match=told):
-            FORMAT.load(path)
+            parse_mentors(path, name=str(path), today=TODAY, limit=10)
 
 
 def _key(text: str, *, user: str = "anna", organization: str = "oslo", today: date = TODAY) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -114,22 +115,22 @@ class CertificateFile:
 
 
 def parse_certificates(
-    data: bytes, *, name: str, today: date, layout: Layout = _AS_IT_COMES
+    source: Path | bytes, *, name: str, today: date, layout: Layout = _AS_IT_COMES
 ) -> CertificateFile:
     """
-    Return what the bytes of a file say on that day; a line that cannot be read stops no other.
+    Return what a file says on that day; a line that cannot be read stops no other.
 
     Raises:
         CsvFileError: no line can be read, or the file cannot be read to its end.
     """
-    header, rows, unread = FORMAT.parse_lines(
-        data, lambda record: (_certificate(record, today), record.values), name=name, layout=layout
+    parsed = FORMAT.parse_lines(
+        source, lambda record: (_certificate(record, today), record.values), name=name, layout=layout
     )
     return CertificateFile(
-        certificates=tuple(certificate for certificate, _ in rows),
-        recipients=FileRecipients(_recipients([cells for _, cells in rows])),
-        names_recipients=not set(_RECIPIENTS).isdisjoint(header),
-        unread=tuple(unread),
+        certificates=tuple(certificate for certificate, _ in parsed.rows),
+        recipients=FileRecipients(_recipients([cells for _, cells in parsed.rows])),
+        names_recipients=not set(_RECIPIENTS).isdisjoint(parsed.header),
+        unread=tuple(parsed.problems),
     )
 
 

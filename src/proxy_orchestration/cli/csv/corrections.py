@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -62,7 +63,7 @@ def written(items: Iterable[BatchItem]) -> str:
 
 
 def parse_corrections(
-    data: bytes, *, name: str, today: date, layout: Layout = _AS_IT_COMES
+    source: Path | bytes, *, name: str, today: date, layout: Layout = _AS_IT_COMES
 ) -> Mapping[str, ProxyActivity]:
     """
     Return what each line says now, by item key; a line without one is the mentor's only item.
@@ -82,7 +83,7 @@ def parse_corrections(
             raise CellError(msg, column="item_key" if record.values["item_key"] else "mentor_id")
         return key, activity
 
-    return dict(FORMAT.parse(data, read, name=name, layout=layout)[1])
+    return dict(FORMAT.parse(source, read, name=name, layout=layout).rows)
 
 
 @attrs.frozen(kw_only=True)

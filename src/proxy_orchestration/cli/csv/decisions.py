@@ -5,6 +5,7 @@ A file of decisions about mentors who wait for one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from proxy_orchestration.cli.csv.cells import MENTOR_ID, Column
@@ -32,7 +33,7 @@ FORMAT: Final = FileFormat(
 
 
 def parse_decisions(
-    data: bytes, *, name: str, layout: Layout = _AS_IT_COMES
+    source: Path | bytes, *, name: str, layout: Layout = _AS_IT_COMES
 ) -> Mapping[str, ConflictDecision]:
     """
     Return the decisions by mentor id, in file order, at least one.
@@ -40,5 +41,5 @@ def parse_decisions(
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.
     """
-    _, records = FORMAT.parse(data, lambda record: record.values, name=name, layout=layout)
-    return {record["mentor_id"]: record["decision"] for record in records}
+    parsed = FORMAT.parse(source, lambda record: record.values, name=name, layout=layout)
+    return {record["mentor_id"]: record["decision"] for record in parsed.rows}

@@ -5,12 +5,12 @@ Turns a file's bytes into text: UTF-8, or what spreadsheets of Windows and Libre
 from __future__ import annotations
 
 import codecs
-import io
 import re
 from collections.abc import Callable
-from typing import Final, TextIO
+from typing import IO, Final
 
 from proxy_orchestration.cli.csv.problems import CsvProblem, RefusedError, quoted
+from proxy_orchestration.cli.csv.sources import beginning_of, decoded, lines_of
 
 _BOM: Final = codecs.BOM_UTF8
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -33,42 +33,44 @@ def lines_in(text: str) -> int:
     return len(_LINE_END.findall(text)) + 1
 
 
-def text_of(data: bytes, *, encoding: str | None, tell: Callable[[str], None]) -> TextIO:
+def encoding_of(file: IO[bytes], *, encoding: str | None, tell: Callable[[str], None]) -> str:
     """
-    Return the file's text, to be read line by line; it was seen to be sound to its end.
+    Return in which encoding a file is; it was seen to be sound to its end.
 
     Args:
-        data: its bytes.
-        encoding: in which it is; `None`: UTF-8, or Windows-1252 where only letters of that are in it.
+        file: the file.
+        encoding: in which it is said to be; `None`: UTF-8, or Windows-1252 where only letters of
+            that are in it.
         tell: is told when it is not UTF-8.
 
     Raises:
         RefusedError: it is no text in that encoding.
     """
-    if encoding is None and data.startswith(_UTF_16):
+    if encoding is not None:
+        return _checked(file, encoding)
+    if beginning_of(file, len(_UTF_16[0])) in _UTF_16:
         message = f"the file is UTF-16, which Excel calls Unicode text. {_SAVE_ANEW}"
         raise RefusedError(CsvProblem(message))
-    found = _found(data, tell) if encoding is None else _checked(data, encoding)
-    return io.TextIOWrapper(io.BytesIO(data), found, newline="")
+    return _found(file, tell)
 
 
-def _found(data: bytes, tell: Callable[[str], None]) -> str:
+def _found(file: IO[bytes], tell: Callable[[str], None]) -> str:
     try:
-        _read_through(data, "utf-8-sig")
+        _read_through(file, "utf-8-sig")
     except UnicodeDecodeError as error:
-        if data.startswith(_BOM) or not _is_windows_text(data):
-            raise RefusedError(_undecodable(data, error, "UTF-8", _SAVE_ANEW)) from None
+        if _has_mark(file) or not _is_windows_text(file):
+            raise RefusedError(_undecodable(file, error, "UTF-8", _SAVE_ANEW)) from None
     else:
         return "utf-8-sig"
     tell("The file is not UTF-8; it was read as Windows-1252, as Windows and LibreOffice save it.")
     return "cp1252"
 
 
-def _checked(data: bytes, encoding: str) -> str:
+def _checked(file: IO[bytes], encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
         found = "utf-8-sig" if name == "utf-8" else name
-        _read_through(data, found)
+        _read_through(file, found)
     except (LookupError, AttributeError):
         message = f"{quoted(encoding)} is no encoding. Name one such as utf-8, windows-1252 or iso-8859-15."
         raise RefusedError(CsvProblem(message)) from None
@@ -76,11 +78,11 @@ def _checked(data: bytes, encoding: str) -> str:
         advice = "Leave --encoding out, or name another one."
         if not isinstance(error, UnicodeDecodeError):
             raise RefusedError(CsvProblem(f"the file is not {encoding}. {advice}")) from None
-        raise RefusedError(_undecodable(data, error, encoding, advice)) from None
+        raise RefusedError(_undecodable(file, error, encoding, advice)) from None
     return found
 
 
-def _read_through(data: bytes, encoding: str) -> None:
+def _read_through(file: IO[bytes], encoding: str) -> None:
     """
     Decode everything, a piece at a time, and keep nothing of it.
 
@@ -90,7 +92,7 @@ def _read_through(data: bytes, encoding: str) -> None:
     """
     lines = 1
     try:
-        with io.TextIOWrapper(io.BytesIO(data), encoding, newline="") as text:
+        with decoded(file, encoding) as text:
             while piece := text.read(_PIECE):
                 before, nul, _ = piece.partition("\0")
                 if nul:
@@ -98,27 +100,40 @@ def _read_through(data: bytes, encoding: str) -> None:
                     raise RefusedError(CsvProblem(message, lines + lines_in(before) - 1))
                 lines += lines_in(piece) - 1
     except UnicodeDecodeError:
-        data.decode(encoding)  # whose error knows the place in all of it
+        _whole(file).decode(encoding)  # whose error knows the place in all of it
         raise
 
 
-def _is_windows_text(data: bytes) -> bool:
+def _is_windows_text(file: IO[bytes]) -> bool:
     """
     Tell whether nothing but Windows-1252 is likely: no mixture, and no other encoding.
     """
-    if _UTF_8_LETTER.search(data):
-        return False
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    strange = {char for char in set(text) if not char.isascii()}
-    is_likely = all(char.isalpha() or char in _TYPED_WITH_LETTERS for char in strange)
-    return is_likely and not _FOREIGN.search(text)
+    strange: set[str] = set()
+    for line in lines_of(file):  # no letter, and no row of them, goes over the end of one
+        if _UTF_8_LETTER.search(line):
+            return False
+        try:
+            text = line.decode("cp1252")
+        except UnicodeDecodeError:
+            return False
+        if _FOREIGN.search(text):
+            return False
+        strange.update(char for char in text if not char.isascii())
+    return all(char.isalpha() or char in _TYPED_WITH_LETTERS for char in strange)
 
 
-def _undecodable(data: bytes, error: UnicodeDecodeError, encoding: str, advice: str) -> CsvProblem:
+def _has_mark(file: IO[bytes]) -> bool:
+    return beginning_of(file, len(_BOM)) == _BOM
+
+
+def _whole(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _undecodable(file: IO[bytes], error: UnicodeDecodeError, encoding: str, advice: str) -> CsvProblem:
     # The codec that drops a mark counts from behind it.
-    position = error.start + (len(_BOM) if data.startswith(_BOM) and error.encoding != "utf-8-sig" else 0)
+    position = error.start + (len(_BOM) if _has_mark(file) and error.encoding != "utf-8-sig" else 0)
+    data = _whole(file)
     message = f"byte {position + 1} of the file (0x{data[position]:02x}) is not {encoding}. {advice}"
     return CsvProblem(message, lines_in(data[:position].decode("latin-1")))  # any byte is a character there

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -92,10 +93,10 @@ class MentorFile:
 
 
 def parse_mentors(
-    data: bytes, *, name: str, today: date, limit: int, layout: Layout = _AS_IT_COMES
+    source: Path | bytes, *, name: str, today: date, limit: int, layout: Layout = _AS_IT_COMES
 ) -> MentorFile:
     """
-    Return what the bytes of a file say on that day; a batch holds at most `limit` mentors.
+    Return what a file says on that day; a batch holds at most `limit` mentors.
 
     Raises:
         CsvFileError: something in it is wrong; all that was found is in it.
@@ -113,11 +114,11 @@ def parse_mentors(
             raise CellError(msg, column="mentor_id")
         return mentor_id, activity, is_relative
 
-    _, rows = FORMAT.parse(data, read, name=name, most=limit, layout=layout)
+    parsed = FORMAT.parse(source, read, name=name, most=limit, layout=layout)
     return MentorFile(
-        entries=_entries([(mentor_id, activity) for mentor_id, activity, _ in rows]),
-        content=hashlib.sha256(data).hexdigest(),
-        resolved_on=today if any(is_relative for *_, is_relative in rows) else None,
+        entries=_entries([(mentor_id, activity) for mentor_id, activity, _ in parsed.rows]),
+        content=parsed.digest,
+        resolved_on=today if any(is_relative for *_, is_relative in parsed.rows) else None,
     )
 
 

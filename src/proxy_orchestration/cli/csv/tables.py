@@ -11,23 +11,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, Generic, TypeVar
 
 import attrs
 
 from proxy_orchestration._normal_forms import id_form
 from proxy_orchestration.cli.csv.cells import Column, is_filler
-from proxy_orchestration.cli.csv.encodings import text_of
+from proxy_orchestration.cli.csv.encodings import encoding_of
 from proxy_orchestration.cli.csv.headers import header_of
 from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.problems import CellError, CsvFileError, CsvProblem, RefusedError, quoted
 from proxy_orchestration.cli.csv.rows import Row, rows_of
+from proxy_orchestration.cli.csv.sources import decoded, digest_of, opened
 from proxy_orchestration.cli.csv.workbooks import is_workbook, rows_of_workbook
 
 T = TypeVar("T")
-
-LONGEST_FILE: Final = 32 * 1024 * 1024
-"""Bytes; a file beyond this is not even read to its end."""
 
 _MOST_KNOWN: Final = 500
 """Cells of a column whose values are kept."""
@@ -47,6 +45,24 @@ class Record:
 
     line: int
     values: Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Parsed(Generic[T]):
+    """
+    What a file says.
+
+    Attributes:
+        header: its columns' names.
+        rows: what each line below the header means, but for those that are wrong.
+        problems: what is wrong with these.
+        digest: the SHA-256 of its bytes, as hexadecimal digits.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[T]
+    problems: Sequence[CsvProblem]
+    digest: str
 
 
 @attrs.frozen(kw_only=True)
@@ -71,30 +87,20 @@ class FileFormat:
         """
         return tuple(column.name for column in self.columns)
 
-    def load(self, path: Path) -> bytes:
-        """
-        Return the file's bytes, or the first of them where it is too long.
-
-        Raises:
-            CsvFileError: it cannot be read.
-        """
-        with self._refusing(str(path)):
-            return _bytes_of(path)
-
     def parse(
         self,
-        data: bytes,
+        source: Path | bytes,
         build: Callable[[Record], T],
         *,
         name: str,
         most: int | None = None,
         layout: Layout = _AS_IT_COMES,
-    ) -> tuple[Sequence[str], Sequence[T]]:
+    ) -> Parsed[T]:
         """
-        Return the header, and what each line below it means; at least one.
+        Return what each line below the header means; at least one.
 
         Args:
-            data: the file's bytes.
+            source: the file, or its bytes.
             build: makes what a line means of its record; may raise `CellError`.
             name: the file's name, for errors.
             most: lines that are allowed; `None` for any number.
@@ -103,27 +109,32 @@ class FileFormat:
         Raises:
             CsvFileError: something is wrong; all that was found is in it.
         """
-        with self._refusing(name):
+        with self._refusing(name), opened(source) as file:
             reader = _Reader(format=self, layout=layout)
-            built = list(reader.read_all(_rows_in(data, layout), build, most=most))
+            parsed = reader.parse(file, build, most=most)
             reader.check(most)
-            return reader.header, built
+            return parsed
 
     def parse_lines(
-        self, data: bytes, build: Callable[[Record], T], *, name: str, layout: Layout = _AS_IT_COMES
-    ) -> tuple[Sequence[str], Sequence[T], Sequence[CsvProblem]]:
+        self,
+        source: Path | bytes,
+        build: Callable[[Record], T],
+        *,
+        name: str,
+        layout: Layout = _AS_IT_COMES,
+    ) -> Parsed[T]:
         """
         Return the same, of the lines that can be read, and what is wrong with the others.
 
         Raises:
             CsvFileError: no line can be read, or the file cannot be read to its end.
         """
-        with self._refusing(name):
+        with self._refusing(name), opened(source) as file:
             reader = _Reader(format=self, layout=layout)
-            built = list(reader.read_all(_rows_in(data, layout), build))
-            if not built:
+            parsed = reader.parse(file, build)
+            if not parsed.rows:
                 reader.check(None)
-            return reader.header, built, reader.problems
+            return parsed
 
     @contextmanager
     def _refusing(self, name: str) -> Iterator[None]:
@@ -148,7 +159,19 @@ class _Reader:
     _known: defaultdict[str, dict[str, object]] = attrs.field(factory=lambda: defaultdict(dict))
     _earlier: dict[tuple[str, object], tuple[object, int]] = attrs.field(factory=dict)
 
-    def read_all(
+    def parse(self, file: IO[bytes], build: Callable[[Record], T], *, most: int | None = None) -> Parsed[T]:
+        """
+        Read a file to its end; what is wrong with its lines is noted.
+
+        Raises:
+            RefusedError: it cannot be read, or its first row is no header.
+        """
+        digest = digest_of(file)
+        with _rows_in(file, self.layout) as rows:
+            built = list(self._read_all(rows, build, most=most))
+        return Parsed(header=self.header, rows=built, problems=self.problems, digest=digest)
+
+    def _read_all(
         self, rows: Iterator[Row], build: Callable[[Record], T], *, most: int | None = None
     ) -> Iterator[T]:
         """
@@ -249,13 +272,13 @@ class _Reader:
                 raise CellError(msg)
 
 
-def _rows_in(data: bytes, layout: Layout) -> Iterator[Row]:
-    if len(data) > LONGEST_FILE:
-        message = f"the file is longer than {LONGEST_FILE // 1024**2} MiB. Split it."
-        raise RefusedError(CsvProblem(message))
-    if is_workbook(data):
-        return rows_of_workbook(data, sheet=layout.sheet)
-    return rows_of(text_of(data, encoding=layout.encoding, tell=layout.tell))
+@contextmanager
+def _rows_in(file: IO[bytes], layout: Layout) -> Iterator[Iterator[Row]]:
+    if is_workbook(file):
+        yield rows_of_workbook(file, sheet=layout.sheet)
+        return
+    with decoded(file, encoding_of(file, encoding=layout.encoding, tell=layout.tell)) as text:
+        yield rows_of(text)
 
 
 def _filled(text: str) -> str:
@@ -263,16 +286,3 @@ def _filled(text: str) -> str:
         msg = "the cell is empty. Fill it in."
         raise CellError(msg)
     return text
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(LONGEST_FILE + 1)  # one byte more shows that it is too long
-    except FileNotFoundError:
-        message = "there is no such file. Check the name and the folder."
-    except IsADirectoryError:
-        message = "this is a folder. Name a CSV file in it."
-    except (OSError, ValueError) as error:
-        message = f"the file cannot be read ({type(error).__name__}). Check its name and permissions."
-    raise RefusedError(CsvProblem(message))

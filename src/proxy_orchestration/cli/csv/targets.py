@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -90,17 +91,17 @@ class FileTargets:
         self.gone.update(line for line, device in devices.items() if device == target)
 
 
-def parse_targets(data: bytes, *, name: str, layout: Layout = _AS_IT_COMES) -> FileTargets:
+def parse_targets(source: Path | bytes, *, name: str, layout: Layout = _AS_IT_COMES) -> FileTargets:
     """
-    Return what the bytes of a file say; a line that cannot be read stops no other.
+    Return what a file says; a line that cannot be read stops no other.
 
     Raises:
         CsvFileError: no line can be read, or the file cannot be read to its end.
     """
     devices: dict[str, dict[int, PushTarget]] = defaultdict(dict)
-    _, records, unread = FORMAT.parse_lines(data, lambda record: record, name=name, layout=layout)
-    for record in records:
+    parsed = FORMAT.parse_lines(source, lambda record: record, name=name, layout=layout)
+    for record in parsed.rows:
         cells = dict(record.values)
         recipient_id = cells.pop("recipient_id")
         devices[recipient_id][record.line] = PushTarget(**cells)
-    return FileTargets(devices=devices, unread=tuple(unread))
+    return FileTargets(devices=devices, unread=tuple(parsed.problems))

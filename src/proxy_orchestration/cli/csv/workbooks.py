@@ -4,17 +4,17 @@ Turns a sheet of a workbook (.xlsx) into rows of texts. Needs the extra `xlsx`.
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from proxy_orchestration._extras import needs_extra
 from proxy_orchestration.cli.csv.problems import CsvProblem, RefusedError, quoted
 from proxy_orchestration.cli.csv.rows import Row
+from proxy_orchestration.cli.csv.sources import beginning_of
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -26,19 +26,19 @@ _LONGEST_UNPACKED: Final = 512 * 1024 * 1024
 _ZEROS: Final = re.compile(r"0+")
 
 
-def is_workbook(data: bytes) -> bool:
+def is_workbook(file: IO[bytes]) -> bool:
     """
-    Tell whether the bytes are an archive, as a workbook is.
+    Tell whether the file is an archive, as a workbook is.
     """
-    return data.startswith(_MAGIC)
+    return beginning_of(file, len(_MAGIC)) == _MAGIC
 
 
-def rows_of_workbook(data: bytes, *, sheet: str | None) -> Iterator[Row]:
+def rows_of_workbook(file: IO[bytes], *, sheet: str | None) -> Iterator[Row]:
     """
     Yield each row of a sheet that is not blank; a date is `YYYY-MM-DD`, a number what it shows.
 
     Args:
-        data: the file's bytes.
+        file: the file.
         sheet: its name; `None` for the first one.
 
     Raises:
@@ -47,8 +47,8 @@ def rows_of_workbook(data: bytes, *, sheet: str | None) -> Iterator[Row]:
     """
     with needs_extra("xlsx", "openpyxl", needed_by="Reading a workbook (.xlsx)"):
         import openpyxl  # noqa: F401, PLC0415 - only here is the extra needed
-    _check_archive(data)
-    with closing(_opened(data, values=True)) as values, closing(_opened(data, values=False)) as formulas:
+    _check_archive(file)
+    with closing(_opened(file, values=True)) as values, closing(_opened(file, values=False)) as formulas:
         names = values.sheetnames
         name = names[0] if sheet is None else sheet
         if name not in names:
@@ -62,9 +62,9 @@ def rows_of_workbook(data: bytes, *, sheet: str | None) -> Iterator[Row]:
                 yield Row(line=line, cells=cells)
 
 
-def _check_archive(data: bytes) -> None:
+def _check_archive(file: IO[bytes]) -> None:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             size = sum(each.file_size for each in archive.infolist())
             is_one = "xl/workbook.xml" in archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError):
@@ -75,11 +75,11 @@ def _check_archive(data: bytes) -> None:
         raise RefusedError(CsvProblem("the workbook unpacks to more than 512 MiB. Split it."))
 
 
-def _opened(data: bytes, *, values: bool) -> Workbook:
+def _opened(file: IO[bytes], *, values: bool) -> Workbook:
     from openpyxl import load_workbook  # noqa: PLC0415 - only here is the extra needed
 
     try:
-        return load_workbook(io.BytesIO(data), read_only=True, data_only=values)
+        return load_workbook(file, read_only=True, data_only=values)
     except Exception as error:  # noqa: BLE001 - whatever a damaged workbook makes of the library
         message = f"the workbook cannot be read ({type(error).__name__}). Open it and save it again."
         raise RefusedError(CsvProblem(message)) from None

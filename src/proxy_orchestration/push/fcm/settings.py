@@ -4,17 +4,29 @@ How a host tunes the FCM sender.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import attrs
 
-from proxy_orchestration._validators import is_positive, is_positive_count
+from proxy_orchestration._validators import is_a, is_positive, is_positive_count
+from proxy_orchestration.errors import InvalidValueError
+
+_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?", re.ASCII)
 
 
 def _is_share(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not 0 < value <= 1:
         msg = f"FcmSettings.{attribute.name} must be above 0 and at most 1, not {value!r}"
         raise ValueError(msg)
+
+
+def _is_address(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    is_a(str)(instance, attribute, value)
+    if not _ADDRESS.fullmatch(value):
+        rule = "must be an address of HTTP such as https://fcm.googleapis.com or http://localhost:8991"
+        name = f"FcmSettings.{attribute.name}"
+        raise InvalidValueError(name, rule)
 
 
 @attrs.frozen(kw_only=True)
@@ -43,8 +55,8 @@ class FcmSettings:
             older ones count half each time.
     """
 
-    base_url: str = "https://fcm.googleapis.com"
-    project_id: str | None = None
+    base_url: str = attrs.field(default="https://fcm.googleapis.com", validator=_is_address)
+    project_id: str | None = attrs.field(default=None, validator=attrs.validators.optional(is_a(str)))
     max_concurrency: int = attrs.field(default=20, validator=is_positive_count)
     call_timeout: float = attrs.field(default=15.0, validator=is_positive)
     time_budget: float = attrs.field(default=40.0, validator=is_positive)

@@ -98,30 +98,32 @@ class AuditDelivery:
         for event_id in event_ids:
             await self.ledger.mark_audited(event_id)
 
-    async def deliver_pending(self, *, wait: bool = False) -> None:
+    async def deliver_pending(self, *, wait: bool = False) -> int:
         """
-        Deliver each stored event that nobody holds once.
+        Deliver each stored event that nobody holds once; return how many the logger took.
 
         Args:
             wait: also for events whose deliverer may have been killed, until
                 its hold on them ends; not after one was refused.
         """
         tried: set[str] = set()
-        refused = False
+        taken, refused = 0, False
         hold = 2 * self.settings.audit_timeout
         while True:
             events = await self.ledger.claim_audit_events(limit=1, hold=hold)
             if not events:
                 remaining = await self.ledger.audit_wait()
                 if not wait or refused or remaining is None:
-                    return
+                    return taken
                 await self.clock.sleep(min(remaining, hold))
                 continue
             event = events[0]
             if event.event_id in tried:
-                return  # its hold ran out while this pass told the others; the next pass tells it again
+                return taken  # its hold ran out while this pass told the others; the next one tells it again
             tried.add(event.event_id)
-            refused |= not await self.deliver(event)
+            took_it = await self.deliver(event)
+            taken += took_it
+            refused |= not took_it
 
 
 def _log_untaken(event: AuditEvent, why: str, error: BaseException) -> None:

@@ -58,6 +58,20 @@ _MOST_CLAIMED = 2_000
 _log = logging.getLogger(_loggers.DRIVES)
 
 
+@attrs.frozen(kw_only=True)
+class GivenUp:
+    """
+    A driver gave up its lease, and the run is not settled.
+
+    Attributes:
+        due_in: seconds until something of it is due.
+        is_paused: whether nothing is until it is resumed.
+    """
+
+    due_in: float
+    is_paused: bool
+
+
 @attrs.define(eq=False, kw_only=True)
 class Coordinator:
     """
@@ -262,30 +276,18 @@ class Coordinator:
             reason = "The store did not answer in time."
             raise RepositoryUnavailableError(reason, advice="Check the store, and try again.") from error
 
-    async def drive(self, lease: Lease, *, patience: float = math.inf) -> AuditEvent | None:
+    async def drive(self, lease: Lease) -> AuditEvent | None:
         """
         Drive a run to its end, and tell the audit logger; return its event, or `None` if it is not the end.
-
-        Args:
-            lease: the right to drive it.
-            patience: the lease is given up when nothing is due for longer than that.
 
         Raises:
             LeaseLostError: another driver took over.
         """
-        context = RunContext(
-            lease=lease,
-            service=self.service,
-            clock=self.clock,
-            settings=self.settings,
-            limiter=self._limiter,
-            abandoned=self._abandoned,
-            hooks=self.hooks,
-            pace=self._pace,
-            speed=self._speed,
-            abilities=self._abilities,
-            tells_ending=self.on_run_settled is not None,
-        )
+        driven = await self._drive(lease, patience=math.inf)
+        return driven if isinstance(driven, AuditEvent) else None
+
+    async def _drive(self, lease: Lease, *, patience: float) -> AuditEvent | GivenUp:
+        context = self._context(lease)
         driver = RunDriver(
             context=context,
             ledger=self.ledger,
@@ -303,10 +305,26 @@ class Coordinator:
             if not self.health.driving:
                 forget_decoded_activities()
             context.errors.conclude()
-        if event is not None:
-            await self.audit.deliver(event)
-            await self._tell_endings()
+        if event is None:
+            return GivenUp(due_in=context.state.due_in, is_paused=context.waiting.is_paused)
+        await self.audit.deliver(event)
+        await self._tell_endings()
         return event
+
+    def _context(self, lease: Lease) -> RunContext:
+        return RunContext(
+            lease=lease,
+            service=self.service,
+            clock=self.clock,
+            settings=self.settings,
+            limiter=self._limiter,
+            abandoned=self._abandoned,
+            hooks=self.hooks,
+            pace=self._pace,
+            speed=self._speed,
+            abilities=self._abilities,
+            tells_ending=self.on_run_settled is not None,
+        )
 
     async def _tell_endings(self) -> None:
         try:
@@ -321,8 +339,19 @@ class Coordinator:
         """
         Drive a run to its end, or until another driver took it over; return its event if it was the end.
         """
+        driven = await self.drive_while_due(lease, patience=patience)
+        return driven if isinstance(driven, AuditEvent) else None
+
+    async def drive_while_due(self, lease: Lease, *, patience: float) -> AuditEvent | GivenUp | None:
+        """
+        Drive a run to its end, and tell the audit logger; `None` if another driver took it over.
+
+        Args:
+            lease: the right to drive it.
+            patience: the lease is given up when nothing is due for longer than that, in seconds.
+        """
         try:
-            return await self.drive(lease, patience=patience)
+            return await self._drive(lease, patience=patience)
         except LeaseLostError:
             _log.warning(
                 "another driver took over run %d of batch %s",

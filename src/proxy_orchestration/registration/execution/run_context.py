@@ -40,10 +40,12 @@ class RunState:
         stop: why no further call is made; set once.
         first_call_at: when this driver's first call began, by the monotonic clock.
         refusals: calls for many that were refused without a stated reason.
+        due_in: seconds until something is due, of a run whose driver gives it up.
     """
 
     stop: StopReason | None = None
     first_call_at: float | None = None
+    due_in: float = 0.0
     refusals: Refusals = attrs.field(factory=Refusals)
 
 

@@ -94,7 +94,6 @@ class RunDriver:
     _failures: list[BaseException] = attrs.field(factory=list, init=False)
     _suspects: SuspectQueue = attrs.field(init=False)
     _due: list[Chunk] = attrs.field(factory=list, init=False)
-    _due_in: float = attrs.field(default=0.0, init=False)
     _writer: RunWriter = attrs.field(init=False)
     _held: int = attrs.field(default=0, init=False)
     _pause: RunPause = attrs.field(init=False)
@@ -300,14 +299,14 @@ class RunDriver:
         Tell whether nothing is due for longer than this driver waits for.
         """
         if self._waiting.is_paused:
-            self._due_in = 0.0
+            self.context.state.due_in = 0.0
             return self._active == self._ahead.held_back
         everyone = self._waiting.everyone_waits()
         idle = self._active == self._ahead.held_back and not self._suspects.chunks
         if not idle or (self._unclaimed and not everyone) or self.context.state.stop is not None:
             return False
-        self._due_in = self._next_due() - self._clock.monotonic()
-        return self.patience < self._due_in
+        self.context.state.due_in = self._next_due() - self._clock.monotonic()
+        return self.patience < self.context.state.due_in
 
     def _next_due(self) -> float:
         return min(self._first_due(), self._clock.monotonic() + self._budget.left())
@@ -401,13 +400,13 @@ class RunDriver:
             # In any case once, for what was under way; then until all that finished is stored.
             while await self._write_finished():
                 pass
+            if not self._writer.left and not self._writer.is_over:
+                await self._writer.settle()
         finally:
             # Also when those writes failed: nobody should have to wait for the lease of a driver that left.
-            if self._writer.left:
-                await self.ledger.release(self._lease, due_in=self._due_in)
+            if not self._writer.is_over:
+                await self.ledger.release(self._lease, due_in=self.context.state.due_in)
                 self.progress.notify(self._lease.batch_id)
-        if not self._writer.left and not self._writer.is_over:
-            await self._writer.settle()
 
     async def _write_finished(self) -> bool:
         outcomes = self._results.oldest_results(self._workers.most_per_commit)

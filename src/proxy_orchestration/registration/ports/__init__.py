@@ -21,6 +21,7 @@ from proxy_orchestration.registration.ports.ledger_abilities import (
     SupportsAcceptAndBegin,
     SupportsFusedWrites,
     SupportsGettingMany,
+    SupportsHostTransactions,
     SupportsMarkingMany,
 )
 from proxy_orchestration.registration.ports.records import ActivityRecords
@@ -66,6 +67,7 @@ __all__ = [
     "SupportsConflictCheck",
     "SupportsFusedWrites",
     "SupportsGettingMany",
+    "SupportsHostTransactions",
     "SupportsLookup",
     "SupportsMarkingMany",
     "SupportsTakingFreeRuns",

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.ledger import Acceptance, BatchRecord, NewBatch
+from proxy_orchestration.registration.ports.ledger import BatchLedger
 from proxy_orchestration.registration.runs import Acquisition, Commit, Lease
 
 
@@ -104,5 +105,34 @@ class SupportsGettingMany(Protocol):
     async def get_many(self, batch_ids: Collection[str], /) -> Mapping[str, BatchRecord]:
         """
         Return what `BatchCatalogue.get` does for each of them; those that are not there are left out.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsHostTransactions(Protocol):
+    """
+    A ledger that can accept a batch within a transaction which the host has begun.
+    """
+
+    def within(self, connection: object, /) -> BatchLedger:
+        """
+        Return a ledger that accepts on this connection, reads by it, and does nothing else.
+
+        What it accepts is stored when the host commits. It neither commits
+        nor rolls back, and leaves the connection as it was; what fails leaves
+        the host's transaction as it stood before.
+
+        Raises:
+            MisconfiguredError: it is no connection on which that is possible.
+        """
+        ...
+
+    def check_may_drive(self, /) -> None:
+        """
+        Accept a ledger whose batches can be driven as soon as they are accepted.
+
+        Raises:
+            HostTransactionError: it is one that `within` returned; nothing was stored.
         """
         ...

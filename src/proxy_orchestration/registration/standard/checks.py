@@ -167,7 +167,7 @@ class CheckedRecords:
                 [registration.registration_id for registration in registrations]
             )
         except RepositoryUnavailableError as error:
-            raise RegistrationUnavailable from error
+            raise RegistrationUnavailable(error.retry_after) from error
         return {record.registration.registration_id: record for record in records}
 
     async def add(
@@ -178,12 +178,15 @@ class CheckedRecords:
 
         Raises:
             OutcomeUnknownError: the store failed while it wrote.
+            RegistrationUnavailable: the store failed, and says that nothing was written.
             RecordRefusedError: the store refuses one of them; none was written.
         """
         records = [self.record_for(registration) for registration in registrations]
         try:
             return await self.repository.add_activities(records, atomic=atomic)
         except RepositoryUnavailableError as error:
+            if error.nothing_written:
+                raise RegistrationUnavailable(error.retry_after) from error
             # The commit may have come through before the connection broke.
             raise OutcomeUnknownError from error
 

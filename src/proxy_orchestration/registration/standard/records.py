@@ -11,9 +11,9 @@ from typing import Final
 import attrs
 
 from proxy_orchestration._validators import is_identifier
-from proxy_orchestration.access import AccessPolicy, Action, Actor
+from proxy_orchestration.access import AccessPolicy, Action, Actor, refusal
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.errors import ActivityNotFoundError, InvalidValueError, NotAuthorizedError
+from proxy_orchestration.errors import ActivityNotFoundError, InvalidValueError
 from proxy_orchestration.registration.erasure import ERASED_TEXT
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.records import CorrectionNote, RecordFilter, RecordPage
@@ -72,7 +72,7 @@ class RegisteredActivities:
 
     def _authorize(self, actor: Actor, action: Action) -> None:
         if not self.access_policy.allows(actor, action):
-            raise NotAuthorizedError(action.value)
+            raise refusal(actor, action)
 
 
 def _note_id(actor: Actor, request: CorrectionRequest) -> str:

@@ -133,7 +133,8 @@ class StandardRegistrationService:
             RegistrationRejected: with code `not_a_coordinator`, `out_of_scope`,
                 `self_attribution`, `date_in_future`, `date_too_old` or `record_refused`.
             DuplicateActivityError: another registration's record conflicts.
-            RegistrationUnavailable: scope or store could not be asked; nothing was written.
+            RegistrationUnavailable: scope or store could not be asked, or the store says that
+                nothing was written.
             OutcomeUnknownError: the store failed while it wrote.
         """
         (failing,) = await self._records.reasons_against([registration])

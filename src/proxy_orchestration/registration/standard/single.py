@@ -17,9 +17,9 @@ from proxy_orchestration._concurrency import NoAnswerError, ask
 from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration._pseudonyms import is_pseudonym, mentor_pseudonym
 from proxy_orchestration._validators import is_a, is_identifier
-from proxy_orchestration.access import Action, Actor
+from proxy_orchestration.access import Action, Actor, refusal
 from proxy_orchestration.audit import RegistrationAuditEvent, RegistrationAuditLogger
-from proxy_orchestration.errors import IdempotencyKeyReusedError, NotAuthorizedError, RecordRefusedError
+from proxy_orchestration.errors import IdempotencyKeyReusedError, RecordRefusedError
 from proxy_orchestration.ids import IdRule
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
@@ -124,7 +124,7 @@ class SingleRegistrations:
 
     def _authorize(self, actor: Actor, action: Action) -> None:
         if not self.records.access_policy.allows(actor, action):
-            raise NotAuthorizedError(action.value)
+            raise refusal(actor, action)
 
     async def _register(self, registration: ProxyRegistration, key: str) -> ProxyActivityResult:
         repository = self.records.repository

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import attrs
 
 from proxy_orchestration._normal_forms import id_form
-from proxy_orchestration.access import AccessPolicy, Action, Actor, Visibility
-from proxy_orchestration.errors import BatchNotFoundError, NotAuthorizedError
+from proxy_orchestration.access import AccessPolicy, Action, Actor, Visibility, refusal
+from proxy_orchestration.errors import BatchNotFoundError
 from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.ledger import BatchRecord
 from proxy_orchestration.registration.ports import BatchLedger
@@ -34,7 +34,7 @@ class Authorization:
             NotAuthorizedError: they do not; nothing was read.
         """
         if not self.allows(actor, action):
-            raise NotAuthorizedError(action.value)
+            raise refusal(actor, action)
 
     def allows(self, actor: Actor, action: Action) -> bool:
         """

@@ -22,7 +22,11 @@ from proxy_orchestration.registration.conflicts import (
 )
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch, Verdict
 from proxy_orchestration.registration.ownership import check_service
-from proxy_orchestration.registration.ports import BatchLedger, ProxyRegistrationService
+from proxy_orchestration.registration.ports import (
+    BatchLedger,
+    ProxyRegistrationService,
+    SupportsHostTransactions,
+)
 from proxy_orchestration.registration.requests import (
     BulkRegistrationRequest,
     SubmissionMode,
@@ -132,6 +136,7 @@ class Submission:
 
         Raises:
             WrongServiceError: it is another service's, is not settled, and is to be driven.
+            HostTransactionError: it is to be driven, and the ledger only takes part in a transaction.
         """
         self.authorization.authorize(actor, Action.SUBMIT)
         fingerprint = fingerprint_of(request)
@@ -140,6 +145,8 @@ class Submission:
         if known is not None:
             return await self._joined(known, drives=drives)
         self._check(request, actor)
+        if drives and isinstance(self.ledger, SupportsHostTransactions):
+            self.ledger.check_may_drive()
         # The store decides whether it is new: two submissions at once under one key both look new here.
         planned = await self._planned(request, actor, fingerprint)
         with naming_submission(planned.batch_id, planned.idempotency_key):

@@ -16,11 +16,14 @@ with needs_extra("sql", "sqlalchemy", "alembic", needed_by="proxy_orchestration.
         recompute_duplicate_keys,
     )
     from proxy_orchestration.storage.sql.registration.repository import SqlActivityRepository
+    from proxy_orchestration.storage.sql.registration.run_hooks import OnRunOpened
     from proxy_orchestration.storage.sql.schema import metadata
     from proxy_orchestration.storage.sql.security import row_level_security
+    from proxy_orchestration.storage.sql.supabase import supabase_functions
 
 __all__ = [
     "KeyCollision",
+    "OnRunOpened",
     "RecomputedKeys",
     "SqlActivityRepository",
     "SqlNotificationRepository",
@@ -32,4 +35,5 @@ __all__ = [
     "metadata_for",
     "recompute_duplicate_keys",
     "row_level_security",
+    "supabase_functions",
 ]

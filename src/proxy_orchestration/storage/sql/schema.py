@@ -123,6 +123,7 @@ batches: Table = Table(
     Column("mode", Text, nullable=False, server_default="independent"),
     Column("on_conflict", Text, nullable=False, server_default="review"),
     Column("service_name", Text),
+    Column("trace_context", Text),
     Column("settled_run", Integer, nullable=False, server_default="0"),
     Column("settled_status", KEY),
     Column("needs_review", Boolean),

@@ -71,6 +71,13 @@ from proxy_orchestration.testing.contracts.registration.bulk_registration import
 from proxy_orchestration.testing.contracts.registration.conflict_check import finding_conflicts
 from proxy_orchestration.testing.contracts.registration.endings_outbox import endings
 from proxy_orchestration.testing.contracts.registration.erasing import erasing
+from proxy_orchestration.testing.contracts.registration.host_transactions import (
+    HostDatabase,
+    HostTransaction,
+)
+from proxy_orchestration.testing.contracts.registration.host_transactions import (
+    host_transactions as taking_part,
+)
 from proxy_orchestration.testing.contracts.registration.record_lists import looking_through
 from proxy_orchestration.testing.contracts.registration.registration_lookup import looking_up
 from proxy_orchestration.testing.contracts.registration.registration_service import registering
@@ -119,6 +126,9 @@ endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
 
 retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing)
 """Old audit events and old keys, and one mentor's data. The subject is a whole `ActivityRepository`."""
+
+host_transactions: Final[tuple[Check[HostDatabase], ...]] = tuple(taking_part)
+"""Accepting within a transaction of the host's, for ledgers that are `SupportsHostTransactions` too."""
 
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *looking_through)
 """The standard service's records."""
@@ -193,10 +203,12 @@ access_policy: Final[tuple[Check[AccessPolicy], ...]] = tuple(allowing)
 """Roles, organizations and scope."""
 
 clock: Final[tuple[Check[Clock], ...]] = tuple(timing)
-"""Moments, seconds and sleeping. A clock that stands still needs somebody who moves it meanwhile."""
+"""Moments, seconds and sleeping. A clock that stands still is refused: let it move by itself."""
 
 __all__ = [
     "Check",
+    "HostDatabase",
+    "HostTransaction",
     "Opener",
     "Samples",
     "access_policy",
@@ -209,6 +221,7 @@ __all__ = [
     "conflict_check",
     "device_answer_counts",
     "endings_outbox",
+    "host_transactions",
     "notice_book",
     "push_eligibility",
     "push_outbox",

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 import anyio
 import attrs
 
-from proxy_orchestration.testing.contracts.host_samples import Samples, using
+from proxy_orchestration.testing.contracts.host_samples import Samples, Use, note_invented, using
 
 T = TypeVar("T")
 _Error = TypeVar("_Error", bound=Exception)
@@ -48,14 +48,19 @@ class Check(Generic[T]):
                 or batches; `None` for what our doubles take.
 
         Raises:
-            AssertionError: it breaks the rule; the message says how.
+            AssertionError: it breaks the rule; the message says how. Without samples an error of a
+                check about people has a note that says so, whoever raised it.
             TimeoutError: it did not answer within 30 seconds.
         """
-        token = using.set(samples)
+        use = Use(samples)
+        token = using.set(use)
         try:
             with anyio.fail_after(_DEADLINE):
                 async with open_subject() as subject:
                     await self.body(subject)
+        except Exception as error:
+            note_invented(error, use)
+            raise
         finally:
             using.reset(token)
 

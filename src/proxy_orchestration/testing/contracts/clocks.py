@@ -4,16 +4,32 @@ What a clock promises.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import anyio
 
 from proxy_orchestration.clock import Clock
-from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import Check, at_once, broken, expect, rule_of
 
 timing: list[Check[Clock]] = []
 
 _MOMENT = 0.02  # seconds
+_PATIENCE = 5.0  # real seconds
+
+
+async def _wait(clock: Clock, sleeping: Callable[[], Awaitable[object]]) -> None:
+    before = clock.monotonic()
+    with anyio.move_on_after(_PATIENCE) as scope:
+        await sleeping()
+    if not scope.cancelled_caught:
+        return
+    if clock.monotonic() == before:
+        broken(
+            "the kit needs a clock that moves, and this one stands still: let it move by itself, as "
+            "`FakeClock(moves_after=0)` does, or move it in a task of its own"
+        )
+    broken(f"a sleep of {_MOMENT} s did not end within {_PATIENCE} s")
 
 
 @rule_of(timing)
@@ -31,7 +47,7 @@ async def monotonic_time_never_goes_back(clock: Clock) -> None:
 @rule_of(timing)
 async def a_sleep_lasts_as_long_as_it_says(clock: Clock) -> None:
     before = clock.monotonic()
-    await clock.sleep(_MOMENT)
+    await _wait(clock, lambda: clock.sleep(_MOMENT))
     slept = clock.monotonic() - before
 
     expect("at least that much later", expected=True, actual=slept >= _MOMENT * 0.95)  # coarse timers round
@@ -48,4 +64,5 @@ async def no_sleep_is_a_checkpoint(clock: Clock) -> None:
 
 @rule_of(timing)
 async def tasks_sleep_at_once(clock: Clock) -> None:
-    await at_once(*[lambda seconds=seconds: clock.sleep(seconds) for seconds in (0.02, 0, 0.01, 0.02)])
+    sleeps = [lambda seconds=seconds: clock.sleep(seconds) for seconds in (0.02, 0, 0.01, 0.02)]
+    await _wait(clock, lambda: at_once(*sleeps))

@@ -80,12 +80,37 @@ class Samples:
     unacceptable: Callable[[ProxyRegistration], ProxyRegistration] = _ancient
 
 
+@attrs.define(eq=False)
+class Use:
+    """
+    The samples of one check, and whether it asked for them.
+    """
+
+    given: Samples | None = None
+    was_asked: bool = False
+
+
 # A check's body has one parameter, its subject; what it asks about stands beside that.
-using: Final[ContextVar[Samples | None]] = ContextVar("using", default=None)
+using: Final[ContextVar[Use | None]] = ContextVar("using", default=None)
 
 
 def samples() -> Samples:
     """
     Return the samples of the check that runs.
     """
-    return using.get() or Samples()
+    use = using.get() or Use()
+    use.was_asked = True
+    return use.given or Samples()
+
+
+def note_invented(error: Exception, use: Use) -> None:
+    """
+    Say beside an error of a check that it may be about people whom the kit invented.
+    """
+    if use.was_asked and use.given is None:
+        invented = Samples()
+        error.add_note(
+            f"This check asked about people that the kit invents: mentors {', '.join(invented.mentor_ids)}, "
+            f"coordinator {invented.coordinator.user_id} of {invented.coordinator.organization_id}. "
+            "Where your part knows its own people, activities or batches, give `samples=Samples(...)`."
+        )

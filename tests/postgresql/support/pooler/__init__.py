@@ -32,6 +32,16 @@ class Pooler:
     """
 
     folder: Path
+    _keeper: subprocess.Popen[str]
+
+    def restart(self) -> None:
+        """
+        Kill it, and start it again on the same socket.
+        """
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.write("\n")
+        self._keeper.stdin.flush()
+        _await_readiness(self._keeper)
 
     def front(self, url: URL) -> URL:
         """
@@ -60,12 +70,16 @@ def running_pooler(server: Path, **settings: str | int) -> Iterator[Pooler]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as keeper:
         assert keeper.stdin is not None
-        assert keeper.stdout is not None
         try:
-            word, _, rest = keeper.stdout.readline().strip().partition(" ")
-            if word != "ready":
-                raise PoolerFailedError(rest or "no word from its keeper")
-            yield Pooler(Path(rest))
+            yield Pooler(_await_readiness(keeper), keeper)
         finally:
             keeper.stdin.close()
             keeper.wait()
+
+
+def _await_readiness(keeper: subprocess.Popen[str]) -> Path:
+    assert keeper.stdout is not None
+    word, _, rest = keeper.stdout.readline().strip().partition(" ")
+    if word != "ready":
+        raise PoolerFailedError(rest or "no word from its keeper")
+    return Path(rest)

@@ -3,7 +3,8 @@ Keeps one PgBouncer: starts it, and ends it when its input ends.
 
 A process of its own, so that a test run that is killed leaves no pooler
 behind. Says `ready` and the folder of the socket in one line, or `failed` and
-why. Only the standard library.
+why. Any line of input kills the pooler and starts it again, on the same socket.
+Only the standard library.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _write(folder: Path, server: str, settings: dict[str, Any]) -> Path:
     return path
 
 
-def _start(given: dict[str, Any], folder: Path) -> subprocess.Popen[bytes]:
+def _prepare(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Path]:
     user = unprivileged()
     shutil.copy(given["program"], folder / "pgbouncer")
     options = as_user(user, folder)
@@ -62,6 +63,12 @@ def _start(given: dict[str, Any], folder: Path) -> subprocess.Popen[bytes]:
     if user is not None:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    return options, configuration
+
+
+def _run(options: dict[str, Any], folder: Path, configuration: Path) -> subprocess.Popen[bytes]:
+    for left in folder.glob(".s.PGSQL.*"):
+        left.unlink()  # of the one that was killed
     return subprocess.Popen(
         [folder / "pgbouncer", "--quiet", configuration],
         **options,
@@ -83,6 +90,20 @@ def _wait_until_it_answers(pooler: subprocess.Popen[bytes], folder: Path, port: 
     )
 
 
+def _keep(given: dict[str, Any], folder: Path) -> None:
+    options, configuration = _prepare(given, folder)
+    told = True
+    while told:
+        pooler = _run(options, folder, configuration)
+        try:
+            _wait_until_it_answers(pooler, folder, given["settings"]["listen_port"])
+            print("ready", folder, flush=True)  # what the test run waits for
+            told = bool(sys.stdin.readline())
+        finally:
+            pooler.kill()
+            pooler.wait()
+
+
 def main() -> None:
     """
     Keep the pooler until the input ends; then leave nothing behind.
@@ -90,14 +111,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))
     try:
-        pooler = _start(given, folder)
-        try:
-            _wait_until_it_answers(pooler, folder, given["settings"]["listen_port"])
-            print("ready", folder, flush=True)  # what the test run waits for
-            sys.stdin.readline()
-        finally:
-            pooler.kill()
-            pooler.wait()
+        _keep(given, folder)
     except (OSError, RuntimeError) as error:
         print("failed", " ".join(str(error).split()), flush=True)
     finally:

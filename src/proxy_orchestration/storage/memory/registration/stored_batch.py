@@ -45,7 +45,7 @@ class StoredBatch:
         entries: the request.
         label: what people call it now.
         submitted_at: when it was accepted.
-        mode, on_conflict, service_name: as it was accepted.
+        mode, on_conflict, service_name, trace_context: as it was accepted.
         overridden: the newest decision to override for each item that ever had one.
         run: the current run.
         log: every outcome of every run; index 0 has sequence 1.
@@ -64,6 +64,7 @@ class StoredBatch:
     mode: SubmissionMode
     on_conflict: ConflictPolicy
     service_name: str | None
+    trace_context: str | None
     run: StoredRun = attrs.field(init=False)
     log: list[MentorOutcome] = attrs.field(init=False, factory=list)
     newest: list[MentorOutcome | None] = attrs.field(init=False)
@@ -87,6 +88,7 @@ class StoredBatch:
             new.mode,
             new.on_conflict,
             new.service_name,
+            new.trace_context,
         )
         batch.start_run(1, new, range(len(new.entries)), new.submitted_at)
         return batch
@@ -253,6 +255,7 @@ class StoredBatch:
             since_first_call=None if run.first_call_at is None else max(0.0, now - run.first_call_at),
             mode=self.mode,
             on_conflict=self.on_conflict,
+            trace_context=self.trace_context,
         )
 
     def begin(self, now: float, ttl: float, *, claim: int, called: int) -> Lease:

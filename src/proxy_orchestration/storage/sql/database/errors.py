@@ -65,6 +65,10 @@ _POOLER_KEPT_US_WAITING: Final = (
     "The connection pooler before the database had no free connection to the server for too long.",
     "Raise its pool_size, use transaction mode or smaller pools, look for long transactions, and resume.",
 )
+_POOLER_POOLS_STATEMENTS: Final = (
+    "The connection pooler before the database pools statements, and allows no transaction of several.",
+    "Set its pool_mode to transaction or session, or take another of its addresses.",
+)
 _PREPARED: Final = (
     "The connection pooler before the database mixes up prepared statements.",
     "Leave them off: take prepare_threshold out of the address, or give your engine prepare_threshold=None.",
@@ -87,7 +91,14 @@ _TAKEN: Final = ("42P07", "42710")
 _NAMED: Final = re.compile(r"(?:table|index|trigger) (\w+) already exists|already an? \w+ named (\w+)")
 _QUOTED: Final = re.compile(r"[\"'«„“](\w+)")
 
+_FROM_A_POOLER: Final = "08P01"
 _QUERY_WAIT: Final = "query_wait_timeout"
+
+_OF_A_POOLER: Final[Mapping[str, Explanation]] = {
+    _QUERY_WAIT: _POOLER_KEPT_US_WAITING,
+    "statement pooling": _POOLER_POOLS_STATEMENTS,
+}
+"""What a pooler's own message holds, which comes with the code 08P01."""
 
 _SQLITE: Final[Mapping[str, Explanation]] = {
     "locked": (
@@ -202,7 +213,7 @@ def was_undone(error: DBAPIError) -> bool:
     """
     Return whether the database gave the whole transaction up for its own reasons, so that it may be repeated.
     """
-    if _kept_waiting(error):
+    if sqlstate_of(error) == _FROM_A_POOLER and _first(_OF_A_POOLER, str(error.orig)):
         return False  # the pooler's own patience is long enough
     return error.connection_invalidated or sqlstate_of(error) in _ENDS_OF_A_TRANSACTION
 
@@ -250,9 +261,9 @@ def _translated(error: SQLAlchemyError) -> OrchestrationError:
 def _explanation(error: SQLAlchemyError) -> Explanation:
     if not isinstance(error, DBAPIError) or not hasattr(error.orig, "sqlstate"):
         return _in_words(error)
-    if _kept_waiting(error):
-        return _POOLER_KEPT_US_WAITING
     state = sqlstate_of(error)
+    if state == _FROM_A_POOLER and (told := _first(_OF_A_POOLER, str(error.orig))):
+        return told
     if error.connection_invalidated:
         return _SQLSTATES.get(state) or _CUT
     if not state:
@@ -273,10 +284,6 @@ def _in_words(error: SQLAlchemyError) -> Explanation:
 
 def _clash(name: str) -> Explanation:
     return f"The database has something of its own that has this library's name {name}.", _ELSEWHERE
-
-
-def _kept_waiting(error: DBAPIError) -> bool:
-    return sqlstate_of(error) == "08P01" and _QUERY_WAIT in str(error.orig)
 
 
 def _refusal_to_connect(text: str) -> Explanation:

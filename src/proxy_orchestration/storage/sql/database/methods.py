@@ -11,19 +11,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Connection
 
+from proxy_orchestration.storage.sql.database.host_transactions import HostTransactions
 from proxy_orchestration.storage.sql.database.transactions import Transactions
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_Some: TypeAlias = Transactions | HostTransactions
+
+
 class _Store(Protocol):
     @property
-    def _transactions(self) -> Transactions: ...
+    def _transactions(self) -> _Some: ...
 
 
 def reading(
@@ -32,7 +36,7 @@ def reading(
     """
     Return the method that reads by this function, as of one moment.
     """
-    return _method(Transactions.read, work)
+    return _method(_reading, work)
 
 
 def writing(
@@ -41,11 +45,19 @@ def writing(
     """
     Return the method that writes by this function, all or nothing.
     """
-    return _method(Transactions.write, work)
+    return _method(_writing, work)
+
+
+def _reading(transactions: _Some, work: Callable[[Connection], T]) -> Coroutine[Any, Any, T]:
+    return transactions.read(work)
+
+
+def _writing(transactions: _Some, work: Callable[[Connection], T]) -> Coroutine[Any, Any, T]:
+    return transactions.write(work)
 
 
 def _method(
-    transaction: Callable[[Transactions, Callable[[Connection], T]], Coroutine[Any, Any, T]],
+    transaction: Callable[[_Some, Callable[[Connection], T]], Coroutine[Any, Any, T]],
     work: Callable[Concatenate[Connection, P], T],
 ) -> Callable[Concatenate[Any, P], CoroutineType[Any, Any, T]]:
     async def method(self: _Store, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -15,7 +15,7 @@ from proxy_orchestration.storage.sql.database.errors import translated_errors
 from proxy_orchestration.storage.sql.database.migrate import check_schema, create_schema
 from proxy_orchestration.storage.sql.database.names import Names
 from proxy_orchestration.storage.sql.database.transactions import Refusals, Transactions
-from proxy_orchestration.storage.sql.dialect.connections import is_of_one_thread, is_pooled
+from proxy_orchestration.storage.sql.dialect.connections import check_engine, is_of_one_thread, is_pooled
 
 
 @asynccontextmanager
@@ -66,10 +66,11 @@ def transactions_of(
     Return what runs transactions on an engine.
 
     Raises:
+        InvalidTypeError: it is no engine.
         ValueError: the engine is an in-memory SQLite, where every thread
             would see another database; or schema or prefix is no such name.
     """
-    if is_of_one_thread(engine):
+    if is_of_one_thread(check_engine(engine)):
         msg = "SQLite in memory is not shared by threads: use a file, or the store in memory"
         raise ValueError(msg)
     return Transactions(engine, refusals, Names(schema, prefix))

@@ -33,6 +33,7 @@ from proxy_orchestration.storage.sql.dialect.connections import (
     transaction,
     writers_at_once,
 )
+from proxy_orchestration.storage.sql.dialect.lent_connections import Lending
 
 T = TypeVar("T")
 
@@ -93,12 +94,14 @@ class Transactions:
     _readers: RunVar[anyio.CapacityLimiter] = attrs.field(init=False, factory=lambda: RunVar("readers"))
     _waiting: WaitingWrites = attrs.field(init=False, factory=WaitingWrites)
     _version_seen: float = attrs.field(init=False, default=-math.inf)
+    lending: Lending = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.names.check_for(self.engine.dialect)
         self._reading = for_reading(self.engine, self.names)
         self._writing = for_writing(self.engine, self.names)
         self._file = database_file(self.engine)
+        self.lending = Lending(self.engine, self.names)
         _alive.add(self)
 
     def begin_anew(self) -> None:
@@ -207,9 +210,7 @@ class Transactions:
 
     def _once(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         with transaction(engine) as (connection, begun):
-            if time.monotonic() - self._version_seen >= _VERSION_HOLDS:
-                check_version(connection)
-                self._version_seen = time.monotonic()
+            self.check_schema(connection)
             with self.refusals():
                 result = work(connection)
             try:
@@ -219,6 +220,17 @@ class Transactions:
                     raise CommitAnswerLostError from error
                 raise
         return result
+
+    def check_schema(self, connection: Connection) -> None:
+        """
+        Accept a schema that this code works on; looks at most once in a while.
+
+        Raises:
+            SchemaVersionError: it is too old or too new.
+        """
+        if time.monotonic() - self._version_seen >= _VERSION_HOLDS:
+            check_version(connection)
+            self._version_seen = time.monotonic()
 
     def _check_file(self) -> None:
         # A commit into a file that was unlinked "succeeds", and nobody will ever read it.

@@ -65,6 +65,7 @@ REVISIONS: Final = (
     "0021",
     "0022",
     "0023",
+    "0024",
 )
 """Every revision, oldest first; the last one is the library's own."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import RootTransaction
 from sqlalchemy.pool import StaticPool
 
+from proxy_orchestration.errors import InvalidTypeError
 from proxy_orchestration.storage.sql.dialect import pragmas, sessions
 from proxy_orchestration.storage.sql.dialect.addresses import file_of, is_in_memory
 
@@ -20,6 +21,7 @@ _WRITERS: Final = 4
 _MODE: Final = "proxy_orchestration_mode"
 _OURS: Final = "proxy_orchestration_ours"
 _NAMES: Final = "proxy_orchestration_names"
+_AS_WRITTEN: Final = "proxy_orchestration_as_written"
 
 
 class Naming(Protocol):
@@ -53,8 +55,16 @@ def check_engine(engine: Engine) -> Engine:
     Return the engine if there is a store for its driver, and transactions have connections of their own.
 
     Raises:
+        InvalidTypeError: it is no engine.
         ValueError: there is none, or they have not.
     """
+    given: object = engine
+    if not isinstance(given, Engine):
+        rule = (
+            f"must be a synchronous SQLAlchemy Engine, not {type(given).__name__}: "
+            "make one with `sqlalchemy.create_engine`, or use `open(url)`"
+        )
+        raise InvalidTypeError("engine", rule)  # noqa: EM101 - an argument's name
     known = {"sqlite": engine.dialect.driver, "postgresql": "psycopg"}
     if engine.dialect.is_async or known.get(engine.dialect.name) != engine.dialect.driver:
         msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
@@ -149,6 +159,20 @@ def names_of(connection: Connection) -> object:
     return connection.get_execution_options().get(_NAMES)
 
 
+@contextmanager
+def named_as_by_the_host(connection: Connection) -> Iterator[None]:
+    """
+    Have the statements of a block, which are a host's, find its tables and not ours of the same name.
+    """
+    schema = connection.get_execution_options()[_NAMES].schema
+    connection.execution_options(**{_AS_WRITTEN: True})
+    try:
+        with sessions.on_the_hosts_path(connection, schema):
+            yield
+    finally:
+        connection.execution_options(**{_AS_WRITTEN: False})
+
+
 def _twin(engine: Engine, names: Naming, mode: str) -> Engine:
     twin = engine.execution_options(**{_MODE: mode, _NAMES: names})
     twin.hide_parameters = True
@@ -164,8 +188,9 @@ def _renamed(
     parameters: Any,  # noqa: ANN401 - the driver's
     *_: Any,  # noqa: ANN401 - the hook's signature
 ) -> tuple[str, Any]:
-    names: Naming = connection.get_execution_options()[_NAMES]
-    return names.rewritten(statement), parameters
+    options = connection.get_execution_options()
+    names: Naming = options[_NAMES]
+    return statement if options.get(_AS_WRITTEN, False) else names.rewritten(statement), parameters
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from proxy_orchestration.errors import HostTransactionError
 
 WRITES: Final = "BEGIN IMMEDIATE"
 """A read that upgrades to a write fails at once, whatever the busy timeout."""
@@ -26,6 +29,7 @@ _FOUND: Final = (
     "SELECT foreign_keys, synchronous, timeout"
     " FROM pragma_foreign_keys, pragma_synchronous, pragma_busy_timeout"
 )
+_WRITE_NOTHING: Final = "DELETE FROM batches WHERE 0"  # takes the lock all the same
 _LEGACY: Final = -1  # sqlite3.LEGACY_TRANSACTION_CONTROL, from Python 3.12 on
 
 
@@ -97,3 +101,56 @@ def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(_BUSY_PAUSE)
         else:
             return
+
+
+def check_begun(driver: Any) -> None:  # noqa: ANN401 - the driver's connection
+    """
+    Accept a host's connection whose transaction is begun.
+
+    Raises:
+        HostTransactionError: it is not, or the connection is closed, or another thread's.
+    """
+    try:
+        if isinstance(driver, sqlite3.Connection):
+            driver.cursor().close()
+        is_begun = driver.in_transaction
+    except (sqlite3.ProgrammingError, ValueError) as error:  # the latter of one that is awaited
+        reason = "This connection is closed, or was made by another thread."
+        raise HostTransactionError(reason, advice="Submit in the thread that opened it.") from error
+    if not is_begun:
+        reason = "This connection is in no transaction that its owner would commit."
+        raise HostTransactionError(reason, advice="Begin one with BEGIN IMMEDIATE, and submit within it.")
+
+
+@contextmanager
+def without_waiting(driver: Any) -> Iterator[None]:  # noqa: ANN401 - the driver's connection
+    """
+    Have a host's connection fail at once where it would have to wait for others, as it then does for ever.
+    """
+    # Not by SQLAlchemy, which may have given the connection up when it is to be put back.
+    cursor = driver.cursor()
+    cursor.execute("PRAGMA busy_timeout")
+    (before,) = cursor.fetchone()
+    try:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        yield
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {before}")
+        cursor.close()
+
+
+def take_lock(connection: Connection) -> None:
+    """
+    Make sure that a transaction may write, where it was not begun to.
+
+    Raises:
+        HostTransactionError: another connection writes, or has written since this transaction looked.
+    """
+    try:
+        connection.exec_driver_sql(_WRITE_NOTHING).close()
+    except OperationalError as error:
+        if "locked" not in str(error.orig):
+            raise
+        reason = "This transaction was not begun to write, and another connection writes or has written."
+        advice = "Roll it back, begin it with BEGIN IMMEDIATE, and do all of it again."
+        raise HostTransactionError(reason, advice=advice) from error

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
+
+from proxy_orchestration.errors import HostTransactionError
 
 WRITES: Final = "ISOLATION LEVEL READ COMMITTED"
 """Each statement has to see what others committed while it waited for their locks; decision 46."""
@@ -23,12 +26,25 @@ _SETTINGS: Final = (
 )
 # A process that sleeps within a transaction would keep others from taking over its run for ever,
 # and whoever waits for a lock in a thread could not be told to stop.
+_PATIENCE: Final = "30s"
 _LIMITS: Final = "".join(
-    f", set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '30s'"
+    f", set_config('{name}', CASE current_setting('{name}') WHEN '0' THEN '{_PATIENCE}'"
     f" ELSE current_setting('{name}') END, true)"
     for name in ("idle_in_transaction_session_timeout", "lock_timeout")
 )
+_NAMES: Final = ("client_encoding", "TimeZone", "DateStyle", "lock_timeout", "search_path")
+_BEFORE: Final = "SELECT " + ", ".join(f"current_setting('{name}')" for name in _NAMES)
+_SET: Final = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in _NAMES)
+# The host's own search path, noted in the server for as long as ours stands in its place.
+_NOTE_PATH: Final = (
+    "SELECT set_config('proxy_orchestration.search_path', current_setting('search_path'), true); "
+)
+_HOSTS_PATH: Final = (
+    "SELECT set_config('search_path', current_setting('proxy_orchestration.search_path'), true)"
+)
+
 _IDLE: Final = 0  # libpq's PQTRANS_IDLE
+_USELESS: Final = (3, 4)  # PQTRANS_INERROR and PQTRANS_UNKNOWN
 _UNASKED: Final = 5  # psycopg's own `prepare_threshold`
 
 
@@ -69,8 +85,8 @@ def begin(connection: Connection, mode: str, *, ours: bool, schema: str | None) 
     asked = driver.prepare_threshold if ours or driver.prepare_threshold != _UNASKED else None
     driver.prepare_threshold = None  # which two statements in one message cannot be
     settings = _SETTINGS + (_LIMITS if ours else "")
-    if schema is not None:  # of letters, digits and the like: see `Names`
-        settings += f""", set_config('search_path', '"{schema}"', true)"""
+    if schema is not None:
+        settings = f"{_NOTE_PATH}{settings}, {_path_to(schema)}"
     connection.exec_driver_sql(f"{word} {mode}; {settings}")
     driver.prepare_threshold = asked
 
@@ -83,3 +99,75 @@ def is_pooled(connection: Connection) -> bool:
     answering: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
     named: int = driver.info.backend_pid
     return named != answering
+
+
+def check_begun(driver: Any) -> None:  # noqa: ANN401 - the driver's connection
+    """
+    Accept a host's connection whose transaction is begun, or will be by its first statement.
+
+    Raises:
+        HostTransactionError: each of its statements would be a transaction, or no more of them can be run.
+    """
+    status = driver.info.transaction_status
+    if driver.closed or status in _USELESS:
+        reason = "The transaction of this connection has failed already, or the connection is closed."
+        raise HostTransactionError(reason, advice="Roll it back, and do all of it again.")
+    if status == _IDLE and driver.autocommit:
+        reason = "This connection is in no transaction that its owner would commit."
+        advice = "Begin one first (engine.begin(), transaction.atomic()), and submit within it."
+        raise HostTransactionError(reason, advice=advice)
+
+
+@contextmanager
+def set_for_us(connection: Connection, schema: str | None) -> Iterator[None]:
+    """
+    Have a host's transaction be as our statements need it; a savepoint undoes what fails in there.
+    """
+    before = connection.exec_driver_sql(_BEFORE).one()
+    *_, lock_timeout, path = before
+    # Whoever is to end the other transaction may wait for this thread, or this event loop.
+    patience = _PATIENCE if lock_timeout == "0" else lock_timeout
+    wanted = ("UTF8", "UTC", "ISO", patience, path if schema is None else f'"{schema}"')
+    if tuple(before) == wanted:
+        yield
+        return
+    if schema is not None:
+        connection.exec_driver_sql(_NOTE_PATH)
+    connection.exec_driver_sql(_SET, wanted)
+    yield
+    connection.exec_driver_sql(_SET, tuple(before))
+
+
+@contextmanager
+def on_the_hosts_path(connection: Connection, schema: str | None) -> Iterator[None]:
+    """
+    Have names mean what they mean to the host; what fails in there is to undo all of the transaction.
+    """
+    if schema is None:
+        yield
+        return
+    connection.exec_driver_sql(_HOSTS_PATH)
+    yield
+    connection.exec_driver_sql(f"SELECT {_path_to(schema)}")
+
+
+def _path_to(schema: str) -> str:
+    # Of letters, digits and the like: see `Names`.
+    return f"""set_config('search_path', '"{schema}"', true)"""
+
+
+def plain_cursor(psycopg: Any, lender: Any) -> Any:  # noqa: ANN401 - an extra, and what it has
+    """
+    Return a cursor that sends and reads values as the driver does by itself.
+
+    Django's makes literals of parameters, and takes moments to be in its own zone.
+    """
+    return _plain_kind(psycopg)(lender, row_factory=psycopg.rows.tuple_row)
+
+
+@cache
+def _plain_kind(psycopg: Any) -> type[Any]:  # noqa: ANN401 - an extra
+    class PlainCursor(psycopg.Cursor):  # type: ignore[misc]  # whatever that is without the extra
+        adapters = psycopg.adapt.AdaptersMap(psycopg.adapters)  # in place of the connection's
+
+    return PlainCursor

@@ -28,6 +28,7 @@ class SqlVisibilityRegistry(VisibilityRegistry):
         prefix: before each table's name.
 
     Raises:
+        InvalidTypeError: it is no engine; an address is given to `open`.
         ValueError: the engine is an in-memory SQLite, or schema or prefix is no such name.
     """
 

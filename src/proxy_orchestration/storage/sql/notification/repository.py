@@ -47,6 +47,7 @@ class SqlNotificationRepository(NotificationRepository, DeviceAnswerCounts, Supp
         prefix: before each table's name.
 
     Raises:
+        InvalidTypeError: it is no engine; an address is given to `open`.
         ValueError: the engine is an in-memory SQLite, where every thread
             would see another database; or schema or prefix is no such name.
     """

@@ -75,6 +75,7 @@ class Beginning:
             claimed=claim,
             mode=new.mode,
             on_conflict=new.on_conflict,
+            trace_context=new.trace_context,
         )
 
     def _claim(self, new: NewBatch) -> int:

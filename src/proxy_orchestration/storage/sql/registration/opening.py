@@ -118,7 +118,7 @@ def accept(connection: Connection, new: NewBatch, begin: Beginning | None = None
 
     With `begin` the first run has its driver from the start.
     """
-    check_texts((new.label, new.idempotency_key, new.service_name))
+    check_texts((new.label, new.idempotency_key, new.service_name, new.trace_context))
     batch_id = new.batch_id or uuid.uuid4().hex
     if new.idempotency_key is not None:
         key = _key(new.actor, new.idempotency_key)
@@ -172,6 +172,7 @@ def _store(connection: Connection, new: NewBatch, batch_id: str, begin: Beginnin
             "mode": new.mode.value,
             "on_conflict": new.on_conflict.value,
             "service_name": new.service_name,
+            "trace_context": new.trace_context,
         },
     ).scalar_one()
     for rows in _sliced(_item_rows(new, batch)):

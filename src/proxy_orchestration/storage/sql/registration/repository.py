@@ -13,23 +13,26 @@ from functools import partial
 from typing import Final, TypeVar
 
 import attrs
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Connection, Engine
 
+from proxy_orchestration._wiring import check_functions
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.registration.batches import PurgedBatches
-from proxy_orchestration.registration.ledger import Acceptance, NewBatch
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch, NewRun
 from proxy_orchestration.registration.ports import (
     ActivityRepository,
     SupportsAcceptAndBegin,
     SupportsFusedWrites,
     SupportsGettingMany,
+    SupportsHostTransactions,
     SupportsMarkingMany,
     SupportsTakingFreeRuns,
 )
 from proxy_orchestration.registration.runs import DrivableRun, Lease
+from proxy_orchestration.storage.sql.database.host_transactions import HostTransactions, refuse
 from proxy_orchestration.storage.sql.database.methods import reading, writing
 from proxy_orchestration.storage.sql.database.open import open_database, transactions_of
-from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError
+from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError, Transactions
 from proxy_orchestration.storage.sql.registration import (
     activities,
     audit,
@@ -49,6 +52,7 @@ from proxy_orchestration.storage.sql.registration import (
     settling,
 )
 from proxy_orchestration.storage.sql.registration.first_leases import Beginning
+from proxy_orchestration.storage.sql.registration.run_hooks import FIRST_RUN, OnRunOpened, tell
 
 T = TypeVar("T")
 
@@ -63,6 +67,7 @@ class SqlActivityRepository(
     SupportsMarkingMany,
     SupportsGettingMany,
     SupportsTakingFreeRuns,
+    SupportsHostTransactions,
 ):
     """
     An `ActivityRepository` over a database that SQLAlchemy reaches.
@@ -75,21 +80,45 @@ class SqlActivityRepository(
             database must be a file.
         schema: of PostgreSQL, where the tables are; `None` for the connection's own.
         prefix: before each table's name.
+        on_run_opened: a plain function of yours, called with SQLAlchemy's connection, the
+            batch's id and the run's number within each transaction that accepts a batch
+            or opens a retry or a review. What it writes by that connection is stored with
+            the run or not at all. It may be called again where a transaction is repeated,
+            in a worker thread, and neither ends the transaction nor calls this library.
+            What it raises is the cause of a `RunHookError`, and nothing was stored.
 
     Raises:
+        InvalidTypeError: it is no engine; an address is given to `open`.
         ValueError: the engine is an in-memory SQLite, where every thread
             would see another database; or schema or prefix is no such name.
+        MisconfiguredError: `on_run_opened` is no plain function.
     """
 
-    def __init__(self, engine: Engine, *, schema: str | None = None, prefix: str = "") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        schema: str | None = None,
+        prefix: str = "",
+        on_run_opened: OnRunOpened | None = None,
+    ) -> None:
         self.engine = engine
-        self._transactions = transactions_of(engine, schema=schema, prefix=prefix)
+        self.on_run_opened = on_run_opened
+        check_functions(self, "on_run_opened", optional=True)
+        self._own = transactions_of(engine, schema=schema, prefix=prefix)
+        self._transactions: Transactions | HostTransactions = self._own
         self._accepted_by: str | None = None
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str | URL, *, schema: str | None = None, prefix: str = "", migrate: bool = True
+        cls,
+        url: str | URL,
+        *,
+        schema: str | None = None,
+        prefix: str = "",
+        migrate: bool = True,
+        on_run_opened: OnRunOpened | None = None,
     ) -> AsyncIterator[SqlActivityRepository]:
         """
         Open a database, bring its schema up to date, and close it at the end.
@@ -101,6 +130,7 @@ class SqlActivityRepository(
             prefix: before each table's name, up to 20 characters.
             migrate: whether to bring the schema up to date; without it the
                 schema has to be one that this version works on.
+            on_run_opened: as for the class.
 
         Raises:
             SchemaVersionError: the schema is too new for this version of the
@@ -109,9 +139,10 @@ class SqlActivityRepository(
                 has tables of its own by these names, or the address is not understood.
             InvalidValueError: schema or prefix is no such name.
             MissingExtraError: the address is PostgreSQL's, and psycopg is not installed.
+            MisconfiguredError: `on_run_opened` is no plain function.
         """
         async with open_database(url, schema=schema, prefix=prefix, migrate=migrate) as engine:
-            yield cls(engine, schema=schema, prefix=prefix)
+            yield cls(engine, schema=schema, prefix=prefix, on_run_opened=on_run_opened)
 
     def only_accepted_by(self, service_name: str) -> SqlActivityRepository:
         """
@@ -127,6 +158,38 @@ class SqlActivityRepository(
         scoped = copy.copy(self)
         scoped._accepted_by = service_name  # noqa: SLF001 - of this class
         return scoped
+
+    def within(self, connection: object, /) -> SqlActivityRepository:
+        """
+        Return this store on a connection of yours, for a batch that is to be accepted in your transaction.
+
+        `accept` writes there, in your thread, and reading reads there;
+        everything else is refused, and so is a batch to be driven at once.
+        Nothing of it commits, rolls back, closes or sets an isolation level;
+        what fails is undone to a savepoint, and nobody is told. Use it for
+        one transaction, and for nothing beside it.
+
+        Args:
+            connection: of SQLAlchemy, `Connection` or `AsyncConnection`; or the driver's
+                own, of sqlite3 or psycopg, as Django has it. On SQLite its transaction
+                was begun to write (BEGIN IMMEDIATE).
+
+        Raises:
+            MisconfiguredError: it is no connection to a database like this store's.
+        """
+        within = copy.copy(self)
+        within._transactions = HostTransactions.on(connection, self._own)  # noqa: SLF001 - of this class
+        return within
+
+    def check_may_drive(self) -> None:
+        """
+        Accept a store whose batches can be driven as soon as they are accepted.
+
+        Raises:
+            HostTransactionError: it is one that `within` returned; nothing was stored.
+        """
+        if isinstance(self._transactions, HostTransactions):
+            refuse("nobody can drive what is not committed.")
 
     async def new_batch_id(self) -> str:
         """
@@ -149,6 +212,7 @@ class SqlActivityRepository(
         """
         Store the batch with its first lease, or find the one it already is.
         """
+        self.check_may_drive()
         named, begin = await self._named(batch), Beginning(ttl=ttl, claim=claim, called=called)
         acceptance = await self._accept(named, begin)
         return acceptance, begin.lease(named, acceptance.batch_id) if acceptance.created else None
@@ -157,10 +221,16 @@ class SqlActivityRepository(
         return batch if batch.batch_id else attrs.evolve(batch, batch_id=await self.new_batch_id())
 
     async def _accept(self, batch: NewBatch, begin: Beginning | None = None) -> Acceptance:
+        def work(connection: Connection) -> Acceptance:
+            acceptance = opening.accept(connection, batch, begin)
+            if acceptance.created:
+                tell(connection, self.on_run_opened, acceptance.batch_id, FIRST_RUN)
+            return acceptance
+
+        if isinstance(self._transactions, HostTransactions):
+            return await self._transactions.accept(work)
         try:
-            return await self._transactions.write(
-                lambda connection: opening.accept(connection, batch, begin), first=True
-            )
+            return await self._transactions.write(work, first=True)
         except CommitAnswerLostError:
             if batch.batch_id is None or await self.get(batch.batch_id) is None:
                 raise
@@ -215,7 +285,18 @@ class SqlActivityRepository(
     export_mentor: Final = reading(erasure.export_mentor)
     erase_mentor: Final = writing(erasure.erase_mentor)
 
-    open_run: Final = writing(opening.open_run)
+    async def open_run(self, run: NewRun, /) -> int:
+        """
+        Open the next run over these items and return its number.
+        """
+
+        def work(connection: Connection) -> int:
+            number = opening.open_run(connection, run)
+            tell(connection, self.on_run_opened, run.batch_id, number)
+            return number
+
+        return await self._transactions.write(work)
+
     read_items: Final = reading(items.read_items)
     acquire: Final = writing(runs.acquire)
     commit: Final = writing(runs.commit)

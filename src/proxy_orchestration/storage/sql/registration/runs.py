@@ -80,6 +80,7 @@ LEASED: Final = (
     (store_now() - runs.c.first_call_at).label("since_first_call"),
     _of_batch(batches.c.mode).label("mode"),
     _of_batch(batches.c.on_conflict).label("on_conflict"),
+    _of_batch(batches.c.trace_context).label("trace_context"),
 )
 """What `lease_on` reads of it then."""
 
@@ -225,6 +226,7 @@ def lease_on(
         since_first_call=None if run.since_first_call is None else max(0.0, run.since_first_call),
         mode=SubmissionMode(run.mode),
         on_conflict=ConflictPolicy(run.on_conflict),
+        trace_context=run.trace_context,
     )
 
 

@@ -55,6 +55,17 @@ async def an_accepted_batch_keeps_the_name_of_its_service(ledger: BatchLedger) -
 
 
 @rule_of(accepting)
+async def each_lease_has_the_trace_context_of_its_batch(ledger: BatchLedger) -> None:
+    # It is how a run in another process joins the trace of whoever submitted.
+    traced = await accepted(ledger, batch_of(1, trace_context="00-0af7-b7ad-01 a=b"))
+    untraced = await accepted(ledger, batch_of(1))
+    lease, other = await lease_of(ledger, traced), await lease_of(ledger, untraced)
+
+    expect("a lease has it", expected="00-0af7-b7ad-01 a=b", actual=lease.trace_context)
+    expect("without one there is none", expected=None, actual=other.trace_context)
+
+
+@rule_of(accepting)
 async def an_accepted_batch_has_the_header_it_was_given(ledger: BatchLedger) -> None:
     answer = await ledger.accept(batch_of(3, label="Spring «øvelse»"))
     expected = BatchRecord(

@@ -1,0 +1,3 @@
+"""
+Engines that say when a batch is driven: one room for each, each an extra.
+"""

@@ -1,0 +1,167 @@
+"""
+The workers' half: a task that drives a run, and a sweep for what nobody drives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import anyio
+import attrs
+from procrastinate import App, JobContext
+from procrastinate.exceptions import ProcrastinateException
+from procrastinate.job_context import AbortReason
+
+from proxy_orchestration import _loggers
+from proxy_orchestration._validators import is_a
+from proxy_orchestration.engines.procrastinate.periods import every
+from proxy_orchestration.engines.procrastinate.wake_ups import QUEUE, WakeUp, WakeUps, store
+from proxy_orchestration.errors import InvalidInputError, MisconfiguredError, WrongServiceError
+from proxy_orchestration.registration.drive_reports import DriveEnding, DriveReport
+from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
+
+_NEVER_BETTER: Final = (InvalidInputError, MisconfiguredError, WrongServiceError)
+"""Errors after which the same job would meet the same one."""
+
+_FIRST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 600.0
+_MOST_DOUBLINGS: Final = 10
+_LONGEST_WAIT: Final = 60.0
+"""
+Seconds; what is due later than that is left to the sweep, since a cancel may make it due before.
+
+A job that is to do in an hour has the run's lock until then: no wake-up and no sweep would get past it.
+"""
+
+_LEAVING: Final = 5.0
+"""Seconds that a worker which stops waits for its last job to be stored."""
+
+_BEFORE_DRIVING: Final = 10
+"""Priority of the sweep: it takes milliseconds, and would wait behind what it is to find."""
+
+_log = logging.getLogger(_loggers.ENGINES)
+
+
+def register(
+    app: App,
+    orchestrator: BulkRegistrationOrchestrator,
+    *,
+    queue: str = QUEUE,
+    sweep_every: float = 10.0,
+    sweep_limit: int = 200,
+) -> WakeUps:
+    """
+    Have the app's workers drive batches, and look every few seconds for those that nobody drives.
+
+    Called once in each process that runs a worker, before it starts. A run whose
+    worker was killed goes on after its lease (`BulkSettings.lease_ttl`) and a period
+    of the sweep at the latest; so does a batch that nobody woke.
+
+    Args:
+        app: the host's.
+        orchestrator: drives; used in the worker's event loop.
+        queue: where the jobs are, and the first part of the names of the two tasks. One for each
+            store and each `service_name`: a worker drives for its own only.
+        sweep_every: seconds between two looks, over all workers; a divisor of a minute or an hour.
+        sweep_limit: runs that one look finds, 1 to 1000.
+
+    Returns:
+        what wakes these workers.
+
+    Raises:
+        InvalidValueError: no line of cron can say `sweep_every`.
+        procrastinate.exceptions.TaskAlreadyRegistered: it was called for this queue before.
+    """
+    wake_ups = WakeUps(app, queue=queue)
+    driving = Driving(wake_ups=wake_ups, orchestrator=orchestrator, sweep_limit=sweep_limit)
+    cron, name = every("sweep_every", sweep_every), f"{queue}.sweep"
+    app.task(name=wake_ups.task, queue=queue, pass_context=True)(driving.drive)
+    sweep = app.task(name=name, queue=queue, queueing_lock=name, priority=_BEFORE_DRIVING)(driving.sweep)
+    app.periodic(cron=cron)(sweep)
+    return wake_ups
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Driving:
+    """
+    What the two tasks do.
+
+    A job comes back by a new job, and not by Procrastinate's retry: that one
+    cannot be stored while another job for the run waits, and then stays `doing` for
+    ever; decision 312.
+    """
+
+    wake_ups: WakeUps
+    orchestrator: BulkRegistrationOrchestrator = attrs.field(validator=is_a(BulkRegistrationOrchestrator))
+    sweep_limit: int
+
+    async def drive(self, context: JobContext, /, **payload: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever a job has
+        """
+        Drive a run unless somebody does, and return where it stands.
+
+        Of a worker that stops, the lease is released and the run is to do again, at once.
+
+        Raises:
+            InvalidInputError: the payload is of another build; the sweep wakes the run again.
+            WrongServiceError: the batch is another service's.
+        """
+        wake_up = WakeUp.of_payload(payload)
+        try:
+            report = await self._drive(wake_up)
+        except asyncio.CancelledError:
+            # Who aborts this job has it aborted; the batch is stopped by `cancel_batch` alone.
+            if context.abort_reason() is not AbortReason.USER_REQUEST:
+                with anyio.move_on_after(_LEAVING, shield=True):
+                    await self._come_back(wake_up, after=0.0)
+            raise
+        except _NEVER_BETTER:
+            raise
+        except Exception:
+            doublings = min(wake_up.failures, _MOST_DOUBLINGS)
+            failed = attrs.evolve(wake_up, failures=doublings + 1)
+            await self._come_back(failed, after=min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE))
+            raise
+        return report.to_dict()
+
+    async def _drive(self, wake_up: WakeUp) -> DriveReport:
+        report = await self.orchestrator.drive_if_free(wake_up.batch_id, run=wake_up.run)
+        after = report.retry_after or 0.0
+        if report.ending is DriveEnding.WAITING and after <= _LONGEST_WAIT:
+            # Not where another driver holds it: a job that waits for that one's end would keep the sweep from
+            # waking the run when it is released.
+            fresh = attrs.evolve(wake_up, failures=0)
+            await store(self.wake_ups, fresh, after=after)
+        return report
+
+    async def _come_back(self, wake_up: WakeUp, *, after: float) -> None:
+        try:
+            await store(self.wake_ups, wake_up, after=after)
+        except ProcrastinateException as error:
+            _log.warning(
+                "batch %s is left to the sweep: %s",
+                wake_up.batch_id,
+                type(error).__name__,
+                extra={"batch_id": wake_up.batch_id, "run": wake_up.run, "error": type(error).__name__},
+            )
+
+    async def sweep(self, timestamp: int) -> Mapping[str, int]:
+        """
+        Wake what is due and nobody drives, deliver audit events, and return how many of each.
+
+        Args:
+            timestamp: when this sweep was due, as Procrastinate gives it.
+        """
+        # What waits is read first: a run whose job is taken in between is held by then, and not found below.
+        jobs = await self.wake_ups.app.job_manager.list_jobs_async(
+            queue=self.wake_ups.queue, task=self.wake_ups.task, status="todo"
+        )
+        queued, woken = {job.queueing_lock for job in jobs}, 0
+        for run in await self.orchestrator.waiting_runs(limit=self.sweep_limit):
+            wake_up = WakeUp(batch_id=run.batch_id, run=run.run)
+            if wake_up.lock not in queued:
+                woken += await store(self.wake_ups, wake_up)
+        delivered = await self.orchestrator.deliver_audit()
+        return {"due": timestamp, "woken": woken, "audit_events": delivered}
