@@ -11,7 +11,13 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from proxy_orchestration import BulkSettings, BulkStatus, Health, RepositoryUnavailableError
+from proxy_orchestration import (
+    BulkRegistrationRequest,
+    BulkSettings,
+    BulkStatus,
+    Health,
+    RepositoryUnavailableError,
+)
 from proxy_orchestration._outages import Outage
 from proxy_orchestration.registration.runs import Commit, LeaseHeld
 from proxy_orchestration.storage.memory import MemoryActivityRepository
@@ -352,3 +358,30 @@ async def test_a_run_that_somebody_else_takes_after_the_look_is_left_to_them(sce
 
     assert BulkStatus.SUCCESS is result.status
     assert 1 == Beaten.beaten
+
+
+async def test_runs_that_end_at_about_the_same_time_have_their_places_filled_by_one_write(scene):
+    """
+    Where many more wait: whoever serves gives the others a moment to end, too.
+    """
+    wanted = []
+
+    class Noting(Taking):
+        async def take_free_runs(self, **asked):
+            wanted.append(asked["limit"])
+            return await super().take_free_runs(**asked)
+
+    ends_after = {"first": 0.7, "second": 0.72}
+    scene.service.script = lambda one, _: slow(ends_after.get(one.mentor_id, 60.0))
+    scene.repository = Noting(scene.repository)
+    for name in ("first", "second", *(f"other-{number}" for number in range(53))):
+        request = BulkRegistrationRequest.for_mentors([name], scene.activity)
+        await scene.orchestrator().submit_bulk_registration(request, actor=scene.actor, drive=False)
+
+    async with serving(scene):
+        for seconds in (0.5, 0.2, 0.02, 0.03):
+            await scene.quiet()
+            scene.clock.advance(seconds)
+        await scene.quiet()
+
+    assert [50, 2] == wanted
