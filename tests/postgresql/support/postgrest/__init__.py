@@ -8,13 +8,11 @@ import base64
 import hashlib
 import hmac
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import attrs
+from kept_process import KeptProcess, kept
 
 from postgrest.programs import GatewayFailedError, find_program
 
@@ -38,17 +36,12 @@ def token(secret: str = SECRET, **claims: object) -> str:
     return b".".join([signed, _part(signature)]).decode()
 
 
-@attrs.frozen
-class Gateway:
+class Gateway(KeptProcess):
     """
     A PostgREST that runs.
-
-    Attributes:
-        folder: where its socket is.
     """
 
-    folder: Path
-    _keeper: subprocess.Popen[str]
+    failed = GatewayFailedError
 
     @property
     def socket(self) -> str:
@@ -61,19 +54,13 @@ class Gateway:
         """
         Kill it.
         """
-        self._tell("kill")
+        self.tell("kill")
 
     def start(self) -> None:
         """
         Kill it, should it run, and start it.
         """
-        self._tell("start")
-
-    def _tell(self, word: str) -> None:
-        assert self._keeper.stdin is not None
-        self._keeper.stdin.write(f"{word}\n")
-        self._keeper.stdin.flush()
-        _await_readiness(self._keeper)
+        self.tell("start")
 
 
 @contextmanager
@@ -85,21 +72,5 @@ def running_gateway(**settings: str | int) -> Iterator[Gateway]:
         GatewayFailedError: there is none, or it did not start, with what it said.
     """
     given = {"program": str(find_program()), "settings": {"jwt_secret": SECRET, **settings}}
-    command = [sys.executable, "-S", str(_KEEPER), json.dumps(given)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as keeper:
-        assert keeper.stdin is not None
-        try:
-            yield Gateway(_await_readiness(keeper), keeper)
-        finally:
-            keeper.stdin.close()
-            keeper.wait()
-
-
-def _await_readiness(keeper: subprocess.Popen[str]) -> Path:
-    assert keeper.stdout is not None
-    word, _, rest = keeper.stdout.readline().strip().partition(" ")
-    if word != "ready":
-        raise GatewayFailedError(rest or "no word from its keeper")
-    return Path(rest)
+    with kept(Gateway, _KEEPER, json.dumps(given)) as running:
+        yield running
