@@ -20,6 +20,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
+from small_batches import accept_together, ending_of, finish_together, new_batch
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from proxy_orchestration.access import Visibility
@@ -442,7 +443,8 @@ _OPEN: Final = (
     "INSERT INTO runs (batch, run, actor, opened_at, run_items, base, tail, due_at, waits, lease_until)"
     ' SELECT n, 1, \'{"user_id": "c", "roles": [], "organization_id": "org-1"}\', now(), 1, 0, 0,'
     " CASE WHEN n % 2 = 0 THEN extract(epoch FROM now()) + 6000 ELSE 0 END, 6000,"
-    " CASE WHEN n % 1000 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 20000) n"
+    " CASE WHEN n % 1000 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 20000) n;"
+    "SELECT setval('batches_id_seq', 20000)"
 )
 
 
@@ -479,3 +481,17 @@ async def test_free_runs_are_taken_without_reading_the_others(waiting: Engine) -
     assert [] == watch.greedy
     assert [f"open-{number}" for number in range(5, 41, 2)] == [one.batch_id for one in taken[0][:18]]
     assert {_ASKED} == {sum(len(one.claimed_now) for one in leases) for leases in taken}
+
+
+async def test_small_batches_that_begin_and_end_together_read_their_own_rows(waiting: Engine) -> None:
+    """
+    And those of no other batch.
+    """
+    new = [new_batch(number, idempotency_key=f"small-{number}") for number in range(_ASKED)]
+    watch = _Watch(waiting)
+    accept_together(waiting, new)
+    finish_together(waiting, list(map(ending_of, new)))
+    watch.stop()
+
+    assert 10 == watch.seen
+    assert [] == watch.greedy

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
+from small_batches import accept_together, ending_of, finish_together, new_batch
 from sqlalchemy import Connection, Engine, event
 
 from proxy_orchestration.access import Visibility
@@ -93,6 +94,7 @@ async def _use_everything(repository: SqlActivityRepository) -> None:
     await repository.relabel(batch_id, None)
     await _use_activities(repository)
     await _drive_at_once(repository)
+    _drive_small_ones(repository.engine)
     await repository.delete("no-such-batch")
 
 
@@ -114,6 +116,15 @@ async def _drive_at_once(repository: SqlActivityRepository) -> None:
     await repository.get_many([lease.batch_id])
     for lease in taken:
         await repository.give_back(lease)
+
+
+def _drive_small_ones(engine: Engine) -> None:
+    """
+    Accept several batches together, and end them together.
+    """
+    new = [new_batch(number, idempotency_key=f"small-{number}") for number in range(3)]
+    accept_together(engine, new)
+    finish_together(engine, list(map(ending_of, new)))
 
 
 async def _use_activities(repository: SqlActivityRepository) -> None:

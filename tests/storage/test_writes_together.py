@@ -5,7 +5,7 @@ Writes that wait share a transaction, and none suffers for another.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.storage.sql.database import transactions as module
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError, Transactions
+from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused
 
 
 @pytest.fixture
@@ -312,3 +313,88 @@ async def test_a_store_that_is_away_fails_each(engine: Engine, transactions: Tra
 
     assert {RepositoryUnavailableError} == {type(answer) for answer in answers.values()}
     assert 3 == len(answers)
+
+
+def _insert_all(
+    calls: list[list[str]], connection: Connection, names: Sequence[str]
+) -> Sequence[str | Refused]:
+    """
+    Insert all but what begins with "bad", by one statement.
+    """
+    calls.append(list(names))
+    good = [name for name in names if not name.startswith("bad")]
+    connection.execute(text("INSERT INTO names VALUES (:name)"), [{"name": name} for name in good])
+    return [name if name in good else Refused(LookupError(name)) for name in names]
+
+
+def _alone(alone: list[str], name: str, connection: Connection) -> str:
+    alone.append(name)
+    return _insert(name, connection)
+
+
+async def test_those_of_one_kind_are_one_call(engine: Engine, transactions: Transactions) -> None:
+    """
+    Each gets its own answer or refusal; what is of another kind or of none is beside them.
+    """
+    calls: list[list[str]] = []
+    others: list[list[str]] = []
+    alone: list[str] = []
+    kinds: tuple[Callable[..., Any], ...] = partial(_insert_all, calls), partial(_insert_all, others)
+    names = ["a1", "b1", "bad", "a2", "b2"]
+    answers: dict[str, Any] = {}
+    with _begun(engine) as begun:
+        async with _all_wait(transactions) as tasks:
+            for name in names:
+                joint = Joint(kinds[name.startswith("b") and name != "bad"], name)
+                work = partial(_alone, alone, name)
+                tasks.start_soon(partial(_outcome, transactions, answers, name, work, joint=joint))
+                await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(_outcome, transactions, answers, "none", partial(_alone, alone, "none"))
+
+    assert ([["a1", "bad", "a2"]], [["b1", "b2"]], ["none"]) == (calls, others, alone)
+    assert "LookupError('bad')" == repr(answers.pop("bad"))
+    assert {name: name for name in ("a1", "a2", "b1", "b2", "none")} == answers
+    assert ["a1", "a2", "b1", "b2", "first", "none"] == _names(engine)
+    assert 2 == len(begun)
+
+
+async def test_one_of_a_kind_is_written_as_it_is_alone(engine: Engine, transactions: Transactions) -> None:
+    """
+    With nothing to share there is nothing to gain.
+    """
+    calls: list[list[str]] = []
+    alone: list[str] = []
+    answers: dict[str, Any] = {}
+    joint = Joint(partial(_insert_all, calls), "one")
+    async with _all_wait(transactions) as tasks:
+        tasks.start_soon(
+            partial(_outcome, transactions, answers, "one", partial(_alone, alone, "one"), joint=joint)
+        )
+
+    assert ([], ["one"]) == (calls, alone)
+    assert ["first", "one"] == _names(engine)
+
+
+async def test_a_kind_whose_call_fails_is_undone_and_each_of_it_done_alone(
+    engine: Engine, transactions: Transactions
+) -> None:
+    """
+    The database says of the set that something in it is wrong, and of each alone whether it is this one.
+    """
+    calls: list[list[str]] = []
+    alone: list[str] = []
+    answers: dict[str, Any] = {}
+    kind = partial(_insert_all, calls)
+    names = {"one": "same", "other": "same", "third": "another"}
+    async with _all_wait(transactions) as tasks:
+        for caller, name in names.items():
+            joint, work = Joint(kind, name), partial(_alone, alone, name)
+            tasks.start_soon(partial(_outcome, transactions, answers, caller, work, joint=joint))
+
+    assert 1 == len(calls)
+    assert ["another", "same", "same"] == sorted(alone)
+    assert "another" == answers.pop("third")
+    assert {"same", "RepositoryUnavailableError"} == {
+        answer if isinstance(answer, str) else type(answer).__name__ for answer in answers.values()
+    }
+    assert ["another", "first", "same"] == _names(engine)

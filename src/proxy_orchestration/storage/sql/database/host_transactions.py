@@ -69,7 +69,13 @@ class HostTransactions:
         answer: T = await self.run(lambda: self._do(work, writes=True))
         return answer
 
-    async def write(self, _work: Callable[[Connection], T], *, first: bool = False) -> NoReturn:  # noqa: ARG002 - as that of `Transactions`
+    async def write(
+        self,
+        _work: Callable[[Connection], T],
+        *,
+        first: bool = False,  # noqa: ARG002 - as that of `Transactions`
+        joint: object = None,  # noqa: ARG002
+    ) -> NoReturn:
         """
         Refuse to do it.
 

@@ -9,7 +9,7 @@ so that type checkers compare the two (decision 71).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from proxy_orchestration.storage.sql.database.host_transactions import HostTransactions
 from proxy_orchestration.storage.sql.database.transactions import Transactions
+from proxy_orchestration.storage.sql.database.waiting_writes import Joint
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,33 +37,35 @@ def reading(
     """
     Return the method that reads by this function, as of one moment.
     """
-    return _method(_reading, work)
+
+    async def method(self: _Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._transactions.read(lambda connection: work(connection, *args, **kwargs))
+
+    return _described(method, work)
 
 
 def writing(
-    work: Callable[Concatenate[Connection, P], T],
+    work: Callable[Concatenate[Connection, P], T], *, joint: Callable[P, Joint[Any, T] | None] | None = None
 ) -> Callable[Concatenate[Any, P], CoroutineType[Any, Any, T]]:
     """
     Return the method that writes by this function, all or nothing.
+
+    With `joint`, of the same arguments, it is done with others of its kind where that returns how.
     """
-    return _method(_writing, work)
+
+    async def method(self: _Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._transactions.write(
+            lambda connection: work(connection, *args, **kwargs),
+            joint=None if joint is None else joint(*args, **kwargs),
+        )
+
+    return _described(method, work)
 
 
-def _reading(transactions: _Some, work: Callable[[Connection], T]) -> Coroutine[Any, Any, T]:
-    return transactions.read(work)
-
-
-def _writing(transactions: _Some, work: Callable[[Connection], T]) -> Coroutine[Any, Any, T]:
-    return transactions.write(work)
-
-
-def _method(
-    transaction: Callable[[_Some, Callable[[Connection], T]], Coroutine[Any, Any, T]],
+def _described(
+    method: Any,  # noqa: ANN401 - a function's attributes
     work: Callable[Concatenate[Connection, P], T],
 ) -> Callable[Concatenate[Any, P], CoroutineType[Any, Any, T]]:
-    async def method(self: _Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await transaction(self._transactions, lambda connection: work(connection, *args, **kwargs))
-
     _describe(method, work)
     # mypy calls what an async function returns a Coroutine, pyright a CoroutineType, which is one.
     return cast("Callable[Concatenate[Any, P], CoroutineType[Any, Any, T]]", method)

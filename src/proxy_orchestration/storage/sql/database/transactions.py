@@ -8,7 +8,8 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -24,7 +25,7 @@ from proxy_orchestration.errors import RepositoryUnavailableError, SchemaVersion
 from proxy_orchestration.storage.sql.database.errors import translated_errors, was_undone
 from proxy_orchestration.storage.sql.database.names import Names
 from proxy_orchestration.storage.sql.database.versions import check_version
-from proxy_orchestration.storage.sql.database.waiting_writes import WaitingWrites, Write
+from proxy_orchestration.storage.sql.database.waiting_writes import Joint, WaitingWrites, Write
 from proxy_orchestration.storage.sql.dialect.connections import (
     check_engine,
     database_file,
@@ -71,7 +72,8 @@ class Transactions:
 
     Writes queue for a few threads, one for SQLite, which lets waiting writers
     starve each other. Whoever's turn it is takes along what waits, in one
-    transaction; should one of them fail, each has a transaction of its own.
+    transaction, and writes of one kind in one set of statements; should one
+    of them fail, each has a transaction of its own.
     Reads run beside them, each in its own. PostgreSQL gives a transaction up for a
     deadlock, and a restart or a cut connection undoes it: what was not
     committed yet is then repeated from its start, a few times.
@@ -119,15 +121,18 @@ class Transactions:
             self._run, self._reading, work, limiter=_limiter(self._readers, _READERS)
         )
 
-    async def write(self, work: Callable[[Connection], T], *, first: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Connection], T], *, first: bool = False, joint: Joint[Any, T] | None = None
+    ) -> T:
         """
         Run a function that writes; when it returns, all it wrote survives a crash.
 
         Args:
             work: may be run more than once, and what an earlier run wrote is undone then.
             first: whether it goes before the others that wait.
+            joint: does it in the function's place where others of its kind wait.
         """
-        write = Write(work)
+        write = Write(work, joint)
         self._waiting.put(write, first=first)
         try:
             async with _limiter(self._writers, writers_at_once(self.engine)):
@@ -157,7 +162,7 @@ class Transactions:
             try:
                 ended = self._write_together(group) if len(group) > 1 else self._write_alone(group)
             finally:
-                self._waiting.put_back(group[len(ended) :])
+                self._waiting.put_back(write for write in group if write not in ended)
                 self._waiting.end(ended)
 
     def _write_together(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
@@ -174,10 +179,9 @@ class Transactions:
             return group
         except BaseException:  # noqa: BLE001 - whose fault it is, each by itself tells
             return self._write_alone(group)
-        ended = group[: len(answers)]
-        for write, answer in zip(ended, answers, strict=True):
+        for write, answer in answers.items():
             write.succeed(answer)
-        return ended
+        return tuple(answers)
 
     def _write_alone(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
         for write in group:
@@ -251,17 +255,32 @@ class Transactions:
             )
 
 
-def _answers(connection: Connection, group: Sequence[Write[Any]]) -> list[Any]:
+def _answers(connection: Connection, group: Sequence[Write[Any]]) -> Mapping[Write[Any], Any]:
     """
-    Run one after the other, until enough time has passed.
+    Run one after the other, those of one kind together, until enough time has passed.
     """
     over = time.monotonic() + _LONGEST_TOGETHER
-    answers = []
-    for write in group:
-        answers.append(write.work(connection))
+    answers: dict[Write[Any], Any] = {}
+    for writes in _of_one_kind(group):
+        joint = writes[0].joint
+        if joint is None or len(writes) == 1:
+            answers[writes[0]] = writes[0].work(connection)
+        else:
+            parts = [write.joint.part for write in writes if write.joint is not None]
+            answers.update(zip(writes, joint.do_all(connection, parts), strict=True))
         if time.monotonic() >= over:
             break
     return answers
+
+
+def _of_one_kind(group: Sequence[Write[Any]]) -> Iterator[Sequence[Write[Any]]]:
+    """
+    Return the writes in the order of the first of each kind; whoever has no kind is alone.
+    """
+    kinds: defaultdict[object, list[Write[Any]]] = defaultdict(list)
+    for write in group:
+        kinds[write if write.joint is None else write.joint.do_all].append(write)
+    yield from kinds.values()
 
 
 def _limiter(kept: RunVar[anyio.CapacityLimiter], tokens: float) -> anyio.CapacityLimiter:

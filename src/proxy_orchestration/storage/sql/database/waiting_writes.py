@@ -13,24 +13,59 @@ import attrs
 from sqlalchemy import Connection
 
 T = TypeVar("T")
+P = TypeVar("P")
+
+
+@attrs.frozen
+class Refused:
+    """
+    An answer of one part among many: this one is not done, and raises that.
+    """
+
+    error: Exception
+
+
+@attrs.frozen
+class Joint(Generic[P, T]):
+    """
+    How a write is done with others of its kind, by one set of statements for all of them.
+
+    Attributes:
+        do_all: does the parts of all, and answers each in their order: by what its write
+            alone returns, or by `Refused`, of which nothing was written then. What it
+            raises undoes them all, and each is done alone.
+        part: this write's.
+    """
+
+    do_all: Callable[[Connection, Sequence[P]], Sequence[T | Refused]]
+    part: P
 
 
 @attrs.define(eq=False)
 class Write(Generic[T]):
     """
     A function over a connection, and what came of it once that is durable.
+
+    Attributes:
+        work: does it alone.
+        joint: does it with others; `None` where each is done alone.
+        is_over: whether its outcome is known.
     """
 
     work: Callable[[Connection], T]
+    joint: Joint[Any, T] | None = None
     is_over: bool = False
     _answer: T | None = None
     _error: BaseException | None = None
 
-    def succeed(self, answer: T) -> None:
+    def succeed(self, answer: T | Refused) -> None:
         """
-        Keep its answer.
+        Keep its answer, which may be that it is refused.
         """
-        self._answer = answer
+        if isinstance(answer, Refused):
+            self._error = answer.error
+        else:
+            self._answer = answer
 
     def fail(self, error: BaseException) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import FromClause, Integer, Text, bindparam, literal_column
+from sqlalchemy import Boolean, Double, FromClause, Integer, Text, bindparam, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -51,6 +51,26 @@ class json_integer(json_text):  # noqa: N801 - reads like the SQL function it is
     type: TypeEngine[Any] = Integer()
     inherit_cache: bool | None = True
     postgresql_type: str = "integer"
+
+
+class json_number(json_text):  # noqa: N801 - reads like the SQL function it is
+    """
+    The same for a number with fractions.
+    """
+
+    type: TypeEngine[Any] = Double()
+    inherit_cache: bool | None = True
+    postgresql_type: str = "double precision"
+
+
+class json_flag(json_text):  # noqa: N801 - reads like the SQL function it is
+    """
+    The same for a truth value.
+    """
+
+    type: TypeEngine[Any] = Boolean()
+    inherit_cache: bool | None = True
+    postgresql_type: str = "boolean"
 
 
 class json_instant(json_text):  # noqa: N801 - reads like the SQL function it is

@@ -28,12 +28,15 @@ def stored_instant(value: datetime, dialect: Dialect) -> Any:  # noqa: ANN401 - 
     """
     Return the moment as the database stores it.
     """
-    return _instant_text(value) if dialect.name == "sqlite" else value
+    return instant_text(value) if dialect.name == "sqlite" else value
 
 
 # Few moments are in many rows: a run's, a chunk's, and the ends of certificates, which are midnights.
 @lru_cache(maxsize=4096)
-def _instant_text(value: datetime) -> str:
+def instant_text(value: datetime) -> str:
+    """
+    Return the moment as ISO 8601 in UTC.
+    """
     return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
 
 

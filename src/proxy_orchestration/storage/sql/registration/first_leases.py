@@ -15,14 +15,14 @@ from proxy_orchestration.registration.ledger import NewBatch
 from proxy_orchestration.registration.requests import SubmissionMode
 from proxy_orchestration.registration.runs import Lease, WorkItem
 from proxy_orchestration.storage.sql.dialect.differences import store_now
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN
 from proxy_orchestration.storage.sql.schema import runs
 
-_FIRST_RUN: Final = 1
-_FIRST_FENCE: Final = 1
+FIRST_FENCE: Final = 1
 
 INSERT_DRIVEN_RUN: Final = insert(runs).values(
-    fence=_FIRST_FENCE,
-    called_fence=_FIRST_FENCE,
+    fence=FIRST_FENCE,
+    called_fence=FIRST_FENCE,
     lease_until=store_now() + bindparam("ttl"),
     lease_ttl=bindparam("ttl"),
     claimed=bindparam("claimed_first"),
@@ -64,8 +64,8 @@ class Beginning:
         claim = self._claim(new)
         return Lease(
             batch_id=batch_id,
-            run=_FIRST_RUN,
-            fence=_FIRST_FENCE,
+            run=FIRST_RUN,
+            fence=FIRST_FENCE,
             actor=new.actor,
             run_items=len(new.entries),
             base=0,

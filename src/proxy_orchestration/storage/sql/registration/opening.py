@@ -45,13 +45,12 @@ from proxy_orchestration.storage.sql.registration.first_leases import INSERT_DRI
 from proxy_orchestration.storage.sql.registration.items import next_keys
 from proxy_orchestration.storage.sql.registration.locks import lock_batch
 from proxy_orchestration.storage.sql.registration.outcomes import cancel_unclaimed
-from proxy_orchestration.storage.sql.registration.rows import actor_text
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, actor_text
 from proxy_orchestration.storage.sql.schema import batch_keys, batches, edits, items, outcomes, runs, work
 
 T = TypeVar("T")
 
 _SLICE: Final = 2000
-_FIRST_RUN: Final = 1
 
 _KEY_HOLDER = (
     select(batch_keys.c.fingerprint, batch_keys.c.batch_id, batches.c.id)
@@ -67,7 +66,7 @@ _INSERT_BATCH = insert(batches).returning(batches.c.id)
 
 def _first_work(place: ColumnElement[int], *conditions: ColumnElement[bool]) -> Insert:
     columns = ("batch", "run", "position", "item", "epoch", "in_doubt")
-    values = (items.c.batch, literal(_FIRST_RUN), place, items.c.position, literal(0), literal(value=False))
+    values = (items.c.batch, literal(FIRST_RUN), place, items.c.position, literal(0), literal(value=False))
     return insert(work).from_select(
         columns, select(*values).where(items.c.batch == bindparam("b"), *conditions)
     )
@@ -80,7 +79,7 @@ _FIRST_WORK_BUT_JUDGED = _first_work(
 )
 _FIRST_OVERRIDES = (
     update(work)
-    .where(work.c.batch == bindparam("b"), work.c.run == _FIRST_RUN, work.c.position == bindparam("place"))
+    .where(work.c.batch == bindparam("b"), work.c.run == FIRST_RUN, work.c.position == bindparam("place"))
     .values(
         override_of=bindparam("activity_id"),
         override_by=bindparam("decided_by"),
@@ -168,23 +167,23 @@ def _store(connection: Connection, new: NewBatch, batch_id: str, begin: Beginnin
             "label": new.label,
             "total": len(new.entries),
             "submitted_at": new.submitted_at,
-            "run": _FIRST_RUN,
+            "run": FIRST_RUN,
             "mode": new.mode.value,
             "on_conflict": new.on_conflict.value,
             "service_name": new.service_name,
             "trace_context": new.trace_context,
         },
     ).scalar_one()
-    for rows in _sliced(_item_rows(new, batch)):
+    for rows in _sliced(item_rows(new, batch)):
         insert_rows(connection, items, rows)
     judged = [
-        _verdict_row(batch, _FIRST_RUN, position, new.verdicts[entry.item_key], new.submitted_at)
+        _verdict_row(batch, FIRST_RUN, position, new.verdicts[entry.item_key], new.submitted_at)
         for position, entry in enumerate(new.entries)
         if entry.item_key in new.verdicts
     ]
     driven = None if begin is None else begin.columns(new)
     _insert_run(
-        connection, batch, _FIRST_RUN, new, items=len(new.entries), base=0, judged=judged, driven=driven
+        connection, batch, FIRST_RUN, new, items=len(new.entries), base=0, judged=judged, driven=driven
     )
     connection.execute(_FIRST_WORK_BUT_JUDGED if judged else _FIRST_WORK, {"b": batch})
     if overridden := _first_overrides(new, batch):
@@ -203,7 +202,10 @@ def _first_overrides(new: NewBatch, batch: int) -> list[dict[str, Any]]:
     ]
 
 
-def _item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
+def item_rows(new: NewBatch, batch: int) -> Iterator[tuple[Any, ...]]:
+    """
+    Return what is stored of a batch's items, each in the order of the table's columns.
+    """
     texts = encode_activities(entry.activity for entry in new.entries)
     for position, (entry, text) in enumerate(zip(new.entries, texts, strict=True)):
         own_key = entry.item_key if entry.item_key != entry.mentor_id else None

@@ -51,8 +51,11 @@ from proxy_orchestration.storage.sql.registration import (
     runs,
     settling,
 )
+from proxy_orchestration.storage.sql.registration.accepting_together import joint_acceptance
+from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
 from proxy_orchestration.storage.sql.registration.first_leases import Beginning
-from proxy_orchestration.storage.sql.registration.run_hooks import FIRST_RUN, OnRunOpened, tell
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN
+from proxy_orchestration.storage.sql.registration.run_hooks import OnRunOpened, tell
 
 T = TypeVar("T")
 
@@ -229,8 +232,9 @@ class SqlActivityRepository(
 
         if isinstance(self._transactions, HostTransactions):
             return await self._transactions.accept(work)
+        joint = None if self.on_run_opened is not None else joint_acceptance(batch, begin)
         try:
-            return await self._transactions.write(work, first=True)
+            return await self._transactions.write(work, first=True, joint=joint)
         except CommitAnswerLostError:
             if batch.batch_id is None or await self.get(batch.batch_id) is None:
                 raise
@@ -302,7 +306,7 @@ class SqlActivityRepository(
     commit: Final = writing(runs.commit)
     settle: Final = writing(settling.settle)
     begin: Final = writing(runs.begin)
-    finish: Final = writing(settling.finish)
+    finish: Final = writing(settling.finish, joint=joint_end)
     give_back: Final = writing(runs.give_back)
     release: Final = writing(runs.release)
     cancel_run: Final = writing(opening.cancel_run)

@@ -21,6 +21,8 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.dialect.types import stored_instant
 from proxy_orchestration.storage.sql.schema import work
 
+FIRST_RUN: Final = 1
+
 STATES = {state.value: state for state in ItemState}
 _TEXTS = {state: text for text, state in STATES.items()}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
@@ -17,9 +17,6 @@ from proxy_orchestration.storage.sql.dialect.connections import named_as_by_the_
 
 OnRunOpened: TypeAlias = Callable[[Connection, str, int], object]
 """Is given the connection, the batch's id and the run's number; what it returns is not looked at."""
-
-
-FIRST_RUN: Final = 1
 
 
 class _EndedError(Exception):

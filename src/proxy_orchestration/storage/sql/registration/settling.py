@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from sqlalchemy import (
@@ -34,6 +34,7 @@ from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.registration.audit import store_event
 from proxy_orchestration.storage.sql.registration.counts import count_settled_states
 from proxy_orchestration.storage.sql.registration.locks import lock_batch
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN
 from proxy_orchestration.storage.sql.registration.runs import (
     BATCH,
     COUNTED,
@@ -45,8 +46,6 @@ from proxy_orchestration.storage.sql.registration.runs import (
     write,
 )
 from proxy_orchestration.storage.sql.schema import batches, items, runs, work
-
-_FIRST_RUN: Final = 1
 
 _LOCK = update(runs).where(FENCED).values(lease_until=0.0).returning(*COUNTED)
 _IS_OVERRIDDEN = (
@@ -117,7 +116,7 @@ def _overrides_of_run(dialect: Dialect) -> Select[*tuple[Any, ...]]:
 
 
 @attrs.frozen(kw_only=True)
-class _Ending:
+class Ending:
     """
     What a driver says of the end of its run.
     """
@@ -138,6 +137,32 @@ class _Ending:
             "untold": 0.0 if self.tell else None,
         }
 
+    def event(
+        self,
+        run: Row[Any],
+        batch: Row[Any],
+        counts: Mapping[ItemState, int],
+        overrides: tuple[AuditedOverride, ...] = (),
+    ) -> AuditEvent:
+        """
+        Return what the audit is told, from the rows as they are now.
+        """
+        lease = self.lease
+        return AuditEvent(
+            event_id=audit_event_id(lease.batch_id, lease.run),
+            batch_id=lease.batch_id,
+            run=lease.run,
+            coordinator_id=batch.coordinator_id,
+            actor_id=lease.actor.user_id,
+            organization_id=batch.organization_id,
+            status=settled_status(counts).value,
+            total=batch.total,
+            counts=_by_state(counts),
+            settled_at=self.settled_at,
+            overrides=overrides,
+            **_people(run, lease.actor.user_id),
+        )
+
 
 def settle(
     connection: Connection,
@@ -151,7 +176,7 @@ def settle(
     """
     Close the run with its counts and its audit event.
     """
-    ending = _Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
+    ending = Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
     lock_batch(connection, lease.batch_id)
     held = connection.execute(_LOCK, key_of(lease)).one_or_none()
     if held is None:
@@ -172,14 +197,14 @@ def finish(  # noqa: PLR0913 - the port's arguments, and the connection
     """
     Append the last outcomes and close the run, all or nothing.
     """
-    ending = _Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
+    ending = Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
     lock_batch(connection, lease.batch_id)
-    if lease.run == _FIRST_RUN and lease.run_items == len(commit.outcomes):
+    if lease.run == FIRST_RUN and lease.run_items == len(commit.outcomes):
         return _finish_whole(connection, ending, commit)
     return _close(connection, ending, write(connection, lease, commit))
 
 
-def _finish_whole(connection: Connection, ending: _Ending, commit: Commit) -> AuditEvent:
+def _finish_whole(connection: Connection, ending: Ending, commit: Commit) -> AuditEvent:
     """
     Close a first run all of whose outcomes come in this commit: what it counts is known, and written at once.
     """
@@ -192,7 +217,7 @@ def _finish_whole(connection: Connection, ending: _Ending, commit: Commit) -> Au
     return _store_end(connection, ending, run, counts)
 
 
-def _close(connection: Connection, ending: _Ending, held: Any) -> AuditEvent:  # noqa: ANN401 - a row
+def _close(connection: Connection, ending: Ending, held: Any) -> AuditEvent:  # noqa: ANN401 - a row
     counts = count_settled_states(connection, held)
     key = {"b": held.batch, "r": ending.lease.run}
     run = connection.execute(_SETTLE, {**key, **ending.columns(counts)}).one()
@@ -205,29 +230,15 @@ def _close(connection: Connection, ending: _Ending, held: Any) -> AuditEvent:  #
 
 def _store_end(
     connection: Connection,
-    ending: _Ending,
+    ending: Ending,
     run: Row[Any],
     counts: Mapping[ItemState, int],
 ) -> AuditEvent:
-    lease, status = ending.lease, settled_status(counts).value
-    waits = ItemState.NEEDS_REVIEW in counts
+    status, waits = settled_status(counts).value, ItemState.NEEDS_REVIEW in counts
     batch = connection.execute(
         _LIST_AS_SETTLED, {"b": run.batch, "r": run.run, "reached": status, "waits": waits}
     ).one()
-    event = AuditEvent(
-        event_id=audit_event_id(lease.batch_id, lease.run),
-        batch_id=lease.batch_id,
-        run=lease.run,
-        coordinator_id=batch.coordinator_id,
-        actor_id=lease.actor.user_id,
-        organization_id=batch.organization_id,
-        status=status,
-        total=batch.total,
-        counts=_by_state(counts),
-        settled_at=ending.settled_at,
-        overrides=_overrides(connection, run) if run.is_overridden else (),
-        **_people(run, lease.actor.user_id),
-    )
+    event = ending.event(run, batch, counts, _overrides(connection, run) if run.is_overridden else ())
     store_event(connection, event, hold=ending.audit_hold)
     return event
 

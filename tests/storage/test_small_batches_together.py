@@ -1,0 +1,346 @@
+"""
+Small batches of many callers are stored by one set of statements, and each as it would be alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("alembic")
+
+from small_batches import BEGIN, Ending, accept_together, ending_of, finish_together, new_batch
+from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+
+from proxy_orchestration.errors import (
+    IdempotencyKeyReusedError,
+    LeaseLostError,
+    OrchestrationError,
+    RecordRefusedError,
+)
+from proxy_orchestration.registration.conflicts import ConflictPolicy
+from proxy_orchestration.registration.ledger import Acceptance, NewBatch
+from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
+from proxy_orchestration.storage.sql import create_schema
+from proxy_orchestration.storage.sql.database.waiting_writes import Refused
+from proxy_orchestration.storage.sql.registration.accepting_together import joint_acceptance
+from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
+from proxy_orchestration.storage.sql.registration.opening import accept, cancel_run
+from proxy_orchestration.storage.sql.registration.settling import finish
+from proxy_orchestration.storage.sql.schema import (
+    audit_events,
+    batch_keys,
+    batches,
+    items,
+    outcomes,
+    runs,
+    work,
+)
+from proxy_orchestration.testing.contracts.registration.samples import (
+    ACTIVITY,
+    REFUSED,
+    batch_of,
+    later,
+    override,
+)
+
+if TYPE_CHECKING:
+    from postgres_server.databases import Databases
+
+pytestmark = pytest.mark.dateless
+
+TABLES: Final = (batch_keys, batches, items, runs, work, outcomes, audit_events)
+BY_THE_STORES_CLOCK: Final = ("lease_until", "first_call_at", "held_until")
+
+
+@attrs.define(eq=False)
+class Pair:
+    """
+    Two databases that are given the same: one all at once, the other each by itself.
+    """
+
+    together: Engine
+    alone: Engine
+
+    def rows(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """
+        Return all that is in either, but for what tells the database's own time.
+        """
+        return _rows(self.together), _rows(self.alone)
+
+
+def _rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    with engine.connect() as connection:
+        return {table.name: _rows_of(connection, table) for table in TABLES}
+
+
+def _rows_of(connection: Connection, table: Table) -> list[tuple[Any, ...]]:
+    kept = [column for column in table.columns if column.name not in BY_THE_STORES_CLOCK]
+    # The order in which several are stored is nobody's business, and so are the numbers that follow from it.
+    shown = [column for column in kept if column.name not in {"id", "batch"}]
+    return sorted((tuple(row) for row in connection.execute(select(*shown))), key=repr)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    """
+    Two of each kind of database, with our tables.
+    """
+    if request.param == "sqlite":
+        urls: Sequence[Any] = [f"sqlite:///{tmp_path / name}.db" for name in ("together", "alone")]
+    else:
+        postgresql: Databases = request.getfixturevalue("postgresql")
+        urls = [postgresql.new(), postgresql.new()]
+    together, alone = map(create_engine, urls)
+    create_schema(together)
+    create_schema(alone)
+    yield Pair(together, alone)
+    together.dispose()
+    alone.dispose()
+
+
+@contextmanager
+def _counted(engine: Engine) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def _own_key(mentor_id: str, key: str) -> RegistrationEntry:
+    return RegistrationEntry(mentor_id, ACTIVITY, item_key=key)
+
+
+NEW: Final = (
+    new_batch(1),
+    new_batch(2, 1, idempotency_key="b", label=None),
+    new_batch(3, 50, idempotency_key="a", submitted_at=later(5)),
+    new_batch(4, 3, mode=SubmissionMode.ATOMIC, on_conflict=ConflictPolicy.SKIP),
+    new_batch(5, 2, service_name="visits", trace_context='{"traceparent":"00-«æ»\\"\'"}'),
+    new_batch(6, entries=(_own_key("mentor-1", "first"), _own_key("mentor-1", "second"))),
+)
+
+
+def _each(engine: Engine, write: Callable[[Connection, Any], Any], given: Sequence[Any]) -> list[Any]:
+    """
+    Do each in a transaction of its own; return the answers, and the types of what was raised.
+    """
+    answers: list[Any] = []
+    for one in given:
+        try:
+            with engine.begin() as connection:
+                answers.append(write(connection, one))
+        except OrchestrationError as error:
+            answers.append(type(error))
+    return answers
+
+
+def _told(answers: Sequence[Any]) -> list[Any]:
+    return [type(each.error) if isinstance(each, Refused) else each for each in answers]
+
+
+def _accept(connection: Connection, new: NewBatch) -> Acceptance:
+    return accept(connection, new, BEGIN)
+
+
+def test_what_is_accepted_together_is_what_is_accepted_alone(pair: Pair) -> None:
+    """
+    Row by row, whatever a batch is like.
+    """
+    alone = _each(pair.alone, _accept, NEW)
+    together = accept_together(pair.together, NEW)
+    stored, expected = pair.rows()
+
+    assert alone == together
+    assert [Acceptance(batch_id=f"batch-{n}", created=True) for n in range(1, 7)] == together
+    assert expected == stored
+    assert 68 == len(stored["items"]) == len(stored["work"])
+
+
+def test_how_many_statements_ten_take_does_not_depend_on_their_number(pair: Pair) -> None:
+    """
+    Five, with keys; and five for their ends.
+    """
+    new = [new_batch(number, idempotency_key=f"key-{number}") for number in range(10)]
+    with _counted(pair.together) as accepting:
+        accept_together(pair.together, new)
+    with _counted(pair.together) as ending:
+        finish_together(pair.together, [ending_of(each) for each in new])
+
+    assert (5, 5) == (len(accepting), len(ending)), [*accepting, *ending]
+
+
+def test_a_key_that_is_there_already_is_its_batch_and_nobody_elses_matter(pair: Pair) -> None:
+    """
+    From an earlier transaction, or from the same one; with another list it is refused alone.
+    """
+    same, other = {"idempotency_key": "k"}, {"idempotency_key": "l"}
+    _each(pair.alone, _accept, [new_batch(1, **other)])
+    accept_together(pair.together, [new_batch(1, **other), new_batch(9)][:1])
+    new = [
+        new_batch(2, **same),
+        new_batch(3, **same),
+        new_batch(4, 2, **same),
+        new_batch(5),
+        new_batch(6, **other),
+    ]
+    alone = _each(pair.alone, _accept, new)
+    together = _told(accept_together(pair.together, new))
+    stored, expected = pair.rows()
+
+    assert [("batch-2", True), ("batch-2", False), IdempotencyKeyReusedError, ("batch-5", True)] == [
+        each if isinstance(each, type) else (each.batch_id, each.created) for each in together[:4]
+    ]
+    assert alone == together
+    assert expected == stored
+
+
+def test_a_text_that_cannot_be_kept_is_refused_alone(pair: Pair) -> None:
+    """
+    Before anything is written.
+    """
+    new = [new_batch(1), new_batch(2, label="half \ud800"), new_batch(3)]
+    alone = _each(pair.alone, _accept, new)
+    together = _told(accept_together(pair.together, new))
+    stored, expected = pair.rows()
+
+    assert RecordRefusedError is together[1]
+    assert alone == together
+    assert expected == stored
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        new_batch(1, verdicts={"mentor-0": REFUSED}),
+        new_batch(1, overrides={"mentor-0": override("activity-1")}),
+        new_batch(1, 101),
+        batch_of(1),
+    ],
+    ids=["judged", "overriding", "large", "without an id"],
+)
+def test_what_is_more_than_plain_is_accepted_alone(new: NewBatch) -> None:
+    """
+    So is whatever nobody drives at once.
+    """
+    assert joint_acceptance(new, BEGIN) is None
+    assert joint_acceptance(new_batch(1), None) is None
+    assert joint_acceptance(new_batch(1), BEGIN) is not None
+
+
+def _finish(connection: Connection, one: Ending) -> Any:
+    return finish(connection, one.lease, one.commit, **one.how)
+
+
+SMALL: Final = tuple(each for each in NEW if each.mode is SubmissionMode.INDEPENDENT)
+
+
+def _accepted(pair: Pair, new: Sequence[NewBatch]) -> None:
+    for engine in (pair.alone, pair.together):
+        _each(engine, _accept, new)
+
+
+def test_what_ends_together_ends_as_it_does_alone(pair: Pair) -> None:
+    """
+    Row by row: the log, the counts, the lists and the audit event; and one was cancelled at its end.
+    """
+    _accepted(pair, SMALL)
+    for engine in (pair.alone, pair.together):
+        with engine.begin() as connection:
+            cancel_run(
+                connection, "batch-2", reason='A «mistake» \\ "', wished_at=later(8), cancelled_by="c-2"
+            )
+    endings = [ending_of(each, tell=each.batch_id == "batch-3") for each in SMALL]
+    alone = _each(pair.alone, _finish, endings)
+    together = finish_together(pair.together, endings)
+    stored, expected = pair.rows()
+
+    assert alone == together
+    assert expected == stored
+    assert 5 == len(stored["audit_events"])
+    assert {"c-2", None} == {each.cancelled_by for each in together}
+
+
+def test_a_stale_driver_beside_good_ones_is_refused_alone(pair: Pair) -> None:
+    """
+    Of one batch whoever has the lease, whichever comes first; a batch that is gone is lost too.
+    """
+    _accepted(pair, NEW[:3])
+    good = [ending_of(each) for each in NEW[:3]]
+    endings = [
+        ending_of(NEW[0], fence=2),
+        good[0],
+        good[1],
+        ending_of(NEW[1], fence=7),
+        ending_of(new_batch(8)),
+        good[2],
+    ]
+    alone = _each(pair.alone, _finish, endings)
+    together = _told(finish_together(pair.together, endings))
+    stored, expected = pair.rows()
+
+    lost = LeaseLostError
+    assert [lost, False, False, lost, lost, False] == [each if each is lost else False for each in together]
+    assert alone == together
+    assert expected == stored
+
+
+def test_a_run_ends_once_however_often_it_is_said(pair: Pair) -> None:
+    """
+    In one set or in the next.
+    """
+    _accepted(pair, NEW[:1])
+    endings = [ending_of(NEW[0]), ending_of(NEW[0])]
+    alone = _each(pair.alone, _finish, [*endings, endings[0]])
+    together = [*finish_together(pair.together, endings), *finish_together(pair.together, endings[:1])]
+    stored, expected = pair.rows()
+
+    assert [LeaseLostError] * 2 == _told(together)[1:]
+    assert alone == _told(together)
+    assert expected == stored
+
+
+@pytest.mark.parametrize("activity_id", ["activity-1", None])
+def test_an_override_stands_in_the_event_of_its_run(pair: Pair, activity_id: str | None) -> None:
+    """
+    Beside runs without any, and with a stale driver of the same run.
+    """
+    new = [new_batch(1), new_batch(2, overrides={"mentor-0": override(activity_id)}), new_batch(3)]
+    _accepted(pair, new)
+    endings = [ending_of(new[1], fence=5), *map(ending_of, new)]
+    alone = _each(pair.alone, _finish, endings)
+    together = _told(finish_together(pair.together, endings))
+    stored, expected = pair.rows()
+
+    assert LeaseLostError is together[0]
+    assert [0, 1, 0] == [len(each.overrides) for each in together[1:]]
+    assert alone == together
+    assert expected == stored
+
+
+def test_what_is_not_whole_or_small_ends_alone() -> None:
+    """
+    A part of a run, a later run, and a large one.
+    """
+    plain = ending_of(new_batch(1))
+    part = attrs.evolve(plain.commit, outcomes=plain.commit.outcomes[1:])
+    large = ending_of(new_batch(1, 101))
+
+    assert joint_end(plain.lease, plain.commit, **plain.how) is not None
+    for lease, commit in [
+        (plain.lease, part),
+        (attrs.evolve(plain.lease, run=2), plain.commit),
+        (large.lease, large.commit),
+    ]:
+        assert joint_end(lease, commit, **plain.how) is None
