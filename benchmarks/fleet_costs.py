@@ -134,9 +134,9 @@ async def _costs(server: Server, url: str) -> tuple[dict[str, Cost], float]:
     ten = Cost(SMALL * item.milliseconds, SMALL * item.statements, SMALL * item.transactions)
     costs = {
         "a batch, without its items": small.less(ten),
-        "an item more": item,
-        "an idle `serve`, in a second": idle,
-        "a look of an engine's sweep": look,
+        "each further item": item,
+        "an idle `serve`, per second": idle,
+        "one sweep of an engine": look,
     }
     return costs, held
 

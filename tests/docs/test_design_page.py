@@ -48,7 +48,7 @@ def test_each_step_of_an_item_names_its_file() -> None:
     """
     Seven steps, and the files are there.
     """
-    section = PAGE.partition("## How one item goes")[2].partition("\n## ")[0]
+    section = PAGE.partition("## The steps of an item")[2].partition("\n## ")[0]
     steps = re.findall(r"^\d\. (.*)$", section, re.MULTILINE)
     files = [re.findall(r"`([\w/]+\.py)`", step) for step in steps]
 
