@@ -18,12 +18,12 @@ from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.dependency_answers import is_locale
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.labels import plain_line
 from proxy_orchestration.notification.messages import (
     Messages,
     MissingMessageFieldError,
     NoticeContext,
     NoticeText,
-    plain_line,
 )
 from proxy_orchestration.notification.notices import (
     Audience,
