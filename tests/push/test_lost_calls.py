@@ -59,7 +59,8 @@ async def test_a_message_is_in_doubt_unless_it_was_never_sent(
         message = "lost"
         raise failure(message)
 
-    calls: Any = FcmCalls(tokens=Tokens(), clock=FakeClock(), settings=FcmSettings())  # type: ignore[arg-type]
+    tokens: Any = Tokens()
+    calls = FcmCalls(tokens=tokens, clock=FakeClock(), settings=FcmSettings())
     async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as client:
         answer = await calls.post(client, b"{}")
 

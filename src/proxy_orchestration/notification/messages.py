@@ -28,7 +28,7 @@ _NEXT_BEST: Final[Mapping[str, tuple[str, ...]]] = {
 """Whom a reader of a language understands too, best first."""
 
 
-class MissingMessageFieldError(OrchestrationError, error_code="missing_message_field"):
+class MissingMessageFieldError(OrchestrationError, error_code="missing_message_field", repeat_helps=False):
     """
     A text needs a field that this notice has not; only its record fails.
 

@@ -46,7 +46,7 @@ from proxy_orchestration.notification.tiers import (
 from proxy_orchestration.notification.visibility import end_at
 
 
-class UnreadableRecordError(OrchestrationError, error_code="unreadable_record"):
+class UnreadableRecordError(OrchestrationError, error_code="unreadable_record", repeat_helps=False):
     """
     A record cannot be dealt with; only it fails.
 
