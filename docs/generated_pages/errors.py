@@ -24,7 +24,9 @@ MODULES = ("proxy_orchestration", "proxy_orchestration.ports", "proxy_orchestrat
 _ADVICE = tomllib.loads((Path(__file__).parent / "errors.toml").read_text(encoding="utf-8"))
 
 ERRORS: Mapping[str, tuple[str, str]] = _ADVICE["errors"]
-"""By code: whether to repeat, and what to do."""
+"""By code: when or how to repeat, where it is not just later, and what to do."""
+
+_HELPS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "\N{EN DASH}"}
 
 REQUESTS: Mapping[str, tuple[str, str]] = _ADVICE["requests"]
 """The same for problems of a request that the library was not asked about."""
@@ -86,7 +88,8 @@ def _error_rows() -> Iterator[Sequence[str]]:
     classes = error_classes()
     for code in sorted(classes):
         cls = classes[code]
-        repeat, advice = ERRORS[code]
+        how, advice = ERRORS[code]
+        repeat = ", ".join(filter(None, (_HELPS[cls.repeat_helps], how)))
         yield f"`{code}` `{cls.__name__}`", str(status_of(cls)), first_sentence(cls), repeat, advice
 
 

@@ -7,12 +7,15 @@ import attrs
 import pytest
 
 from proxy_orchestration import (
+    AtomicModeError,
     BulkStatus,
     DriveEnding,
     DriveReport,
     InvalidInputError,
     RepositoryUnavailableError,
     RetryPolicy,
+    StandardRegistrationService,
+    SubmissionMode,
     WaitingRun,
     WrongServiceError,
 )
@@ -223,6 +226,37 @@ async def test_a_batch_of_another_service_is_refused_and_does_not_wait_here(scen
     assert () == await other.waiting_runs(limit=10)
     assert DriveEnding.GONE is (await own.drive_if_free(batch_id, run=2)).ending
     assert DriveEnding.SETTLED is (await own.drive_if_free(batch_id, run=1)).ending
+
+
+async def test_a_run_that_this_service_cannot_do_waits_here_no_more_once_that_was_seen(scene):
+    """
+    It waits for another process; the others are found as ever, however few are asked for.
+    """
+    standard = StandardRegistrationService(repository=scene.repository, clock=scene.clock)
+    able = attrs.evolve(scene.orchestrator(), registration_service=standard)
+    whole = [
+        await able.submit_bulk_registration(
+            attrs.evolve(scene.request(2, key=f"{number}"), mode=SubmissionMode.ATOMIC),
+            actor=scene.actor,
+            drive=False,
+        )
+        for number in range(2)
+    ]
+    other = await accepted(scene, mentors=1)
+    host = scene.orchestrator()
+
+    for each in whole:
+        with pytest.raises(AtomicModeError):
+            await host.drive_if_free(each.batch_id)
+    left = await host.waiting_runs(limit=1)
+    elsewhere = await able.waiting_runs(limit=10)
+    settled = await able.drive_if_free(whole[0].batch_id)
+
+    assert [other] == [run.batch_id for run in left]
+    assert [*(each.batch_id for each in whole), other] == [run.batch_id for run in elsewhere]
+    assert DriveEnding.SETTLED is settled.ending
+    assert [other] == [run.batch_id for run in await host.waiting_runs(limit=10)]
+    assert {(whole[1].batch_id, 1)} == host._coordinator.beyond_us
 
 
 async def test_waiting_runs_are_those_that_nobody_drives_the_oldest_first(scene):

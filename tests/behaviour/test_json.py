@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 
 import attrs
 import pytest
+from every_error import every_error
 
 import proxy_orchestration
 from proxy_orchestration import (
@@ -306,6 +307,44 @@ def test_codes_stay_as_they_are():
     A released code never changes; a new class adds one.
     """
     assert {**STABLE} == {name: getattr(proxy_orchestration, name).error_code for name in STABLE}
+
+
+REPEATED = {
+    "BatchLeasedError",
+    "CallsAbandonedError",
+    "OrchestratorClosedError",
+    "RegistrationUnavailable",
+    "RepositoryUnavailableError",
+    "SchemaVersionError",
+}
+UNKNOWN = {"OrchestrationError", "OutcomeUnknownError", "RegistrationError"}
+
+
+def test_each_error_says_whether_a_repeated_call_may_help():
+    """
+    Who adds one decides; engines repeat no job for ever that would meet the same one.
+    """
+    said = {kind.__name__: kind.repeat_helps for kind in every_error()}
+
+    assert {name for name, helps in said.items() if helps} == REPEATED
+    assert {name for name, helps in said.items() if helps is None} == UNKNOWN
+
+
+def test_a_host_s_own_error_is_repeated_as_its_base_is_or_says_so():
+    """
+    Of a kind of its own nothing is known.
+    """
+
+    class OwnError(OrchestrationError):
+        pass
+
+    class Refused(RegistrationRejected):
+        pass
+
+    class Later(RegistrationRejected, repeat_helps=True):
+        pass
+
+    assert [None, False, True] == [each.repeat_helps for each in (OwnError, Refused, Later)]
 
 
 def test_a_host_s_own_error_has_its_base_s_code_or_its_own():

@@ -84,13 +84,26 @@ def test_every_error_says_what_to_do_and_no_other() -> None:
     assert set(maker.failures()) == set(maker.ITEMS)
 
 
+def test_the_page_says_of_each_error_whether_to_repeat_what_its_class_says() -> None:
+    """
+    Which engines ask; how or when to repeat is told of those alone that can help.
+    """
+    maker = _maker("errors")
+    classes = maker.error_classes()
+    rows = {code: repeat for code, _, _, repeat, _ in maker._error_rows()}
+    told = {code.split("`")[1]: repeat.partition(",")[0] for code, repeat in rows.items()}
+
+    assert {code: maker._HELPS[cls.repeat_helps] for code, cls in classes.items()} == told
+    assert [] == [code for code, (how, _) in maker.ERRORS.items() if how and not classes[code].repeat_helps]
+
+
 def test_what_may_be_repeated_is_what_the_web_says_to_come_back_for() -> None:
     """
     An answer with `Retry-After` is one to repeat, and no other is.
     """
     problems = importlib.import_module("proxy_orchestration.web.problems")
     maker = _maker("errors")
-    repeated = {code for code, (repeat, _) in maker.ERRORS.items() if repeat.startswith("yes")}
+    repeated = {code for code, cls in maker.error_classes().items() if cls.repeat_helps}
     waits = {code for code, cls in maker.error_classes().items() if maker.status_of(cls) in problems._WAITING}
 
     assert repeated == waits | {"batch_leased"}

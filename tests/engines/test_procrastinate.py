@@ -16,15 +16,19 @@ import pytest
 pytest.importorskip("procrastinate")
 pytest.importorskip("psycopg")
 
+from every_error import every_error
 from procrastinate.exceptions import ConnectorException, TaskAlreadyRegistered
 from procrastinate.job_context import AbortReason
 from procrastinate_world import COORDINATOR, VISIT, World, drive, sweep
 
 from proxy_orchestration import (
+    BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
     InvalidValueError,
     MisconfiguredError,
     RepositoryUnavailableError,
+    StandardRegistrationService,
+    SubmissionMode,
     WrongServiceError,
 )
 from proxy_orchestration.engines.procrastinate import WakeUps, register
@@ -33,6 +37,8 @@ from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import hang, succeed, unavailable
 
 pytestmark = pytest.mark.dateless
+
+EVERY_ERROR = every_error()
 
 
 @pytest.fixture
@@ -285,6 +291,47 @@ async def test_a_batch_of_another_service_fails_the_job_and_does_not_come_back(w
         await drive(world, version=1, batch_id=batch.batch_id, run=1)
 
     assert [] == world.jobs()
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=[kind.__name__ for kind in EVERY_ERROR])
+async def test_a_job_comes_back_unless_the_error_says_that_this_cannot_help(world, kind):
+    """
+    Each error of this library, as its page says of it; what is not known comes back.
+    """
+
+    class Failing(BulkRegistrationOrchestrator):
+        async def drive_if_free(self, batch_id, *, run=None):
+            raise kind.__new__(kind)
+
+    register(
+        world.app,
+        Failing(registration_service=world.service, repository=world.orchestrator.repository),
+    )
+
+    with pytest.raises(kind):
+        await drive(world, version=1, batch_id="batch-1", run=1)
+
+    assert (kind.repeat_helps is not False) == len(world.jobs("todo"))
+
+
+async def test_a_run_that_this_worker_s_service_cannot_do_fails_once_and_is_swept_up_no_more(world):
+    """
+    Somebody has to see that; a failed job every ten seconds would hide it.
+    """
+    standard = StandardRegistrationService(repository=world.orchestrator.repository, clock=world.clock)
+    able = attrs.evolve(world.orchestrator, registration_service=standard)
+    request = BulkRegistrationRequest.for_mentors(["mentor-1"], VISIT, mode=SubmissionMode.ATOMIC)
+    batch = await able.submit_bulk_registration(request, actor=COORDINATOR, drive=False)
+    other = await world.accept(mentors=1)
+    register(world.app, world.orchestrator)
+
+    for _ in range(3):
+        await sweep(world)
+        await world.work()
+
+    assert ["failed"] == [job["status"] for job in world.jobs() if job["args"]["batch_id"] == batch.batch_id]
+    assert "succeeded" == world.status_of(other)
+    assert 1 == (await able.drive_if_free(batch.batch_id)).status.value.count("success")
 
 
 async def test_a_job_that_cannot_be_stored_is_left_to_the_sweep_and_said(world, monkeypatch, caplog):

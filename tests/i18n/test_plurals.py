@@ -4,6 +4,7 @@ Days from today, in languages with more forms than one and many.
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import attrs
@@ -12,8 +13,13 @@ import pytest
 pytest.importorskip("babel")
 
 from proxy_orchestration.errors import InvalidValueError
-from proxy_orchestration.i18n import counted_days
-from proxy_orchestration.notification.languages import ENGLISH
+from proxy_orchestration.i18n import BabelCatalogue, counted_days
+from proxy_orchestration.notification.digests import DigestTexts
+from proxy_orchestration.notification.languages import ENGLISH, TextTemplate
+from proxy_orchestration.notification.messages import NoticeContext
+from proxy_orchestration.notification.notices import Audience
+from proxy_orchestration.notification.records import CertificateEnd
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
 
 AHEAD = {
     "one": "za {days} dzień",
@@ -77,3 +83,41 @@ def test_what_would_fail_in_the_night_is_refused_at_once(changes: dict[str, Any]
 
     with pytest.raises(InvalidValueError, match=said):
         counted_days(given.pop("locale"), **given)
+
+
+@pytest.mark.parametrize(("count", "days"), [(1, 1), (2, 3), (5, 12), (22, 22)])
+def test_a_digest_names_types_in_a_language_of_any_number_of_forms(count: int, days: int) -> None:
+    """
+    As the notices of that language do, however many certificates it is about and however many days are left.
+    """
+    texts = {
+        (tier, audience): TextTemplate("{label}", "{label} {when}")
+        for tier in NotificationThresholdTier
+        for audience in Audience
+    }
+    polish = attrs.evolve(
+        ENGLISH,
+        texts=texts,
+        when=counted_days("pl", today="dziś", ahead=AHEAD, past=PAST),
+        labels={"first_aid": "pierwsza pomoc"},
+        digest=DigestTexts(title="Certyfikaty"),
+    )
+    catalogue = BabelCatalogue(labels={"first_aid": "First aid"}).with_language("pl", polish)
+    notice = NoticeContext(
+        mentor_id="m-1",
+        certificate_type="first_aid",
+        tier=NotificationThresholdTier.WARNING_30,
+        expires=date(2026, 3, 4),
+        days_left=days,
+        locale="pl-PL",
+    )
+    ends = [
+        CertificateEnd(mentor_id="m-1", certificate_type=each, ends_at=datetime(2026, 3, 5, tzinfo=UTC))
+        for each in ("first_aid", "driving")
+    ]
+
+    body = catalogue.digest_texts("pl-PL").body({NotificationThresholdTier.WARNING_30: count}, ends)
+
+    assert catalogue.render(notice).body.startswith(f"pierwsza pomoc za {days} ")
+    assert body.splitlines()[1:] == ["2026-03-04: pierwsza pomoc, m-1", "2026-03-04: driving, m-1"]
+    assert "First aid" in catalogue.digest_texts("en-GB").body({}, ends)

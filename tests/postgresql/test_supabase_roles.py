@@ -5,6 +5,7 @@ Who may call the functions of Supabase's side, and what they give away.
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -24,18 +25,21 @@ from proxy_orchestration import (
     BulkRegistrationOrchestrator,
     BulkRegistrationRequest,
     BulkSettings,
+    BulkSubmissionResult,
     ProxyActivity,
     RetryPolicy,
     Role,
     StandardRegistrationService,
 )
 from proxy_orchestration._pseudonyms import pseudonym_of
+from proxy_orchestration.access import Visibility
 from proxy_orchestration.cli.app import app
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.errors import RecordRefusedError, RepositoryUnavailableError, SchemaVersionError
+from proxy_orchestration.registration.records import CorrectionNote
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.storage.postgrest.wire import record_to_json
-from proxy_orchestration.storage.sql import SqlActivityRepository, supabase_functions
+from proxy_orchestration.storage.sql import SqlActivityRepository, row_level_security, supabase_functions
 from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
     activity_record,
@@ -85,6 +89,17 @@ _OWN_RULE: Final = (
         " RETURN new; END $$"
     ),
     "CREATE TRIGGER own_rule BEFORE INSERT ON activities FOR EACH ROW EXECUTE FUNCTION own_rule()",
+)
+_OWN_RIGHT: Final = (
+    _OWN_RULE[0].replace("EXCEPTION 'canary' USING", "insufficient_privilege USING MESSAGE = 'canary',"),
+    _OWN_RULE[1],
+)
+_OWN_POLICY: Final = (
+    "CREATE POLICY own ON activities AS RESTRICTIVE FOR INSERT WITH CHECK (attributed_to <> 'mentor-7')",
+)
+_NO_RULE: Final = (
+    "DROP FUNCTION IF EXISTS own_rule CASCADE",
+    "DROP POLICY IF EXISTS own ON activities",
 )
 _STATE: Final = "SELECT activity_id, voided_at::text, (SELECT count(*) FROM correction_notes) FROM activities"
 
@@ -320,27 +335,110 @@ async def test_a_record_too_large_for_an_index_is_refused_alone(project: Project
         assert [good] == list(await records.add_activities([good], atomic=False))
 
 
-async def test_a_row_that_a_trigger_of_the_host_s_refuses_takes_no_other_along(project: Project) -> None:
+async def _submit_to_twenty(project: Project, key: str | None = None) -> BulkSubmissionResult:
     """
-    One that raises and says no more than that; the row's call is halved until it stands alone.
+    Submit for `mentor-0` to `mentor-19`, over HTTP with that key.
     """
     day = datetime.now(UTC).date()
     activity = ProxyActivity(activity_type="visit", activity_date=day, duration_minutes=30)
     request = BulkRegistrationRequest.for_mentors([f"mentor-{number}" for number in range(20)], activity)
-    project.execute(*_OWN_RULE)
+    async with project.records(key) as records:
+        orchestrator = BulkRegistrationOrchestrator(
+            registration_service=StandardRegistrationService(repository=records),
+            repository=MemoryActivityRepository(),
+            settings=BulkSettings(retry=RetryPolicy(initial=0.0)),
+        )
+        return await orchestrator.submit_bulk_registration(request, actor=_COORDINATOR)
+
+
+def _own_service(project: Project) -> str:
+    """
+    Return a key of the service's role that does not bypass row-level security.
+    """
+    from postgrest import token  # noqa: PLC0415 - needs the driver
+    from supabase_project import GATEWAY  # noqa: PLC0415 - as above
+
+    project.execute(f"GRANT proxy_orchestration_service TO {GATEWAY}")
+    return token(role="proxy_orchestration_service", exp=int(time.time() + 3600))
+
+
+@pytest.mark.parametrize(
+    ("rule", "own_role"),
+    [(_OWN_RULE, False), (_OWN_RIGHT, False), (_OWN_POLICY, True)],
+    ids=["a trigger that says no more", "a trigger that names a right", "a policy"],
+)
+async def test_a_row_that_a_rule_of_the_host_s_refuses_takes_no_other_along(
+    project: Project, rule: tuple[str, ...], own_role: bool
+) -> None:
+    """
+    The row's call is halved until it stands alone; nothing of it is told.
+    """
+    key = _own_service(project) if own_role else None
+    project.execute(*rule)
     try:
-        async with project.records() as records:
-            orchestrator = BulkRegistrationOrchestrator(
-                registration_service=StandardRegistrationService(repository=records),
-                repository=MemoryActivityRepository(),
-                settings=BulkSettings(retry=RetryPolicy(initial=0.0)),
-            )
-            result = await orchestrator.submit_bulk_registration(request, actor=_COORDINATOR)
+        result = await _submit_to_twenty(project, key)
     finally:
-        project.execute("DROP FUNCTION own_rule CASCADE")
+        project.execute(*_NO_RULE)
 
     (failed,) = result.failed
     assert failed.failure is not None
     assert (19, "mentor-7") == (len(result.succeeded), failed.mentor_id)
     assert "record_refused" == failed.failure.code
     assert "canary" not in str(failed)
+    assert [(19,)] == project.execute("SELECT count(*) FROM activities")
+
+
+async def test_a_note_that_a_policy_refuses_is_a_refused_record(project: Project) -> None:
+    """
+    As a row is; the next one is taken.
+    """
+    key = _own_service(project)
+    notes = [
+        CorrectionNote(activity_id="activity-1", note_id=name, text=name, written_by="x", written_at=later(1))
+        for name in ("canary", "other")
+    ]
+    project.execute(
+        "CREATE POLICY own ON correction_notes AS RESTRICTIVE FOR INSERT WITH CHECK (text <> 'canary')"
+    )
+    try:
+        async with project.records(key) as records:
+            await records.add_activities([activity_record(1)], atomic=False)
+            with pytest.raises(RecordRefusedError):
+                await records.add_correction(Visibility(organization_id="org-1"), notes[0])
+            assert notes[1] == await records.add_correction(Visibility(organization_id="org-1"), notes[1])
+    finally:
+        project.execute("DROP POLICY own ON correction_notes")
+
+
+async def test_a_service_without_the_right_to_write_has_no_refused_rows(project: Project) -> None:
+    """
+    The same code from the database, and no row's fault: whoever runs it reads what to do.
+    """
+    project.execute("REVOKE INSERT ON activities FROM service_role")
+    try:
+        async with project.records() as records:
+            with pytest.raises(RepositoryUnavailableError, match=r"role may not[\s\S]+SQL scripts") as told:
+                await records.add_activities([activity_record(1)], atomic=False)
+    finally:
+        project.execute("GRANT INSERT ON activities TO service_role")
+
+    assert told.value.nothing_written
+
+
+async def test_a_person_s_key_has_no_refused_rows_whatever_was_granted(project: Project) -> None:
+    """
+    Else the wrong key would be told as two hundred records to correct.
+    """
+    from supabase_project import person_key  # noqa: PLC0415 - needs the driver
+
+    project.execute(_GRANTED[0], "GRANT SELECT, INSERT ON activities TO authenticated")
+    try:
+        async with project.records(person_key("somebody", "coordinator")) as records:
+            with pytest.raises(RepositoryUnavailableError, match="key of the service"):
+                await records.add_activities([activity_record(1)], atomic=False)
+    finally:
+        project.execute(_GRANTED[1])
+        with psycopg.connect(
+            host=str(project.databases.socket_folder), user="tester", dbname=project.url.database
+        ) as connection:
+            connection.execute(row_level_security().encode())

@@ -100,6 +100,7 @@ REFUSED: Final = {
     "an id of another record": refusal(409, "23505", hint="record_refused"),
     "a key too long for its index": refusal(500, "54000", hint="record_refused"),
     "a rule of a trigger of the host's": refusal(400, "P0001", hint="record_refused"),
+    "a policy of the host's": refusal(403, "42501", hint="record_refused"),
     "a body that is too large": httpx.Response(413, text="<html>"),
 }
 

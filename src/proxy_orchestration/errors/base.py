@@ -14,22 +14,29 @@ class OrchestrationError(Exception):
     Attributes:
         error_code: stable and machine-readable, `snake_case`, one for each class of this library; a
             host's class has that of its base, or names its own: `class Mine(Base, error_code="mine")`.
+        repeat_helps: whether the same call may help later, unchanged; `None` where that is not known.
+            A host's class says so likewise: `class Mine(Base, repeat_helps=False)`.
         batch_id: the batch that it is about, or that was being submitted when it
             happened, whether that was stored or not; `None` where there is none.
         idempotency_key: the key of the request that was being submitted, `None` without one.
     """
 
     error_code: ClassVar[str] = "orchestration_error"
+    repeat_helps: ClassVar[bool | None] = None
     batch_id: str | None = None
     idempotency_key: str | None = None
 
-    def __init_subclass__(cls, *, error_code: str | None = None, **rest: object) -> None:
+    def __init_subclass__(
+        cls, *, error_code: str | None = None, repeat_helps: bool | None = None, **rest: object
+    ) -> None:
         super().__init_subclass__(**rest)
         if error_code is not None:
             cls.error_code = error_code
+        if repeat_helps is not None:
+            cls.repeat_helps = repeat_helps
 
 
-class MisconfiguredError(OrchestrationError, TypeError, error_code="misconfigured"):
+class MisconfiguredError(OrchestrationError, TypeError, error_code="misconfigured", repeat_helps=False):
     """
     A part that a host gave an orchestrator, a service or a dispatcher does not fit; nothing was started.
 
@@ -44,7 +51,7 @@ class MisconfiguredError(OrchestrationError, TypeError, error_code="misconfigure
         super().__init__(f"{owner} cannot work with this {part}: {problem}")
 
 
-class InvalidInputError(OrchestrationError, error_code="invalid_input"):
+class InvalidInputError(OrchestrationError, error_code="invalid_input", repeat_helps=False):
     """
     A value that a caller gave makes no sense; nothing was stored or called.
 
@@ -71,7 +78,7 @@ class InvalidValueError(InvalidInputError, ValueError, error_code="invalid_value
     """
 
 
-class MissingExtraError(OrchestrationError, ImportError, error_code="missing_extra"):
+class MissingExtraError(OrchestrationError, ImportError, error_code="missing_extra", repeat_helps=False):
     """
     An optional part was imported without its extra being installed.
 

@@ -17,7 +17,7 @@ def _few(mentor_ids: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-class EmptySelectionError(OrchestrationError, error_code="empty_selection"):
+class EmptySelectionError(OrchestrationError, error_code="empty_selection", repeat_helps=False):
     """
     A request or a retry names no mentor; nothing was stored or called.
     """
@@ -26,7 +26,7 @@ class EmptySelectionError(OrchestrationError, error_code="empty_selection"):
         super().__init__("No mentor is selected. Select at least one and submit again.")
 
 
-class DuplicateSelectionError(OrchestrationError, error_code="duplicate_selection"):
+class DuplicateSelectionError(OrchestrationError, error_code="duplicate_selection", repeat_helps=False):
     """
     A mentor or an item key stands for several items of a request, or is named twice; nothing was stored.
 
@@ -43,7 +43,7 @@ class DuplicateSelectionError(OrchestrationError, error_code="duplicate_selectio
         )
 
 
-class UnknownMentorError(OrchestrationError, error_code="unknown_mentor"):
+class UnknownMentorError(OrchestrationError, error_code="unknown_mentor", repeat_helps=False):
     """
     A verb names mentors, or item keys, that are not part of the batch; nothing changed.
 
@@ -59,7 +59,7 @@ class UnknownMentorError(OrchestrationError, error_code="unknown_mentor"):
         )
 
 
-class BatchTooLargeError(OrchestrationError, error_code="batch_too_large"):
+class BatchTooLargeError(OrchestrationError, error_code="batch_too_large", repeat_helps=False):
     """
     A request holds more mentors than the host allows; nothing was stored.
 
@@ -77,7 +77,7 @@ class BatchTooLargeError(OrchestrationError, error_code="batch_too_large"):
         )
 
 
-class AtomicModeError(OrchestrationError, error_code="atomic_mode"):
+class AtomicModeError(OrchestrationError, error_code="atomic_mode", repeat_helps=False):
     """
     All or nothing was asked for, and the registration service cannot do that; nothing was called.
 
@@ -98,7 +98,7 @@ class AtomicModeError(OrchestrationError, error_code="atomic_mode"):
         super().__init__(f"The registration service {takes}Submit in independent mode, or {advice}")
 
 
-class BatchNotFoundError(OrchestrationError, error_code="batch_not_found"):
+class BatchNotFoundError(OrchestrationError, error_code="batch_not_found", repeat_helps=False):
     """
     There is no such batch, or none that this actor may know of.
 
@@ -111,7 +111,7 @@ class BatchNotFoundError(OrchestrationError, error_code="batch_not_found"):
         super().__init__(f"There is no batch {batch_id!r} for you. Check the id, or list your batches.")
 
 
-class ActivityNotFoundError(OrchestrationError, error_code="activity_not_found"):
+class ActivityNotFoundError(OrchestrationError, error_code="activity_not_found", repeat_helps=False):
     """
     There is no such registered activity, or none that this actor may know of.
 
@@ -126,7 +126,7 @@ class ActivityNotFoundError(OrchestrationError, error_code="activity_not_found")
         )
 
 
-class NotificationNotFoundError(OrchestrationError, error_code="notification_not_found"):
+class NotificationNotFoundError(OrchestrationError, error_code="notification_not_found", repeat_helps=False):
     """
     There is no such notice, or none that this actor may know of.
 
@@ -139,7 +139,7 @@ class NotificationNotFoundError(OrchestrationError, error_code="notification_not
         super().__init__(f"There is no notice {notification_id!r} for you. Check the id, or list your inbox.")
 
 
-class IdempotencyKeyReusedError(OrchestrationError, error_code="idempotency_key_reused"):
+class IdempotencyKeyReusedError(OrchestrationError, error_code="idempotency_key_reused", repeat_helps=False):
     """
     An idempotency key came back with another payload, or after its batch was deleted.
 
@@ -158,7 +158,7 @@ class IdempotencyKeyReusedError(OrchestrationError, error_code="idempotency_key_
         )
 
 
-class NotAuthorizedError(OrchestrationError, error_code="not_authorized"):
+class NotAuthorizedError(OrchestrationError, error_code="not_authorized", repeat_helps=False):
     """
     The actor's roles do not allow this; nothing was read or changed.
 

@@ -35,7 +35,7 @@ class RegistrationError(OrchestrationError, error_code="registration_error"):
     """
 
 
-class RegistrationRejected(RegistrationError, error_code="registration_rejected"):  # noqa: N818 - the contract's public name
+class RegistrationRejected(RegistrationError, error_code="registration_rejected", repeat_helps=False):  # noqa: N818 - the contract's public name
     """
     The service refused, definitely: nothing was written, and repeating will not help.
 
@@ -50,7 +50,7 @@ class RegistrationRejected(RegistrationError, error_code="registration_rejected"
         super().__init__(f"{self.code}: {self.message}")
 
 
-class DuplicateActivityError(RegistrationError, error_code="duplicate_activity"):
+class DuplicateActivityError(RegistrationError, error_code="duplicate_activity", repeat_helps=False):
     """
     Another registration already recorded this activity; a person has to decide.
 
@@ -65,7 +65,7 @@ class DuplicateActivityError(RegistrationError, error_code="duplicate_activity")
         super().__init__(f"Activity {self.existing_activity_id} already covers this mentor, type and day.")
 
 
-class RegistrationUnavailable(RegistrationError, error_code="registration_unavailable"):  # noqa: N818 - the contract's public name
+class RegistrationUnavailable(RegistrationError, error_code="registration_unavailable", repeat_helps=True):  # noqa: N818 - the contract's public name
     """
     The call was definitely not executed and is worth another attempt.
 

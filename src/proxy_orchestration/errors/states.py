@@ -7,7 +7,7 @@ from __future__ import annotations
 from proxy_orchestration.errors.base import OrchestrationError
 
 
-class BatchStateError(OrchestrationError, error_code="batch_state"):
+class BatchStateError(OrchestrationError, error_code="batch_state", repeat_helps=False):
     """
     The batch is not in a state in which this can be done; nothing changed.
 
@@ -41,7 +41,7 @@ class StaleRunError(BatchStateError, error_code="stale_run"):
         )
 
 
-class BatchLeasedError(BatchStateError, error_code="batch_leased"):
+class BatchLeasedError(BatchStateError, error_code="batch_leased", repeat_helps=True):
     """
     Someone else is driving this batch right now.
 
@@ -58,7 +58,7 @@ class BatchLeasedError(BatchStateError, error_code="batch_leased"):
         )
 
 
-class WrongServiceError(OrchestrationError, error_code="wrong_service"):
+class WrongServiceError(OrchestrationError, error_code="wrong_service", repeat_helps=False):
     """
     Another registration service accepted the batch; nothing was called, and nothing changed.
 
@@ -79,7 +79,7 @@ class WrongServiceError(OrchestrationError, error_code="wrong_service"):
         )
 
 
-class LeaseLostError(OrchestrationError, error_code="lease_lost"):
+class LeaseLostError(OrchestrationError, error_code="lease_lost", repeat_helps=False):
     """
     A driver's fence is no longer the run's; its write changed nothing.
 
@@ -96,7 +96,7 @@ class LeaseLostError(OrchestrationError, error_code="lease_lost"):
         )
 
 
-class CallsAbandonedError(OrchestrationError, error_code="calls_abandoned"):
+class CallsAbandonedError(OrchestrationError, error_code="calls_abandoned", repeat_helps=True):
     """
     Too many calls of this process do not end although they were cancelled; no further one begins.
 
@@ -113,7 +113,7 @@ class CallsAbandonedError(OrchestrationError, error_code="calls_abandoned"):
         )
 
 
-class WrongTaskError(OrchestrationError, error_code="wrong_task"):
+class WrongTaskError(OrchestrationError, error_code="wrong_task", repeat_helps=False):
     """
     A block that drives a run was not left by the task that entered it; driving was stopped.
 
@@ -135,7 +135,7 @@ class WrongTaskError(OrchestrationError, error_code="wrong_task"):
         )
 
 
-class WrongThreadError(OrchestrationError, error_code="wrong_thread"):
+class WrongThreadError(OrchestrationError, error_code="wrong_thread", repeat_helps=False):
     """
     A blocking verb was called where an event loop runs, which would stand still meanwhile; nothing began.
 
@@ -152,7 +152,7 @@ class WrongThreadError(OrchestrationError, error_code="wrong_thread"):
         )
 
 
-class OrchestratorClosedError(OrchestrationError, error_code="orchestrator_closed"):
+class OrchestratorClosedError(OrchestrationError, error_code="orchestrator_closed", repeat_helps=True):
     """
     A blocking orchestrator was closed, or its event loop ended, before or during the call.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from proxy_orchestration.errors.base import OrchestrationError
 
 
-class RepositoryUnavailableError(OrchestrationError, error_code="repository_unavailable"):
+class RepositoryUnavailableError(OrchestrationError, error_code="repository_unavailable", repeat_helps=True):
     """
     The store could not be read or written; what was acknowledged before is safe.
 
@@ -41,7 +41,7 @@ class SchemaVersionError(RepositoryUnavailableError, error_code="schema_version"
     """
 
 
-class HostTransactionError(OrchestrationError, error_code="host_transaction"):
+class HostTransactionError(OrchestrationError, error_code="host_transaction", repeat_helps=False):
     """
     Within a transaction of the host's this cannot be done; nothing of the call was stored.
 
@@ -58,7 +58,7 @@ class HostTransactionError(OrchestrationError, error_code="host_transaction"):
         super().__init__(f"{reason} {advice}")
 
 
-class RunHookError(OrchestrationError, error_code="run_hook"):
+class RunHookError(OrchestrationError, error_code="run_hook", repeat_helps=False):
     """
     The host's `on_run_opened` raised, so that the run was not opened; nothing of the call was stored.
 
@@ -78,7 +78,7 @@ class RunHookError(OrchestrationError, error_code="run_hook"):
         )
 
 
-class RecordRefusedError(OrchestrationError, error_code="record_refused"):
+class RecordRefusedError(OrchestrationError, error_code="record_refused", repeat_helps=False):
     """
     The store refuses a record; nothing of the call was stored.
     """

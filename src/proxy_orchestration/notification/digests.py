@@ -13,6 +13,7 @@ import attrs
 from proxy_orchestration._arguments import mapping_of, of_kind
 from proxy_orchestration._validators import is_a
 from proxy_orchestration.errors import InvalidValueError
+from proxy_orchestration.notification.labels import label_of, labels_in_all
 from proxy_orchestration.notification.notices import PushMessage
 from proxy_orchestration.notification.records import CertificateEnd, Digest
 from proxy_orchestration.notification.tiers import ExpiryPolicy, NotificationThresholdTier, day_of
@@ -24,6 +25,7 @@ _LIVES: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
 
 _are_lines = mapping_of(NotificationThresholdTier, of_kind(str))
+_are_labels = mapping_of(str, of_kind(str))
 
 
 def _can_be_filled(
@@ -41,10 +43,15 @@ def _can_be_filled(
 def _names_a_certificate(instance: object, attribute: attrs.Attribute[Any], line: str) -> None:
     is_a(str)(instance, attribute, line)
     try:
-        line.format(mentor_id="", certificate_type="", date="")
+        line.format(mentor_id="", label="", certificate_type="", date="")
     except (LookupError, ValueError) as error:
-        rule = "may have the fields {mentor_id}, {certificate_type} and {date} only"
+        rule = "may have the fields {mentor_id}, {label}, {certificate_type} and {date} only"
         raise InvalidValueError(attribute.name, rule) from error
+
+
+def _by_code(labels: Mapping[str, str]) -> Mapping[str, str]:
+    _are_labels("labels", labels)
+    return labels_in_all(labels)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,11 +64,15 @@ class DigestTexts:
         lines: a line by tier; `{count}` is the number of certificates, `{days}`
             the days left at which the tier begins.
         nearest: a line for each of the certificates that end first; `{mentor_id}`,
-            `{certificate_type}`, and `{date}`, its last day, as 2026-03-04. Empty: none is named.
+            `{label}`, what its type is called, `{certificate_type}`, the type's code, and `{date}`,
+            its last day, as 2026-03-04. Empty: none is named.
         thresholds: those days, of ADVANCE_60, WARNING_30 and URGENT_7; see `for_policy`.
         timezone: where that last day is counted, a name or a zone; see `for_policy`.
+        labels: certificate types by code, in words, before those of a catalogue; a type without
+            any is told by its code.
 
     Raises:
+        InvalidTypeError: a name of a type is no text.
         InvalidValueError: a line has another field, or a brace alone.
     """
 
@@ -75,17 +86,22 @@ class DigestTexts:
             NotificationThresholdTier.ADVANCE_60: "Utløper innen {days} dager: {count}",
         },
     )
-    nearest: str = attrs.field(
-        default="{date}: {certificate_type}, {mentor_id}", validator=_names_a_certificate
-    )
+    nearest: str = attrs.field(default="{date}: {label}, {mentor_id}", validator=_names_a_certificate)
     thresholds: tuple[int, int, int] = (60, 30, 7)
     timezone: tzinfo = attrs.field(default=UTC, converter=as_zone, validator=is_zone)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_by_code)
 
     def for_policy(self, policy: ExpiryPolicy) -> DigestTexts:
         """
         Return the same words with that policy's thresholds and zone.
         """
         return attrs.evolve(self, thresholds=policy.thresholds, timezone=policy.timezone)
+
+    def with_labels(self, labels: Mapping[str, str]) -> DigestTexts:
+        """
+        Return the same words with these names for the types that have none here, by code.
+        """
+        return attrs.evolve(self, labels=labels_in_all(self.labels, labels)) if labels else self
 
     def body(
         self, counts: Mapping[NotificationThresholdTier, int], nearest: Sequence[CertificateEnd] = ()
@@ -105,6 +121,7 @@ class DigestTexts:
     def _name(self, end: CertificateEnd, ends_at: datetime) -> str:
         return self.nearest.format(
             mentor_id=end.mentor_id,
+            label=label_of(end.certificate_type, self.labels),
             certificate_type=end.certificate_type,
             date=_last_day(ends_at, self.timezone).isoformat(),
         )

@@ -331,11 +331,11 @@ class PushDispatcher:
         """
         Return the words in the reader's language, else those for everybody, else the default ones.
         """
-        if self.words is not None and (locale is not None or self.digests is None):
-            in_language = self.words.digest_texts(locale)
-            if in_language is not None:
-                return in_language
-        return self.digests or DigestTexts()
+        in_language = None if self.words is None else self.words.digest_texts(locale)
+        if in_language is not None and (locale is not None or self.digests is None):
+            return in_language
+        for_all = self.digests or DigestTexts()
+        return for_all if in_language is None else for_all.with_labels(in_language.labels)
 
     def _without_sending(self, push: LeasedPush, wishes: Wishes | None) -> PushCompletion | None:
         """

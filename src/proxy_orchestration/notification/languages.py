@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from proxy_orchestration.notification.certificates import type_code
 from proxy_orchestration.notification.digests import DigestTexts
+from proxy_orchestration.notification.labels import labels_by_code
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.tiers import NotificationThresholdTier as Tier
 
@@ -68,10 +68,6 @@ def _has_all_texts(
         raise ValueError(msg)
 
 
-def _by_code(labels: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType({type_code(code): label for code, label in labels.items()})
-
-
 @attrs.frozen(kw_only=True, eq=False)
 class Language:
     """
@@ -98,7 +94,7 @@ class Language:
     date_format: str = attrs.field(default="{day} {month} {year}", validator=_is_template)
     when: Callable[[int], str]
     unnamed: str
-    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_by_code)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=labels_by_code)
     digest: DigestTexts
     dates: Callable[[date], str] | None = None
 

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol, runtime_checkable
 import attrs
 
 from proxy_orchestration.errors import OrchestrationError
-from proxy_orchestration.notification.certificates import type_code
 from proxy_orchestration.notification.digests import DigestTexts
+from proxy_orchestration.notification.labels import label_of, labels_by_code, labels_in_all, plain_line
 from proxy_orchestration.notification.languages import LANGUAGES, Language, TextTemplate
 from proxy_orchestration.notification.notices import Audience
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
@@ -27,11 +27,8 @@ _NEXT_BEST: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Whom a reader of a language understands too, best first."""
 
-_LONGEST_NAME: Final = 100
-"""A push has room for 4096 bytes in all."""
 
-
-class MissingMessageFieldError(OrchestrationError, error_code="missing_message_field"):
+class MissingMessageFieldError(OrchestrationError, error_code="missing_message_field", repeat_helps=False):
     """
     A text needs a field that this notice has not; only its record fails.
 
@@ -139,10 +136,6 @@ def _tags(languages: Mapping[str, Language]) -> str:
     return ", ".join(languages)
 
 
-def _by_code(labels: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType({type_code(code): label for code, label in labels.items()})
-
-
 @lru_cache(maxsize=512)
 def _understood(locale: str) -> tuple[str, ...]:
     """
@@ -154,14 +147,6 @@ def _understood(locale: str) -> tuple[str, ...]:
         tags += (tag, *_NEXT_BEST.get(tag, ()))
         tag = tag.rpartition("-")[0]
     return tuple(tags)
-
-
-def plain_line(text: str) -> str:
-    """
-    Return a name as one short line that any store can keep.
-    """
-    line = " ".join(text.replace("\0", " ").split())[:_LONGEST_NAME]
-    return line if line.isascii() else line.encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=4096)
@@ -201,7 +186,7 @@ class MessageCatalogue:
 
     languages: Mapping[str, Language] = attrs.field(default=LANGUAGES, converter=_by_tag, repr=_tags)
     default: str = attrs.field(default="nb", converter=language_tag, validator=_is_known)
-    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_by_code)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=labels_by_code)
 
     def with_language(self, tag: str, language: Language) -> MessageCatalogue:
         """
@@ -244,8 +229,7 @@ class MessageCatalogue:
             MissingMessageFieldError: the text needs a field that the notice has not.
         """
         language = self.language_for(notice.locale)
-        code = type_code(notice.certificate_type)
-        label = language.labels.get(code) or self.labels.get(code) or plain_line(notice.certificate_type)
+        label = label_of(notice.certificate_type, language.labels, self.labels)
         text = language.text(notice.tier, notice.audience)
         try:
             fields = {**_shared(language, label, notice.expires, notice.days_left), **_own(notice, language)}
@@ -255,9 +239,10 @@ class MessageCatalogue:
 
     def digest_texts(self, locale: str | None = None) -> DigestTexts:
         """
-        Return the words of a digest in the closest language, for a dispatcher.
+        Return the words of a digest in the closest language, with names of types, for a dispatcher.
         """
-        return self.language_for(locale).digest
+        language = self.language_for(locale)
+        return language.digest.with_labels(labels_in_all(language.labels, self.labels))
 
     def digest(
         self, counts: Mapping[NotificationThresholdTier, int], /, *, locale: str | None = None

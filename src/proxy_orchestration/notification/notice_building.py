@@ -18,12 +18,12 @@ from proxy_orchestration.ids import IdFlaw, IdRule, usual_id_rule
 from proxy_orchestration.notification.certificates import PeerMentorCertificate, type_code
 from proxy_orchestration.notification.dependency_answers import is_locale
 from proxy_orchestration.notification.enrollment import EnrollmentLinks
+from proxy_orchestration.notification.labels import plain_line
 from proxy_orchestration.notification.messages import (
     Messages,
     MissingMessageFieldError,
     NoticeContext,
     NoticeText,
-    plain_line,
 )
 from proxy_orchestration.notification.notices import (
     Audience,
@@ -46,7 +46,7 @@ from proxy_orchestration.notification.tiers import (
 from proxy_orchestration.notification.visibility import end_at
 
 
-class UnreadableRecordError(OrchestrationError, error_code="unreadable_record"):
+class UnreadableRecordError(OrchestrationError, error_code="unreadable_record", repeat_helps=False):
     """
     A record cannot be dealt with; only it fails.
 

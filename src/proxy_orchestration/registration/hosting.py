@@ -5,12 +5,14 @@ The verbs of a host whose engine says when to drive; without an actor, as `serve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from proxy_orchestration._arguments import whole_number
 from proxy_orchestration.audit import AuditEvent
+from proxy_orchestration.errors import AtomicModeError
 from proxy_orchestration.registration.arguments import check_arguments
 from proxy_orchestration.registration.batches import BatchSummary
 from proxy_orchestration.registration.drive_reports import DriveEnding, DriveReport, WaitingRun
@@ -70,7 +72,12 @@ class HostingVerbs:
     async def _drive_if_free(self, batch_id: str, run: int) -> DriveReport:
         match await self._coordinator.acquire(batch_id, run):
             case Lease() as lease:
-                return await self._drive(lease)
+                try:
+                    return await self._drive(lease)
+                except AtomicModeError:
+                    # Stays so for as long as this process has its service; its sweeps would wake it for ever.
+                    self._coordinator.beyond_us.add((batch_id, run))
+                    raise
             case LeaseHeld(remaining=remaining):
                 return _report(batch_id, run, DriveEnding.HELD, retry_after=remaining)
             case RunPaused():
@@ -101,8 +108,9 @@ class HostingVerbs:
         """
         Return the runs of which something is due and that nobody drives, by when their batches came.
 
-        Runs whose driver died are among them once its lease is over; paused ones, and those that
-        another service accepted, are not. An engine that asks every few seconds needs no other
+        Runs whose driver died are among them once its lease is over; paused ones, those that
+        another service accepted, and those that `drive_if_free` of this object refused with an
+        `AtomicModeError`, are not. An engine that asks every few seconds needs no other
         outbox: whatever was accepted and woke nobody is found here.
 
         Args:
@@ -113,10 +121,13 @@ class HostingVerbs:
             RepositoryUnavailableError: the store failed.
         """
         _check_limit("limit", limit)
-        found = await self._coordinator.find_drivable(limit=limit, due_only=True)
-        return tuple(
-            WaitingRun(batch_id=run.batch_id, run=run.run) for run in found if run.lease_remaining <= 0
-        )
+        beyond_us = self._coordinator.beyond_us
+        asked = limit + len(beyond_us)
+        found = await self._coordinator.find_drivable(limit=asked, due_only=True)
+        if len(found) < asked:
+            beyond_us &= {(run.batch_id, run.run) for run in found}  # the others are settled, or gone
+        free = (run for run in found if run.lease_remaining <= 0 and (run.batch_id, run.run) not in beyond_us)
+        return tuple(WaitingRun(batch_id=run.batch_id, run=run.run) for run in islice(free, limit))
 
     async def deliver_audit(self) -> int:
         """

@@ -349,6 +349,53 @@ def test_a_digest_names_the_last_day_in_the_policy_s_zone():
     assert "Utløpt: 2" == attrs.evolve(texts, nearest="").body({Tier.LAPSED: 2}, ends)
 
 
+def names(texts, *types):
+    """
+    Return what a digest with these texts says about the nearest ends of certificates of those types.
+    """
+    ends = [
+        CertificateEnd(mentor_id="m-1", certificate_type=each, ends_at=datetime(2026, 3, 4, tzinfo=UTC))
+        for each in types
+    ]
+    return texts.body({}, ends).splitlines()
+
+
+def test_a_digest_names_a_type_as_the_host_does():
+    """
+    However the code is spelled; a type without a name, and one whose name is empty, by its code on one line.
+    """
+    labels = {" First_Aid": "Førstehjelp {1}", "driving": ""}
+
+    told = names(DigestTexts(labels=labels), "first_aid", "driving", "one\ntwo" + 100 * "x")
+
+    assert ["Førstehjelp {1}", "driving", "one two" + 93 * "x"] == [each[12:-5] for each in told]
+    assert names(DigestTexts(), "first_aid") == ["2026-03-03: first_aid, m-1"]
+
+
+def test_a_host_s_own_line_may_tell_the_code_or_the_name():
+    """
+    One that was written before there were names says what it said.
+    """
+    texts = DigestTexts(nearest="{certificate_type}={label} ({mentor_id})", labels={"first_aid": "Aid"})
+
+    assert ["first_aid=Aid (m-1)"] == names(texts, "first_aid")
+    assert ["first_aid m-1"] == names(
+        attrs.evolve(texts, nearest="{certificate_type} {mentor_id}"), "first_aid"
+    )
+
+
+def test_names_of_a_digest_s_own_go_before_those_that_it_is_given():
+    """
+    An empty one is none.
+    """
+    texts = DigestTexts(labels={"first_aid": "Aid", "driving": ""})
+
+    both = texts.with_labels({"First_Aid": "Other", "Driving": "Car"}).for_policy(ExpiryPolicy(timezone=OSLO))
+
+    assert ["Aid", "Car"] == [each[12:-5] for each in names(both, "first_aid", "driving")]
+    assert texts is texts.with_labels({})
+
+
 @pytest.mark.parametrize("line", ["{name}", "{", "{0}", 5])
 def test_a_line_that_cannot_name_a_certificate_is_refused_at_once(line):
     """

@@ -179,6 +179,61 @@ async def test_a_host_s_own_words_for_digests_are_for_whoever_has_no_language(sc
     assert "Vår egen" == (await sent_to(scene, "coord-1", days=0, **own)).title
 
 
+def named(**parts):
+    """
+    Return words that name a type for all languages, and in English by another name.
+    """
+    catalogue = MessageCatalogue(labels={"First_Aid": "Førstehjelp"}, **parts)
+    return NoticeWords(
+        messages=catalogue.with_language(
+            "en", attrs.evolve(catalogue.languages["en"], labels={"first_aid": "First aid"})
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("locale", "name"),
+    [("nb-NO", "Førstehjelp"), ("nn", "Førstehjelp"), ("en-GB", "First aid"), (None, "Førstehjelp")],
+)
+@pytest.mark.parametrize("own", [{}, {"digests": DigestTexts(title="Vår egen")}])
+async def test_a_digest_names_a_type_as_a_single_notice_does(scene, locale, name, own):
+    """
+    In its reader's language; also in a host's own words, and by its code where it has no name.
+    """
+    locales = Directory(**({} if locale is None else {"coord_1": locale}))
+    scene.directory, scene.rest = locales, {"messages": named().messages}
+    await scene.run(
+        scene.certificate(1, 30, certificate_type="FIRST_AID"),
+        scene.certificate(2, 30, certificate_type="driving"),
+    )
+
+    digest = await sent_to(scene, "coord-1", days=0, words=named(), locales=locales, **own)
+
+    single = {each.mentor_id: each.body for each in await scene.repository.notifications_for("coord-1")}
+    first, second = digest.body.splitlines()[1:]
+    assert first.endswith(f": {name}, mentor-1")
+    assert second.endswith(": driving, mentor-2")
+    assert f" {name} " in single["mentor-1"]
+    assert " driving " in single["mentor-2"]
+
+
+async def test_names_that_are_made_when_they_are_read_stand_in_a_digest_too(scene):
+    """
+    A host's translations are objects that become a text late; an empty one is no name.
+    """
+
+    class Lazy:
+        def __str__(self):
+            return "Førstehjelp"
+
+    catalogue = MessageCatalogue(labels={"first_aid": Lazy()})
+    norwegian = attrs.evolve(catalogue.languages["nb"], labels={"first_aid": ""})
+
+    texts = catalogue.with_language("nb", norwegian).digest_texts("nb")
+
+    assert {"first_aid": "Førstehjelp"} == dict(texts.labels)
+
+
 @pytest.mark.parametrize("answer", [RuntimeError("Kari Canary"), "no texts"])
 async def test_a_catalogue_without_usable_words_for_digests_leaves_the_usual_ones(scene, caplog, answer):
     """

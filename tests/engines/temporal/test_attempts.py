@@ -13,25 +13,32 @@ import pytest
 
 pytest.importorskip("temporalio")
 
-from temporal_world import MENTORS, TemporalWorld
+from every_error import every_error
+from temporal_world import ANNA, MENTORS, VISIT, TemporalWorld
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from proxy_orchestration import (
     BulkRegistrationOrchestrator,
+    BulkRegistrationRequest,
     InvalidInputError,
     InvalidTypeError,
     InvalidValueError,
+    OrchestrationError,
     RepositoryUnavailableError,
+    StandardRegistrationService,
+    SubmissionMode,
     WrongServiceError,
 )
 from proxy_orchestration.engines.temporal import TemporalRegistrations
+from proxy_orchestration.engines.temporal.attempts import attempt
 from proxy_orchestration.storage.memory import MemoryActivityRepository
 from proxy_orchestration.testing import FaultyActivityRepository
 
 pytestmark = pytest.mark.dateless
 
+EVERY_ERROR = every_error()
 CANARY = "anna.berg@example.org"
 
 
@@ -101,6 +108,46 @@ async def test_an_error_leaves_with_its_type_and_with_a_text_of_this_library_onl
     assert caught.value.__cause__ is None
     assert CANARY not in f"{caught.value}{caplog.text}"
     assert type(error).__name__ in caplog.text
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=[kind.__name__ for kind in EVERY_ERROR])
+async def test_an_attempt_is_tried_again_unless_the_error_says_that_this_cannot_help(
+    kind: type[OrchestrationError],
+) -> None:
+    """
+    Each error of this library, as its page says of it; what is not known is tried again.
+    """
+
+    async def fail() -> None:
+        raise kind.__new__(kind)
+
+    with pytest.raises(ApplicationError) as caught:
+        await ActivityEnvironment().run(attempt, fail)
+
+    assert kind.__name__ == caught.value.type
+    assert (kind.repeat_helps is False) is caught.value.non_retryable
+
+
+async def test_a_run_that_this_worker_s_service_cannot_do_is_started_by_no_sweep_again(
+    world: TemporalWorld,
+) -> None:
+    """
+    Its workflow has failed, which somebody has to see; a workflow every few seconds helps nobody.
+    """
+    able = world.registrations(registration_service=StandardRegistrationService(repository=world.repository))
+    request = BulkRegistrationRequest.for_mentors(MENTORS, VISIT, mode=SubmissionMode.ATOMIC)
+    batch = await able.orchestrator.submit_bulk_registration(request, actor=ANNA, drive=False)
+    engine = world.registrations()
+    payload = {"version": 1, "batch_id": batch.batch_id, "run": batch.run}
+
+    with pytest.raises(ApplicationError, match="one at a time") as caught:
+        await ActivityEnvironment().run(engine.drive, payload)
+
+    assert caught.value.non_retryable
+    assert {"runs": 0, "audit_events": 0} == await ActivityEnvironment().run(
+        engine.sweep, {"version": 1, "limit": 10}
+    )
+    assert "settled" == (await ActivityEnvironment().run(able.drive, payload))["ending"]
 
 
 def test_an_engine_without_an_orchestrator_is_refused_at_once() -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 from anyio import to_thread
+from relay import relaying
+from talking_process import TalkingProcess
 from waits import LONGEST_WAIT
 
 pytest.importorskip("temporalio")
@@ -43,44 +43,22 @@ MENTORS = tuple(f"mentor-{number:02}" for number in range(16))
 QUEUE = "registrations"
 
 
-@attrs.define(eq=False)
-class Process:
-    """
-    A worker that runs by itself.
-    """
-
-    popen: subprocess.Popen[str]
-
-    async def said(self, word: str) -> None:
-        """
-        Wait until it says the word.
-        """
-        assert self.popen.stdout is not None
-        line = await to_thread.run_sync(self.popen.stdout.readline)
-        assert f"{word}\n" == line
-
-
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., TalkingProcess]]:
     """
     Start workers over the test's own file; none outlives the test.
     """
-    started: list[subprocess.Popen[str]] = []
+    started: list[TalkingProcess] = []
 
-    def start(address: str, *, pause: float) -> Process:
-        popen = subprocess.Popen(
-            [sys.executable, str(WORKER), address, _url(tmp_path), QUEUE, str(pause)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+    def start(address: str, *, pause: float) -> TalkingProcess:
+        started.append(
+            TalkingProcess(sys.executable, str(WORKER), address, _url(tmp_path), QUEUE, str(pause))
         )
-        started.append(popen)
-        return Process(popen)
+        return started[-1]
 
     yield start
-    for popen in started:
-        popen.kill()
-        popen.communicate()
+    for process in started:
+        process.kill()
 
 
 @pytest.fixture
@@ -102,6 +80,11 @@ async def _woken_batch(address: str, folder: Path) -> str:
     """
     Have a batch accepted and woken by a host that drives nothing; return the id of its workflow.
     """
+    with anyio.fail_after(LONGEST_WAIT):
+        return await _wake_batch(address, folder)
+
+
+async def _wake_batch(address: str, folder: Path) -> str:
     async with SqlActivityRepository.open(_url(folder)) as repository:
         orchestrator = BulkRegistrationOrchestrator(
             registration_service=ScriptedRegistrationService(), repository=repository
@@ -115,9 +98,15 @@ async def _woken_batch(address: str, folder: Path) -> str:
     return f"{QUEUE}-{batch.batch_id}-{batch.run}"
 
 
-async def _result(address: str, workflow_id: str) -> Any:
-    client = await Client.connect(address)
-    return await client.get_workflow_handle(workflow_id).result()
+async def _result(address: str, workflow_id: str, *workers: TalkingProcess) -> Any:
+    """
+    Wait for a workflow's result; fail with what its workers said where none comes.
+    """
+    with anyio.move_on_after(LONGEST_WAIT):
+        client = await Client.connect(address)
+        return await client.get_workflow_handle(workflow_id).result()
+    told = "\n".join(worker.told() for worker in workers)
+    return pytest.fail(f"The workflow has no result. Its workers, one after the other:\n{told}")
 
 
 def _records(folder: Path) -> list[str]:
@@ -143,24 +132,23 @@ async def _in_thread(running: AbstractContextManager[str]) -> AsyncIterator[str]
 
 @pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP])
 async def test_another_worker_goes_on_where_one_was_struck_down(
-    temporal_address: str, tmp_path: Path, start: Callable[..., Process], strike: signal.Signals
+    temporal_address: str, tmp_path: Path, start: Callable[..., TalkingProcess], strike: signal.Signals
 ) -> None:
     """
     Killed, or paused until its lease is over and woken when all is done.
     """
-    with anyio.fail_after(LONGEST_WAIT):
-        victim = start(temporal_address, pause=0.05)
-        await victim.said("ready")
-        workflow_id = await _woken_batch(temporal_address, tmp_path)
-        await victim.said("called")
-        victim.popen.send_signal(strike)
-        heir = start(temporal_address, pause=0.0)
-        await heir.said("ready")
+    victim = start(temporal_address, pause=0.05)
+    await victim.said("ready")
+    workflow_id = await _woken_batch(temporal_address, tmp_path)
+    await victim.said("called")
+    victim.popen.send_signal(strike)
+    heir = start(temporal_address, pause=0.0)
+    await heir.said("ready")
 
-        result = await _result(temporal_address, workflow_id)
+    result = await _result(temporal_address, workflow_id, victim, heir)
 
-        victim.popen.send_signal(signal.SIGCONT)
-        await to_thread.run_sync(victim.popen.communicate)
+    victim.popen.send_signal(signal.SIGCONT)
+    await to_thread.run_sync(victim.let_end)
 
     assert ("settled", BulkStatus.SUCCESS.value) == (result["ending"], result["status"])
     assert [*MENTORS] == _records(tmp_path)
@@ -168,19 +156,37 @@ async def test_another_worker_goes_on_where_one_was_struck_down(
 
 @pytest.mark.full
 async def test_a_server_that_is_started_again_goes_on_with_what_it_kept(
-    tmp_path: Path, own_server: Callable[..., Any], start: Callable[..., Process]
+    tmp_path: Path, own_server: Callable[..., Any], start: Callable[..., TalkingProcess]
 ) -> None:
     """
     The worker drives on in between, and its answer is taken when somebody is there to take it.
     """
-    with anyio.fail_after(2 * LONGEST_WAIT):
-        async with _in_thread(own_server()) as address:
-            worker = start(address, pause=0.05)
+    async with relaying() as relay:
+        async with _in_thread(own_server()) as relay.target:
+            worker = start(relay.address, pause=0.05)
             await worker.said("ready")
-            workflow_id = await _woken_batch(address, tmp_path)
+            workflow_id = await _woken_batch(relay.address, tmp_path)
             await worker.said("called")
-        async with _in_thread(own_server(port=int(address.rpartition(":")[2]))):
-            result = await _result(address, workflow_id)
+        relay.target = None
+        async with _in_thread(own_server()) as relay.target:
+            result = await _result(relay.address, workflow_id, worker)
 
     assert "settled" == result["ending"]
     assert [*MENTORS] == _records(tmp_path)
+
+
+async def test_a_worker_that_does_not_say_what_is_waited_for_fails_its_test_with_what_it_said() -> None:
+    """
+    At once, where it has ended.
+    """
+    script = "import sys; print('ready'); print('boom', file=sys.stderr); sys.exit(3)"
+    process = TalkingProcess(sys.executable, "-c", script)
+    try:
+        await process.said("ready")
+        with pytest.raises(pytest.fail.Exception, match=r"'called'[\s\S]+boom"):
+            await process.said("called")
+        process.let_end()
+    finally:
+        process.kill()
+
+    assert "It ended with 3" in process.told()

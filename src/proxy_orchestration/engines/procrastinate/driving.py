@@ -17,14 +17,11 @@ from procrastinate.job_context import AbortReason
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._validators import is_a
+from proxy_orchestration.engines.failures import is_final
 from proxy_orchestration.engines.procrastinate.periods import every
 from proxy_orchestration.engines.procrastinate.wake_ups import QUEUE, WakeUp, WakeUps, store
-from proxy_orchestration.errors import InvalidInputError, MisconfiguredError, WrongServiceError
 from proxy_orchestration.registration.drive_reports import DriveEnding, DriveReport
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
-
-_NEVER_BETTER: Final = (InvalidInputError, MisconfiguredError, WrongServiceError)
-"""Errors after which the same job would meet the same one."""
 
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 600.0
@@ -107,6 +104,7 @@ class Driving:
         Raises:
             InvalidInputError: the payload is of another build; the sweep wakes the run again.
             WrongServiceError: the batch is another service's.
+            AtomicModeError: it is all or nothing, and this worker's service cannot do that.
         """
         wake_up = WakeUp.of_payload(payload)
         try:
@@ -117,12 +115,11 @@ class Driving:
                 with anyio.move_on_after(_LEAVING, shield=True):
                     await self._come_back(wake_up, after=0.0)
             raise
-        except _NEVER_BETTER:
-            raise
-        except Exception:
-            doublings = min(wake_up.failures, _MOST_DOUBLINGS)
-            failed = attrs.evolve(wake_up, failures=doublings + 1)
-            await self._come_back(failed, after=min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE))
+        except Exception as error:
+            if not is_final(error):
+                doublings = min(wake_up.failures, _MOST_DOUBLINGS)
+                failed = attrs.evolve(wake_up, failures=doublings + 1)
+                await self._come_back(failed, after=min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE))
             raise
         return report.to_dict()
 

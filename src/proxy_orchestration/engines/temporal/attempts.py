@@ -16,12 +16,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import open_task_group
-from proxy_orchestration.errors import (
-    InvalidInputError,
-    MisconfiguredError,
-    OrchestrationError,
-    WrongServiceError,
-)
+from proxy_orchestration.engines.failures import is_final
+from proxy_orchestration.errors import OrchestrationError
 
 T = TypeVar("T")
 
@@ -32,7 +28,6 @@ _BEATS: Final = 3
 """Heartbeats in the time after which the server takes a worker for dead."""
 
 _AT_ONCE: Final = timedelta(milliseconds=100)
-_NEVER_BETTER: Final = (InvalidInputError, MisconfiguredError, WrongServiceError)
 
 _log = logging.getLogger(_loggers.ENGINES)
 
@@ -102,5 +97,4 @@ async def _without_texts(work: Callable[[], Awaitable[T]]) -> T:
         _log.error(
             "attempt %d of %s failed: %s", info.attempt, info.activity_type, name, extra={"error": name}
         )
-        is_final = isinstance(error, _NEVER_BETTER)
-        raise ApplicationError(told, type=name, non_retryable=is_final) from None
+        raise ApplicationError(told, type=name, non_retryable=is_final(error)) from None

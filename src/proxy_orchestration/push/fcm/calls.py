@@ -17,6 +17,7 @@ import httpx
 
 from proxy_orchestration import _loggers
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._http_failures import NEVER_SENT
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.push.fcm.answers import SHORTEST_WAIT, Action, Answer, read_answer, seconds_of
 from proxy_orchestration.push.fcm.credentials import (
@@ -33,13 +34,6 @@ _JSON: Final = "application/json; charset=utf-8"
 _MARGIN: Final = 300.0
 _OK: Final = 200
 _DEFINITE: Final = frozenset({400, 401, 403})
-_NEVER_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
 
 _log = logging.getLogger(_loggers.FCM)
 
@@ -236,7 +230,7 @@ class FcmCalls:
             _log.error("a call of FCM failed: %s", name, extra={"error": name})
             # A connection that FCM closes in good order (GOAWAY) takes answers along that it still
             # had to give: only what never left us was surely not taken; decision 224.
-            return Answer(Action.TRANSIENT, in_doubt=not isinstance(error, _NEVER_SENT))
+            return Answer(Action.TRANSIENT, in_doubt=not isinstance(error, NEVER_SENT))
         return read_answer(
             response.status_code,
             response.content,

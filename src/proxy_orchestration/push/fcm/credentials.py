@@ -39,7 +39,7 @@ _DOWNLOAD: Final = (
 _FIELDS: Final = ("client_email", "private_key")
 
 
-class FcmCredentialsError(OrchestrationError, error_code="fcm_credentials"):
+class FcmCredentialsError(OrchestrationError, error_code="fcm_credentials", repeat_helps=False):
     """
     There is no service account that can be used; nothing was sent.
 

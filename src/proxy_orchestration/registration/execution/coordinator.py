@@ -84,6 +84,7 @@ class Coordinator:
         service_name: what the service is called; `None` where it has no name.
         health: what is known of the store, and of who drives here.
         endings, audit: tell the host of settled runs, and its audit logger.
+        beyond_us: runs that this process's service cannot do, by batch and run.
     """
 
     service: ProxyRegistrationService
@@ -100,6 +101,7 @@ class Coordinator:
     endings: Endings = attrs.field(init=False)
     audit: AuditDelivery = attrs.field(init=False)
     cancel_watch: CancelWatch = attrs.field(init=False)
+    beyond_us: set[tuple[str, int]] = attrs.field(factory=set, init=False)
     _limiter: anyio.CapacityLimiter = attrs.field(init=False)
     _turns: SuspectTurns = attrs.field(init=False)
     _pace: Pace | None = attrs.field(init=False)

@@ -13,6 +13,7 @@ import attrs
 import httpx
 
 from proxy_orchestration._concurrency import NoAnswerError, ask
+from proxy_orchestration._http_failures import NEVER_SENT
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.storage.postgrest.answers import (
     UNAUTHORIZED,
@@ -27,13 +28,6 @@ from proxy_orchestration.storage.postgrest.settings import PostgrestSettings
 
 _UNREACHED: Final = "Check the address, and whether it runs. Nothing was sent."
 _NO_KEY: Final = "Look at what gives the key. Nothing was sent."
-_NEVER_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
 
 
 @attrs.define(eq=False)
@@ -104,7 +98,7 @@ class PostgrestCalls:
             response = await self.client.post(
                 url, content=sending.content, headers=headers, follow_redirects=False
             )
-        except _NEVER_SENT as error:
+        except NEVER_SENT as error:
             reason = f"PostgREST is not reached ({type(error).__name__})."
             raise not_executed(reason, advice=_UNREACHED) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

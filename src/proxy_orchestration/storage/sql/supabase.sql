@@ -148,6 +148,18 @@ begin
   exception
     when sqlstate 'PO001' then
       null; -- what this call stored is undone, and what conflicts is told
+    when insufficient_privilege then
+      -- A policy or a trigger of the host's refuses a row. Where the caller is a person, or a service that
+      -- lacks a right on the table itself, it is no row's fault, and is told as it is.
+      if (
+        proxy_orchestration_auth.is_service()
+        and has_table_privilege(to_regclass('activities')::oid, 'select')
+        and has_table_privilege(to_regclass('activities')::oid, 'insert')
+      ) is not true then
+        raise;
+      end if;
+      raise exception using
+        errcode = sqlstate, message = 'the store refuses a record', hint = 'record_refused';
     when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
       -- The last is what a trigger of the host's raises when it says no more than that.
       -- Without the detail, which shows the row to a role that bypasses row-level security.
@@ -266,6 +278,18 @@ begin
       and (p_coordinator is null or known.registered_by = p_coordinator)
     where note.activity_id = p_note ->> 'activity_id' and note.note_id = p_note ->> 'note_id';
   exception
+    when insufficient_privilege then
+      -- As of records.
+      if (
+        proxy_orchestration_auth.is_service()
+        and has_table_privilege(to_regclass('activities')::oid, 'select')
+        and has_table_privilege(to_regclass('correction_notes')::oid, 'select')
+        and has_table_privilege(to_regclass('correction_notes')::oid, 'insert')
+      ) is not true then
+        raise;
+      end if;
+      raise exception using
+        errcode = sqlstate, message = 'the store refuses a record', hint = 'record_refused';
     when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
       raise exception using
         errcode = sqlstate, message = 'the store refuses a record', hint = 'record_refused';
