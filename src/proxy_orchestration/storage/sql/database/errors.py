@@ -172,6 +172,11 @@ _SQLSTATES: Final[Mapping[str, Explanation]] = {
 }
 """What PostgreSQL's SQLSTATE begins with; a longer beginning comes before a shorter one."""
 
+_BY_A_TRIGGER: Final = "P0001"
+_DENIED: Final = "42501"
+_DENIES_A_ROW: Final = ("ExecWithCheckOptions", "exec_stmt_raise")
+"""Where the server says so of a row, by a policy or a trigger; of a missing right it does elsewhere."""
+
 _ENDS_OF_A_TRANSACTION: Final = ("40001", "40P01")
 _SHOWING_ROWS: Final = ("22", "23")
 _TOO_LONG: Final = "54"  # a key of more bytes than an index takes
@@ -207,6 +212,18 @@ def refused_as(error: OrchestrationError) -> Iterator[None]:
         yield
     except IntegrityError:
         raise error from None  # the driver's text may show the row
+
+
+def refuses_row(error: DBAPIError) -> bool:
+    """
+    Return whether the database refuses a row that is written, by a constraint, a trigger or a policy.
+    """
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    state = sqlstate_of(error)
+    if state == _DENIED:
+        return getattr(getattr(error.orig, "diag", None), "source_function", None) in _DENIES_A_ROW
+    return state == _BY_A_TRIGGER
 
 
 def was_undone(error: DBAPIError) -> bool:

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Dialect, Row, Table
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.notification.notices import (
@@ -25,6 +25,7 @@ from proxy_orchestration.notification.notices import (
 )
 from proxy_orchestration.notification.records import DeadPush, Digest, LeasedPush, NoticeDraft, digest_message
 from proxy_orchestration.notification.tiers import NotificationThresholdTier
+from proxy_orchestration.storage.sql.database.errors import refuses_row
 from proxy_orchestration.storage.sql.dialect.types import stored_date, stored_instant
 from proxy_orchestration.storage.sql.notification.schema import notifications, push_outbox
 
@@ -78,17 +79,16 @@ def refusals() -> Iterator[None]:
     Turn what only this call's values can be the cause of into the error that says so.
 
     Raises:
-        RecordRefusedError: a rule of the schema is broken, or a text cannot be kept.
+        RecordRefusedError: a rule of the schema or of the host's is broken, or a text cannot be kept.
     """
     try:
         yield
-    except (
-        IntegrityError,
-        DataError,
-        UnicodeEncodeError,
-        OverflowError,
-    ):  # the last two are drivers' own
+    except (UnicodeEncodeError, OverflowError):  # drivers' own
         raise RecordRefusedError from None  # their texts may show the row, and names are in notices
+    except DBAPIError as error:
+        if not refuses_row(error):
+            raise
+        raise RecordRefusedError from None  # as above
 
 
 def json_list(values: Iterable[object]) -> str:

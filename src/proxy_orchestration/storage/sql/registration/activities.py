@@ -24,7 +24,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration._pseudonyms import PSEUDONYM, pseudonym_of
@@ -32,6 +32,7 @@ from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
 from proxy_orchestration.registration.erasure import as_asked
+from proxy_orchestration.storage.sql.database.errors import refuses_row
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows_or_ignore
 from proxy_orchestration.storage.sql.dialect.lookups import narrowed, scoped
@@ -148,14 +149,12 @@ def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     rows = [_row(record, connection.dialect) for record in sorted(records, key=_place)]
     try:
         return insert_rows_or_ignore(connection, activities, rows)
-    except (
-        IntegrityError,
-        DataError,
-        TypeError,
-        ValueError,
-        OverflowError,
-    ):  # the last three are drivers' own
-        raise RecordRefusedError from None  # their texts may show the row, and notes are personal data
+    except (TypeError, ValueError, OverflowError):  # drivers' own
+        pass
+    except DBAPIError as error:
+        if not refuses_row(error):
+            raise
+    raise RecordRefusedError  # out here: their texts may show the row, and notes are personal data
 
 
 def _texts(record: ActivityRecord) -> Iterator[str | None]:
