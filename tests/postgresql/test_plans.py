@@ -20,7 +20,14 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
-from small_batches import accept_together, ending_of, finish_together, new_batch
+from small_batches import (
+    accept_together,
+    commit_together,
+    ending_of,
+    finish_together,
+    new_batch,
+    parts_of,
+)
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from proxy_orchestration.access import Visibility
@@ -485,13 +492,16 @@ async def test_free_runs_are_taken_without_reading_the_others(waiting: Engine) -
 
 async def test_small_batches_that_begin_and_end_together_read_their_own_rows(waiting: Engine) -> None:
     """
-    And those of no other batch.
+    And those of no other batch, whether they end at once or in parts.
     """
-    new = [new_batch(number, idempotency_key=f"small-{number}") for number in range(_ASKED)]
+    new = [new_batch(number, idempotency_key=f"small-{number}") for number in range(2 * _ASKED)]
+    parts = [parts_of(ending_of(each), 4) for each in new[_ASKED:]]
     watch = _Watch(waiting)
     accept_together(waiting, new)
-    finish_together(waiting, list(map(ending_of, new)))
+    finish_together(waiting, list(map(ending_of, new[:_ASKED])))
+    commit_together(waiting, [begun for begun, _ in parts])
+    finish_together(waiting, [end for _, end in parts])
     watch.stop()
 
-    assert 10 == watch.seen
+    assert 5 + 5 + 3 + 7 == watch.seen
     assert [] == watch.greedy

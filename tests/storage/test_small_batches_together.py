@@ -15,10 +15,20 @@ import pytest
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
-from small_batches import BEGIN, Ending, accept_together, ending_of, finish_together, new_batch
+from small_batches import (
+    BEGIN,
+    Ending,
+    accept_together,
+    commit_together,
+    ending_of,
+    finish_together,
+    new_batch,
+    parts_of,
+)
 from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 
 from proxy_orchestration.errors import (
+    BatchStateError,
     IdempotencyKeyReusedError,
     LeaseLostError,
     OrchestrationError,
@@ -27,11 +37,15 @@ from proxy_orchestration.errors import (
 from proxy_orchestration.registration.conflicts import ConflictPolicy
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
+from proxy_orchestration.registration.runs import UnfinishedItem
 from proxy_orchestration.storage.sql import create_schema
 from proxy_orchestration.storage.sql.database.waiting_writes import Refused
 from proxy_orchestration.storage.sql.registration.accepting_together import joint_acceptance
+from proxy_orchestration.storage.sql.registration.committing_together import joint_commit
 from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
 from proxy_orchestration.storage.sql.registration.opening import accept, cancel_run
+from proxy_orchestration.storage.sql.registration.pausing import pause_run
+from proxy_orchestration.storage.sql.registration.runs import commit
 from proxy_orchestration.storage.sql.registration.settling import finish
 from proxy_orchestration.storage.sql.schema import (
     audit_events,
@@ -56,7 +70,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.dateless
 
 TABLES: Final = (batch_keys, batches, items, runs, work, outcomes, audit_events)
-BY_THE_STORES_CLOCK: Final = ("lease_until", "first_call_at", "held_until")
+BY_THE_STORES_CLOCK: Final = ("lease_until", "first_call_at", "held_until", "paused_since")
 
 
 @attrs.define(eq=False)
@@ -329,18 +343,135 @@ def test_an_override_stands_in_the_event_of_its_run(pair: Pair, activity_id: str
     assert expected == stored
 
 
-def test_what_is_not_whole_or_small_ends_alone() -> None:
+def _commit(connection: Connection, one: Ending) -> Any:
+    return commit(connection, one.lease, one.commit)
+
+
+def test_what_is_committed_and_ended_in_parts_together_is_so_alone(pair: Pair) -> None:
     """
-    A part of a run, a later run, and a large one.
+    Row by row, whatever a commit tells of a run, and whatever happened to the run meanwhile.
+    """
+    _accepted(pair, SMALL)
+    parts = [parts_of(ending_of(each, tell=each.batch_id == "batch-3"), 1) for each in SMALL]
+    said: list[dict[str, Any]] = [
+        {"called": 2, "alone": 2},
+        {"since_first_call": None, "driven_for": 0.0},
+        {"called": 50},
+        {"outcomes": ()},
+        {"called": 0},
+    ]
+    first = [
+        attrs.evolve(begun, commit=attrs.evolve(begun.commit, **how))
+        for (begun, _), how in zip(parts, said, strict=True)
+    ]
+    for engine in (pair.alone, pair.together):
+        with engine.begin() as connection:
+            pause_run(connection, "batch-3", 1, paused_at=later(7), paused_by="c-2")
+            cancel_run(connection, "batch-5", reason=None, wished_at=later(8))
+    alone = _each(pair.alone, _commit, first)
+    together = commit_together(pair.together, first)
+    stored, expected = pair.rows()
+
+    assert alone == together
+    assert expected == stored
+    assert {True, False} == {each.paused for each in together} == {each.cancel_wished for each in together}
+
+    last = [end for (_, end), how in zip(parts, said, strict=True) if "outcomes" not in how]
+    ends_alone = _each(pair.alone, _finish, last)
+    ends_together = finish_together(pair.together, last)
+    stored, expected = pair.rows()
+
+    assert 4 == len(ends_together)
+    assert ends_alone == ends_together
+    assert expected == stored
+
+
+def test_how_many_statements_ten_parts_take_does_not_depend_on_their_number(pair: Pair) -> None:
+    """
+    Three for what is committed, and seven for the ends.
+    """
+    new = [new_batch(number) for number in range(10)]
+    accept_together(pair.together, new)
+    parts = [parts_of(ending_of(each), 4) for each in new]
+    with _counted(pair.together) as committing:
+        commit_together(pair.together, [begun for begun, _ in parts])
+    with _counted(pair.together) as ending:
+        finish_together(pair.together, [end for _, end in parts])
+
+    assert (3, 7) == (len(committing), len(ending)), [*committing, *ending]
+
+
+def test_stale_drivers_among_those_who_commit_are_refused_alone(pair: Pair) -> None:
+    """
+    So is a second commit of one run in the same set, should the first have brought it.
+    """
+    _accepted(pair, NEW[:3])
+    parts = [parts_of(ending_of(each), 1) for each in (NEW[0], NEW[2])]
+    (stale, stale_end), (gone, gone_end) = (
+        parts_of(ending_of(each, fence=fence), 1) for each, fence in ((NEW[0], 2), (new_batch(8), 1))
+    )
+    commits = [stale, parts[0][0], gone, parts[1][0], stale]
+    ends = [stale_end, parts[0][1], gone_end, parts[1][1], stale_end]
+    alone = [*_each(pair.alone, _commit, commits), *_each(pair.alone, _finish, ends)]
+    together = [
+        *_told(commit_together(pair.together, commits)),
+        *_told(finish_together(pair.together, ends)),
+    ]
+    stored, expected = pair.rows()
+
+    assert 6 == together.count(LeaseLostError)
+    assert alone == together
+    assert expected == stored
+
+
+def test_an_end_that_leaves_an_item_open_undoes_the_set(pair: Pair) -> None:
+    """
+    Then each is done alone, and this one is told so.
+    """
+    _accepted(pair, NEW[:1])
+    whole = ending_of(NEW[0])
+    part = attrs.evolve(
+        whole, commit=attrs.evolve(whole.commit, outcomes=whole.commit.outcomes[1:], called=9)
+    )
+    before, _ = pair.rows()
+
+    with pytest.raises(BatchStateError, match="not every item"):
+        finish_together(pair.together, [part])
+    assert [BatchStateError] == _each(pair.alone, _finish, [part])
+    assert (before, before) == pair.rows()
+
+
+def test_a_commit_that_asks_for_something_is_done_alone() -> None:
+    """
+    For items, for what is known of items to be kept, or for room of another size.
+    """
+    plain = ending_of(new_batch(1, 101))
+    first, _ = parts_of(plain, 50)
+    unfinished = UnfinishedItem(work=plain.lease.claimed_now[0], due_in=1.0)
+    whole = attrs.evolve(first.commit, outcomes=plain.commit.outcomes)
+
+    assert joint_commit(first.lease, first.commit) is not None
+    for asking in (
+        attrs.evolve(first.commit, claim=1),
+        attrs.evolve(first.commit, unfinished=(unfinished,)),
+        attrs.evolve(first.commit, called=None),
+        whole,
+    ):
+        assert joint_commit(first.lease, asking) is None
+
+
+def test_what_is_not_small_or_of_a_first_run_ends_alone() -> None:
+    """
+    And so does what leaves something behind.
     """
     plain = ending_of(new_batch(1))
-    part = attrs.evolve(plain.commit, outcomes=plain.commit.outcomes[1:])
+    part = attrs.evolve(plain.commit, outcomes=plain.commit.outcomes[1:], called=None)
     large = ending_of(new_batch(1, 101))
 
     assert joint_end(plain.lease, plain.commit, **plain.how) is not None
-    for lease, commit in [
+    for lease, last in [
         (plain.lease, part),
         (attrs.evolve(plain.lease, run=2), plain.commit),
         (large.lease, large.commit),
     ]:
-        assert joint_end(lease, commit, **plain.how) is None
+        assert joint_end(lease, last, **plain.how) is None

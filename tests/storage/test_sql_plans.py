@@ -12,7 +12,14 @@ import pytest
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
-from small_batches import accept_together, ending_of, finish_together, new_batch
+from small_batches import (
+    accept_together,
+    commit_together,
+    ending_of,
+    finish_together,
+    new_batch,
+    parts_of,
+)
 from sqlalchemy import Connection, Engine, event
 
 from proxy_orchestration.access import Visibility
@@ -124,7 +131,10 @@ def _drive_small_ones(engine: Engine) -> None:
     """
     new = [new_batch(number, idempotency_key=f"small-{number}") for number in range(3)]
     accept_together(engine, new)
-    finish_together(engine, list(map(ending_of, new)))
+    finish_together(engine, list(map(ending_of, new[:2])))
+    begun, last = parts_of(ending_of(new[2]), 4)
+    commit_together(engine, [begun])
+    finish_together(engine, [last])
 
 
 async def _use_activities(repository: SqlActivityRepository) -> None:

@@ -15,7 +15,8 @@ from proxy_orchestration.registration.runs import Commit, Lease
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.database.waiting_writes import Refused
 from proxy_orchestration.storage.sql.registration.accepting_together import accept_all, joint_acceptance
-from proxy_orchestration.storage.sql.registration.finishing_together import finish_all, joint_end
+from proxy_orchestration.storage.sql.registration.committing_together import commit_all, joint_commit
+from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
 from proxy_orchestration.storage.sql.registration.first_leases import Beginning
 from proxy_orchestration.testing.contracts.registration.samples import LONG, batch_of, ended, later
 
@@ -64,10 +65,30 @@ def ending_of(new: NewBatch, *, fence: int = 1, **how: Any) -> Ending:
     return Ending(lease, commit, {"settled_at": later(9), "audit_hold": 30.0, "tell": False} | how)
 
 
+def parts_of(ending: Ending, first: int) -> tuple[Ending, Ending]:
+    """
+    Return an end in two writes: so many outcomes by a commit, and the others with the end.
+    """
+    outcomes = ending.commit.outcomes
+    begun = attrs.evolve(ending.commit, outcomes=outcomes[:first], called=first)
+    last = attrs.evolve(ending.commit, outcomes=outcomes[first:], called=len(outcomes))
+    return Ending(ending.lease, begun, {}), Ending(ending.lease, last, ending.how)
+
+
+def commit_together(engine: Engine, given: Sequence[Ending]) -> Sequence[Any]:
+    """
+    Commit them in one transaction, and end none of the runs.
+    """
+    joints = [joint_commit(each.lease, each.commit) for each in given]
+    with engine.begin() as connection:
+        return commit_all(connection, [joint.part for joint in joints if joint is not None])
+
+
 def finish_together(engine: Engine, endings: Sequence[Ending]) -> Sequence[Any]:
     """
-    End them in one transaction.
+    End them in one transaction: all by whole runs, or all by the last outcomes of runs.
     """
     joints = [joint_end(each.lease, each.commit, **each.how) for each in endings]
+    (do_all,) = {joint.do_all for joint in joints if joint is not None}
     with engine.begin() as connection:
-        return finish_all(connection, [joint.part for joint in joints if joint is not None])
+        return do_all(connection, [joint.part for joint in joints if joint is not None])

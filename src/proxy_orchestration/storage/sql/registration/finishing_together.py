@@ -9,54 +9,40 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-import attrs
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Dialect,
-    Row,
-    Select,
-    and_,
-    func,
-    insert,
-    literal,
-    select,
-    true,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Dialect, Row, and_, func, literal, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.audit import AuditEvent
-from proxy_orchestration.errors import LeaseLostError
 from proxy_orchestration.registration.runs import Commit, Lease
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused
 from proxy_orchestration.storage.sql.dialect.differences import store_now
 from proxy_orchestration.storage.sql.dialect.inserts import insert_rows, upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import (
-    json_flag,
     json_instant,
     json_integer,
     json_number,
     json_rows,
     json_text,
 )
-from proxy_orchestration.storage.sql.dialect.lookups import looked_up, one_by_one
-from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.dialect.types import instant_text
-from proxy_orchestration.storage.sql.registration.rows import (
-    FIRST_RUN,
-    event_text,
-    further_text,
-    outcome_row,
+from proxy_orchestration.storage.sql.registration.committing_together import only_tells
+from proxy_orchestration.storage.sql.registration.ending_together import (
+    ClosedRun,
+    EndingRun,
+    answers_of,
+    locked,
+    one_of_each,
 )
-from proxy_orchestration.storage.sql.registration.settling import Ending, finish
-from proxy_orchestration.storage.sql.schema import audit_events, batches, outcomes, runs, work
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, outcome_row
+from proxy_orchestration.storage.sql.registration.settling import Ending
+from proxy_orchestration.storage.sql.registration.settling_together import settle_all
+from proxy_orchestration.storage.sql.schema import outcomes, runs
 
 _MOST_OUTCOMES: Final = 100
 """A larger run gains nothing, and would hold the others up."""
@@ -85,130 +71,71 @@ _NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
     "counts": _BY_STATE,
     "untold_until": _UNTOLD,
 }
-_LISTED, (_LISTED_ID, _LISTED_BATCH, _LISTED_AT, _LISTED_STATUS, _WAITS) = json_rows(
-    "listed", json_integer, json_text, json_instant, json_text, json_flag
-)
-_NAMED_BATCH: Final[Mapping[str, ColumnElement[Any]]] = {
-    "id": _LISTED_ID,
-    "batch_id": _LISTED_BATCH,
-    "organization_id": literal(""),
-    "coordinator_id": literal(""),
-    "total": literal(0),
-    "submitted_at": _LISTED_AT,
-    "run": literal(FIRST_RUN),
-    "settled_run": literal(FIRST_RUN),
-    "settled_status": _LISTED_STATUS,
-    "needs_review": _WAITS,
-}
-_EVENTS, (_EVENT_ID, _PAYLOAD, _FURTHER, _SERVICE, _HOLD) = json_rows("events", *[json_text] * 4, json_number)
-_STORE_EVENTS = insert(audit_events).from_select(
-    ("event_id", "payload", "further", "service_name", "hold", "held_until", "delivered"),
-    select(
-        _EVENT_ID, _PAYLOAD, _FURTHER, _SERVICE, _HOLD, store_now() + _HOLD, literal(value=False)
-    ).select_from(_EVENTS),
-)
-
-
-@attrs.frozen(eq=False)
-class WholeRun:
-    """
-    A first run that ends, with all of its outcomes.
-    """
-
-    ending: Ending
-    commit: Commit
-
-    @property
-    def batch_id(self) -> str:
-        """
-        Return whose run it is.
-        """
-        return self.ending.lease.batch_id
-
-    def counts(self) -> Mapping[ItemState, int]:
-        """
-        Return how many items ended in each state.
-        """
-        return Counter(outcome.state for outcome in self.commit.outcomes)
-
-
-@attrs.frozen(eq=False)
-class _Closed:
-    """
-    What became of one: its rows, and what the audit is told.
-    """
-
-    whole: WholeRun
-    batch: Row[Any]
-    run: Row[Any]
-    event: AuditEvent
 
 
 def joint_end(
     lease: Lease, commit: Commit, /, *, settled_at: datetime, audit_hold: float, tell: bool = False
-) -> Joint[WholeRun, AuditEvent] | None:
+) -> Joint[EndingRun, AuditEvent] | None:
     """
     Return how the run ends with others, or `None` where it ends alone.
     """
-    if lease.run != FIRST_RUN or lease.run_items != len(commit.outcomes) or lease.run_items > _MOST_OUTCOMES:
+    if lease.run != FIRST_RUN or len(commit.outcomes) > _MOST_OUTCOMES:
         return None
-    ending = Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell)
-    return Joint(finish_all, WholeRun(ending, commit))
+    ending = EndingRun(Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell), commit)
+    if lease.run_items == len(commit.outcomes):
+        return Joint(finish_all, ending)
+    return Joint(settle_all, ending) if only_tells(commit) else None
 
 
-def finish_all(connection: Connection, given: Sequence[WholeRun], /) -> Sequence[AuditEvent | Refused]:
+def finish_all(connection: Connection, given: Sequence[EndingRun], /) -> Sequence[AuditEvent | Refused]:
     """
     Append the outcomes of these runs and close them; whose lease is lost is refused.
-
-    A run with overrides, which its event names, and a second end of the same run
-    are left to statements of their own, and so is who lost the lease.
     """
-    batch_of = _locked(connection, (each.batch_id for each in given))
-    plain = {
-        each.batch_id: each
-        for each in reversed(given)
-        if each.batch_id in batch_of and not batch_of[each.batch_id].has_overrides
-    }
-    closed = _close(connection, list(plain.values()), batch_of) if plain else ()
-    if closed:
-        _append(connection, closed)
-        _list_as_settled(connection, closed)
-        _store_events(connection, closed)
-    event_of = {each.whole: each.event for each in closed}
-    return [event_of.get(each) or _finish_alone(connection, each) for each in given]
-
-
-def _finish_alone(connection: Connection, whole: WholeRun) -> AuditEvent | Refused:
-    ending = whole.ending
-    try:
-        return finish(
-            connection,
-            ending.lease,
-            whole.commit,
-            settled_at=ending.settled_at,
-            audit_hold=ending.audit_hold,
-            tell=ending.tell,
-        )
-    except LeaseLostError as error:  # nothing was written of it
-        return Refused(error)
+    batch_of = locked(connection, (each.batch_id for each in given))
+    ended = one_of_each(given, batch_of)
+    return answers_of(connection, given, _close(connection, ended, batch_of) if ended else ())
 
 
 def _close(
-    connection: Connection, given: Sequence[WholeRun], batch_of: Mapping[str, Row[Any]]
-) -> Sequence[_Closed]:
+    connection: Connection, given: Sequence[EndingRun], batch_of: Mapping[str, Row[Any]]
+) -> Sequence[ClosedRun]:
     """
-    Close those of the runs whose leases hold.
+    Close those of the runs whose leases hold, and append their outcomes.
     """
-    told = [_told(each, batch_of[each.batch_id].id) for each in given]
+    counted = {each: Counter(outcome.state for outcome in each.commit.outcomes) for each in given}
+    told = [_told(each, batch_of[each.batch_id].id, counts) for each, counts in counted.items()]
     rows = connection.execute(_finish(connection.dialect), {"ended": json.dumps(told)})
     run_of = {row.batch: row for row in rows}
-    closed: list[_Closed] = []
-    for each in given:
-        batch = batch_of[each.batch_id]
-        run = run_of.get(batch.id)
-        if run is not None:
-            closed.append(_Closed(each, batch, run, each.ending.event(run, batch, each.counts())))
-    return closed
+    closed = {each: run_of[batch] for each in given if (batch := batch_of[each.batch_id].id) in run_of}
+    insert_rows(
+        connection, outcomes, [row for each, run in closed.items() for row in _log(each, run, connection)]
+    )
+    return [
+        ClosedRun(each, batch, each.ending.event(closed[each], batch, counted[each]))
+        for each, batch in ((each, batch_of[each.batch_id]) for each in closed)
+    ]
+
+
+def _log(given: EndingRun, run: Row[Any], connection: Connection) -> Iterator[tuple[Any, ...]]:
+    for sequence, outcome in enumerate(given.commit.outcomes, start=run.base + 1):
+        yield outcome_row(
+            outcome, batch=run.batch, run=FIRST_RUN, sequence=sequence, dialect=connection.dialect
+        )
+
+
+def _told(given: EndingRun, batch: int, counts: Mapping[ItemState, int]) -> tuple[Any, ...]:
+    says = given.ending.columns(counts)
+    return (
+        batch,
+        given.ending.lease.fence,
+        len(given.commit.outcomes),
+        float(given.commit.driven_for),
+        given.commit.since_first_call,
+        instant_text(says["at"]),
+        says["reached"],
+        says["by_state"],
+        says["untold"],
+    )
 
 
 # The rows are always there. An upsert looks each up by its key, whatever PostgreSQL believes of the tables;
@@ -243,93 +170,3 @@ def _finish(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
         runs.c.cancelled_by,
         runs.c.cancel_reason,
     )
-
-
-def _locked(connection: Connection, batch_ids: Iterable[str]) -> Mapping[str, Row[Any]]:
-    """
-    Lock the batches, in one order so that two of these never wait for each other; return their rows by id.
-    """
-    wanted = [[findable(each)] for each in sorted(set(batch_ids))]
-    rows = connection.execute(_lock(connection.dialect), {"wanted_ids": json.dumps(wanted)})
-    return {row.batch_id: row for row in rows}
-
-
-@lru_cache(maxsize=8)
-def _lock(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    wanted, (batch_id,) = json_rows("wanted_ids", json_text)
-    joined, batch = looked_up(wanted, batches, batches.c.batch_id == batch_id, dialect, locked=True)
-    has_overrides = one_by_one(
-        work.c.batch == batch.c.id, work.c.run == FIRST_RUN, work.c.override_by.is_not(None)
-    )
-    return select(
-        batch.c.id,
-        batch.c.batch_id,
-        batch.c.total,
-        batch.c.organization_id,
-        batch.c.coordinator_id,
-        batch.c.service_name,
-        has_overrides.label("has_overrides"),
-    ).select_from(joined)
-
-
-def _told(whole: WholeRun, batch: int) -> tuple[Any, ...]:
-    says = whole.ending.columns(whole.counts())
-    return (
-        batch,
-        whole.ending.lease.fence,
-        len(whole.commit.outcomes),
-        float(whole.commit.driven_for),
-        whole.commit.since_first_call,
-        instant_text(says["at"]),
-        says["reached"],
-        says["by_state"],
-        says["untold"],
-    )
-
-
-def _append(connection: Connection, closed: Sequence[_Closed]) -> None:
-    rows = [
-        outcome_row(
-            outcome, batch=each.run.batch, run=FIRST_RUN, sequence=sequence, dialect=connection.dialect
-        )
-        for each in closed
-        for sequence, outcome in enumerate(each.whole.commit.outcomes, start=each.run.base + 1)
-    ]
-    insert_rows(connection, outcomes, rows)
-
-
-def _list_as_settled(connection: Connection, closed: Sequence[_Closed]) -> None:
-    rows = [
-        (
-            each.batch.id,
-            each.whole.batch_id,
-            instant_text(each.event.settled_at),
-            each.event.status,
-            ItemState.NEEDS_REVIEW in each.whole.counts(),
-        )
-        for each in closed
-    ]
-    connection.execute(_list(connection.dialect), {"listed": json.dumps(rows)})
-
-
-@lru_cache(maxsize=8)
-def _list(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
-    upsert = upserting(batches, dialect).from_select(
-        list(_NAMED_BATCH), select(*_NAMED_BATCH.values()).select_from(_LISTED).where(true())
-    )
-    changed = {name: upsert.excluded[name] for name in ("settled_run", "settled_status", "needs_review")}
-    return upsert.on_conflict_do_update(index_elements=["id"], set_=changed)
-
-
-def _store_events(connection: Connection, closed: Sequence[_Closed]) -> None:
-    rows = [
-        (
-            each.event.event_id,
-            event_text(each.event),
-            further_text(each.event),
-            each.batch.service_name,
-            float(each.whole.ending.audit_hold),
-        )
-        for each in closed
-    ]
-    connection.execute(_STORE_EVENTS, {"events": json.dumps(rows)})

@@ -52,6 +52,7 @@ from proxy_orchestration.storage.sql.registration import (
     settling,
 )
 from proxy_orchestration.storage.sql.registration.accepting_together import joint_acceptance
+from proxy_orchestration.storage.sql.registration.committing_together import joint_commit
 from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
 from proxy_orchestration.storage.sql.registration.first_leases import Beginning
 from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN
@@ -303,7 +304,7 @@ class SqlActivityRepository(
 
     read_items: Final = reading(items.read_items)
     acquire: Final = writing(runs.acquire)
-    commit: Final = writing(runs.commit)
+    commit: Final = writing(runs.commit, joint=joint_commit)
     settle: Final = writing(settling.settle)
     begin: Final = writing(runs.begin)
     finish: Final = writing(settling.finish, joint=joint_end)
