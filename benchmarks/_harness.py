@@ -96,7 +96,7 @@ class Story:
         parts = [f"**{self.title}**", *map(str, self.tables)]
         if self.targets:
             rows = [target.cells() for target in self.targets]
-            parts.append(str(Table(heading=("Aim", "Measured", "Asked", "Reached"), rows=rows)))
+            parts.append(str(Table(heading=("Aim", "Measured", "Limit", "Reached"), rows=rows)))
         return "\n\n".join(parts)
 
 
@@ -155,7 +155,7 @@ def tell_with(measure: Callable[[argparse.Namespace], Story], parser: argparse.A
     """
     Do the same for a benchmark that has options.
     """
-    parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if an aim is missed")
     options = parser.parse_args()
     story = measure(options)
     print(story)

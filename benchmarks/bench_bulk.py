@@ -271,29 +271,29 @@ def measure() -> Story:
     return Story(
         title=f"{ITEMS:,} registrations through the standard service on SQLite FULL",
         tables=[
-            Table(heading=("", "registrations/s", "to the raw limit"), rows=rows),
+            Table(heading=("", "registrations/s", "ratio to the raw limit"), rows=rows),
             Table(
                 heading=(f"{GROUP} mentors, {ROUND_TRIP * 1000:.0f} ms per round trip", "round trips", "ms"),
                 rows=[
-                    ("many at once, conflict check included", f"{trips}", f"{milliseconds:.0f}"),
+                    ("many at once, including the conflict check", f"{trips}", f"{milliseconds:.0f}"),
                     ("one by one, five at a time", f"{trips_singly}", f"{milliseconds_singly:.0f}"),
                 ],
             ),
         ],
         targets=[
             Target(
-                what="the service: many at once, to one by one",
+                what="the service: many at once, ratio to one by one",
                 figure=speeds[many] / speeds[one],
                 at_least=5,
                 digits=1,
             ),
             Target(
-                what="the service: many at once, to the raw limit",
+                what="the service: many at once, ratio to the raw limit",
                 figure=speeds[many] / speeds[limit],
                 at_least=0.3,
             ),
             Target(
-                what="a whole batch: many at once, to one by one",
+                what="a whole batch: many at once, ratio to one by one",
                 figure=speeds[batch_many] / speeds[batch_one],
                 at_least=5,
                 digits=1,

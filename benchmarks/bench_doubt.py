@@ -77,10 +77,15 @@ def measure() -> Story:
     ]
     return Story(
         title=f"Killed with SIGKILL while driving {ITEMS:,} items on SQLite, cap {CONCURRENCY}",
-        tables=[Table(heading=("service", "kills", "items settled by then", "in doubt, at most"), rows=rows)],
+        tables=[
+            Table(
+                heading=("service", "kills", "items settled before the kill", "most items in doubt"),
+                rows=rows,
+            )
+        ],
         targets=[
             Target(
-                what="items in doubt, at most (max_undurable + max_concurrency)",
+                what="most items in doubt (max_undurable + max_concurrency)",
                 figure=max(doubt for counts in found.values() for doubt, _ in counts),
                 at_most=BOUND,
                 digits=0,

@@ -99,7 +99,7 @@ def _cases(folder: Path, pause: float, size: int) -> dict[str, Case]:
         MEMORY: ours(in_memory),
         EMPTY: ours(lambda: warm_store(empty())),
         FILLED: ours(lambda: warm_store(filled())),
-        "SQLite, and the result read": ours(lambda: warm_store(empty()), with_result=True),
+        "SQLite, and reading the result": ours(lambda: warm_store(empty()), with_result=True),
         "SQLite, first batch of the process": ours(lambda: SqlActivityRepository.open(url_of(empty()))),
     }
 
@@ -123,12 +123,12 @@ def measure() -> Story:
     ]
     heading = (
         "",
-        f"{SLOW_ITEMS:,} items of 50 ms (of the ideal)",
-        f"{QUICK_ITEMS:,} items of 1 ms (of the ideal)",
-        "1 ms: speed against memory",
+        f"{SLOW_ITEMS:,} items of 50 ms (share of the ideal)",
+        f"{QUICK_ITEMS:,} items of 1 ms (share of the ideal)",
+        "1 ms: speed, ratio to memory",
     )
     return Story(
-        title=f"A service with latency, cap {CAP}, from submission to the end of the progress",
+        title=f"A slow service, cap {CAP}: time from submission to the last progress update",
         tables=[Table(heading=heading, rows=rows)],
         targets=[target for name in (EMPTY, FILLED) for target in _targets(name, ideal, slow, quick)],
     )
@@ -139,7 +139,7 @@ def _targets(
 ) -> tuple[Target, ...]:
     return (
         Target(what=f"50 ms, {name}: % of the ideal", figure=100 * ideal / slow[name], at_least=97, digits=1),
-        Target(what=f"1 ms, {name}: to memory", figure=quick[MEMORY] / quick[name], at_least=0.65),
+        Target(what=f"1 ms, {name}: ratio to memory", figure=quick[MEMORY] / quick[name], at_least=0.65),
     )
 
 

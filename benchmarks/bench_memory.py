@@ -82,13 +82,13 @@ def measure() -> Story:
         for (settled, size), (before, peak, seconds) in medians.items()
     ]
     small, large = SIZES
-    heading = ("items", "settled batches beside it", "MiB before", "MiB at the peak", "µs per item")
+    heading = ("items", "settled batches in the database", "MiB before", "peak MiB", "µs per item")
     return Story(
-        title="Peak memory of the process that drives, SQLite, sleep(0) service, no result asked for",
+        title="Peak memory of the driving process, SQLite, sleep(0) service, without reading the result",
         tables=[Table(heading=heading, rows=rows)],
         targets=[
             Target(
-                what=f"peak at {large:,} items to peak at {small:,}, {settled} settled batches",
+                what=f"peak at {large:,} items, ratio to peak at {small:,}, {settled} settled batches",
                 figure=medians[settled, large][1] / medians[settled, small][1],
                 at_most=1.3,
             )

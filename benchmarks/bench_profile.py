@@ -64,14 +64,14 @@ def timed_statements(engine: Engine, spent: defaultdict[str, float]) -> Iterator
         elapsed = time.perf_counter() - begins.pop(id(cursor))
         verb, *words = statement.split()
         if verb in {"INSERT", "UPDATE"}:
-            spent[f"of it, {verb} {words[verb == 'INSERT']}"] += elapsed
+            spent[f"of which {verb} {words[verb == 'INSERT']}"] += elapsed
 
     commit = engine.dialect.do_commit
 
     def timed_commit(connection: Any) -> None:
         begin = time.perf_counter()
         commit(connection)
-        spent["of it, COMMIT (fsync)"] += time.perf_counter() - begin
+        spent["of which COMMIT (fsync)"] += time.perf_counter() - begin
 
     event.listen(engine, "before_cursor_execute", before)
     event.listen(engine, "after_cursor_execute", after)
@@ -94,10 +94,10 @@ async def profile(file: Path) -> dict[str, float]:
                 whole = time.perf_counter() - begin
                 spent["event loop's thread"] = time.thread_time() - loop_begin
                 parts = dict(spent)
-    parts["neither thread computes: disk, hops, others' processes"] = whole - sum(
-        seconds for part, seconds in parts.items() if not part.startswith("of it")
+    parts["neither thread is busy: disk, hops between threads, other processes"] = whole - sum(
+        seconds for part, seconds in parts.items() if not part.startswith("of which")
     )
-    parts["all"] = whole
+    parts["total"] = whole
     return {part: seconds / ITEMS * 1e6 for part, seconds in parts.items()}
 
 
@@ -110,12 +110,12 @@ def measure() -> Story:
         found = [anyio.run(profile, copy()) for _ in range(ROUNDS)]
     parts = {part: statistics.median(figures.get(part, 0.0) for figures in found) for part in found[0]}
     rows = [
-        (part, f"{figure:.1f}", f"{figure / parts['all']:.0%}")
-        for part, figure in sorted(parts.items(), key=lambda pair: (pair[0].startswith("of it"), -pair[1]))
+        (part, f"{figure:.1f}", f"{figure / parts['total']:.0%}")
+        for part, figure in sorted(parts.items(), key=lambda pair: (pair[0].startswith("of which"), -pair[1]))
         if abs(figure) >= FEWEST
     ]
     return Story(
-        title=f"Where a durable batch's time goes: SQLite FULL, {ITEMS:,} items, no-op service, cap 20",
+        title=f"Time spent on a durable batch: SQLite FULL, {ITEMS:,} items, no-op service, cap 20",
         tables=[Table(heading=("part", "µs per item", "share"), rows=rows)],
     )
 

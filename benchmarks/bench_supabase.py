@@ -161,15 +161,19 @@ def measure() -> Story:
         title=f"Records over PostgREST, and the ledger through PgBouncer: ms, medians of {ROUNDS} rounds",
         tables=[
             Table(
-                heading=["", "ms", "each, µs"],
+                heading=["", "ms", "µs per record"],
                 rows=[_row(name, seconds) for name, seconds in took.items()],
             )
         ],
         targets=[
-            Target(what="one call over PostgREST, against one direct SQL call", figure=page / one, at_most=2),
-            Target(what="500 calls, against one call of 500", figure=single / page, at_least=25),
             Target(
-                what="durable batch through PgBouncer in transaction mode, against direct",
+                what="time of one call over PostgREST, ratio to one direct SQL call",
+                figure=page / one,
+                at_most=2,
+            ),
+            Target(what="time of 500 calls, ratio to one call of 500", figure=single / page, at_least=25),
+            Target(
+                what="time of a durable batch through PgBouncer in transaction mode, ratio to direct",
                 figure=transaction / direct,
                 at_most=1.3,
             ),

@@ -171,16 +171,16 @@ def measure(options: argparse.Namespace) -> Story:
     ratio = seconds[SERVE] / seconds[TEMPORAL]
     rows = [(name, f"{taken:.2f} s", f"{items / taken:,.0f}") for name, taken in seconds.items()]
     return Story(
-        title=f"{options.batches} batches of {SIZE}, {1000 * PAUSE:.0f} ms a call, one process",
+        title=f"{options.batches} batches of {SIZE}, {1000 * PAUSE:.0f} ms per call, one process",
         tables=[
-            Table(heading=("driven by", "until all are settled", "items a second"), rows=rows),
+            Table(heading=("driven by", "time until all are settled", "items a second"), rows=rows),
             Table(
                 heading=("", "median"),
                 rows=[("from a wake-up to the first call", f"{1000 * latency:.0f} ms")],
             ),
         ],
         targets=[
-            Target(what="speed through Temporal to that of serve", figure=ratio, at_least=0.5),
+            Target(what="speed with Temporal, ratio to serve", figure=ratio, at_least=0.5),
             Target(what="from a wake-up to the first call, ms", figure=1000 * latency, at_most=100, digits=0),
         ],
     )

@@ -159,17 +159,17 @@ def measure() -> Story:
     pause = medians({"pause": longest_pause}, rounds=3)["pause"]
     ratio = found["this library"] / found["semaphore and task group"]
     return Story(
-        title=f"{ITEMS} calls of {CALL * 1000:g} ms, {CONCURRENCY} at once, each {REFUSED}th refused once",
+        title=f"{ITEMS} calls of {CALL * 1000:g} ms, {CONCURRENCY} at once, every {REFUSED}th refused once",
         tables=[
-            Table(heading=("way", "seconds"), rows=[(name, f"{value:.2f}") for name, value in found.items()]),
+            Table(heading=("", "seconds"), rows=[(name, f"{value:.2f}") for name, value in found.items()]),
             Table(
                 heading=(f"{MANY:,} items at once", "ms"),
                 rows=[("longest pause of the event loop", f"{pause * 1000:.0f}")],
             ),
         ],
         targets=[
-            Target(what="times a semaphore and a task group", figure=ratio, at_most=1.2),
-            Target(what="longest pause of the event loop, in ms", figure=pause * 1000, at_most=50, digits=0),
+            Target(what="time, ratio to a semaphore and a task group", figure=ratio, at_most=1.2),
+            Target(what="longest pause of the event loop, ms", figure=pause * 1000, at_most=50, digits=0),
         ],
     )
 

@@ -63,8 +63,8 @@ async def resume(orchestrator: BulkRegistrationOrchestrator) -> float:
 
 WAYS: Final[dict[str, Callable[[BulkRegistrationOrchestrator], Awaitable[float]]]] = {
     "accept, drive, result": submit,
-    "the same with every progress update": stream,
-    "drive alone": resume,
+    "the same, with every progress update": stream,
+    "drive only": resume,
 }
 
 

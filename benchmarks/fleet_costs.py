@@ -152,12 +152,14 @@ def measure() -> Story:
         (name, f"{cost.milliseconds:.3f}", f"{cost.statements:.2f}", f"{cost.transactions:.2f}")
         for name, cost in costs.items()
     ]
-    heading = ("one PostgreSQL", "ms of a processor", "statements", "transactions")
+    heading = ("one PostgreSQL", "processor, ms", "statements", "transactions")
     kept = Table(
-        heading=("kept for an item, indexes and its share of the batch included", "bytes"),
+        heading=("stored per item, including indexes and its share of the batch", "bytes"),
         rows=[("", f"{held:.0f}")],
     )
-    return Story(title="What a fleet costs its database", tables=[Table(heading=heading, rows=rows), kept])
+    return Story(
+        title="What many workers cost their database", tables=[Table(heading=heading, rows=rows), kept]
+    )
 
 
 if __name__ == "__main__":

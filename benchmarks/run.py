@@ -96,7 +96,7 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stories", nargs="*", metavar="STORY", help=f"of {', '.join(STORIES)}")
-    parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if an aim is missed")
     options = parser.parse_args()
     if unknown := set(options.stories) - set(STORIES):
         parser.error(f"no such story: {', '.join(sorted(unknown))}")

@@ -239,19 +239,19 @@ def _fleets(changes: dict[str, int]) -> Sequence[Fleet]:
     engine = {"looks": 0.2, "cost_of_look": COST_OF_SWEEP, "wakes": 0.05}
     return (
         Fleet(name="`serve` in each worker", **serve, **changes),
-        Fleet(name="an engine wakes them", **engine, **changes),
+        Fleet(name="an engine wakes the workers", **engine, **changes),
     )
 
 
 def _assumptions(fleet: Fleet) -> str:
     lines = (
         f"{fleet.workers:,} workers drive {fleet.runs_at_once} runs at once, {fleet.calls_at_once} calls in each",
-        f"{fleet.items_a_day:,} items a day in batches of {fleet.size}; {fleet.peak:g} times the mean at the peak",
-        f"a call takes {fleet.service:g} s on average, and each outcome is a transaction of its own: the worst case",
-        f"the database has {fleet.processors} processors; a transaction takes {fleet.cost_of_transaction:g} ms of one",
-        f"each item in it takes {fleet.cost_of_item:g} ms more",
-        f"an idle `serve` costs {COST_OF_SERVE:g} ms a second, a sweep {COST_OF_SWEEP:g} ms",
-        f"after ten minutes {fleet.dying} workers die at once; a lease is {fleet.lease:g} s",
+        f"{fleet.items_a_day:,} items a day in batches of {fleet.size}; {fleet.peak:g} times the mean rate at the peak",
+        f"a call takes {fleet.service:g} s on average, and each outcome is a separate transaction (the worst case)",
+        f"the database has {fleet.processors} processors; a transaction takes {fleet.cost_of_transaction:g} ms of processor time",
+        f"each item in a transaction takes {fleet.cost_of_item:g} ms more",
+        f"an idle `serve` costs {COST_OF_SERVE:g} ms of processor time per second, and a sweep {COST_OF_SWEEP:g} ms",
+        f"after ten minutes {fleet.dying} workers are killed at once; a lease lasts {fleet.lease:g} s",
     )
     return "\n".join(f"- {line}" for line in lines)
 
@@ -271,13 +271,13 @@ def _row(hour: Peak) -> tuple[str, ...]:
 
 
 _HEADING: Final = (
-    "who drives",
+    "driver",
     "batches in twenty minutes",
     "transactions a second",
-    "processors busy: driving + looking",
+    "processors busy: driving + polling",
     "runs at once, at most",
-    "first call after, median / 99 %",
-    "runs of the dead, longest wait",
+    "time to the first call, median / p99",
+    "runs of killed workers, longest wait",
 )
 
 

@@ -23,7 +23,7 @@ class NoBuildError(Exception):
     """
 
     def __init__(self, asked: str) -> None:
-        super().__init__(f"{asked} is no wheel, no checkout and no commit that git has here")
+        super().__init__(f"{asked} is not a wheel, a checkout or a commit of this repository")
 
 
 def build_of(asked: str, folder: Path) -> Path:

@@ -18,8 +18,8 @@ Found: TypeAlias = Mapping[str, Mapping[str, Figures]]
 PEOPLE: Final = {
     "ours": "ours",
     "released": "ours, as released",
-    "three": "three commits by hand",
-    "grouping": "a grouping writer by hand",
+    "three": "three commits, hand-written",
+    "grouping": "grouped commits, hand-written",
 }
 _IN_FLIGHT: Final = 50
 _PER_BATCH: Final = 5
@@ -109,7 +109,7 @@ def _no_op(found: Found) -> Table:
         "size",
         "callers",
         *PEOPLE.values(),
-        *(f"to {who}" for who in ("released", "three commits", "grouping")),
+        *(f"ours, ratio to {who}" for who in ("released", "three commits", "grouped commits")),
     )
     return Table(heading=heading, rows=rows)
 
@@ -136,15 +136,15 @@ def _paused(found: Found, pause: float) -> Table:
 
 _WATCHED: Final = {
     "statements": "statements",
-    "commits": "commits that wrote",
+    "commits": "writing commits",
     "fsyncs": "fsyncs of the log",
-    "hops": "answers of threads",
+    "hops": "wake-ups by threads",
     "tasks": "tasks",
     "here": "processor, ms",
-    "there": "the database's, ms",
-    "pause": "pause of the loop, p99, ms",
-    "wait p50": "a caller waits, p50, ms",
-    "wait p99": "p99",
+    "there": "processor of the database, ms",
+    "pause": "pause of the event loop, p99, ms",
+    "wait p50": "a caller's wait, p50, ms",
+    "wait p99": "a caller's wait, p99, ms",
 }
 _DISTURBED: Final = {"fsyncs", "here", "there", "wait p50", "wait p99"}
 _FORMS: Final = {
@@ -186,7 +186,13 @@ def _drained(found: Found) -> Table:
                 rows.append(
                     (database, PEOPLE[who], f"{one:,.0f}", _cell(two, ",.0f"), _cell(_ratio(two, one), ".2f"))
                 )
-    heading = ("accepted before, drained: batches of 10 a second", "", "one server", "two", "two to one")
+    heading = (
+        "draining accepted batches of 10: batches a second",
+        "",
+        "one server",
+        "two servers",
+        "two, ratio to one",
+    )
     return Table(heading=heading, rows=rows)
 
 
@@ -199,7 +205,13 @@ def _looked(found: Found) -> Table:
                 rows.append(
                     (database, PEOPLE[who], f"{few * 1000:.1f}", f"{many * 1000:.1f}", f"{many / few:.1f}")
                 )
-    heading = ("a server's first look for work, ms", "", "fewer open runs", "more", "more to fewer")
+    heading = (
+        "a server's first poll for work, ms",
+        "",
+        "few open runs",
+        "many open runs",
+        "many, ratio to few",
+    )
     return Table(heading=heading, rows=rows)
 
 
@@ -226,23 +238,23 @@ def _aims(
     def to(figures: Figures, other: str, name: str) -> float | None:
         return _ratio(_figure(figures, "ours", case, name), _figure(figures, other, case, name))
 
-    yield "to three commits by hand", to(no_op, "three", "speed"), "at_least", asked["to three"]
-    yield "to the release", to(no_op, "released", "speed"), "at_least", asked["to released"]
+    yield "ratio to three commits, hand-written", to(no_op, "three", "speed"), "at_least", asked["to three"]
+    yield "ratio to the release", to(no_op, "released", "speed"), "at_least", asked["to released"]
     share = _ratio(_figure(paused, "ours", case, "speed"), ideal(10, 50, pause))
     yield "20 ms, share of the ideal", share, "at_least", asked["ideal"]
     syncs = _figure(no_op, "ours", case, "fsyncs") or _figure(watched, "ours", case, "commits")
     yield "fsyncs per batch", syncs, "at_most", _FSYNCS
-    yield "processor per batch, to the release's", _processor(no_op, case), "at_most", asked["processor"]
+    yield "processor per batch, ratio to the release", _processor(no_op, case), "at_most", asked["processor"]
     pauses = _figure(watched, "ours", case, "pause")
-    yield "pause of the loop, p99, ms", pauses and 1000 * pauses, "at_most", _PAUSE
+    yield "pause of the event loop, p99, ms", pauses and 1000 * pauses, "at_most", _PAUSE
     one, two, old = (
         _figure(drained, who, servers, "speed")
         for who, servers in (("ours", "1"), ("ours", "2"), ("released", "1"))
     )
-    yield "one server drains, to the release's", _ratio(one, old), "at_least", asked["drained"]
-    yield "two servers to one", _ratio(two, one), "at_least", asked["two servers"]
+    yield "one server drains, ratio to the release", _ratio(one, old), "at_least", asked["drained"]
+    yield "two servers, ratio to one", _ratio(two, one), "at_least", asked["two servers"]
     few, many = (_figure(looked, "ours", name, "seconds") for name in ("few", "many"))
-    yield "finding work among many open runs to few", _ratio(many, few), "at_most", asked["open"]
+    yield "finding work among many open runs, ratio to few", _ratio(many, few), "at_most", asked["open"]
 
 
 def _processor(no_op: Figures, case: str) -> float | None:

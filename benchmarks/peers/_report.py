@@ -59,7 +59,7 @@ def write(results: Results) -> bool:
 def _machine(results: Results) -> Iterator[str]:
     yield str(results.get("machine"))
     for names, surroundings in (results.get("again") or {}).items():
-        yield f"Again and by themselves: {names}. {surroundings}"
+        yield f"Measured again separately: {names}. {surroundings}"
 
 
 def _between(page: str, name: str, text: str) -> str:
@@ -97,10 +97,10 @@ def _speeds(results: Results) -> Table:
     return Table(
         heading=(
             "",
-            "where a result is once the caller has it",
+            "where the result is stored",
             "a job per item: items/s",
-            "ours on SQLite, to it",
-            "ours on PostgreSQL, to it",
+            "ratio of ours on SQLite",
+            "ratio of ours on PostgreSQL",
             "50 items per job: items/s",
         ),
         rows=[cells(peer) for peer in PEERS],
@@ -113,7 +113,7 @@ def _with_latency(results: Results) -> Table:
         return "-" if seconds is None else f"{seconds:.2f} s ({IDEAL / seconds:.1%})"
 
     return Table(
-        heading=("", "a job per item (of the ideal)", "50 items per job (of the ideal)"),
+        heading=("", "a job per item (share of the ideal)", "50 items per job (share of the ideal)"),
         rows=[(peer.title, cell(peer, 1), cell(peer, 50)) for peer in PEERS],
     )
 
@@ -123,7 +123,7 @@ def _kills(results: Results) -> Table:
         fate = results.get("killed", "50 ms", per_job, peer.key)
         if fate is None:
             return "-"
-        return "all to be done again" if _is_alone(peer) else f"{fate['twice']:,}"
+        return "all calls are repeated" if _is_alone(peer) else f"{fate['twice']:,}"
 
     def whole(peer: Peer) -> str:
         if _is_alone(peer):
@@ -136,7 +136,7 @@ def _kills(results: Results) -> Table:
             "called twice, a job per item",
             "called twice, 50 items per job",
             "seconds until all had a result",
-            "who takes up what was left",
+            "how the rest is continued",
         ),
         rows=[(peer.title, twice(peer, 1), twice(peer, 50), whole(peer), peer.comes_back) for peer in PEERS],
     )
@@ -152,7 +152,7 @@ def _whole(fate: dict[str, Any] | None) -> str:
     if fate["finished"]:
         return f"{fate['seconds']:.0f}"
     uncalled = fate["never_called"]
-    return f"never (nobody called {uncalled:,} of the items)" if uncalled else "never"
+    return f"never (items not called: {uncalled:,})" if uncalled else "never"
 
 
 def _limits(results: Results) -> Table:
@@ -160,11 +160,11 @@ def _limits(results: Results) -> Table:
     raw = found.get("raw")
     names = {
         "raw": "raw limit: bulk UPDATE from unnest, 500 rows per commit",
-        "ours": "ours, PostgreSQL, until the last update was looked at",
-        "ours, result read": "ours, PostgreSQL, and the result read",
+        "ours": "ours, PostgreSQL, until the last update was read",
+        "ours, result read": "ours, PostgreSQL, and reading the result",
     }
     return Table(
-        heading=("20,000 items, no-op service", "items/s", "to the raw limit"),
+        heading=("20,000 items, no-op service", "items/s", "ratio to the raw limit"),
         rows=[
             (name, _number(found.get(key), ",.0f"), _number(_ratio(found.get(key), raw), ".2f"))
             for key, name in names.items()
@@ -175,7 +175,7 @@ def _limits(results: Results) -> Table:
 def _grown(results: Results) -> Table:
     found: dict[str, tuple[float, float]] = results.get("limits", "grown") or {}
     return Table(
-        heading=("items", "driven", "result read"),
+        heading=("items", "time to drive", "time to read the result"),
         rows=[
             (f"{int(size):,}", f"{driven:.2f} s", f"{read:.2f} s") for size, (driven, read) in found.items()
         ]
@@ -202,7 +202,7 @@ def _load(results: Results) -> Table:
             "all done",
             "ideal",
             "acceptance, ms, p50 / p99",
-            "first progress, ms",
+            "first progress, ms, p50 / p99",
         ),
         rows=[cells(name, figures) for name, figures in found.items()] or [("-",) * 6],
     )
@@ -214,13 +214,16 @@ def _targets(results: Results) -> Iterator[Target]:
         for name, rivals, least in (
             ("DBOS", ("dbos",), 40),
             ("Procrastinate", ("procrastinate",), 15),
-            ("Celery, its fastest row", CELERY, 15),
+            ("Celery's fastest row", CELERY, 15),
         ):
             theirs = _fastest(results, "no-op", rivals)
             ratio = _ratio(mine, theirs)
             if ratio is not None:
                 yield Target(
-                    what=f"no-op, a job per item: {store} to {name}", figure=ratio, at_least=least, digits=1
+                    what=f"no-op, a job per item: {store}, ratio to {name}",
+                    figure=ratio,
+                    at_least=least,
+                    digits=1,
                 )
         yield from _latency_targets(results, key, store)
     yield from _limit_targets(results.get("limits") or {})
@@ -236,7 +239,7 @@ def _latency_targets(results: Results, key: str, store: str) -> Iterator[Target]
     ratio = _ratio(ITEMS / seconds, best)
     if ratio is not None:
         yield Target(
-            what=f"50 ms, {store}: to the fastest peer with processes of its own",
+            what=f"50 ms, {store}: ratio to the fastest peer with its own processes",
             figure=ratio,
             at_least=1,
             digits=3,
@@ -246,11 +249,11 @@ def _latency_targets(results: Results, key: str, store: str) -> Iterator[Target]
 def _limit_targets(found: dict[str, Any]) -> Iterator[Target]:
     share = _ratio(found.get("ours"), found.get("raw"))
     if share is not None:
-        yield Target(what="PostgreSQL: to the raw bulk-update limit", figure=share, at_least=0.3)
+        yield Target(what="PostgreSQL: ratio to the raw limit", figure=share, at_least=0.3)
     growth = _ratio(found.get("commit at 100000"), found.get("commit at 2000"))
     if growth is not None:
         yield Target(
-            what="PostgreSQL, old statistics: a commit of 20 at 100,000 items to 2,000",
+            what="PostgreSQL, old statistics: time of a commit of 20 at 100,000 items, ratio to 2,000 items",
             figure=growth,
             at_most=1.5,
         )
@@ -263,7 +266,7 @@ def _fastest(results: Results, service: str, keys: Sequence[str]) -> float | Non
 
 def _aims(targets: Sequence[Target]) -> Table:
     rows = [target.cells() for target in targets] or [("-",) * 4]
-    return Table(heading=("Aim", "Measured", "Asked", "Reached"), rows=rows)
+    return Table(heading=("Aim", "Measured", "Limit", "Reached"), rows=rows)
 
 
 def _drawing(results: Results) -> str:
@@ -271,7 +274,7 @@ def _drawing(results: Results) -> str:
         return _speed(results, "no-op", per_job, peer.key)
 
     return _plot.svg(
-        "2,000 items, a service that answers at once, from submission to every result in hand",
+        "2,000 items, a service that answers at once, from submission until all results are read",
         [
             _plot.Row(
                 title=peer.title.replace("*", ""),

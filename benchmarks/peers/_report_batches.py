@@ -47,11 +47,11 @@ def _of_size(results: Results, size: int) -> Table:
     return Table(
         heading=(
             f"batches of {size} from 50 callers",
-            "as",
-            "what is kept, and what a kill costs",
+            "submitted as",
+            "what is stored, and what a kill costs",
             "batches/s",
-            "ours on SQLite, to it",
-            "ours on PostgreSQL, to it",
+            "ratio of ours on SQLite",
+            "ratio of ours on PostgreSQL",
         ),
         rows=rows or [("-",) * 6],
     )
@@ -82,5 +82,5 @@ def batch_targets(results: Results) -> Iterator[Target]:
         mine = _speed(results, size, "item", key)
         theirs = _speed(results, size, how, "procrastinate")
         if mine and theirs:
-            what = f"batches of {size}, {HOW[how]}: {OURS[key]} to Procrastinate"
+            what = f"batches of {size}, {HOW[how]}: {OURS[key]}, ratio to Procrastinate"
             yield Target(what=what, figure=mine / theirs, at_least=least)

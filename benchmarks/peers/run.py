@@ -109,12 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=EVERYTHING, default=EVERYTHING)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--items", type=int, default=ITEMS, help="fewer, to try something; not written")
-    parser.add_argument("--no-kills", action="store_true", help="leave out the kills")
     parser.add_argument(
-        "--report", action="store_true", help="write the page from the figures that are there"
+        "--items", type=int, default=ITEMS, help="fewer items, for a quick trial; not written to the page"
     )
-    parser.add_argument("--check", action="store_true", help="exit with 1 on a missed target")
+    parser.add_argument("--no-kills", action="store_true", help="leave out the kills")
+    parser.add_argument("--report", action="store_true", help="write the page from the stored figures")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if an aim is missed")
     options = parser.parse_args()
     results = Results.read()
     if not options.report:

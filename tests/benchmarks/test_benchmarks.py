@@ -56,7 +56,7 @@ def test_many_small_batches_are_measured_whoever_submits_or_serves_them() -> Non
     assert done.returncode == 0, done.stderr
     headings = [line for line in done.stdout.splitlines() if line.startswith("| --")]
     assert len(headings) == 6
-    assert "SQLite: two servers to one" in done.stdout
+    assert "SQLite: two servers, ratio to one" in done.stdout
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_an_earlier_build_is_a_wheel_or_a_checkout_and_nothing_is_made_up(
     assert checkout / "src" / "proxy_orchestration" == builds.build_of(
         str(checkout / "src" / "proxy_orchestration"), tmp_path
     )
-    with pytest.raises(builds.NoBuildError, match="no commit"):
+    with pytest.raises(builds.NoBuildError, match="a commit of this repository"):
         builds.build_of("no-such-commit", tmp_path)
 
 
@@ -118,13 +118,13 @@ def test_what_fell_short_is_said_beside_what_did_not(imported: Callable[[str, st
 
     kept = {target.what: target.met for target in tables.targets_of(found, pause=0.02)}
     assert kept == {
-        "SQLite: to three commits by hand": False,  # 0.40
-        "SQLite: to the release": True,  # 4
+        "SQLite: ratio to three commits, hand-written": False,  # 0.40
+        "SQLite: ratio to the release": True,  # 4
         "SQLite: 20 ms, share of the ideal": True,  # 200 of 250
         "SQLite: fsyncs per batch": True,
-        "SQLite: processor per batch, to the release's": True,  # a quarter
-        "SQLite: pause of the loop, p99, ms": False,  # 25
-        "SQLite: two servers to one": True,  # 1.2
+        "SQLite: processor per batch, ratio to the release": True,  # a quarter
+        "SQLite: pause of the event loop, p99, ms": False,  # 25
+        "SQLite: two servers, ratio to one": True,  # 1.2
     }
     assert "| 0.40" in str(tables.tables_of(found, pause=0.02)[0])
 
@@ -149,8 +149,8 @@ def test_ours_is_compared_with_each_way_of_a_peer(imported: Callable[[str, str],
     assert of_fifty.rows == [("-",) * 6]
     kept = {target.what: target.met for target in report.batch_targets(results.Results({"batches": figures}))}
     assert kept == {
-        "batches of 10, a job per item: SQLite to Procrastinate": True,
-        "batches of 10, a job per item: PostgreSQL to Procrastinate": False,
-        "batches of 10, a job per batch: SQLite to Procrastinate": True,
-        "batches of 10, a job per batch: PostgreSQL to Procrastinate": False,
+        "batches of 10, a job per item: SQLite, ratio to Procrastinate": True,
+        "batches of 10, a job per item: PostgreSQL, ratio to Procrastinate": False,
+        "batches of 10, a job per batch: SQLite, ratio to Procrastinate": True,
+        "batches of 10, a job per batch: PostgreSQL, ratio to Procrastinate": False,
     }

@@ -266,7 +266,11 @@ def test_the_table_of_the_reference_says_where_each_name_is() -> None:
     """
     Three columns: the root alone, both, `ports` alone; every name stands in one of them, once.
     """
-    section = REFERENCE.read_text(encoding="utf-8").partition("## Where a name is")[2].partition("\n## ")[0]
+    section = (
+        REFERENCE.read_text(encoding="utf-8")
+        .partition("## Where to import a name from")[2]
+        .partition("\n## ")[0]
+    )
     rows = [line.strip("| ").split("|") for line in section.splitlines() if line.startswith("|")][2:]
     told = [
         sorted(name for row in rows for name in re.findall(r"`(\w+)`", row[column])) for column in (1, 2, 3)
