@@ -183,6 +183,47 @@ async def test_a_lost_answer_to_a_commit_is_lost_for_all(engine: Engine, transac
     assert (10, 2) == (len(set(map(id, answers.values()))), len(commits))
 
 
+async def test_what_is_committed_is_not_done_again_when_its_file_is_gone(
+    engine: Engine, transactions: Transactions, tmp_path: Path
+) -> None:
+    """
+    Each is told that the file is gone, and none is written a second time.
+    """
+    answers: dict[str, Any] = {}
+    done: list[str] = []
+    commits: list[Connection] = []
+
+    def lose_the_file(connection: Connection) -> None:
+        commits.append(connection)
+        if len(commits) == 2:
+            (tmp_path / "writes.db").unlink()
+
+    event.listen(engine, "commit", lose_the_file)
+    async with _all_wait(transactions) as tasks:
+        for name in ("one", "other"):
+            tasks.start_soon(_outcome, transactions, answers, name, partial(_alone, done, name))
+    event.remove(engine, "commit", lose_the_file)
+
+    assert ["one", "other"] == sorted(done)
+    assert [RepositoryUnavailableError] * 2 == [type(answer) for answer in answers.values()]
+    assert 2 == len(set(map(id, answers.values())))
+
+
+async def test_no_error_hangs_on_another_callers(transactions: Transactions) -> None:
+    """
+    A traceback would show one caller what the other one's write was about.
+    """
+    answers: dict[str, Any] = {}
+    async with _all_wait(transactions) as tasks:
+        for name in ("one", "other"):
+            tasks.start_soon(
+                _outcome, transactions, answers, name, partial(_fail, ValueError(f"about {name}"))
+            )
+
+    assert {"one": "about one", "other": "about other"} == {name: str(each) for name, each in answers.items()}
+    assert [None, None] == [each.__context__ for each in answers.values()]
+
+
 async def test_one_that_is_cancelled_while_it_waits_is_not_written(
     engine: Engine, transactions: Transactions
 ) -> None:

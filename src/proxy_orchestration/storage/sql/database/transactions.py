@@ -169,19 +169,31 @@ class Transactions:
         """
         Run the first of them in one transaction, or each in its own; return those that have an outcome.
         """
+        answers: Mapping[Write[Any], Any] = {}
         try:
-            answers = self._run(self._writing, lambda connection: _answers(connection, group), once=True)
+            answers = self._commit(self._writing, lambda connection: _answers(connection, group), once=True)
         except CommitAnswerLostError as error:
             for write in group:
                 lost = CommitAnswerLostError()
                 lost.__cause__ = error.__cause__
                 write.fail(lost)
             return group
-        except BaseException:  # noqa: BLE001 - whose fault it is, each by itself tells
+        except BaseException:  # noqa: BLE001, S110 - whose fault it is, each by itself tells
+            pass
+        if not answers:  # out here, where no error of one becomes the context of another's
             return self._write_alone(group)
         for write, answer in answers.items():
-            write.succeed(answer)
+            self._end_committed(write, answer)
         return tuple(answers)
+
+    def _end_committed(self, write: Write[Any], answer: Any) -> None:  # noqa: ANN401 - of any write
+        # What is committed is never done again, whatever becomes of the file.
+        try:
+            self._check_file()
+        except RepositoryUnavailableError as error:
+            write.fail(error)
+        else:
+            write.succeed(answer)
 
     def _write_alone(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
         for write in group:
@@ -191,15 +203,18 @@ class Transactions:
                 write.fail(error)
         return group
 
-    def _run(self, engine: Engine, work: Callable[[Connection], T], *, once: bool = False) -> T:
+    def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        result = self._commit(engine, work)
+        self._check_file()
+        return result
+
+    def _commit(self, engine: Engine, work: Callable[[Connection], T], *, once: bool = False) -> T:
         try:
             with translated_errors():
-                result = (self._once if once else self._repeated)(engine, work)
+                return (self._once if once else self._repeated)(engine, work)
         except SchemaVersionError:
             self._version_seen = -math.inf  # a column is missing: the next call tells whether we are too old
             raise
-        self._check_file()
-        return result
 
     def _repeated(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         # Never after the commit was sent: repeating it might be a second batch; decision 47.
