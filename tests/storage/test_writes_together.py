@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import pytest
@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.storage.sql.database import transactions as module
 from proxy_orchestration.storage.sql.database.transactions import CommitAnswerLostError, Transactions
-from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused
+from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused, WaitingWrites, Write
 
 
 @pytest.fixture
@@ -336,6 +336,59 @@ async def test_who_comes_first_goes_first(engine: Engine, transactions: Transact
         tasks.start_soon(partial(_outcome, transactions, answers, "c", partial(note, "c"), first=True))
 
     assert ["c", "a", "b"] == order
+
+
+NAMES: Final[dict[Write[Any], str]] = {}
+
+
+def _written(name: str) -> Write[str]:
+    return Write(partial(_insert, name))
+
+
+def _put(waiting: WaitingWrites, *names: str, first: bool) -> None:
+    for name in names:
+        write = _written(name)
+        waiting.put(write, first=first)
+        NAMES[write] = name
+
+
+def _take(waiting: WaitingWrites, most: int, *, and_do: int = 64) -> str:
+    """
+    Take that many, put back what there is no time for; return the names of all.
+    """
+    taken = waiting.take(most)
+    waiting.put_back(taken[and_do:])
+    return "".join(NAMES[write] for write in taken)
+
+
+def test_who_comes_first_goes_in_the_order_of_coming() -> None:
+    """
+    The oldest of many new batches is not kept waiting by each that comes later, and nor is what was put back.
+    """
+    waiting = WaitingWrites()
+    _put(waiting, *"ABC", first=True)
+    _put(waiting, *"ab", first=False)
+
+    assert "ABCab" == _take(waiting, 64, and_do=1)
+    _put(waiting, "D", first=True)
+    assert "abBCD" == _take(waiting, 64)
+    assert "" == _take(waiting, 64)
+
+
+def test_new_batches_that_never_cease_leave_half_to_others() -> None:
+    """
+    Of the places, and of the time; else the renewals of leases would wait until they are over.
+    """
+    waiting = WaitingWrites()
+    _put(waiting, *"ABCDEFGHI", first=True)
+    _put(waiting, *"abcdef", first=False)
+
+    assert "ABab" == _take(waiting, 4, and_do=1)
+    assert "abBC" == _take(waiting, 4, and_do=1)
+    assert "BCbc" == _take(waiting, 4, and_do=2)
+    assert "bcDE" == _take(waiting, 4)
+    assert "FGde" == _take(waiting, 4)
+    assert "fHI" == _take(waiting, 4)
 
 
 async def test_a_store_that_is_away_fails_each(engine: Engine, transactions: Transactions) -> None:

@@ -49,11 +49,13 @@ class Write(Generic[T]):
     Attributes:
         work: does it alone.
         joint: does it with others; `None` where each is done alone.
+        comes_first: whether it waits among those that do.
         is_over: whether its outcome is known.
     """
 
     work: Callable[[Connection], T]
     joint: Joint[Any, T] | None = None
+    comes_first: bool = False
     is_over: bool = False
     _answer: T | None = None
     _error: BaseException | None = None
@@ -91,18 +93,18 @@ class WaitingWrites:
     A queue of any thread's and any event loop's writes; each is taken once, or withdrawn.
     """
 
-    _queue: deque[Write[Any]] = attrs.field(init=False, factory=deque)
+    _first: deque[Write[Any]] = attrs.field(init=False, factory=deque)
+    _others: deque[Write[Any]] = attrs.field(init=False, factory=deque)
+    _first_go_first: bool = attrs.field(init=False, default=True)
     _changed: threading.Condition = attrs.field(init=False, factory=threading.Condition)
 
     def put(self, write: Write[Any], *, first: bool) -> None:
         """
-        Let it wait, before all others if it comes first.
+        Let it wait, before all that come neither first nor earlier.
         """
         with self._changed:
-            if first:
-                self._queue.appendleft(write)
-            else:
-                self._queue.append(write)
+            write.comes_first = first
+            self._queue_of(write).append(write)
 
     def withdraw(self, write: Write[Any]) -> bool:
         """
@@ -110,24 +112,36 @@ class WaitingWrites:
         """
         with self._changed:
             try:
-                self._queue.remove(write)
+                self._queue_of(write).remove(write)
             except ValueError:
                 return False
             return True
 
     def take(self, most: int) -> Sequence[Write[Any]]:
         """
-        Take those that have waited longest.
+        Take those that have waited longest: half of who comes first, half of the others, if both are many.
+
+        There may be no time for all that is taken. So if both wait, now these are before those and then
+        those before these. Else new batches that never cease would keep from being written what drivers
+        have to say of theirs, until their leases are over.
         """
         with self._changed:
-            return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+            half = most // 2
+            kept = min(len(self._others), max(half, most - len(self._first)))
+            first = _taken(self._first, most - kept)
+            others = _taken(self._others, kept)
+            if not first or not others:
+                return first or others
+            go_first, self._first_go_first = self._first_go_first, not self._first_go_first
+            return first + others if go_first else others + first
 
     def put_back(self, writes: Iterable[Write[Any]]) -> None:
         """
-        Let them wait on, before all others, in their order.
+        Let them wait on, before the others that come first, or do not, as they do; in their order.
         """
         with self._changed:
-            self._queue.extendleft(reversed(tuple(writes)))
+            for write in reversed(tuple(writes)):
+                self._queue_of(write).appendleft(write)
 
     def end(self, writes: Iterable[Write[Any]]) -> None:
         """
@@ -143,4 +157,11 @@ class WaitingWrites:
         Return when its outcome is known, or when nobody has it in hand any more.
         """
         with self._changed:
-            self._changed.wait_for(lambda: write.is_over or write in self._queue)
+            self._changed.wait_for(lambda: write.is_over or write in self._queue_of(write))
+
+    def _queue_of(self, write: Write[Any]) -> deque[Write[Any]]:
+        return self._first if write.comes_first else self._others
+
+
+def _taken(queue: deque[Write[Any]], most: int) -> list[Write[Any]]:
+    return [queue.popleft() for _ in range(min(most, len(queue)))]
