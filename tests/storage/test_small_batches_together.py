@@ -45,6 +45,7 @@ from proxy_orchestration.storage.sql.registration.committing_together import joi
 from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
 from proxy_orchestration.storage.sql.registration.opening import accept, cancel_run
 from proxy_orchestration.storage.sql.registration.pausing import pause_run
+from proxy_orchestration.storage.sql.registration.rows import NotAsFoundError
 from proxy_orchestration.storage.sql.registration.runs import commit
 from proxy_orchestration.storage.sql.registration.settling import finish
 from proxy_orchestration.storage.sql.schema import (
@@ -323,6 +324,59 @@ def test_a_run_ends_once_however_often_it_is_said(pair: Pair) -> None:
     assert [LeaseLostError] * 2 == _told(together)[1:]
     assert alone == _told(together)
     assert expected == stored
+
+
+ON_INSERT: Final = "CREATE TRIGGER skips BEFORE INSERT ON batches"
+SKIPS: Final = {
+    "sqlite": (f"{ON_INSERT} WHEN NEW.label IS NULL BEGIN SELECT RAISE(IGNORE); END",),
+    "postgresql": (
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        f"{ON_INSERT} FOR EACH ROW WHEN (NEW.label IS NULL) EXECUTE FUNCTION skip()",
+    ),
+}
+
+
+def _take_away_a_run(connection: Connection) -> None:
+    connection.execute(runs.delete().where(runs.c.batch == 2))
+
+
+def _skip_what_has_no_label(connection: Connection) -> None:
+    for statement in SKIPS[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+
+
+def commit_and_end(engine: Engine, parts: Sequence[tuple[Ending, Ending]]) -> None:
+    """
+    Do both in one transaction, so that nothing is left should one of them fail.
+    """
+    joints = [joint_commit(begun.lease, begun.commit) for begun, _ in parts]
+    ends = [joint_end(end.lease, end.commit, **end.how) for _, end in parts]
+    with engine.begin() as connection:
+        for each in (joints, ends):
+            (do_all,) = {joint.do_all for joint in each if joint is not None}
+            do_all(connection, [joint.part for joint in each if joint is not None])
+
+
+@pytest.mark.parametrize("do", [_take_away_a_run, _skip_what_has_no_label], ids=["taken away", "skipped"])
+def test_a_row_that_a_host_keeps_from_being_changed_is_made_up_for_nobody(
+    pair: Pair, do: Callable[[Connection], None]
+) -> None:
+    """
+    All of them are undone, to be done alone, where an upsert would make the row, or leave it as it was.
+    """
+    new = [new_batch(1), new_batch(2), new_batch(3)]
+    _accepted(pair, new)
+    for engine in (pair.alone, pair.together):
+        with engine.begin() as connection:
+            do(connection)
+    with pytest.raises(NotAsFoundError):
+        finish_together(pair.together, [ending_of(each) for each in new])
+    with pytest.raises(NotAsFoundError):
+        commit_and_end(pair.together, [parts_of(ending_of(each), 4) for each in new])
+    stored, expected = pair.rows()
+
+    assert expected == stored
+    assert [] == stored["audit_events"]
 
 
 @pytest.mark.parametrize("activity_id", ["activity-1", None])

@@ -43,7 +43,7 @@ from proxy_orchestration.storage.sql.dialect.json_tables import (
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.registration.pausing import is_paused
-from proxy_orchestration.storage.sql.registration.rows import outcome_row
+from proxy_orchestration.storage.sql.registration.rows import NOBODY, check_was_there, outcome_row
 from proxy_orchestration.storage.sql.registration.runs import COUNTED, commit
 from proxy_orchestration.storage.sql.schema import Instant, batches, outcomes, runs
 
@@ -60,7 +60,7 @@ _TOLD, (_OF, _RUN, _HELD, _SETTLED, _DRIVEN, _SINCE, _CALLED, _ALONE, _TTL) = js
 _NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
     "batch": _OF,
     "run": _RUN,
-    "actor": literal(""),
+    "actor": literal(NOBODY),
     "opened_at": literal(datetime(1970, 1, 1, tzinfo=UTC), Instant()),
     "run_items": literal(0),
     "base": literal(0),
@@ -152,7 +152,8 @@ def write_all(
     Whose lease is lost has none.
     """
     told = json.dumps([_told(each, id_of[each.lease.batch_id]) for each in given])
-    rows = connection.execute(_write(connection.dialect), {"told": told})
+    rows = connection.execute(_write(connection.dialect), {"told": told}).all()
+    check_was_there(rows)
     run_of = {row.batch: row for row in rows}
     written = {each: run_of[batch] for each in given if (batch := id_of[each.lease.batch_id]) in run_of}
     insert_rows(
@@ -184,7 +185,7 @@ def _log(told: Told, run: Row[Any], connection: Connection) -> Iterator[tuple[An
         )
 
 
-# The rows are always there: see `finishing_together`.
+# The rows are there: see `finishing_together`.
 @lru_cache(maxsize=8)
 def _write(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
     upsert = upserting(runs, dialect).from_select(
@@ -209,4 +210,4 @@ def _write(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
             "lease_ttl": says.lease_ttl,
         },
         where=and_(runs.c.settled_at.is_(None), runs.c.fence == says.fence),
-    ).returning(*COUNTED, runs.c.claimed, runs.c.cancel_wished_at, runs.c.paused_at)
+    ).returning(*COUNTED, runs.c.actor, runs.c.claimed, runs.c.cancel_wished_at, runs.c.paused_at)

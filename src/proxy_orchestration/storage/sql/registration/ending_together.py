@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 from sqlalchemy import ColumnElement, Connection, Dialect, Row, Select, insert, literal, select, true
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import LeaseLostError
@@ -31,7 +31,12 @@ from proxy_orchestration.storage.sql.dialect.json_tables import (
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up, one_by_one
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.dialect.types import instant_text
-from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, event_text, further_text
+from proxy_orchestration.storage.sql.registration.rows import (
+    FIRST_RUN,
+    NotAsFoundError,
+    event_text,
+    further_text,
+)
 from proxy_orchestration.storage.sql.registration.settling import Ending, finish
 from proxy_orchestration.storage.sql.schema import audit_events, batches, work
 
@@ -164,16 +169,18 @@ def _list_as_settled(connection: Connection, closed: Sequence[ClosedRun]) -> Non
         )
         for each in closed
     ]
-    connection.execute(_list(connection.dialect), {"listed": json.dumps(rows)})
+    listed = connection.execute(_list(connection.dialect), {"listed": json.dumps(rows)}).all()
+    if len(listed) != len(rows):  # a host's trigger on what is inserted lets some not pass
+        raise NotAsFoundError
 
 
 @lru_cache(maxsize=8)
-def _list(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+def _list(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
     upsert = upserting(batches, dialect).from_select(
         list(_NAMED_BATCH), select(*_NAMED_BATCH.values()).select_from(_LISTED).where(true())
     )
     changed = {name: upsert.excluded[name] for name in ("settled_run", "settled_status", "needs_review")}
-    return upsert.on_conflict_do_update(index_elements=["id"], set_=changed)
+    return upsert.on_conflict_do_update(index_elements=["id"], set_=changed).returning(batches.c.id)
 
 
 def _store_events(connection: Connection, closed: Sequence[ClosedRun]) -> None:

@@ -39,7 +39,12 @@ from proxy_orchestration.storage.sql.registration.ending_together import (
     locked,
     one_of_each,
 )
-from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, outcome_row
+from proxy_orchestration.storage.sql.registration.rows import (
+    FIRST_RUN,
+    NOBODY,
+    check_was_there,
+    outcome_row,
+)
 from proxy_orchestration.storage.sql.registration.settling import Ending
 from proxy_orchestration.storage.sql.registration.settling_together import settle_all
 from proxy_orchestration.storage.sql.schema import outcomes, runs
@@ -58,7 +63,7 @@ _ENDED, (_OF, _HELD, _SETTLED, _DRIVEN, _SINCE, _AT, _REACHED, _BY_STATE, _UNTOL
 _NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
     "batch": _OF,
     "run": literal(FIRST_RUN),
-    "actor": literal(""),
+    "actor": literal(NOBODY),
     "opened_at": _AT,
     "run_items": literal(0),
     "base": literal(0),
@@ -90,6 +95,9 @@ def joint_end(
 def finish_all(connection: Connection, given: Sequence[EndingRun], /) -> Sequence[AuditEvent | Refused]:
     """
     Append the outcomes of these runs and close them; whose lease is lost is refused.
+
+    Raises:
+        NotAsFoundError: somebody's own SQL took a row away; what was done is to be undone.
     """
     batch_of = locked(connection, (each.batch_id for each in given))
     ended = one_of_each(given, batch_of)
@@ -104,7 +112,8 @@ def _close(
     """
     counted = {each: Counter(outcome.state for outcome in each.commit.outcomes) for each in given}
     told = [_told(each, batch_of[each.batch_id].id, counts) for each, counts in counted.items()]
-    rows = connection.execute(_finish(connection.dialect), {"ended": json.dumps(told)})
+    rows = connection.execute(_finish(connection.dialect), {"ended": json.dumps(told)}).all()
+    check_was_there(rows)
     run_of = {row.batch: row for row in rows}
     closed = {each: run_of[batch] for each in given if (batch := batch_of[each.batch_id].id) in run_of}
     insert_rows(
@@ -138,9 +147,9 @@ def _told(given: EndingRun, batch: int, counts: Mapping[ItemState, int]) -> tupl
     )
 
 
-# The rows are always there. An upsert looks each up by its key, whatever PostgreSQL believes of the tables;
-# an update of many reads a whole table whose statistics are those of an empty one. `excluded` has what the
-# end says, under the names of the columns that it changes.
+# The rows are there, unless somebody's own SQL takes one away meanwhile. An upsert looks each up by its key,
+# whatever PostgreSQL believes of the tables; an update of many reads a whole table whose statistics are those
+# of an empty one. `excluded` has what the end says, under the names of the columns that it changes.
 @lru_cache(maxsize=8)
 def _finish(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
     upsert = upserting(runs, dialect).from_select(
@@ -164,6 +173,7 @@ def _finish(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
         where=and_(runs.c.settled_at.is_(None), runs.c.fence == end.fence, runs.c.tail == runs.c.base),
     ).returning(
         runs.c.batch,
+        runs.c.actor,
         runs.c.base,
         runs.c.purpose,
         runs.c.cancel_wished_at,

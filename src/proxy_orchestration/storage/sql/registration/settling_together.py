@@ -38,7 +38,7 @@ from proxy_orchestration.storage.sql.registration.ending_together import (
     locked,
     one_of_each,
 )
-from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, STATES
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, NOBODY, STATES
 from proxy_orchestration.storage.sql.schema import DID_NOT_SUCCEED, outcomes, runs
 
 _COUNTED, (_COUNTED_BATCH,) = json_rows("counted", json_integer)
@@ -48,7 +48,7 @@ _SETTLED, (_OF, _AT, _REACHED, _BY_STATE, _UNTOLD) = json_rows(
 _NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
     "batch": _OF,
     "run": literal(FIRST_RUN),
-    "actor": literal(""),
+    "actor": literal(NOBODY),
     "opened_at": _AT,
     "run_items": literal(0),
     "base": literal(0),
@@ -122,7 +122,7 @@ def _told(each: EndingRun, batch: int, counts: Mapping[ItemState, int]) -> tuple
     return batch, instant_text(says["at"]), says["reached"], says["by_state"], says["untold"]
 
 
-# The rows are always there, and locked by now: see `finishing_together`.
+# The rows are there, and locked by now: see `finishing_together`.
 @lru_cache(maxsize=8)
 def _settle(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
     upsert = upserting(runs, dialect).from_select(
