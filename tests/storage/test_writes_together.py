@@ -452,6 +452,25 @@ async def test_those_of_one_kind_are_one_call(engine: Engine, transactions: Tran
     assert 2 == len(begun)
 
 
+async def test_large_ones_of_a_kind_are_several_calls(engine: Engine, transactions: Transactions) -> None:
+    """
+    Nothing ends one that has begun, so that it must not hold up all others.
+    """
+    calls: list[list[str]] = []
+    alone: list[str] = []
+    answers: dict[str, Any] = {}
+    kind = partial(_insert_all, calls)
+    async with _all_wait(transactions) as tasks:
+        for name in "abcde":
+            joint = Joint(kind, name, size=module._LARGEST_TOGETHER // 2)
+            work = partial(_alone, alone, name)
+            tasks.start_soon(partial(_outcome, transactions, answers, name, work, joint=joint))
+            await anyio.wait_all_tasks_blocked()
+
+    assert ([["a", "b"], ["c", "d"]], ["e"]) == (calls, alone)
+    assert ["a", "b", "c", "d", "e", "first"] == _names(engine)
+
+
 async def test_one_of_a_kind_is_written_as_it_is_alone(engine: Engine, transactions: Transactions) -> None:
     """
     With nothing to share there is nothing to gain.

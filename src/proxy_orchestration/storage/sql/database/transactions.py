@@ -43,6 +43,9 @@ Refusals: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 _READERS: Final = 8
 _MOST_TOGETHER: Final = 64
+_LARGEST_TOGETHER: Final = 1000
+"""Rows of one set of statements: once begun, nothing ends it until all are written."""
+
 _LONGEST_TOGETHER: Final = 0.02
 """Seconds after which no further write joins a transaction, so that a slow one holds nobody for long."""
 
@@ -291,11 +294,27 @@ def _answers(connection: Connection, group: Sequence[Write[Any]]) -> Mapping[Wri
 def _of_one_kind(group: Sequence[Write[Any]]) -> Iterator[Sequence[Write[Any]]]:
     """
     Return the writes in the order of the first of each kind; whoever has no kind is alone.
+
+    What is too large for one set of statements is several.
     """
     kinds: defaultdict[object, list[Write[Any]]] = defaultdict(list)
     for write in group:
         kinds[write if write.joint is None else write.joint.do_all].append(write)
-    yield from kinds.values()
+    for writes in kinds.values():
+        yield from _of_some_size(writes)
+
+
+def _of_some_size(writes: Sequence[Write[Any]]) -> Iterator[Sequence[Write[Any]]]:
+    some: list[Write[Any]] = []
+    size = 0
+    for write in writes:
+        more = 0 if write.joint is None else write.joint.size
+        if some and size + more > _LARGEST_TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(write)
+        size += more
+    yield some
 
 
 def _limiter(kept: RunVar[anyio.CapacityLimiter], tokens: float) -> anyio.CapacityLimiter:

@@ -35,10 +35,12 @@ class Joint(Generic[P, T]):
             alone returns, or by `Refused`, of which nothing was written then. What it
             raises undoes them all, and each is done alone.
         part: this write's.
+        size: about how many rows it writes.
     """
 
     do_all: Callable[[Connection, Sequence[P]], Sequence[T | Refused]]
     part: P
+    size: int = 1
 
 
 @attrs.define(eq=False)

@@ -125,7 +125,7 @@ def joint_acceptance(batch: NewBatch, begin: Beginning | None) -> Joint[NewDrive
     is_plain = not batch.verdicts and not batch.overrides and len(batch.entries) <= _MOST_ITEMS
     if begin is None or batch.batch_id is None or not is_plain:
         return None
-    return Joint(accept_all, NewDrivenBatch(batch, batch.batch_id, begin))
+    return Joint(accept_all, NewDrivenBatch(batch, batch.batch_id, begin), size=len(batch.entries))
 
 
 def accept_all(connection: Connection, given: Sequence[NewDrivenBatch], /) -> Sequence[Acceptance | Refused]:

@@ -100,7 +100,9 @@ def joint_commit(lease: Lease, commit: Commit, /) -> Joint[Told, Committed] | No
     """
     Return how the commit is done with others, or `None` where it is done alone.
     """
-    return Joint(commit_all, Told(lease, commit)) if only_tells(commit) else None
+    if not only_tells(commit):
+        return None
+    return Joint(commit_all, Told(lease, commit), size=len(commit.outcomes))
 
 
 def commit_all(connection: Connection, given: Sequence[Told], /) -> Sequence[Committed | Refused]:

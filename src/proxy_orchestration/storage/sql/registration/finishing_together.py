@@ -88,8 +88,8 @@ def joint_end(
         return None
     ending = EndingRun(Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell), commit)
     if lease.run_items == len(commit.outcomes):
-        return Joint(finish_all, ending)
-    return Joint(settle_all, ending) if only_tells(commit) else None
+        return Joint(finish_all, ending, size=len(commit.outcomes))
+    return Joint(settle_all, ending, size=len(commit.outcomes)) if only_tells(commit) else None
 
 
 def finish_all(connection: Connection, given: Sequence[EndingRun], /) -> Sequence[AuditEvent | Refused]:
