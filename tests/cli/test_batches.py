@@ -118,7 +118,7 @@ def test_a_batch_that_is_not_the_actors_is_not_found(run: Any, settled: Any, com
     for args in (("nothing",), (batch_id, "--actor", "bo@oslo"), (batch_id, "--actor", "anna@bergen")):
         ended = run(command, *args, typed="")
         assert ExitCode.NOT_FOUND == ended.code
-        assert f"There is no batch '{args[0]}' for you." in ended.err
+        assert f"There is no batch '{args[0]}', or you have no access to it." in ended.err
 
 
 def test_retry_takes_up_what_failed_and_nothing_else(run: Any, settled: Any, in_store: Any) -> None:
@@ -156,7 +156,7 @@ def test_a_retry_with_a_stale_run_changes_nothing(run: Any, settled: Any) -> Non
     assert ExitCode.SUCCESS == run("retry", batch_id, "--expected-run", 1).code
     ended = run("retry", batch_id, "--expected-run", 1)
     assert ExitCode.WRONG_STATE == ended.code
-    assert "run 1 was expected and run 2 is current" in ended.err
+    assert "run 1 was expected, but run 2 is current" in ended.err
 
 
 def test_a_retry_of_what_cannot_be_retried_says_why(run: Any, settled: Any, accepted: Any) -> None:

@@ -172,7 +172,7 @@ def test_answers_count_for_the_run_that_was_seen(
     ended = run("review", batch_id, typed="o\ns\ns\ny\n")
 
     assert ExitCode.WRONG_STATE == ended.code
-    assert "run 1 was expected and run 2 is current" in ended.err
+    assert "run 1 was expected, but run 2 is current" in ended.err
     assert ["skipped", "needs_review", "needs_review"] == _states(run, batch_id)
 
 
@@ -279,7 +279,7 @@ def test_decisions_of_another_batch_change_nothing(run: Any, waiting: Any, decis
     assert ExitCode.WRONG_STATE == settled.code
     assert "m3 is succeeded" in settled.err
     assert ExitCode.WRONG_STATE == stale.code
-    assert "run 2 was expected and run 1 is current" in stale.err
+    assert "run 2 was expected, but run 1 is current" in stale.err
     assert before == run("status", batch_id, "--json").document
 
 

@@ -88,7 +88,7 @@ KINDS: Final = _kinds(
         e.NotificationNotFoundError: (404, "No such notice"),
         e.OrchestrationError: (500, "An error of the library"),
         e.OutcomeUnknownError: (502, "The answer of the registration service was lost"),
-        e.RecordRefusedError: (422, "The store refuses a record"),
+        e.RecordRefusedError: (422, "The store refused a record"),
         e.RegistrationError: (502, "The registration service failed"),
         e.RegistrationRejected: (422, "The registration service refused"),
         e.RegistrationUnavailable: (503, "The registration service is unavailable"),
