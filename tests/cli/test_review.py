@@ -187,7 +187,7 @@ def test_all_or_nothing_leaves_nobody_for_later(run: Any, mentors_csv: Any) -> N
     ended = run("review", batch_id, typed="l\no\ny\n")
 
     assert ExitCode.SUCCESS == ended.code
-    assert "All or nothing: every conflict gets its decision now." in ended.err
+    assert "The batch is all or nothing, so every conflict needs a decision now." in ended.err
     assert "override, skip or quit? [o/s/q] " in ended.err
     assert ["succeeded", "succeeded"] == _states(run, batch_id)
 
@@ -243,7 +243,7 @@ def test_decisions_delivered_twice_change_nothing_the_second_time(
 
     assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
     assert "had already been carried out" not in first.err
-    assert "These decisions had already been carried out; nothing was changed." in second.err
+    assert "These decisions were already carried out; nothing was changed." in second.err
     assert first.document == second.document
     assert 2 == second.document["run"]
     assert Counter(m1=1, m3=1, m4=1) == _mentors(in_store, batch_id)
@@ -293,7 +293,7 @@ def test_a_bad_decisions_file_changes_nothing(run: Any, waiting: Any, decisions_
     ended = run("review", before["batch_id"], "--decisions", file, "--json")
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert f"{file} cannot be carried out; nothing was changed." in ended.err
+    assert f"{file} cannot be used as decisions; nothing was changed." in ended.err
     assert "line 2, column decision: 'perhaps' is not a decision. Write override or skip." in ended.err
     (problem,) = ended.document["error"]["problems"]
     assert (2, "decision") == (problem["line"], problem["column"])
@@ -307,7 +307,7 @@ def test_a_review_without_a_terminal_wants_a_file(run: Any, waiting: Any) -> Non
     ended = run("review", waiting()["batch_id"], "--json")
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert "There is no terminal to ask at." in ended.err
+    assert "There is no terminal to ask questions on." in ended.err
     assert "--decisions" in ended.document["error"]["message"]
 
 

@@ -64,7 +64,7 @@ FORMAT: Final = FileFormat(
         Column("chapter_admin_ids", _identifiers, optional=True, blank=()),
     ),
     noun="certificates",
-    verdict="cannot be read as certificates; nothing was written",
+    verdict="cannot be read as a list of certificates; nothing was written",
 )
 
 

@@ -33,7 +33,7 @@ FORMAT: Final = FileFormat(
         Column("reason", str, optional=True, blank=""),
     ),
     noun="mentors",
-    verdict="cannot be retried; nothing was changed",
+    verdict="cannot be used for a retry; nothing was changed",
 )
 
 

@@ -38,7 +38,7 @@ def opened(source: Path | bytes) -> Iterator[IO[bytes]]:
         else:
             _copy(source, file)
         if file.tell() > LONGEST_FILE:
-            message = f"the file is longer than {LONGEST_FILE // 1024**2} MiB. Split it."
+            message = f"the file is larger than {LONGEST_FILE // 1024**2} MiB. Split it."
             raise RefusedError(CsvProblem(message))
         file.seek(0)
         yield file
