@@ -326,7 +326,8 @@ if not _typing.TYPE_CHECKING:  # Why a checker does not see what has moved: deci
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message)
         message = (
-            f"{__name__}.{name} has moved: import it from {__name__}.ports. The old place goes with 1.0."
+            f"{__name__}.{name} has moved: import it from {__name__}.ports. The old name will be removed in "
+            "1.0."
         )
         _warnings.warn(message, DeprecationWarning, stacklevel=2)
         return getattr(_importlib.import_module("proxy_orchestration.ports"), name)

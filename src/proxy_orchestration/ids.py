@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 class IdFlaw(enum.Enum):
     """
-    Why a text is nobody's id.
+    Why a text is not a valid id.
     """
 
     MISSING = "missing"  # it stands for no id at all, as an empty cell does
@@ -59,12 +59,12 @@ _MADE_BY_PROGRAMS: Final = re.compile(
 
 def usual_id_rule(text: str, /) -> IdFlaw | None:
     """
-    Return why a text is nobody's id: it is a filler, or what spreadsheets leave behind.
+    Return why a text is not a valid id, or `None` if it may be one.
 
-    Fillers are `-`, `0`, `N/A`, `NULL` and the like: words for no value, zeros,
-    and whatever has neither a letter nor a digit. Malformed are errors (`#REF!`),
-    numbers that were rounded or became fractions (`1.23457E+11`, `1017.0`),
-    formulas and quotes (`="00123"`). Case and blanks at the ends make no difference.
+    Fillers such as `-`, `0`, `N/A` and `NULL` stand for a missing id: words for no value, zeros,
+    and texts without a letter or digit. Malformed ids come from spreadsheets: errors (`#REF!`),
+    numbers that were rounded or became fractions (`1.23457E+11`, `1017.0`), formulas and quotes
+    (`="00123"`). Case, and spaces at the start or end, make no difference.
     """
     plain = text.strip().casefold()
     if plain in _FILLERS or _ZERO.fullmatch(plain):

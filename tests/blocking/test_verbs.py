@@ -134,7 +134,7 @@ def test_a_block_that_is_left_by_an_error_drives_no_longer(host):
         raise ZeroDivisionError
 
     assert 0 == host.service.in_flight
-    with pytest.raises(BatchStateError, match="left before"):
+    with pytest.raises(BatchStateError, match="was left before"):
         _ = run.result
     host.service.script = lambda *_: succeed()
     with host.blocking.drive_batch(run.batch_id) as driven:

@@ -132,7 +132,7 @@ def test_a_step_to_take_names_the_host_again(run: Any, folder: Path, mentors_csv
         ("bookhost:constant", "has no function constant"),
         (
             "bookhost:wrong",
-            "it returned a int. The function is called without arguments. It must return a BulkRegistrationOrchestrator",
+            "It must return a BulkRegistrationOrchestrator, or an async context manager",
         ),
     ],
 )

@@ -36,7 +36,7 @@ LONGEST_NOTE: Final = 500
 
 TABS: Final[Mapping[str, str]] = {
     "": marked("Inbox"),
-    "quality": marked("To be mended"),
+    "quality": marked("To be corrected"),
     "messages": marked("Messages given up"),
     "nights": marked("Nights"),
 }

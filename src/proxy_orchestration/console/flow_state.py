@@ -34,7 +34,7 @@ from proxy_orchestration.registration.requests import BulkRegistrationRequest, S
 
 T = TypeVar("T")
 
-_CHANGED: Final = marked("This form was changed on its way. Load the page anew.")
+_CHANGED: Final = marked("This form was changed on its way. Reload the page.")
 _DRAFT: Final = ("activity_type", "activity_date", "duration_minutes", "notes", "details")
 
 

@@ -45,7 +45,7 @@ async def find_locales(
             raise
         name = type(error).__name__
     _log.error(
-        "the directory did not say who reads which language: %s",
+        "the directory did not tell the languages of the recipients: %s",
         name,
         extra={"code": LOCALES_UNKNOWN, "error": name, "recipients": len(recipients)},
     )

@@ -63,7 +63,7 @@ class PreviousStatuses:
                 raise
             name = type(error).__name__
         _log.error(
-            "the host did not say which status mentors have: %s",
+            "the host did not tell the statuses of the mentors: %s",
             name,
             extra={"code": STATUSES_UNKNOWN, "error": name, "mentors": len(over)},
         )

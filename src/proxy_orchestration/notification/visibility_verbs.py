@@ -112,5 +112,7 @@ def _check_role(actor: Actor, action: str) -> None:
 def _registry(registry: VisibilityRegistry | None) -> VisibilityRegistry:
     if registry is None:
         owner, part = "NotificationOrchestrator", "visibility"
-        raise MisconfiguredError(owner, part, "it is None, so nobody is hidden; give it a VisibilityRegistry")
+        raise MisconfiguredError(
+            owner, part, "it is None, so no mentor is hidden. Give a VisibilityRegistry."
+        )
     return registry

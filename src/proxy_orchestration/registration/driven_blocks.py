@@ -79,7 +79,8 @@ class _Driver:
         if self.is_in_wrong_task:
             # A response that nobody reads any more is closed where nobody sees an error.
             _log.error(
-                "the block of %s was left by another task than entered it; batch %s is driven here no longer",
+                "the block of %s was left by a task other than the one that entered it; batch %s is no "
+                "longer driven here",
                 self.verb,
                 self.run.batch_id,
                 extra={"batch_id": self.run.batch_id, "run": self.run.run},

@@ -66,7 +66,7 @@ class HostTransactionVerbs:
         if isinstance(ledger, SupportsHostTransactions):
             return ledger.within(connection)
         problem = (
-            f"it is a {type(ledger).__name__}, which takes no part in a transaction of yours. "
-            "Give a SqlActivityRepository over the database of that transaction."
+            f"it is a {type(ledger).__name__}, which cannot take part in your transaction. Give a "
+            "SqlActivityRepository on the database of that transaction."
         )
         raise MisconfiguredError(type(self).__name__, "repository", problem)

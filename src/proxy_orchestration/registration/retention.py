@@ -102,5 +102,7 @@ class RetentionVerbs:
         check_arguments(mentor_id=mentor_id, organization_id=organization_id)
         if is_pseudonym(mentor_id):
             name = "mentor_id"
-            raise InvalidValueError(name, "is the pseudonym of a mentor who is erased; nothing is left to do")
+            raise InvalidValueError(
+                name, "must not be the pseudonym of an erased mentor: there is nothing left to erase"
+            )
         return await self.repository.erase_mentor(organization_id, mentor_id)

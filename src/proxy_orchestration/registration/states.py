@@ -12,7 +12,7 @@ from typing import Final
 
 class ItemState(enum.Enum):
     """
-    Where one mentor's registration stands.
+    The state of one mentor's registration.
     """
 
     PENDING = "pending"  # not begun in the current run
@@ -27,7 +27,7 @@ class ItemState(enum.Enum):
 
 class BulkStatus(enum.Enum):
     """
-    Where a batch stands, derived from its items and its current run.
+    The status of a batch, derived from its items and its current run.
     """
 
     PENDING = "pending"  # accepted, and nobody drove the current run yet
@@ -116,7 +116,7 @@ def transition(before: ItemState, after: ItemState) -> ItemState:
         ValueError: the table has no such way.
     """
     if after not in TRANSITIONS[before]:
-        msg = f"an item that is {before.value} never becomes {after.value}"
+        msg = f"an item cannot change from {before.value} to {after.value}"
         raise ValueError(msg)
     return after
 
@@ -125,7 +125,7 @@ def settled_status(counts: Mapping[ItemState, int]) -> BulkStatus:
     """
     Return the status of a batch whose items are all settled, from their counts.
 
-    The first rule that matches wins; a one-mentor batch is never partial.
+    The first matching rule applies. A batch with one item is never a partial success.
     """
 
     def has(*states: ItemState) -> bool:

@@ -30,15 +30,18 @@ def _always_take(_event: object, _attempt: int) -> Reply:
 @attrs.define(eq=False)
 class RecordingAuditLogger:
     """
-    A `ProxyAuditLogger` and `RegistrationAuditLogger` that keeps what it takes.
+    A `ProxyAuditLogger` and `RegistrationAuditLogger` that keeps the events that it takes.
 
     Attributes:
-        script: decides each delivery of a settled run; by default every event is taken.
+        script: decides what happens at each delivery of a settled run; by default every event is
+            taken.
         clock: times `slow` replies.
-        registration_script: decides each delivery of a single registration, in the same way.
-        deliveries: every event of a settled run handed over, repeats included, in order.
-        events: those taken, repeats included; a delivery that failed is not.
-        registrations: events of single registrations taken, repeats included, in order.
+        registration_script: decides what happens at each delivery of a single registration, in the
+            same way.
+        deliveries: every delivered event of a settled run, repeated ones included, in order.
+        events: the events that were taken, repeated ones included, without failed deliveries.
+        registrations: the events of single registrations that were taken, repeated ones included,
+            in order.
     """
 
     script: AuditScript = _always_take

@@ -64,19 +64,19 @@ class ScriptedRegistrationService:
     """
     A `ProxyRegistrationService` that a plain function decides.
 
-    It writes one record per registration id, and once a record stands it
-    answers with that record's receipt where the script says `succeed`,
-    `reject` or `duplicate`, since its own record is looked up first.
+    It writes one record per registration id. If the registration already has a record, it returns
+    that record's receipt when the script says `succeed`, `reject` or `duplicate`, because it looks
+    for its own record first.
 
     Attributes:
         script: decides each call; by default every call succeeds.
-        finds_own: false plays the likeliest mistake of a service: it does not look for
-            its own record first, and answers a repeated call as a duplicate of that.
+        finds_own: false simulates the most likely mistake of a service: it does not look for its
+            own record first, so it answers a repeated call as a duplicate.
         clock: times `slow` replies and stamps records.
-        calls: every registration asked for, in the order of the calls.
-        records: what was written, by registration id.
-        in_flight: calls under way now.
-        most_in_flight: the most calls that were ever under way at once.
+        calls: the registration of every call, in order.
+        records: the written records, by registration id.
+        in_flight: the number of calls in progress.
+        most_in_flight: the highest number of calls that were in progress at once.
     """
 
     script: RegistrationScript = _always_succeed
@@ -140,8 +140,8 @@ class LookupRegistrationService(ScriptedRegistrationService):
     A scripted service that can also be asked whether a record exists.
 
     Attributes:
-        lookup_script: decides each look-up: `succeed` answers truly, `not_seen`
-            with `None`; waits and errors work as in a call.
+        lookup_script: decides each look-up: `succeed` returns the true answer, `not_seen` returns
+            `None`; waits and errors work as in a call.
         lookups: every registration id looked up, in order.
     """
 
@@ -169,15 +169,14 @@ class BulkRegistrationService(ScriptedRegistrationService):
     """
     A scripted service that is `SupportsBulk`.
 
-    `script` decides each row: `succeed` writes it, `reject` and `duplicate`
-    refuse it, any other error is raised by the whole call, which then writes
-    nothing. A row with a record is answered by its receipt.
-    Waits and hangs are the call's: give them to `chunk_script`; a row's own are not kept.
+    `script` decides each row: `succeed` writes it, `reject` and `duplicate` refuse it. Any other
+    error is raised by the whole call, which then writes nothing. A row that has a record gets its
+    receipt. Give waits and hangs to `chunk_script`; those of a single row are ignored.
 
     Attributes:
-        chunk_script: decides the call as a whole: `succeed` goes row by row,
-            `lose_reply` and `hang` too before the answer is lost, others as told.
-        garble: changes the answers of a call that succeeded.
+        chunk_script: decides the call as a whole. `succeed` handles row by row; `lose_reply` and
+            `hang` do the same before the answer is lost; other replies apply to the whole call.
+        garble: a function that changes the answers of a successful call.
         bulk_calls: the registrations of every call for many, in order.
     """
 
@@ -276,7 +275,7 @@ class ManyLookupsRegistrationService(BulkLookupRegistrationService):
         self, registration_ids: Sequence[str], /
     ) -> Mapping[str, RegistrationReceipt]:
         """
-        Do for each what the look-up script says.
+        Do what the look-up script says, for each id.
         """
         self.many_lookups.append(tuple(registration_ids))
         found = {each: await self.find_registration(each) for each in registration_ids}
@@ -289,8 +288,8 @@ class CheckingRegistrationService(ScriptedRegistrationService):
     A scripted service that is `SupportsConflictCheck`.
 
     Attributes:
-        conflict_script: says which registrations conflict.
-        conflict_reply: how the check goes before it answers: waits, an error, a hang.
+        conflict_script: decides which registrations conflict.
+        conflict_reply: what happens before a check answers: waits, an error or a hang.
         conflict_checks: the registrations of every check, in order.
     """
 
@@ -314,5 +313,5 @@ class CheckingRegistrationService(ScriptedRegistrationService):
 @attrs.define(eq=False, slots=False)
 class CheckingBulkRegistrationService(CheckingRegistrationService, BulkLookupRegistrationService):
     """
-    A scripted service with every ability: one by one, many at once, look-up, conflict check.
+    A scripted service with every ability: single calls, calls for many, look-up and conflict check.
     """

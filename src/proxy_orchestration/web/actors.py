@@ -31,7 +31,9 @@ def acting(actor: ActorDependency) -> Dependency:
     async def remember(request: Request, who: Annotated[object, Depends(actor)]) -> None:
         if not isinstance(who, Actor):
             owner, part = "create_router", "actor"
-            problem = f"it returned a {type(who).__name__}. Return an Actor, or raise HTTPException(401)."
+            problem = (
+                f"it returned a {type(who).__name__}. It must return an Actor, or raise HTTPException(401)."
+            )
             raise MisconfiguredError(owner, part, problem)
         request.state.proxy_orchestration_actor = who
 

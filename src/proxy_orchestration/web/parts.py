@@ -28,5 +28,7 @@ def check_dependency(owner: str, actor: object) -> None:
         MisconfiguredError: it cannot be called.
     """
     if not callable(actor):
-        problem = f"it is a {type(actor).__name__}. Give a dependency: a function that returns an Actor."
+        problem = (
+            f"it is a {type(actor).__name__}. Give a FastAPI dependency: a function that returns an Actor."
+        )
         raise MisconfiguredError(owner, "actor", problem)

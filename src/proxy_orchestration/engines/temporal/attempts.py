@@ -59,7 +59,7 @@ async def attempt(work: Callable[[], Awaitable[T]]) -> T:
             raise
     if done:
         return done[0]
-    message = "the worker stops; what was begun is stored, and another goes on"
+    message = "the worker is stopping; the begun work is stored, and another worker continues it"
     raise again(message, STOPPED, after=_AT_ONCE)
 
 

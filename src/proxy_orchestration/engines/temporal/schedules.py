@@ -29,7 +29,9 @@ def is_a_second_at_least(engine: object, attribute: attrs.Attribute[Any], value:
     """
     is_positive(engine, attribute, value)
     if value < 1:
-        raise InvalidValueError(attribute.name, "must be a second at least: no schedule is shorter")
+        raise InvalidValueError(
+            attribute.name, "must be at least one second, because Temporal schedules are no shorter"
+        )
 
 
 async def put_schedule(  # noqa: PLR0913 - a schedule's own parts

@@ -56,8 +56,11 @@ def read_payload(payload: Any, *names: str) -> Mapping[str, Any]:  # noqa: ANN40
     if known and all(name in payload for name in names):
         found: Mapping[str, Any] = payload
         return found
-    advice = "start it by the library, at the version that the workers have; a sweep does so for every batch"
-    message = f"this was not started by version {VERSION} of what is written here: {advice}"
+    advice = (
+        "start it with the library's own functions, in the version that the workers have; a sweep does so "
+        "for every batch"
+    )
+    message = f"this workflow was not started with version {VERSION} of its input: {advice}"
     raise ApplicationError(message, type=ANOTHER_VERSION, non_retryable=True)
 
 

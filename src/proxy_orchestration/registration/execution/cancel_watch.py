@@ -86,7 +86,7 @@ class WatchedRun:
             return
         lease = self.context.lease
         _log.warning(
-            "could not look for a wish to cancel batch %s: %s",
+            "it could not be checked whether batch %s is to be cancelled: %s",
             lease.batch_id,
             error,
             extra={"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__},

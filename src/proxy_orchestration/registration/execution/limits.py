@@ -75,8 +75,8 @@ class AbandonedCalls:
         if self.count == self.limit:
             self.is_full, self.full_since = True, self.clock.monotonic()
             _log.error(
-                "%d calls of the service do not end although they were cancelled; no further one begins "
-                "in this process until they do",
+                "%d calls to the service were cancelled but have not ended; this process starts no new calls "
+                "until they end",
                 self.count,
                 extra={"calls": self.count},
             )

@@ -437,7 +437,7 @@ class RunDriver:
             await self._writer.shielded(self._leave)
         except OrchestrationError as error:
             _log.warning(
-                "could not release run %d of batch %s: %s",
+                "the lease on run %d of batch %s could not be released: %s",
                 self._lease.run,
                 self._lease.batch_id,
                 error,

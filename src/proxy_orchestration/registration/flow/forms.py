@@ -21,7 +21,7 @@ _UNEXPECTED: Final = "Something went wrong. What you entered is kept; try again,
 
 
 class RefusalReason(enum.Enum):
-    """Why a flow refused an event; its state stayed as it was."""
+    """Why a flow refused an event; its state did not change."""
 
     NOT_NOW = "not_now"  # the state has no place for what somebody chose: the host's mistake
     NO_MENTOR = "no_mentor"  # nobody is selected
@@ -39,12 +39,13 @@ DraftT = TypeVar("DraftT", bound=ActivityDraft)
 @attrs.frozen(kw_only=True)
 class ActivityForm(Generic[DraftT]):
     """
-    A draft and where it came from.
+    A draft of an activity, and the template that filled it.
 
     Attributes:
-        draft: the activity as far as it is described.
-        template: what filled the draft last.
-        pending: a template that would overwrite edits and waits for a confirmation.
+        draft: the activity, as far as it is described.
+        template: the template that filled the draft last, or `None`.
+        pending: a template that waits for a confirmation because it would overwrite edits, or
+            `None`.
     """
 
     draft: DraftT
@@ -156,7 +157,7 @@ class Flow(Generic[StateT, EventT, StepT]):
         # A type checker sees this border; hosts without one meet it here.
         for value, kind in ((state, self.states), (event, self.events)):
             if not isinstance(value, kind):
-                msg = f"{type(value).__name__} is no part of this flow"
+                msg = f"{type(value).__name__} is not an event or answer of this flow"
                 raise TypeError(msg)
         match event:
             case Entered():

@@ -13,10 +13,10 @@ from proxy_orchestration.registration.runs import Lease
 @runtime_checkable
 class SupportsTakingFreeRuns(Protocol):
     """
-    A ledger that hands `serve` many free runs in one transaction; found by this Protocol.
+    A ledger that can lease many free runs to `serve` in one transaction; an optional ability.
 
-    Where it is missing, `serve` asks `find_drivable` and acquires one run after
-    the other, beside all who do the same. What this gains is time alone.
+    Without it, `serve` asks `find_drivable` and acquires one run after the other, in competition
+    with other processes. The ability only saves time.
     """
 
     async def take_free_runs(  # noqa: PLR0913 - what is asked for, by name

@@ -76,7 +76,7 @@ def record_from_json(row: Any) -> ActivityRecord:  # noqa: ANN401 - whatever JSO
     try:
         return _record(row)
     except (AttributeError, KeyError, TypeError, ValueError):  # the last is of models and of dates
-        leave_in_doubt("it holds what is no record")
+        leave_in_doubt("it contains an invalid record")
 
 
 def _record(row: Any) -> ActivityRecord:  # noqa: ANN401 - as above
@@ -130,7 +130,7 @@ def note_from_json(row: Any) -> CorrectionNote:  # noqa: ANN401 - as above
             written_at=_moment(row["written_at"]),
         )
     except (KeyError, TypeError, ValueError):
-        leave_in_doubt("it holds what is no note")
+        leave_in_doubt("it contains an invalid note")
 
 
 def registered_from_json(listed: Any) -> RegisteredActivity:  # noqa: ANN401 - as above
@@ -165,7 +165,7 @@ def list_of(answer: Any, name: str) -> Sequence[Any]:  # noqa: ANN401 - as above
     """
     part = field_of(answer, name)
     if not isinstance(part, list):
-        leave_in_doubt(f"its {name} are no list")
+        leave_in_doubt(f"its field {name} is not a list")
     return part
 
 

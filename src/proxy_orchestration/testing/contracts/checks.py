@@ -28,11 +28,11 @@ _DEADLINE: Final = 30.0
 @attrs.frozen
 class Check(Generic[T]):
     """
-    One rule of a port, for any adapter.
+    One rule of a port, which checks any adapter.
 
     Attributes:
-        name: the rule, in snake_case; also the check's `str`, for test ids.
-        body: looks at one fresh subject.
+        name: the rule in snake_case; `str(check)` returns it, for test ids.
+        body: a function that checks one fresh subject.
     """
 
     name: str

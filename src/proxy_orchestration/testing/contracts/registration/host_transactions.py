@@ -47,8 +47,8 @@ class HostDatabase:
     A database that a ledger and its host share.
 
     Attributes:
-        ledger: a whole ledger that is empty, and `SupportsHostTransactions` too.
-        transaction: begins a transaction of the host's.
+        ledger: a complete, empty ledger that is also a `SupportsHostTransactions`.
+        transaction: a function that begins a transaction of the host.
     """
 
     ledger: BatchLedger
@@ -62,7 +62,7 @@ _KEY: Final = "form-7"
 
 def _able(database: HostDatabase) -> _HostLedger:
     if not isinstance(database.ledger, SupportsHostTransactions):
-        broken(f"a {type(database.ledger).__name__} is no SupportsHostTransactions")
+        broken(f"a {type(database.ledger).__name__} is not a SupportsHostTransactions")
     return cast("_HostLedger", database.ledger)
 
 

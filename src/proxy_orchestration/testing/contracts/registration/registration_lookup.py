@@ -17,7 +17,7 @@ looking_up: list[Check[ProxyRegistrationService]] = []
 
 def _lookup(service: ProxyRegistrationService) -> SupportsLookup:
     if not isinstance(service, SupportsLookup):
-        broken("the service has no find_registration; leave this kit out")
+        broken("the service has no find_registration: leave out this kit")
     return service
 
 
