@@ -1,5 +1,5 @@
 """
-Register and notify on behalf of others, in bulk: durable, resumable, never twice.
+Bulk registration and certificate-expiry notices on behalf of others: durable, resumable, never twice.
 """
 
 import importlib as _importlib

@@ -1,5 +1,5 @@
 """
-What a verb accepts under an argument's name, checked before it reads, stores or calls anything.
+Checks the arguments of public methods before anything is read, stored or called.
 
 A type checker says most of this to who uses one. A string where a list of ids is
 asked for it does not: `str` is a collection of `str`.

@@ -1,5 +1,5 @@
 """
-How often and how late something refused is tried again.
+The retry policy: how often, and after which delays, a refused call is repeated.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What takes the place of somebody's id once they are erased.
+The pseudonyms that replace ids of erased people.
 """
 
 from __future__ import annotations

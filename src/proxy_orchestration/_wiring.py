@@ -1,5 +1,5 @@
 """
-Whether the parts that a host puts together fit, told before anything is started.
+Checks that the parts given to a constructor are suitable, before anything is started.
 
 A part fits a port when it has the port's methods, taking what they take, and
 awaited where the port's are. What Python cannot tell is left to the first call.

@@ -1,5 +1,5 @@
 """
-Who acts, and what that person may do and see.
+Actors, roles and access policies: who acts, and what that person may do and see.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What is told about a settled run, and to whom.
+Audit events of settled runs and single registrations, and the loggers that take them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Time comes in through a port, so that a test can hold it in its hand.
+The clock port, and the system clock. Tests replace it by a fake clock.
 """
 
 from __future__ import annotations

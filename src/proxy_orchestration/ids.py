@@ -1,5 +1,5 @@
 """
-What an id may look like: one rule, asked where ids come in and never about what is stored.
+The rule for valid ids. It checks ids that come in, and never ids that are stored.
 """
 
 from __future__ import annotations

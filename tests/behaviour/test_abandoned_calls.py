@@ -141,7 +141,9 @@ async def test_at_the_limit_no_further_call_begins_and_the_batch_stays_resumable
         await submit(scene, 4, orchestrator)
 
     assert 2 == caught.value.count
-    errors = [each for each in caplog.records if each.levelno == logging.ERROR and "have not ended" in each.msg]
+    errors = [
+        each for each in caplog.records if each.levelno == logging.ERROR and "have not ended" in each.msg
+    ]
     assert [2] == [each.calls for each in errors]
     assert 2 == len(scene.service.calls)
     scene.service.script = lambda *_: succeed()

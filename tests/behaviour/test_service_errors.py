@@ -133,7 +133,7 @@ async def test_coordinators_see_a_sentence_and_no_type(scene):
     (failure,) = [outcome.failure for outcome in (await submit(scene)).outcomes]
 
     assert "unexpected" == failure.code
-    assert failure.message.endswith("a retry finds out without registering twice.")
+    assert failure.message.endswith("nothing is registered twice.")
     assert "KeyError" not in failure.message
 
 

@@ -307,9 +307,9 @@ async def test_a_job_that_cannot_be_stored_is_left_to_the_sweep_and_said(world, 
     with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):
         await job
 
-    assert [f"batch {batch_id} was not driven by this job; the sweep will take it up: ConnectorException"] == [
-        record.getMessage() for record in caplog.records if record.name == "proxy_orchestration.engines"
-    ]
+    assert [
+        f"batch {batch_id} was not driven by this job; the sweep will take it up: ConnectorException"
+    ] == [record.getMessage() for record in caplog.records if record.name == "proxy_orchestration.engines"]
 
 
 def test_two_services_have_a_queue_each_and_the_same_queue_only_one(world):

@@ -1,5 +1,5 @@
 """
-What every blocking object is: a part of this library, and the event loop in which it is open.
+The base of every blocking object: a part of this library and the event loop in which it is open.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The store that `--db` names: a SQLite file, or an address that SQLAlchemy takes.
+The store that `--db` names: a SQLite file, or an address that the library accepts.
 """
 
 from __future__ import annotations

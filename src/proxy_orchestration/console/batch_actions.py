@@ -1,5 +1,5 @@
 """
-What people do with one batch: retry, edit and retry, pause, cancel, rename, delete.
+The actions on one batch: retry, edit and retry, pause, cancel, rename, delete.
 """
 
 from __future__ import annotations

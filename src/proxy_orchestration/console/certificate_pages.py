@@ -1,5 +1,5 @@
 """
-The pages about certificates: what is due, the inbox, data to be mended, messages given up, and nights.
+The pages about certificates: due ones, the inbox, data quality, given-up messages, and nightly runs.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What people decide about conflicts: read from a form, and carried out once a batch met them.
+Reads decisions about conflicts from a form, and carries them out once the batch has settled.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What people are told when something cannot be done, and with which status.
+The page and HTTP status for each error.
 """
 
 from __future__ import annotations

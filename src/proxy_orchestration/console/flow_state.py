@@ -1,5 +1,5 @@
 """
-The bulk flow's states between two pages: what was entered, and what was found, as JSON in a form.
+Stores the state of the bulk flow between two pages, as JSON in a form.
 
 Nothing of it is trusted. Whoever changes it changes what they themselves asked for; the orchestrator
 checks the actor, the mentors and the conflicts again when it is submitted.

@@ -1,5 +1,5 @@
 """
-What a browser sends with a form, read with limits.
+Reads the form data that a browser sends, with limits.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The console on a laptop: nobody but who opened the printed address gets in.
+The console on a local machine: only a browser that opened the printed address is let in.
 """
 
 from __future__ import annotations

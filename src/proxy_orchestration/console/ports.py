@@ -1,5 +1,5 @@
 """
-What a host may give the console beyond its orchestrator: names, a search, and records that exist.
+The optional parts that a host gives the console: names, a search for mentors, and existing records.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A new registration: choosing mentors, describing the activity, looking at what would be done, sending it.
+The pages of a new registration: choose mentors, describe the activity, check, and submit.
 
 Each request takes the bulk flow from its beginning through what was entered to where the page stands.
 Between two pages that travels in the form, so that two tabs, the back button and another process make

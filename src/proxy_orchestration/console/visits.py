@@ -1,5 +1,5 @@
 """
-The console's parts, and one visit: a request of a person, in a language, with what a page needs.
+The console's parts, and the data of one request: the actor, the language, and what a page needs.
 """
 
 from __future__ import annotations

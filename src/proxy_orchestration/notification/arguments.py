@@ -1,5 +1,5 @@
 """
-What the verbs of notification accept, by the name of the argument.
+The checks of arguments for the public methods of notification, by name of the argument.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A certificate, as the host's register knows it.
+A certificate, as the host's register has it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A list of messages that were given up, page by page. Pure, no I/O.
+Pages of messages that were given up. Pure, no I/O.
 """
 
 from __future__ import annotations

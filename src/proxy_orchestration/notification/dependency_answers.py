@@ -1,5 +1,5 @@
 """
-What a host's own parts answered a run, a dispatcher or a sender, checked once.
+Checks the answers of the host's own parts, once for runs, dispatchers and senders.
 
 An entry that makes no sense is no answer about what it stands for, and says
 nothing about any other.

@@ -1,5 +1,5 @@
 """
-A coordinator's digest: its words, and when it is sent.
+A coordinator's digest: its texts, and when it is sent.
 """
 
 from __future__ import annotations

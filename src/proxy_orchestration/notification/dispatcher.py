@@ -1,5 +1,5 @@
 """
-The outbox's other end: sends what is due, and stores what became of it.
+The push dispatcher: sends due messages of the outbox, and stores the results.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The port of the known ends of certificates, a part of what every store of notices offers.
+The port of the known ends of certificates, which every store of notices implements.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Signed links into the course feature, which it can check without asking anybody.
+Makes and checks signed links to the course that renews a certificate.
 """
 
 from __future__ import annotations

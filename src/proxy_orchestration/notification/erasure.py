@@ -1,5 +1,5 @@
 """
-What is known of one mentor's certificates, and what is left of it once they are erased.
+The data about one mentor's certificates: its export, and the result of its erasure.
 
 A pseudonym takes the mentor's place in the keys of notices and in the guard,
 so that a feed in which they still stand tells nobody a second time. Texts go.

@@ -1,5 +1,5 @@
 """
-What an inbox shows of its notices, and how its pages follow each other. Immutable, no I/O.
+The models of an inbox and its pages. Immutable, no I/O.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a notice says in a language, as data: texts by tier and audience, dates, days. Pure.
+The languages of notices, as data: texts by tier and audience, dates, days. Pure.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Which language recipients read, as their directory knows it now.
+Asks the directory for the languages of recipients.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Which status mentors have before we hide them, as their host knows it.
+Asks the host for the statuses of mentors before they are hidden.
 """
 
 from __future__ import annotations

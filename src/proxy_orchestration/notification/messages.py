@@ -1,5 +1,5 @@
 """
-The words of a notice: a catalogue that hosts extend, correct, or replace. Pure.
+The catalogue of texts, which hosts can extend, correct or replace. Pure.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The verbs about who is hidden: what was changed, and showing somebody again.
+The public methods for hidden mentors: list the changes, and show a mentor again.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a run that says that its feed is whole makes of certificates which it has not seen.
+Withdraws certificates that are missing from a complete feed.
 """
 
 from __future__ import annotations

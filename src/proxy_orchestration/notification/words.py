@@ -1,5 +1,5 @@
 """
-A notice's words for whoever reads it, and on the day it is sent or read. Pure, but for a log of what failed.
+Writes a notice's text again, for its reader and the day of reading or sending. Logs failures.
 
 The words that a notice was written with are for that day and for who was
 known to read it then. Weeks later another number of days is left.

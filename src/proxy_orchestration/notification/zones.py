@@ -1,5 +1,5 @@
 """
-Time zones as hosts give them: an IANA name, or a zone.
+Time zones as hosts give them: an IANA name or a `tzinfo`.
 """
 
 from __future__ import annotations

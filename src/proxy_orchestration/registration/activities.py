@@ -1,5 +1,5 @@
 """
-What was done, and the registration of it for one mentor.
+Activities, and registrations of them for one mentor.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the verbs of registration accept, by the name of the argument: the same under every verb.
+The checks of arguments for the public methods of registration, by name of the argument.
 """
 
 from __future__ import annotations

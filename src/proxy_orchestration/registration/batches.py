@@ -1,5 +1,5 @@
 """
-What a batch reports: outcomes, progress, results, pages.
+What a batch reports: outcomes, progress updates, results and pages.
 """
 
 from __future__ import annotations

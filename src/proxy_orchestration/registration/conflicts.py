@@ -1,5 +1,5 @@
 """
-Existing records that conflict with registrations, and what people decide about them.
+Conflicts between registrations and existing records, and people's decisions about them.
 """
 
 from __future__ import annotations

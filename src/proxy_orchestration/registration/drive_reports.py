@@ -1,5 +1,5 @@
 """
-What an engine's job is told of the run that it was to drive.
+What an engine's job learns about the run that it was to drive.
 """
 
 from __future__ import annotations

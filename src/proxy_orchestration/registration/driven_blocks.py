@@ -1,5 +1,5 @@
 """
-Blocks of a host in which a run is driven, by a task that is part of neither the block nor its task.
+The `async with` blocks in which a run is driven, by a task outside of the block's own task.
 
 A task group around the host's own code would be the host's whole task group:
 when the task that entered it ends first, as that of a streaming response may,

@@ -1,5 +1,5 @@
 """
-What is known of one mentor, and what is left of it once they are erased.
+The data about one mentor: its export, and the result of its erasure.
 
 A pseudonym takes the place of each text that names the mentor: their id, their
 items' own keys, and the ids and keys of their records. It is made of that text

@@ -1,5 +1,5 @@
 """
-The verb that accepts a batch within a transaction of the host's.
+The method that accepts a batch within a host's transaction.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How batches and runs come into being, as an orchestrator and a ledger say it. Immutable, no I/O.
+The values with which an orchestrator and a ledger open batches and runs. Immutable, no I/O.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The verbs of bulk registration.
+The orchestrator of bulk registration with its public methods.
 """
 
 from __future__ import annotations

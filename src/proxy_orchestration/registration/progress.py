@@ -1,5 +1,5 @@
 """
-Looking on while a run is driven, here or anywhere: the log, read by cursor.
+Follows the progress of a run that is driven here or elsewhere, by reading the log.
 
 What a driver of this process has just made durable is handed over without
 reading it again; whoever is too slow for that reads the log. Whoever waits for

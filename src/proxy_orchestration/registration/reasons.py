@@ -1,5 +1,5 @@
 """
-Why items end without success, where the reason is this library's own.
+The library's own reasons why items end without success.
 """
 
 from __future__ import annotations

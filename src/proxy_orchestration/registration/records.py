@@ -1,5 +1,5 @@
 """
-Registered activities as people look through them, each with the notes that were put beside it.
+Lists of registered activities with their correction notes.
 """
 
 from __future__ import annotations

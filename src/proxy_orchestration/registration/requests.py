@@ -1,5 +1,5 @@
 """
-What a coordinator asks for, and how a request that comes twice is recognised.
+Bulk requests, and how a repeated request is recognised.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The verbs that let go of what a host need not or may not keep any longer; for the host, without an actor.
+The methods that delete old data and erase mentors; for the host, without an actor.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a driver and a ledger say to each other about one run. Immutable, no I/O.
+The values that a driver and a ledger exchange about one run. Immutable, no I/O.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What becomes of an exception of the host's service: classified, logged without its text, handed on.
+Handles exceptions of the host's service: classifies, logs without their text, and reports them.
 """
 
 from __future__ import annotations

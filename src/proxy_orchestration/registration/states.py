@@ -1,5 +1,5 @@
 """
-The states of an item and of a batch, and every way from one to the next: data, which the code asks.
+The states of items and batches, and the allowed transitions, as data that the code uses.
 """
 
 from __future__ import annotations

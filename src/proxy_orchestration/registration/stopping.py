@@ -1,5 +1,5 @@
 """
-Stops a batch that is under way, for the verbs.
+Cancels, pauses and deletes batches, for the public methods.
 """
 
 from __future__ import annotations

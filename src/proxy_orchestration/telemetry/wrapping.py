@@ -1,5 +1,5 @@
 """
-What a host wraps its parts with.
+The public class with which a host wraps its parts.
 """
 
 from __future__ import annotations

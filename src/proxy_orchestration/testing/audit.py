@@ -1,5 +1,5 @@
 """
-An audit logger that remembers, and fails where a test wants it to.
+A scripted audit logger that keeps the events it takes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A clock that a test holds in its hand.
+A fake clock that a test moves.
 """
 
 from __future__ import annotations

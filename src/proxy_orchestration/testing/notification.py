@@ -1,5 +1,5 @@
 """
-What notification depends on, as a test tells it: a push sender, a directory, opt-outs.
+Scripted doubles of the parts that notification depends on: a push sender, directories and opt-outs.
 """
 
 from __future__ import annotations

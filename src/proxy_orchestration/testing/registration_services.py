@@ -1,5 +1,5 @@
 """
-Registration services that do what a test tells them: one by one, many at once, look-ups, conflict checks.
+Scripted registration services: single calls, calls for many, look-ups and conflict checks.
 """
 
 from __future__ import annotations

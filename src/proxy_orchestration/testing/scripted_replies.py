@@ -1,5 +1,5 @@
 """
-How a scripted double answers, one function per kind of answer.
+The replies of scripted doubles, one function for each kind of reply.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Who acts: the host's own dependency says it, once per request, for every endpoint.
+Gets the actor of a request from the host's own dependency, for every endpoint.
 """
 
 # Without postponed annotations: FastAPI reads the dependency out of them, and one is a local name.

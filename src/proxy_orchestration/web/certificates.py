@@ -1,5 +1,5 @@
 """
-Where a host has its certificates: a function, or an object with a method.
+The host's source of certificates: a function, or an object with a method.
 """
 
 from __future__ import annotations

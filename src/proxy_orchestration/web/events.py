@@ -1,5 +1,5 @@
 """
-Progress as it comes: server-sent events for browsers, and a long-poll for everybody else.
+Live progress: server-sent events for browsers, and long polls for other clients.
 
 A browser's `EventSource` gives up for good at the first 4xx or 5xx, and at a 204; it
 comes again after whatever else ends a stream. So what will pass is told inside

@@ -1,5 +1,5 @@
 """
-Whether what a host gives a router, a lifespan or the console fits, told when it is given.
+Checks that the parts given to a router, a lifespan or the console are suitable.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Problems as RFC 9457 has them: one stable `type` for each error of this library.
+Problem details (RFC 9457): one stable `type` for each error of this library.
 """
 
 from __future__ import annotations

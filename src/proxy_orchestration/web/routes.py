@@ -1,5 +1,5 @@
 """
-What every endpoint does besides its own job: a bound for the body, and errors as problems.
+What all endpoints share: a limit for the body, and errors as problem details.
 """
 
 from __future__ import annotations

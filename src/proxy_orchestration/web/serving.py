@@ -1,5 +1,5 @@
 """
-The work of a host's process: driving batches while it answers requests, and saying when nobody does.
+Drives batches in a web process, and reports when that has ended.
 """
 
 from __future__ import annotations

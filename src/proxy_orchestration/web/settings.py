@@ -1,5 +1,5 @@
 """
-Limits and times of the router.
+The settings of the REST router.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a column of a file holds, and how the text of a cell becomes a value.
+The columns of a file, and the parsers that turn a cell's text into a value.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A file of failed items: written with their reasons, corrected by somebody, and read again.
+Reads a file of failed items that was exported, corrected by a person, and given back.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A file of decisions about mentors who wait for one.
+Reads a file of decisions about mentors who wait for one.
 """
 
 from __future__ import annotations

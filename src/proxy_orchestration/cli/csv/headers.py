@@ -1,5 +1,5 @@
 """
-Which column is which: the first line of a file.
+Reads the first line of a file, which names the columns.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A file of mentors and activities, which becomes a request.
+Reads a file of mentors and activities into a bulk request.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Turns a file's text into rows, however its cells are separated.
+Splits a file's text into rows, for each kind of separator.
 """
 
 from __future__ import annotations

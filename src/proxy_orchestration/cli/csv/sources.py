@@ -1,5 +1,5 @@
 """
-A file's bytes, to be read from their beginning as often as needed, in memory that does not grow with them.
+Reads a file's bytes from the beginning as often as needed, in constant memory.
 """
 
 from __future__ import annotations

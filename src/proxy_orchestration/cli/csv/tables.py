@@ -1,5 +1,5 @@
 """
-Turns a file as spreadsheets write it into records, and names every place where something is wrong.
+Turns a file that a spreadsheet saved into records, and reports every problem with its place.
 
 The first line names the columns, in any order. A bad file is refused whole,
 unless its lines have nothing to do with one another.

@@ -1,5 +1,5 @@
 """
-A file of devices. A device's address is a secret, so no message quotes a cell.
+Reads a file of devices. A device's address is a secret, so no message quotes a cell.
 """
 
 from __future__ import annotations

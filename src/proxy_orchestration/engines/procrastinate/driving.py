@@ -1,5 +1,5 @@
 """
-The workers' half: a task that drives a run, and a sweep for what nobody drives.
+The tasks for workers: one drives a run, one sweeps for runs without a driver.
 """
 
 from __future__ import annotations

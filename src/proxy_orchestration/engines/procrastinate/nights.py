@@ -1,5 +1,5 @@
 """
-The night of certificates and their pushes, as periodic jobs.
+The nightly certificate run and the dispatch of pushes, as periodic jobs.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Periods as Procrastinate has them: lines of cron, of five fields or with seconds as the sixth.
+Converts periods to cron lines as Procrastinate reads them, with five fields or six.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The jobs that wake a driver: what is in them, and how they come into Procrastinate's table.
+The jobs that wake a driver: their payload, and how they are queued.
 """
 
 from __future__ import annotations

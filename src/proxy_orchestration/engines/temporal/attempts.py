@@ -1,5 +1,5 @@
 """
-One attempt of an activity: heartbeats, the orderly stop of its worker, and errors without their texts.
+One attempt of an activity: its heartbeats, its orderly stop, and errors without their texts.
 """
 
 from __future__ import annotations

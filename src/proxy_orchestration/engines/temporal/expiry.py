@@ -1,5 +1,5 @@
 """
-The night of certificates and their pushes, scheduled by Temporal.
+The nightly certificate run and the dispatch of pushes, scheduled by Temporal.
 """
 
 from __future__ import annotations

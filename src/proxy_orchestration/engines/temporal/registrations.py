@@ -1,5 +1,5 @@
 """
-Batches, driven by Temporal.
+Drives batches with Temporal workflows.
 """
 
 from __future__ import annotations

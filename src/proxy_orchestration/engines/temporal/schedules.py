@@ -1,5 +1,5 @@
 """
-Schedules, made once and brought up to date by whoever starts next.
+Creates schedules once, and updates them when a newer process starts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The workflows, which import nothing of this library: what they ask for are activities, by name.
+The workflows. They import nothing of this library, and call activities by name.
 
 Temporal plays a workflow again from its history, on a newer version of this
 file too. So what it does may only grow, behind `workflow.patched`.

@@ -1,5 +1,5 @@
 """
-What FCM's answers mean. Pure: an answer goes in, what to do comes out.
+Decides what FCM's answers mean. Pure: an answer in, a decision out.
 
 The table follows Google's page on the error codes of HTTP v1. One status may
 mean several things, and details may be absent: where an answer can be read in

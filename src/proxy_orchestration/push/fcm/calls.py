@@ -1,5 +1,5 @@
 """
-Calls of FCM: signed with an access token, cut when they take too long, with their answers read.
+Calls FCM with an access token and a time limit, and reads the answers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Who we are to Google: the service account, read when it is needed, and what it signs.
+The service account: reads its key when it is needed, and signs assertions.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What is known about devices between calls: pauses, quarantine, suspicion, and which are pruned.
+What the sender remembers about devices between calls: pauses, quarantine, and what to prune.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a host wants every push to carry besides its words.
+The options of all pushes: sound, badge, channel and label.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Which devices are forgotten, and when that is stopped.
+Decides which devices are removed, and when removing stops.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How a host tunes the FCM sender.
+The settings of the FCM sender.
 """
 
 from __future__ import annotations

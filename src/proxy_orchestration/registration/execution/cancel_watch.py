@@ -1,5 +1,5 @@
 """
-Looks whether runs were cancelled or paused while their drivers have nothing to write: one look for all.
+Looks for cancels and pauses of all driven runs while their drivers have nothing to write.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Gets runs driven to their end: here, or by whoever holds the lease.
+Drives runs until they are settled: in this process, or by waiting for the holder of the lease.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Tells the host that runs have settled: from the store, so that a crash in between loses none.
+Calls the host's `on_run_settled` for stored settled runs, so that a crash loses none.
 """
 
 from __future__ import annotations

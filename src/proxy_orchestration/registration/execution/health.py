@@ -1,5 +1,5 @@
 """
-How the driving of batches goes, for a host's health checks.
+The health of an orchestrator's driving, for a host's health checks.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How many calls may be in flight: slots under one limit, or under two at once.
+Limits the calls in progress: slots under one limit, or under two at once.
 """
 
 from __future__ import annotations

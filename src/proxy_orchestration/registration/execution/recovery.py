@@ -1,5 +1,5 @@
 """
-Recovery: driving what others left, once, at start-up, or for as long as a process lives.
+Recovery: drives runs without a driver, once at start-up or for as long as a process lives.
 """
 
 from __future__ import annotations

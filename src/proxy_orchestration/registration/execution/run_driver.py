@@ -1,5 +1,5 @@
 """
-Drives one run: claims items, has its workers call the service, writes what came of it.
+Drives one run: claims items, lets workers call the service, and stores the outcomes.
 
 The driver is the only writer of its run. Each write appends the outcomes that
 finished meanwhile, claims further items and renews the lease, in one fenced

@@ -1,5 +1,5 @@
 """
-What a driver writes: under its fence, through a shield, in as few transactions as the ledger can.
+The writes of a driver: with its fence, shielded, in as few transactions as the ledger allows.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the bulk flow speaks in: its form, effects, states and events.
+The vocabulary of the bulk flow: its form, effects, states and events.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What both flows are made of: drafts, forms, and the one mechanism behind two sets of types.
+What both flows share: drafts, forms, and the mechanism behind both sets of types.
 
 Each flow has types of its own, so that a value of one never fits the other; what becomes
 of an event is decided here for both.

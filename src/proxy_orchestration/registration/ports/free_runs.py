@@ -1,5 +1,5 @@
 """
-What a ledger may offer to those who serve: many runs at once.
+An optional ability of a ledger: to lease many free runs at once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the orchestrator stores: batches, runs and audit events.
+The ports of the orchestrator's store: batches, runs and audit events.
 """
 
 from __future__ import annotations

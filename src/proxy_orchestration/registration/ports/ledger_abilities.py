@@ -1,5 +1,5 @@
 """
-What a ledger may be able to do beyond its port, each found by its Protocol: fewer transactions, and no more.
+Optional abilities of a ledger, found by their Protocols; most save transactions.
 """
 
 from __future__ import annotations

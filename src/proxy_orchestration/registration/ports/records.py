@@ -1,5 +1,5 @@
 """
-What the standard registration service stores.
+The port of the standard service's store of activity records.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a host's registration service implements.
+The port of a host's registration service, with its optional abilities.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the standard service accepts, and the records that it keeps of it.
+The checks of the standard service, and the records that it makes.
 """
 
 from __future__ import annotations

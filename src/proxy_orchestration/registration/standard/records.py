@@ -1,5 +1,5 @@
 """
-Looking through what was registered, and asking for a correction of it.
+Lists registered activities, and adds correction notes.
 """
 
 from __future__ import annotations

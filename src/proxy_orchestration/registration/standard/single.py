@@ -1,5 +1,5 @@
 """
-One activity for one mentor, outside any batch: the guard, the record, the warning, the audit.
+Registers one activity for one mentor without a batch: checks, record, warning, audit event.
 """
 
 from __future__ import annotations

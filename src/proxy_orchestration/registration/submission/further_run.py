@@ -1,5 +1,5 @@
 """
-Opens a further run over items of a settled batch: what a retry and a review have in common.
+Opens a further run over items of a settled batch, for retries and reviews.
 """
 
 from __future__ import annotations

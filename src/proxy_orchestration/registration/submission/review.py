@@ -1,5 +1,5 @@
 """
-Carries out what people decide about conflicts, mentor by mentor.
+Carries out people's decisions about conflicts.
 """
 
 from __future__ import annotations

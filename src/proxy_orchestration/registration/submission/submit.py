@@ -1,5 +1,5 @@
 """
-Turns a request into a batch: what is checked before anything is stored, and what is stored then.
+Turns a request into a batch: checks it, and stores it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What an answer of PostgREST says: a result, a refusal, or nothing that can be relied on. Pure, no I/O.
+Decides what an answer of PostgREST means: a result, a refusal, or an unknown outcome. Pure, no I/O.
 
 A refusal that says for sure that nothing was written carries `nothing_written`;
 everything else is in doubt. Decided by SQLSTATE and HTTP status first: newer

@@ -1,5 +1,5 @@
 """
-Calls of the functions: signed, cut when they take too long, each answered by a result or a typed error.
+Calls the database functions with a key and a time limit; returns a result or raises a typed error.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The key of the service: asked for when it is needed, renewed before it ends, told to nobody.
+The service's key: read when needed, renewed before it ends, and never shown.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Where PostgREST is, and how long it may take.
+The settings of activity records over PostgREST.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Records and notes as JSON, with the names of the tables' columns.
+Converts records and notes to and from JSON, with the names of the tables' columns.
 """
 
 from __future__ import annotations

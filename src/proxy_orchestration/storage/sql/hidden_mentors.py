@@ -1,5 +1,5 @@
 """
-SQL for a host's own tables: a view of who is hidden now, and a policy that leaves them out.
+SQL for a host's own tables: a view of hidden mentors, and a policy that leaves them out.
 
 Both compare the ends themselves with the moment of the query, so that a late run hides nobody late.
 """

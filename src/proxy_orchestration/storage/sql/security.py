@@ -1,5 +1,5 @@
 """
-Row-level security: the script that keeps clients of the database to what is theirs.
+Row-level security: the script that limits what clients of the database may read.
 """
 
 from __future__ import annotations

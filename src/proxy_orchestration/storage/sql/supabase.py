@@ -1,5 +1,5 @@
 """
-The functions by which a service reads and writes activity records over PostgREST.
+The database functions with which a service reads and writes activity records over PostgREST.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Contract kits: every promise of a port as a check that any adapter can be put to.
+Contract kits: every rule of a port as a check for any adapter.
 
 A kit is a tuple of checks. A check is called with a function that opens a
 fresh subject as an asynchronous context manager::

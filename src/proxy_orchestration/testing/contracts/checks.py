@@ -1,5 +1,5 @@
 """
-What a contract kit is made of, and how its checks complain.
+The parts of a contract kit: checks, and their failure messages.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a host's own part knows, for the kits that ask it about people, activities and batches.
+The people, activities and batches with which kits ask a host's own parts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Batches and items as they go over the wire.
+Batches and items in the wire format.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Notices, runs, dead messages and hidden mentors as they go over the wire.
+Notices, runs, dead messages and hidden mentors in the wire format.
 """
 
 from __future__ import annotations

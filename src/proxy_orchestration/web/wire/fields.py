@@ -1,5 +1,5 @@
 """
-What fields of the wire accept, and the two kinds of model.
+The field types of the wire format, and its two kinds of models.
 """
 
 from __future__ import annotations

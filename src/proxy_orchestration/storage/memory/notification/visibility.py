@@ -1,5 +1,5 @@
 """
-The memory store of who is hidden because a certificate is lapsed.
+The memory store of hidden mentors.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The memory store's side of the ports.
+The memory store of registrations, which implements the ports.
 
 Every method is atomic because it does not await once it has begun to read.
 """

@@ -1,5 +1,5 @@
 """
-A batch as the memory store keeps it: plain lists, changed without awaiting.
+A batch in the memory store: plain lists, changed without awaiting.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How our transactions begin, on connections of a host's engine or of our own.
+Begins the library's transactions, on connections of a host's engine or its own.
 """
 
 from __future__ import annotations

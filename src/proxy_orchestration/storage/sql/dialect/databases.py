@@ -1,5 +1,5 @@
 """
-The databases that SQL is shipped for, by the names that a host gives them.
+The databases for which SQL is shipped, with their names.
 """
 
 from __future__ import annotations

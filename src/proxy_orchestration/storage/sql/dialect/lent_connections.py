@@ -1,5 +1,5 @@
 """
-A host's own connection, lent for the length of a call: nothing of ours ends its transaction.
+Uses a host's own connection for one call, without ending its transaction.
 
 A plain engine over a lent connection would run queries of its own at its first
 connect and roll back what the lender has begun, and its commit would commit

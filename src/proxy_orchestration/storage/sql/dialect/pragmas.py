@@ -1,5 +1,5 @@
 """
-What a transaction of ours needs on SQLite: on connections of our own for good, on a host's for its length.
+SQLite settings of a transaction: permanent on own connections, temporary on a host's.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a transaction of ours needs on PostgreSQL, set within it, and the connection left as it was.
+PostgreSQL settings of a transaction, set within it, so that the connection is left unchanged.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a registration service promises that can be asked for its records.
+What a registration service with look-up promises.
 """
 
 from __future__ import annotations
