@@ -21,10 +21,10 @@ class Role(enum.Enum):
     A person's role in the organization.
     """
 
-    COORDINATOR = "coordinator"  # registers for others and answers for it
+    COORDINATOR = "coordinator"  # registers for others, and is responsible for that
     CHAPTER_ADMIN = "chapter_admin"  # oversees the batches of an organization
-    PEER_MENTOR = "peer_mentor"  # is registered for; may do nothing here
-    SERVICE = "service"  # a host's own process; acts through the verbs without an actor
+    PEER_MENTOR = "peer_mentor"  # is the mentor of registrations; may do nothing here
+    SERVICE = "service"  # a host's own process; uses the methods without an actor
 
 
 class Action(enum.Enum):
@@ -34,13 +34,13 @@ class Action(enum.Enum):
 
     SUBMIT = "submit registrations"  # also previews them
     READ = "read batches"  # status, items, lists, watching
-    RETRY = "retry a batch"  # a new run over what failed
-    REVIEW = "decide about conflicts"  # a decision per mentor who waits
-    OVERRIDE = "register over an existing record"  # asked beside the verb when a decision or a policy says so
-    CANCEL = "cancel a batch"  # what has not begun
-    PAUSE = "pause or resume a batch"  # what has not begun waits
+    RETRY = "retry a batch"  # a new run with the failed items
+    REVIEW = "decide about conflicts"  # a decision for each waiting mentor
+    OVERRIDE = "register over an existing record"  # asked in addition, if a decision or a policy overrides
+    CANCEL = "cancel a batch"  # items that have not begun
+    PAUSE = "pause or resume a batch"  # items that have not begun wait
     RELABEL = "relabel a batch"  # a new label; nothing else changes
-    DELETE = "delete a batch"  # a settled one; its key stays taken
+    DELETE = "delete a batch"  # a settled batch; its key cannot be used again
 
 
 def refusal(actor: Actor, action: Action) -> NotAuthorizedError:

@@ -15,17 +15,16 @@ class IdFlaw(enum.Enum):
     Why a text is not a valid id.
     """
 
-    MISSING = "missing"  # it stands for no id at all, as an empty cell does
-    MALFORMED = "malformed"  # a spreadsheet or a program made it, of an id or instead of one
+    MISSING = "missing"  # it means that there is no id, like an empty cell
+    MALFORMED = "malformed"  # a spreadsheet or a program has changed or replaced the id
 
 
 IdRule: TypeAlias = Callable[[str], IdFlaw | None]
 """
-Returns why a text is nobody's id, or `None` where it may be somebody's.
+A function that returns why a text is not a valid id, or `None` if it may be one.
 
-A host whose ids look otherwise gives a rule of its own. It is asked about what
-comes in: files, requests, certificates and answers of directories. What was
-accepted once is never asked about again.
+A host with other ids gives its own rule. It is called for ids that come in: from files, requests,
+certificates and directories. It is never called for ids that were accepted before.
 """
 
 _FILLERS: Final = frozenset(

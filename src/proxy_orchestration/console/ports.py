@@ -102,4 +102,4 @@ class ExistingRecords(Protocol):
 
 
 ActivityTypes: TypeAlias = Mapping[str, str]
-"""The host's codes for kinds of activities, each with what people call it."""
+"""The host's codes for activity types, each with its name for people."""

@@ -14,8 +14,8 @@ from proxy_orchestration._normal_forms import code_form
 
 Expiry: TypeAlias = date | datetime
 """
-The end of a certificate: a `date` through which it is valid, or an aware
-`datetime` until which it is valid and from which on it is not.
+The end of a certificate: a `date` through which it is valid, or an aware `datetime` from which it
+is not valid.
 """
 
 

@@ -33,8 +33,8 @@ class Audience(enum.Enum):
     """
 
     MENTOR = "mentor"  # the holder
-    COORDINATOR = "coordinator"  # who answers for the mentor
-    CHAPTER_ADMIN = "chapter_admin"  # told instead where no coordinator is assigned
+    COORDINATOR = "coordinator"  # the person who is responsible for the mentor
+    CHAPTER_ADMIN = "chapter_admin"  # notified if no coordinator is assigned
 
 
 class NoticeStatus(enum.Enum):
@@ -43,8 +43,8 @@ class NoticeStatus(enum.Enum):
     """
 
     PENDING = "pending"  # waits to be acknowledged
-    ACKNOWLEDGED = "acknowledged"  # somebody took note of it
-    CLEARED = "cleared"  # the certificate was renewed since
+    ACKNOWLEDGED = "acknowledged"  # a person has acknowledged it
+    CLEARED = "cleared"  # the certificate was renewed
 
 
 class NoticeKey(NamedTuple):
@@ -205,10 +205,10 @@ class PushState(enum.Enum):
 
     QUEUED = "queued"  # due, or due later
     LEASED = "leased"  # a dispatcher holds it
-    SENT = "sent"  # the provider took it
-    DEAD = "dead"  # will not be sent unless it is replayed
-    CANCELLED = "cancelled"  # renewed, revoked or opted out since
-    EXPIRED = "expired"  # its time is over
+    SENT = "sent"  # the provider accepted it
+    DEAD = "dead"  # given up; not sent unless it is replayed
+    CANCELLED = "cancelled"  # not sent because of a renewal, a revocation or an opt-out
+    EXPIRED = "expired"  # too late to be sent
 
 
 class PushVerdict(enum.Enum):
@@ -216,9 +216,9 @@ class PushVerdict(enum.Enum):
     A sender's verdict about one message.
     """
 
-    DELIVERED = "delivered"  # the provider took it for at least one device
-    RETRY = "retry"  # worth another attempt
-    DEAD = "dead"  # will never be taken
+    DELIVERED = "delivered"  # the provider accepted it for at least one device
+    RETRY = "retry"  # another attempt may succeed
+    DEAD = "dead"  # the provider will never accept it
     NO_TARGET = "no_target"  # the recipient has no device
 
 

@@ -22,13 +22,13 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.notification.zones import as_optional_zone_name
 
 NOTHING_LEFT: Final = "nothing_left"
-"""Why a digest is cancelled that has no notice to tell of; the recipient's next notice opens another."""
+"""The code of a cancelled digest without notices; the recipient's next notice opens another digest."""
 
 RENEWED: Final = "renewed"
-"""Why a message is cancelled that is about an end that does not count any more."""
+"""The code of a cancelled message about an end that no longer counts."""
 
 NO_TARGET: Final = "no_target"
-"""Why a message is dead whose recipient has no device; a digest covers its notices all the same."""
+"""The code of a dead message whose recipient has no device; a digest covers its notices nevertheless."""
 
 NO_ANSWER: Final = "no_answer"
 """Why a message is repeated that its sender said nothing about; it is handed over alone then."""
@@ -37,7 +37,7 @@ IN_DOUBT: Final = "in_doubt"
 """Why a message is repeated that may have been taken."""
 
 MOST_NEAREST: Final = 3
-"""How many certificates a digest names."""
+"""The most certificates that a digest names."""
 
 DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
 """A digest replaces the one before on the device."""
@@ -153,9 +153,9 @@ class DraftState(enum.Enum):
     """
 
     CREATED = "created"  # the mentor's notice is new
-    DUPLICATE = "duplicate"  # it exists
-    DEFERRED = "deferred"  # the guard does not let it pass; its key is not consumed
-    STALE = "stale"  # another certificate of that mentor and type ends later, and counts
+    DUPLICATE = "duplicate"  # the mentor's notice already exists
+    DEFERRED = "deferred"  # the resend guard stops it for now; its key is not used up
+    STALE = "stale"  # a later certificate of the same mentor and type counts
 
 
 @attrs.frozen(kw_only=True)

@@ -21,8 +21,8 @@ class RecordState(enum.Enum):
     """
 
     CREATED = "created"  # the mentor's notice is new
-    SKIPPED = "skipped"  # rightly no notice; the reason says why
-    FAILED = "failed"  # could not be dealt with; a later run does
+    SKIPPED = "skipped"  # no notice is due or allowed; the reason says why
+    FAILED = "failed"  # could not be processed; a later run tries again
 
 
 class SkipReason(enum.Enum):
@@ -30,12 +30,12 @@ class SkipReason(enum.Enum):
     Why a certificate led to no notice.
     """
 
-    DUPLICATE = "duplicate"  # its notice of this window exists
-    DEFERRED = "deferred"  # another notice went out too short a time ago; a later run tells
-    NOT_DUE = "not_due"  # far from its end
-    SUPERSEDED = "superseded"  # the same mentor has a later one of the type
-    REVOKED = "revoked"  # taken away
-    STALE = "stale"  # another certificate of the type ends later; or a daily reminder is over
+    DUPLICATE = "duplicate"  # its notice in this window already exists
+    DEFERRED = "deferred"  # the last notice was too recent; a later run writes it
+    NOT_DUE = "not_due"  # its end is too far away
+    SUPERSEDED = "superseded"  # the same mentor has a later certificate of the type
+    REVOKED = "revoked"  # the certificate was revoked
+    STALE = "stale"  # a later certificate of the type is known; or the time of daily reminders is over
 
 
 @attrs.frozen(kw_only=True)

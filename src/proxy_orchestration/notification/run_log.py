@@ -22,9 +22,9 @@ class RunEnding(enum.Enum):
     """
 
     COMPLETED = "completed"  # it read every certificate
-    SOURCE_FAILED = "source_failed"  # what gives the certificates raised; what came before is dealt with
-    CANCELLED = "cancelled"  # its task was
-    STOPPED = "stopped"  # whoever read its outcomes went away
+    SOURCE_FAILED = "source_failed"  # the source of certificates raised an error; earlier ones were processed
+    CANCELLED = "cancelled"  # its task was cancelled
+    STOPPED = "stopped"  # the reader of its outcomes stopped reading
 
 
 @attrs.frozen(kw_only=True)

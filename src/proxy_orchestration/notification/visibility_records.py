@@ -24,10 +24,10 @@ class VisibilityCause(enum.Enum):
     LAPSED = "lapsed"  # hidden: the certificate that counts has ended
     RENEWED = "renewed"  # shown: another certificate counts, which has not ended
     CORRECTED = "corrected"  # shown: the same certificate ends later
-    REVOKED = "revoked"  # shown: none of the type counts any more
-    WITHDRAWN = "withdrawn"  # shown: a whole feed has none of the type any more
-    RESTORED = "restored"  # shown: a person said so
-    ERASED = "erased"  # forgotten, with the mentor
+    REVOKED = "revoked"  # shown: no certificate of the type counts any longer
+    WITHDRAWN = "withdrawn"  # shown: a complete feed has no certificate of the type
+    RESTORED = "restored"  # shown: a person restored the mentor
+    ERASED = "erased"  # the mentor was erased
 
 
 @attrs.frozen(kw_only=True)

@@ -22,8 +22,8 @@ class ConflictKind(enum.Enum):
 
     DUPLICATE = "duplicate"  # a record of the same mentor, type and day exists
     IN_BATCH = "in_batch"  # an earlier entry of the same request registers the same
-    CHECK_FAILED = "check_failed"  # whether one exists could not be found out
-    MAYBE_OWN = "maybe_own"  # a record exists that a call whose answer was lost may have written
+    CHECK_FAILED = "check_failed"  # the check for existing records failed
+    MAYBE_OWN = "maybe_own"  # an earlier call for the item, with a lost answer, may have written it
 
 
 class ConflictPolicy(enum.Enum):
@@ -34,9 +34,9 @@ class ConflictPolicy(enum.Enum):
     item: such a mentor always waits for a person's decision.
     """
 
-    REVIEW = "review"  # they wait for a decision; the others go ahead
-    SKIP = "skip"  # they are left out; the others go ahead
-    OVERRIDE = "override"  # they are registered all the same; for coordinators
+    REVIEW = "review"  # they wait for a decision; the others are registered
+    SKIP = "skip"  # they are left out; the others are registered
+    OVERRIDE = "override"  # they are registered anyway; for coordinators
 
 
 class ConflictDecision(enum.Enum):
@@ -44,13 +44,13 @@ class ConflictDecision(enum.Enum):
     A person's decision about one mentor whose registration conflicts.
     """
 
-    OVERRIDE = "override"  # register all the same
-    SKIP = "skip"  # leave this mentor out, for good
-    OVERRIDE_MAYBE_OWN = "override_maybe_own"  # register although the record may be the mentor's own
+    OVERRIDE = "override"  # register anyway
+    SKIP = "skip"  # leave this mentor out permanently
+    OVERRIDE_MAYBE_OWN = "override_maybe_own"  # register, although the record may be this item's own
 
 
 OVERRIDES: Final = frozenset({ConflictDecision.OVERRIDE, ConflictDecision.OVERRIDE_MAYBE_OWN})
-"""Decisions to register all the same."""
+"""The decisions to register anyway."""
 
 
 def _kind(value: object) -> ConflictKind:

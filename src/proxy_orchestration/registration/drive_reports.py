@@ -17,10 +17,10 @@ class DriveEnding(enum.Enum):
     The state in which a call of `drive_if_free` left a run.
     """
 
-    SETTLED = "settled"  # nothing is left to do, be it that it was driven to its end here or elsewhere
-    HELD = "held"  # somebody else holds its lease
-    WAITING = "waiting"  # it was driven, and nothing more of it is due for a while
-    PAUSED = "paused"  # nothing of it is called until somebody resumes it
+    SETTLED = "settled"  # nothing is left to do; it was driven to its end here or elsewhere
+    HELD = "held"  # another driver holds its lease
+    WAITING = "waiting"  # it was driven, and its next item is due later
+    PAUSED = "paused"  # no item is called until it is resumed
     LOST = "lost"  # it was driven until another driver took it over
     GONE = "gone"  # there is no such batch, or another run is its current one
 

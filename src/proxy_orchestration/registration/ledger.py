@@ -109,7 +109,7 @@ class RunPurpose(enum.Enum):
     Why a further run was opened.
     """
 
-    RETRY = "retry"  # to take up what failed
+    RETRY = "retry"  # to take up failed items
     REVIEW = "review"  # to carry out decisions about conflicts
 
 

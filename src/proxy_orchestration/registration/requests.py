@@ -33,7 +33,7 @@ class SubmissionMode(enum.Enum):
     Whether one mentor's failure affects the others.
     """
 
-    INDEPENDENT = "independent"  # each mentor ends as it may
+    INDEPENDENT = "independent"  # each mentor has an independent outcome
     ATOMIC = "atomic"  # all records exist, or none; needs a service that is `SupportsBulk`
 
 

@@ -17,12 +17,12 @@ class ItemState(enum.Enum):
 
     PENDING = "pending"  # not begun in the current run
     RUNNING = "running"  # claimed by a driver: begun, or about to be
-    SUCCEEDED = "succeeded"  # the record exists; final for ever
+    SUCCEEDED = "succeeded"  # the record exists; never changes
     FAILED = "failed"  # refused, with a reason
-    UNKNOWN = "unknown"  # in doubt, and attempts or grace ran out
+    UNKNOWN = "unknown"  # in doubt when attempts or time ran out
     NEEDS_REVIEW = "needs_review"  # an existing record conflicts; a person decides
-    SKIPPED = "skipped"  # left out by decision
-    CANCELLED = "cancelled"  # provably never begun
+    SKIPPED = "skipped"  # left out by a decision
+    CANCELLED = "cancelled"  # certainly never begun
 
 
 class BulkStatus(enum.Enum):
@@ -30,15 +30,15 @@ class BulkStatus(enum.Enum):
     The status of a batch, derived from its items and its current run.
     """
 
-    PENDING = "pending"  # accepted, and nobody drove the current run yet
+    PENDING = "pending"  # accepted; no driver has begun the current run
     RUNNING = "running"  # not settled
     CANCELLING = "cancelling"  # cancel was requested and the run is not settled
-    PAUSED = "paused"  # nothing more of the run is called until somebody resumes it
+    PAUSED = "paused"  # no further item is called until the batch is resumed
     SUCCESS = "success"  # every item succeeded or was skipped
     PARTIAL_SUCCESS = "partial_success"  # some succeeded
     TOTAL_FAILURE = "total_failure"  # none succeeded
     CANCELLED = "cancelled"  # at least one item was cancelled
-    NEEDS_REVIEW = "needs_review"  # nothing failed or succeeded, some wait for a decision
+    NEEDS_REVIEW = "needs_review"  # nothing failed or succeeded, and some items wait for a decision
 
 
 TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(

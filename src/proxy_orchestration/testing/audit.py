@@ -17,10 +17,14 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 AuditScript: TypeAlias = Callable[[AuditEvent, int], Reply]
-"""Decides one delivery: the event, and which delivery of it this is, from 1."""
+"""A function that decides one delivery. It gets the event, and the number of this delivery, from 1."""
 
 RegistrationAuditScript: TypeAlias = Callable[[RegistrationAuditEvent, int], Reply]
-"""Decides one delivery about a single registration: the event, and which delivery of it this is, from 1."""
+"""
+A function that decides one delivery about a single registration.
+
+It gets the event, and the number of this delivery, from 1.
+"""
 
 
 def _always_take(_event: object, _attempt: int) -> Reply:

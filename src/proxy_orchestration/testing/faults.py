@@ -40,7 +40,7 @@ class WritePoint:
 
 
 FaultHook: TypeAlias = Callable[[WritePoint], None]
-"""Called at a write; may raise, or kill the process."""
+"""A function that is called at a write; it may raise an error or kill the process."""
 
 
 def fail_at(number: int, error: BaseException) -> FaultHook:

@@ -16,7 +16,11 @@ from proxy_orchestration.notification.records import Eligibility, MentorRecipien
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]
-"""Answers one message: the message, and which attempt for it this is, from 1; `None` for no answer."""
+"""
+A function that returns the outcome of a message, or `None` for no answer.
+
+It gets the message, and the number of the attempt, from 1.
+"""
 
 
 def _delivered(message: PushMessage, _attempt: int) -> PushOutcome:

@@ -25,22 +25,30 @@ from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 RegistrationScript: TypeAlias = Callable[[ProxyRegistration, int], Reply]
-"""Decides one call: the registration, and which call for it this is, from 1."""
+"""A function that decides one call. It gets the registration, and the number of the call for it, from 1."""
 
 LookupScript: TypeAlias = Callable[[str, int], Reply]
-"""Decides one look-up: the registration id, and which look-up for it this is, from 1."""
+"""
+A function that decides one look-up.
+
+It gets the registration id, and the number of the look-up for it, from 1.
+"""
 
 RowAnswer: TypeAlias = RegistrationReceipt | RegistrationFailure
 """What the double says about one of many."""
 
 ChunkScript: TypeAlias = Callable[[Sequence[ProxyRegistration], int], Reply]
-"""Decides a call for many: the registrations, and which call for many this is, from 1."""
+"""A function that decides a call for many. It gets the registrations, and the number of the call, from 1."""
 
 Garble: TypeAlias = Callable[[list[RowAnswer], int], Sequence[RowAnswer]]
-"""Changes what a call for many answers: the true answers, and which call this is, from 1."""
+"""
+A function that changes the answers of a call for many.
+
+It gets the true answers, and the number of the call, from 1.
+"""
 
 ConflictScript: TypeAlias = Callable[[ProxyRegistration], Conflict | None]
-"""Says whether a registration conflicts."""
+"""A function that decides whether a registration conflicts."""
 
 
 def _always_succeed(_subject: object, _attempt: int) -> Reply:

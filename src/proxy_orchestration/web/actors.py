@@ -15,10 +15,10 @@ from proxy_orchestration.errors import MisconfiguredError
 
 ActorDependency: TypeAlias = Callable[..., Actor | Awaitable[Actor]]
 """
-A FastAPI dependency that returns who acts, from the host's own session or token.
+A FastAPI dependency that returns the actor, from the host's own session or token.
 
-It may have dependencies of its own, be asynchronous or not, and raises an
-`HTTPException` (401, as a rule) where nobody is signed in; that leaves as it is.
+It may have its own dependencies, and may be asynchronous. If nobody is signed in, it must raise an
+`HTTPException`, usually with 401, which becomes the response unchanged.
 """
 
 

@@ -17,7 +17,7 @@ from proxy_orchestration.notification.certificate_source import Certificates
 
 CertificatesOf: TypeAlias = Callable[[Actor], Certificates | Awaitable[Certificates]]
 """
-Returns the certificates of the actor's organization; may be an `async def`.
+A function that returns the certificates of the actor's organization; may be an `async def`.
 """
 
 

@@ -22,9 +22,11 @@ from proxy_orchestration.notification.orchestrator import NotificationOrchestrat
 
 CATCH_UP: Final = 86_100
 """
-Seconds, for `App(periodic_defaults={"max_delay": CATCH_UP})`: a night without any worker is made up for.
+The seconds for `App(periodic_defaults={"max_delay": CATCH_UP})`, so that a night without any worker
+is made up for.
 
-Five minutes less than a day: one night at most, since the one after it makes up for both.
+It is five minutes less than a day, so at most one missed night is run later; the next night makes
+up for older ones.
 """
 
 _AGAIN: Final = RetryStrategy(max_attempts=5, exponential_wait=5)

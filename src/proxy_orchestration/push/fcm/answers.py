@@ -39,7 +39,7 @@ class Action(enum.Enum):
     What an answer asks for.
     """
 
-    DELIVERED = "delivered"  # taken
+    DELIVERED = "delivered"  # FCM accepted it
     PAYLOAD_INVALID = "payload_invalid"  # no device would take it
     TARGET_INVALID = "target_invalid"  # the address is none, as far as this answer can tell
     TARGET_GONE = "target_gone"  # the address was one and is no more

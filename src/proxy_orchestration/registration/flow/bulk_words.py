@@ -22,7 +22,7 @@ from proxy_orchestration.registration.flow import forms
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, SubmissionMode, check_label
 
 BulkToken = NewType("BulkToken", int)
-"""The number of a question that the flow put; its answers carry it back. Numbers only grow."""
+"""The number of an effect; the answers to it must carry the same number. Numbers only increase."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,10 +91,10 @@ class RetryBulk:
 
 
 BulkWork: TypeAlias = SubmitBulk | ResolveBulk | RetryBulk
-"""Effects that write; all are answered alike."""
+"""The effects that write; all have the same kinds of answers."""
 
 BulkEffect: TypeAlias = CheckBulkConflicts | BulkWork
-"""What a host carries out for the bulk flow, at most once each."""
+"""The effects of the bulk flow; a host carries out each at most once."""
 
 
 class BulkDraft(ActivityDraft):
@@ -205,7 +205,7 @@ class BulkReviewingBatch(_Review):
 
 
 BulkOrigin: TypeAlias = BulkSelecting | BulkReviewing | BulkReviewingBatch | BulkSettled
-"""Where Back leads after work that failed."""
+"""The states to which Back returns after failed work."""
 
 
 @attrs.frozen(kw_only=True)
@@ -442,7 +442,11 @@ BulkInput: TypeAlias = (
     | BulkConflictDecided
     | BulkAllConflictsDecided
 )
-"""What carries a choice: refused where it does not fit, so that no choice is lost unnoticed."""
+"""
+Events that carry a choice.
+
+One that does not fit the state is refused, so that no choice is lost unnoticed.
+"""
 
 BulkPress: TypeAlias = (
     BulkTemplateConfirmed
@@ -454,10 +458,14 @@ BulkPress: TypeAlias = (
     | BulkTriedAgain
     | BulkWentBack
 )
-"""What only sets something off: ignored where it does not fit, since buttons are pressed twice."""
+"""
+Events that only trigger something.
+
+One that does not fit the state is ignored, because buttons are pressed twice.
+"""
 
 BulkAnswer: TypeAlias = BulkConflictsFound | BulkProgressed | BulkAnswered | BulkCallFailed
-"""What the host brings back: ignored unless it carries the token that is waited for."""
+"""The host's answers. One without the expected token is ignored."""
 
 BulkEvent: TypeAlias = BulkEntered | BulkLeft | BulkInput | BulkPress | BulkAnswer
 """Every event of the bulk flow."""

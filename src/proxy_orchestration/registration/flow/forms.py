@@ -23,14 +23,14 @@ _UNEXPECTED: Final = "Something went wrong. What you entered is kept; try again,
 class RefusalReason(enum.Enum):
     """Why a flow refused an event; its state did not change."""
 
-    NOT_NOW = "not_now"  # the state has no place for what somebody chose: the host's mistake
-    NO_MENTOR = "no_mentor"  # nobody is selected
+    NOT_NOW = "not_now"  # the event does not fit the state; a mistake of the host
+    NO_MENTOR = "no_mentor"  # no mentor is selected
     INCOMPLETE_ACTIVITY = "incomplete_activity"  # type, date or minutes are missing
     DECISION_OPEN = "decision_open"  # a conflicting mentor has no decision yet
     EVERYONE_LEFT_OUT = "everyone_left_out"  # the decisions leave nobody to register
     NOT_IN_QUESTION = "not_in_question"  # these mentors are not among those to choose from
-    NEVER_ASKED = "never_asked"  # an answer to a question that this flow did not put yet
-    FOREIGN_ANSWER = "foreign_answer"  # an answer that is not about what was asked
+    NEVER_ASKED = "never_asked"  # an answer to an effect that this flow has not returned yet
+    FOREIGN_ANSWER = "foreign_answer"  # an answer that does not belong to the effect
 
 
 DraftT = TypeVar("DraftT", bound=ActivityDraft)

@@ -15,7 +15,7 @@ from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.flow import forms
 
 SingleToken = NewType("SingleToken", int)
-"""The number of a question that the flow put; its answer carries it back. Numbers only grow."""
+"""The number of an effect; the answer to it must carry the same number. Numbers only increase."""
 
 
 class SingleDraft(ActivityDraft):
@@ -277,7 +277,11 @@ class SingleCallFailed(forms.CallFailed[SingleToken]):
 SingleInput: TypeAlias = (
     SingleMentorSelected | SingleMentorDeselected | SingleDraftEdited | SingleTemplateChosen
 )
-"""What carries a choice: refused where it does not fit, so that no choice is lost unnoticed."""
+"""
+Events that carry a choice.
+
+One that does not fit the state is refused, so that no choice is lost unnoticed.
+"""
 
 SinglePress: TypeAlias = (
     SingleTemplateConfirmed
@@ -287,10 +291,14 @@ SinglePress: TypeAlias = (
     | SingleTriedAgain
     | SingleWentBack
 )
-"""What only sets something off: ignored where it does not fit, since buttons are pressed twice."""
+"""
+Events that only trigger something.
+
+One that does not fit the state is ignored, because buttons are pressed twice.
+"""
 
 SingleAnswer: TypeAlias = SingleRegistered | SingleDuplicateFound | SingleRejected | SingleCallFailed
-"""What the host brings back: ignored unless it carries the token that is waited for."""
+"""The host's answers. One without the expected token is ignored."""
 
 SingleEvent: TypeAlias = SingleEntered | SingleLeft | SingleInput | SinglePress | SingleAnswer
 """Every event of the single flow."""

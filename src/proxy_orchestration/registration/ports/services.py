@@ -22,33 +22,33 @@ class ErrorKind(enum.Enum):
     What an exception of a registration service means for its call.
     """
 
-    TRANSIENT = "transient"  # definitely not executed; worth another attempt
-    DEFINITE = "definite"  # definitely not executed, and refused for good
-    IN_DOUBT = "in_doubt"  # executed or not: not known
+    TRANSIENT = "transient"  # definitely not executed; another attempt may succeed
+    DEFINITE = "definite"  # definitely not executed, and permanently refused
+    IN_DOUBT = "in_doubt"  # it is not known whether it was executed
 
 
 ClassifyError: TypeAlias = Callable[[Exception], ErrorKind | None]
 """
-Says what an exception of the host's service means; `None` leaves it to this library's own rules.
+A function that returns what an exception of the host's service means; `None`: this library's rules apply.
 
-Asked about no error of `register`'s own list; a group of one is asked about
-as the one. What it raises is logged, and counts as `None`.
+It is not called for the errors that `register` lists. For an exception group with one exception, it
+gets that exception. If it raises an error, that is logged and counts as `None`.
 """
 
 OnServiceError: TypeAlias = Callable[[Exception, Sequence[ProxyRegistration]], object]
 """
-Takes an exception of the host's service, and the registrations of the call that raised it.
+A function that takes an exception of the host's service, and the registrations of the call that raised it.
 
-For a host's error tracker. Called for each one, in the task of the call, so it
-must not wait. What it returns is ignored, and what it raises is logged.
+It is meant for a host's error tracker. It is called for each exception, in the task of the call, so
+it must not block. Its result is ignored, and an error that it raises is logged.
 """
 
 OnRunSettled: TypeAlias = Callable[[BatchSummary], Awaitable[None]]
 """
-Is told of each run that settled, with its batch as it stood then, at least once.
+An async function that is called for each settled run, with the batch as it settled, at least once.
 
-An exception, or no answer within `BulkSettings.audit_timeout`, is logged and
-leads to another call. Several tasks may call it at once.
+An exception, or no answer within `BulkSettings.audit_timeout`, is logged and leads to another call.
+Several tasks may call it at the same time.
 """
 
 

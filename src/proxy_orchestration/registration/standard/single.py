@@ -86,7 +86,7 @@ class RegistrationRefused(PlainModel):
 
 
 ProxyActivityResult: TypeAlias = ActivityRegistered | DuplicateWarning | RegistrationRefused
-"""What came of registering one activity."""
+"""The result of registering one activity."""
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -20,7 +20,7 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 
 KeySource: TypeAlias = Callable[[], str | Awaitable[str]]
-"""Returns the key of the service, or what is awaited for it: from a vault, or signed anew."""
+"""A function that returns the service's key, or an awaitable of it: from a vault, or newly signed."""
 
 VARIABLES: Final = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 """Where the key is looked for when nobody gives one."""

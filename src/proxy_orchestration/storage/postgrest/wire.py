@@ -152,7 +152,7 @@ def field_of(answer: Any, name: str) -> Any:  # noqa: ANN401 - as above
         RepositoryUnavailableError: it has none.
     """
     if not isinstance(answer, dict) or name not in answer:
-        leave_in_doubt(f"it has no {name}")
+        leave_in_doubt(f"it has no field {name}")
     return answer[name]
 
 

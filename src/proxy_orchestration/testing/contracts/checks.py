@@ -17,7 +17,7 @@ T = TypeVar("T")
 _Error = TypeVar("_Error", bound=Exception)
 
 Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
-"""Opens a fresh subject: `async with open_subject() as subject`; an empty store, an unused service."""
+"""A function that opens a fresh subject, such as an empty store: `async with open_subject() as subject`."""
 
 UNKEEPABLE: Final = ("cut\0off", "half \ud800")
 """Texts that no database keeps as they are: NUL, and half of a surrogate pair."""

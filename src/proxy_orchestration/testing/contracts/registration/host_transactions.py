@@ -29,9 +29,10 @@ from proxy_orchestration.testing.contracts.registration.samples import (
 
 HostTransaction: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 """
-Begins a transaction of the host's, which may write: the block is given its connection, as `within` takes it.
+A function that begins a writing transaction of the host; the block gets its connection, as `within`
+expects it.
 
-It is committed at the end of the block, and rolled back where that raises.
+It is committed at the end of the block, and rolled back if the block raises an error.
 """
 
 
