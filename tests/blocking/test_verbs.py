@@ -60,7 +60,7 @@ def test_a_verb_tells_its_types_and_its_words():
     """
     verb = BlockingOrchestrator.submit_bulk_registration
 
-    assert "Accept a batch durably" in (verb.__doc__ or "")
+    assert "Store a batch durably" in (verb.__doc__ or "")
     assert BulkSubmissionResult is get_type_hints(verb)["return"]
     assert BulkSubmissionResult is inspect.signature(verb).return_annotation
     assert Iterator[BlockingBatchRun] == get_type_hints(BlockingOrchestrator.drive_batch)["return"]

@@ -220,10 +220,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         """
         await checkpoint()
         if batch_id in self._unsettled:
-            raise BatchStateError(
-                batch_id,
-                "its current run is not settled. Cancel it, wait until it is settled, and try again.",
-            )
+            raise BatchStateError(batch_id, "its current run is not settled. Cancel it, and try again.")
         self._drop_endings(batch_id)
         return self._batches.pop(batch_id, None) is not None
 
@@ -398,9 +395,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         batch = self._driven(lease)
         run = batch.run
         if len(batch.log) - run.base < run.size:
-            raise BatchStateError(
-                batch.batch_id, "an item has no outcome yet. Store the outcome of every item first."
-            )
+            raise BatchStateError(batch.batch_id, "an item has no outcome yet. Store every outcome first.")
         batch.settle(settled_at, counts_of(batch))
         del self._unsettled[batch.batch_id]
         event = audit_event_of(batch, settled_at)
