@@ -198,7 +198,7 @@ def test_daily_windows_remind_each_day(run: Any, write: Write) -> None:
         ("--as-of", "2026-11-21T00:05", "is not a date and time"),
         ("--as-of", "tomorrow", "is not a date and time"),
         ("--as-of", "0001-01-01T00:00+14:00", "is not a date and time"),
-        ("--zone", "Europe/Olso", "no time zone"),
+        ("--zone", "Europe/Olso", "not a time zone"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(

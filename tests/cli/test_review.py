@@ -242,7 +242,7 @@ def test_decisions_delivered_twice_change_nothing_the_second_time(
     second = run("review", batch_id, "--decisions", file, "--json", "--expected-run", 1)
 
     assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
-    assert "had already been carried out" not in first.err
+    assert "were already carried out" not in first.err
     assert "These decisions were already carried out; nothing was changed." in second.err
     assert first.document == second.document
     assert 2 == second.document["run"]

@@ -67,7 +67,7 @@ async def test_a_postgrest_that_is_away_has_taken_nothing(project: Project) -> N
         await records.find_activities(["batch-1:mentor-1"])
         project.gateway.kill()
         try:
-            with _raised("not reached", definite=True):
+            with _raised("could not be reached", definite=True):
                 await records.add_activities([activity_record(1)], atomic=False)
         finally:
             project.gateway.start()
