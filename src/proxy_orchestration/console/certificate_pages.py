@@ -157,7 +157,7 @@ async def show_quality(request: Request) -> Response:
     visit = visit_of(request)
     verbs, source = notifications_of(visit), visit.console.certificates
     if not visit.person.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
-        action = "read what is to be mended"
+        action = "read the data-quality page"
         raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")
     result = (
         None if source is None else (await verbs.plan(await certificates_for(visit.person, source))).result

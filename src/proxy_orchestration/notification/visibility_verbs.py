@@ -55,7 +55,7 @@ class VisibilityVerbs:
             MisconfiguredError: the orchestrator has no registry.
         """
         check_arguments(mentor_id=mentor_id, certificate_type=certificate_type, actor=actor, reason=reason)
-        _check_role(actor, "have mentors shown again")
+        _check_role(actor, "show hidden mentors again")
         wanted = Restoration(
             mentor_id=mentor_id,
             certificate_type=certificate_type,
@@ -86,7 +86,7 @@ class VisibilityVerbs:
             MisconfiguredError: the orchestrator has no registry.
         """
         check_arguments(actor=actor, after=after, limit=limit)
-        _check_role(actor, "read how mentors were hidden")
+        _check_role(actor, "read the log of hidden mentors")
         place = None if after is None else change_place(after)
         registry = _registry(self.visibility)
         found = await registry.changes(actor.organization_id, after=place, limit=limit + 1)
