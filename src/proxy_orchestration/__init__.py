@@ -1,5 +1,5 @@
 """
-Register and notify on behalf of others, in bulk: durable, resumable, never twice.
+Bulk registration and certificate-expiry notices on behalf of others: durable, resumable, never twice.
 """
 
 import importlib as _importlib
@@ -326,7 +326,8 @@ if not _typing.TYPE_CHECKING:  # Why a checker does not see what has moved: deci
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message)
         message = (
-            f"{__name__}.{name} has moved: import it from {__name__}.ports. The old place goes with 1.0."
+            f"{__name__}.{name} has moved: import it from {__name__}.ports. The old name will be removed in "
+            "1.0."
         )
         _warnings.warn(message, DeprecationWarning, stacklevel=2)
         return getattr(_importlib.import_module("proxy_orchestration.ports"), name)

@@ -1,5 +1,5 @@
 """
-What a verb accepts under an argument's name, checked before it reads, stores or calls anything.
+Checks the arguments of public methods before anything is read, stored or called.
 
 A type checker says most of this to who uses one. A string where a list of ids is
 asked for it does not: `str` is a collection of `str`.
@@ -69,7 +69,7 @@ def storable_text(*, at_most: int | None = None) -> Rule:
     def check(name: str, value: Any) -> None:  # noqa: ANN401 - a string once the first line passed
         is_text(name, value)
         if at_most is not None and len(value) > at_most:
-            raise InvalidValueError(name, f"has at most {at_most} characters, not {len(value)}")
+            raise InvalidValueError(name, f"must have at most {at_most} characters, not {len(value)}")
         if not is_storable(value):
             raise InvalidValueError(name, UNSTORABLE)
 
@@ -86,7 +86,8 @@ def collection_of(kind: type) -> Rule:
         if isinstance(value, str | bytes) or not isinstance(value, Collection):
             raise InvalidTypeError(
                 name,
-                f"must be a list or a set of {kind.__name__}, not {_kind_of(value)}: put one into a list",
+                f"must be a list or a set of {kind.__name__}, not {_kind_of(value)}: put a single value into "
+                "a list",
             )
         for member in value:
             is_member(f"each of {name}", member)

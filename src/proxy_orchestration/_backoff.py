@@ -1,5 +1,5 @@
 """
-How often and how late something refused is tried again.
+The retry policy: how often, and after which delays, a refused call is repeated.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class RetryPolicy:
     Exponential backoff with jitter.
 
     Attributes:
-        max_attempts: attempts in all, the first included.
+        max_attempts: the number of attempts, including the first.
         initial: seconds before the second attempt.
         multiplier: each further delay is this many times the one before.
-        max_delay: seconds that no delay exceeds; a service's own `retry_after` may.
-        jitter: the share of a delay, 0 to 1, that is spread at random.
+        max_delay: the longest delay in seconds; a service's own `retry_after` may be longer.
+        jitter: the share of a delay, from 0 to 1, that is random.
     """
 
     max_attempts: int = attrs.field(default=3, validator=is_positive_count)
@@ -34,16 +34,15 @@ class RetryPolicy:
 
     def delay_before(self, attempt: int, *, key: str, retry_after: float | None = None) -> float:
         """
-        Return the seconds to wait before that attempt (2 is the first repetition).
+        Return the seconds to wait before the given attempt (attempt 2 is the first repetition).
 
-        The jitter is drawn from the key and the attempt, so that items spread
-        out, a test sees the same delays again, and no delay falls short of
-        what the service asked for.
+        The jitter is computed from the key and the attempt. So items spread out, and a test sees
+        the same delays again. No delay is shorter than the service asked for.
 
         Args:
             attempt: the attempt that follows the delay, from 2.
-            key: what tells this item from others.
-            retry_after: seconds the service asked for.
+            key: identifies the item; different keys give different jitter.
+            retry_after: the seconds that the service asked for.
         """
         try:
             full = min(self.max_delay, self.initial * self.multiplier ** (attempt - 2))

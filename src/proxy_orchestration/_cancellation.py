@@ -1,5 +1,5 @@
 """
-Whose cancellation it is: a scope's, the host's own by asyncio, or one that a callee made up.
+Tells who cancelled a call: a cancel scope, the host through asyncio, or the called code itself.
 
 On asyncio a host may cancel a task without any scope, by `Task.cancel`, and
 knows by the task's count of such requests whether its cancellation came out.

@@ -1,5 +1,5 @@
 """
-Task groups, time limits, work queues and wake-ups that several rooms share.
+Task groups, time limits, work queues and wake-ups that several packages share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Optional parts, and what is said when their libraries are missing.
+Imports optional dependencies, and raises the error for a missing extra.
 """
 
 from __future__ import annotations

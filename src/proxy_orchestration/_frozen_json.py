@@ -72,7 +72,10 @@ class FrozenMapping(dict[str, Json]):
         return self
 
     def __setitem__(self, *_arguments: Any, **_named: Any) -> NoReturn:  # noqa: ANN401 - whatever a dict takes
-        msg = "these details cannot be changed: make a dict of them, and a new activity with that"
+        msg = (
+            "these details cannot be changed: copy them into a dict, change the dict, and make a new "
+            "activity with it"
+        )
         raise TypeError(msg)
 
     __delitem__ = __ior__ = __setitem__
@@ -88,7 +91,7 @@ class FrozenMapping(dict[str, Json]):
 def _text_key(key: object) -> str:
     if not isinstance(key, str):
         raise InvalidTypeError(
-            _NAME, f"are a JSON object, whose keys must be strings, not {type(key).__name__}"
+            _NAME, f"must be a JSON object, whose keys are strings, not {type(key).__name__}"
         )
     return key
 
@@ -109,13 +112,13 @@ def freeze(value: object, *, levels: int = MOST_LEVELS) -> Json:
     if not isinstance(value, Mapping | list | tuple):
         raise InvalidTypeError(
             _NAME,
-            f"hold a {type(value).__name__}, which is no JSON value; "
-            "use strings, numbers, booleans, None, lists and dicts",
+            f"must not contain a {type(value).__name__}, which is not a JSON value: use strings, numbers, "
+            "booleans, None, lists and dicts",
         )
     # Counted, so that what is nested in itself ends in a sentence and not in a RecursionError.
     if levels < 1:
         raise InvalidValueError(
-            _NAME, f"hold objects and lists within each other at most {MOST_LEVELS} levels deep: flatten them"
+            _NAME, f"must not nest objects and lists more than {MOST_LEVELS} levels deep: flatten them"
         )
     if isinstance(value, Mapping):
         return FrozenMapping(value, levels=levels)
@@ -125,9 +128,11 @@ def freeze(value: object, *, levels: int = MOST_LEVELS) -> Json:
 def _number(value: float) -> int | float:
     if isinstance(value, int):
         if value.bit_length() > _MOST_BITS:
-            raise InvalidValueError(_NAME, f"hold whole numbers of at most {_MOST_BITS} bits: use a string")
+            raise InvalidValueError(
+                _NAME, f"must not contain whole numbers of more than {_MOST_BITS} bits: use a string"
+            )
     elif value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - NaN is not itself
-        raise InvalidValueError(_NAME, "are JSON, which has no NaN and no infinity")
+        raise InvalidValueError(_NAME, "must not contain NaN or infinity, which JSON does not have")
     return value
 
 

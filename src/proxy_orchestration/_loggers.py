@@ -1,5 +1,5 @@
 """
-The names of the library's loggers. Hosts filter by them: they stay, wherever the code moves.
+The names of the library's loggers. Hosts filter by them, so they stay the same when code moves.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Moments on a store's clock, which may be set back after they were written.
+Points in time on a store's clock, which may be set back after they were written.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A loop that cannot do its work: how long it waits, and how often that is said. Pure, no I/O.
+A loop that cannot do its work: how long it waits, and how often it logs that. Pure, no I/O.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Models as plain values, which any encoder of JSON takes.
+Converts models to plain values that any JSON encoder accepts.
 """
 
 from __future__ import annotations

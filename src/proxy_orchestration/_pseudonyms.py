@@ -1,5 +1,5 @@
 """
-What takes the place of somebody's id once they are erased.
+The pseudonyms that replace ids of erased people.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _DOMAIN: Final = b"proxy-orchestration, erased: "
 
 def pseudonym_of(text: str) -> str:
     """
-    Return what takes the place of an id or a key; the same for the same text, and nothing leads back.
+    Return the pseudonym that replaces an id or a key.
+
+    The same text has the same one, and it cannot be reversed.
     """
     digest = hashlib.sha256(_DOMAIN + text.encode(errors="surrogatepass")).hexdigest()
     return f"{PSEUDONYM}{digest[:32]}"
@@ -28,7 +30,7 @@ def pseudonym_of(text: str) -> str:
 
 def mentor_pseudonym(mentor_id: str) -> str:
     """
-    Return what takes the place of a mentor's id: the same for each spelling of it.
+    Return the pseudonym that replaces a mentor's id; each spelling of one id has the same pseudonym.
     """
     return pseudonym_of(id_form(mentor_id))
 

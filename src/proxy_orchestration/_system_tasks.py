@@ -1,5 +1,5 @@
 """
-Work in system tasks of the event loop, which may be left behind: the one way out of task groups.
+Runs work in system tasks of the event loop, outside of task groups, where it may be abandoned.
 
 A task group waits for its tasks, whatever they do. Code of a host that takes
 its cancellation for nothing would hold whoever waits, so it runs where nobody

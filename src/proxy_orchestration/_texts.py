@@ -9,7 +9,9 @@ from typing import Final
 
 from proxy_orchestration.errors import RecordRefusedError
 
-UNSTORABLE: Final = "holds NUL or half a surrogate pair, which no store keeps: take it out"
+UNSTORABLE: Final = (
+    "must not contain a NUL character or an unpaired surrogate, which no store can keep: remove it"
+)
 """What is said of a text that is not storable."""
 
 _LONGEST_ID: Final = 200

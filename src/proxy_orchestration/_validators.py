@@ -47,7 +47,9 @@ def check_identifier(name: str, value: object, longest: int = LONGEST_IDENTIFIER
         return
     if not isinstance(value, str):
         raise InvalidTypeError(name, f"must be a string, not {type(value).__name__}")
-    raise InvalidValueError(name, f"must have 1 to {longest} printable characters and no blanks at its ends")
+    raise InvalidValueError(
+        name, f"must have 1 to {longest} printable characters, without spaces at the start or end"
+    )
 
 
 def _check_identifier(instance: object, attribute: attrs.Attribute[Any], value: object, longest: int) -> None:
@@ -97,7 +99,7 @@ def is_positive_count(instance: object, attribute: attrs.Attribute[Any], value: 
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidValueError(
-            _name(instance, attribute), f"must be a whole number from 1 on, not {_told(value)}"
+            _name(instance, attribute), f"must be a whole number of at least 1, not {_told(value)}"
         )
 
 
@@ -107,7 +109,7 @@ def is_count(instance: object, attribute: attrs.Attribute[Any], value: object) -
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InvalidValueError(
-            _name(instance, attribute), f"must be a whole number from 0 on, not {_told(value)}"
+            _name(instance, attribute), f"must be a whole number of at least 0, not {_told(value)}"
         )
 
 
@@ -145,7 +147,7 @@ def members_in(name: str, values: object) -> Iterator[Any]:
     # A string can be iterated too, and each of its letters would be taken for an id; decision 133.
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidTypeError(
-            name, f"must be a list or a set, not {type(values).__name__}: put one into a list"
+            name, f"must be a list or a set, not {type(values).__name__}: put a single value into a list"
         )
     return iter(values)
 
@@ -162,7 +164,7 @@ def member_of(kind: type[E], value: object) -> E:
     except ValueError:
         values = ", ".join(repr(member.value) for member in kind)
     # Outside the handler: the enum's own error shows the value.
-    raise InvalidValueError(kind.__name__, f"is one of {values}")
+    raise InvalidValueError(kind.__name__, f"must be one of {values}")
 
 
 def _name(instance: object, attribute: attrs.Attribute[Any]) -> str:

@@ -1,5 +1,5 @@
 """
-Whether the parts that a host puts together fit, told before anything is started.
+Checks that the parts given to a constructor are suitable, before anything is started.
 
 A part fits a port when it has the port's methods, taking what they take, and
 awaited where the port's are. What Python cannot tell is left to the first call.
@@ -80,7 +80,7 @@ def check_functions(owner: object, *names: str, optional: bool = False) -> None:
         if not callable(part):
             problem = f"it is a {type(part).__name__}. Give a function."
         elif _is_awaited(_unwrapped(part)):
-            problem = "it is an `async def`, and its answer is used at once. Give a plain function."
+            problem = "it is an `async def`, but its answer is used without `await`. Give a plain function."
         else:
             continue
         raise MisconfiguredError(type(owner).__name__, name, problem)
@@ -100,7 +100,7 @@ def check_hooks(owner: object, *names: str) -> None:
         if not callable(part):
             problem = f"it is a {type(part).__name__}. Give an `async def`."
         elif _is_plain(part):
-            problem = "it is a plain function, and its answer is awaited. Give an `async def`."
+            problem = "it is a plain function, but its answer is awaited. Give an `async def`."
         else:
             continue
         raise MisconfiguredError(type(owner).__name__, name, problem)
@@ -120,7 +120,10 @@ def _problem_with(part: object, port: type) -> str | None:
     missing = [method for method in methods if not callable(getattr(part, method, None))]
     if missing:
         named = ", ".join(missing[:5]) + (" and more" if missing[5:] else "")
-        return f"it is a {type(part).__name__}, which has no {named}. Give what {port.__name__} describes."
+        return (
+            f"it is a {type(part).__name__}, which has no {named}. Give an object with the methods of "
+            f"{port.__name__}."
+        )
     return next(filter(None, (_problem_with_method(part, method, port) for method in methods)), None)
 
 
@@ -128,14 +131,14 @@ def _problem_with_method(part: object, method: str, port: type) -> str | None:
     given, wanted = getattr(part, method), getattr(port, method)
     called = f"{type(part).__name__}.{method}"
     if not callable(given) or getattr(given, "__func__", None) is wanted:
-        return f"{called} does nothing. Write it as {port.__name__} describes, or leave it out."
+        return f"{called} is not implemented. Implement it as {port.__name__} describes, or remove it."
     if not inspect.iscoroutinefunction(wanted):
         if _is_awaited(_unwrapped(given)):
-            return f"{called} is an `async def`, and its answer is used at once. Write a plain `def`."
+            return f"{called} is an `async def`, but its answer is used without `await`. Write a plain `def`."
     elif _is_plain(given):
         return (
-            f"{called} is a plain function, and its answer is awaited. Write `async def`; where it hands on"
-            " what is awaited, let its return annotation say Awaitable."
+            f"{called} is a plain function, but its answer is awaited. Write `async def`. If it returns an "
+            "awaitable of another function, annotate its return type as Awaitable."
         )
     return _problem_with_arguments(given, wanted, called)
 
@@ -158,7 +161,10 @@ def _problem_with_arguments(
         taken.bind(*in_order, **dict.fromkeys(by_name))
     except TypeError:
         handed = ", ".join([*in_order, *(f"{name}=..." for name in by_name)])
-        return f"{called} cannot be called as {called.rpartition('.')[2]}({handed}). Let it take that."
+        return (
+            f"{called} cannot be called as {called.rpartition('.')[2]}({handed}). Change its parameters to "
+            "accept that call."
+        )
     return None
 
 

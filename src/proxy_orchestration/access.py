@@ -1,5 +1,5 @@
 """
-Who acts, and what that person may do and see.
+Actors, roles and access policies: who acts, and what that person may do and see.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from proxy_orchestration.errors import NotAuthorizedError
 
 class Role(enum.Enum):
     """
-    What a person is in the organization.
+    A person's role in the organization.
     """
 
-    COORDINATOR = "coordinator"  # registers for others and answers for it
+    COORDINATOR = "coordinator"  # registers for others, and is responsible for that
     CHAPTER_ADMIN = "chapter_admin"  # oversees the batches of an organization
-    PEER_MENTOR = "peer_mentor"  # is registered for; may do nothing here
-    SERVICE = "service"  # a host's own process; acts through the verbs without an actor
+    PEER_MENTOR = "peer_mentor"  # is the mentor of registrations; may do nothing here
+    SERVICE = "service"  # a host's own process; uses the methods without an actor
 
 
 class Action(enum.Enum):
     """
-    What a public verb does, as far as permission goes; the value completes "allow you to …".
+    The action that an access policy allows or refuses; the value completes the sentence "allow you to …".
     """
 
     SUBMIT = "submit registrations"  # also previews them
     READ = "read batches"  # status, items, lists, watching
-    RETRY = "retry a batch"  # a new run over what failed
-    REVIEW = "decide about conflicts"  # a decision per mentor who waits
-    OVERRIDE = "register over an existing record"  # asked beside the verb when a decision or a policy says so
-    CANCEL = "cancel a batch"  # what has not begun
-    PAUSE = "pause or resume a batch"  # what has not begun waits
+    RETRY = "retry a batch"  # a new run with the failed items
+    REVIEW = "decide about conflicts"  # a decision for each waiting mentor
+    OVERRIDE = "register over an existing record"  # asked in addition, if a decision or a policy overrides
+    CANCEL = "cancel a batch"  # items that have not begun
+    PAUSE = "pause or resume a batch"  # items that have not begun wait
     RELABEL = "relabel a batch"  # a new label; nothing else changes
-    DELETE = "delete a batch"  # a settled one; its key stays taken
+    DELETE = "delete a batch"  # a settled batch; its key cannot be used again
 
 
 def refusal(actor: Actor, action: Action) -> NotAuthorizedError:
@@ -59,11 +59,11 @@ def _roles(values: Iterable[Role]) -> frozenset[Role]:
 @attrs.frozen(kw_only=True)
 class Actor(PlainModel):
     """
-    The authenticated person behind a call. Attribution comes from here only.
+    The authenticated person behind a call. Records are attributed to this person, never to a payload's.
 
     Attributes:
-        user_id: from the host's session, never from a payload; not empty.
-        roles: every role the person holds now.
+        user_id: the person's id, from the host's session and never from a payload; not empty.
+        roles: every role that the person holds at the time of the call.
         organization_id: the organization the person acts in; not empty.
     """
 
@@ -75,7 +75,7 @@ class Actor(PlainModel):
 @attrs.frozen(kw_only=True)
 class Visibility:
     """
-    Which batches an actor may know of.
+    Which batches an actor may see.
 
     Attributes:
         organization_id: only batches of this organization.
@@ -87,34 +87,36 @@ class Visibility:
 
     def covers(self, *, organization_id: str, coordinator_id: str) -> bool:
         """
-        Tell whether a batch of that owner is visible.
+        Return whether a batch with this organization and coordinator is visible.
         """
         return self.organization_id == organization_id and self.coordinator_id in {None, coordinator_id}
 
 
 class AccessPolicy(Protocol):
     """
-    Decides what an actor may do, see and register for. Asked at every verb, never cached.
+    Decides what an actor may do, which batches it may see, and for whom it may register.
+
+    Asked at every call; its answers are never cached.
     """
 
     def allows(self, actor: Actor, action: Action, /) -> bool:
         """
-        Tell whether the actor's roles allow the action at all.
+        Return whether the actor's roles allow the action.
         """
         ...
 
     def visibility(self, actor: Actor, /) -> Visibility:
         """
-        Return which batches the actor may know of; others do not exist for that actor.
+        Return which batches the actor may see; for this actor, the others do not exist.
         """
         ...
 
     async def out_of_scope(self, actor: Actor, mentor_ids: Collection[str], /) -> Collection[str]:
         """
-        Return those of the mentors that the actor may not register for.
+        Return the mentors among these for whom the actor may not register.
 
-        Asked once per request, retry and review. An exception means that it
-        is not known: the verb fails with it, and nothing is stored.
+        Asked once per request, retry and review. If it raises an exception, the call fails with
+        that exception, and nothing is stored.
         """
         ...
 
@@ -134,19 +136,19 @@ class CoordinatorAccess:
     """
     The default policy: coordinators act on their own batches.
 
-    Chapter admins read and cancel every batch of their organization. Peer
-    mentors may do nothing. No mentor is out of scope.
+    Chapter admins may read and cancel every batch of their organization. Peer mentors may do
+    nothing. Coordinators may register for every mentor.
     """
 
     def allows(self, actor: Actor, action: Action, /) -> bool:
         """
-        Tell whether one of the actor's roles allows the action.
+        Return whether one of the actor's roles allows the action.
         """
         return any(action in _ALLOWED[role] for role in actor.roles)
 
     def visibility(self, actor: Actor, /) -> Visibility:
         """
-        Return the organization for a chapter admin, the own batches for everybody else.
+        Return the whole organization for a chapter admin, and only the actor's own batches for others.
         """
         whole = Role.CHAPTER_ADMIN in actor.roles
         return Visibility(
@@ -156,6 +158,6 @@ class CoordinatorAccess:
 
     async def out_of_scope(self, actor: Actor, mentor_ids: Collection[str], /) -> Collection[str]:  # noqa: ARG002 - the port's signature
         """
-        Return nobody: a host that knows chapters brings its own policy.
+        Return an empty answer: no mentor is refused. A host with chapters gives its own policy.
         """
         return ()

@@ -1,5 +1,5 @@
 """
-What is told about a settled run, and to whom.
+Audit events of settled runs and single registrations, and the loggers that take them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from proxy_orchestration._plain_json import PlainModel
 @attrs.frozen(kw_only=True)
 class AuditedOverride(PlainModel):
     """
-    One mentor was registered, or was to be, although an existing record conflicted.
+    One decision to register a mentor although an existing record conflicts.
 
     Attributes:
         mentor_id: the mentor.
-        activity_id: the record that was overridden; `None` where none was known.
-        decided_by: who decided.
-        decided_at: when; aware, UTC.
+        activity_id: the overridden record; `None` if none was known.
+        decided_by: the id of the person who decided.
+        decided_at: when the person decided; aware, UTC.
         item_key: the entry's name in its batch; the mentor's id unless it has its own.
     """
 
@@ -39,17 +39,19 @@ class AuditedOverride(PlainModel):
 @attrs.frozen(kw_only=True)
 class RegistrationAuditEvent(PlainModel):
     """
-    One activity was registered by itself, not in a batch. Holds ids and codes; no personal data.
+    The audit event of one activity that was registered on its own, not in a batch.
+
+    Ids and codes, no personal data.
 
     Attributes:
-        event_id: the same whenever this event is delivered.
-        activity_id: the new record.
+        event_id: the same at every delivery of this event.
+        activity_id: the id of the new record.
         mentor_id: on whose behalf.
-        actor_id: who registered.
-        organization_id: the organization both belong to.
-        activity_type: the host's code.
+        actor_id: the id of the person who registered it.
+        organization_id: the organization to which both belong.
+        activity_type: the host's code for the kind of activity.
         override_of: the record that was overridden, or `None`.
-        recorded_at: when; aware, UTC.
+        recorded_at: when the record was written; aware, UTC.
     """
 
     event_id: str
@@ -65,25 +67,27 @@ class RegistrationAuditEvent(PlainModel):
 @attrs.frozen(kw_only=True)
 class AuditEvent(PlainModel):
     """
-    One run of a batch has settled. Holds ids, codes and counts, and the reason given for a cancel.
+    The audit event of one settled run of a batch: ids, codes and counts, and the reason for a cancel.
 
     Attributes:
-        event_id: the same whenever this event is delivered; tell repeats by it.
+        event_id: the same at every delivery of this event, so that you can recognise a repeated
+            delivery.
         batch_id: the batch.
-        run: the run that settled, from 1.
+        run: the number of the settled run, from 1.
         coordinator_id: who submitted the batch.
         actor_id: who opened this run.
-        organization_id: the organization both acted in.
-        status: the batch's status after the run, as `BulkStatus` value.
-        total: items of the whole batch.
-        counts: items of the whole batch by state, as `ItemState` values; sums to `total`.
+        organization_id: the organization in which both acted.
+        status: the batch's status after the run, as a `BulkStatus` value.
+        total: the number of items of the whole batch.
+        counts: the number of items of the whole batch by state (`ItemState` values); the sum is
+            `total`.
         settled_at: when the run settled; aware, UTC.
         overrides: every decision to override that this run carried out, in request order.
         retried_by: who opened this run, if it is a retry; else `None`.
         decided_by: who opened this run, if it carries out decisions about conflicts; else `None`.
         cancelled_by: who requested the cancel of this run; `None` if nobody did.
-        cancel_reason: the reason that was given for it; a person's own words, so never in a repr or
-            a log, and the one field that may hold personal data.
+        cancel_reason: the reason for the cancel, in a person's own words. It is the only field that
+            may hold personal data, so it is never in a repr or a log.
     """
 
     event_id: str
@@ -105,38 +109,38 @@ class AuditEvent(PlainModel):
 
 def audit_event_id(batch_id: str, run: int) -> str:
     """
-    Return the one id of the event that says this run has settled.
+    Return the id of the audit event of this run.
     """
     return f"{batch_id}:run-{run}"
 
 
 class ProxyAuditLogger(Protocol):
     """
-    Takes note of settled runs.
+    Records settled runs in the host's audit log.
 
-    An event is stored with the run and delivered after it, once; again, with
-    the same `event_id`, only where the first answer was lost, late or an
-    error. May be called by several tasks at once.
+    An event is stored in the transaction that settles the run, and delivered after it. It is
+    delivered once. If the first answer was lost, late or an error, it is delivered again with the
+    same `event_id`. Several tasks may call this at once.
     """
 
     async def log_bulk_submission(self, event: AuditEvent, /) -> None:
         """
-        Take the event durably and return.
+        Store the event durably, then return.
 
-        An exception, or no answer within `BulkSettings.audit_timeout`, is
-        logged, never reaches the submitter, and leads to another delivery.
+        An exception, or no answer within `BulkSettings.audit_timeout`, is logged and leads to
+        another delivery. It never reaches the submitter.
         """
         ...
 
 
 class RegistrationAuditLogger(Protocol):
     """
-    Takes note of single registrations. May be called by several tasks at once.
+    Records single registrations in the host's audit log. Several tasks may call it at once.
     """
 
     async def log_proxy_registration(self, event: RegistrationAuditEvent, /) -> None:
         """
-        Take the event and return.
+        Store the event, then return.
 
         An exception, or no answer within the service's time for it, is logged
         and never reaches the coordinator; the activity stays registered.
@@ -150,7 +154,7 @@ class LoggingAuditLogger:
     Writes each event to the standard library's logging at INFO.
 
     Attributes:
-        logger: where to; `proxy_orchestration.audit` by default.
+        logger: the logger to write to; `proxy_orchestration.audit` by default.
     """
 
     logger: logging.Logger = attrs.field(factory=lambda: logging.getLogger(_loggers.AUDIT))
@@ -187,7 +191,7 @@ class LoggingAuditLogger:
         Log the event's ids, as the message and as `extra` fields.
         """
         self.logger.info(
-            "activity %s registered",
+            "activity %s was registered",
             event.activity_id,
             extra={
                 "event_id": event.event_id,

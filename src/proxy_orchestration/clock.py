@@ -1,5 +1,5 @@
 """
-Time comes in through a port, so that a test can hold it in its hand.
+The clock port, and the system clock. Tests replace it by a fake clock.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import attrs
 
 class Clock(Protocol):
     """
-    Where the library's time comes from.
+    The source of time for the library.
 
     Any number of tasks of one event loop may use a clock at once.
     """
 
     def now(self) -> datetime:
         """
-        Return the present moment as an aware datetime in UTC.
+        Return the current time as an aware datetime in UTC.
         """
         ...
 
     def monotonic(self) -> float:
         """
-        Return seconds from a fixed but arbitrary start; never goes back.
+        Return the seconds since a fixed but arbitrary start; the value never decreases.
         """
         ...
 
     async def sleep(self, seconds: float, /) -> None:
         """
-        Return after that many seconds of `monotonic`; zero or less is a checkpoint.
+        Return after this many seconds of `monotonic`; for zero or less, only let other tasks run.
         """
         ...
 
@@ -41,18 +41,18 @@ class Clock(Protocol):
 @attrs.define(eq=False)
 class SystemClock:
     """
-    The machine's own time.
+    A `Clock` that uses the machine's time.
     """
 
     def now(self) -> datetime:
         """
-        Return the present moment as an aware datetime in UTC.
+        Return the current time as an aware datetime in UTC.
         """
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
         """
-        Return seconds since some point in the past; never goes back.
+        Return the seconds since an arbitrary point in the past; the value never decreases.
         """
         return time.monotonic()
 

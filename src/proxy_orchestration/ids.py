@@ -1,5 +1,5 @@
 """
-What an id may look like: one rule, asked where ids come in and never about what is stored.
+The rule for valid ids. It checks ids that come in, and never ids that are stored.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from typing import Final, TypeAlias
 
 class IdFlaw(enum.Enum):
     """
-    Why a text is nobody's id.
+    Why a text is not a valid id.
     """
 
-    MISSING = "missing"  # it stands for no id at all, as an empty cell does
-    MALFORMED = "malformed"  # a spreadsheet or a program made it, of an id or instead of one
+    MISSING = "missing"  # it means that there is no id, like an empty cell
+    MALFORMED = "malformed"  # a spreadsheet or a program has changed or replaced the id
 
 
 IdRule: TypeAlias = Callable[[str], IdFlaw | None]
 """
-Returns why a text is nobody's id, or `None` where it may be somebody's.
+A function that returns why a text is not a valid id, or `None` if it may be one.
 
-A host whose ids look otherwise gives a rule of its own. It is asked about what
-comes in: files, requests, certificates and answers of directories. What was
-accepted once is never asked about again.
+A host with other ids gives its own rule. It is called for ids that come in: from files, requests,
+certificates and directories. It is never called for ids that were accepted before.
 """
 
 _FILLERS: Final = frozenset(
@@ -59,12 +58,12 @@ _MADE_BY_PROGRAMS: Final = re.compile(
 
 def usual_id_rule(text: str, /) -> IdFlaw | None:
     """
-    Return why a text is nobody's id: it is a filler, or what spreadsheets leave behind.
+    Return why a text is not a valid id, or `None` if it may be one.
 
-    Fillers are `-`, `0`, `N/A`, `NULL` and the like: words for no value, zeros,
-    and whatever has neither a letter nor a digit. Malformed are errors (`#REF!`),
-    numbers that were rounded or became fractions (`1.23457E+11`, `1017.0`),
-    formulas and quotes (`="00123"`). Case and blanks at the ends make no difference.
+    Fillers such as `-`, `0`, `N/A` and `NULL` stand for a missing id: words for no value, zeros,
+    and texts without a letter or digit. Malformed ids come from spreadsheets: errors (`#REF!`),
+    numbers that were rounded or became fractions (`1.23457E+11`, `1017.0`), formulas and quotes
+    (`="00123"`). Case, and spaces at the start or end, make no difference.
     """
     plain = text.strip().casefold()
     if plain in _FILLERS or _ZERO.fullmatch(plain):

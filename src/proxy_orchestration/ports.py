@@ -1,5 +1,5 @@
 """
-Everything that the author of an adapter needs: the ports of both halves and the values they speak.
+Everything that the author of an adapter needs: the ports and their values.
 
 A registration service, a store, an audit logger, an access policy, a clock, a
 directory of recipients, a sender of pushes: each is a Protocol whose docstrings

@@ -102,8 +102,8 @@ async def test_what_a_call_ends_with_late_is_logged_by_type_and_goes_nowhere(sce
     await scene.quiet()
 
     text = "\n".join(record.getMessage() for record in caplog.records)
-    assert "a call that was left behind ended with an answer" in text
-    assert "a call that was left behind ended with KeyError" in text
+    assert "an abandoned call ended with an answer" in text
+    assert "an abandoned call ended with KeyError" in text
 
 
 async def test_it_keeps_its_place_among_the_calls_until_it_ends(scene):
@@ -141,7 +141,9 @@ async def test_at_the_limit_no_further_call_begins_and_the_batch_stays_resumable
         await submit(scene, 4, orchestrator)
 
     assert 2 == caught.value.count
-    errors = [each for each in caplog.records if each.levelno == logging.ERROR and "do not end" in each.msg]
+    errors = [
+        each for each in caplog.records if each.levelno == logging.ERROR and "have not ended" in each.msg
+    ]
     assert [2] == [each.calls for each in errors]
     assert 2 == len(scene.service.calls)
     scene.service.script = lambda *_: succeed()

@@ -104,7 +104,7 @@ async def test_who_is_refused_is_told_whom_to_ask_and_never_to_ask_themselves(sc
     with pytest.raises(NotAuthorizedError, match="ask a coordinator"):
         await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=ADMIN)
     scene.access = Nobody()
-    with pytest.raises(NotAuthorizedError, match="ask somebody whose roles allow it"):
+    with pytest.raises(NotAuthorizedError, match="ask someone whose role allows it"):
         await scene.orchestrator().submit_bulk_registration(scene.request(1), actor=scene.actor)
 
 

@@ -185,7 +185,7 @@ async def test_a_key_in_doubt_is_retried_unchanged_first(scene, reply):
     scene.service.script = lambda registration, attempt: reply if attempt == 1 else succeed()
     first = await scene.orchestrator().submit_bulk_registration(scene.request(2), actor=scene.actor)
 
-    with pytest.raises(BatchStateError, match="retry it unchanged first"):
+    with pytest.raises(BatchStateError, match="Retry it unchanged first"):
         await edited(scene, first)
 
     assert 1 == (await scene.repository.get(first.batch_id)).run

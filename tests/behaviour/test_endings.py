@@ -151,7 +151,7 @@ async def test_a_store_that_fails_after_the_end_fails_nobody(scene, caplog):
     await orchestrator_of(scene, host).resume_interrupted()
 
     assert BulkStatus.SUCCESS is result.status
-    assert "could not look for settled runs" in caplog.text
+    assert "settled runs for on_run_settled could not be read" in caplog.text
     assert [result.batch_id] == [summary.batch_id for summary in host.told]
 
 

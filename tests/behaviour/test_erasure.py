@@ -70,7 +70,7 @@ async def test_a_mentor_of_an_open_run_is_not_erased(scene):
     orchestrator = scene.orchestrator()
     left = await orchestrator.submit_bulk_registration(_request(), actor=scene.actor, drive=False)
 
-    with pytest.raises(BatchStateError, match="Wait for its end, or cancel it") as error:
+    with pytest.raises(BatchStateError, match="Wait until the batch is settled, or cancel it") as error:
         await orchestrator.erase_mentor("mentor-1", organization_id="oslo")
 
     assert left.batch_id == error.value.batch_id
@@ -97,7 +97,7 @@ async def test_a_retry_takes_up_nobody_who_was_erased(scene):
 
     retried = await orchestrator.retry_failed_items(done.batch_id, actor=scene.actor)
     assert [ItemState.SUCCEEDED, ItemState.FAILED] == [one.state for one in retried.outcomes]
-    with pytest.raises(BatchStateError, match="nothing in it failed that could be retried"):
+    with pytest.raises(BatchStateError, match="it has no failed item to retry"):
         await orchestrator.retry_failed_items(done.batch_id, actor=scene.actor)
     with pytest.raises(BatchStateError, match="is erased"):
         await orchestrator.retry_failed_items(done.batch_id, actor=scene.actor, mentor_ids=[ERASED])
@@ -117,7 +117,7 @@ async def test_an_open_review_of_an_erased_mentor_is_skipped_and_nothing_else(sc
     done = await orchestrator.submit_bulk_registration(_request(), actor=scene.actor)
     await orchestrator.erase_mentor("mentor-1", organization_id="oslo")
 
-    with pytest.raises(BatchStateError, match="it can be skipped and nothing else"):
+    with pytest.raises(BatchStateError, match="it can only be skipped"):
         await orchestrator.resolve_conflicts(
             done.batch_id, {ERASED: ConflictDecision.OVERRIDE}, actor=scene.actor
         )

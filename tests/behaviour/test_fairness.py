@@ -171,7 +171,7 @@ async def test_batches_that_always_go_wrong_keep_no_other_waiting(scene, caplog)
 
     assert BulkStatus.SUCCESS is result.status
     assert all(f"stopped driving batch {each}: ValueError" in caplog.text for each in broken)
-    assert "could not take runs together: ValueError" in caplog.text
+    assert "waiting runs could not be acquired together: ValueError" in caplog.text
 
 
 async def test_a_batch_that_cannot_be_read_stops_no_other_at_start_up(scene):

@@ -46,24 +46,24 @@ def activity(**changes):
     ("changes", "error", "told"),
     [
         ({"activity_type": ""}, ValueError, "activity_type"),
-        ({"activity_type": " visit"}, ValueError, "blanks"),
+        ({"activity_type": " visit"}, ValueError, "without spaces"),
         ({"activity_type": "x" * 201}, ValueError, "200"),
         ({"activity_type": 7}, TypeError, "string"),
         ({"activity_date": datetime(2026, 1, 1, tzinfo=UTC)}, TypeError, "a date, not a datetime"),
         ({"activity_date": "2026-01-01"}, TypeError, "not a str"),
-        ({"duration_minutes": 0}, ValueError, "from 1 on"),
-        ({"duration_minutes": True}, ValueError, "from 1 on"),
-        ({"duration_minutes": 1.5}, ValueError, "from 1 on"),
+        ({"duration_minutes": 0}, ValueError, "at least 1"),
+        ({"duration_minutes": True}, ValueError, "at least 1"),
+        ({"duration_minutes": 1.5}, ValueError, "at least 1"),
         ({"notes": None}, TypeError, "notes must be a string"),
-        ({"details": {"when": DAY}}, TypeError, "no JSON value"),
-        ({"details": {1: "x"}}, TypeError, "keys must be strings"),
+        ({"details": {"when": DAY}}, TypeError, "not a JSON value"),
+        ({"details": {1: "x"}}, TypeError, "keys are strings"),
         ({"details": {"share": float("nan")}}, ValueError, "NaN"),
         ({"details": {"share": [float("inf")]}}, ValueError, "infinity"),
         ({"details": None}, TypeError, "details must be a mapping, not NoneType"),
         ({"details": "note"}, TypeError, "not str"),
         ({"details": [("a", 1)]}, TypeError, "not list"),
         ({"details": {"number": 10**5000}}, ValueError, "1024 bits"),
-        ({"details": {"ids": {1, 2}}}, TypeError, "set, which is no JSON value"),
+        ({"details": {"ids": {1, 2}}}, TypeError, "set, which is not a JSON value"),
     ],
 )
 def test_an_activity_refuses_what_makes_no_sense(changes, error, told):
@@ -195,7 +195,7 @@ def test_details_may_be_fifty_levels_deep(kind):
     assert deep == decode_activity(encode_activity(deep))
     assert hash(deep) == hash(pickle.loads(pickle.dumps(deep)))  # noqa: S301 - our own bytes
     for levels in (50, 51, 100_000):
-        with pytest.raises(InvalidValueError, match="at most 50 levels deep"):
+        with pytest.raises(InvalidValueError, match="more than 50 levels deep"):
             activity(details=nested(levels, kind))
 
 
@@ -276,7 +276,7 @@ def test_a_mode_that_is_none_is_refused(mode):
     """
     With those that there are.
     """
-    with pytest.raises(InvalidValueError, match="SubmissionMode is one of 'independent'"):
+    with pytest.raises(InvalidValueError, match="SubmissionMode must be one of 'independent'"):
         BulkRegistrationRequest(entries=[], mode=mode)
 
 

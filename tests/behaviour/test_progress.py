@@ -183,5 +183,5 @@ async def test_a_watcher_that_leaves_reads_nothing_more(scene):
     async with orchestrator.watch_batch(accepted.batch_id, actor=scene.actor) as run:
         scene.repository.read_result = untouched
 
-    with pytest.raises(BatchStateError, match="left before its run was settled"):
+    with pytest.raises(BatchStateError, match="left before the run was settled"):
         _ = run.result

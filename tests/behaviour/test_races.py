@@ -574,7 +574,7 @@ async def test_a_wish_that_cannot_be_read_once_is_looked_for_again(scene, caplog
     )
 
     assert BulkStatus.SUCCESS is result.status
-    assert "could not look for a wish" in caplog.text
+    assert "could not be checked whether batch" in caplog.text
 
 
 async def test_a_taken_event_that_cannot_be_marked_is_delivered_again(scene, caplog):

@@ -123,7 +123,7 @@ async def test_a_form_that_is_sent_twice_is_one_note(service, clock):
     clock.advance(60)
 
     assert first == await sent("It was an hour.")
-    with pytest.raises(InvalidValueError, match="idempotency_key belongs to another note"):
+    with pytest.raises(InvalidValueError, match="it belongs to another note"):
         await sent("It was two.")
     (listed,) = (await service.list_activities(actor=COORDINATOR)).records
     assert (first,) == listed.corrections

@@ -111,7 +111,7 @@ async def test_nothing_failed_nothing_to_retry(scene):
     orchestrator = scene.orchestrator()
     done = await orchestrator.submit_bulk_registration(scene.request(2), actor=scene.actor)
 
-    with pytest.raises(BatchStateError, match="nothing"):
+    with pytest.raises(BatchStateError, match="no failed item"):
         await orchestrator.retry_failed_items(done.batch_id, actor=scene.actor)
 
 

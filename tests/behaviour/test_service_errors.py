@@ -133,7 +133,7 @@ async def test_coordinators_see_a_sentence_and_no_type(scene):
     (failure,) = [outcome.failure for outcome in (await submit(scene)).outcomes]
 
     assert "unexpected" == failure.code
-    assert failure.message.endswith("a retry finds out without registering twice.")
+    assert failure.message.endswith("nothing is registered twice.")
     assert "KeyError" not in failure.message
 
 
@@ -297,7 +297,7 @@ async def test_a_wrong_answer_ends_unknown_as_a_bad_answer_under_one_key(scene, 
 
     assert (ItemState.UNKNOWN, "bad_answer") == (outcome.state, outcome.failure.code)
     assert (3, 1) == (len(keys), len(set(keys)))
-    assert f"register gave a {type(answer).__name__}" in said(caplog)[0].getMessage()
+    assert f"register returned a {type(answer).__name__}" in said(caplog)[0].getMessage()
 
 
 async def test_a_wrong_answer_to_many_ends_as_a_bad_answer(scene_with, caplog):
@@ -310,7 +310,7 @@ async def test_a_wrong_answer_to_many_ends_as_a_bad_answer(scene_with, caplog):
     result = await submit(scene, 4)
 
     assert {"bad_answer"} == {outcome.failure.code for outcome in result.outcomes}
-    assert "register_many gave a list" in said(caplog)[0].getMessage()
+    assert "register_many returned a list" in said(caplog)[0].getMessage()
 
 
 @pytest.mark.parametrize("mode", ["independent", "atomic"])
@@ -332,7 +332,7 @@ async def test_a_wrong_answer_of_a_look_up_is_a_look_up_that_failed(scene_with, 
     )
 
     assert {ItemState.UNKNOWN} == {outcome.state for outcome in result.outcomes}
-    assert any("find_registration gave a str" in record.getMessage() for record in said(caplog))
+    assert any("find_registration returned a str" in record.getMessage() for record in said(caplog))
 
 
 def rows_of(service):

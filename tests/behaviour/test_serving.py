@@ -153,11 +153,11 @@ async def test_an_outage_is_said_once_then_now_and_then_then_that_it_is_over(sce
         store.failing.clear()
         await pass_time(20)
 
-    assert 2 == sum("could not look for work" in each for each in said)
-    assert 2 == sum("could not deliver audit events" in each for each in said)
+    assert 2 == sum("waiting runs could not be read" in each for each in said)
+    assert 2 == sum("audit events could not be delivered" in each for each in said)
     assert 4 == len(said)
     over = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert ["audit events are delivered again", "work is looked for again"] == sorted(
+    assert ["audit events are delivered again", "waiting runs are read again"] == sorted(
         record.getMessage().partition(" after")[0] for record in over
     )
     assert all(150 <= record.seconds <= 161 for record in over)
@@ -205,7 +205,7 @@ async def test_waiting_for_a_lease_is_said_once_and_only_if_it_is_not_renewed(sc
             await pass_time(10)
             await scene.repository.commit(lease, Commit(ttl=30.0))
         assert [dead] == [record.batch_id for record in caplog.records]
-        assert "is held by a driver that may be dead; waiting 15.0 s" in caplog.text
+        assert "is held by a driver that may have died; waiting 15.0 s" in caplog.text
         await pass_time(12)
 
         assert BulkStatus.SUCCESS is await status(scene, dead)

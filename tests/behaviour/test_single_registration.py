@@ -499,7 +499,7 @@ async def test_the_usual_audit_logger_writes_a_line_without_personal_data(store,
     result = await register(StandardRegistrationService(repository=store, clock=clock))
 
     (line,) = (line for line in caplog.records if line.name == "proxy_orchestration.audit")
-    assert f"activity {result.activity_id} registered" == line.getMessage()
+    assert f"activity {result.activity_id} was registered" == line.getMessage()
     assert "coord-1" == line.actor_id
     fields = {name: value for name, value in vars(line).items() if name != "pathname"}
     assert "canary" not in str(fields).lower()

@@ -220,7 +220,7 @@ async def test_all_failing_checks_are_reported_together(make, store):
     refusal = await refusal_of(make(access_policy=Chapter("mentor-1")), asked)
 
     assert "not_a_coordinator" == refusal.code
-    places = [refusal.message.index(word) for word in ("Only coord", "not among", "themselves", "future")]
+    places = [refusal.message.index(word) for word in ("Only coord", "You may not", "themselves", "future")]
     assert sorted(places) == places
     assert [] == await written(store)
 

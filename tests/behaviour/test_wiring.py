@@ -104,7 +104,7 @@ WRONG = [
     (BulkRegistrationOrchestrator, BULK, "registration_service", object(), "a object, which has no register"),
     (BulkRegistrationOrchestrator, BULK, "registration_service", None, "a NoneType, which has no register"),
     (BulkRegistrationOrchestrator, BULK, "registration_service", Service, r"Give an instance: Service\("),
-    (BulkRegistrationOrchestrator, BULK, "registration_service", Unfinished(), "does nothing"),
+    (BulkRegistrationOrchestrator, BULK, "registration_service", Unfinished(), "is not implemented"),
     (
         BulkRegistrationOrchestrator,
         BULK,
@@ -142,9 +142,9 @@ WRONG = [
         BULK,
         "registration_service",
         _service_with(find_registration=True),
-        "find_registration does nothing",
+        "find_registration is not implemented",
     ),
-    (BulkRegistrationOrchestrator, BULK, "registration_service", WithoutLookup(), "leave it out"),
+    (BulkRegistrationOrchestrator, BULK, "registration_service", WithoutLookup(), "or remove it"),
     (
         BulkRegistrationOrchestrator,
         BULK,

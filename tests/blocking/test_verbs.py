@@ -60,7 +60,7 @@ def test_a_verb_tells_its_types_and_its_words():
     """
     verb = BlockingOrchestrator.submit_bulk_registration
 
-    assert "Accept a batch durably" in (verb.__doc__ or "")
+    assert "Store a batch durably" in (verb.__doc__ or "")
     assert BulkSubmissionResult is get_type_hints(verb)["return"]
     assert BulkSubmissionResult is inspect.signature(verb).return_annotation
     assert Iterator[BlockingBatchRun] == get_type_hints(BlockingOrchestrator.drive_batch)["return"]
@@ -134,7 +134,7 @@ def test_a_block_that_is_left_by_an_error_drives_no_longer(host):
         raise ZeroDivisionError
 
     assert 0 == host.service.in_flight
-    with pytest.raises(BatchStateError, match="left before"):
+    with pytest.raises(BatchStateError, match="was left before"):
         _ = run.result
     host.service.script = lambda *_: succeed()
     with host.blocking.drive_batch(run.batch_id) as driven:

@@ -131,7 +131,7 @@ def test_a_newcomer_registers_mends_and_retries_with_the_keyboard_alone(visit: A
     assert "1 chosen" in page.get_by_role("status").first.inner_text()
     _tab_to(page, page.get_by_label("Kind of activity"))
     page.keyboard.type("Home")
-    _tab_to(page, page.get_by_role("button", name="Look at everything"))
+    _tab_to(page, page.get_by_role("button", name="Check everything"))
     page.keyboard.press("Enter")
     _tab_to(page, page.get_by_role("button", name="Register for 1 mentor"))
     page.keyboard.press("Enter")
@@ -221,9 +221,9 @@ def test_two_tabs_decide_the_same_review_and_one_counts(visit: Any, console: Any
     page.get_by_role("button", name="Leave all of these out").click()
     page.get_by_text("Your decisions are stored").wait_for()
     for group in other.get_by_role("group").filter(has_text="Exists already").all():
-        group.get_by_label("Register all the same").check()
+        group.get_by_label("Register anyway").check()
     other.get_by_role("button", name="Carry out these decisions").click()
-    other.get_by_text("Somebody acted on this batch after your page was loaded").wait_for()
+    other.get_by_text("Someone changed this batch after your page was loaded").wait_for()
 
     assert "2 left out" in other.locator("#live .numbers").inner_text().replace("\n", " ")
 

@@ -81,7 +81,10 @@ def test_after_a_cancel_nobody_in_doubt_is_sent_again_unnamed(run: Any, settled:
     assert "Retry what failed" not in told
     retry = f"proxy-orchestration retry {batch_id} --mentor"
     assert f"Retry a failed mentor:  {retry} m3 " in told
-    assert f"Retry a mentor in doubt, who is registered then if that was not done:  {retry} m1 " in told
+    assert (
+        f"Retry a mentor in doubt; the mentor is registered only if that has not happened yet:  {retry} m1 "
+        in told
+    )
     assert f"Retry a cancelled mentor:  {retry} m2 " in told
 
 
@@ -118,7 +121,7 @@ def test_a_batch_that_is_not_the_actors_is_not_found(run: Any, settled: Any, com
     for args in (("nothing",), (batch_id, "--actor", "bo@oslo"), (batch_id, "--actor", "anna@bergen")):
         ended = run(command, *args, typed="")
         assert ExitCode.NOT_FOUND == ended.code
-        assert f"There is no batch '{args[0]}' for you." in ended.err
+        assert f"There is no batch '{args[0]}', or you have no access to it." in ended.err
 
 
 def test_retry_takes_up_what_failed_and_nothing_else(run: Any, settled: Any, in_store: Any) -> None:
@@ -156,7 +159,7 @@ def test_a_retry_with_a_stale_run_changes_nothing(run: Any, settled: Any) -> Non
     assert ExitCode.SUCCESS == run("retry", batch_id, "--expected-run", 1).code
     ended = run("retry", batch_id, "--expected-run", 1)
     assert ExitCode.WRONG_STATE == ended.code
-    assert "run 1 was expected and run 2 is current" in ended.err
+    assert "run 1 was expected, but run 2 is current" in ended.err
 
 
 def test_a_retry_of_what_cannot_be_retried_says_why(run: Any, settled: Any, accepted: Any) -> None:
@@ -179,7 +182,7 @@ def test_cancel_says_what_became_of_everybody(run: Any, accepted: Any) -> None:
 
     assert ExitCode.SUCCESS == ended.code
     assert (
-        "2 never started and are cancelled, 0 finished meanwhile, 0 in doubt, 0 had been settled before."
+        "2 never started and were cancelled, 0 finished in the meantime, 0 in doubt, 0 were already settled."
         in ended.out
     )
     assert "2 mentors: 2 cancelled." in ended.out
@@ -209,7 +212,7 @@ def test_a_batch_is_paused_until_it_is_unpaused(run: Any, accepted: Any) -> None
     unpaused = run("unpause", batch_id)
 
     assert ExitCode.SUCCESS == paused.code == as_json.code == unpaused.code
-    assert f"Let it go on:  proxy-orchestration unpause {batch_id} " in paused.out
+    assert f"Let it continue:  proxy-orchestration unpause {batch_id} " in paused.out
     assert "Continue:" not in paused.out
     assert "nothing to resume" in passed_over.out
     assert as_json.document["paused_at"] is not None
@@ -320,7 +323,7 @@ def test_resume_waits_for_a_lease_and_says_so_before(
 
     def say_and_release(output: Output, text: str, **style: str) -> None:
         say(output, text, **style)
-        if "still held" in text:
+        if "holds the lease" in text:
             release = Thread(target=in_store, args=[lambda repository: repository.release(lease)])
             release.start()
             release.join()
@@ -329,8 +332,8 @@ def test_resume_waits_for_a_lease_and_says_so_before(
     ended = run("resume")
 
     assert ExitCode.SUCCESS == ended.code
-    told = f"Batch {batch_id} is still held, perhaps by a process that was killed; waiting up to "
-    assert re.search(rf"{told}[1-6][0-9]?\.[0-9] s for its lease to end\.", ended.err)
+    told = f"Another driver, perhaps a killed process, holds the lease of batch {batch_id}. Waiting up to "
+    assert re.search(rf"{told}[1-6][0-9]?\.[0-9] s for the lease to end\.", ended.err)
     assert "2 mentors: 2 succeeded." in ended.out
 
 

@@ -138,5 +138,5 @@ def test_a_port_that_is_taken_is_told(run: Any) -> None:
         ended = run("console", "--port", str(taken.getsockname()[1]))
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert "is taken" in ended.err
+    assert "is in use" in ended.err
     assert "--port 0" in ended.err

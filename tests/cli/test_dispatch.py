@@ -140,7 +140,7 @@ def test_what_is_due_is_sent_once(dispatch: Dispatch, fcm: Any) -> None:
     assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
     assert "sent       3\n" in first.out
     assert "Sending: 3 of 3 handed over\n" in first.err
-    assert "Nothing was due.\n" in second.out
+    assert "No push was due.\n" in second.out
     assert sorted(f"device-of-{each}" for each in RECIPIENTS) == sorted(call.address for call in fcm.calls)
     assert "device-of" not in first.out + first.err
 
@@ -227,7 +227,7 @@ def test_recipients_without_a_device_are_told_and_replayed(dispatch: Dispatch) -
 
     assert ExitCode.PARTIAL_SUCCESS == first.code
     assert "m2                no target  1" in first.out
-    assert "2 pushes are given up: dead lists them, replay queues them again.\n" in first.out
+    assert "2 pushes are given up. The command dead lists them, and replay queues them again.\n" in first.out
     assert ExitCode.SUCCESS == second.code
     assert "Queued again: 2.\n" in second.err
     assert "sent       2\n" in second.out
@@ -252,7 +252,7 @@ def test_what_was_given_up_is_listed_and_replayed(dispatch: Dispatch, run: Any) 
     assert "digest of coord" in shown.out
     assert ("first_aid", "no_target") == (mine["certificate_type"], mine["code"])
     assert told["pushes"] == first["pushes"] + rest["pushes"]
-    assert f"There are more: --after {first['next_cursor']}\n" in page.out
+    assert f"There are more. Show them with --after {first['next_cursor']}\n" in page.out
     assert ({"replayed": 1}, "Queued again: 1.\n") == (named.document, both.out)
     assert "0 pushes are given up.\n" == run("dead").out
 
@@ -261,8 +261,8 @@ def test_what_was_given_up_is_listed_and_replayed(dispatch: Dispatch, run: Any) 
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("replay",), "Name pushes, or give --all; not both."),
-        (("replay", "x", "--all"), "Name pushes, or give --all; not both."),
+        (("replay",), "Give either the ids of pushes or --all."),
+        (("replay", "x", "--all"), "Give either the ids of pushes or --all."),
         (("dead", "--after", "x"), "--after: cursor is none: give the next_cursor of a page"),
     ],
 )
@@ -290,7 +290,7 @@ def test_pushes_are_checked_without_being_sent(dispatch: Dispatch, fcm: Any, fak
     found = {each["recipient_id"]: each["code"] for each in checked.document["unsent"]}
     assert {"m1": "accepted", "coord": "accepted", "m2": "target_gone"} == found
     assert {True} == {call.validate_only for call in fcm.calls}
-    assert "Nothing was sent" in checked.err
+    assert "Nothing was delivered" in checked.err
 
 
 @pytest.mark.usefixtures("queued")
@@ -321,7 +321,9 @@ def test_devices_that_are_gone_are_told_by_their_lines(
     ended = dispatch(*RECIPIENTS)
 
     assert ExitCode.PARTIAL_SUCCESS == ended.code
-    assert "Remove these lines from the file of devices, FCM does not know them any more: [3].\n" in ended.out
+    assert (
+        "FCM no longer knows the devices on these lines. Remove the lines from the file: [3].\n" in ended.out
+    )
 
 
 @pytest.mark.usefixtures("queued")
@@ -349,7 +351,7 @@ def test_a_faulty_file_of_devices_is_refused(run: Any, tmp_path: Path) -> None:
     ended = run("dispatch", "--targets", path)
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert "line 2, column kind: the cell is not a kind of address. Write fid or token." in ended.err
+    assert "line 2, column kind: the cell is not a known kind of address. Write fid or token." in ended.err
 
 
 def test_without_the_extra_the_install_line_is_shown(
@@ -387,5 +389,5 @@ def test_an_interrupted_dispatch_says_when_to_run_it_again(
     fcm.release()
 
     assert ExitCode.INTERRUPTED == process.returncode
-    assert "Interrupted. What was sent stays sent. Run the command again" in err
+    assert "Interrupted. Pushes already sent are not sent again. Run the command again" in err
     assert "Traceback" not in err

@@ -130,7 +130,10 @@ def test_a_step_to_take_names_the_host_again(run: Any, folder: Path, mentors_csv
         ("nohost.inner:opened", "there is no module nohost"),
         ("bookhost:nothing", "has no function nothing"),
         ("bookhost:constant", "has no function constant"),
-        ("bookhost:wrong", "it gave a int. Let it return a BulkRegistrationOrchestrator"),
+        (
+            "bookhost:wrong",
+            "It must return a BulkRegistrationOrchestrator, or an async context manager",
+        ),
     ],
 )
 def test_a_name_that_gives_no_orchestrator_is_bad_input(

@@ -139,8 +139,8 @@ def test_a_purge_says_what_it_leaves_and_how_it_goes_all_the_same(
     gone = run("purge", "--settled-before", "today+1", "--with-open-reviews", "--with-untold", "--json")
 
     assert "Removed: 0 batches" in left.out
-    assert "1 batch stays, since mentors wait for a decision (--with-open-reviews)." in left.out
-    assert "1 batch stays, since a host was not told of the end yet (--with-untold)." in left.out
+    assert "1 batch stays, because mentors wait for a decision (--with-open-reviews)." in left.out
+    assert "1 batch stays, because the host was not yet told of the end (--with-untold)." in left.out
     assert (2, 0, 0) == tuple(gone.document[name] for name in ("batches", "left_for_review", "left_untold"))
 
 
@@ -163,7 +163,7 @@ def test_an_upgrade_makes_a_schema_and_then_changes_nothing(run: Any, store: Pat
     again = run("upgrade")
 
     assert {"before": None, "after": REVISIONS[-1], "own": REVISIONS[-1]} == made.document
-    assert f"It is at revision {REVISIONS[-1]} already; nothing was changed." in again.out
+    assert f"The schema is already at revision {REVISIONS[-1]}; nothing was changed." in again.out
     assert store.is_file()
 
 
@@ -178,7 +178,7 @@ def test_an_older_schema_is_brought_up_to_date(run: Any, store: Path, older: Any
 
     assert ExitCode.STORE_UNAVAILABLE == ill.code
     assert f"proxy-orchestration upgrade --db {store}" in ill.err
-    assert f"Brought from revision 0005 to {REVISIONS[-1]}." in upgraded.out
+    assert f"The schema was upgraded from revision 0005 to {REVISIONS[-1]}." in upgraded.out
     assert ExitCode.SUCCESS == run("health").code
 
 

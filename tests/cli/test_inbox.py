@@ -101,7 +101,7 @@ def test_a_notice_is_acknowledged_once(run: Any, told: str) -> None:
     assert (ExitCode.SUCCESS, "now") == (first.code, first.document["acknowledged"])
     assert "Acknowledged." in first.err
     assert ExitCode.SUCCESS == second.code
-    assert "It was acknowledged before, by anna; nothing was changed.\n" == second.out
+    assert "The notice was already acknowledged by anna; nothing was changed.\n" == second.out
     assert [] == run("inbox", "anna", "--json").document["notifications"]
     (notice,) = run("inbox", "anna", "--all", "--json").document["notifications"]
     assert ("acknowledged", "Called.") == (notice["status"], notice["note"])
@@ -174,5 +174,5 @@ def test_without_a_store_there_is_nothing_to_look_at(
     ended = run(*command)
 
     assert ExitCode.STORE_UNAVAILABLE == ended.code
-    assert "With --db, name the file that register or notify wrote, or a server's address." in ended.err
+    assert "Give --db the file that register or notify wrote, or the address of a server." in ended.err
     assert not store.exists()

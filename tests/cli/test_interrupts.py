@@ -79,7 +79,7 @@ def test_an_interrupted_run_is_released_and_resumed(
     ended = run("resume", "--json")
     (batch,) = ended.document["batches"]
     assert ExitCode.SUCCESS == ended.code
-    assert "is still held" not in ended.err
+    assert "holds the lease" not in ended.err
     assert {"succeeded": MENTORS} == batch["counts"]
     assert {f"m{number:02}": 1 for number in range(MENTORS)} == Counter(_mentors(in_store, batch["batch_id"]))
 
@@ -97,7 +97,7 @@ def test_a_killed_run_is_resumed_after_its_lease(start: Any, run: Any, in_store:
 
     (batch,) = ended.document["batches"]
     assert ExitCode.SUCCESS == ended.code
-    assert "waiting up to" in ended.err
+    assert "Waiting up to" in ended.err
     assert MENTORS == sum(batch["counts"].values())
     assert {f"m{number:02}": 1 for number in range(MENTORS)} == Counter(_mentors(in_store, batch["batch_id"]))
 
@@ -114,7 +114,7 @@ def test_submitting_an_interrupted_file_again_carries_on(start: Any, run: Any, f
     ended = run("register", file, "--pace", 0.01)
 
     assert ExitCode.SUCCESS == ended.code
-    assert "This was submitted before" in ended.err
+    assert "The same request was submitted" in ended.err
     assert f"{MENTORS} mentors: {MENTORS} succeeded." in ended.out
 
 

@@ -62,7 +62,9 @@ def test_a_person_reads_tables_and_what_to_do_next(run: Any) -> None:
     assert "created  urgent 7    5" in ended.out
     assert "skipped  superseded  1" in ended.out
     assert "Tiers that passed without a notice: 14 advance 60" in ended.out
-    assert "mentor-2120  no coordinator is assigned; chapter admins are told instead  cert-1021" in ended.out
+    assert (
+        "mentor-2120  no coordinator is assigned; chapter admins are notified instead  cert-1021" in ended.out
+    )
     assert "25 certificates: 18 created, 7 skipped, 0 failed; 17 pushes of mentors queued." in ended.out
     assert "Send:  proxy-orchestration dispatch --targets targets.csv --db " in ended.out
     assert "Notifying: 25 of 25 done\n" in ended.err
@@ -96,7 +98,7 @@ def test_a_plan_for_people_lists_the_keys_too(run: Any) -> None:
     ended = run("notify", EXAMPLE, "--plan")
 
     assert "mentor-2024  conversation_course  advance 60  " in ended.out
-    assert "A plan, nothing was written. 25 certificates: 18 created" in ended.out
+    assert "This is a plan; nothing was written. 25 certificates: 18 created" in ended.out
     assert "Send:" not in ended.out
 
 
@@ -193,10 +195,10 @@ def test_daily_windows_remind_each_day(run: Any, write: Write) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--as-of", "2026-11-21T00:05", "is not a moment"),
-        ("--as-of", "tomorrow", "is not a moment"),
-        ("--as-of", "0001-01-01T00:00+14:00", "is not a moment"),
-        ("--zone", "Europe/Olso", "no time zone"),
+        ("--as-of", "2026-11-21T00:05", "is not a date and time"),
+        ("--as-of", "tomorrow", "is not a date and time"),
+        ("--as-of", "0001-01-01T00:00+14:00", "is not a date and time"),
+        ("--zone", "Europe/Olso", "not a time zone"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(
@@ -219,8 +221,8 @@ def test_a_row_without_a_mentor_fails_alone(run: Any, write: Write) -> None:
     ended = run("notify", write("c1,m1,first_aid,today+5,,", "c2,,first_aid,today+5,,"))
 
     assert ExitCode.PARTIAL_SUCCESS == ended.code
-    assert "(no mentor id)  the certificate's id, its mentor's or its type is empty  c2" in ended.out
-    assert "A later run deals with what failed. Fix it and run the command again." in ended.out
+    assert "(no mentor id)  the certificate id, the mentor id or the type is empty  c2" in ended.out
+    assert "Fix the cause of the failures and run the command again. A later run retries them." in ended.out
     assert 1 == ended.err.count("a certificate failed")
 
 

@@ -97,7 +97,7 @@ def test_an_interrupted_run_is_completed_by_the_next(
     assert 0 < written < MANY
     if number is not signal.SIGKILL:
         assert ExitCode.INTERRUPTED == process.returncode
-        assert "Interrupted. What is written stays written. Run the command again" in err
+        assert "Interrupted. Notices already written are kept. Run the command again" in err
     assert "Traceback" not in err
     assert ExitCode.SUCCESS == ended.code
     assert [MANY - written, written] == [

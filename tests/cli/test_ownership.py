@@ -200,8 +200,8 @@ def test_a_hosts_batch_is_driven_with_the_host(run: Any, accepted: Any, settled:
 @pytest.mark.parametrize(
     ("service_name", "app", "expected"),
     [
-        ("proxy-orchestration", "books", "Leave --app out"),
-        ("proxy-orchestration", "nameless", "Leave --app out"),
+        ("proxy-orchestration", "books", "Omit --app"),
+        ("proxy-orchestration", "nameless", "Omit --app"),
         ("letters", "books", "it was accepted by the service 'letters'"),
         ("books", "nameless", "it was accepted by the service 'books'"),
     ],

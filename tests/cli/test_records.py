@@ -82,12 +82,12 @@ def test_a_mentor_is_exported_and_erased(run: Any) -> None:
     assert {"m1", "anna"} == {notice["recipient_id"] for notice in exported["notices"]["notices"]}
     assert [] == exported["registrations"]["items"]
     assert (
-        "m1: 2 notices, 1 push, 0 acknowledgements, 0 changes of visibility. With --json they are written.\n"
+        "m1: 2 notices, 1 push, 0 acknowledgements, 0 changes of visibility. Use --json to write them.\n"
         == counted.out
     )
     assert (2, 1) == (erased["notices"]["notices"], erased["notices"]["pushes"])
     assert pseudonym_of("m1") == erased["registrations"]["pseudonym"]
-    assert f"Erased: 0 notices, 0 pushes. They are {pseudonym_of('m1')} now.\n" == again.out
+    assert f"Erased: 0 notices, 0 pushes. The mentor's id is now {pseudonym_of('m1')}.\n" == again.out
     assert "0 acknowledgements, 0 changes of visibility, 0 items, 0 records" in left.out
 
 

@@ -88,7 +88,7 @@ def test_the_same_file_twice_joins_its_batch(run: Any, mentors_csv: Any, in_stor
 
     assert first == second.document
     assert ExitCode.PARTIAL_SUCCESS == second.code
-    assert "This was submitted before, on" in second.err
+    assert "The same request was submitted on" in second.err
     records = in_store(lambda repository: repository.activities_of_batch(first["batch_id"]))
     assert ["m1"] == [record.registration.mentor_id for record in records]
 
@@ -118,7 +118,10 @@ def test_a_bad_file_stores_nothing_at_all(run: Any, tmp_path: Path, store: Path)
 
     assert ExitCode.BAD_INPUT == ended.code
     assert f"{file} cannot be registered; nothing was stored." in ended.err
-    assert "line 2, column activity_date: '3/11/2026' may be a day of two months" in ended.err
+    assert (
+        "line 2, column activity_date: '3/11/2026' is ambiguous: the day or the month may come first"
+        in ended.err
+    )
     assert not ended.out
     assert not store.exists()
 

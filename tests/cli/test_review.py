@@ -172,7 +172,7 @@ def test_answers_count_for_the_run_that_was_seen(
     ended = run("review", batch_id, typed="o\ns\ns\ny\n")
 
     assert ExitCode.WRONG_STATE == ended.code
-    assert "run 1 was expected and run 2 is current" in ended.err
+    assert "run 1 was expected, but run 2 is current" in ended.err
     assert ["skipped", "needs_review", "needs_review"] == _states(run, batch_id)
 
 
@@ -187,7 +187,7 @@ def test_all_or_nothing_leaves_nobody_for_later(run: Any, mentors_csv: Any) -> N
     ended = run("review", batch_id, typed="l\no\ny\n")
 
     assert ExitCode.SUCCESS == ended.code
-    assert "All or nothing: every conflict gets its decision now." in ended.err
+    assert "The batch is all or nothing, so every conflict needs a decision now." in ended.err
     assert "override, skip or quit? [o/s/q] " in ended.err
     assert ["succeeded", "succeeded"] == _states(run, batch_id)
 
@@ -242,8 +242,8 @@ def test_decisions_delivered_twice_change_nothing_the_second_time(
     second = run("review", batch_id, "--decisions", file, "--json", "--expected-run", 1)
 
     assert (ExitCode.SUCCESS, ExitCode.SUCCESS) == (first.code, second.code)
-    assert "had already been carried out" not in first.err
-    assert "These decisions had already been carried out; nothing was changed." in second.err
+    assert "were already carried out" not in first.err
+    assert "These decisions were already carried out; nothing was changed." in second.err
     assert first.document == second.document
     assert 2 == second.document["run"]
     assert Counter(m1=1, m3=1, m4=1) == _mentors(in_store, batch_id)
@@ -279,7 +279,7 @@ def test_decisions_of_another_batch_change_nothing(run: Any, waiting: Any, decis
     assert ExitCode.WRONG_STATE == settled.code
     assert "m3 is succeeded" in settled.err
     assert ExitCode.WRONG_STATE == stale.code
-    assert "run 2 was expected and run 1 is current" in stale.err
+    assert "run 2 was expected, but run 1 is current" in stale.err
     assert before == run("status", batch_id, "--json").document
 
 
@@ -293,7 +293,7 @@ def test_a_bad_decisions_file_changes_nothing(run: Any, waiting: Any, decisions_
     ended = run("review", before["batch_id"], "--decisions", file, "--json")
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert f"{file} cannot be carried out; nothing was changed." in ended.err
+    assert f"{file} cannot be used as decisions; nothing was changed." in ended.err
     assert "line 2, column decision: 'perhaps' is not a decision. Write override or skip." in ended.err
     (problem,) = ended.document["error"]["problems"]
     assert (2, "decision") == (problem["line"], problem["column"])
@@ -307,7 +307,7 @@ def test_a_review_without_a_terminal_wants_a_file(run: Any, waiting: Any) -> Non
     ended = run("review", waiting()["batch_id"], "--json")
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert "There is no terminal to ask at." in ended.err
+    assert "There is no terminal to ask questions on." in ended.err
     assert "--decisions" in ended.document["error"]["message"]
 
 

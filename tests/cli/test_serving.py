@@ -19,7 +19,7 @@ pytest.importorskip("sqlalchemy")
 
 from proxy_orchestration.cli.exits import ExitCode
 
-_SERVING: Final = "Serving. Ctrl-C or SIGTERM ends it.\n"
+_SERVING: Final = "Serving. Press Ctrl-C or send SIGTERM to stop it.\n"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -44,7 +44,7 @@ def test_what_is_accepted_is_driven_until_a_signal(
 
     assert ExitCode.SUCCESS == watched.code
     assert ExitCode.INTERRUPTED == process.returncode
-    assert "Interrupted. What was under way is released" in err
+    assert "Interrupted. Batches in progress were released" in err
     assert "Traceback" not in err
 
 

@@ -52,7 +52,7 @@ def test_a_store_that_would_end_with_the_command_is_refused(run: Any, address: s
     ended = run("list", "--db", address)
 
     assert ExitCode.BAD_INPUT == ended.code
-    assert "would end with the command" in ended.err
+    assert "is lost when the command ends" in ended.err
 
 
 @pytest.mark.parametrize("address", ["mysql://host/db", "postgresql://u:s3cret@w0rd@host/db", "nothing://"])

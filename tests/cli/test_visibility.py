@@ -86,7 +86,7 @@ def test_restoring_says_what_is_shown(run: Any) -> None:
     """
     shown = run("restore", "m2", "--actor", "bo@bergen", "--type", "first_aid")
 
-    assert "Shown again, for first_aid. The status before is not known.\n" == shown.out
+    assert "The mentor is visible again for first_aid. The previous status is not known.\n" == shown.out
     assert "restored" in run("changes").out
 
 

@@ -64,7 +64,7 @@ async def test_an_empty_list_says_what_to_do(site: Site) -> None:
     page, filtered = await site.get("/"), await site.get("/?show=failed")
 
     assert "Nothing is registered yet" in page.text
-    assert "No batch is to be shown here." in filtered.text
+    assert "There is no batch to show here." in filtered.text
 
 
 async def test_the_filters_show_what_they_say(site: Site) -> None:
@@ -149,7 +149,7 @@ async def test_a_retry_of_a_run_that_is_over_does_nothing_and_shows_how_it_stand
     again = await site.post(path, page, run=1, everybody=1)
 
     assert 200 == again.status
-    assert "Somebody acted on this batch after your page was loaded" in again.text
+    assert "Someone changed this batch after your page was loaded" in again.text
     assert 2 == (await site.orchestrator.get_batch_summary(result.batch_id, actor=ANNA)).run
 
 
@@ -163,7 +163,7 @@ async def test_a_retry_of_nobody_and_one_of_somebody_else_do_nothing(site: Site)
     other = await site.post(path, page, run=1, mentor="mentor-001")
     odd = await site.post(path, page, run="first")
 
-    assert "Nobody was chosen" in nobody.text
+    assert "No mentor was chosen" in nobody.text
     assert (400, 400) == (other.status, odd.status)
     assert 1 == (await site.orchestrator.get_batch_summary(result.batch_id, actor=ANNA)).run
 
@@ -261,8 +261,8 @@ async def test_a_batch_is_paused_and_goes_on(site: Site) -> None:
     await site.orchestrator.resume_interrupted()
     late = await site.post(f"{path}/pause", resumed)
 
-    assert "no further one begins" in paused.text
-    assert "The batch goes on." in resumed.text
+    assert "no new call begins" in paused.text
+    assert "The batch continues." in resumed.text
     assert "That is not possible" in late.text
 
 
@@ -277,7 +277,7 @@ async def test_a_cancel_tells_its_four_numbers_whoever_repeats_it(site: Site) ->
     again = await site.post(path, ask, reason="Wrong week")
     page = await site.get(f"/batches/{result.batch_id}")
 
-    assert "Whoever is registered stays registered." in ask.text
+    assert "Registered mentors stay registered." in ask.text
     for answer in (done, again):
         assert "Never begun 3 Ended while it was being cancelled 0" in answer.text
     assert "Cancelled by anna: Wrong week" in page.text
@@ -351,7 +351,7 @@ async def test_a_store_that_is_away_is_a_page_and_loses_nothing(site: Site, monk
 
     for answer in (listed, sent):
         assert (503, "5") == (answer.status, answer.answer.headers["retry-after"])
-        assert "What was accepted before is safe." in answer.text
+        assert "Everything accepted before is safe." in answer.text
     assert "The retry is accepted." in again.text
 
 
@@ -378,9 +378,9 @@ async def test_a_review_shows_both_records_and_takes_a_decision_for_each(site: S
     assert 422 == missing.status
     assert ["override"] == missing.ticked("decision:mentor-001")
     assert "Your decisions are stored" in done.text
-    assert "Somebody acted on this batch" in stale.text
+    assert "Someone changed this batch" in stale.text
     assert "15 submitted 13 registered 0 failed 2 left out" in page.text
-    assert 2 == page.text.count("Decided: register all the same")
+    assert 2 == page.text.count("Decided: register anyway")
     assert "Conflicts were decided by anna." in page.text
 
 

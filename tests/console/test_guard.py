@@ -73,7 +73,7 @@ async def test_a_session_that_ended_is_told_and_nothing_is_done(site: Site) -> N
     listed = await site.get("/")
 
     assert (401, 401) == (answer.status, listed.status)
-    assert "You are not signed in any more" in answer.text
+    assert "You are no longer signed in" in answer.text
     assert "Signed in as" not in answer.text
 
 
@@ -153,7 +153,7 @@ async def test_what_is_no_form_or_too_large_is_told(
     answer = await site.browser.post("/console/new", content=content, headers=headers)
 
     assert status == answer.status_code
-    assert "This form could not be taken" in answer.text
+    assert "This form could not be accepted" in answer.text
 
 
 async def test_an_error_of_ours_is_a_page_and_is_noted(site: Site, monkeypatch, caplog) -> None:

@@ -54,7 +54,7 @@ async def test_an_activity_is_registered_for_everybody_chosen_once(site: Site) -
 
 async def test_a_new_registration_begins_with_today_and_half_an_hour(site: Site) -> None:
     """
-    Nobody is chosen, whatever was registered before.
+    No mentor is chosen, whatever was registered before.
     """
     page = await site.get("/new")
 
@@ -121,7 +121,7 @@ async def test_choosing_all_takes_everybody_whom_the_search_finds_and_nobody_els
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"mentor": []}, "Nobody is chosen"),
+        ({"mentor": []}, "No mentor is chosen"),
         ({"activity_type": ""}, "Fill this in."),
         ({"activity_date": "21.11.2026"}, "Write a date as year-month-day"),
         ({"duration_minutes": "0"}, "Write whole minutes"),
@@ -174,7 +174,7 @@ async def test_conflicts_are_shown_beside_the_new_record_and_each_needs_a_decisi
     assert [] == check.ticked("decision:mentor-001")
     assert 422 == undecided.status
     assert ["skip"] == undecided.ticked("decision:mentor-001")
-    assert "Decide about this one." in undecided.text
+    assert "Decide about this mentor." in undecided.text
     assert 1 == len(await _batches(site))
 
 
@@ -202,7 +202,7 @@ async def test_everybody_left_out_submits_nothing(site: Site) -> None:
     )
 
     assert 422 == page.status
-    assert "Everybody is left out" in page.text
+    assert "Every mentor is left out" in page.text
 
 
 async def test_an_override_decided_before_is_carried_out_without_asking_twice(site: Site) -> None:
@@ -220,7 +220,7 @@ async def test_an_override_decided_before_is_carried_out_without_asking_twice(si
     page = await site.get(f"/batches/{batch.batch_id}")
 
     assert {ItemState.SUCCEEDED: 1} == dict(batch.counts)
-    assert "Decided: register all the same" in page.text
+    assert "Decided: register anyway" in page.text
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ async def test_an_id_that_is_nobodys_is_told_and_the_form_kept(site: Site) -> No
     page = await _checked(site, "mentor-001", "NULL")
 
     assert 422 == page.status
-    assert "Something entered here cannot be used" in page.text
+    assert "A value that was entered cannot be used" in page.text
 
 
 async def test_a_store_that_is_away_at_the_last_press_brings_the_page_back_under_its_key(
@@ -335,7 +335,9 @@ async def test_decisions_that_cannot_be_carried_out_are_noted_and_raise_nothing(
     )
     await carry_out_decisions(site.orchestrator, state, batch_id="gone", actor=ANNA)
 
-    assert ["decisions of batch gone were not carried out; its mentors wait for a review"] == caplog.messages
+    assert [
+        "the decisions about batch gone could not be carried out; its mentors still wait for a review"
+    ] == caplog.messages
 
 
 async def test_who_may_not_register_is_led_to_no_form(site: Site) -> None:

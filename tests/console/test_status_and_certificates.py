@@ -149,7 +149,7 @@ async def test_a_registration_that_crashes_is_named_and_not_preselected(site: Si
     assert [] == page.ticked("mentor")
     assert "1 crashed registrations" in status.text
     assert "Person 001 Crashing" in status.text
-    assert "Nobody was chosen" in everybody.text
+    assert "No mentor was chosen" in everybody.text
     assert "The retry is accepted." in named.text
 
 
@@ -182,7 +182,7 @@ async def test_the_inbox_tells_tiers_and_is_acknowledged_once(site: Site, parts)
     assert "The notice is acknowledged." in done.text
     assert "Acknowledged by anna" in done.text
     assert "Called her" in done.text
-    assert "acknowledged before" in again.text
+    assert "already acknowledged" in again.text
     assert "0 unread" in read.text
 
 
@@ -197,7 +197,7 @@ async def test_the_notice_of_another_organization_cannot_be_acknowledged(site: S
     own = await site.get("/certificates")
     form = await site.get("/new")
 
-    assert "No notice is here for you." in own.text
+    assert "There is no notice for you." in own.text
     assert 404 == (await site.post(f"/certificates/notices/{notice}", form)).status
 
 
@@ -209,7 +209,7 @@ async def test_what_is_to_be_mended_is_told_by_mentor(site: Site, parts) -> None
 
     assert "Person 004 mentor-004 No coordinator is assigned" in page.text
     assert "Person 007" in page.text
-    assert "No notice is here for you." in (await site.get("/certificates")).text
+    assert "There is no notice for you." in (await site.get("/certificates")).text
 
 
 async def test_messages_that_were_given_up_are_queued_again(site: Site, parts) -> None:
@@ -225,7 +225,7 @@ async def test_messages_that_were_given_up_are_queued_again(site: Site, parts) -
     replayed = await site.post("/certificates/messages", page, message=messages[:1])
 
     assert "unregistered" in page.text
-    assert "Nobody was chosen" in nobody.text
+    assert "No mentor was chosen" in nobody.text
     assert "The messages are queued again." in replayed.text
     assert messages[0] not in replayed.html
 

@@ -201,7 +201,9 @@ def test_every_setting_shows_its_default(pages: Pages) -> None:
     assert pages.signature("proxy_orchestration.BulkSettings.call_timeout").startswith(
         "call_timeout: float = 30.0"
     )
-    assert "calls in flight per batch" in pages.entry("proxy_orchestration.BulkSettings.max_concurrency")
+    assert "the most calls in progress at once for one batch" in pages.entry(
+        "proxy_orchestration.BulkSettings.max_concurrency"
+    )
 
 
 def test_every_member_of_an_enum_has_its_value_and_a_meaning(pages: Pages) -> None:

@@ -221,8 +221,8 @@ async def test_a_job_for_a_batch_that_is_gone_ends_well_and_calls_nobody(world):
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        ({"batch_id": "b", "run": 1}, "must be of version 1 for this build, not None"),
-        ({"version": 2, "batch": "b"}, "must be of version 1 for this build, not 2.*sweep"),
+        ({"batch_id": "b", "run": 1}, "must have version 1 for this build, not None"),
+        ({"version": 2, "batch": "b"}, "must have version 1 for this build, not 2.*sweep"),
         ({"version": 1, "batch_id": "b"}, "must have .*run"),
         ({"version": 1, "batch_id": 7, "run": 1}, "batch_id must be of type str"),
         ({"version": 1, "batch_id": "b", "run": "1"}, "must be of type int"),
@@ -354,9 +354,9 @@ async def test_a_job_that_cannot_be_stored_is_left_to_the_sweep_and_said(world, 
     with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):
         await job
 
-    assert [f"batch {batch_id} is left to the sweep: ConnectorException"] == [
-        record.getMessage() for record in caplog.records if record.name == "proxy_orchestration.engines"
-    ]
+    assert [
+        f"batch {batch_id} was not driven by this job; the sweep will take it up: ConnectorException"
+    ] == [record.getMessage() for record in caplog.records if record.name == "proxy_orchestration.engines"]
 
 
 def test_two_services_have_a_queue_each_and_the_same_queue_only_one(world):
@@ -404,5 +404,5 @@ def test_a_transaction_of_another_database_cannot_wake_and_says_so(world):
     """
     Before anything is written.
     """
-    with pytest.raises(MisconfiguredError, match="not psycopg's"):
+    with pytest.raises(MisconfiguredError, match="not a psycopg connection"):
         WakeUps(world.app).wake_within(Elsewhere(), "batch-1", 1)

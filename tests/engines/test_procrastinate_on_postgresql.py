@@ -306,7 +306,7 @@ async def test_without_procrastinates_tables_the_hosts_transaction_goes_on_and_t
     engine.dispose()
 
     assert 7 == answer
-    assert ["batch batch-1 was not woken: UndefinedObject"] == [
+    assert ["batch batch-1 was not woken; the sweep will find it: UndefinedObject"] == [
         record.getMessage() for record in caplog.records if record.name == "proxy_orchestration.engines"
     ]
 

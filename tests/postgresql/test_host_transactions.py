@@ -120,7 +120,7 @@ async def test_a_transaction_that_is_of_no_use_is_told(postgresql_url: URL) -> N
     async with SqlActivityRepository.open(postgresql_url) as repository:
         with (
             _connected(postgresql_url, autocommit=True) as connection,
-            pytest.raises(HostTransactionError, match="in no transaction"),
+            pytest.raises(HostTransactionError, match="not in a transaction"),
         ):
             await repository.within(connection).accept(batch_of(1))
         with pytest.raises(HostTransactionError, match="closed"):

@@ -67,7 +67,7 @@ async def test_a_postgrest_that_is_away_has_taken_nothing(project: Project) -> N
         await records.find_activities(["batch-1:mentor-1"])
         project.gateway.kill()
         try:
-            with _raised("not reached", definite=True):
+            with _raised("could not be reached", definite=True):
                 await records.add_activities([activity_record(1)], atomic=False)
         finally:
             project.gateway.start()
@@ -145,7 +145,7 @@ async def test_a_token_that_ends_is_renewed_in_the_midst(project: Project) -> No
         return asked[-1]
 
     async with project.records(lambda: keys[0]) as records:
-        with _raised("refuses the key", definite=True):
+        with _raised("refused the key", definite=True):
             await records.add_activities([activity_record(1)], atomic=False)
     keys[1] = service_key(seconds=3600)
     async with project.records(vault) as records:
@@ -163,7 +163,7 @@ async def test_a_token_of_another_project_is_refused(project: Project) -> None:
 
     stranger = token("another secret that is as long as the first one", role="service_role")
     async with project.records(stranger) as records:
-        with _raised("refuses the key", definite=True):
+        with _raised("refused the key", definite=True):
             await records.find_activities(["batch-1:mentor-1"])
 
 

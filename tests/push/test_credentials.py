@@ -67,10 +67,10 @@ async def test_a_key_that_leaves_out_what_has_a_default_is_good(account) -> None
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"type": "authorized_user"}, 'it lacks "type": "service_account"'),
-        ({"client_email": ""}, "it lacks client_email"),
-        ({"private_key": None}, "it lacks private_key"),
-        ({"private_key": "SECRET", "private_key_id": "x"}, "holds a private key that cannot be used"),
+        ({"type": "authorized_user"}, '"type": "service_account" is missing'),
+        ({"client_email": ""}, "client_email is missing"),
+        ({"private_key": None}, "private_key is missing"),
+        ({"private_key": "SECRET", "private_key_id": "x"}, "contains a private key that cannot be used"),
         (
             {"private_key": "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"},
             "cannot be used",
@@ -98,7 +98,7 @@ async def test_a_file_without_a_json_object_is_told(tmp_path: Path, content) -> 
     path = tmp_path / "account.json"
     path.write_text(content, encoding="utf-8")
 
-    with pytest.raises(FcmCredentialsError, match="holds no JSON object") as caught:
+    with pytest.raises(FcmCredentialsError, match="does not contain a JSON object") as caught:
         await FcmCredentials(path=str(path)).load()
 
     assert caught.value.__context__ is None
@@ -111,7 +111,9 @@ async def test_a_file_that_cannot_be_read_is_told_without_its_path(tmp_path: Pat
     """
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / path)}
 
-    with pytest.raises(FcmCredentialsError, match="GOOGLE_APPLICATION_CREDENTIALS names no file") as caught:
+    with pytest.raises(
+        FcmCredentialsError, match="GOOGLE_APPLICATION_CREDENTIALS does not name a readable file"
+    ) as caught:
         await FcmCredentials(environ=environ).load()
 
     assert path not in str(caught.value)
@@ -125,7 +127,7 @@ async def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     path = tmp_path / "key.p12"
     path.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(FcmCredentialsError, match="The path given names no file"):
+    with pytest.raises(FcmCredentialsError, match="The path given does not name a readable file"):
         await FcmCredentials(path=str(path)).load()
 
 

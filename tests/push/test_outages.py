@@ -138,7 +138,7 @@ async def test_a_token_that_is_still_good_is_used_while_the_token_service_is_dow
     assert [1, 2, 2, 3, 3, 4, 4] == asked
     assert ["access-old"] * 5 + ["access-new"] * 2 == [call.bearer for call in world.fcm.calls]
     said = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    assert ["no new access token: the old one is good for 299 s more"] == said[:1]
+    assert ["no new access token was obtained; the current one is valid for 299 s more"] == said[:1]
 
 
 async def test_a_token_service_that_hangs_holds_up_nobody_whose_token_is_good(world) -> None:
@@ -285,7 +285,10 @@ async def test_without_counts_no_device_is_forgotten(world, caplog) -> None:
     )
     assert [] == world.devices.pruned
     said = {each.getMessage() for each in caplog.records if each.levelname == "ERROR"}
-    assert {"a device could not be pruned: OSError", "devices could not be counted: OSError"} == said
+    assert {
+        "an unregistered device could not be removed: OSError",
+        "devices could not be counted: OSError",
+    } == said
 
 
 def test_a_part_that_does_not_fit_is_refused(world) -> None:

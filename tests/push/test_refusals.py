@@ -55,7 +55,7 @@ async def test_a_refused_payload_is_told_once_for_each_tier(world, caplog) -> No
     for number in range(3):
         await world.sender.send([world.push(number)])
 
-    told = [record for record in caplog.records if record.getMessage().startswith("a push is refused")]
+    told = [record for record in caplog.records if record.getMessage().startswith("FCM refused a push")]
     assert [("payload_invalid", "urgent_7")] == [(record.code, record.tier) for record in told]
 
 
@@ -236,7 +236,7 @@ async def test_a_directory_that_cannot_forget_does_no_harm(world, caplog) -> Non
 
     world.devices.prune = prune
     assert [PushOutcome.no_target(world.push())] == await world.sender.send([world.push()])
-    assert "a device could not be pruned: OSError" in caplog.messages
+    assert "an unregistered device could not be removed: OSError" in caplog.messages
 
 
 async def test_a_directory_that_never_answers_is_not_waited_for_when_a_device_is_forgotten(
@@ -261,7 +261,7 @@ async def test_a_directory_that_never_answers_is_not_waited_for_when_a_device_is
             await world.clock.wait_for_sleepers()
             world.clock.advance(15)
 
-    assert "a device could not be pruned: TimeoutError" in caplog.messages
+    assert "an unregistered device could not be removed: TimeoutError" in caplog.messages
 
 
 async def test_mass_pruning_is_stopped_and_told_once(world, caplog) -> None:
@@ -278,4 +278,4 @@ async def test_mass_pruning_is_stopped_and_told_once(world, caplog) -> None:
 
     assert [PushOutcome.no_target(message) for message in messages] == outcomes
     assert 2 == len(world.devices.pruned)
-    assert 1 == sum(message.startswith("pruning is stopped") for message in caplog.messages)
+    assert 1 == sum(message.startswith("pruning of devices is stopped") for message in caplog.messages)

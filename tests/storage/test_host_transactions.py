@@ -137,7 +137,7 @@ async def test_without_a_transaction_nothing_is_stored(repository: SqlActivityRe
     Neither where SQLAlchemy has begun none, nor where its driver has not.
     """
     with _host(file) as engine, engine.connect() as connection:
-        with pytest.raises(HostTransactionError, match="in no transaction"):
+        with pytest.raises(HostTransactionError, match="not in a transaction"):
             await repository.within(connection).accept(batch_of(1))
         with connection.begin(), pytest.raises(HostTransactionError, match="BEGIN IMMEDIATE"):
             await repository.within(connection).accept(batch_of(1))
@@ -151,7 +151,7 @@ async def test_beside_another_writer_it_fails_at_once(repository: SqlActivityRep
     """
     with _begun(file) as writer, _begun(file, "BEGIN") as connection:
         connection.execute("SELECT * FROM orders").fetchall()
-        with pytest.raises(HostTransactionError, match="begin it with BEGIN IMMEDIATE"):
+        with pytest.raises(HostTransactionError, match="begin again with BEGIN IMMEDIATE"):
             await repository.within(connection).accept(batch_of(1))
         still_open = connection.in_transaction
         connection.execute("ROLLBACK")
@@ -249,7 +249,7 @@ async def test_a_connection_that_is_of_no_use_is_refused(
     closed.close()
     try:
         for connection in (closed, made.get(timeout=LONGEST_WAIT)):
-            with pytest.raises(HostTransactionError, match="closed, or was made by another thread"):
+            with pytest.raises(HostTransactionError, match="closed, or was opened in another thread"):
                 await repository.within(connection).accept(batch_of(1))
     finally:
         may_end.set()

@@ -120,7 +120,7 @@ async def test_a_key_that_no_header_can_carry_is_told_and_not_shown(odd: Any) ->
     """
     fake = FakePostgrest()
     async with fake.records(key=lambda: odd) as records:
-        with pytest.raises(RepositoryUnavailableError, match="no key of the service") as told:
+        with pytest.raises(RepositoryUnavailableError, match="key is missing") as told:
             await _ask(records)
 
     assert "canary" not in repr(told.value)
@@ -178,7 +178,7 @@ async def test_a_refused_token_is_renewed_once_and_the_call_repeated() -> None:
     async with fake.records(key=lambda: next(keys)) as records:
         await _ask(records)
         fake.scripted = [_ENDED, _ENDED]
-        with pytest.raises(RepositoryUnavailableError, match="refuses the key") as refused:
+        with pytest.raises(RepositoryUnavailableError, match="refused the key") as refused:
             await _ask(records)
 
     assert ["first", "second", "second", "third"] == _sent(fake)
@@ -191,7 +191,7 @@ async def test_a_refused_key_that_stays_the_same_is_not_sent_again() -> None:
     """
     fake = FakePostgrest(scripted=[httpx.Response(401, json={"message": "Invalid API key"})])
     async with fake.records() as records:
-        with pytest.raises(RepositoryUnavailableError, match="refuses the key"):
+        with pytest.raises(RepositoryUnavailableError, match="refused the key"):
             await _ask(records)
 
     assert 1 == len(fake.requests)
@@ -217,7 +217,7 @@ async def test_a_vault_that_fails_leaves_the_old_token_until_it_is_refused() -> 
         clock.advance(90)
         await _ask(records)
         fake.scripted = [_ENDED]
-        with pytest.raises(RepositoryUnavailableError, match=r"could not be had \(OSError\)") as told:
+        with pytest.raises(RepositoryUnavailableError, match=r"could not be obtained \(OSError\)") as told:
             await _ask(records)
 
     assert [token] * 3 == _sent(fake)
@@ -241,7 +241,7 @@ async def test_a_vault_that_does_not_answer_leaves_nothing_in_doubt(refused: boo
 
     fake = FakePostgrest(scripted=[_ENDED])
     async with fake.records(key=vault, clock=clock) as records:
-        with pytest.raises(RepositoryUnavailableError, match="did not come in time") as told:
+        with pytest.raises(RepositoryUnavailableError, match="was not returned in time") as told:
             await _ask(records)
 
     assert told.value.nothing_written

@@ -273,7 +273,7 @@ async def test_an_answer_that_is_not_about_what_was_sent_is_in_doubt(broken: dic
     """
     fake = FakePostgrest(scripted=[_answer(**broken)])
     async with fake.records() as records:
-        with pytest.raises(RepositoryUnavailableError, match="not known") as doubt:
+        with pytest.raises(RepositoryUnavailableError, match="is unknown") as doubt:
             await records.add_activities([activity_record(1)], atomic=False)
 
     assert not doubt.value.nothing_written
@@ -311,7 +311,7 @@ async def test_other_answers_of_another_shape_are_no_answers(verb: str, broken: 
             "note": lambda: records.add_correction(visibility, note),
             "void": lambda: records.void_activity("activity-1", voided_at=later(1)),
         }
-        with pytest.raises(RepositoryUnavailableError, match="not known"):
+        with pytest.raises(RepositoryUnavailableError, match="is unknown"):
             await calls[verb]()
 
 

@@ -154,7 +154,7 @@ async def test_a_policy_that_knows_its_organization_can_be_certified(check: Chec
     [
         ({"mentor_ids": ("kari", "ola", "siri", "kari")}, "4 different"),
         ({"mentor_ids": "kari"}, "list or a set"),
-        ({"mentor_ids": ("kari", "ola", "siri", " per ")}, "blanks"),
+        ({"mentor_ids": ("kari", "ola", "siri", " per ")}, "without spaces"),
         ({"batch_ids": ("one",)}, "2 different"),
         ({"coordinator": "anne"}, "Actor"),
     ],

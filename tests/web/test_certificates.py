@@ -81,8 +81,8 @@ async def test_a_function_will_do_and_so_will_a_source(given: Any) -> None:
     [
         ([1], "it is a list. Give a function that takes an Actor"),
         (object, "it is the class object"),
-        (for_nobody, "it cannot be called with an Actor alone"),
-        (Source().certificates, "it cannot be called with an Actor alone"),
+        (for_nobody, "it cannot be called with an Actor as its only argument"),
+        (Source().certificates, "it cannot be called with an Actor as its only argument"),
         (Source, "it is the class Source itself"),
         (AsyncSource(), "Write a plain `def`"),
     ],

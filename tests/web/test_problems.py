@@ -156,7 +156,7 @@ async def test_a_dependency_that_returns_no_actor_is_the_hosts_mistake() -> None
     answer = await _ask(app)
 
     assert (500, "misconfigured") == (answer.status_code, answer.json()["code"])
-    assert "Return an Actor" in answer.json()["detail"]
+    assert "It must return an Actor" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,10 @@ def test_a_process_whose_work_fails_says_so_and_is_not_ready(caplog: pytest.LogC
     assert {"ready": True, "reasons": []} == before.json()
     assert (503, ["not_serving"]) == (after.status_code, after.json()["reasons"])
     (said,) = [each for each in caplog.records if each.name == "proxy_orchestration.web"]
-    assert (logging.ERROR, "nobody serves here any more: RuntimeError") == (said.levelno, said.getMessage())
+    assert (logging.ERROR, "serving has ended in this process: RuntimeError") == (
+        said.levelno,
+        said.getMessage(),
+    )
     assert "secret" not in caplog.text
 
 

@@ -1,5 +1,5 @@
 """
-An event loop in a thread of its own, in which something is open for as long as it runs.
+An event loop in its own thread, in which an object stays open while the loop runs.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What every blocking object is: a part of this library, and the event loop in which it is open.
+The base of every blocking object: a part of this library and the event loop in which it is open.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class BlockingPart(Generic[T]):
     def _check(self) -> None:
         owner, kind = type(self).__name__, self._kind.__name__
         if self._backend not in {"asyncio", "trio"}:
-            raise MisconfiguredError(owner, "backend", "it is 'asyncio' or 'trio'")
+            raise MisconfiguredError(owner, "backend", "it must be 'asyncio' or 'trio'")
         if not isinstance(self._part, self._kind) and not callable(self._part):
             problem = (
-                f"it is neither a {kind} nor a function that opens one. Of an async context manager give the "
-                "function that makes it, since each process opens its own."
+                f"it is neither a {kind} nor a function that opens one. For an async context manager, give "
+                "the function that makes it, because each process opens its own."
             )
             raise MisconfiguredError(owner, self._argument, problem)
 

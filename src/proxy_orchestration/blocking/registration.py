@@ -41,7 +41,7 @@ class BlockingBatchRun(Iterator[BulkProgressUpdate]):
     @property
     def ended(self) -> bool:
         """
-        Return whether the iteration came to its end: the run is settled, or was driven here and is paused.
+        Return whether the iteration has ended: the run is settled, or it was driven here and is paused.
         """
         return self._run.ended
 
@@ -51,8 +51,8 @@ class BlockingBatchRun(Iterator[BulkProgressUpdate]):
         Return the batch as it stood when the `with` block was left.
 
         Raises:
-            BatchStateError: the block was not left yet, or was left before the
-                run was settled; who only looked on reads the batch's status.
+            BatchStateError: the block was not left yet, or was left before the run was settled.
+                After `watch_batch`, read the batch's status instead.
             BatchNotFoundError: the batch was deleted meanwhile.
         """
         return self._run.result
@@ -77,24 +77,24 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
     """
     The verbs of a `BulkRegistrationOrchestrator` as plain calls, for hosts that are not async.
 
-    An event loop in a thread of its own carries them out. It starts at the
-    first call, and again at the first one in a forked child. Any number of
-    threads may call. Make one for the process, and close it at its end, or use
-    it as a context manager.
+    The calls run in an event loop in a separate thread. The loop starts at the first call, and in a
+    forked child at the first call there. Any number of threads may call at once. Make one object
+    for each process, and close it when the process ends, or use it as a context manager.
 
-    Whatever is raised into a waiting thread, such as `KeyboardInterrupt` or a
-    task queue's time limit, cancels its call, waits for its end, and leaves: the
-    lease is released, and a batch that was being driven is resumable. Whoever
-    cannot wait for that interrupts a second time.
+    An exception that is raised in a waiting thread, such as `KeyboardInterrupt` or a task queue's
+    time limit, cancels the call. It leaves the call once the cancelled work has ended: the lease is
+    released, and a batch that was being driven is resumable. A second interrupt does not wait for
+    that.
 
     Args:
-        orchestrator: the orchestrator, or a function that returns an async context
-            manager which opens one, its store included: it is entered and left in the
-            event loop, in each process that calls.
+        orchestrator: the orchestrator, or a function that returns an async context manager which
+            opens an orchestrator with its store. The context manager is entered and left in the
+            event loop, once in each process that calls.
         backend: the event loop, `asyncio` or `trio`.
 
     Raises:
-        MisconfiguredError: it is neither, or there is no such event loop.
+        MisconfiguredError: `orchestrator` is neither of these, or `backend` is not a known event
+            loop.
     """
 
     _kind: ClassVar[type] = BulkRegistrationOrchestrator
@@ -115,14 +115,17 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
         self, connection: object, request: BulkRegistrationRequest, *, actor: Actor
     ) -> BulkSubmissionResult:
         """
-        Accept a batch in this thread's open transaction: with its commit it is there, else it never was.
+        Accept a batch in this thread's open transaction.
 
-        Statements run on the connection in this thread; access and conflicts are checked in the
-        event loop as ever. Nothing is driven, and nobody is told: `serve` and the like find the
-        run once you have committed. See `BulkRegistrationOrchestrator.submit_within`.
+        It exists once you commit, and never if you roll back.
+
+        The SQL statements run on the connection in this thread. Access and conflicts are checked in
+        the event loop, as always. Nothing is driven. After your commit, `serve`,
+        `resume_interrupted` or an engine finds the run. See
+        `BulkRegistrationOrchestrator.submit_within`.
 
         Args:
-            connection: of this thread, as `within` of the repository takes it.
+            connection: this thread's connection, of a kind that the repository's `within` accepts.
             request: the mentors and their activities.
             actor: who submits; every record is attributed to this person.
         """
@@ -168,8 +171,8 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
         """
         Drive accepted and stalled batches and deliver audit events, until this thread is interrupted.
 
-        Returns when another thread closes this object. What goes wrong is
-        logged and tried again, ever more rarely; `health` tells how it goes.
+        Returns when another thread closes this object. Failures are logged and tried again after
+        growing pauses; `health` shows the state.
         """
         try:
             self._begin("serve", BulkRegistrationOrchestrator.serve).result()

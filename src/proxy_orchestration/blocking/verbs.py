@@ -1,5 +1,5 @@
 """
-Blocking verbs, declared: each is made of the async one, with its name, arguments and words.
+Makes blocking methods from async ones, with the same name, arguments and docstring.
 """
 
 from __future__ import annotations

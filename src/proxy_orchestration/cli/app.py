@@ -1,5 +1,5 @@
 """
-The Typer application: which commands there are, and what `--help` says about all of them.
+The Typer application: registers the commands and sets the text of `--help`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from proxy_orchestration.cli.options import PROGRAM
 from proxy_orchestration.cli.stores import NAMED_TABLES, TableNames
 
 _HELP: Final = f"""
-Register activities on behalf of many mentors. Every outcome is durable, nothing is registered twice.
+Register activities on behalf of many mentors. Every outcome is durable, and nothing is registered twice.
 
-Tell mentors and coordinators that certificates run out: once per tier, however often it is run.
+Notify mentors and coordinators of expiring certificates: once per tier, however often you run it.
 
-All of it is stored in a SQLite file or on PostgreSQL (--db). Stop at any time: "{PROGRAM} resume" goes on.
+Everything is stored in a SQLite file or in PostgreSQL (--db). Stop at any time; "{PROGRAM} resume" continues.
 """
 
 _EPILOG: Final = "\n".join(
@@ -52,7 +52,7 @@ SchemaOption = Annotated[
     typer.Option(
         "--schema",
         envvar="PROXY_ORCHESTRATION_SCHEMA",
-        help="Of PostgreSQL, where the tables are. Default: the connection's own.",
+        help="The PostgreSQL schema of the tables. Default: the connection's own schema.",
         show_default=False,
     ),
 ]
@@ -61,15 +61,13 @@ PrefixOption = Annotated[
     typer.Option(
         "--prefix",
         envvar="PROXY_ORCHESTRATION_PREFIX",
-        help="What the tables' names begin with.",
+        help="The prefix of the table names.",
         show_default=False,
     ),
 ]
 VersionOption = Annotated[
     bool,
-    typer.Option(
-        "--version", callback=_tell_version, is_eager=True, help="Say which version this is, and end."
-    ),
+    typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit."),
 ]
 
 

@@ -1,5 +1,5 @@
 """
-The commands about batches that are in the store: what they show, stop, let go on and take up again.
+The commands for stored batches: status, retry, cancel, pause, unpause, watch, list and resume.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MentorsOption = Annotated[
     typer.Option(
         "--mentor",
         metavar="ID",
-        help="Only this mentor, even a cancelled one, or one item by its key; may be repeated.",
+        help="Retry only this mentor, even if cancelled, or only the item with this key. May be repeated.",
     ),
 ]
 CorrectionsOption = Annotated[
@@ -57,18 +57,21 @@ CorrectionsOption = Annotated[
     typer.Option(
         "--with",
         metavar="FILE",
-        help="Only the lines of this file, with what they say now; export BATCH --failed writes it.",
+        help="Retry only the lines of this file, as corrected. export BATCH --failed writes such a file.",
         show_default=False,
     ),
 ]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; stored with the batch.")]
-AfterOption = Annotated[
-    int, typer.Option("--after", min=0, help="Begin after the update with this sequence number.")
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="The reason; it is stored with the batch.")
 ]
-PageOption = Annotated[int, typer.Option("--page", min=1, help="Which page, from 1.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100, help="Batches on a page.")]
+AfterOption = Annotated[
+    int, typer.Option("--after", min=0, help="Start after the update with this sequence number.")
+]
+PageOption = Annotated[int, typer.Option("--page", min=1, help="The page to show, from 1.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100, help="Batches per page.")]
 StatusesOption = Annotated[
-    list[BulkStatus] | None, typer.Option("--status", help="Only batches of this status; may be repeated.")
+    list[BulkStatus] | None,
+    typer.Option("--status", help="Show only batches with this status. May be repeated."),
 ]
 
 
@@ -85,7 +88,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show every mentor of a batch and how the batch stands.
+    Show the state of a batch and of each mentor in it.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -112,10 +115,10 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Try the failed and unknown mentors of a batch again; what succeeded is not touched.
+    Retry the failed and unknown mentors of a batch. Mentors that succeeded are not registered again.
     """
     if mentors and corrections is not None:
-        msg = "The file names the mentors. Leave one of the two out."
+        msg = "The file already names the mentors. Give only one of the two options."
         raise typer.BadParameter(msg, param_hint="--mentor or --with")
     common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
     layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
@@ -146,7 +149,7 @@ def cancel(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Cancel what has not begun; calls in flight may finish.
+    Cancel the mentors of a batch that have not begun. Calls in progress may finish.
     """
     common = Common(store=store, as_json=as_json, actor=actor, app=app)
 
@@ -158,13 +161,13 @@ def cancel(  # noqa: PLR0913 - a command's parameters are its options
             batch_fields = {"batch_id": result.batch_id, "status": result.status}
             session.output.document({**batch_fields, **report.to_dict()})
         session.output.conclude(
-            f"{report.never_started} never started and are cancelled, {report.finished} finished meanwhile, "
-            f"{report.in_doubt} in doubt, {report.already_settled} had been settled before."
+            f"{report.never_started} never started and were cancelled, {report.finished} finished in the "
+            f"meantime, {report.in_doubt} in doubt, {report.already_settled} were already settled."
         )
         conclude(common, result)
         return ExitCode.SUCCESS if result.settled_at else ExitCode.WRONG_STATE
 
-    look = f"The batch may be cancelled already. Look:  {common.command('status', batch)}"
+    look = f"The batch may already be cancelled. Check it:  {common.command('status', batch)}"
     run_command(common, work, if_interrupted=look)
 
 
@@ -176,7 +179,7 @@ def pause(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Pause a batch: nothing more begins until it is unpaused; calls in flight end.
+    Pause a batch: no new call begins until it is unpaused. Calls in progress finish.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -184,7 +187,7 @@ def pause(
         return await _show_pause(session, summary, actor)
 
     common = Common(store=store, as_json=as_json, actor=actor)
-    look = f"The batch may be paused already. Look:  {common.command('status', batch)}"
+    look = f"The batch may already be paused. Check it:  {common.command('status', batch)}"
     run_command(common, work, if_interrupted=look)
 
 
@@ -196,7 +199,7 @@ def unpause(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Let a paused batch go on; drives nothing.
+    Let a paused batch continue. This command drives nothing; use resume or serve.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -204,7 +207,7 @@ def unpause(
         return await _show_pause(session, summary, actor)
 
     common = Common(store=store, as_json=as_json, actor=actor)
-    look = f"The batch may go on already. Look:  {common.command('status', batch)}"
+    look = f"The batch may already be unpaused. Check it:  {common.command('status', batch)}"
     run_command(common, work, if_interrupted=look)
 
 
@@ -226,7 +229,7 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show each outcome as it comes, until the batch is settled; drives nothing.
+    Show each outcome as it comes, until the batch is settled. This command drives nothing.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -300,7 +303,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Continue every batch in the store that was interrupted.
+    Continue every interrupted batch in the store.
     """
     common = Common(store=store, as_json=as_json, concurrency=concurrency, app=app)
     run_command(common, _resume, if_interrupted=common.carry_on)
@@ -315,8 +318,8 @@ async def _resume(session: Session) -> ExitCode:
     for run in found:
         if run.lease_remaining > 0:
             session.output.say(
-                f"Batch {run.batch_id} is still held, perhaps by a process that was killed; "
-                f"waiting up to {run.lease_remaining:.1f} s for its lease to end."
+                f"Another driver, perhaps a killed process, holds the lease of batch {run.batch_id}. Waiting "
+                f"up to {run.lease_remaining:.1f} s for the lease to end."
             )
     batch_ids = [run.batch_id for run in found]
     driven = await _drive_in_view(session, batch_ids)

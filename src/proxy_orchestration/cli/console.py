@@ -1,5 +1,5 @@
 """
-The command that shows the console on this machine, and to nobody else.
+The command `console`: serves the console to browsers on this machine only.
 """
 
 from __future__ import annotations
@@ -40,17 +40,20 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-_ENDED: Final = "What is settled stays settled. Start the console again to go on."
+_ENDED: Final = "Settled results are kept. Start the console again to continue."
 _HERE: Final = "127.0.0.1"
 _KEY_BYTES: Final = 32
 _EXAMPLE_PACE: Final = 0.25
 
 PortOption = Annotated[
-    int, typer.Option("--port", min=0, max=65535, help="On which port of 127.0.0.1; 0 for any that is free.")
+    int,
+    typer.Option(
+        "--port", min=0, max=65535, help="The port on 127.0.0.1 to listen on. 0 chooses a free port."
+    ),
 ]
-OpenOption = Annotated[bool, typer.Option("--open", help="Open the browser, too.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Also open the browser.")]
 ExampleOption = Annotated[
-    bool, typer.Option("--example", help="Fill the store with invented mentors, batches and certificates.")
+    bool, typer.Option("--example", help="Fill the store with example mentors, batches and certificates.")
 ]
 
 
@@ -65,7 +68,7 @@ def console(  # noqa: PLR0913 - the command's own options
     concurrency: ConcurrencyOption = 5,
 ) -> None:
     """
-    Show the coordinators' pages in a browser of this machine, and drive what they accept.
+    Serve the coordinators' pages on this machine, and drive the batches that they submit.
     """
     common = Common(
         store=store,
@@ -91,7 +94,7 @@ async def _show(session: Session, *, port: int, example: bool, opens: bool) -> E
             await group.start(drives)
             group.start_soon(_run, server, [listening])
             session.output.say(f"The console is at  {address}")
-            session.output.say("Ctrl-C ends it.")
+            session.output.say("Press Ctrl-C to stop it.")
             if opens:
                 await anyio.to_thread.run_sync(webbrowser.open, address)
     return ExitCode.SUCCESS
@@ -155,7 +158,8 @@ def _listening(session: Session, port: int) -> Iterator[socket.socket]:
             listening.listen()  # whoever is quicker than the server waits for it, and is not refused
         except OSError:
             msg = (
-                f"Port {port} of this machine is taken. Name another one, or 0 for any that is free: --port 0"
+                f"Port {port} of this machine is in use. Give another port, or let the command choose a free "
+                "one: --port 0"
             )
             session.output.say(msg, style="red")
             raise typer.Exit(ExitCode.BAD_INPUT) from None

@@ -1,5 +1,5 @@
 """
-The commands about pushes that were given up: dead and replay.
+The commands for pushes that were given up: dead and replay.
 """
 
 from __future__ import annotations
@@ -20,32 +20,36 @@ from proxy_orchestration.notification.dead_pushes import page_of, position_of
 from proxy_orchestration.notification.records import DeadPush
 
 _PAGE: Final = 500
-_REPLAY_AGAIN: Final = "Some pushes may be queued already. Run the command again: none is queued twice."
+_REPLAY_AGAIN: Final = "Some pushes may already be queued. Run the command again; no push is queued twice."
 
 OrganizationOption = Annotated[
     str | None,
     typer.Option(
         "--organization",
         metavar="ORGANIZATION",
-        help="Only pushes about its mentors, and about mentors of none. Default: all.",
+        help="Only pushes about mentors of this organization, or of no organization. Default: all.",
         show_default=False,
     ),
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to show.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="The number of pushes to show.")]
 AfterOption = Annotated[
     str | None,
     typer.Option(
         "--after",
         metavar="CURSOR",
-        help="Go on behind a page: its next_cursor, which it ends with.",
+        help="Continue after a page: give the next_cursor that the page printed last.",
         show_default=False,
     ),
 ]
 MessagesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[MESSAGE]...", help="The ids of pushes, as dead shows them.", show_default=False),
+    typer.Argument(
+        metavar="[MESSAGE]...",
+        help="The ids of the pushes, as the command dead shows them.",
+        show_default=False,
+    ),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Replay all that dead shows.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Replay all pushes that the command dead shows.")]
 
 
 def dead(
@@ -57,7 +61,7 @@ def dead(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show the pushes that were given up, and why, those longest ago first.
+    Show the pushes that were given up and the reasons, the oldest first.
     """
     common = Common(store=store, as_json=as_json)
 
@@ -78,9 +82,9 @@ def dead(
             _show(output, page.pushes)
         output.conclude(f"{counted(len(page.pushes), 'push is', 'pushes are')} given up.")
         if page.next_cursor is not None:
-            output.conclude(f"There are more: --after {page.next_cursor}")
+            output.conclude(f"There are more. Show them with --after {page.next_cursor}")
         if page.pushes:
-            output.conclude(f"{PROGRAM} replay queues them again, once what was wrong is mended.")
+            output.conclude(f"After you fix the cause, {PROGRAM} replay queues them again.")
         return ExitCode.SUCCESS
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED)
@@ -95,13 +99,13 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Queue pushes again that were given up; the next dispatch sends those that are not too late.
+    Queue given-up pushes again. The next dispatch sends those that have not expired.
     """
     common = Common(store=store, as_json=as_json)
 
     async def work(session: Session) -> ExitCode:
         if bool(messages) is everything:
-            session.output.end(ExitCode.BAD_INPUT, "Name pushes, or give --all; not both.")
+            session.output.end(ExitCode.BAD_INPUT, "Give either the ids of pushes or --all.")
             return ExitCode.BAD_INPUT
         replayed = await _replay(session, messages, organization)
         if as_json:

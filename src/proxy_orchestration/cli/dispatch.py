@@ -1,5 +1,5 @@
 """
-The command that sends what is due.
+The command `dispatch`: sends the pushes that are due through Firebase Cloud Messaging.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 FCM: Final = "https://fcm.googleapis.com"
 _SEND_AGAIN: Final = (
-    "What was sent stays sent. Run the command again: pushes that were under way are released within two "
-    "minutes and are then sent once more under the same key."
+    "Pushes already sent are not sent again. Run the command again: pushes that were being sent are released "
+    "within two minutes, and are then sent once more with the same key."
 )
 _SETTINGS: Final = DispatchSettings()
 _STYLES: Final = {"sent": "green", "retried": "yellow", "dead": "red"}
@@ -60,18 +60,20 @@ CredentialsOption = Annotated[
     typer.Option(
         "--credentials",
         metavar="FILE",
-        help="A service account's JSON key. Default: what FCM_SERVICE_ACCOUNT_JSON holds, or the file that "
-        "GOOGLE_APPLICATION_CREDENTIALS names.",
+        help="A file with a service account's JSON key. Default: the content of FCM_SERVICE_ACCOUNT_JSON, or "
+        "the file that GOOGLE_APPLICATION_CREDENTIALS names.",
         show_default=False,
     ),
 ]
-EndpointOption = Annotated[str, typer.Option("--endpoint", metavar="URL", help="Where FCM is.")]
+EndpointOption = Annotated[str, typer.Option("--endpoint", metavar="URL", help="The address of FCM.")]
 ReplayOption = Annotated[
-    bool, typer.Option("--replay-dead", help="First queue again what was given up, and send it too.")
+    bool, typer.Option("--replay-dead", help="First queue the given-up pushes again, and send them too.")
 ]
 ValidateOption = Annotated[
     bool,
-    typer.Option("--validate-only", help="Have FCM check the pushes and deliver none; they stay queued."),
+    typer.Option(
+        "--validate-only", help="Let FCM check the pushes without delivering them. They stay queued."
+    ),
 ]
 
 
@@ -110,7 +112,9 @@ def dispatch(  # noqa: PLR0913 - a command's parameters are its options
         _show(session.output, result, unsent, left, devices)
         unread = len({problem.line for problem in devices.unread})
         if validate_only:
-            session.output.conclude("Nothing was sent: FCM only checked the pushes, and they stay queued.")
+            session.output.conclude(
+                "Nothing was delivered: FCM only checked the pushes, and they stay queued."
+            )
             refused = sum(number for (_, code), number in unsent.items() if code != "accepted")
             return code_of_shares(failed=refused + unread, done=unsent.total() - refused or unread)
         # Of the file's devices the unread ones failed, whatever was due; others can be sent to.
@@ -220,10 +224,13 @@ def _show(
     for sentence in _sentences(result, left, gone):
         output.conclude(sentence)
     if devices.unread:
-        output.conclude("Lines that cannot be read, so that nothing was sent to their devices:")
+        output.conclude("These lines could not be read, so nothing was sent to their devices:")
         for problem in devices.unread:
             output.conclude(f"  {problem}")
-        output.conclude("Correct them; what was given up for want of a device goes out with --replay-dead.")
+        output.conclude(
+            "Correct them. Then --replay-dead also sends the pushes that were given up because no device was "
+            "known."
+        )
 
 
 def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequence[int]) -> Iterator[str]:
@@ -237,8 +244,11 @@ def _sentences(result: DispatchResult, left: Mapping[PushState, int], gone: Sequ
         free = f"released within {_SETTINGS.hold:.0f} s"
         yield f"{held} held by another dispatch, or by one that was killed; {free}."
     if dead := left.get(PushState.DEAD):
-        yield f"{counted(dead, 'push is', 'pushes are')} given up: dead lists them, replay queues them again."
+        yield (
+            f"{counted(dead, 'push is', 'pushes are')} given up. The command dead lists them, and replay "
+            "queues them again."
+        )
     if gone:
-        yield f"Remove these lines from the file of devices, FCM does not know them any more: {gone}."
+        yield f"FCM no longer knows the devices on these lines. Remove the lines from the file: {gone}."
     if not any(attrs.astuple(result)):
-        yield "Nothing was due."
+        yield "No push was due."

@@ -1,5 +1,5 @@
 """
-Invented mentors, batches and certificates, so that the console has something to show.
+Example mentors, batches and certificates for the console.
 
 Everything that a newcomer should meet is in them: three of thirty are refused, four of fifteen are
 registered already, certificates end, and some messages were given up.

@@ -1,5 +1,5 @@
 """
-The exit codes, and which error or batch ends the program with which of them.
+The exit codes, and the code that belongs to each error and to each status of a batch.
 """
 
 from __future__ import annotations
@@ -31,16 +31,22 @@ class ExitCode(enum.IntEnum):
         meaning: what `--help` says about the code.
     """
 
-    SUCCESS = 0, "all mentors are registered, or the command did what it was asked"
-    UNFORESEEN = 1, "an error in this program, or a part of it is not installed"
-    BAD_INPUT = 2, "bad input: the command line or a file is wrong, nothing was stored"
-    PARTIAL_SUCCESS = (3, "partial success: some mentors, certificates or pushes failed, not all")
-    TOTAL_FAILURE = 4, "total failure: no mentor is registered, no certificate or push was handled"
+    SUCCESS = 0, "success: all mentors are registered, or the command did its work"
+    UNFORESEEN = 1, "an error in this program, or an optional part is not installed"
+    BAD_INPUT = 2, "bad input: the command line or a file is wrong; nothing was stored"
+    PARTIAL_SUCCESS = (3, "partial success: some mentors, certificates or pushes failed, but not all")
+    TOTAL_FAILURE = 4, "total failure: no mentor, certificate or push succeeded"
     CANCELLED = 5, "the batch was cancelled"
-    NEEDS_REVIEW = 6, "nothing failed, and what is left waits for a person's decision"
+    NEEDS_REVIEW = 6, "nothing failed, but some mentors wait for a person's decision"
     STORE_UNAVAILABLE = 7, "the store could not be read or written"
-    NOT_FOUND = 8, "no such batch or notice for this actor, or not allowed"
-    WRONG_STATE = 9, "wrong state: not settled yet, paused, held elsewhere, or a stale run"
+    NOT_FOUND = (
+        8,
+        "the actor has no access to this batch or notice, it does not exist, or the action is not allowed",
+    )
+    WRONG_STATE = (
+        9,
+        "wrong state: the batch is not settled, is paused, is driven elsewhere, or the run is stale",
+    )
     INTERRUPTED = 130, "interrupted (Ctrl-C or SIGTERM); the command can be continued"
 
     meaning: str

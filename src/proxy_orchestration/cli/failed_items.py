@@ -1,5 +1,5 @@
 """
-The items of a batch that failed, as a file that goes out and comes back corrected.
+The failed items of a batch as a CSV file, to be corrected and then given to `retry --with`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A host's own orchestrator, which `--app` names.
+Loads the host's own orchestrator, which `--app MODULE:FACTORY` names.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from proxy_orchestration.registration.orchestrator import BulkRegistrationOrches
 
 _OPTION: Final = "--app"
 _RETURNS: Final = (
-    "Let it return a BulkRegistrationOrchestrator, or an async context manager that gives one; "
-    "it is called without arguments."
+    "The function is called without arguments. It must return a BulkRegistrationOrchestrator, or an async "
+    "context manager that yields one."
 )
 
 
@@ -55,7 +55,9 @@ def _factory(app: str) -> Callable[[], Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # something that the host's module itself imports
-        raise _problem(app, f"there is no module {error.name}, here or among what is installed") from None
+        raise _problem(
+            app, f"there is no module {error.name}, neither in this folder nor among the installed packages"
+        ) from None
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
@@ -66,7 +68,7 @@ def _factory(app: str) -> Callable[[], Any]:
 
 def _checked(app: str, made: object) -> BulkRegistrationOrchestrator:
     if not isinstance(made, BulkRegistrationOrchestrator):
-        raise _problem(app, f"it gave a {type(made).__name__}. {_RETURNS}")
+        raise _problem(app, f"it returned a {type(made).__name__}. {_RETURNS}")
     return made
 
 

@@ -1,5 +1,5 @@
 """
-The commands for whoever runs a store: relabel, delete, purge, upgrade and health.
+The commands for operators of a store: relabel, delete, purge, upgrade and health.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database.migrate import revision_in
 from proxy_orchestration.storage.sql.database.versions import REVISIONS
 
-_RUN_AGAIN: Final = "Run the command again: what is done stays done."
+_RUN_AGAIN: Final = "Run the command again; finished work is kept."
 
 _NAMES: Final = {
     "batches": ("batch", "batches"),
@@ -60,13 +60,17 @@ class _Old:
 
 LabelArgument = Annotated[
     str,
-    typer.Argument(metavar="LABEL", help='What people call it, up to 200 characters; "" for no label.'),
+    typer.Argument(metavar="LABEL", help='The new label, up to 200 characters; "" removes the label.'),
 ]
 OpenReviewsOption = Annotated[
-    bool, typer.Option("--with-open-reviews", help="Even if mentors wait for a decision.")
+    bool,
+    typer.Option("--with-open-reviews", help="Also remove batches in which mentors wait for a decision."),
 ]
 UntoldOption = Annotated[
-    bool, typer.Option("--with-untold", help="Even if a host was not told yet that a run had ended.")
+    bool,
+    typer.Option(
+        "--with-untold", help="Also remove batches whose host was not yet told that a run had settled."
+    ),
 ]
 
 
@@ -79,29 +83,41 @@ def _before(name: str, what: str) -> typer.models.OptionInfo:
 
 SettledBeforeOption = Annotated[
     datetime | None,
-    _before("--settled-before", "Batches that settled before: today-90, or a moment with its offset."),
+    _before(
+        "--settled-before",
+        "Remove batches that settled before this time: today-90, or a date and time with its offset.",
+    ),
 ]
 AuditBeforeOption = Annotated[
-    datetime | None, _before("--audit-before", "Delivered audit events of runs that settled before.")
+    datetime | None,
+    _before("--audit-before", "Remove delivered audit events of runs that settled before this time."),
 ]
 KeysBeforeOption = Annotated[
     datetime | None,
     _before(
-        "--keys-before", "Keys of deleted batches that were accepted before; their requests are new then."
+        "--keys-before",
+        "Remove idempotency keys of deleted batches accepted before this time. Their requests count as "
+        "new afterwards.",
     ),
 ]
 NoticesBeforeOption = Annotated[
-    datetime | None, _before("--notices-before", "Notices that were created before and wait for nobody.")
+    datetime | None,
+    _before("--notices-before", "Remove notices created before this time that nobody still has to handle."),
 ]
 PushesBeforeOption = Annotated[
-    datetime | None, _before("--pushes-before", "Pushes that were due before and are done with.")
+    datetime | None, _before("--pushes-before", "Remove finished pushes that were due before this time.")
 ]
 RunsBeforeOption = Annotated[
-    datetime | None, _before("--runs-before", "Runs of notify that started before, in the log.")
+    datetime | None,
+    _before("--runs-before", "Remove runs of notify that started before this time from the log."),
 ]
 ChangesBeforeOption = Annotated[
     datetime | None,
-    _before("--visibility-changes-before", "Audit rows of who was hidden and shown before; who is, stays."),
+    _before(
+        "--visibility-changes-before",
+        "Remove audit rows of mentors hidden and shown again before this time. Rows of mentors still hidden "
+        "stay.",
+    ),
 ]
 
 
@@ -114,14 +130,14 @@ def relabel(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Change what people call a batch.
+    Change the label of a batch, or remove it.
     """
 
     async def work(session: Session) -> ExitCode:
         await session.orchestrator.relabel_batch(batch, label or None, actor=actor)
         if as_json:
             session.output.document({"batch_id": batch, "label": label or None})
-        session.output.conclude("Relabelled." if label else "The batch has no label now.")
+        session.output.conclude("Relabelled." if label else "The label was removed.")
         return ExitCode.SUCCESS
 
     run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=_RUN_AGAIN)
@@ -136,7 +152,7 @@ def delete(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Remove a settled batch; registered activities, audit events and the batch's key stay.
+    Delete a settled batch. Registered activities, audit events and the batch's idempotency key are kept.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -146,15 +162,17 @@ def delete(
         if waiting and before.settled_at is not None and not with_open_reviews:
             output.end(
                 ExitCode.WRONG_STATE,
-                f"{counted(waiting, 'mentor waits', 'mentors wait')} for a decision, and would never get "
-                f"one. Decide:  {session.common.command('review', batch)}\n"
-                "Or delete it all the same, --with-open-reviews.",
+                f"{counted(waiting, 'mentor waits', 'mentors wait')} for a decision, and deleting the batch "
+                f"would drop them. Decide first:  {session.common.command('review', batch)}\nOr delete the "
+                "batch anyway: --with-open-reviews.",
             )
             return ExitCode.WRONG_STATE
         await session.orchestrator.delete_batch(batch, actor=actor, with_open_reviews=with_open_reviews)
         if as_json:
             output.document({"batch_id": batch, "deleted": True})
-        output.conclude("Deleted. Its key runs no other batch, and its audit events stay.")
+        output.conclude(
+            "Deleted. Its audit events are kept, and its idempotency key cannot be used for another batch."
+        )
         return ExitCode.SUCCESS
 
     run_command(Common(store=store, as_json=as_json, actor=actor), work, if_interrupted=_RUN_AGAIN)
@@ -175,7 +193,7 @@ def purge(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Let go of what is older than you keep: batches, audit events, keys, notices; of the whole store.
+    Remove old batches, audit events, keys, notices and logs from the whole store.
     """
     old = _Old(
         batches=settled_before,
@@ -187,7 +205,10 @@ def purge(  # noqa: PLR0913 - a command's parameters are its options
         visibility_changes=visibility_changes_before,
     )
     if not any(attrs.astuple(old)):
-        msg = "Say what is old: --settled-before today-365, --audit-before, --keys-before, --notices-before…"
+        msg = (
+            "Give at least one limit, such as --settled-before today-365, --audit-before, --keys-before or "
+            "--notices-before."
+        )
         raise typer.BadParameter(msg)
 
     async def work(session: Session) -> ExitCode:
@@ -206,8 +227,8 @@ def _told_of_left(gone: Mapping[str, int]) -> str:
     Say how many batches stay that are old enough, why, and by which option they go all the same.
     """
     reasons = {
-        "left_for_review": "since mentors wait for a decision (--with-open-reviews)",
-        "left_untold": "since a host was not told of the end yet (--with-untold)",
+        "left_for_review": "because mentors wait for a decision (--with-open-reviews)",
+        "left_untold": "because the host was not yet told of the end (--with-untold)",
     }
     return "".join(
         f" {counted(gone[name], 'batch stays', 'batches stay')}, {reason}."
@@ -249,7 +270,7 @@ async def _let_go(
 
 def upgrade(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """
-    Bring the store's schema to this version's, or make it where there is none; rows are kept.
+    Upgrade the store's schema to this version, or create it. Rows are kept.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -260,19 +281,25 @@ def upgrade(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) 
         if as_json:
             session.output.document({"before": before, "after": after, "own": REVISIONS[-1]})
         if before == after:
-            told = f"It is at revision {after} already; nothing was changed."
+            told = f"The schema is already at revision {after}; nothing was changed."
         else:
-            told = f"Brought from revision {before} to {after}." if before else f"Made at revision {after}."
+            told = (
+                f"The schema was upgraded from revision {before} to {after}."
+                if before
+                else f"The schema was created at revision {after}."
+            )
         session.output.conclude(told)
         return ExitCode.SUCCESS
 
     common = Common(store=None, as_json=as_json, if_absent=IfAbsent.CREATE)
-    run_command(common, work, if_interrupted=f"The schema is as it was, or as it is to be. {_RUN_AGAIN}")
+    run_command(
+        common, work, if_interrupted=f"The schema is either unchanged or completely upgraded. {_RUN_AGAIN}"
+    )
 
 
 def health(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """
-    Say whether the store answers, and which batch waits longest for a driver; changes nothing.
+    Show whether the store answers, and which batch has waited longest for a driver. Changes nothing.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -281,12 +308,12 @@ def health(*, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -
         if as_json:
             session.output.document(seen)
         if not seen.store_reachable:
-            session.output.conclude(f"The store does not answer ({seen.error}). Look at its server or disk.")
+            session.output.conclude(f"The store does not answer ({seen.error}). Check its server or disk.")
             return ExitCode.STORE_UNAVAILABLE
         told = "no batch waits for a driver."
         if seen.oldest_undriven is not None:
             waited = f"{seen.oldest_undriven_age or 0.0:.0f} s"
-            told = f"batch {seen.oldest_undriven} has waited {waited} for a driver; start serve or resume."
+            told = f"batch {seen.oldest_undriven} has waited {waited} for a driver. Start serve or resume."
         session.output.conclude(f"The store answers; {told}")
         return ExitCode.SUCCESS
 

@@ -1,5 +1,5 @@
 """
-The commands about notices that stand in somebody's inbox: inbox and acknowledge.
+The commands for the notices in an inbox: inbox and acknowledge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from proxy_orchestration.notification.notices import CertificateExpiryNotificati
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.records import Acknowledged
 
-_ACKNOWLEDGE_AGAIN: Final = "The notice may be acknowledged already. Run the command again: it counts once."
+_ACKNOWLEDGE_AGAIN: Final = (
+    "The notice may already be acknowledged. Run the command again; it is acknowledged only once."
+)
 _STATUS_STYLES: Final = {
     NoticeStatus.PENDING: "yellow",
     NoticeStatus.ACKNOWLEDGED: "green",
@@ -40,16 +42,16 @@ class AcknowledgingRole(enum.Enum):
 
 
 RecipientArgument = Annotated[
-    str, typer.Argument(metavar="RECIPIENT", help="Whose inbox.", show_default=False)
+    str, typer.Argument(metavar="RECIPIENT", help="The id of the recipient.", show_default=False)
 ]
 AllOption = Annotated[
-    bool, typer.Option("--all", help="Also show what was acknowledged, and what a renewal cleared.")
+    bool, typer.Option("--all", help="Also show notices that were acknowledged or cleared by a renewal.")
 ]
 NoticeArgument = Annotated[
-    str, typer.Argument(metavar="NOTIFICATION", help="The notice's id.", show_default=False)
+    str, typer.Argument(metavar="NOTIFICATION", help="The id of the notice.", show_default=False)
 ]
 RoleOption = Annotated[
-    AcknowledgingRole, typer.Option("--role", help="In which role the actor acknowledges.")
+    AcknowledgingRole, typer.Option("--role", help="The role in which the actor acknowledges.")
 ]
 NoteOption = Annotated[
     str, typer.Option("--note", help="What was done about it, up to 500 characters; kept with the audit row.")
@@ -64,7 +66,7 @@ def inbox(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Show the notices that wait to be acknowledged by somebody.
+    Show the notices that a recipient has not acknowledged yet.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -92,7 +94,7 @@ def acknowledge(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Acknowledge a notice in one's inbox; repeating it changes nothing.
+    Acknowledge a notice in the actor's inbox. Repeating the command changes nothing.
     """
     acting = attrs.evolve(actor, roles={Role(role.value)})
 
@@ -134,4 +136,4 @@ def _show_notices(output: Output, notices: Sequence[CertificateExpiryNotificatio
 def _before(notice: CertificateExpiryNotification | None) -> str:
     if notice is None or notice.status is NoticeStatus.CLEARED:
         return "A renewal cleared this notice; there is nothing to acknowledge."
-    return f"It was acknowledged before, by {notice.acknowledged_by}; nothing was changed."
+    return f"The notice was already acknowledged by {notice.acknowledged_by}; nothing was changed."

@@ -1,5 +1,5 @@
 """
-The options of every command that reads a file: how it is laid out, where it does not say so itself.
+The options of every command that reads a file: encoding, sheet and names of columns.
 """
 
 from __future__ import annotations
@@ -17,25 +17,30 @@ EncodingOption = Annotated[
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="Of a CSV file's text. Default: UTF-8, or Windows-1252 where only letters of that are in it.",
+        help="The encoding of a CSV file. Default: UTF-8, or Windows-1252 if the file only fits that.",
         show_default=False,
     ),
 ]
 SheetOption = Annotated[
     str | None,
-    typer.Option("--sheet", metavar="NAME", help="Of a workbook. Default: the first.", show_default=False),
+    typer.Option(
+        "--sheet",
+        metavar="NAME",
+        help="The sheet of a workbook. Default: the first sheet.",
+        show_default=False,
+    ),
 ]
 ColumnsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--columns",
         metavar="OLD=NEW",
-        help="The file's column OLD is our NEW; several with commas, or repeated.",
+        help="Read the file's column OLD as column NEW. Separate several with commas, or repeat the option.",
         show_default=False,
     ),
 ]
 IgnoreOption = Annotated[
-    bool, typer.Option("--ignore-columns", help="Leave columns out that are not known; they are named.")
+    bool, typer.Option("--ignore-columns", help="Ignore unknown columns; a message lists them.")
 ]
 
 
@@ -62,6 +67,6 @@ def layout_of(
 def _renamed(text: str) -> tuple[str, str]:
     old, separator, new = text.partition("=")
     if not separator or not old.strip() or not new.strip():
-        msg = f"{text!r} names no two columns. Write OLD=NEW, for example Dato=activity_date."
+        msg = f"{text!r} does not name two columns. Write OLD=NEW, for example Dato=activity_date."
         raise typer.BadParameter(msg, param_hint="--columns")
     return column_name(old), column_name(new)

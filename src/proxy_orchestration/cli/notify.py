@@ -1,5 +1,5 @@
 """
-The commands that read certificates: notify, and the report on data quality.
+The commands that read certificates: notify and the data-quality report.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ from proxy_orchestration.notification.results import NotificationPlan, Orchestra
 from proxy_orchestration.notification.settings import NotificationSettings
 from proxy_orchestration.notification.tiers import ExpiryPolicy, WindowPolicy, day_of
 
-_RUN_AGAIN: Final = "What is written stays written. Run the command again: nobody is told twice."
+_RUN_AGAIN: Final = "Notices already written are kept. Run the command again; nobody is notified twice."
 _EVERY_DAY: Final = 4_000_000
 """Days: more than the calendar has, so that every certificate is in a tier."""
 
 _REASONS: Final = {
-    "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are told instead",
+    "missing_coordinator_assignment": "no coordinator is assigned; chapter admins are notified instead",
     "empty_recipient_id": "the coordinator or a chapter admin has an empty id",
-    "invalid_recipient_id": "the coordinator's id or a chapter admin's is what a spreadsheet makes of one",
-    "stale_certificate": "another certificate of the type ends later; if that end is wrong, correct it",
-    "repeated_certificate": "one certificate id stands here twice with different ends; the last one counts",
-    "too_many_withdrawn": "the file lacks more than a fifth of what is known; nothing was withdrawn",
-    "feed_not_whole": "a certificate failed, so the file was not read whole; nothing was withdrawn",
-    "withdrawal_failed": "the store failed at withdrawing; run the command again",
+    "invalid_recipient_id": "a spreadsheet has changed the id of the coordinator or of a chapter admin",
+    "stale_certificate": "another certificate of this type ends later; if that date is wrong, correct it",
+    "repeated_certificate": "one certificate id appears twice with different end dates; the last one counts",
+    "too_many_withdrawn": "more than a fifth of the known certificates are missing; none was withdrawn",
+    "feed_not_whole": "a certificate failed, so the file may be incomplete; no certificate was withdrawn",
+    "withdrawal_failed": "the store failed while certificates were withdrawn; run the command again",
     "erased_mentor": "the mentor was erased, and this is their pseudonym",
-    "empty_id": "the certificate's id, its mentor's or its type is empty",
-    "invalid_id": "the certificate's id, its mentor's or its type has characters that no store can keep, "
-    "or the mentor's id is what a spreadsheet makes of one",
+    "empty_id": "the certificate id, the mentor id or the type is empty",
+    "invalid_id": "the certificate id, the mentor id or the type has characters that no store can keep, or a "
+    "spreadsheet has changed the mentor id",
     "unstorable_text": "a text has characters that no store can keep",
     "empty_text": "a text is empty",
-    "link_failed": "no link to a course could be made; the notice goes out without",
+    "link_failed": "no link to a course could be made; the notice is sent without one",
     "unreadable_record": "the certificate cannot be read",
     "repository_unavailable": "the store failed; run the command again",
     "record_refused": "the store refused the record",
@@ -88,7 +88,7 @@ AsOfOption = Annotated[
         "--as-of",
         metavar="MOMENT",
         parser=moment,
-        help="Run as if it were then: 2026-11-21T00:05Z, or today+3. Default: now.",
+        help="Run as if it were this time: 2026-11-21T00:05Z, or today+3. Default: now.",
         show_default=False,
     ),
 ]
@@ -96,19 +96,22 @@ AllowFutureOption = Annotated[
     bool,
     typer.Option(
         "--allow-future",
-        help="Take a moment of --as-of more than an hour from now; it silences whom it tells until then.",
+        help="Allow --as-of to be more than an hour in the future. Mentors notified by such a run get no "
+        "further notice until then.",
     ),
 ]
 CompleteOption = Annotated[
     bool,
     typer.Option(
         "--complete",
-        help="The file is whole: a known certificate of its organizations and types that is not in it "
-        "counts no more, unless that were more than a fifth of them.",
+        help="The file is complete: known certificates of its organizations and types that are missing from "
+        "it are withdrawn, unless more than a fifth are missing.",
     ),
 ]
 PlanOption = Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")]
-DailyOption = Annotated[bool, typer.Option("--daily", help="A notice each day instead of one for each tier.")]
+DailyOption = Annotated[
+    bool, typer.Option("--daily", help="Send a notice each day instead of one for each tier.")
+]
 
 reports: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -137,7 +140,7 @@ def notify(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Tell mentors and coordinators which certificates of a CSV file run out, and queue pushes.
+    Notify mentors and coordinators of the expiring certificates in a file, and queue pushes.
     """
     common = Common(store=store, as_json=as_json, if_absent=IfAbsent.PRETEND if plan else IfAbsent.CREATE)
     policy = ExpiryPolicy(
@@ -222,7 +225,7 @@ def _lines(unread: Sequence[CsvProblem]) -> int:
 def _show_unread(output: Output, unread: Sequence[CsvProblem]) -> None:
     if unread:
         output.conclude("")
-        output.conclude("Lines that cannot be read, and that nothing was done about:")
+        output.conclude("These lines could not be read, and were not processed:")
         for problem in unread:
             output.conclude(f"  {problem}")
 
@@ -290,7 +293,7 @@ def _show_run(
         output.conclude("")
     counts = f"{result.created} created, {result.skipped} skipped, {result.failed} failed"
     output.conclude(
-        ("A plan, nothing was written. " if plan else "")
+        ("This is a plan; nothing was written. " if plan else "")
         + f"{counted(result.processed, 'certificate', 'certificates')}: {counts}; "
         f"{counted(result.queued, 'push', 'pushes')} of mentors queued."
     )
@@ -298,7 +301,7 @@ def _show_run(
         lines = counted(_lines(file.unread), "line", "lines")
         output.conclude(f"{lines} could not be read. Correct the file and run the command again.")
     if result.failed and not plan:
-        output.conclude("A later run deals with what failed. Fix it and run the command again.")
+        output.conclude("Fix the cause of the failures and run the command again. A later run retries them.")
     if result.queued and not plan:
         # A push says how many days are left when it is sent, in the days of the same zone.
         days = () if zone is None else ("--zone", str(zone))

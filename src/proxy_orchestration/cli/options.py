@@ -1,5 +1,5 @@
 """
-The options that several commands share, and what people write in them.
+The options that several commands share, and the parsers of their values.
 
 An option of one command stands beside that command.
 """
@@ -61,7 +61,10 @@ def _store(named: str | Store) -> Store:
     # made anew for each command, since what stands before it names the tables
     store = Store(named.address if isinstance(named, Store) else named)
     if store.is_in_memory:
-        msg = "SQLite in memory would end with the command. Name a file, or the address of a server."
+        msg = (
+            "A SQLite database in memory is lost when the command ends. Give a file, or the address of a "
+            "server."
+        )
         raise typer.BadParameter(msg)
     return store
 
@@ -77,7 +80,10 @@ def moment(text: str) -> datetime:
             return meant.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    msg = f"{text!r} is not a moment. Write today, today+3, or a moment with its offset: 2026-11-21T00:05Z."
+    msg = (
+        f"{text!r} is not a date and time. Write today, today+3, or a date and time with its offset: "
+        "2026-11-21T00:05Z."
+    )
     raise typer.BadParameter(msg)
 
 
@@ -100,7 +106,7 @@ StoreOption = Annotated[
         metavar="FILE|URL",
         envvar="PROXY_ORCHESTRATION_DB",
         parser=_store,
-        help="Where batches, activities and notices are: a SQLite file, or an address such as "
+        help="Where batches, activities and notices are stored: a SQLite file, or an address such as "
         "postgresql+psycopg://user@host/database.",
     ),
 ]
@@ -110,7 +116,8 @@ AppOption = Annotated[
         "--app",
         metavar="MODULE:FACTORY",
         envvar=APP_VARIABLE,
-        help="What returns your own orchestrator: its service, store and settings count, and --db does not.",
+        help="The function that returns your own orchestrator. Its service, store and settings are used, and "
+        "--db is ignored.",
         show_default=False,
     ),
 ]
@@ -131,25 +138,28 @@ ActorIfOption = Annotated[
         metavar="USER@ORGANIZATION",
         envvar="PROXY_ORCHESTRATION_ACTOR",
         parser=_actor,
-        help="The coordinator who acts, where it is about a batch.",
+        help="The coordinator who acts; needed for a batch.",
         show_default=False,
     ),
 ]
 AfterOption = Annotated[
     str | None,
     typer.Option(
-        "--after", metavar="CURSOR", help="next_after of the page before, from --json.", show_default=False
+        "--after",
+        metavar="CURSOR",
+        help="Continue after a page: give its next_after, which --json shows.",
+        show_default=False,
     ),
 ]
 MentorArgument = Annotated[
-    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as it is stored.", show_default=False)
+    str, typer.Argument(metavar="MENTOR", help="The mentor's id, as stored.", show_default=False)
 ]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Write JSON to standard output; text for people goes to standard error."),
 ]
 ConcurrencyOption = Annotated[
-    int, typer.Option("--concurrency", min=1, max=1000, help="Calls in flight at once.")
+    int, typer.Option("--concurrency", min=1, max=1000, help="The number of calls in progress at once.")
 ]
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.", show_default=False)]
 ExpectedRunOption = Annotated[
@@ -157,7 +167,7 @@ ExpectedRunOption = Annotated[
     typer.Option(
         "--expected-run",
         min=1,
-        help="Refuse unless this run is current, so that a repeated command acts once.",
+        help="Refuse unless this is the current run, so that a repeated command acts only once.",
     ),
 ]
 ZoneOption = Annotated[
@@ -166,7 +176,7 @@ ZoneOption = Annotated[
         "--zone",
         metavar="ZONE",
         parser=_zone,
-        help="Whose calendar days count, for example Europe/Oslo. Default: UTC.",
+        help="The time zone of calendar days, for example Europe/Oslo. Default: UTC.",
         show_default=False,
     ),
 ]
@@ -224,7 +234,7 @@ class Common:
         """
         Say how to continue what was interrupted.
         """
-        return f"What is settled stays settled. Continue:  {self.command('resume', with_actor=False)}"
+        return f"Settled results are kept. Continue:  {self.command('resume', with_actor=False)}"
 
     def command(self, *words: str, with_actor: bool = True) -> str:
         """

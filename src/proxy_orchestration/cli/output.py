@@ -1,5 +1,5 @@
 """
-Where text goes: results to standard output, everything said on the way to standard error.
+Writes results to standard output, and everything else to standard error.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Keeps batches from the wrong service: it would register into tables that are not the batch's.
+Refuses to drive batches with a service other than the one that accepted them.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def told_of_others(waiting: int) -> str:
     """
     verb = "waits" if waiting == 1 else "wait"
     return (
-        f"{waiting} of other services {verb} for a driver, and are left alone: the standard service would "
-        "register into the wrong tables. Name their host with --app module:factory."
+        f"{waiting} of other services {verb} for a driver and are left alone, because the standard service "
+        "would write to the wrong tables. Give their host with --app module:factory."
     )
 
 
@@ -75,10 +75,10 @@ async def _check(session: Session, batch_id: str) -> None:
 def _problem(session: Session, accepted_by: str | None) -> str | None:
     whose = "a service without a name" if accepted_by is None else f"the service {accepted_by!r}"
     if session.common.app is None:
-        told = f"it was accepted by {whose}. Name its host with --app module:factory. Nothing was changed."
+        told = f"it was accepted by {whose}. Give its host with --app module:factory. Nothing was changed."
         return None if accepted_by == COMMAND_LINE else told
     if accepted_by in {None, session.orchestrator.service_name}:
         return None
     if accepted_by == COMMAND_LINE:
-        return "it was accepted by the command line's own service. Leave --app out. Nothing was changed."
-    return f"it was accepted by {whose}. Name the host that has it. Nothing was changed."
+        return "it was accepted by the command line's own service. Omit --app. Nothing was changed."
+    return f"it was accepted by {whose}. Give that service's host with --app. Nothing was changed."

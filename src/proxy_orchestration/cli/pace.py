@@ -1,5 +1,5 @@
 """
-Slows a registration service down, so that a person can watch or interrupt a run; decision 20.
+Adds a pause before each call of a registration service, so that people can watch a run (decision 20).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Runs as they go: a bar each where somebody looks at a terminal, a line per tenth elsewhere.
+Progress of runs: a bar for each run on a terminal, a line for each tenth of a run elsewhere.
 """
 
 from __future__ import annotations

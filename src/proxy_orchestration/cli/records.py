@@ -1,5 +1,5 @@
 """
-The commands about what is kept of certificates and mentors: runs, export and erase.
+The commands for stored records of certificate runs and mentors: runs, export and erase.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from proxy_orchestration.cli.rendering import counted, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
 from proxy_orchestration.notification.run_log import RunEnding, RunRecord, page_of, run_place
 
-_ERASE_AGAIN: Final = "Run the command again: what is erased stays erased."
+_ERASE_AGAIN: Final = "Run the command again; it erases what is left."
 _MOST: Final = 100
 
 OfOrganizationOption = Annotated[
@@ -36,7 +36,7 @@ OfOrganizationOption = Annotated[
     typer.Option(
         "--organization",
         metavar="ORGANIZATION",
-        help="Only runs that dealt with mentors of it, with the counts of those.",
+        help="Only runs with mentors of this organization, and only the counts for them.",
         show_default=False,
     ),
 ]
@@ -44,20 +44,23 @@ SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="MENTOR|BATCH",
-        help="The mentor's id, as it is stored; with --failed a batch's.",
+        help="The mentor's id, as stored; with --failed, the id of a batch.",
         show_default=False,
     ),
 ]
 FailedOption = Annotated[
-    bool, typer.Option("--failed", help="The failed mentors of a batch with their reasons, to be corrected.")
+    bool,
+    typer.Option(
+        "--failed", help="Write the failed mentors of a batch with the reasons, as a CSV file to correct."
+    ),
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Runs to show.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="The number of runs to show.")]
 RegistrationsOption = Annotated[
     str | None,
     typer.Option(
         "--organization",
         metavar="ORGANIZATION",
-        help="Also what is registered for the mentor in it; without it, notices alone.",
+        help="The organization whose registrations of the mentor are included. Default: only notices are.",
         show_default=False,
     ),
 ]
@@ -72,7 +75,7 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """
-    List the runs of notify, newest first: how each ended, and what it did.
+    List the runs of notify, newest first, with how each ended and what it did.
     """
     place = place_in(after, run_place)
 
@@ -101,7 +104,7 @@ def export(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Write all that the store holds about one mentor as JSON, or count it; or what failed of a batch as CSV.
+    Write everything stored about one mentor as JSON, or the failed mentors of a batch as CSV.
     """
     if failed:
         _export_failed(Common(store=store, as_json=as_json, actor=actor), subject)
@@ -111,7 +114,7 @@ def export(  # noqa: PLR0913 - a command's parameters are its options
 def _export_failed(common: Common, batch: str) -> NoReturn:
     actor = common.actor
     if actor is None:
-        msg = "Say who asks for what failed of a batch."
+        msg = "Give the coordinator who exports the failed mentors of a batch."
         raise typer.BadParameter(msg, param_hint="--actor")
 
     async def work(session: Session) -> ExitCode:
@@ -148,7 +151,7 @@ def _export_mentor(common: Common, mentor: str, organization: str | None) -> NoR
         if registered is not None:
             counts.append(counted(len(registered.items), "item", "items"))
             counts.append(counted(len(registered.records), "record", "records"))
-        session.output.conclude(f"{printable(mentor)}: {', '.join(counts)}. With --json they are written.")
+        session.output.conclude(f"{printable(mentor)}: {', '.join(counts)}. Use --json to write them.")
         return ExitCode.SUCCESS
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED)
@@ -162,7 +165,7 @@ def erase(
     as_json: JsonOption = False,
 ) -> None:
     """
-    Put a pseudonym in the place of one mentor, and delete what was written about them.
+    Replace one mentor's id by a pseudonym, and delete the texts about the mentor.
     """
 
     async def work(session: Session) -> ExitCode:
@@ -177,7 +180,7 @@ def erase(
         if registered is not None:
             counts.append(counted(registered.items, "item", "items"))
             counts.append(counted(registered.records, "record", "records"))
-        session.output.conclude(f"Erased: {', '.join(counts)}. They are {told.pseudonym} now.")
+        session.output.conclude(f"Erased: {', '.join(counts)}. The mentor's id is now {told.pseudonym}.")
         return ExitCode.SUCCESS
 
     run_command(Common(store=store, as_json=as_json), work, if_interrupted=_ERASE_AGAIN)

@@ -1,5 +1,5 @@
 """
-The commands about a file of mentors: preview and register.
+The commands that read a file of mentors: preview and register.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ FileArgument = Annotated[
         show_default=False,
     ),
 ]
-LabelOption = Annotated[str | None, typer.Option("--label", help="What people call the batch.")]
+LabelOption = Annotated[str | None, typer.Option("--label", help="A label for the batch.")]
 KeyOption = Annotated[
     str | None,
     typer.Option(
@@ -82,8 +82,8 @@ PolicyOption = Annotated[
     ConflictPolicy,
     typer.Option(
         "--on-conflict",
-        help="Mentors who already have such an activity on that day: review lets them wait for a decision, "
-        "skip leaves them out, override registers them anyway.",
+        help="What to do with mentors who already have such an activity on that day: review lets them wait "
+        "for a decision, skip leaves them out, override registers them anyway.",
     ),
 ]
 AtomicOption = Annotated[
@@ -96,7 +96,7 @@ PaceOption = Annotated[
         min=0.0,
         max=10.0,
         metavar="SECONDS",
-        help="Pause before each call, to watch or interrupt a run.",
+        help="Pause before each call, so that you can watch or interrupt a run.",
     ),
 ]
 
@@ -152,7 +152,7 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
     Register every mentor of a CSV file as one batch.
     """
     if app is not None and pace:
-        msg = "The pause stands before the standard service's calls. Leave it out, or --app."
+        msg = "The pause works with the standard service only. Give only one of the two options."
         raise typer.BadParameter(msg, param_hint="--pace")
     common = Common(
         store=store,
@@ -227,7 +227,7 @@ def _register_steps(report: ConflictReport, command: str) -> Iterator[str]:
         return
     yield f"Register, and let those in conflict wait for a decision:  {command}"
     yield f"Register, and leave those in conflict out:  {command} --on-conflict skip"
-    yield f"Register, those in conflict a second time:  {command} --on-conflict override"
+    yield f"Register, and register those in conflict a second time:  {command} --on-conflict override"
 
 
 async def _submit(
@@ -249,7 +249,7 @@ async def _submit(
         record = await session.repository.get(run.batch_id)
         if record is not None and record.submitted_at < began:  # an older batch was joined
             when = f"{record.submitted_at:%Y-%m-%d at %H:%M:%S} UTC"
-            session.output.say(f"This was submitted before, on {when}; joining its batch.")
+            session.output.say(f"The same request was submitted on {when}; joining its batch.")
         await show_run(session.output, run, title="Registering")
     return show_result(session.common, run.result)
 
@@ -295,7 +295,7 @@ def _twice(own: Sequence[ActivityRecord], common: Common) -> str:
         for batch_id in list(batches)[:_NAMED]
     )
     return (
-        f"You registered these before, and an override would register them a second time: {named}{rest}. "
-        f"Nothing was stored. Take their lines out of the file, or leave them out with --on-conflict skip.\n"
-        f"{steps}To register them a second time, give the submission its own --key."
+        "You registered these before, and --on-conflict override would register them a second time: "
+        f"{named}{rest}. Nothing was stored. Remove their lines from the file, or leave them out with "
+        f"--on-conflict skip.\n{steps}To register them a second time, give the submission its own --key."
     )

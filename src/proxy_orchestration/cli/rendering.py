@@ -1,5 +1,5 @@
 """
-Batches, conflicts and reasons as people read them: tables, a summary, and what to do next.
+Formats batches, conflicts and reasons for people: tables, a summary, and the next commands.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _next_steps(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     if any(counts.get(state) for state in OPEN_STATES) or result.settled_at is None:
         yield f"Watch it:  {common.command('watch', batch_id)}"
         if result.paused_at is not None:
-            yield f"Let it go on:  {common.command('unpause', batch_id)}"
+            yield f"Let it continue:  {common.command('unpause', batch_id)}"
             return
         yield f"Continue:  {common.command('resume', with_actor=False)}"
         return
@@ -169,11 +169,11 @@ def _retries(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
             again = common.command("retry", result.batch_id, "--with", "corrected.csv")
             yield f"Correct it there, and retry:  {again}"
         else:
-            when = "Retry what failed" if hopeful else "Retry once the reasons are gone"
+            when = "Retry what failed" if hopeful else "Retry after the causes are fixed"
             yield f"{when}:  {common.command('retry', result.batch_id)}"
     by_name = {
         "Retry a failed mentor": others if doubted else [],
-        "Retry a mentor in doubt, who is registered then if that was not done": doubted,
+        "Retry a mentor in doubt; the mentor is registered only if that has not happened yet": doubted,
         "Retry a mentor whose call ended the process": lost,
         "Retry a cancelled mentor": cancelled,
     }

@@ -1,5 +1,5 @@
 """
-The command that decides conflicts: by a file, or by a person who is asked about one after another.
+The command `review`: decides conflicts, from a file or by asking about one mentor after another.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ DecisionsOption = Annotated[
 _DECISIONS: Final = {each.value: each for each in (ConflictDecision.OVERRIDE, ConflictDecision.SKIP)}
 _UNCHANGED: Final = "Nothing was changed."
 _NO_TERMINAL: Final = (
-    "There is no terminal to ask at. Pass a file with the columns mentor_id,decision (override or skip) "
-    "with --decisions."
+    "There is no terminal to ask questions on. Pass a file with the columns mentor_id,decision (override or "
+    "skip) with --decisions."
 )
 _LATER: Final = "later"
 _QUIT: Final = "quit"
@@ -74,7 +74,7 @@ _EXPLAINED: Final = (
 )
 _LATER_EXPLAINED: Final = "later lets the mentor wait; quit leaves everything as it is."
 _ATOMIC_EXPLAINED: Final = (
-    "quit leaves everything as it is. All or nothing: every conflict gets its decision now."
+    "quit leaves everything as it is. The batch is all or nothing, so every conflict needs a decision now."
 )
 
 
@@ -94,7 +94,7 @@ def review(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Decide about each mentor who waits because they already have such an activity.
+    Decide about each mentor who waits because of a conflict.
     """
     common = Common(store=store, as_json=as_json, actor=actor, concurrency=concurrency, app=app)
     if decisions is None:
@@ -128,7 +128,7 @@ async def _carry_out(
         batch_id, decisions, actor=actor, expected_run=expected_run, drive=False
     )
     if before is not None and before.run == after.run:
-        session.output.say("These decisions had already been carried out; nothing was changed.")
+        session.output.say("These decisions were already carried out; nothing was changed.")
     return await drive(session, batch_id, title="Carrying out")
 
 
@@ -157,7 +157,10 @@ def _look_first(
         if expected_run is not None and expected_run != result.run:
             raise StaleRunError(batch_id, expected_run=expected_run, current_run=result.run)
         if result.settled_at is None:
-            reason = "it is not settled yet. Watch it, or carry on with resume, and review it after its end."
+            reason = (
+                "it is not settled yet. Watch it, or continue it with resume, and review it once it is "
+                "settled."
+            )
             raise BatchStateError(batch_id, reason)
         record = await session.repository.get(batch_id)
         return result, SubmissionMode.INDEPENDENT if record is None else record.mode

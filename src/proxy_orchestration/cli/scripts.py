@@ -1,5 +1,5 @@
 """
-The command for whoever owns a database behind PostgREST: sql supabase.
+The command `sql supabase`: sets up a database behind PostgREST.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from proxy_orchestration.storage.sql.database.names import Names
 from proxy_orchestration.storage.sql.supabase import scripts_for_supabase, set_up
 
 _SET_UP: Final = (
-    "Set up: the tables are made and closed to clients, and the service may register over PostgREST."
+    "The database is set up: the tables exist, clients have no access to them, and the service may register "
+    "over PostgREST."
 )
-_AGAIN: Final = "Run the command again: to run it twice changes nothing."
+_AGAIN: Final = "Run the command again; running it twice does no harm."
 
 ApplyOption = Annotated[
     bool,
-    typer.Option("--apply", help="Make the tables too, and run all of it over --db, as the tables' owner."),
+    typer.Option(
+        "--apply",
+        help="Also create the tables, and run the script on the database of --db, as the tables' owner.",
+    ),
 ]
 
 scripts: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -40,7 +44,7 @@ def _scripts() -> None:
 @scripts.command("supabase")
 def supabase(*, store: StoreOption = DEFAULT_STORE, apply: ApplyOption = False) -> None:
     """
-    Print what closes the tables to clients and lets the service register over PostgREST, or apply it.
+    Print or apply the SQL that closes the tables to clients and lets the service register over PostgREST.
     """
 
     async def work(session: Session) -> ExitCode:

@@ -1,5 +1,5 @@
 """
-The command that drives whatever is accepted, for as long as it is let.
+The command `serve`: drives accepted batches until it is stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy_orchestration.cli.options import (
 from proxy_orchestration.cli.ownership import others_waiting, told_of_others
 from proxy_orchestration.cli.session import Session, run_command
 
-_ENDED: Final = "What was under way is released; any other serve or resume continues it."
+_ENDED: Final = "Batches in progress were released; another serve or resume continues them."
 
 
 def serve(
@@ -41,5 +41,7 @@ async def _serve(session: Session) -> ExitCode:
         session.output.say(told_of_others(others))
     async with open_task_group() as group:  # which lasts until a signal cancels it
         await group.start(session.orchestrator.serve)
-        session.output.say("Serving. Ctrl-C or SIGTERM ends it.")  # what a supervisor may wait for
+        session.output.say(
+            "Serving. Press Ctrl-C or send SIGTERM to stop it."
+        )  # what a supervisor may wait for
     return ExitCode.SUCCESS

@@ -1,5 +1,5 @@
 """
-Picks the adapters, runs a command over them, and ends it well whatever happens.
+Opens the store for a command, runs the command, and turns errors and interrupts into exit codes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from proxy_orchestration.storage import memory, sql
 
 T = TypeVar("T")
 
-NOTHING_CHANGED: Final = "Nothing was changed by this."
+NOTHING_CHANGED: Final = "This command changed nothing."
 COMMAND_LINE: Final = "proxy-orchestration"
 """What the standard service is called in the batches that the command line accepts."""
 
@@ -230,7 +230,7 @@ async def _open_session(common: Common) -> AsyncIterator[Session]:
     if if_absent is IfAbsent.REFUSE and store.is_missing:
         reason, advice = (
             f"There is no store at {store}.",
-            "With --db, name the file that register or notify wrote, or a server's address.",
+            "Give --db the file that register or notify wrote, or the address of a server.",
         )
         raise RepositoryUnavailableError(reason, advice=advice)
     async with open_repository(common, store) as repository:
@@ -279,7 +279,7 @@ async def open_repository(common: Common, store: Store) -> AsyncIterator[sql.Sql
         except SchemaVersionError as error:
             if "create_schema" not in error.advice:  # this program is what is too old
                 raise
-            advice = f"Bring it up to date:  {common.command('upgrade', with_actor=False)}"
+            advice = f"Upgrade it:  {common.command('upgrade', with_actor=False)}"
             raise SchemaVersionError(error.reason, advice=advice) from None
         yield repository
 

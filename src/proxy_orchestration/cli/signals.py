@@ -1,5 +1,5 @@
 """
-Requests to end from outside; the standard library alone, so that it holds from the program's start.
+Handles SIGINT and SIGTERM. It imports only the standard library, so it works from the program's start.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Where the store is, as people name it: a SQLite file, or any address that the library takes.
+The store that `--db` names: a SQLite file, or an address that the library accepts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The commands about who is hidden because a certificate is lapsed: changes and restore.
+The commands for mentors who are hidden because a certificate lapsed: changes and restore.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_comman
 from proxy_orchestration.errors import InvalidInputError
 from proxy_orchestration.notification.visibility_records import VisibilityChange, change_place, changes_page
 
-_RESTORE_AGAIN: Final = "The mentor may be shown already. Run the command again: it changes nothing then."
+_RESTORE_AGAIN: Final = "The mentor may already be visible. Run the command again; it then changes nothing."
 _MOST: Final = 100
 
 
@@ -46,19 +46,22 @@ class RestoringRole(enum.Enum):
 OfOrganizationOption = Annotated[
     str | None,
     typer.Option(
-        "--organization", metavar="ORGANIZATION", help="Only its mentors. Default: all.", show_default=False
+        "--organization",
+        metavar="ORGANIZATION",
+        help="Only mentors of this organization. Default: all.",
+        show_default=False,
     ),
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="Changes to show.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="The number of changes to show.")]
 TypeOption = Annotated[
     str | None,
     typer.Option(
-        "--type", metavar="TYPE", help="Only for this type of certificate. Default: all.", show_default=False
+        "--type", metavar="TYPE", help="Only this type of certificate. Default: all.", show_default=False
     ),
 ]
-RoleOption = Annotated[RestoringRole, typer.Option("--role", help="In which role the actor restores.")]
+RoleOption = Annotated[RestoringRole, typer.Option("--role", help="The role in which the actor restores.")]
 ReasonOption = Annotated[
-    str, typer.Option("--reason", help="Why, up to 500 characters; kept with the audit row.")
+    str, typer.Option("--reason", help="The reason, up to 500 characters; it is kept with the audit row.")
 ]
 
 
@@ -71,7 +74,7 @@ def changes(
     as_json: JsonOption = False,
 ) -> None:
     """
-    List how mentors were hidden and shown again, newest first, and why.
+    List when and why mentors were hidden and shown again, newest first.
     """
     place = place_in(after, change_place)
 
@@ -101,7 +104,7 @@ def restore(  # noqa: PLR0913 - a command's parameters are its options
     as_json: JsonOption = False,
 ) -> None:
     """
-    Have a mentor shown again who is hidden for a lapsed certificate, until an end after now.
+    Show a mentor again who is hidden because a certificate lapsed. A later lapse hides them again.
     """
     acting = attrs.evolve(actor, roles={Role(role.value)})
 
@@ -125,11 +128,11 @@ def restore(  # noqa: PLR0913 - a command's parameters are its options
 
 def _told(restored: Sequence[VisibilityChange]) -> str:
     if not restored:
-        return "The mentor is hidden for no certificate of your organization; nothing was changed."
+        return "No certificate in your organization hides this mentor; nothing was changed."
     types = ", ".join(printable(change.certificate_type) for change in restored)
     previous = next((change.previous_status for change in restored if change.previous_status), None)
     status = "is not known" if previous is None else f"was {printable(previous)}"
-    return f"Shown again, for {types}. The status before {status}."
+    return f"The mentor is visible again for {types}. The previous status {status}."
 
 
 def _show(output: Output, shown: Sequence[VisibilityChange]) -> None:

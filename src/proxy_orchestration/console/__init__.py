@@ -1,5 +1,5 @@
 """
-The coordinators' console: pages that a host mounts, or one command shows. Needs the extra `web`.
+The coordinators' console: pages that a host mounts, or that a command serves. Needs the extra `web`.
 
 They are made on the server and work without scripts; one small script of our own makes them live.
 """

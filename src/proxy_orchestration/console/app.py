@@ -80,34 +80,42 @@ def create_console(  # noqa: PLR0913 - each is a part that a host may have
     language: str = "en",
 ) -> ASGIApp:
     """
-    Return the coordinators' pages, an application of its own, for a host to mount.
+    Return the coordinators' pages as an ASGI application that a host mounts.
 
-    That is `app.mount("/console", create_console(orchestrator, actor=...))`. The pages accept work
-    and drive nothing: run the orchestrator's `serve` beside them.
+    Mount it with `app.mount("/console", create_console(orchestrator, actor=...))`. The pages accept
+    batches and drive none, so run the orchestrator's `serve` as well.
 
     Args:
-        orchestrator: the verbs about batches.
-        actor: a dependency, as FastAPI understands it, that returns who is signed in. It is asked at every
-            request; let it raise `HTTPException` with 401, or lead to your sign-in page with 303.
-        notifications: the verbs about notices; without it there are no pages about certificates.
-        dispatcher: the verbs about messages that were given up.
-        directory: names and the search for mentors; without one ids are shown, and pasted.
-        records: what registrations conflict with; by default what the orchestrator's own store holds.
-        certificates: what the nightly job reads, for what is due and what is to be mended: a
-            `CertificateSource`, or a function from an actor to certificates.
-        activity_types: the codes to choose from, each with its name; without it any code is typed.
-        secret: the key of the forms' tokens, at least 32 bytes. Give one where several processes serve
-            one console, or where forms are to outlive a restart; by default a new one is made.
-        trusted_origins: the addresses of the console where a proxy changes `Host`, such as
-            `https://admin.example`.
-        title: what the console is called, at the top of each page.
-        timezone: in which moments are shown; an IANA name such as `Europe/Oslo`, or a zone.
-        language: `en` or `nb`, for browsers that ask for neither.
+        orchestrator: carries out the actions on batches.
+        actor: a FastAPI dependency that returns the signed-in `Actor`. It is called at every
+            request. If nobody is signed in, it must raise `HTTPException` with 401, or redirect to
+            your sign-in page with 303.
+        notifications: carries out the actions on notices; without it there are no pages about
+            certificates.
+        dispatcher: carries out the actions on given-up messages.
+        directory: gives names of mentors and searches for them. Without one, the pages show ids,
+            and people enter ids.
+        records: describes existing records that registrations conflict with; by default those of
+            the orchestrator's own store.
+        certificates: the certificates that the nightly job reads, for the pages about due
+            certificates and data quality: a `CertificateSource`, or a function that takes an actor
+            and returns certificates.
+        activity_types: the codes to choose from, each with its name. Without it, people type a
+            code.
+        secret: the key that signs the forms' tokens, at least 32 bytes. Give one if several
+            processes serve one console, or if forms must outlive a restart. By default a new random
+            key is made.
+        trusted_origins: the public addresses of the console, such as `https://admin.example`.
+            Needed if a proxy changes the `Host` header.
+        title: the name of the console at the top of each page.
+        timezone: the zone in which times are shown; an IANA name such as `Europe/Oslo`, or a
+            `tzinfo`.
+        language: `en` or `nb`, used for browsers that ask for neither.
 
     Raises:
-        InvalidInputError: the secret is too short, the language is none of the two, there is no such
-            zone, or a value is of another type.
-        MisconfiguredError: a part does not fit; the message says what to do.
+        InvalidInputError: the secret is too short, the language is neither of the two, the zone is
+            unknown, or a value has the wrong type.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
     check_part(_OWNER, "orchestrator", orchestrator, BulkRegistrationOrchestrator)
     check_dependency(_OWNER, actor)
@@ -135,7 +143,7 @@ def _secret(given: bytes | None) -> bytes:
         return secrets.token_bytes(_SHORTEST_SECRET)
     of_kind(bytes)("secret", given)
     if len(given) < _SHORTEST_SECRET:
-        raise InvalidValueError("secret", f"has at least {_SHORTEST_SECRET} bytes")  # noqa: EM101 - an argument's name
+        raise InvalidValueError("secret", f"must have at least {_SHORTEST_SECRET} bytes")  # noqa: EM101 - an argument's name
     return given
 
 
@@ -161,7 +169,9 @@ def _signed_in(actor: Callable[..., Any]) -> Callable[..., None]:
     def note(request: Request, found: object = Depends(actor)) -> None:
         if not isinstance(found, Actor):
             owner, part = "The console", "actor"
-            raise MisconfiguredError(owner, part, f"it gave a {type(found).__name__}; let it return an Actor")
+            raise MisconfiguredError(
+                owner, part, f"it returned a {type(found).__name__}. It must return an Actor."
+            )
         request.state.actor = found
 
     return note
@@ -231,7 +241,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     name = type(error).__name__
-    _log.error("a page failed: %s", name, extra={"error": name})
+    _log.error("a page of the console failed: %s", name, extra={"error": name})
     return _told(request, UNEXPECTED)
 
 

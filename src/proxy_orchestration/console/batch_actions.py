@@ -1,5 +1,5 @@
 """
-What people do with one batch: retry, edit and retry, pause, cancel, rename, delete.
+The actions on one batch: retry, edit and retry, pause, cancel, rename, delete.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _chosen_retry(result: BulkSubmissionResult, form: Form) -> RetryBulk | None:
     )
     step = bulk_flow_after(step.state, BulkMentorsSelected(mentor_ids=form.all("mentor")))
     if step.refusal is not None:
-        raise FormError(marked("This form was changed on its way. Load the page anew."))
+        raise FormError(marked("This form was changed on its way. Reload the page."))
     effects = bulk_flow_after(step.state, BulkRetried()).effects
     return next((effect for effect in effects if isinstance(effect, RetryBulk)), None)
 

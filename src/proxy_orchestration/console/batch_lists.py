@@ -1,5 +1,5 @@
 """
-The page of all batches, and which of them the filters show.
+The page with the list of batches, and its filters.
 """
 
 from __future__ import annotations

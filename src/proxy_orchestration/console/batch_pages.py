@@ -1,5 +1,5 @@
 """
-The page of one batch: its counts, its items, and what can be done with it now.
+The page of one batch: its counts, its items, and the actions that are possible now.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The pages about certificates: what is due, the inbox, data to be mended, messages given up, and nights.
+The pages about certificates: due ones, the inbox, data quality, given-up messages, and nightly runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONGEST_NOTE: Final = 500
 
 TABS: Final[Mapping[str, str]] = {
     "": marked("Inbox"),
-    "quality": marked("To be mended"),
+    "quality": marked("To be corrected"),
     "messages": marked("Messages given up"),
     "nights": marked("Nights"),
 }
@@ -157,7 +157,7 @@ async def show_quality(request: Request) -> Response:
     visit = visit_of(request)
     verbs, source = notifications_of(visit), visit.console.certificates
     if not visit.person.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
-        action = "read what is to be mended"
+        action = "read the data-quality page"
         raise NotAuthorizedError(action, ask="a coordinator or a chapter admin")
     result = (
         None if source is None else (await verbs.plan(await certificates_for(visit.person, source))).result

@@ -1,5 +1,5 @@
 """
-Conflicts as pages show them: what exists, what is new, and what can be decided.
+Conflicts as pages show them: the existing record, the new activity, and the possible decisions.
 """
 
 from __future__ import annotations

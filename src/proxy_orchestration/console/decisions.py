@@ -1,5 +1,5 @@
 """
-What people decide about conflicts: read from a form, and carried out once a batch met them.
+Reads decisions about conflicts from a form, and carries them out once the batch has settled.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def decided(form: Form) -> Mapping[str, ConflictDecision]:
     try:
         return {mentor_id: ConflictDecision(value) for mentor_id, value in form.with_prefix(FIELD)}
     except ValueError:
-        raise FormError(marked("This form was changed on its way. Load the page anew.")) from None
+        raise FormError(marked("This form was changed on its way. Reload the page.")) from None
 
 
 def after_decisions(state: ReviewT, form: Form) -> ReviewT:
@@ -66,7 +66,7 @@ def after_decisions(state: ReviewT, form: Form) -> ReviewT:
     for mentor_id, decision in decided(form).items():
         step = bulk_flow_after(state, BulkConflictDecided(mentor_id=mentor_id, decision=decision))
         if step.refusal is not None or not isinstance(step.state, kind):
-            raise FormError(marked("This form was changed on its way. Load the page anew."))
+            raise FormError(marked("This form was changed on its way. Reload the page."))
         state = step.state
     return state
 
@@ -94,7 +94,7 @@ async def carry_out_decisions(
             )
         return
     _log.info(
-        "decisions of batch %s were not carried out; its mentors wait for a review",
+        "the decisions about batch %s could not be carried out; its mentors still wait for a review",
         batch_id,
         extra={"batch_id": batch_id},
     )

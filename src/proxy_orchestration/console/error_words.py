@@ -1,5 +1,5 @@
 """
-What people are told when something cannot be done, and with which status.
+The page and HTTP status for each error.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class ErrorWording(NamedTuple):
 
 _NOT_FOUND: Final = ErrorWording(
     404,
-    marked("There is nothing here for you"),
-    marked("It does not exist, was deleted, or belongs to somebody else. Go to the list of batches."),
+    marked("This was not found"),
+    marked("It does not exist, was deleted, or belongs to someone else. Go to the list of batches."),
 )
 
 _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
@@ -56,15 +56,15 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
         ErrorWording(
             403,
             marked("Your role does not allow this"),
-            marked("Nothing was read or changed. Ask somebody in your organization whose role allows it."),
+            marked("Nothing was read or changed. Ask someone in your organization whose role allows it."),
         ),
     ),
     (
         StaleRunError,
         ErrorWording(
             409,
-            marked("Somebody acted on this batch before you"),
-            marked("Nothing was done. Look at the batch again and decide on that."),
+            marked("Someone changed this batch before you"),
+            marked("Nothing was done. Look at the batch again, and then decide."),
         ),
     ),
     (
@@ -80,7 +80,9 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
         ErrorWording(
             409,
             marked("This is not possible now"),
-            marked("Nothing was done. Look at the batch again; it may still be running, or be done."),
+            marked(
+                "Nothing was done. Look at the batch again; it may still be running, or it may have ended."
+            ),
         ),
     ),
     (
@@ -89,8 +91,8 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
             503,
             marked("The store does not answer"),
             marked(
-                "What was accepted before is safe. If you sent a form, send it again in a while: "
-                "whatever was stored the first time is not stored twice."
+                "Everything accepted before is safe. If you sent a form, send it again in a while; nothing "
+                "is stored twice."
             ),
         ),
     ),
@@ -99,19 +101,21 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
         ErrorWording(
             503,
             marked("The registration service does not answer"),
-            marked("What was accepted before is safe and goes on later. Tell whoever runs the service."),
+            marked(
+                "Everything accepted before is safe and continues later. Tell the operator of the service."
+            ),
         ),
     ),
     (
         EmptySelectionError,
-        ErrorWording(422, marked("Nobody is chosen"), marked("Choose at least one mentor and try again.")),
+        ErrorWording(422, marked("No mentor is chosen"), marked("Choose at least one mentor and try again.")),
     ),
     (
         DuplicateSelectionError,
         ErrorWording(
             422,
-            marked("Somebody is chosen twice"),
-            marked("Leave each mentor in once and try again."),
+            marked("A mentor is chosen twice"),
+            marked("Keep each mentor once and try again."),
         ),
     ),
     (
@@ -128,8 +132,8 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
             422,
             marked("All or nothing is not possible"),
             marked(
-                "The registration service cannot do so many at once. "
-                "Choose fewer, or let each mentor end by itself."
+                "The registration service cannot do so many at once. Choose fewer mentors, or turn off all "
+                "or nothing."
             ),
         ),
     ),
@@ -137,8 +141,8 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
         IdempotencyKeyReusedError,
         ErrorWording(
             409,
-            marked("This form was sent before, with other content"),
-            marked("The earlier batch stands in the list. Begin a new registration for another one."),
+            marked("This form was already sent with different content"),
+            marked("The earlier batch is in the list. For another one, begin a new registration."),
         ),
     ),
     (
@@ -146,15 +150,15 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
         ErrorWording(
             422,
             marked("A mentor is not part of this batch"),
-            marked("Nothing was done. Load the page anew."),
+            marked("Nothing was done. Reload the page."),
         ),
     ),
     (
         InvalidInputError,
         ErrorWording(
             422,
-            marked("Something entered here cannot be used"),
-            marked("A mentor's id or a text is not one that can be stored. Correct it and try again."),
+            marked("A value that was entered cannot be used"),
+            marked("A mentor's id or a text cannot be stored. Correct it and try again."),
         ),
     ),
 )
@@ -162,27 +166,29 @@ _WORDINGS: Final[tuple[tuple[type[OrchestrationError], ErrorWording], ...]] = (
 UNEXPECTED: Final = ErrorWording(
     500,
     marked("Something went wrong here"),
-    marked("It was noted. What was accepted before is safe; try again in a while."),
+    marked("The error was logged. Everything accepted before is safe. Try again in a while."),
 )
 
 SIGNED_OUT: Final = ErrorWording(
     401,
-    marked("You are not signed in any more"),
+    marked("You are no longer signed in"),
     marked(
-        "Nothing was done. Sign in again, go back to your page and send it anew; "
-        "what you typed is still in it."
+        "Nothing was done. Sign in again, go back to your page and send it again. It still has what you "
+        "typed."
     ),
 )
 
 REFUSED: Final = ErrorWording(
-    403, marked("You may not see this"), marked("Sign in as somebody who may, or ask your administrator.")
+    403,
+    marked("You may not see this"),
+    marked("Sign in as a user who may see it, or ask your administrator."),
 )
 
 NO_PAGE: Final = ErrorWording(
     404, marked("There is no such page"), marked("Check the address, or go to the list of batches.")
 )
 
-BAD_FORM: Final = marked("This form could not be taken")
+BAD_FORM: Final = marked("This form could not be accepted")
 
 
 def wording_of(error: OrchestrationError) -> ErrorWording | None:

@@ -1,5 +1,5 @@
 """
-The bulk flow's states between two pages: what was entered, and what was found, as JSON in a form.
+Stores the state of the bulk flow between two pages, as JSON in a form.
 
 Nothing of it is trusted. Whoever changes it changes what they themselves asked for; the orchestrator
 checks the actor, the mentors and the conflicts again when it is submitted.
@@ -34,7 +34,7 @@ from proxy_orchestration.registration.requests import BulkRegistrationRequest, S
 
 T = TypeVar("T")
 
-_CHANGED: Final = marked("This form was changed on its way. Load the page anew.")
+_CHANGED: Final = marked("This form was changed on its way. Reload the page.")
 _DRAFT: Final = ("activity_type", "activity_date", "duration_minutes", "notes", "details")
 
 

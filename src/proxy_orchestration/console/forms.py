@@ -1,5 +1,5 @@
 """
-What a browser sends with a form, read with limits.
+Reads the form data that a browser sends, with limits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 MISSING: Final = marked("Fill this in.")
 NO_DAY: Final = marked("Write a date as year-month-day, for example 2026-11-21.")
 NO_MINUTES: Final = marked("Write whole minutes, at least 1.")
-TOO_LONG: Final = marked("This is too long, or holds characters that cannot be stored.")
+TOO_LONG: Final = marked("This is too long, or contains characters that cannot be stored.")
 
 
 class FormError(Exception):
@@ -71,7 +71,7 @@ class Form:
         """
         text = self.get(name)
         if not (text.isascii() and text.isdigit()) or len(text) > 9:  # noqa: PLR2004 - far beyond any run or place
-            raise FormError(marked("This form was changed on its way. Load the page anew."))
+            raise FormError(marked("This form was changed on its way. Reload the page."))
         return int(text)
 
     def with_prefix(self, prefix: str) -> Iterator[tuple[str, str]]:
@@ -108,7 +108,7 @@ async def read_form(request: Request) -> Form:
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError:  # too many fields, or bytes that are no text
-        raise FormError(marked("This form was changed on its way. Load the page anew.")) from None
+        raise FormError(marked("This form was changed on its way. Reload the page.")) from None
     return Form(tuple(pairs))
 
 

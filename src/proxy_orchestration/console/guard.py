@@ -1,5 +1,5 @@
 """
-What keeps a form's sender and a page's content ours: a token, the origin, and headers.
+Protects forms and pages: a token, a check of the origin, and security headers.
 """
 
 from __future__ import annotations

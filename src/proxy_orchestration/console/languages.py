@@ -1,5 +1,5 @@
 """
-The languages of the pages: words from Babel's catalogues, and dates and numbers as they are written there.
+The languages of the pages: Babel's catalogues of texts, and formats of dates and numbers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The console on a laptop: nobody but who opened the printed address gets in.
+The console on a local machine: only a browser that opened the printed address is let in.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 TOKEN: Final = "token"  # noqa: S105 - the name of a parameter
 _ADDRESS: Final = "the address that the command printed"
-_NO_HOST: Final = f"This address is not served here. Open {_ADDRESS}.\n"
-_NO_TOKEN: Final = f"Open {_ADDRESS}: it has a token in it, and no other browser has that.\n"
+_NO_HOST: Final = f"This host name is not served here. Open {_ADDRESS}.\n"
+_NO_TOKEN: Final = f"Open {_ADDRESS}. It contains a token, and this browser has sent none.\n"
 
 
 @attrs.frozen(kw_only=True)

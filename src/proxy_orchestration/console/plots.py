@@ -1,5 +1,5 @@
 """
-A small plot of nights and their runs: numbers in, places in a drawing out. Pure.
+Computes a small plot of nightly runs: numbers in, positions in a drawing out. Pure.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a host may give the console beyond its orchestrator: names, a search, and records that exist.
+The optional parts that a host gives the console: names, a search for mentors, and existing records.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from proxy_orchestration.registration.activities import ProxyActivity
 @attrs.frozen(kw_only=True)
 class Mentor(PlainModel):
     """
-    Somebody whom a coordinator can choose.
+    A mentor whom a coordinator can choose.
 
     Attributes:
-        mentor_id: by which an activity is registered.
-        name: as people know the mentor; never in a repr.
-        hint: what tells two of one name apart, such as a chapter; never in a repr.
+        mentor_id: the id under which activities are registered.
+        name: the mentor's name; never in a repr.
+        hint: distinguishes mentors with the same name, for example by chapter; never in a repr.
     """
 
     mentor_id: str
@@ -33,20 +33,20 @@ class Mentor(PlainModel):
 
 class MentorDirectory(Protocol):
     """
-    Who the mentors are; this library stores ids and no names.
+    Knows the names of mentors; this library itself stores only ids.
     """
 
     async def names(self, mentor_ids: Collection[str], /) -> Mapping[str, str]:
         """
-        Return the names of these mentors, as far as they are known; a page shows the id of any other.
+        Return the known names of these mentors by id; of any other mentor a page shows the id.
         """
         ...
 
     async def search(self, text: str, /, *, actor: Actor, limit: int) -> Sequence[Mentor]:
         """
-        Return at most `limit` mentors whom the actor may register for and who match the text.
+        Return at most `limit` mentors for whom the actor may register and who match the text.
 
-        An empty text matches everybody. The order is that of the page.
+        An empty text matches every mentor. The page keeps the order of the answer.
         """
         ...
 
@@ -54,12 +54,12 @@ class MentorDirectory(Protocol):
 @attrs.frozen(kw_only=True)
 class ConflictingEntry:
     """
-    A registration that waits for a decision, and the record that it conflicts with.
+    A registration that waits for a decision, and the existing record with which it conflicts.
 
     Attributes:
-        activity_id: the record that exists.
+        activity_id: the id of the existing record.
         mentor_id: on whose behalf.
-        activity: what is to be registered.
+        activity: the activity to register.
     """
 
     activity_id: str
@@ -70,12 +70,14 @@ class ConflictingEntry:
 @attrs.frozen(kw_only=True)
 class ExistingRecord(PlainModel):
     """
-    What a page shows of a record that exists; notes are left out, since they may be another's.
+    What a page shows of an existing record.
+
+    Notes are left out, because another coordinator may have written them.
 
     Attributes:
         activity_type, activity_date, duration_minutes: as in `ProxyActivity`.
-        registered_by: who registered it.
-        recorded_at: when; aware, UTC.
+        registered_by: the id of the person who registered it.
+        recorded_at: when it was registered; aware, UTC.
     """
 
     activity_type: str
@@ -87,17 +89,17 @@ class ExistingRecord(PlainModel):
 
 class ExistingRecords(Protocol):
     """
-    What the records are that registrations conflict with.
+    Describes the existing records with which registrations conflict.
     """
 
     async def describe(
         self, entries: Sequence[ConflictingEntry], /, *, actor: Actor
     ) -> Mapping[str, ExistingRecord]:
         """
-        Return by activity id the records that the actor may know of; a page shows the id of any other.
+        Return, by activity id, the records that the actor may see; of any other a page shows only the id.
         """
         ...
 
 
 ActivityTypes: TypeAlias = Mapping[str, str]
-"""The host's codes for kinds of activities, each with what people call it."""
+"""The host's codes for activity types, each with its name for people."""

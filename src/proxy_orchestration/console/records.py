@@ -1,5 +1,5 @@
 """
-Records that exist, read from the orchestrator's own store.
+Describes existing records from the orchestrator's own store.
 """
 
 from __future__ import annotations

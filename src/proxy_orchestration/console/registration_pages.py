@@ -1,5 +1,5 @@
 """
-A new registration: choosing mentors, describing the activity, looking at what would be done, sending it.
+The pages of a new registration: choose mentors, describe the activity, check, and submit.
 
 Each request takes the bulk flow from its beginning through what was entered to where the page stands.
 Between two pages that travels in the form, so that two tabs, the back button and another process make
@@ -60,22 +60,22 @@ from proxy_orchestration.registration.requests import SubmissionMode
 _PER_SEARCH: Final = 50
 _LONGEST_LABEL: Final = 200
 _NOBODY: Final = ErrorWording(
-    422, marked("Nobody is chosen"), marked("Choose at least one mentor and try again.")
+    422, marked("No mentor is chosen"), marked("Choose at least one mentor and try again.")
 )
 _INCOMPLETE: Final = ErrorWording(
     422,
     marked("The activity is not complete"),
-    marked("Correct the fields that are marked, and go on."),
+    marked("Correct the marked fields, and continue."),
 )
 DECISION_OPEN: Final = ErrorWording(
     422,
     marked("A decision is missing"),
-    marked("Decide about each mentor that is marked, and send it again."),
+    marked("Decide about each marked mentor, and send the form again."),
 )
 _NOBODY_LEFT: Final = ErrorWording(
     422,
-    marked("Everybody is left out"),
-    marked("Your decisions leave nobody to register. Go back, or decide otherwise for somebody."),
+    marked("Every mentor is left out"),
+    marked("Your decisions leave nobody to register. Go back, or change a decision."),
 )
 
 

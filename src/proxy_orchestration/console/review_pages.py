@@ -1,5 +1,5 @@
 """
-The review of a batch: the mentors who wait, each with the record that exists and a decision.
+The review pages of a batch: each waiting mentor, the existing record and the decision.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What is amiss: batches that nobody drives, calls in doubt, items that crash, audit not delivered.
+The status page: batches without a driver, calls in doubt, crashed items, undelivered audit events.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Jinja2's templates, once for each language.
+Sets up Jinja2 templates, once for each language.
 """
 
 from __future__ import annotations

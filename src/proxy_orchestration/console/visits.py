@@ -1,5 +1,5 @@
 """
-The console's parts, and one visit: a request of a person, in a language, with what a page needs.
+The console's parts, and the data of one request: the actor, the language, and what a page needs.
 """
 
 from __future__ import annotations
@@ -200,8 +200,8 @@ class Visit:
         if not self.console.guard.accepts(self.person, form.get(TOKEN_FIELD)):
             raise FormError(
                 marked(
-                    "This form was made for another session, or before somebody else signed in. "
-                    "Nothing was done. Load its page anew and send it again."
+                    "This form was made for another session, or before someone else signed in. Nothing was "
+                    "done. Reload its page and send it again."
                 ),
                 status=403,
             )
@@ -221,7 +221,7 @@ class Visit:
             )
         except Exception as error:  # noqa: BLE001 - whatever a host's directory raises
             kind = type(error).__name__
-            _log.warning("the directory gave no names: %s", kind, extra={"error": kind})
+            _log.warning("the directory did not return names: %s", kind, extra={"error": kind})
             return Names({}, failed=True)
         return Names({str(key): str(name) for key, name in found.items()}, failed=False)
 

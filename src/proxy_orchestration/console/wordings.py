@@ -1,5 +1,5 @@
 """
-What states, results and messages are called on the pages, in English; the catalogues have the rest.
+The English words on the pages for states, results and messages; `locale/` has the translations.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STATUSES: Final[Mapping[BulkStatus, Wording]] = {
 
 ITEMS: Final[Mapping[ItemState, Wording]] = {
     ItemState.PENDING: Wording(marked("Waiting"), "idle"),
-    ItemState.RUNNING: Wording(marked("Under way"), "busy"),
+    ItemState.RUNNING: Wording(marked("In progress"), "busy"),
     ItemState.SUCCEEDED: Wording(marked("Registered"), "good"),
     ItemState.FAILED: Wording(marked("Failed"), "bad"),
     ItemState.UNKNOWN: Wording(marked("In doubt"), "bad"),
@@ -54,17 +54,17 @@ ITEMS: Final[Mapping[ItemState, Wording]] = {
 CONFLICTS: Final[Mapping[ConflictKind, str]] = {
     ConflictKind.DUPLICATE: marked("An activity of this kind is already registered for that day."),
     ConflictKind.IN_BATCH: marked("An earlier entry of this batch registers the same activity."),
-    ConflictKind.CHECK_FAILED: marked("Whether this activity is registered already could not be found out."),
+    ConflictKind.CHECK_FAILED: marked("It could not be checked whether this activity is already registered."),
     ConflictKind.MAYBE_OWN: marked(
-        "A record exists that may be this one's own, written by a call whose answer was lost. "
-        "Look at it before you decide."
+        "A record exists that an earlier call for this mentor may have written, whose answer was lost. "
+        "Look at the record before you decide."
     ),
 }
 
 DECISIONS: Final[Mapping[ConflictDecision, str]] = {
     ConflictDecision.SKIP: marked("Leave out"),
-    ConflictDecision.OVERRIDE: marked("Register all the same"),
-    ConflictDecision.OVERRIDE_MAYBE_OWN: marked("Register although the record may be its own"),
+    ConflictDecision.OVERRIDE: marked("Register anyway"),
+    ConflictDecision.OVERRIDE_MAYBE_OWN: marked("Register, although the record may belong to this item"),
 }
 
 TIERS: Final[Mapping[NotificationThresholdTier, Wording]] = {
@@ -83,7 +83,7 @@ NOTICES: Final[Mapping[NoticeStatus, Wording]] = {
 AUDIENCES: Final[Mapping[Audience, str]] = {
     Audience.MENTOR: marked("as the mentor"),
     Audience.COORDINATOR: marked("as the coordinator"),
-    Audience.CHAPTER_ADMIN: marked("as chapter admin, since no coordinator is assigned"),
+    Audience.CHAPTER_ADMIN: marked("as chapter admin, because no coordinator is assigned"),
 }
 
 ENDINGS: Final[Mapping[RunEnding, Wording]] = {
@@ -94,66 +94,75 @@ ENDINGS: Final[Mapping[RunEnding, Wording]] = {
 }
 
 PROBLEMS: Final[Mapping[str, str]] = {
-    "missing_coordinator_assignment": marked("No coordinator is assigned; chapter admins are told instead"),
-    "recipients_unknown": marked("Who answers for the mentor could not be found out"),
-    "empty_recipient_id": marked("The coordinator or a chapter admin has an empty id"),
-    "invalid_recipient_id": marked("The coordinator's id, or a chapter admin's, cannot be one"),
-    "stale_certificate": marked(
-        "Another certificate of the kind ends later; correct that end if it is wrong"
+    "missing_coordinator_assignment": marked(
+        "No coordinator is assigned; chapter admins are notified instead"
     ),
-    "repeated_certificate": marked("One certificate is given twice with different ends; the last one counts"),
-    "feed_not_whole": marked("The certificates were not read whole, so none was withdrawn"),
+    "recipients_unknown": marked("It could not be found out who is responsible for the mentor"),
+    "empty_recipient_id": marked("The coordinator or a chapter admin has an empty id"),
+    "invalid_recipient_id": marked("The id of the coordinator or of a chapter admin is not valid"),
+    "stale_certificate": marked(
+        "Another certificate of this kind ends later. If that date is wrong, correct it"
+    ),
+    "repeated_certificate": marked(
+        "One certificate is given twice with different end dates; the last one counts"
+    ),
+    "feed_not_whole": marked("The certificates were not read completely, so none was withdrawn"),
     "too_many_withdrawn": marked(
-        "More than a fifth of the known certificates is missing; none was withdrawn"
+        "More than a fifth of the known certificates are missing; none was withdrawn"
     ),
     "erased_mentor": marked("The mentor was erased, and this is a pseudonym"),
-    "empty_id": marked("The id of the certificate, of its mentor or its kind is empty"),
-    "invalid_id": marked("The id of the certificate, of its mentor or its kind cannot be one"),
+    "empty_id": marked("The id of the certificate, of its mentor or of its kind is empty"),
+    "invalid_id": marked("The id of the certificate, of its mentor or of its kind is not valid"),
     "unstorable_text": marked("A text has characters that cannot be stored"),
     "empty_text": marked("A text is empty"),
-    "link_failed": marked("No link to a course could be made; the notice goes out without"),
+    "link_failed": marked("No link to a course could be made; the notice is sent without one"),
     "unreadable_record": marked("The certificate cannot be read"),
     "invalid_expiry": marked("The day on which the certificate ends cannot be read"),
-    "visibility_unknown": marked("Who is hidden could not be found out"),
+    "visibility_unknown": marked("It could not be found out which mentors are hidden"),
 }
-"""Codes of records that somebody should mend; any other code is shown as it is."""
+"""By code of a data-quality problem: what the page says; any other code is shown unchanged."""
 
 REASONS: Final[Mapping[str, str]] = {
     "not_a_coordinator": marked("Only coordinators register for others."),
     "date_in_future": marked("The day is too far ahead."),
     "date_too_old": marked("The day is too long ago."),
 }
-"""Codes of the standard service whose sentences have days in them, which no catalogue can hold."""
+"""By code: the standard service's reasons whose sentences contain days, so that no catalogue has them."""
 
 NOTES: Final[Mapping[str, Wording]] = {
     "submitted": Wording(
-        marked("The batch is accepted. It goes on by itself, even if you leave this page."), "good"
+        marked("The batch is accepted. It continues by itself, even if you leave this page."), "good"
     ),
     "retried": Wording(marked("The retry is accepted. Only the chosen mentors are called again."), "good"),
     "decided": Wording(marked("Your decisions are stored and being carried out."), "good"),
     "paused": Wording(
-        marked("The batch is paused. Calls under way end as usual; no further one begins."), "good"
+        marked("The batch is paused. Calls in progress finish as usual; no new call begins."), "good"
     ),
-    "resumed": Wording(marked("The batch goes on."), "good"),
+    "resumed": Wording(marked("The batch continues."), "good"),
     "relabelled": Wording(marked("The label is changed."), "good"),
-    "deleted": Wording(marked("The batch is deleted. What it registered stays."), "good"),
+    "deleted": Wording(marked("The batch is deleted. The registered activities are kept."), "good"),
     "acknowledged": Wording(marked("The notice is acknowledged."), "good"),
-    "acknowledged_before": Wording(marked("This notice was acknowledged before. Nothing changed."), "hold"),
+    "acknowledged_before": Wording(
+        marked("This notice was already acknowledged. Nothing was changed."), "hold"
+    ),
     "replayed": Wording(marked("The messages are queued again."), "good"),
     "read": Wording(marked("All notices are marked as read."), "good"),
-    "nothing_chosen": Wording(marked("Nobody was chosen, so nothing was done. Choose at least one."), "hold"),
+    "nothing_chosen": Wording(
+        marked("No mentor was chosen, so nothing was done. Choose at least one."), "hold"
+    ),
     "stale": Wording(
         marked(
-            "Somebody acted on this batch after your page was loaded, so nothing was done. "
-            "Here is how it stands now."
+            "Someone changed this batch after your page was loaded, so nothing was done. This is its current "
+            "state."
         ),
         "hold",
     ),
     "not_now": Wording(
         marked(
-            "That is not possible in the batch's present state, so nothing was done. Here is how it stands."
+            "That is not possible in the batch's current state, so nothing was done. This is its current "
+            "state."
         ),
         "hold",
     ),
 }
-"""What a page says after a form, by the code in its address; nobody else's words can be put there."""
+"""By the code in a page's address: what the page says after a form. The address has no text."""

@@ -1,3 +1,3 @@
 """
-Engines that say when a batch is driven: one room for each, each an extra.
+Adapters for engines that decide when a batch is driven; each needs its own extra.
 """

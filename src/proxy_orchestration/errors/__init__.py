@@ -1,5 +1,5 @@
 """
-Every error this library raises, in one tree.
+Every error that this library raises, in one tree.
 
 ::
 

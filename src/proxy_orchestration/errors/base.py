@@ -1,5 +1,5 @@
 """
-The root of the tree, what a caller gave that makes no sense, and what is not installed.
+The root of the error tree, and the errors for unusable input, unsuitable parts and missing extras.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from typing import ClassVar
 
 class OrchestrationError(Exception):
     """
-    Root of every error of this library.
+    Base class of every error that this library raises.
 
     Attributes:
-        error_code: stable and machine-readable, `snake_case`, one for each class of this library; a
-            host's class has that of its base, or names its own: `class Mine(Base, error_code="mine")`.
-        repeat_helps: whether the same call may help later, unchanged; `None` where that is not known.
-            A host's class says so likewise: `class Mine(Base, repeat_helps=False)`.
-        batch_id: the batch that it is about, or that was being submitted when it
+        error_code: a stable code for programs, in `snake_case`, one for each class of this library; a
+            host's class inherits its base's code, or sets its own: `class Mine(Base, error_code="mine")`.
+        repeat_helps: whether the same, unchanged call may succeed later; `None` if the class cannot
+            know. A host's class sets it in the same way: `class Mine(Base, repeat_helps=False)`.
+        batch_id: the batch that the error is about, or the batch that was being submitted when the error
             happened, whether that was stored or not; `None` where there is none.
         idempotency_key: the key of the request that was being submitted, `None` without one.
     """
@@ -38,11 +38,11 @@ class OrchestrationError(Exception):
 
 class MisconfiguredError(OrchestrationError, TypeError, error_code="misconfigured", repeat_helps=False):
     """
-    A part that a host gave an orchestrator, a service or a dispatcher does not fit; nothing was started.
+    A part that the host gave to an orchestrator, service or dispatcher is unsuitable; nothing was started.
 
     Attributes:
-        owner: what was to be made.
-        part: the argument that does not fit.
+        owner: the class or function that was given the part.
+        part: the name of the unsuitable argument.
     """
 
     def __init__(self, owner: str, part: str, problem: str) -> None:
@@ -53,11 +53,11 @@ class MisconfiguredError(OrchestrationError, TypeError, error_code="misconfigure
 
 class InvalidInputError(OrchestrationError, error_code="invalid_input", repeat_helps=False):
     """
-    A value that a caller gave makes no sense; nothing was stored or called.
+    A value that the caller passed is not valid; nothing was stored or called.
 
     Attributes:
-        name: the argument, or the model and its field.
-        rule: what it must be.
+        name: the name of the argument, or of the class and its field (`BulkSettings.max_concurrency`).
+        rule: the rest of the message: what the value must be.
     """
 
     def __init__(self, name: str, rule: str) -> None:
@@ -68,22 +68,22 @@ class InvalidInputError(OrchestrationError, error_code="invalid_input", repeat_h
 
 class InvalidTypeError(InvalidInputError, TypeError, error_code="invalid_type"):
     """
-    The value is of another type than is asked for.
+    The value has the wrong type.
     """
 
 
 class InvalidValueError(InvalidInputError, ValueError, error_code="invalid_value"):
     """
-    The value is of the right type and breaks a rule.
+    The value has the right type, but breaks a rule.
     """
 
 
 class MissingExtraError(OrchestrationError, ImportError, error_code="missing_extra", repeat_helps=False):
     """
-    An optional part was imported without its extra being installed.
+    An optional part was used, and its extra is not installed.
 
     Attributes:
-        extra: the extra's name.
+        extra: the name of the extra to install.
     """
 
     def __init__(self, extra: str, *, needed_by: str) -> None:

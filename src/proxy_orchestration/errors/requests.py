@@ -1,5 +1,5 @@
 """
-What a person asks for that cannot be done: nothing was stored or called.
+Errors for requests that cannot be carried out; nothing was stored or called.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class EmptySelectionError(OrchestrationError, error_code="empty_selection", repe
 
 class DuplicateSelectionError(OrchestrationError, error_code="duplicate_selection", repeat_helps=False):
     """
-    A mentor or an item key stands for several items of a request, or is named twice; nothing was stored.
+    A request names a mentor or an item key more than once; nothing was stored.
 
     Attributes:
-        mentor_ids: each name that stands more than once, named once.
+        mentor_ids: the repeated mentor ids or item keys, each listed once.
     """
 
     def __init__(self, mentor_ids: Sequence[str]) -> None:
         self.mentor_ids: tuple[str, ...] = tuple(mentor_ids)
         super().__init__(
-            f"Selected more than once: {_few(self.mentor_ids)}. "
-            "Leave each of them in once and try again. For several activities of one mentor give each entry "
-            "an item_key of its own, which is no mentor's id."
+            f"Selected more than once: {_few(self.mentor_ids)}. Keep each of them once and try again. To "
+            "register several activities of one mentor, give each entry its own item_key, different from "
+            "every mentor's id."
         )
 
 
@@ -48,23 +48,22 @@ class UnknownMentorError(OrchestrationError, error_code="unknown_mentor", repeat
     A verb names mentors, or item keys, that are not part of the batch; nothing changed.
 
     Attributes:
-        mentor_ids: the names that the batch does not hold.
+        mentor_ids: the mentor ids or item keys that are not part of the batch.
     """
 
     def __init__(self, mentor_ids: Sequence[str]) -> None:
         self.mentor_ids: tuple[str, ...] = tuple(mentor_ids)
         super().__init__(
-            f"Not part of this batch: {_few(self.mentor_ids)}. "
-            "Name only mentors that the batch was submitted with."
+            f"Not part of this batch: {_few(self.mentor_ids)}. Use only mentors or item keys of this batch."
         )
 
 
 class BatchTooLargeError(OrchestrationError, error_code="batch_too_large", repeat_helps=False):
     """
-    A request holds more mentors than the host allows; nothing was stored.
+    A request has more entries than one batch may have; nothing was stored.
 
     Attributes:
-        size: mentors in the request.
+        size: the number of entries in the request.
         limit: `BulkSettings.max_batch_size`.
     """
 
@@ -72,86 +71,94 @@ class BatchTooLargeError(OrchestrationError, error_code="batch_too_large", repea
         self.size = size
         self.limit = limit
         super().__init__(
-            f"{size} mentors are selected and at most {limit} are allowed in one batch. "
-            "Split the request, or raise BulkSettings.max_batch_size."
+            f"The request has {size} entries, and a batch may have at most {limit}. Split the request, or "
+            "raise BulkSettings.max_batch_size."
         )
 
 
 class AtomicModeError(OrchestrationError, error_code="atomic_mode", repeat_helps=False):
     """
-    All or nothing was asked for, and the registration service cannot do that; nothing was called.
+    The request asked for all or nothing, and the registration service cannot do that; nothing was called.
 
     Attributes:
-        limit: registrations that the service takes in one call; `None` if it takes one at a time.
+        limit: the most registrations that the service takes in one call; `None` if it takes one at a time.
     """
 
     def __init__(self, *, limit: int | None = None) -> None:
         self.limit = limit
         takes = (
-            "registers one at a time, so it cannot promise all or nothing. "
+            "registers one mentor per call, so it cannot promise all or nothing. "
             if limit is None
-            else f"takes at most {limit} in one call, and all or nothing is one call. "
+            else (
+                f"takes at most {limit} registrations per call, and an all-or-nothing batch is a single "
+                "call. "
+            )
         )
-        advice = (
-            "give the service a register_many method." if limit is None else "with fewer mentors in a batch."
-        )
+        advice = "give the service a register_many method." if limit is None else "submit fewer mentors."
         super().__init__(f"The registration service {takes}Submit in independent mode, or {advice}")
 
 
 class BatchNotFoundError(OrchestrationError, error_code="batch_not_found", repeat_helps=False):
     """
-    There is no such batch, or none that this actor may know of.
+    There is no batch with this id that the actor may see.
 
     Attributes:
-        batch_id: the id that was asked for.
+        batch_id: the requested id.
     """
 
     def __init__(self, batch_id: str) -> None:
         self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
-        super().__init__(f"There is no batch {batch_id!r} for you. Check the id, or list your batches.")
+        super().__init__(
+            f"There is no batch {batch_id!r}, or you have no access to it. Check the id, or list your "
+            "batches."
+        )
 
 
 class ActivityNotFoundError(OrchestrationError, error_code="activity_not_found", repeat_helps=False):
     """
-    There is no such registered activity, or none that this actor may know of.
+    There is no registered activity with this id that the actor may see.
 
     Attributes:
-        activity_id: the id that was asked for.
+        activity_id: the requested id.
     """
 
     def __init__(self, activity_id: str) -> None:
         self.activity_id = activity_id
         super().__init__(
-            f"There is no activity {activity_id!r} for you. Check the id, or list your registered activities."
+            f"There is no activity {activity_id!r}, or you have no access to it. Check the id, or list your "
+            "registered activities."
         )
 
 
 class NotificationNotFoundError(OrchestrationError, error_code="notification_not_found", repeat_helps=False):
     """
-    There is no such notice, or none that this actor may know of.
+    There is no notice with this id that the actor may see.
 
     Attributes:
-        notification_id: the id that was asked for.
+        notification_id: the requested id.
     """
 
     def __init__(self, notification_id: str) -> None:
         self.notification_id = notification_id
-        super().__init__(f"There is no notice {notification_id!r} for you. Check the id, or list your inbox.")
+        super().__init__(
+            f"There is no notice {notification_id!r}, or you have no access to it. Check the id, or list "
+            "your inbox."
+        )
 
 
 class IdempotencyKeyReusedError(OrchestrationError, error_code="idempotency_key_reused", repeat_helps=False):
     """
-    An idempotency key came back with another payload, or after its batch was deleted.
+    An idempotency key was used again, with a different request or after its batch was deleted.
 
     Attributes:
-        batch_id: the batch that the key belongs to.
-        deleted: whether that batch was deleted or purged since.
+        batch_id: the batch that first used the key.
+        deleted: whether that batch was deleted or purged in the meantime.
     """
 
     def __init__(self, batch_id: str, *, deleted: bool = False) -> None:
         self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         self.deleted = deleted
-        why = "was deleted" if deleted else "was submitted with other content"
+        why = "was deleted" if deleted else "was submitted with different content"
         super().__init__(
             f"This idempotency key belongs to batch {batch_id}, which {why}. "
             "Use a new key for a new submission."
@@ -163,12 +170,12 @@ class NotAuthorizedError(OrchestrationError, error_code="not_authorized", repeat
     The actor's roles do not allow this; nothing was read or changed.
 
     Attributes:
-        action: what was refused.
+        action: the refused action, as a verb phrase such as `cancel a batch`.
     """
 
-    def __init__(self, action: str, *, ask: str = "somebody whose roles allow it") -> None:
+    def __init__(self, action: str, *, ask: str = "someone whose role allows it") -> None:
         """
-        Say what was refused, and whom to ask in the organization.
+        Make the error from the refused action and from whom to ask in the organization.
         """
         self.action = action
         super().__init__(f"Your roles do not allow you to {action}. In your organization, ask {ask}.")

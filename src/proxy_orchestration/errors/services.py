@@ -1,5 +1,5 @@
 """
-What a registration service raises to say how a call ended.
+Errors that a registration service raises to tell how a call ended.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ def _told(name: str, text: object) -> str:
     # What is no text is made one: a refusal that cannot be raised would hide that it was definite.
     plain = "" if text is None else _plain(text)
     if not plain.strip():
-        raise InvalidValueError(name, "must not be empty: say it, so that people and programs can act on it")
+        raise InvalidValueError(name, "must not be empty: people and programs act on it")
     return plain
 
 
 class RegistrationError(OrchestrationError, error_code="registration_error"):
     """
-    What a registration service raises to say how a call ended.
+    Errors that a registration service raises to tell how a call ended.
     """
 
 
 class RegistrationRejected(RegistrationError, error_code="registration_rejected", repeat_helps=False):  # noqa: N818 - the contract's public name
     """
-    The service refused, definitely: nothing was written, and repeating will not help.
+    The service definitely refused: nothing was written, and repeating the call will not help.
 
     Attributes:
-        code: stable and machine-readable, `snake_case`; not empty.
+        code: a stable code for programs, in `snake_case`; not empty.
         message: one sentence for the coordinator, without personal data; not empty.
     """
 
@@ -55,19 +55,21 @@ class DuplicateActivityError(RegistrationError, error_code="duplicate_activity",
     Another registration already recorded this activity; a person has to decide.
 
     Attributes:
-        existing_activity_id: the record that it conflicts with; not empty.
+        existing_activity_id: the id of the existing record; not empty.
     """
 
     def __init__(self, existing_activity_id: str) -> None:
         self.existing_activity_id: str = _told(
             "DuplicateActivityError.existing_activity_id", existing_activity_id
         )
-        super().__init__(f"Activity {self.existing_activity_id} already covers this mentor, type and day.")
+        super().__init__(
+            f"Activity {self.existing_activity_id} is already registered for this mentor, type and day."
+        )
 
 
 class RegistrationUnavailable(RegistrationError, error_code="registration_unavailable", repeat_helps=True):  # noqa: N818 - the contract's public name
     """
-    The call was definitely not executed and is worth another attempt.
+    The call was definitely not executed, and another attempt may succeed.
 
     Attributes:
         retry_after: seconds to wait before that, or `None` for the policy's own delay;
@@ -88,5 +90,5 @@ class OutcomeUnknownError(RegistrationError, error_code="outcome_unknown"):
     The call may or may not have been executed: a lost reply, a cut connection.
     """
 
-    def __init__(self, message: str = "The answer to the call was lost.") -> None:
+    def __init__(self, message: str = "The answer of the registration service was lost.") -> None:
         super().__init__(message)

@@ -1,5 +1,5 @@
 """
-What a store raises: it is not there, it is of another version, or it refuses a record.
+Errors of a store: it is unavailable, has another schema version, or refuses a record.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from proxy_orchestration.errors.base import OrchestrationError
 
 class RepositoryUnavailableError(OrchestrationError, error_code="repository_unavailable", repeat_helps=True):
     """
-    The store could not be read or written; what was acknowledged before is safe.
+    The store could not be read or written; everything acknowledged before is safe.
 
-    It is logged as it is, so an adapter puts no value and no vendor's text in it.
+    The error is logged as it is, so an adapter must not put stored values or a vendor's text in it.
 
     Attributes:
         reason: what is wrong with the store.
         advice: what to do about it.
         nothing_written: whether the call was definitely not executed; `False` where that is not known.
-        retry_after: seconds that the store asks to be left alone, or `None`.
+        retry_after: seconds to wait before the next call, if the store says so, or `None`.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class RepositoryUnavailableError(OrchestrationError, error_code="repository_unav
 
 class SchemaVersionError(RepositoryUnavailableError, error_code="schema_version"):
     """
-    The store's schema is missing, or older or newer than this library's.
+    The store's schema is missing, or its version does not fit this library.
     """
 
 
 class HostTransactionError(OrchestrationError, error_code="host_transaction", repeat_helps=False):
     """
-    Within a transaction of the host's this cannot be done; nothing of the call was stored.
+    The call cannot be made within the host's transaction; the call stored nothing.
 
-    The transaction stands as it stood before, and is the host's to go on with or to roll back.
+    The transaction is unchanged. The host may continue it or roll it back.
 
     Attributes:
-        reason: what stands in the way.
+        reason: what prevents the call.
         advice: what to do about it.
     """
 
@@ -60,12 +60,12 @@ class HostTransactionError(OrchestrationError, error_code="host_transaction", re
 
 class RunHookError(OrchestrationError, error_code="run_hook", repeat_helps=False):
     """
-    The host's `on_run_opened` raised, so that the run was not opened; nothing of the call was stored.
+    The host's `on_run_opened` failed, so the run was not opened; the call stored nothing.
 
-    What it raised is the cause (`__cause__`).
+    The exception that it raised is the cause (`__cause__`).
 
     Attributes:
-        batch_id: the batch that was being accepted, or that was to get another run.
+        batch_id: the batch that was being accepted, or for which another run was being opened.
         run: the number that the run would have had.
     """
 
@@ -73,18 +73,18 @@ class RunHookError(OrchestrationError, error_code="run_hook", repeat_helps=False
         self.batch_id: str = batch_id  # pyright: ignore[reportIncompatibleVariableOverride] - never unset
         self.run = run
         super().__init__(
-            f"Run {run} of batch {batch_id} was not opened, since on_run_opened {problem}. Nothing was "
-            "stored. Mend the function, and repeat the call."
+            f"Run {run} of batch {batch_id} was not opened, because on_run_opened {problem}. Nothing was "
+            "stored. Fix the function, and repeat the call."
         )
 
 
 class RecordRefusedError(OrchestrationError, error_code="record_refused", repeat_helps=False):
     """
-    The store refuses a record; nothing of the call was stored.
+    The store refused a record; the call stored nothing.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            "The store refuses a record: a value breaks one of its rules, or cannot be kept as text. "
-            "Nothing of this call was stored. Correct the record and repeat."
+            "The store refused a record: a value breaks one of the store's rules, or is text that it cannot "
+            "store. This call stored nothing. Correct the record and repeat the call."
         )

@@ -26,14 +26,13 @@ _STYLES: Final[tuple[DateStyle, ...]] = ("full", "long", "medium", "short")
 @attrs.frozen(kw_only=True, eq=False)
 class BabelCatalogue(MessageCatalogue):
     """
-    A `MessageCatalogue` whose dates are Babel's: in the text's language, as the reader's region has them.
+    A `MessageCatalogue` that writes dates with Babel: in the text's language and the reader's region.
 
-    A date is never in another language than the text around it: whoever reads
-    `nn`, `no` or `se` gets Bokmål texts, and dates in Bokmål. A language that
-    Babel does not know keeps its own dates.
+    A date is always in the language of the text around it: a reader of `nn`, `no` or `se` gets
+    Bokmål texts with Bokmål dates. A language that Babel does not know keeps its own dates.
 
     Attributes:
-        date_style: how much a date says.
+        date_style: Babel's style of dates, such as `long`.
     """
 
     date_style: DateStyle = attrs.field(default="long", validator=attrs.validators.in_(_STYLES))

@@ -21,18 +21,18 @@ def counted_days(
     locale: str, *, today: str, ahead: Mapping[str, str], past: Mapping[str, str]
 ) -> Callable[[int], str]:
     """
-    Return the `when` of a `Language`: a day from today, in words.
+    Return a function for `Language.when` that writes a number of days from today in words.
 
     Args:
-        locale: whose plural rules and digits, such as `pl`.
-        today: for the day itself.
-        ahead: for days to come, by Unicode's names of plural forms, such as `one`, `few`,
+        locale: the locale whose plural rules and digits are used, such as `pl`.
+        today: the text for 0 days.
+        ahead: the texts for future days, by Unicode's names of plural forms, such as `one`, `few`,
             `many` and `other`; each may have the field `{days}`.
-        past: the same for days that are over.
+        past: the texts for past days, in the same form.
 
     Raises:
-        InvalidValueError: Babel does not know the locale, or the language has a form that
-            is missing, or has none of that name, or a text has another field.
+        InvalidValueError: Babel does not know the locale, a plural form of the language is missing,
+            a form does not exist in the language, or a text has another field.
     """
     known = _known(locale)
     forms = {*known.plural_form.tags, _OTHER}
@@ -53,20 +53,20 @@ def _known(locale: str) -> Locale:
     try:
         return Locale.parse(locale, sep="-" if "-" in locale else "_")
     except (ValueError, UnknownLocaleError) as error:
-        rule = f"{locale!r} is no locale that Babel knows; give one such as pl or pl-PL"
+        rule = f"{locale!r} is not a locale that Babel knows; give one such as pl or pl-PL"
         raise InvalidValueError("locale", rule) from error  # noqa: EM101 - an argument's name
 
 
 def _check(name: str, texts: Mapping[str, str], forms: set[str]) -> None:
     if texts.keys() != forms:
-        rule = f"needs these plural forms and no others: {', '.join(sorted(forms))}"
+        rule = f"must have exactly these plural forms: {', '.join(sorted(forms))}"
         raise InvalidValueError(name, rule)
     for form, text in texts.items():
         try:
             fields = {field for _, field, _, _ in Formatter().parse(text) if field is not None}
         except ValueError as error:
-            rule = f"{form}: is no template: {error}; write a brace that is text twice"
+            rule = f"{form}: is not a valid template: {error}; double a brace that is meant as text"
             raise InvalidValueError(name, rule) from error
         if fields - {"days"}:
-            rule = f"{form}: may have the field {{days}} only"
+            rule = f"{form}: must not have a field other than {{days}}"
             raise InvalidValueError(name, rule)

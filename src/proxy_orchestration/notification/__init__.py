@@ -1,3 +1,3 @@
 """
-Telling mentors and coordinators that certificates run out: once, on time, to the right person.
+Notifies mentors and coordinators of certificates that expire: once, on time, the right person.
 """

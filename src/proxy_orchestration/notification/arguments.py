@@ -1,5 +1,5 @@
 """
-What the verbs of notification accept, by the name of the argument.
+The checks of arguments for the public methods of notification, by name of the argument.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _certificates(name: str, value: object) -> None:
     # A record among them that is none fails alone; what holds no records at all is the caller's mistake.
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable | AsyncIterable):
         raise InvalidTypeError(
-            name, f"must be a list or a stream of PeerMentorCertificate, not {type(value).__name__}"
+            name, f"must be a list or an async stream of PeerMentorCertificate, not {type(value).__name__}"
         )
 
 

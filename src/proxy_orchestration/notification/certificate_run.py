@@ -264,7 +264,9 @@ class CertificateRun:
         self._count_shares(entries)
         if any(outcome.state is RecordState.FAILED for outcome in outcomes):
             self.feed.missed()
-        _log.info("a chunk is done", extra={"certificates": len(entries), "due": len(due)})
+        _log.info(
+            "a chunk of certificates is processed", extra={"certificates": len(entries), "due": len(due)}
+        )
         return outcomes
 
     def _count_shares(self, entries: Sequence[_Entry]) -> None:
@@ -299,7 +301,7 @@ class CertificateRun:
             )
         except NoAnswerError:
             _log.error(
-                "the directory did not answer in time; only the mentors are told",
+                "the directory did not answer in time; only the mentors are notified",
                 extra={"code": RECIPIENTS_UNKNOWN, "error": "TimeoutError", "mentors": len(mentors)},
             )
             found = Recipients(problems=tuple(RecordProblem(each, RECIPIENTS_UNKNOWN) for each in mentors))
@@ -346,7 +348,7 @@ class CertificateRun:
                 raise UnreadableRecordError("store_answer")  # noqa: EM101, TRY301 - dealt with as a refusal
         except RepositoryUnavailableError as error:
             _log.error(
-                "the store failed for a chunk; a later run deals with it: %s",
+                "the store failed for a chunk of certificates; a later run processes it: %s",
                 error,
                 extra={"error": type(error).__name__, "certificates": len(entries)},
             )

@@ -1,5 +1,5 @@
 """
-Certificates, read in chunks from wherever a host has them.
+Reads certificates in chunks, from a list or an async stream.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A certificate, as the host's register knows it.
+A certificate, as the host's register has it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from proxy_orchestration._normal_forms import code_form
 
 Expiry: TypeAlias = date | datetime
 """
-The end of a certificate: a `date` through which it is valid, or an aware
-`datetime` until which it is valid and from which on it is not.
+The end of a certificate: a `date` through which it is valid, or an aware `datetime` from which it
+is not valid.
 """
 
 
@@ -31,18 +31,19 @@ class PeerMentorCertificate:
     """
     One certificate of one mentor.
 
-    Nothing is checked here: a record that is wrong fails by itself in a run,
-    with a code, and stops no other.
+    Nothing is checked here. In a run, a wrong record fails on its own, with a code, and does not
+    stop the others.
 
     Attributes:
         certificate_id: the host's id of the record, such as the certificate's number; not empty,
             and never in a repr or a log.
-        mentor_id: whose it is; not empty.
-        certificate_type: the host's code for the kind of certificate; surrounding space, case
-            and the way in which letters are composed make no other type.
-        expires: when it ends.
-        revoked: whether it was taken away; such a record tells nobody anything.
-        holder_name: for the texts; personal data, never in a repr or a log.
+        mentor_id: the id of its holder; not empty.
+        certificate_type: the host's code for the kind of certificate. Differences in case, in
+            surrounding spaces and in Unicode composition do not make another type.
+        expires: when it ends: a `date` through which it is valid, or an aware `datetime` until
+            which it is valid.
+        revoked: whether it was revoked; a revoked certificate leads to no notice.
+        holder_name: the mentor's name for the texts; personal data, never in a repr or a log.
         organization_id: the mentor's organization, or `None`.
         chapter_id: the mentor's chapter, or `None`.
         locale: the mentor's language, for example `nb-NO`; `None` for the catalogue's own.

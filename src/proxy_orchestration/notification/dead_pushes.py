@@ -1,5 +1,5 @@
 """
-A list of messages that were given up, page by page. Pure, no I/O.
+Pages of messages that were given up. Pure, no I/O.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.records import DeadPush
 
 _BEFORE_ID: Final = "~push~"
-_NO_CURSOR: Final = "is none: give the next_cursor of a page, as it is"
+_NO_CURSOR: Final = "is not a valid cursor: give the next_cursor of a page, unchanged"
 
 
 @attrs.frozen(kw_only=True)
 class DeadPushPage(PlainModel):
     """
-    Some messages that were given up, those longest ago first.
+    One page of messages that were given up, the oldest first.
 
     Attributes:
         pushes: the messages.
-        next_cursor: pass it as `cursor` for those that follow; `None` on the last page.
+        next_cursor: pass it as `cursor` to get those that follow; `None` on the last page.
     """
 
     pushes: tuple[DeadPush, ...]

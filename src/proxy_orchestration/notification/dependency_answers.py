@@ -1,5 +1,5 @@
 """
-What a host's own parts answered a run, a dispatcher or a sender, checked once.
+Checks the answers of the host's own parts, once for runs, dispatchers and senders.
 
 An entry that makes no sense is no answer about what it stands for, and says
 nothing about any other.
@@ -176,7 +176,7 @@ def _each_in(
     Return what the answer says about each; `None` where it cannot be read.
     """
     if not isinstance(answer, Mapping):
-        msg = f"a {port} answers with a mapping from ids, not {type(answer).__name__}"
+        msg = f"a {port} must return a mapping from ids, not {type(answer).__name__}"
         raise TypeError(msg)
     found: dict[str, T | None] = {}
     for each in recipient_ids:
@@ -195,4 +195,4 @@ def _as_given(value: object) -> object:
 
 
 def _report(code: str) -> None:
-    _log.error("answers that make no sense count for none: %s", code, extra={"code": code})
+    _log.error("invalid answers were ignored: %s", code, extra={"code": code})

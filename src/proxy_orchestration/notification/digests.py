@@ -1,5 +1,5 @@
 """
-A coordinator's digest: its words, and when it is sent.
+A coordinator's digest: its texts, and when it is sent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _can_be_filled(
         try:
             line.format(count=1, days=1)
         except (LookupError, ValueError) as error:
-            rule = f"{tier.value}: the digest's line may have the fields {{count}} and {{days}} only"
+            rule = f"{tier.value}: the digest's line must not have fields other than {{count}} and {{days}}"
             raise InvalidValueError(attribute.name, rule) from error
 
 
@@ -45,7 +45,7 @@ def _names_a_certificate(instance: object, attribute: attrs.Attribute[Any], line
     try:
         line.format(mentor_id="", label="", certificate_type="", date="")
     except (LookupError, ValueError) as error:
-        rule = "may have the fields {mentor_id}, {label}, {certificate_type} and {date} only"
+        rule = "must not have fields other than {mentor_id}, {label}, {certificate_type} and {date}"
         raise InvalidValueError(attribute.name, rule) from error
 
 
@@ -57,23 +57,24 @@ def _by_code(labels: Mapping[str, str]) -> Mapping[str, str]:
 @attrs.frozen(kw_only=True)
 class DigestTexts:
     """
-    Words for a digest; replaced by a host with its own.
+    The texts of a digest; a host may give its own.
 
     Attributes:
-        title: what it is about.
-        lines: a line by tier; `{count}` is the number of certificates, `{days}`
-            the days left at which the tier begins.
-        nearest: a line for each of the certificates that end first; `{mentor_id}`,
-            `{label}`, what its type is called, `{certificate_type}`, the type's code, and `{date}`,
-            its last day, as 2026-03-04. Empty: none is named.
-        thresholds: those days, of ADVANCE_60, WARNING_30 and URGENT_7; see `for_policy`.
-        timezone: where that last day is counted, a name or a zone; see `for_policy`.
-        labels: certificate types by code, in words, before those of a catalogue; a type without
-            any is told by its code.
+        title: the title of the push.
+        lines: one line for each tier. `{count}` is the number of certificates, `{days}` the number
+            of days left at which the tier begins.
+        nearest: the line for each of the certificates that end first, with `{mentor_id}`, `{label}`
+            (the name of its type), `{certificate_type}` (the code of its type) and `{date}` (the last
+            valid day, such as 2026-03-04). Empty: no certificate is named.
+        thresholds: the days left at which ADVANCE_60, WARNING_30 and URGENT_7 begin; see
+            `for_policy`.
+        timezone: the zone of the last valid day, an IANA name or a `tzinfo`; see `for_policy`.
+        labels: names of certificate types, by code; they take precedence over a catalogue's. A type
+            without a name is shown as its code.
 
     Raises:
-        InvalidTypeError: a name of a type is no text.
-        InvalidValueError: a line has another field, or a brace alone.
+        InvalidTypeError: the name of a type is not a string.
+        InvalidValueError: a line has an unknown field or a single brace.
     """
 
     title: str = attrs.field(default="Sertifikater som utløper", validator=is_a(str))
@@ -93,7 +94,7 @@ class DigestTexts:
 
     def for_policy(self, policy: ExpiryPolicy) -> DigestTexts:
         """
-        Return the same words with that policy's thresholds and zone.
+        Return the same texts with the policy's thresholds and zone.
         """
         return attrs.evolve(self, thresholds=policy.thresholds, timezone=policy.timezone)
 
@@ -107,7 +108,7 @@ class DigestTexts:
         self, counts: Mapping[NotificationThresholdTier, int], nearest: Sequence[CertificateEnd] = ()
     ) -> str:
         """
-        Return the lines of the tiers that have any, the closest first, and those of the nearest ends.
+        Return the lines of the tiers that have certificates, closest first, then those of the nearest ends.
         """
         days = dict(zip(NotificationThresholdTier, (*self.thresholds, 0), strict=True))
         told = [

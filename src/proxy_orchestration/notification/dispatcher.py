@@ -1,5 +1,5 @@
 """
-The outbox's other end: sends what is due, and stores what became of it.
+The push dispatcher: sends due messages of the outbox, and stores the results.
 """
 
 from __future__ import annotations
@@ -67,30 +67,31 @@ class _Next(TypedDict):
 @attrs.define(eq=False, kw_only=True)
 class PushDispatcher:
     """
-    Sends queued messages, each at least once and as a rule exactly once.
+    Sends queued messages: each at least once, and normally exactly once.
 
-    A message is leased before it is sent and completed afterwards. Who is
-    killed in between leaves a lease that ends: the message is sent again under
-    the same id and collapse key, so that a device shows it once. What a
-    provider refuses for now is repeated until the message expires.
+    A message is leased before it is sent, and completed afterwards. If the process is killed in
+    between, the lease ends, and the message is sent again with the same id and collapse key, so
+    that a device shows it once. A message that the provider refuses temporarily is repeated until
+    it expires.
 
     Args:
-        repository: where the outbox is.
-        sender: delivers to devices.
-        clock: where time comes from.
+        repository: stores the outbox.
+        sender: delivers messages to devices.
+        clock: the source of time.
         settings: limits and times.
-        eligibility: who wants no pushes, asked just before sending; `None`: everybody does.
-        digests: words for the digest of whoever has no locale that is known; `None`: those of
-            the catalogue's default language.
-        enrollment: makes the link of an urgent or lapsed push anew as it is sent; `None`:
-            it is sent with the one that its run made, which is good for two days.
-        words: makes the words of what is sent anew, for that day and its reader, such as
-            `orchestrator.words`; `None`: what was written is sent.
-        locales: which language recipients read, asked just before sending; `None`: what
-            was known when the notice was written counts.
+        eligibility: knows who wants no pushes; asked just before sending. `None`: all recipients
+            want them.
+        digests: the texts of digests for recipients without a known locale; `None`: those of the
+            catalogue's default language.
+        enrollment: makes a new link for an urgent or lapsed push when it is sent. `None`: the push
+            has the link that its run made, which is valid for two days.
+        words: writes the texts again for the day of sending and the reader, such as
+            `orchestrator.words`; `None`: the stored texts are sent.
+        locales: knows the languages of recipients; asked just before sending. `None`: the language
+            that was known when the notice was written is used.
 
     Raises:
-        MisconfiguredError: a part does not fit; the message says what to do.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
 
     repository: NotificationRepository
@@ -122,17 +123,18 @@ class PushDispatcher:
         limit: object = getattr(self.sender, "send_limit", None)
         if isinstance(limit, int | float) and limit >= self.settings.send_timeout:
             problem = (
-                f"it may take {limit:g} s for a batch, and is cut after {self.settings.send_timeout:g} s. "
-                "Raise DispatchSettings.send_timeout, and hold above it, or shorten the sender's own times."
+                f"it may need {limit:g} s for a batch, but DispatchSettings.send_timeout is "
+                f"{self.settings.send_timeout:g} s. Raise send_timeout and a hold above it, or shorten the "
+                "sender's own times."
             )
             raise MisconfiguredError(type(self).__name__, "sender", problem)
 
     async def drain(self) -> DispatchResult:
         """
-        Send what is due now, and return what became of it.
+        Send the messages that are due now, and return the counts.
 
         Raises:
-            RepositoryUnavailableError: the store failed; what was claimed is sent again later.
+            RepositoryUnavailableError: the store failed; claimed messages are sent again later.
         """
         totals: Counter[str] = Counter()
         leased = await self.repository.claim_pushes(**self._next())
@@ -144,7 +146,7 @@ class PushDispatcher:
 
     async def serve(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """
-        Send whatever becomes due, until cancelled; whatever fails is tried again, ever more rarely.
+        Send messages when they become due, until cancelled; failures are tried again after growing pauses.
         """
         task_status.started()
         outage = Outage()
@@ -165,29 +167,30 @@ class PushDispatcher:
                 raise
             if outage.note(error, now=self.clock.monotonic()):
                 said = error if isinstance(error, OrchestrationError) else type(error).__name__
-                _log.error("could not dispatch: %s", said, extra={"error": type(error).__name__})
+                _log.error("pushes could not be dispatched: %s", said, extra={"error": type(error).__name__})
             return outage.pause(usual)
         lasted = outage.end(now=self.clock.monotonic())
         if lasted is not None:
-            _log.warning("pushes are dispatched again after %.1f s", lasted, extra={"seconds": lasted})
+            _log.warning("dispatching is tried again after %.1f s", lasted, extra={"seconds": lasted})
         return wait
 
     async def dead_pushes(self, *, actor: Actor, cursor: str | None = None, limit: int = 20) -> DeadPushPage:
         """
-        Return messages of the actor's organization that were given up, and why, those longest ago first.
+        Return the given-up messages of the actor's organization with the reasons, the oldest first.
 
-        Those about mentors whose organization is not known are everybody's. A
-        host that wants all asks the repository.
+        Messages about mentors without a known organization are included. A host that wants the
+        messages of all organizations asks the repository.
 
         Args:
             actor: a coordinator or chapter admin.
-            cursor: the `next_cursor` of a page, for those that follow.
-            limit: how many at the most, up to 100.
+            cursor: the `next_cursor` of the previous page.
+            limit: the most messages on a page, 1 to 100.
 
         Raises:
-            NotAuthorizedError: the actor is neither; nothing was read.
+            NotAuthorizedError: the actor is neither a coordinator nor a chapter admin; nothing was
+                read.
             RepositoryUnavailableError: the store failed.
-            InvalidInputError: the cursor is none, or the limit is out of range.
+            InvalidInputError: the cursor is not valid, or the limit is out of range.
         """
         check_arguments(actor=actor, cursor=cursor, limit=limit)
         _check_oversees(actor, "list pushes")
@@ -195,11 +198,11 @@ class PushDispatcher:
 
     async def replay_pushes(self, message_ids: Collection[str] | None = None, *, actor: Actor) -> int:
         """
-        Queue dead messages again that `dead_pushes` shows the actor, these or all; return how many.
+        Queue given-up messages again, these or all that `dead_pushes` shows the actor; return how many.
 
         Raises:
             NotAuthorizedError: the actor is neither a coordinator nor a chapter admin.
-            RepositoryUnavailableError: the store failed; some may be queued.
+            RepositoryUnavailableError: the store failed; some messages may be queued.
         """
         check_arguments(message_ids=message_ids, actor=actor)
         _check_oversees(actor, "replay pushes")
@@ -215,7 +218,7 @@ class PushDispatcher:
 
     async def replay_dead(self, message_ids: Collection[str] | None = None) -> int:
         """
-        Queue dead messages again, these or all of every organization; return how many.
+        Queue given-up messages again, these or all of every organization; return how many.
         """
         check_arguments(message_ids=message_ids)
         return await self.repository.replay_dead(message_ids, now=self.clock.now())
@@ -285,7 +288,11 @@ class PushDispatcher:
             name = "no answer in time"
         except Exception as error:  # noqa: BLE001 - a host's directory; nobody is pushed against their will
             name = type(error).__name__
-        _log.error("could not ask who wants pushes: %s", name, extra={"error": name, "pushes": len(leased)})
+        _log.error(
+            "it could not be found out who wants pushes: %s",
+            name,
+            extra={"error": name, "pushes": len(leased)},
+        )
         return {}
 
     async def _find_locales(self, leased: Sequence[LeasedPush]) -> Mapping[str, str]:

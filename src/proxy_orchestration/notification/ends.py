@@ -1,5 +1,5 @@
 """
-Which end of a mentor's certificates of one type counts; every store asks here, and none decides by itself.
+Decides which end of a mentor's certificates of one type counts. Every store uses this.
 
 Ends are kept for each certificate by itself, so that a corrected end replaces
 the wrong one and a revoked certificate leaves the one before it (decision 217).

@@ -1,5 +1,5 @@
 """
-The port of the known ends of certificates, a part of what every store of notices offers.
+The port of the known ends of certificates, which every store of notices implements.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from proxy_orchestration.notification.records import CertificateEnd, FeedCount, 
 
 class CertificateEnds(Protocol):
     """
-    The known ends of certificates, as `NoticeBook.record` and `renew` note them.
+    The known ends of certificates, which `NoticeBook.record` and `renew` store.
 
-    What a whole feed lacks is an end of its scope that counts and was last
-    noted before `since`: by a chunk that says `complete`, or by any that
-    changed it. An end without an id is lacking where another of its mentor
-    and type was noted since.
+    A complete feed lacks an end if the end is in its scope, counts, and was last stored before
+    `since`: by a chunk with `complete`, or by any chunk that changed it. An end without a
+    certificate id is lacking if another end of its mentor and type was stored since then.
     """
 
     async def count_unseen(self, feed: WholeFeed, /) -> FeedCount:
         """
-        Return how many certificates of the feed's scope count, and how many of them it lacks.
+        Return how many certificates in the feed's scope count, and how many of them the feed lacks.
         """
         ...
 
     async def withdraw(self, feed: WholeFeed, /, *, limit: int) -> Sequence[CertificateEnd]:
         """
-        Withdraw what the feed lacks, of up to so many mentors and types at once, all or nothing.
+        Withdraw certificates that the feed lacks, for at most `limit` pairs of mentor and type.
 
-        A withdrawn certificate counts no more; messages and notices for its
-        end are dealt with as `record` does. Returns for each of these mentors
-        and types the one end that counts now; an empty answer says that
-        nothing is left to withdraw.
+        All or nothing.
+
+        A withdrawn certificate no longer counts. Messages and notices for its end are treated as in
+        `record`. Return, for each of these mentors and types, the end that counts now. An empty
+        answer means that nothing is left to withdraw.
         """
         ...
 
@@ -42,17 +42,17 @@ class CertificateEnds(Protocol):
         self, scope: Collection[tuple[str | None, str]], /, *, after: CertificateEnd | None, limit: int
     ) -> Sequence[CertificateEnd]:
         """
-        Return ends that count, of these organizations and types, and those of these types without an id.
+        Return a page of ends that count: of these organizations and types, and of these types without an id.
 
-        In an order of the store's own; `after` is the last one of the page before.
+        The store chooses the order; `after` is the last end of the previous page.
         """
         ...
 
     async def forget_ends(self, /, *, before: datetime) -> int:
         """
-        Forget ends that no longer count since before that moment; return how many.
+        Delete ends that stopped counting before this time; return how many.
 
-        Those are revoked and withdrawn ones that were noted before it, and
-        those that ended before it and have a later one beside them.
+        These are revoked and withdrawn ends that were stored before it, and ends before it for
+        which there is a later one.
         """
         ...

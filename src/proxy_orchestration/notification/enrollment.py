@@ -1,5 +1,5 @@
 """
-Signed links into the course feature, which it can check without asking anybody.
+Makes and checks signed links to the course that renews a certificate.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def _secrets(value: Secrets) -> tuple[bytes, ...]:
     if not secrets or any(len(each) < _SHORTEST for each in secrets):
         problem = "a secret is too short" if any(secrets) else "there is no secret"
         msg = (
-            f"enrollment links cannot be signed: {problem}. Set {SECRET_VARIABLE} (or pass `secret`) "
-            f"to at least {_SHORTEST} random bytes, for example to what this prints: "
-            "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            f"enrollment links cannot be signed: {problem}. Set {SECRET_VARIABLE} (or pass `secret`) to at "
+            f"least {_SHORTEST} random bytes, for example the output of: python -c 'import secrets; "
+            "print(secrets.token_urlsafe(32))'"
         )
         raise ValueError(msg)
     return secrets
@@ -125,18 +125,19 @@ class EnrollmentLinks:
     """
     Makes and checks links to the course that renews a certificate.
 
-    A link holds the mentor's id, the type's code, its end and a signature; no
+    A link contains the mentor's id, the type's code, the link's expiry and a signature, and no
     other personal data.
 
     Args:
-        secret: at least 32 bytes; several for a rotation, the first signs and all verify.
-        base_url: the root of the course feature: a web address, or an app's scheme
-            such as `example-app://courses`.
-        courses: by certificate type, a path below the root or a whole address.
-        clock: where time comes from.
+        secret: a secret of at least 32 bytes, or several for a rotation: the first signs, all
+            verify.
+        base_url: the root of the courses: a web address, or an app's scheme such as
+            `example-app://courses`.
+        courses: by certificate type, a path below the root or a complete address.
+        clock: the source of time.
 
     Raises:
-        ValueError: there is no secret, or one is too short, or the root is no address.
+        ValueError: there is no secret, a secret is too short, or the root is not an address.
     """
 
     _secrets: tuple[bytes, ...] = attrs.field(alias="secret", converter=_secrets, repr=False)
@@ -149,7 +150,7 @@ class EnrollmentLinks:
         cls, *, base_url: str, courses: Mapping[str, str], clock: Clock | None = None
     ) -> EnrollmentLinks:
         """
-        Take the secret from `ENROLLMENT_URL_SIGNING_SECRET`; several are separated by blanks.
+        Return links with the secret from `ENROLLMENT_URL_SIGNING_SECRET`; separate several secrets by spaces.
 
         Raises:
             ValueError: it is not set, or too short.
@@ -161,11 +162,11 @@ class EnrollmentLinks:
         self, tier: NotificationThresholdTier, *, mentor_id: str, certificate_type: str
     ) -> str | None:
         """
-        Return the link of a notice; `None` for a tier that carries none.
+        Return the link of a notice; `None` for a tier without links.
 
-        A type without a usable target leads to the root, with a `context` that
-        says why. `None` too where the ids make no link, which is logged: the
-        notice goes out without.
+        If a type has no usable target, the link leads to the root, with a `context` parameter that
+        says why. If the ids cannot be part of a link, that is logged and the answer is `None`; the
+        notice is sent without a link.
         """
         if tier not in _LINKED:
             return None
@@ -177,13 +178,14 @@ class EnrollmentLinks:
         if claim.mentor_id and claim.code and 0 < len(url) <= _LONGEST:
             return url
         _log.error(
-            "a notice goes out without an enrollment link: its ids make none", extra={"tier": tier.value}
+            "a notice is sent without an enrollment link, because its ids cannot be part of one",
+            extra={"tier": tier.value},
         )
         return None
 
     def verify(self, url: str) -> bool:
         """
-        Tell whether the link is ours, unaltered and not over; false for anything else.
+        Return whether the link was signed with one of the secrets, is unaltered and has not expired.
         """
         given: object = url
         if not isinstance(given, str) or len(url) > _LONGEST or not url.isascii():
@@ -221,7 +223,8 @@ class EnrollmentLinks:
         target = self.courses.get(code)
         if not isinstance(target, str) or not target.strip("/ ") or "#" in target:
             _log.warning(
-                "no course for this type; its link leads to the course root", extra={"certificate_type": code}
+                "there is no course for this certificate type; the link leads to the course root",
+                extra={"certificate_type": code},
             )
             return None
         if "://" not in target:

@@ -1,5 +1,5 @@
 """
-What is known of one mentor's certificates, and what is left of it once they are erased.
+The data about one mentor's certificates: its export, and the result of its erasure.
 
 A pseudonym takes the mentor's place in the keys of notices and in the guard,
 so that a feed in which they still stand tells nobody a second time. Texts go.
@@ -30,16 +30,18 @@ ERASED: Final = "erased"
 @attrs.frozen(kw_only=True)
 class NoticeExport(PlainModel):
     """
-    All that the store of notices holds about one mentor.
+    Everything that the store of notices holds about one mentor.
 
     Attributes:
         mentor_id: the mentor.
-        notices: about their certificates, to whomever, the oldest first; without what was purged.
-        pushes: their own messages, those due first first.
-        ends: the known ends of their certificates, by type; `None` for one that counts no more.
-        acknowledgements: who took note, the oldest first.
-        visibility_changes: how they were hidden and shown, the oldest first; of the
-            registry, where the orchestrator has one.
+        notices: the notices about the mentor's certificates, to all recipients, the oldest first,
+            without purged ones.
+        pushes: the mentor's own messages, in the order of their due times.
+        ends: the known ends of the mentor's certificates, by type; `None` for an end that no longer
+            counts.
+        acknowledgements: the audit rows of acknowledgements, the oldest first.
+        visibility_changes: the audit rows of hiding and showing the mentor, the oldest first; empty
+            without a visibility registry.
     """
 
     mentor_id: str
@@ -53,14 +55,14 @@ class NoticeExport(PlainModel):
 @attrs.frozen(kw_only=True)
 class NoticeErasure(PlainModel):
     """
-    What was erased; all counts are 0 when nothing was known, or nothing new since the last time.
+    What was erased. All counts are 0 if nothing was stored, or nothing new since the last erasure.
 
     Attributes:
-        pseudonym: what stands in the place of the mentor's id now.
-        notices: about their certificates, to whomever.
-        pushes: their own messages; those that waited are not sent any more.
-        acknowledgements: of their notices.
-        visibility_changes: of how they were hidden and shown.
+        pseudonym: the pseudonym that replaces the mentor's id.
+        notices: the number of notices about the mentor's certificates, to all recipients.
+        pushes: the number of the mentor's own messages; those still waiting are not sent.
+        acknowledgements: the number of audit rows of acknowledged notices about the mentor.
+        visibility_changes: the number of audit rows of hiding and showing the mentor.
     """
 
     pseudonym: str

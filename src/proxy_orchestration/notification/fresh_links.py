@@ -1,5 +1,5 @@
 """
-Enrollment links that are good when they are read or sent: a notice lives for weeks, a link for two days.
+Makes a new enrollment link when a notice is read or sent, because a link is valid for two days only.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The verbs of somebody who reads notices: the inbox, what was read, and what is put off.
+The public methods for readers of notices: read the inbox, mark as read, postpone.
 """
 
 from __future__ import annotations

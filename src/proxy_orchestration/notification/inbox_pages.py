@@ -1,5 +1,5 @@
 """
-What an inbox shows of its notices, and how its pages follow each other. Immutable, no I/O.
+The models of an inbox and its pages. Immutable, no I/O.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.notification.notices import CertificateExpiryNotification
 
-_NO_PLACE: Final = "is none: give the next_after of a page, as it is"
+_NO_PLACE: Final = "is not a valid cursor: give the next_after of a page, unchanged"
 
 
 class InboxPlace(NamedTuple):
     """
-    Behind which notice a page begins; ids break the ties of a moment.
+    The notice after which a page begins; ids order notices of the same time.
     """
 
     created_at: datetime
@@ -29,12 +29,12 @@ class InboxPlace(NamedTuple):
 @attrs.frozen(kw_only=True)
 class InboxScope:
     """
-    Which notices of a recipient somebody may know of.
+    Which notices of a recipient an actor may see.
 
     Attributes:
-        recipient_id: whose inbox.
+        recipient_id: the id of the recipient.
         organization_id: only notices about mentors of this organization.
-        with_unassigned: also those about mentors of whom no organization is known.
+        with_unassigned: whether notices about mentors without a known organization are included.
     """
 
     recipient_id: str
@@ -43,7 +43,7 @@ class InboxScope:
 
     def covers(self, notice: CertificateExpiryNotification) -> bool:
         """
-        Tell whether the notice is among them.
+        Return whether the notice is in this scope.
         """
         if notice.organization_id is None:
             is_in_organization = self.with_unassigned
@@ -55,13 +55,13 @@ class InboxScope:
 @attrs.frozen(kw_only=True)
 class InboxRow:
     """
-    A notice as a store keeps it.
+    A notice as a store returns it.
 
     Attributes:
         notice: the notice.
-        ends_at: the end that it tells; aware, UTC.
+        ends_at: the certificate's end that it is about; aware, UTC.
         read_at: when the recipient read it, or `None`.
-        remind_at: until when the recipient put it off, or `None`.
+        remind_at: the time until which the recipient postponed it, or `None`.
         is_latest: whether the recipient has no later notice about that certificate.
     """
 
@@ -75,12 +75,12 @@ class InboxRow:
 @attrs.frozen(kw_only=True)
 class InboxRows:
     """
-    A page as a store answers it.
+    A page of an inbox as a store returns it.
 
     Attributes:
         rows: the newest first.
-        unread: pending notices of the whole scope that were not read.
-        has_more: whether others follow these.
+        unread: the number of pending notices of the whole scope that were not read.
+        has_more: whether more notices follow.
     """
 
     rows: tuple[InboxRow, ...]
@@ -91,18 +91,19 @@ class InboxRows:
 @attrs.frozen(kw_only=True)
 class InboxNotice(PlainModel):
     """
-    A notice as its recipient reads it today.
+    A notice as its recipient reads it now.
 
     Attributes:
-        notification: the notice; its link is good for two days from the reading on.
-        ends_at: from when on the certificate is not valid; aware, UTC.
-        last_day: the last calendar day on which it is, in the policy's zone.
-        days_left: calendar days from the day of reading to that day; below 0 after it.
-        has_ended: whether it is over now.
+        notification: the notice; its link is valid for two days from now.
+        ends_at: the time from which the certificate is not valid; aware, UTC.
+        last_day: the last calendar day on which it is valid, in the policy's zone.
+        days_left: the calendar days from today to that day; negative after it.
+        has_ended: whether the certificate has ended.
         read_at: when the recipient read it, or `None`.
-        remind_at: until when the recipient put it off, or `None`.
-        in_banner: whether a banner is to tell it now: it waits, is the recipient's latest about
-            that certificate, is not put off, and the end is within the warning's days, or over.
+        remind_at: the time until which the recipient postponed it, or `None`.
+        in_banner: whether a banner should show it now: it is pending, is the recipient's latest
+            about that certificate, is not postponed, and the end is within the days of the warning
+            tier, or past.
     """
 
     notification: CertificateExpiryNotification
@@ -118,13 +119,13 @@ class InboxNotice(PlainModel):
 @attrs.frozen(kw_only=True)
 class InboxPage(PlainModel):
     """
-    One page of somebody's inbox, newest first.
+    One page of a recipient's inbox, newest first.
 
     Attributes:
         notices: at most `limit`.
-        unread: pending notices of the whole inbox that were not read; 0 without any.
-        next_after: pass it as `after` for those that follow, whatever is told meanwhile;
-            `None` when there are none.
+        unread: the number of pending notices in the whole inbox that were not read.
+        next_after: pass it as `after` to get those that follow, even if new notices arrive; `None`
+            on the last page.
     """
 
     notices: tuple[InboxNotice, ...]

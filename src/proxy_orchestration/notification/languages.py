@@ -1,5 +1,5 @@
 """
-What a notice says in a language, as data: texts by tier and audience, dates, days. Pure.
+The languages of notices, as data: texts by tier and audience, dates, days. Pure.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def _is_template(instance: object, attribute: attrs.Attribute[Any], value: str) 
     try:
         fields = [part[1:] for part in Formatter().parse(value) if part[1] is not None]
     except ValueError as error:
-        msg = f"{name} is no template: {error}; write a brace that is text twice"
+        msg = f"{name} is not a valid template: {error}; double a brace that is meant as text"
         raise ValueError(msg) from error
     if any(spec or conversion or not str(field).isidentifier() for field, spec, conversion in fields):
-        msg = f"{name} may hold fields by their plain names only, such as {{label}}"
+        msg = f"{name} must contain only plain fields, such as {{label}}"
         raise ValueError(msg)
 
 
@@ -40,10 +40,10 @@ class TextTemplate:
     """
     A text with named fields in braces.
 
-    Always there: `label` (the certificate), `date` (its last valid day),
-    `when` (the same from today, such as "in 2 days"), `days` (their number),
-    `mentor_id`, and `holder` (the mentor's name, or the language's word for a
-    mentor without one). There if known: `holder_name`, `link`.
+    These fields always have a value: `label` (the certificate), `date` (its last valid day), `when`
+    (that day relative to today, such as "in 2 days"), `days` (the number of those days),
+    `mentor_id`, and `holder` (the mentor's name, or the language's words for a mentor without one).
+    These fields have a value if it is known: `holder_name`, `link`.
 
     Attributes:
         title: one line.
@@ -71,18 +71,20 @@ def _has_all_texts(
 @attrs.frozen(kw_only=True, eq=False)
 class Language:
     """
-    All that a notice needs in one language.
+    The texts and formats of notices in one language.
 
     Attributes:
-        texts: by tier and audience, all for mentors and coordinators; chapter admins
-            read what coordinators do, where they have no text of their own.
-        months: the twelve names, as they stand in a date.
-        date_format: a template of `day`, `month` and `year`.
-        when: a day from today, in words: 0 is today, above 0 to come, below 0 past.
-        unnamed: a mentor whose name is not known.
-        labels: certificate types by code, before the catalogue's own.
-        digest: words for a coordinator's digest.
-        dates: writes a day, in the place of `months` and `date_format`; `None`: they do.
+        texts: the texts by tier and audience. All are needed for mentors and coordinators. Chapter
+            admins without a text of their own get the coordinators' text.
+        months: the names of the twelve months, in the form used in a date.
+        date_format: a template with the fields `day`, `month` and `year`.
+        when: a function that writes a number of days from today in words: 0 is today, positive is
+            future, negative is past.
+        unnamed: the words for a mentor without a known name.
+        labels: names of certificate types by code; they take precedence over the catalogue's.
+        digest: the texts of a coordinator's digest.
+        dates: a function that writes a day, used instead of `months` and `date_format`; `None`:
+            those are used.
     """
 
     texts: Mapping[TextKey, TextTemplate] = attrs.field(
@@ -100,7 +102,7 @@ class Language:
 
     def text(self, tier: Tier, audience: Audience) -> TextTemplate:
         """
-        Return the text for readers of that kind.
+        Return the text for this tier and audience.
         """
         own = self.texts.get((tier, audience))
         return self.texts[tier, Audience.COORDINATOR] if own is None else own

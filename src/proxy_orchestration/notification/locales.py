@@ -1,5 +1,5 @@
 """
-Which language recipients read, as their directory knows it now.
+Asks the directory for the languages of recipients.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def find_locales(
             raise
         name = type(error).__name__
     _log.error(
-        "the directory did not say who reads which language: %s",
+        "the directory did not tell the languages of the recipients: %s",
         name,
         extra={"code": LOCALES_UNKNOWN, "error": name, "recipients": len(recipients)},
     )

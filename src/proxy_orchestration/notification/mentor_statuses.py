@@ -1,5 +1,5 @@
 """
-Which status mentors have before we hide them, as their host knows it.
+Asks the host for the statuses of mentors before they are hidden.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PreviousStatuses:
                 raise
             name = type(error).__name__
         _log.error(
-            "the host did not say which status mentors have: %s",
+            "the host did not tell the statuses of the mentors: %s",
             name,
             extra={"code": STATUSES_UNKNOWN, "error": name, "mentors": len(over)},
         )

@@ -1,5 +1,5 @@
 """
-The words of a notice: a catalogue that hosts extend, correct, or replace. Pure.
+The catalogue of texts, which hosts can extend, correct or replace. Pure.
 """
 
 from __future__ import annotations
@@ -30,34 +30,35 @@ _NEXT_BEST: Final[Mapping[str, tuple[str, ...]]] = {
 
 class MissingMessageFieldError(OrchestrationError, error_code="missing_message_field", repeat_helps=False):
     """
-    A text needs a field that this notice has not; only its record fails.
+    A text needs a field for which the notice has no value; only this record fails.
 
     Attributes:
-        field: the field's name.
+        field: the name of the field.
     """
 
     def __init__(self, field: str) -> None:
         self.field = field
         super().__init__(
-            f"The text needs {{{field}}}, which this notice has not. Complete the record, or reword the text."
+            f"The text needs {{{field}}}, and this notice has no value for it. Complete the record, or "
+            "change the text."
         )
 
 
 @attrs.frozen(kw_only=True)
 class NoticeContext:
     """
-    What is known about a notice before it has words.
+    What is known about a notice when its text is written.
 
     Attributes:
-        mentor_id: whose certificate.
+        mentor_id: the id of the certificate's holder.
         holder_name: the mentor's name, or empty; personal data.
         certificate_type: the type's code.
-        tier: how close the end is.
+        tier: the tier of the notice.
         expires: the last valid day, in the policy's zone.
-        days_left: days from today to that day; 0 on that day, below 0 after it.
-        audience: in which capacity the reader is told.
+        days_left: the days from today to that day; 0 on that day, negative after it.
+        audience: the reader's relation to the mentor.
         locale: the reader's language, for example `nb-NO`; `None` for the catalogue's own.
-        link: where a tap leads, or `None`.
+        link: the address that a tap opens, or `None`.
     """
 
     mentor_id: str
@@ -74,14 +75,14 @@ class NoticeContext:
 @attrs.frozen
 class NoticeText:
     """
-    The words of a notice; may hold a name, so never in a repr or a log.
+    The title and body of a notice. They may contain a name, so they are never in a repr or a log.
 
     Attributes:
         title: one line.
         body: the text.
 
     Raises:
-        TypeError: one of them is no text.
+        TypeError: one of them is not a string.
     """
 
     title: str = attrs.field(repr=False, validator=attrs.validators.instance_of(str))
@@ -90,14 +91,14 @@ class NoticeText:
 
 class Messages(Protocol):
     """
-    Finds the words for notices.
+    Writes the texts of notices.
     """
 
     def render(self, notice: NoticeContext, /) -> NoticeText:
         """
-        Return the notice's words, at once and without I/O.
+        Return the title and body of the notice, synchronously and without I/O.
 
-        An exception fails this notice's record and no other.
+        If it raises an exception, only this notice's record fails.
         """
         ...
 
@@ -128,7 +129,10 @@ def _by_tag(languages: Mapping[str, Language]) -> Mapping[str, Language]:
 
 def _is_known(instance: MessageCatalogue, _attribute: attrs.Attribute[Any], value: str) -> None:
     if value not in instance.languages:
-        msg = f"the default language {value!r} is not among the catalogue's: {_tags(instance.languages)}"
+        msg = (
+            f"the default language {value!r} is not one of the catalogue's languages: "
+            f"{_tags(instance.languages)}"
+        )
         raise ValueError(msg)
 
 
@@ -175,13 +179,13 @@ def _own(notice: NoticeContext, language: Language) -> dict[str, object]:
 @attrs.frozen(kw_only=True, eq=False)
 class MessageCatalogue:
     """
-    Texts by language, tier and audience.
+    The texts of notices by language, tier and audience.
 
     Attributes:
-        languages: by tag, such as `nb` or `en-gb`.
-        default: the tag of the language for whoever has none, or one that the catalogue
-            has no closer language for.
-        labels: certificate types by code, in words; a type without any is told by its code.
+        languages: the languages by tag, such as `nb` or `en-gb`.
+        default: the tag of the language for readers without one, or with one that is not close to
+            any in the catalogue.
+        labels: names of certificate types by code; a type without a name is shown by its code.
     """
 
     languages: Mapping[str, Language] = attrs.field(default=LANGUAGES, converter=_by_tag, repr=_tags)
@@ -190,7 +194,7 @@ class MessageCatalogue:
 
     def with_language(self, tag: str, language: Language) -> MessageCatalogue:
         """
-        Return a catalogue with that language added, or put in the place of the one with its tag.
+        Return a catalogue with this language added, or replaced if the tag exists.
         """
         return attrs.evolve(self, languages={**self.languages, language_tag(tag): language})
 
@@ -198,10 +202,10 @@ class MessageCatalogue:
         self, tag: str, tier: NotificationThresholdTier, audience: Audience, text: TextTemplate
     ) -> MessageCatalogue:
         """
-        Return a catalogue with that one text replaced.
+        Return a catalogue with one text replaced.
 
         Raises:
-            KeyError: the catalogue has no language with that very tag.
+            KeyError: the catalogue has no language with exactly this tag.
         """
         language = self.languages[language_tag(tag)]
         return self.with_language(
@@ -210,23 +214,25 @@ class MessageCatalogue:
 
     def language_for(self, locale: str | None) -> Language:
         """
-        Return the closest language: `nb-NO`, then `nb`, `no`, `en`, then the default.
+        Return the closest language.
+
+        For `nb-NO` that is `nb-NO`, `nb`, `no`, `en` or the default, in this order.
         """
         return self.languages[self.tag_for(locale)]
 
     def tag_for(self, locale: str | None) -> str:
         """
-        Return the tag of that language.
+        Return the tag of the closest language.
         """
         understood = _understood(locale) if locale else ()
         return next((tag for tag in understood if tag in self.languages), self.default)
 
     def render(self, notice: NoticeContext, /) -> NoticeText:
         """
-        Return the notice's words.
+        Return the title and body of the notice.
 
         Raises:
-            MissingMessageFieldError: the text needs a field that the notice has not.
+            MissingMessageFieldError: the text needs a field for which the notice has no value.
         """
         language = self.language_for(notice.locale)
         label = label_of(notice.certificate_type, language.labels, self.labels)
@@ -239,7 +245,7 @@ class MessageCatalogue:
 
     def digest_texts(self, locale: str | None = None) -> DigestTexts:
         """
-        Return the words of a digest in the closest language, with names of types, for a dispatcher.
+        Return the texts of a digest in the closest language, with names of types, for a dispatcher.
         """
         language = self.language_for(locale)
         return language.digest.with_labels(labels_in_all(language.labels, self.labels))
@@ -248,7 +254,7 @@ class MessageCatalogue:
         self, counts: Mapping[NotificationThresholdTier, int], /, *, locale: str | None = None
     ) -> NoticeText:
         """
-        Return the words of a digest with these numbers of certificates by tier.
+        Return the title and body of a digest with these numbers of certificates by tier.
         """
         texts = self.digest_texts(locale)
         return NoticeText(texts.title, texts.body(counts))

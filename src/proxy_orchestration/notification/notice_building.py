@@ -48,15 +48,15 @@ from proxy_orchestration.notification.visibility import end_at
 
 class UnreadableRecordError(OrchestrationError, error_code="unreadable_record", repeat_helps=False):
     """
-    A record cannot be dealt with; only it fails.
+    A certificate record cannot be processed; only this record fails.
 
     Attributes:
-        code: why, `snake_case`.
+        code: the reason, a code in `snake_case`.
     """
 
     def __init__(self, code: str) -> None:
         self.code = code
-        super().__init__(f"A certificate cannot be dealt with: {code}. Correct it, and tell it again.")
+        super().__init__(f"A certificate cannot be processed: {code}. Correct it, and submit it again.")
 
 
 @attrs.frozen(kw_only=True)

@@ -29,27 +29,27 @@ _FINGERPRINT: Final = 32
 
 class Audience(enum.Enum):
     """
-    In which capacity somebody is told.
+    A recipient's relation to the mentor of a notice.
     """
 
     MENTOR = "mentor"  # the holder
-    COORDINATOR = "coordinator"  # who answers for the mentor
-    CHAPTER_ADMIN = "chapter_admin"  # told instead where no coordinator is assigned
+    COORDINATOR = "coordinator"  # the person who is responsible for the mentor
+    CHAPTER_ADMIN = "chapter_admin"  # notified if no coordinator is assigned
 
 
 class NoticeStatus(enum.Enum):
     """
-    The state of a notice in somebody's inbox.
+    The state of a notice in a recipient's inbox.
     """
 
     PENDING = "pending"  # waits to be acknowledged
-    ACKNOWLEDGED = "acknowledged"  # somebody took note of it
-    CLEARED = "cleared"  # the certificate was renewed since
+    ACKNOWLEDGED = "acknowledged"  # a person has acknowledged it
+    CLEARED = "cleared"  # the certificate was renewed
 
 
 class NoticeKey(NamedTuple):
     """
-    What a notice is told by: for one key there is one notice, ever.
+    The key that identifies a notice; there is never a second notice for one key.
     """
 
     mentor_id: str
@@ -62,7 +62,7 @@ class NoticeKey(NamedTuple):
 
 def notification_id_of(key: NoticeKey) -> str:
     """
-    Return the one id of the notice with that key.
+    Return the id of the notice with this key.
     """
     mentor_id, certificate_type, tier, start, audience, recipient_id = key
     threshold, day, capacity = tier.value, start.isoformat(), audience.value
@@ -80,23 +80,25 @@ class CertificateExpiryNotification(PlainModel):
     A notice in one recipient's inbox.
 
     Attributes:
-        notification_id: derived from the key.
-        mentor_id: whose certificate it is about.
-        certificate_type: its kind, as `type_code` spells it.
-        tier: how close to its end it is.
-        window_start: the first day of the window that this notice fills.
-        audience: in which capacity the recipient is told.
-        recipient_id: who is told.
-        status: whether it waits, was acknowledged, or was cleared by a renewal.
-        title, body: the text; may hold a name, so never in a repr or a log.
-        deep_link: where a tap leads, or `None`.
-        created_at: the run's moment; aware, UTC.
-        acknowledged_at, acknowledged_by, note: when, by whom and with what words.
+        notification_id: the id, derived from the notice's key.
+        mentor_id: the id of the certificate's holder.
+        certificate_type: the certificate's type, in the form of `type_code`.
+        tier: the tier of the notice.
+        window_start: the first day of the window in which this notice is sent only once.
+        audience: the recipient's relation to the mentor.
+        recipient_id: the id of the recipient.
+        status: whether it is pending, acknowledged, or cleared by a renewal.
+        title, body: the text; it may contain a name, so it is never in a repr or a log.
+        deep_link: the address that a tap opens, or `None`.
+        created_at: the time for which the run was made; aware, UTC.
+        acknowledged_at, acknowledged_by, note: when and by whom it was acknowledged, and that
+            person's note.
         organization_id: the mentor's organization, or `None`.
-        expires: the certificate's last valid day, so that the text can be made anew for
-            another day; `None`: the notice is older than that, and keeps its text.
-        holder_name: the mentor's name, for the same; empty if not known.
-        locale: the reader's, as it was known when the notice was written, or `None`.
+        expires: the certificate's last valid day, from which the text can be written again on
+            another day; `None`: the notice was stored by an older version, and its text stays
+            unchanged.
+        holder_name: the mentor's name, for the same purpose; empty if not known.
+        locale: the reader's language when the notice was written, or `None`.
     """
 
     notification_id: str
@@ -122,7 +124,7 @@ class CertificateExpiryNotification(PlainModel):
     @property
     def key(self) -> NoticeKey:
         """
-        Return what the notice is told by.
+        Return the key that identifies the notice.
         """
         return NoticeKey(
             self.mentor_id,
@@ -146,16 +148,16 @@ class PushMessage(PlainModel):
     One push to all devices of one recipient.
 
     Attributes:
-        message_id: the same whenever it is sent.
-        notification_id: the notice it belongs to; a digest's own id for a digest.
-        recipient_id: whose devices.
-        tier: the notice's tier; of a digest the closest one in it.
-        title, body: the text; may hold a name, so never in a repr or a log.
-        data: what the app gets, strings only.
-        collapse_key: a later push with the same key replaces an earlier one on the device.
-        expires_at: aware, UTC; not sent from then on.
-        owed: the `fingerprint` of each device that has not got it yet, while others have;
-            `None`: all devices. No other device is sent it again.
+        message_id: the id, which is the same at every attempt.
+        notification_id: the id of its notice; for a digest, the digest's own id.
+        recipient_id: the id of the recipient.
+        tier: the notice's tier; for a digest, the closest tier in it.
+        title, body: the text; it may contain a name, so it is never in a repr or a log.
+        data: the data for the app; keys and values are strings.
+        collapse_key: a later push with the same key replaces an earlier one on a device.
+        expires_at: the time from which it is no longer sent; aware, UTC.
+        owed: the `fingerprint` of each device that has not received it, if others have; it is sent
+            only to these again. `None`: all devices.
     """
 
     message_id: str
@@ -179,7 +181,7 @@ class PushTarget:
         kind: `fid` (a Firebase installation) or `token` (a registration token).
         value: the address itself; a secret, never in a repr or a log.
         platform: for example `android` or `ios`; empty if not known.
-        updated_at: when the device last told its address, or `None`.
+        updated_at: when the device last reported its address, or `None`.
     """
 
     kind: str
@@ -190,7 +192,7 @@ class PushTarget:
     @property
     def fingerprint(self) -> str:
         """
-        Return what tells this address from others, and from which it cannot be found.
+        Return a value that identifies this address, and from which the address cannot be computed.
         """
         named = f"{self.kind}:{self.value}".encode(errors="backslashreplace")
         return hashlib.sha256(named).hexdigest()[:_FINGERPRINT]
@@ -203,20 +205,20 @@ class PushState(enum.Enum):
 
     QUEUED = "queued"  # due, or due later
     LEASED = "leased"  # a dispatcher holds it
-    SENT = "sent"  # the provider took it
-    DEAD = "dead"  # will not be sent unless it is replayed
-    CANCELLED = "cancelled"  # renewed, revoked or opted out since
-    EXPIRED = "expired"  # its time is over
+    SENT = "sent"  # the provider accepted it
+    DEAD = "dead"  # given up; not sent unless it is replayed
+    CANCELLED = "cancelled"  # not sent because of a renewal, a revocation or an opt-out
+    EXPIRED = "expired"  # too late to be sent
 
 
 class PushVerdict(enum.Enum):
     """
-    What a sender says about one message.
+    A sender's verdict about one message.
     """
 
-    DELIVERED = "delivered"  # the provider took it for at least one device
-    RETRY = "retry"  # worth another attempt
-    DEAD = "dead"  # will never be taken
+    DELIVERED = "delivered"  # the provider accepted it for at least one device
+    RETRY = "retry"  # another attempt may succeed
+    DEAD = "dead"  # the provider will never accept it
     NO_TARGET = "no_target"  # the recipient has no device
 
 
@@ -227,17 +229,18 @@ def _code(value: object) -> str:
 @attrs.frozen
 class PushOutcome:
     """
-    What became of one message; made by the four class methods.
+    A sender's answer for one message; use the four class methods to make one.
 
     Attributes:
-        message_id: the message.
-        verdict: what the sender says.
-        after: seconds to wait before the next attempt, where the provider named them.
-        code: why it is dead, or what a check found, `snake_case`; empty otherwise. It is
-            logged: what may be a sentence of a provider's is `unreadable_code` instead.
-        counted: whether the wait before the next attempt grows by it.
-        in_doubt: whether the provider may have taken the message all the same.
-        targets: the devices that are still owed it, where others took it; `None`: all.
+        message_id: the id of the message.
+        verdict: the sender's verdict.
+        after: the seconds to wait before the next attempt, if the provider gave a time.
+        code: why it is dead, or what a check found, a code in `snake_case`; otherwise empty. The
+            code is logged, so anything that may be a provider's sentence is replaced by
+            `unreadable_code`.
+        counted: whether this attempt makes the wait before the next one longer.
+        in_doubt: whether the provider may have accepted the message nevertheless.
+        targets: the devices that have not received it, if others have; `None`: all.
     """
 
     message_id: str
@@ -251,7 +254,7 @@ class PushOutcome:
     @classmethod
     def delivered(cls, message: PushMessage) -> PushOutcome:
         """
-        Say that the provider took the message for at least one device.
+        Return the outcome of a message that the provider accepted for at least one device.
         """
         return cls(message.message_id, PushVerdict.DELIVERED)
 
@@ -266,16 +269,16 @@ class PushOutcome:
         targets: Iterable[PushTarget] | None = None,
     ) -> PushOutcome:
         """
-        Say that the message is worth another attempt, after that many seconds if given.
+        Return the outcome of a message to send again, after `after` seconds if given.
 
         Args:
-            message: it is repeated until it expires, however often.
-            after: seconds.
-            counted: whether the wait before the next attempt grows by it.
-            in_doubt: the provider may have taken it, as after a connection that broke.
-                Whoever says so sends it under a key by which the second replaces the
+            message: the message; it is repeated until it expires.
+            after: the seconds to wait, or `None`.
+            counted: whether this attempt makes the wait before the next one longer.
+            in_doubt: whether the provider may have accepted it, for example after a broken
+                connection. The sender must then use a key by which the second push replaces the
                 first on the device.
-            targets: the devices that are still owed it, where others took it.
+            targets: the devices that have not received it, if others have.
         """
         owed = None if targets is None else tuple(targets)
         return cls(
@@ -285,13 +288,13 @@ class PushOutcome:
     @classmethod
     def dead(cls, message: PushMessage, code: str) -> PushOutcome:
         """
-        Say that the message will never be taken, and why.
+        Return the outcome of a message that the provider will never accept, with the reason's code.
         """
         return cls(message.message_id, PushVerdict.DEAD, code=code)
 
     @classmethod
     def no_target(cls, message: PushMessage) -> PushOutcome:
         """
-        Say that the recipient has no device.
+        Return the outcome of a message whose recipient has no device.
         """
         return cls(message.message_id, PushVerdict.NO_TARGET, code="no_target")

@@ -34,4 +34,4 @@ async def forget_old_ends(ends: CertificateEnds, *, policy: ExpiryPolicy, now: d
     except BaseException as error:
         if not comes_from_callee(error) or is_being_cancelled():
             raise
-        _log.error("old ends could not be forgotten", extra={"error": type(error).__name__})
+        _log.error("old certificate ends could not be removed", extra={"error": type(error).__name__})

@@ -73,29 +73,29 @@ _numbers = count()
 @attrs.define(eq=False, kw_only=True)
 class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs):
     """
-    Tells mentors and coordinators that certificates run out, once per tier.
+    Notifies mentors and coordinators of certificates that expire, once per tier.
 
-    It may be run twice, late, or in parallel with itself: the store's unique
-    key and its guard decide, and a notice and its push are one transaction.
-    It holds no state between runs.
+    A run may be repeated, late, or parallel to another one: the store's unique key and the resend
+    guard prevent a second notice. A notice and its push are stored in one transaction. The object
+    holds no state between runs.
 
     Args:
-        repository: where notices, pushes and the log of runs are.
-        recipients: who answers for a mentor; `None`: only mentors are told. One that is also
-            `RecipientLocales` says who reads which language.
-        clock: where time comes from when no `as_of` is given.
-        policy: when a certificate's end is told, and how often.
-        messages: the words.
-        enrollment: links to a renewal course, for urgent and lapsed notices.
-        visibility: hides mentors whose certificate is lapsed; `None`: nobody is hidden.
-        statuses: the host's own statuses of mentors, to note what it was before they are hidden;
-            `None`: it is not known.
-        settings: limits.
-        id_rule: what the ids of mentors and of who is told may look like; `usual_id_rule` takes
-            fillers for missing ones and refuses what spreadsheets make of ids.
+        repository: stores notices, pushes and the log of runs.
+        recipients: knows who is responsible for a mentor; `None`: only mentors are notified. If it
+            is also a `RecipientLocales`, it gives the readers' languages.
+        clock: the source of time when no `as_of` is given.
+        policy: when, and how often, there is a notice about a certificate's end.
+        messages: writes the texts of notices.
+        enrollment: makes links to a renewal course, for urgent and lapsed notices.
+        visibility: hides mentors whose certificate has lapsed; `None`: no mentor is hidden.
+        statuses: knows the host's own statuses of mentors, which are stored before mentors are
+            hidden; `None`: the previous status is not known.
+        settings: limits and times.
+        id_rule: decides which ids of mentors and recipients are valid. `usual_id_rule` treats
+            fillers as missing ids, and refuses ids that a spreadsheet has changed.
 
     Raises:
-        MisconfiguredError: a part does not fit; the message says what to do.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
 
     repository: NotificationRecords
@@ -138,22 +138,24 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         complete: bool = False,
     ) -> OrchestrationResult:
         """
-        Write what is due for these certificates, and queue its pushes.
+        Write the notices that are due for these certificates, and queue their pushes.
 
-        A record that fails stops no other; what could not be done is in the
-        result, and the next run does it.
+        A failing record does not stop the others. The result lists the failures, and the next run
+        tries them again.
 
         Args:
-            certificates: from anywhere, also asynchronously; read once, in chunks.
-            as_of: the moment to run for, aware; `None`: now.
-            allow_future: take a moment more than an hour ahead of the clock. Who is told in
-                its name gets no other notice until then: the guard counts from it.
-            complete: the feed is whole: a known certificate of its organizations and types that
-                is not in it counts as withdrawn. Where that were more than a fifth of those known,
-                or a record failed, nothing is withdrawn, and `data_quality` says so.
+            certificates: a list or an async stream of certificates; read once, in chunks.
+            as_of: the time for which to run, aware; `None`: now.
+            allow_future: whether `as_of` may be more than an hour ahead of the clock. Mentors who
+                are notified in such a run get no other notice until then, because the resend guard
+                counts from `as_of`.
+            complete: whether the feed is complete. If so, a known certificate of its organizations
+                and types that is missing from it is withdrawn. If more than a fifth of the known
+                ones are missing, or a record failed, none is withdrawn, and `data_quality` says so.
 
         Raises:
-            InvalidValueError: `as_of` is naive, or in the future; nothing was read.
+            InvalidValueError: `as_of` is naive, or in the future without `allow_future`; nothing
+                was read.
         """
         check_arguments(certificates=certificates, as_of=as_of, allow_future=allow_future, complete=complete)
         work = self._begin(as_of, dry_run=False, allow_future=allow_future, complete=complete)
@@ -167,9 +169,9 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         self, certificates: Certificates, *, as_of: datetime | None = None, complete: bool = False
     ) -> NotificationPlan:
         """
-        Return what `run` would do, by the same code, and write nothing; also for a moment in the future.
+        Return what `run` would do, and write nothing; also for a time in the future.
 
-        It keeps a key and an end for each certificate while it is made.
+        It uses the same code as `run`, and needs memory for a key and an end of each certificate.
 
         Raises:
             InvalidValueError: `as_of` is naive.
@@ -191,10 +193,10 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         complete: bool = False,
     ) -> AsyncIterator[AsyncIterator[RecordOutcome]]:
         """
-        Run, and yield how each certificate ended, once its chunk is durable.
+        Run, and yield the outcome of each certificate once its chunk is stored.
 
-        Leaving the block early stops after the chunk under way; a later run does the rest,
-        and nothing is withdrawn, `complete` or not.
+        Leaving the block early stops the run after the current chunk. A later run processes the
+        rest, and no certificate is withdrawn, even with `complete`.
 
         Raises:
             InvalidValueError: `as_of` is naive, or more than an hour in the future without
@@ -208,20 +210,20 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
 
     async def list_runs(self, *, actor: Actor, after: str | None = None, limit: int = 50) -> RunPage:
         """
-        Return a page of the runs that dealt with mentors of the actor's organization, newest first.
+        Return a page of the runs with mentors of the actor's organization, newest first.
 
-        The counts are of those mentors alone. A host that asks for all runs asks its
-        store: `list_runs(None, after=None, limit=50)`.
+        The counts are for those mentors only. A host that wants all runs asks its store:
+        `list_runs(None, after=None, limit=50)`.
 
         Args:
-            actor: a chapter admin, with the roles held now.
-            after: `next_after` of the page before.
-            limit: runs on a page, 1 to 100.
+            actor: a chapter admin, with current roles.
+            after: the `next_after` of the previous page.
+            limit: the most runs on a page, 1 to 100.
 
         Raises:
-            NotAuthorizedError: the actor is no chapter admin; nothing was read.
+            NotAuthorizedError: the actor is not a chapter admin; nothing was read.
             RepositoryUnavailableError: the store failed.
-            InvalidValueError: `after` is of no page, or the limit out of range.
+            InvalidValueError: `after` is not valid, or the limit is out of range.
         """
         check_arguments(actor=actor, after=after, limit=limit)
         if Role.CHAPTER_ADMIN not in actor.roles:
@@ -233,20 +235,21 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
 
     async def record_renewals(self, certificates: Iterable[PeerMentorCertificate]) -> int:
         """
-        Note renewed, corrected or revoked certificates at once, without waiting for the next run.
+        Store renewed, corrected or revoked certificates at once, without waiting for the next run.
 
-        The end of a certificate takes the place of the one that is known of its id, earlier or
-        later; a revoked one counts no more, and the next of its mentor and type does.
+        The end of a certificate replaces the known end of the same certificate id, whether earlier
+        or later. A revoked certificate no longer counts; then the next one of the same mentor and
+        type counts.
 
-        Queued pushes for an end that does not count any more are cancelled, pending notices
-        cleared, and mentors whom we hid for it shown again.
+        For an end that no longer counts, queued pushes are cancelled, pending notices are cleared,
+        and mentors who were hidden for it are shown again.
 
         Returns:
             how many pushes were cancelled.
 
         Raises:
-            UnreadableRecordError: a certificate lacks an id, has one that is nobody's, or has no usable
-                end; nothing was changed.
+            UnreadableRecordError: a certificate has no id, an invalid id or no usable end; nothing
+                was changed.
             RepositoryUnavailableError: the store failed.
         """
         check_arguments(certificates=certificates)
@@ -266,29 +269,32 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         statuses = await previous.of(counting, at=now)
         problem = await track_ends(self.visibility, counting, at=now, statuses=statuses)
         if problem is not None:
-            reason = "The renewals are stored, and who is shown could not be updated."
-            raise RepositoryUnavailableError(reason, advice="Check the registry; the next run updates it.")
+            reason = "The renewals are stored, but the visibility of mentors could not be updated."
+            raise RepositoryUnavailableError(
+                reason, advice="Check the visibility registry. The next run updates it."
+            )
         return noted.cancelled
 
     async def acknowledge(self, notification_id: str, *, actor: Actor, note: str = "") -> Acknowledged:
         """
-        Take note of a notice, with one audit row, whoever repeats it.
+        Acknowledge a notice and write one audit row; repeated calls add no other row.
 
-        It is taken note of for all who were told: the mentor's own ends with it,
-        and so do those of the other chapter admins. The coordinator or chapter
-        admin who was told may; for a mentor's own notice the one who answers for
-        the mentor may.
+        The acknowledgement applies to all recipients: the mentor's own notice and those of other
+        chapter admins are acknowledged, too. The coordinator or chapter admin who was notified may
+        acknowledge. A mentor's own notice may be acknowledged by the person who is responsible for
+        the mentor.
 
         Args:
-            notification_id: the notice.
-            actor: who takes note, with the roles held now.
-            note: up to 500 characters.
+            notification_id: the id of the notice.
+            actor: the person who acknowledges, with current roles.
+            note: a free text, up to 500 characters.
 
         Raises:
-            NotAuthorizedError: neither a coordinator nor a chapter admin; nothing was read.
-            NotificationNotFoundError: no such notice, or none that is the actor's to acknowledge.
+            NotAuthorizedError: the actor is neither a coordinator nor a chapter admin; nothing was
+                read.
+            NotificationNotFoundError: there is no such notice that the actor may acknowledge.
             RepositoryUnavailableError: the store failed, or the directory did not answer.
-            InvalidValueError: the note is too long, or no store keeps it.
+            InvalidValueError: the note is too long, or contains characters that no store can keep.
         """
         check_arguments(notification_id=notification_id, actor=actor, note=note)
         if not actor.roles & {Role.COORDINATOR, Role.CHAPTER_ADMIN}:
@@ -336,7 +342,10 @@ class NotificationOrchestrator(InboxVerbs, VisibilityVerbs, NoticeRetentionVerbs
         moment = now if as_of is None else in_utc(as_of)
         if moment - now > _FUTURE_TOLERANCE and not allow_future:
             # Its notices would take the guard, and nobody would be told anything until then; decision 205.
-            rule = "is in the future: plan it, or allow it (allow_future=True, --allow-future)"
+            rule = (
+                "must not be in the future: make a plan instead, or allow it (allow_future=True, "
+                "--allow-future)"
+            )
             raise InvalidValueError("as_of", rule)  # noqa: EM101 - a field's name
         classifier = TierClassifier(moment, self.policy)
         planned = PlannedChunks(self.repository)

@@ -43,70 +43,67 @@ class NoticeBook(Protocol):
     """
     Notices, their guard, and the log of runs.
 
-    A text that holds NUL or half a surrogate pair is a `RecordRefusedError`, and
-    nothing of its call is written.
+    A text with a NUL character or an unpaired surrogate raises a `RecordRefusedError`, and the call
+    writes nothing.
     """
 
     async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
-        Write what the chunk's drafts tell, and answer each in order; all or nothing.
+        Write the notices and pushes of the chunk's drafts, and return an answer for each in order.
 
-        Its ends first: each replaces what was known of its certificate, by
-        organization and id, up or down. Of a mentor's certificates of one
-        type the one that ends last counts, of those that are not revoked or
-        withdrawn; the answer says which. Of two calls at once one sees the
-        other's ends.
+        All or nothing.
 
-        For each draft: where another end counts, a later one, it is STALE.
-        Where the mentor's notice of that key exists, it is a DUPLICATE; if
-        that one was cleared and the guard lets it pass, it is PENDING again,
-        as the others' of the draft are, its message is queued again unless it
-        was sent, and that is `reopened`. Else the guard is taken, by one conditional upsert of a
-        row per mentor and type in `as_of` time: where less than `guard` went
-        by since its last notice, the draft is DEFERRED and nothing of it is
-        written; exactly `guard` passes. Else notice and push are inserted,
-        and it is CREATED. The push is QUEUED for `due_at`, and is this run's,
-        whose end makes it due; one of a run for a later moment is due then. Of
-        two calls at once with one key one creates.
+        The ends come first: each replaces the known end of its certificate (organization and id),
+        whether earlier or later. Of a mentor's certificates of one type that are not revoked or
+        withdrawn, the one that ends last counts; the answer tells which. Of two simultaneous calls,
+        the second sees the ends of the first.
 
-        The others' notices are inserted unless they exist, for CREATED and
-        DUPLICATE drafts, so that a later run completes what an earlier one
-        could not tell. Each new one of a coordinator or chapter admin makes
-        sure that the recipient has an open digest, one that is QUEUED, LEASED
-        or DEAD, in the outbox; there is at most one. A new one is QUEUED for
-        `due_at`, and so is a DEAD one, with no attempt counted. One that
-        waits for later than `due_at` is due then. It is this run's,
-        whose end makes it due; see `log_run`.
+        Then each draft gets the first answer that applies. It is STALE if a later end counts. It is
+        a DUPLICATE if the mentor's notice with this key exists. If that notice was cleared and the
+        guard allows it, it becomes PENDING again, together with the draft's notices to others; its
+        message is queued again unless it was sent, and `reopened` is true. Otherwise the guard
+        decides, by one conditional upsert of a row per mentor and type in `as_of` time: if less
+        than `guard` has passed since the last notice, the draft is DEFERRED and nothing of it is
+        written; exactly `guard` is enough. Otherwise notice and push are inserted, and the draft is
+        CREATED. The push is QUEUED for `due_at` and belongs to this run, whose end makes it due
+        earlier; a push of a run for a later time is due at that time. Of two simultaneous calls
+        with one key, one creates the notice.
 
-        Where an end of a mentor and type has changed, their messages for
-        another end than the one that counts are cancelled unless they are done
-        with, dead ones included, so that no replay sends them. PENDING notices
-        for another end are CLEARED, and no digest tells of any such notice.
-        Where none counts, that is all of them.
+        For CREATED and DUPLICATE drafts, the notices to others are inserted unless they exist, so a
+        later run completes what an earlier one could not write. For each new notice to a
+        coordinator or chapter admin, the outbox then has exactly one open digest of the recipient:
+        one that is QUEUED, LEASED or DEAD. A new digest is QUEUED for `due_at`, and so is a DEAD
+        one, with no attempt counted. A digest that waits for a later time than `due_at` becomes due
+        at `due_at`. It belongs to this run, whose end makes it due; see `log_run`.
 
-        An id that the store has in another spelling, composed or decomposed, is
-        taken for that one in all of this, and kept as the store has it; of two
-        spellings in the chunk the first. What it keeps in a mixture of both need
-        not be found.
+        If an end of a mentor and type has changed, their messages for an end that does not count
+        are cancelled unless they are finished; dead ones are cancelled, too, so that no replay
+        sends them. PENDING notices for such an end are CLEARED, and no digest includes such a
+        notice. If no end counts, this applies to all of them.
 
-        A constant number of statements, whatever the chunk's size. Rows are
-        written in the order of their keys, so that overlapping runs do not
-        block each other for ever.
+        If the store has an id in another Unicode spelling, composed or decomposed, the two count as
+        the same id, and the stored spelling is kept; of two spellings in the chunk, the first. An
+        id that is stored in a mixture of both need not be found.
+
+        The number of statements does not depend on the chunk's size. Rows are written in the order
+        of their keys, so that overlapping runs do not deadlock.
         """
         ...
 
     async def weigh(self, chunk: NoticeChunk, /) -> RecordedChunk:
         """
-        Return what `record` would answer now, and write nothing.
+        Return what `record` would return now, and write nothing.
         """
         ...
 
     async def renew(self, ends: Sequence[CertificateEnd], /, *, at: datetime) -> NotedRenewals:
         """
-        Note that these certificates have new ends, or are revoked, all or nothing, as `record` does.
+        Store new ends or revocations of these certificates, with the same effects as `record`.
 
-        It is the host's own word: an end of a mentor and type of which no id
-        is known, since it was stored before ends had ids, counts no more.
+        All or nothing.
+
+        The host's statement is final: an end of a mentor and type without a known certificate id,
+        stored by an older version, no longer counts.
         """
         ...
 
@@ -114,9 +111,9 @@ class NoticeBook(Protocol):
         self, recipient_id: str, /, *, unacknowledged_only: bool = False
     ) -> Sequence[CertificateExpiryNotification]:
         """
-        Return a recipient's notices, by any spelling of the id, oldest first.
+        Return a recipient's notices, for each spelling of the id, oldest first.
 
-        Unacknowledged ones are those that are PENDING.
+        `unacknowledged_only` selects those that are PENDING.
         """
         ...
 
@@ -128,12 +125,11 @@ class NoticeBook(Protocol):
 
     async def acknowledge(self, event: AcknowledgementEvent, /) -> Acknowledged:
         """
-        Mark the notice and write its one audit row, all or nothing; a repetition changes nothing.
+        Acknowledge the notice and write its only audit row, all or nothing; a repeated call changes nothing.
 
-        All PENDING notices of that mentor, type, tier and window are marked with
-        it: whoever of those who were told takes note, takes note for all. Of two
-        calls at once about any of them one is NOW. A notice that is not there, or was
-        cleared, is BEFORE.
+        All PENDING notices of the same mentor, type, tier and window are acknowledged with it: one
+        recipient acknowledges for all. Of two simultaneous calls about them, one returns NOW. For a
+        notice that does not exist, or was cleared, the answer is BEFORE.
         """
         ...
 
@@ -147,26 +143,27 @@ class NoticeBook(Protocol):
 
     async def log_run(self, run: RunRecord, /) -> None:
         """
-        Add a run that has ended to the log, once per `run_id`, and make its messages due.
+        Add an ended run to the log, once per `run_id`, and make its messages due.
 
-        Those are the QUEUED ones, and of digests those that no later run wrote
-        for. They are due when the run ended, or earlier. A run that was cut
-        short has ended too.
+        These are its QUEUED messages, and its digests for which no later run wrote. They become due
+        at the end of the run, or earlier. A run that was stopped early has ended, too.
         """
         ...
 
 
 class NoticeInbox(Protocol):
     """
-    Notices as their recipients read them.
+    The inboxes of recipients.
     """
 
     async def read_inbox(self, scope: InboxScope, /, *, after: InboxPlace | None, limit: int) -> InboxRows:
         """
-        Return up to so many notices of the scope, the newest first, and those of one moment by descending id.
+        Return at most `limit` notices of the scope, newest first.
 
-        Those that follow the place, whether or not its notice is still there. The
-        unread ones are counted over the whole scope: PENDING, and never marked as read.
+        Notices of the same time are ordered by descending id.
+
+        They follow the given place, whether or not its notice still exists. `unread` counts, over
+        the whole scope, the notices that are PENDING and were never marked as read.
         """
         ...
 
@@ -174,135 +171,133 @@ class NoticeInbox(Protocol):
         self, scope: InboxScope, notification_ids: Collection[str] | None, /, *, at: datetime
     ) -> int:
         """
-        Note that these notices of the scope, or all, were read; return how many PENDING ones were not.
+        Mark these notices of the scope, or all, as read; return how many PENDING ones were unread before.
 
-        When a notice was read first stays.
+        The time of the first reading is kept.
         """
         ...
 
     async def put_off(self, scope: InboxScope, notification_id: str, /, *, until: datetime) -> bool:
         """
-        Note until when a PENDING notice of the scope is put off; false where there is none.
+        Store until when a PENDING notice of the scope is postponed; return false if there is no such notice.
         """
         ...
 
 
 class RunLog(Protocol):
     """
-    The log of runs, as it is read.
+    Reading the log of runs.
     """
 
     async def list_runs(
         self, organization_id: str | None, /, *, after: RunPlace | None, limit: int
     ) -> Sequence[RunRecord]:
         """
-        Return up to so many runs behind the place, those that started last first, without `shares`.
+        Return at most `limit` runs after the given place, those that started last first, without `shares`.
 
-        Of an organization those that dealt with a mentor of it, with the counts of
-        its mentors alone; `None`: all, with all counts. Runs of one moment come by
-        descending id.
+        With an organization: only runs with mentors of it, with the counts for these mentors. With
+        `None`: all runs, with all counts. Runs of the same time are ordered by descending id.
         """
         ...
 
 
 class NoticeRetention(Protocol):
     """
-    Letting go of what is old, and of one mentor.
+    Deleting old data, and exporting and erasing the data of one mentor.
     """
 
     async def purge_notices(self, /, *, created_before: datetime) -> int:
         """
-        Empty the notices that were created before that moment, and answer no more with them; return how many.
+        Remove the content of notices created before this time, which are no longer returned; return how many.
 
-        Their keys stay, so that none is told again. Not those that wait and are the
-        recipient's latest about that certificate, nor those that no digest has covered
-        yet, nor those whose own message is QUEUED or LEASED.
+        Their keys are kept, so that none is sent again. A notice is left alone if it is pending and
+        the recipient's latest about that certificate, if no digest has covered it yet, or if its
+        own message is QUEUED or LEASED.
         """
         ...
 
     async def purge_pushes(self, /, *, due_before: datetime) -> int:
         """
-        Delete messages that were due before that moment and are SENT, CANCELLED or EXPIRED; return how many.
+        Delete messages that were due before this time and are SENT, CANCELLED or EXPIRED; return how many.
 
-        DEAD ones too, once their time is over by that moment, except digests. Not those
-        whose attempt is still to be completed, nor the last digest of a recipient that was SENT.
+        DEAD messages that had expired by this time are deleted, too, except digests. A message
+        whose attempt is not completed yet is kept, and so is the last SENT digest of a recipient.
         """
         ...
 
     async def purge_runs(self, /, *, started_before: datetime) -> int:
         """
-        Delete the runs that started before that moment from the log; return how many.
+        Delete the runs that started before this time from the log; return how many.
         """
         ...
 
     async def export_mentor(self, mentor_id: str, /) -> NoticeExport:
         """
-        Return what is known of that mentor, as of one moment.
+        Return everything stored about this mentor, as of one moment.
         """
         ...
 
     async def erase_mentor(self, mentor_id: str, /) -> NoticeErasure:
         """
-        Put pseudonyms in the place of that mentor, and delete what was written about them, all or nothing.
+        Replace this mentor's id by a pseudonym, and delete the texts about the mentor; all or nothing.
 
-        What is QUEUED, LEASED or DEAD of theirs is CANCELLED. PENDING notices about
-        them are CLEARED, and no digest tells of them. A draft whose key or guard
-        stands under the pseudonym is answered as if it stood under the id.
+        The mentor's QUEUED, LEASED and DEAD messages are CANCELLED. PENDING notices about the
+        mentor are CLEARED, and no digest includes them. A later draft whose key or guard is stored
+        under the pseudonym is answered as if it were stored under the id.
         """
         ...
 
 
 class PushOutbox(Protocol):
     """
-    Messages that wait to be sent.
+    The messages that wait to be sent.
 
-    Due times and ends are in the caller's time; leases live on the store's
-    own clock, a lease of 0 seconds is over at once.
+    Due times and expiries are in the caller's time. Leases use the store's clock; a lease of 0
+    seconds ends at once.
     """
 
     async def claim_pushes(self, /, *, now: datetime, limit: int, hold: float) -> Sequence[LeasedPush]:
         """
-        Lease messages that are due, those due first first, and count the attempt.
+        Lease due messages, in the order of their due times, and count the attempt.
 
-        Of a lease that ended without a completion `lost` counts one; a completion
-        sets it back to 0, unless it is `untried`.
+        `lost` counts the leases that ended without a completion. A completion resets it to 0,
+        unless it is `untried`.
 
-        Due is: QUEUED with a due time not after `now`, or LEASED under a lease
-        that is over. Of two callers at once only one gets a message. A dead
-        one keeps no other waiting.
+        A message is due if it is QUEUED with a due time not after `now`, or LEASED with a lease
+        that has ended. Of two simultaneous callers only one gets a message. A dead message does not
+        delay others.
 
-        Of a digest the call counts the recipient's notices that no digest has
-        covered yet, and whose certificates are not known to have another end.
-        Any other message brings its notice along, as that is now.
+        For a digest, the call counts the recipient's notices that no digest has covered yet, and
+        whose certificates have no other known end. Any other message has its current notice.
         """
         ...
 
     async def complete_pushes(self, completions: Sequence[PushCompletion], /) -> int:
         """
-        Store how the attempts ended, all or nothing; return how many leases still held.
+        Store the results of attempts, all or nothing; return how many leases were still valid.
 
-        A completion under an old token, or of a message that was cancelled
-        meanwhile and is to be sent again, changes nothing.
+        A completion with an old token changes nothing. The same holds if it asks to send a message
+        again that was cancelled in the meantime.
 
-        A digest's completion that `covers` covers exactly the notices that its
-        claim counted. Where others came since then, or since the claim of one
-        that ends with `NOTHING_LEFT`, the recipient has an open digest again,
-        due as that one was. What a digest counted that ends otherwise waits
-        for the next one.
+        A digest's completion with `covers` covers exactly the notices that its claim counted. If
+        other notices were added since the claim, also of a digest that ends with `NOTHING_LEFT`,
+        the recipient has an open digest again, with the same due time. The notices of a digest that
+        ends otherwise wait for the next digest.
         """
         ...
 
     async def push_wait(self, /, *, now: datetime) -> float | None:
         """
-        Return the seconds until a message is due; 0 if one is, `None` without any.
+        Return the seconds until a message is due; 0 if one is due, `None` if there is none.
         """
         ...
 
     async def replay_dead(self, message_ids: Collection[str] | None, /, *, now: datetime) -> int:
         """
-        Queue dead messages again, these or all, with no attempt counted; return how many.
+        Queue dead messages again, these or all, with their attempts set to 0; return how many.
 
-        A digest without a target tells again of what it covered.
+        A digest that died because of a missing device includes again the notices that it had
+        covered.
         """
         ...
 
@@ -310,19 +305,19 @@ class PushOutbox(Protocol):
         self, /, *, organization_id: str | None, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[DeadPush]:
         """
-        Return dead messages, those claimed longest ago first.
+        Return dead messages, in the order of their last claim, the oldest first.
 
         Args:
-            organization_id: only those about its mentors, and about mentors whose
-                organization is not known; `None`: everybody's.
-            after: only those behind this `claimed_at` and `message_id`.
-            limit: how many at the most.
+            organization_id: only those about mentors of this organization, or of no known
+                organization; `None`: all.
+            after: only those after this `claimed_at` and `message_id`.
+            limit: the most messages to return.
         """
         ...
 
     async def count_pushes(self, /) -> Mapping[PushState, int]:
         """
-        Return the messages by state; states without any are absent.
+        Return the number of messages by state, without states that have none.
         """
         ...
 
@@ -330,74 +325,76 @@ class PushOutbox(Protocol):
 @runtime_checkable
 class SupportsCompleteAndClaim(Protocol):
     """
-    An outbox that completes and claims in one transaction; found by this Protocol.
+    An outbox that can complete and claim in one transaction; an optional ability.
 
-    Where it is missing a dispatcher calls `complete_pushes` and `claim_pushes`,
-    one after the other. Fewer transactions are all that it gains.
+    Without it, a dispatcher calls `complete_pushes` and `claim_pushes`, one after the other. The
+    ability only saves transactions.
     """
 
     async def complete_and_claim(
         self, completions: Sequence[PushCompletion], /, *, now: datetime, limit: int, hold: float
     ) -> Sequence[LeasedPush]:
         """
-        Do what `complete_pushes` does, and then what `claim_pushes` does, all or nothing.
+        Do the same as `complete_pushes` and then `claim_pushes`, all or nothing.
 
-        What these completions make due may be among the messages that it leases.
+        Messages that become due by these completions may be among the leased ones.
         """
         ...
 
 
 class DeviceAnswerCounts(Protocol):
     """
-    Counts what a provider says about devices, over all processes and restarts.
+    Counts a provider's answers about devices, over all processes and restarts.
     """
 
     async def count_device_answers(
         self, channel: str, /, *, answered: int, gone: int, window: int
     ) -> DeviceAnswers:
         """
-        Add these to the channel's sums as `DeviceAnswers.plus` does, at once, and return the sums.
+        Add these answers to the channel's sums as `DeviceAnswers.plus` does, atomically, and return the sums.
 
-        Of two calls at once each sees the other's, or the other sees its.
+        Of two simultaneous calls, the second sees the answers of the first.
         """
         ...
 
 
 class SupportsSendLimit(Protocol):
     """
-    What a `PushSender` may offer beyond: it says how long it takes.
+    A `PushSender` that tells how long a call may take; an optional ability.
     """
 
     @property
     def send_limit(self) -> float:
         """
-        Return the seconds within which `send` has answered.
+        Return the longest time, in seconds, that `send` takes.
 
-        A dispatcher whose `send_timeout` is not longer is refused when it is made.
+        Making a dispatcher whose `send_timeout` is not longer raises an error.
         """
         ...
 
 
 class NotificationRecords(NoticeBook, CertificateEnds, NoticeInbox, RunLog, NoticeRetention, Protocol):
     """
-    Notices, and all that is kept about them and their runs.
+    Notices, and all data about them and their runs.
     """
 
 
 class NotificationRepository(NotificationRecords, PushOutbox, Protocol):
     """
-    All that notification stores.
+    The complete store of notification.
     """
 
 
 class RecipientDirectory(Protocol):
     """
-    Knows who answers for a mentor.
+    Knows who is responsible for a mentor.
     """
 
     async def resolve(self, mentor_ids: Collection[str], /) -> Mapping[str, MentorRecipients]:
         """
-        Return the recipients of these mentors; a mentor who is absent has none. Asked once per chunk.
+        Return the recipients for these mentors by mentor id; an absent mentor has none.
+
+        Called once per chunk.
         """
         ...
 
@@ -405,15 +402,15 @@ class RecipientDirectory(Protocol):
 @runtime_checkable
 class RecipientLocales(Protocol):
     """
-    Knows which language recipients read; a `RecipientDirectory` may be one too.
+    Knows the languages of recipients; a `RecipientDirectory` may implement this, too.
     """
 
     async def locales_of(self, recipient_ids: Collection[str], /) -> Mapping[str, str]:
         """
-        Return the locales of these mentors, coordinators and chapter admins, such as `nb-NO`.
+        Return the locales of these mentors, coordinators and chapter admins by id, such as `nb-NO`.
 
-        Who is absent has none of their own. Asked once per chunk of a run, and
-        again for each batch that is sent; a failure stops neither.
+        An absent person has none. Called once per chunk of a run, and again for each batch of
+        messages that is sent. A failure stops neither.
         """
         ...
 
@@ -425,10 +422,10 @@ class PushSender(Protocol):
 
     async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
         """
-        Send each, and answer each, in any order, one outcome per message.
+        Send the messages, and return one outcome per message, in any order.
 
-        A message without an answer, and all of them after an exception, are
-        sent again later under the same message id and collapse key.
+        A message without an outcome is sent again later, with the same message id and collapse key.
+        After an exception, all of them are.
         """
         ...
 
@@ -440,13 +437,13 @@ class PushTargetDirectory(Protocol):
 
     async def targets_of(self, recipient_ids: Collection[str], /) -> Mapping[str, Sequence[PushTarget]]:
         """
-        Return the devices of these recipients; who is absent has none.
+        Return the devices of these recipients by id; an absent recipient has none.
         """
         ...
 
     async def prune(self, recipient_id: str, target: PushTarget, /) -> None:
         """
-        Forget a device that the provider does not know any more, unless it told its address since.
+        Remove a device that the provider no longer knows, unless it has reported its address since then.
         """
         ...
 
@@ -458,6 +455,6 @@ class PushEligibility(Protocol):
 
     async def check(self, recipient_ids: Collection[str], /) -> Mapping[str, Eligibility]:
         """
-        Return how these recipients want it; who is absent wants pushes at any hour.
+        Return the wishes of these recipients by id; an absent recipient wants pushes at any hour.
         """
         ...

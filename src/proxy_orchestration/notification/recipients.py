@@ -98,7 +98,7 @@ async def find_recipients(
         if not comes_from_callee(error) or is_being_cancelled():
             raise
         _log.error(
-            "the directory failed (%s); only the mentors are told",
+            "the directory failed (%s); only the mentors are notified",
             RECIPIENTS_UNKNOWN,
             extra={"code": RECIPIENTS_UNKNOWN, "error": type(error).__name__, "mentors": len(mentors)},
         )
@@ -138,7 +138,7 @@ def directory_unavailable() -> RepositoryUnavailableError:
     """
     Return the error of a question that needs the directory's answer.
     """
-    reason = "The directory did not say who answers for the mentor; nothing was changed."
+    reason = "The directory did not tell who is responsible for the mentor; nothing was changed."
     return RepositoryUnavailableError(reason, advice="Try again, or check the recipient directory.")
 
 
@@ -163,7 +163,7 @@ def choose_recipients(
 
 def _checked(answer: object) -> Mapping[str, object]:
     if not isinstance(answer, Mapping):
-        msg = "a RecipientDirectory answers with a mapping from mentor ids to MentorRecipients"
+        msg = "a RecipientDirectory must return a mapping from mentor ids to MentorRecipients"
         raise TypeError(msg)
     return dict(answer)
 
@@ -254,6 +254,6 @@ def _is_assignment(entry: object) -> bool:
 def _report(mentor_id: str, code: str) -> None:
     about = {"mentor_id": mentor_id, "code": code}
     if code == RECIPIENTS_UNKNOWN:
-        _log.error("the directory's entry for a mentor makes no sense: %s", code, extra=about)
+        _log.error("the directory's entry for a mentor is invalid and was ignored: %s", code, extra=about)
     else:
-        _log.warning("the directory's entry for a mentor has to be fixed: %s", code, extra=about)
+        _log.warning("the directory's entry for a mentor must be corrected: %s", code, extra=about)

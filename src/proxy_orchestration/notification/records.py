@@ -22,13 +22,13 @@ from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.notification.zones import as_optional_zone_name
 
 NOTHING_LEFT: Final = "nothing_left"
-"""Why a digest is cancelled that has no notice to tell of; the recipient's next notice opens another."""
+"""The code of a cancelled digest without notices; the recipient's next notice opens another digest."""
 
 RENEWED: Final = "renewed"
-"""Why a message is cancelled that is about an end that does not count any more."""
+"""The code of a cancelled message about an end that no longer counts."""
 
 NO_TARGET: Final = "no_target"
-"""Why a message is dead whose recipient has no device; a digest covers its notices all the same."""
+"""The code of a dead message whose recipient has no device; a digest covers its notices nevertheless."""
 
 NO_ANSWER: Final = "no_answer"
 """Why a message is repeated that its sender said nothing about; it is handed over alone then."""
@@ -37,7 +37,7 @@ IN_DOUBT: Final = "in_doubt"
 """Why a message is repeated that may have been taken."""
 
 MOST_NEAREST: Final = 3
-"""How many certificates a digest names."""
+"""The most certificates that a digest names."""
 
 DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
 """A digest replaces the one before on the device."""
@@ -46,17 +46,17 @@ DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
 @attrs.frozen(kw_only=True)
 class CertificateEnd(PlainModel):
     """
-    When a mentor's certificate of one type ends, as known now.
+    The known end of a mentor's certificate of one type.
 
     Attributes:
         mentor_id: the mentor.
-        certificate_type: as `type_code` spells it.
-        ends_at: the moment from which on it is not valid, aware and in UTC; `None`
-            for a revoked or withdrawn one, which counts no more. Where it says which
-            end counts: `None` if none does.
-        certificate_id: the host's id of the certificate, never in a repr or a log;
-            empty where it is not known, or where none counts.
-        organization_id: the organization whose id that is, or `None`.
+        certificate_type: the type, in the form of `type_code`.
+        ends_at: the time from which it is not valid; aware, UTC. `None` for a revoked or withdrawn
+            certificate, which no longer counts. In an answer about the end that counts, `None`
+            means that none does.
+        certificate_id: the host's id of the certificate, never in a repr or a log; empty if it is
+            not known, or if no certificate counts.
+        organization_id: the organization that gave this id, or `None`.
     """
 
     mentor_id: str
@@ -69,13 +69,13 @@ class CertificateEnd(PlainModel):
 @attrs.frozen(kw_only=True)
 class NoticeDraft:
     """
-    What one certificate is to tell.
+    The notices and the push about one certificate.
 
     Attributes:
-        notice: the mentor's own.
-        push: its message, or `None` where none is to be sent.
-        others: the same for a coordinator or chapter admins.
-        ends_at: the moment from which on the certificate is not valid; aware, UTC.
+        notice: the mentor's own notice.
+        push: its message, or `None` if none is to be sent.
+        others: the notices of a coordinator or of chapter admins.
+        ends_at: the time from which the certificate is not valid; aware, UTC.
         earlier: the keys that the mentor's notices of earlier tiers would have.
     """
 
@@ -112,18 +112,18 @@ def texts_of_end(end: CertificateEnd) -> Iterator[str]:
 @attrs.frozen(kw_only=True)
 class NoticeChunk:
     """
-    One write of a run, all or nothing.
+    One write of a run; all or nothing.
 
     Attributes:
-        as_of: the run's moment; aware, UTC.
-        guard: how long after a notice the same mentor and type get no other.
-        run_id: the run, which `NoticeBook.log_run` ends.
-        written_at: when the run writes it, by its clock; aware, UTC.
-        due_at: when its messages are due, should the run be killed; aware, UTC.
+        as_of: the time for which the run was made; aware, UTC.
+        guard: the time after a notice during which the same mentor and type get no other.
+        run_id: the id of the run; `NoticeBook.log_run` ends the run.
+        written_at: the time of the write, by the run's clock; aware, UTC.
+        due_at: when its messages are due if the run is killed; aware, UTC.
         drafts: at most one for each mentor and type.
-        ends: the end of each certificate that the chunk speaks of, drafts included; each once.
-        complete: whether the run's feed is whole, so that each sighting is noted for
-            `CertificateEnds.withdraw`.
+        ends: the end of each certificate in the chunk, those of the drafts included, each once.
+        complete: whether the run's feed is complete, so that the store must remember for
+            `CertificateEnds.withdraw` that each certificate was seen.
     """
 
     as_of: datetime
@@ -138,9 +138,9 @@ class NoticeChunk:
     @property
     def pushes_wait_for(self) -> tuple[datetime, str | None]:
         """
-        Return when its messages to mentors are due, and the run whose end makes them due earlier.
+        Return when its messages to mentors are due, and the id of the run whose end makes them due earlier.
 
-        Those of a run for a later day wait for that day, whenever the run ends.
+        Messages of a run for a later day wait for that day, whenever the run ends.
         """
         if self.as_of > self.due_at:
             return self.as_of, None
@@ -149,25 +149,25 @@ class NoticeChunk:
 
 class DraftState(enum.Enum):
     """
-    What a store made of one draft.
+    The store's answer for one draft.
     """
 
     CREATED = "created"  # the mentor's notice is new
-    DUPLICATE = "duplicate"  # it exists
-    DEFERRED = "deferred"  # the guard does not let it pass; its key is not consumed
-    STALE = "stale"  # another certificate of that mentor and type ends later, and counts
+    DUPLICATE = "duplicate"  # the mentor's notice already exists
+    DEFERRED = "deferred"  # the resend guard stops it for now; its key is not used up
+    STALE = "stale"  # a later certificate of the same mentor and type counts
 
 
 @attrs.frozen(kw_only=True)
 class DraftFate:
     """
-    What a store made of one draft.
+    The store's answer for one draft.
 
     Attributes:
-        state: the mentor's notice.
-        missed: tiers of `earlier` without a notice, for a created one.
-        others: how many of the other recipients' notices are new.
-        reopened: whether a duplicate was cleared before, and waits again.
+        state: what happened to the mentor's notice.
+        missed: for a created notice, the earlier tiers for which there was no notice.
+        others: the number of new notices of the other recipients.
+        reopened: whether a cleared duplicate is pending again.
     """
 
     state: DraftState
@@ -179,11 +179,11 @@ class DraftFate:
 @attrs.frozen(kw_only=True)
 class RecordedChunk:
     """
-    What a store made of a chunk.
+    The store's answer for a chunk.
 
     Attributes:
-        fates: of each draft, in order.
-        ends: for each mentor and type that the chunk speaks of, the one end that counts now.
+        fates: the answer for each draft, in order.
+        ends: for each mentor and type in the chunk, the end that counts now.
     """
 
     fates: tuple[DraftFate, ...]
@@ -193,11 +193,11 @@ class RecordedChunk:
 @attrs.frozen(kw_only=True)
 class NotedRenewals:
     """
-    What came of ends that a host told by itself.
+    The store's answer to ends that the host reported outside of a run.
 
     Attributes:
-        cancelled: messages about ends that do not count any more.
-        ends: for each mentor and type that was told of, the one end that counts now.
+        cancelled: the number of cancelled messages about ends that no longer count.
+        ends: for each reported mentor and type, the end that counts now.
     """
 
     cancelled: int
@@ -207,11 +207,12 @@ class NotedRenewals:
 @attrs.frozen(kw_only=True)
 class WholeFeed:
     """
-    What a run that read a whole feed has seen.
+    What a run with a complete feed has seen.
 
     Attributes:
-        scope: the organizations, or `None`, and types of its certificates.
-        since: certificates of these that were last seen before that are not in the feed; aware, UTC.
+        scope: the pairs of organization (or `None`) and type of its certificates.
+        since: certificates in this scope that were last seen before this time are not in the feed;
+            aware, UTC.
     """
 
     scope: frozenset[tuple[str | None, str]]
@@ -221,11 +222,11 @@ class WholeFeed:
 @attrs.frozen(kw_only=True)
 class FeedCount:
     """
-    How much of what a store knows a whole feed lacks.
+    How many of the known certificates a complete feed lacks.
 
     Attributes:
-        known: certificates of its organizations and types that count.
-        unseen: those of them that it lacks.
+        known: the number of certificates of its organizations and types that count.
+        unseen: the number of those that the feed lacks.
     """
 
     known: int
@@ -235,14 +236,13 @@ class FeedCount:
 @attrs.frozen(kw_only=True)
 class Digest:
     """
-    What a coordinator's digest is to tell, as it was when it was claimed.
+    The content of a coordinator's digest, as of the time when it was claimed.
 
     Attributes:
-        opened_at: when the first notice that it tells of was written; aware, UTC.
-        counts: the recipient's notices that no digest has covered yet, by tier.
-        nearest: the certificates among them that end first, up to `MOST_NEAREST`,
-            each once.
-        told_at: when the recipient's last digest was claimed that was sent, or `None`.
+        opened_at: when its first notice was written; aware, UTC.
+        counts: the number of the recipient's notices that no digest has covered yet, by tier.
+        nearest: the certificates among them that end first, at most `MOST_NEAREST`, each once.
+        told_at: when the recipient's last sent digest was claimed, or `None`.
     """
 
     opened_at: datetime
@@ -254,18 +254,18 @@ class Digest:
 @attrs.frozen(kw_only=True)
 class LeasedPush:
     """
-    A message that a dispatcher holds.
+    A message that is leased to a dispatcher.
 
     Attributes:
-        message: what to send; of a digest without a text, which is made of `digest`.
-        token: proves the lease; a completion under an older one changes nothing.
-        attempts: how often it was claimed, this time included; the wait grows with it.
-        digest: what a coordinator's digest is to tell; `None` for any other message.
-        mentor_id, certificate_type: what it is about; `None` for a digest.
-        lost: its leases in a row that ended without a word, this one aside. Who held
-            them was killed, maybe by this message.
-        code: why it was put back the last time; empty where it never was.
-        notice: what the message tells of, as it is now; `None` for a digest, and where it is gone.
+        message: the message to send; a digest has no text yet, which is made from `digest`.
+        token: identifies the lease; a completion with an older one changes nothing.
+        attempts: the number of times it was claimed, including this one; the wait grows with it.
+        digest: the content of a coordinator's digest; `None` for any other message.
+        mentor_id, certificate_type: the mentor and type that it is about; `None` for a digest.
+        lost: the number of earlier leases in a row that ended without a completion. Their
+            dispatchers were killed, perhaps because of this message.
+        code: why it was put back the last time; empty if it never was.
+        notice: the current notice of the message; `None` for a digest, or if the notice was purged.
     """
 
     message: PushMessage
@@ -303,17 +303,18 @@ def digest_message(
 @attrs.frozen(kw_only=True)
 class PushCompletion:
     """
-    How an attempt to send ended.
+    The result of an attempt to send a message.
 
     Attributes:
-        message_id, token: of the lease.
+        message_id, token: the message and token of the lease.
         state: SENT, DEAD, CANCELLED, EXPIRED, or QUEUED for another attempt.
-        due_at: when that is; aware, UTC.
-        code: why, `snake_case`; empty where there is nothing to say.
-        counted: false gives the attempt back.
-        owed: the fingerprints of the devices that have not got it, while others have;
-            `None`: those that were owed stay so.
-        untried: whether the message was not looked at, so that its lost leases stay counted.
+        due_at: when that attempt is due; aware, UTC.
+        code: the reason, a code in `snake_case`; empty without one.
+        counted: whether the attempt counts; false takes the count back.
+        owed: the fingerprints of the devices that have not received it, if others have; `None`:
+            unchanged.
+        untried: whether the dispatcher did not try the message, so that its lost leases stay
+            counted.
     """
 
     message_id: str
@@ -328,7 +329,7 @@ class PushCompletion:
     @property
     def covers(self) -> bool:
         """
-        Return whether a digest that ends so has told its notices, or never can.
+        Return whether a digest with this result has covered its notices, or can never do so.
         """
         return self.state is PushState.SENT or (self.state is PushState.DEAD and self.code == NO_TARGET)
 
@@ -339,14 +340,15 @@ class DeadPush(PlainModel):
     A message that was given up.
 
     Attributes:
-        message_id: by which it can be replayed.
+        message_id: the id with which it can be replayed.
         recipient_id: whose devices.
-        mentor_id, certificate_type: what it is about; `None` for a coordinator's digest.
-        tier: how close the end was.
-        code: why it was given up, `snake_case`.
-        attempts: how often it was claimed.
-        claimed_at: when that was last; aware, UTC.
-        expires_at: when it is too late to be sent; aware, UTC. A digest never is.
+        mentor_id, certificate_type: the mentor and type that it is about; `None` for a
+            coordinator's digest.
+        tier: the tier of its notice.
+        code: why it was given up, a code in `snake_case`.
+        attempts: the number of times it was claimed.
+        claimed_at: when it was last claimed; aware, UTC.
+        expires_at: the time from which it is not sent; aware, UTC. A digest does not expire.
         organization_id: the mentor's organization, or `None`.
     """
 
@@ -365,11 +367,12 @@ class DeadPush(PlainModel):
 @attrs.frozen(kw_only=True)
 class DeviceAnswers:
     """
-    What a provider said lately about the devices that it was handed messages for.
+    A provider's recent answers about devices.
 
     Attributes:
-        answered: devices that it took a message for, or called gone.
-        gone: those that it called gone.
+        answered: the number of devices for which it accepted a message, or that it reported as
+            gone.
+        gone: the number of devices that it reported as gone.
     """
 
     answered: int = 0
@@ -377,7 +380,9 @@ class DeviceAnswers:
 
     def plus(self, *, answered: int, gone: int, window: int) -> DeviceAnswers:
         """
-        Return the sums with these; beyond `window` answers both are halved, so that newer ones weigh more.
+        Return the sums with these answers added.
+
+        Above `window` answers both are halved, so that newer ones count more.
         """
         total, lost = self.answered + answered, self.gone + gone
         return (
@@ -389,7 +394,7 @@ class DeviceAnswers:
 
 class Acknowledged(enum.Enum):
     """
-    What an acknowledgement found.
+    The result of an acknowledgement in the store.
     """
 
     NOW = "now"  # this call acknowledged it
@@ -403,7 +408,8 @@ class AcknowledgementEvent(PlainModel):
 
     Attributes:
         notification_id, mentor_id, certificate_type, tier: the notice.
-        acknowledged_by, acknowledged_at, note: who, when, and in what words.
+        acknowledged_by, acknowledged_at, note: by whom and when it was acknowledged, and that
+            person's note.
         organization_id: the mentor's organization, or `None`.
     """
 
@@ -423,10 +429,10 @@ class CoordinatorAssignment:
     One of several coordinators of a mentor, for example in one of several chapters.
 
     Attributes:
-        coordinator_id: who.
-        is_primary: whether the directory says that this is the one.
+        coordinator_id: the id of the coordinator.
+        is_primary: whether the directory calls this coordinator the primary one.
         since: the first day of the membership or the assignment, or `None`.
-        is_active: whether the coordinator is one still; others are passed over.
+        is_active: whether the assignment is still active; others are ignored.
     """
 
     coordinator_id: str
@@ -438,14 +444,14 @@ class CoordinatorAssignment:
 @attrs.frozen(kw_only=True)
 class MentorRecipients:
     """
-    Who is told about a mentor besides the mentor.
+    The recipients of notices about a mentor, besides the mentor.
 
     Attributes:
-        coordinator_id: the one assigned coordinator, or `None`.
-        chapter_admin_ids: who is told instead where no coordinator is assigned.
-        assignments: where the directory knows several coordinators, and `coordinator_id`
-            is `None`. One is told, always the same: of the active ones a primary one, then
-            the one assigned first, then the first by id.
+        coordinator_id: the assigned coordinator, or `None`.
+        chapter_admin_ids: the chapter admins who are notified if no coordinator is assigned.
+        assignments: the coordinators, if there are several and `coordinator_id` is `None`. Only one
+            of the active ones is notified, always the same: a primary one before others, then the
+            one that was assigned first, then the first by id.
     """
 
     coordinator_id: str | None = None
@@ -459,9 +465,9 @@ class Eligibility:
     Whether and when a recipient wants pushes.
 
     Attributes:
-        opted_out: wants none; what is queued is cancelled.
-        timezone: the recipient's zone, for quiet hours and digests; a name or a zone, kept as
-            its IANA name; `None` for the settings'.
+        opted_out: whether the recipient wants no pushes; queued ones are then cancelled.
+        timezone: the recipient's zone for quiet hours and digests, an IANA name or a zone with one;
+            `None`: the zone of the settings.
     """
 
     opted_out: bool = False

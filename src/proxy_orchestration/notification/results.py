@@ -21,8 +21,8 @@ class RecordState(enum.Enum):
     """
 
     CREATED = "created"  # the mentor's notice is new
-    SKIPPED = "skipped"  # rightly no notice; the reason says why
-    FAILED = "failed"  # could not be dealt with; a later run does
+    SKIPPED = "skipped"  # no notice is due or allowed; the reason says why
+    FAILED = "failed"  # could not be processed; a later run tries again
 
 
 class SkipReason(enum.Enum):
@@ -30,26 +30,26 @@ class SkipReason(enum.Enum):
     Why a certificate led to no notice.
     """
 
-    DUPLICATE = "duplicate"  # its notice of this window exists
-    DEFERRED = "deferred"  # another notice went out too short a time ago; a later run tells
-    NOT_DUE = "not_due"  # far from its end
-    SUPERSEDED = "superseded"  # the same mentor has a later one of the type
-    REVOKED = "revoked"  # taken away
-    STALE = "stale"  # another certificate of the type ends later; or a daily reminder is over
+    DUPLICATE = "duplicate"  # its notice in this window already exists
+    DEFERRED = "deferred"  # the last notice was too recent; a later run writes it
+    NOT_DUE = "not_due"  # its end is too far away
+    SUPERSEDED = "superseded"  # the same mentor has a later certificate of the type
+    REVOKED = "revoked"  # the certificate was revoked
+    STALE = "stale"  # a later certificate of the type is known; or the time of daily reminders is over
 
 
 @attrs.frozen(kw_only=True)
 class RecordOutcome(PlainModel):
     """
-    What one certificate led to; holds no personal data.
+    The outcome of one certificate in a run, without personal data.
 
     Attributes:
-        certificate_id, mentor_id, certificate_type: which one.
-        tier: the tier it is in, `None` where it is in none or could not be read.
-        state: how it ended.
-        reason: why it was skipped.
-        code: why it failed, `snake_case`; empty otherwise.
-        queued: push messages queued for the mentor with it.
+        certificate_id, mentor_id, certificate_type: identify the certificate.
+        tier: its tier; `None` if it is in no tier or could not be read.
+        state: whether a notice was created, skipped or failed.
+        reason: why it was skipped, or `None`.
+        code: why it failed, a code in `snake_case`; otherwise empty.
+        queued: the number of push messages queued for the mentor.
     """
 
     certificate_id: str = attrs.field(repr=False)
@@ -65,11 +65,11 @@ class RecordOutcome(PlainModel):
 @attrs.frozen
 class RecordProblem(PlainModel):
     """
-    A record that failed, or data that somebody should fix.
+    A failed record, or a problem in the data that a person should fix.
 
     Attributes:
-        mentor_id: the mentor; empty where the record had none.
-        code: what is wrong, `snake_case`.
+        mentor_id: the mentor; empty if the record had none.
+        code: the problem, a code in `snake_case`.
     """
 
     mentor_id: str
@@ -79,20 +79,22 @@ class RecordProblem(PlainModel):
 @attrs.frozen(kw_only=True)
 class OrchestrationResult(PlainModel):
     """
-    What a run did; `processed` is the sum of created, skipped and failed.
+    The counts of a run; `processed` is the sum of created, skipped and failed.
 
     Attributes:
-        processed: certificates read.
-        created: those that led to a mentor's notice now.
-        skipped: those that rightly led to none.
-        queued: push messages of created mentor notices.
-        failed: those that could not be dealt with; a later run does.
-        by_tier: created by tier; tiers without any are absent.
-        skipped_by_reason: skipped by reason; reasons without any are absent.
-        missed_tiers: tiers that passed without a notice of theirs, among created ones.
-        failures: one for each failed certificate, at most `NotificationSettings.most_problems`.
-        data_quality: what somebody should fix, the same bound.
-        withdrawn: certificates that a whole feed lacked, and that count no more.
+        processed: the number of certificates read.
+        created: the number of certificates for which a mentor's notice was created.
+        skipped: the number of certificates for which no notice was due or allowed.
+        queued: the number of queued push messages of created mentor notices.
+        failed: the number of certificates that could not be processed; a later run tries again.
+        by_tier: created notices by tier, without tiers that have none.
+        skipped_by_reason: skipped certificates by reason, without reasons that have none.
+        missed_tiers: for created notices, the number of earlier tiers that passed without a notice.
+        failures: one entry for each failed certificate, at most
+            `NotificationSettings.most_problems`.
+        data_quality: problems in the data that a person should fix, at most as many.
+        withdrawn: the number of certificates that were withdrawn because a complete feed lacked
+            them.
     """
 
     processed: int
@@ -111,11 +113,11 @@ class OrchestrationResult(PlainModel):
 @attrs.frozen(kw_only=True)
 class NotificationPlan(PlainModel):
     """
-    What a run would do; nothing was written.
+    The plan of a run: what it would do; nothing was written.
 
     Attributes:
         result: the counts as a run would report them.
-        notices: the keys of the notices that it would write, at most
+        notices: the keys of the notices that the run would write, at most
             `NotificationSettings.most_planned`.
     """
 
@@ -126,16 +128,16 @@ class NotificationPlan(PlainModel):
 @attrs.frozen(kw_only=True)
 class DispatchResult(PlainModel):
     """
-    What a dispatcher did with the outbox.
+    The counts of messages that a dispatcher processed.
 
     Attributes:
-        sent: taken by the provider.
+        sent: accepted by the provider.
         retried: put back for another attempt.
-        in_doubt: those of them that may have been taken all the same; they are repeated
-            under a key by which the second replaces the first on the device.
+        in_doubt: those among `retried` that the provider may have accepted; they are repeated with
+            a key by which the second push replaces the first on the device.
         dead: given up.
-        cancelled: renewed, revoked or opted out since.
-        expired: too late to be sent.
+        cancelled: not sent, because of a renewal, a revocation or an opt-out.
+        expired: not sent, because it was too late.
     """
 
     sent: int = 0

@@ -96,7 +96,9 @@ class NoticeRetentionVerbs:
         check_arguments(mentor_id=mentor_id)
         if is_pseudonym(mentor_id):
             name = "mentor_id"
-            raise InvalidValueError(name, "is the pseudonym of a mentor who is erased; nothing is left to do")
+            raise InvalidValueError(
+                name, "must not be the pseudonym of an erased mentor: there is nothing left to erase"
+            )
         renamed = 0
         if self.visibility is not None:
             renamed = await self.visibility.erase_mentor(mentor_id, at=self.clock.now())

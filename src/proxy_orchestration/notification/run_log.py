@@ -22,19 +22,19 @@ class RunEnding(enum.Enum):
     """
 
     COMPLETED = "completed"  # it read every certificate
-    SOURCE_FAILED = "source_failed"  # what gives the certificates raised; what came before is dealt with
-    CANCELLED = "cancelled"  # its task was
-    STOPPED = "stopped"  # whoever read its outcomes went away
+    SOURCE_FAILED = "source_failed"  # the source of certificates raised an error; earlier ones were processed
+    CANCELLED = "cancelled"  # its task was cancelled
+    STOPPED = "stopped"  # the reader of its outcomes stopped reading
 
 
 @attrs.frozen(kw_only=True)
 class RunCounts(PlainModel):
     """
-    What was done with certificates; `processed` is the sum of created, skipped and failed.
+    The counts of certificates in a run; `processed` is the sum of created, skipped and failed.
 
     Attributes:
         processed, created, skipped, failed: as in the result.
-        by_tier: created notices by tier value.
+        by_tier: the number of created notices by tier value.
         skipped_by_reason: skipped certificates by reason.
         error_codes: failures by code.
     """
@@ -50,7 +50,7 @@ class RunCounts(PlainModel):
     @property
     def stopped_by_guard(self) -> int:
         """
-        Return how many notices the resend guard stopped: somebody would have been told too soon again.
+        Return how many notices the resend guard deferred, because the last notice was too recent.
         """
         return self.skipped_by_reason.get(SkipReason.DEFERRED.value, 0)
 
@@ -76,13 +76,14 @@ class RunRecord(RunCounts):
     One run in the store's log.
 
     Attributes:
-        run_id: its id.
-        as_of: the moment it ran for.
-        started_at, duration: by the orchestrator's clock; seconds.
+        run_id: the id of the run.
+        as_of: the time for which it was made; aware, UTC.
+        started_at, duration: when it started (aware, UTC) and how many seconds it took, by the
+            orchestrator's clock.
         ending: how it ended.
-        error: the type of what ended it early, empty for a completed run.
-        shares: its counts by the organization of the mentors, those of no known one left
-            out; empty in what is read from the log.
+        error: the type of the exception that ended it early; empty for a completed run.
+        shares: its counts by the mentors' organization, without mentors of unknown organization;
+            empty when read from the log.
     """
 
     run_id: str
@@ -103,7 +104,7 @@ class RunRecord(RunCounts):
 
 class RunPlace(NamedTuple):
     """
-    Behind which run a page begins; ids break the ties of a moment.
+    The run after which a page begins; ids order runs of the same time.
     """
 
     started_at: datetime
@@ -117,7 +118,7 @@ class RunPage(PlainModel):
 
     Attributes:
         runs: at most `limit`.
-        next_after: pass it as `after` for those that follow; `None` when there are none.
+        next_after: pass it as `after` to get those that follow; `None` on the last page.
     """
 
     runs: tuple[RunRecord, ...]

@@ -67,7 +67,7 @@ def _counts(counters: RunCounters) -> dict[str, Any]:
 
 def _tell(run: RunRecord) -> None:
     _log.info(
-        "a run is done",
+        "a run has ended",
         extra={
             "certificates": run.processed,
             "notices_created": run.created,
@@ -77,10 +77,10 @@ def _tell(run: RunRecord) -> None:
     )
     if run.ending is not RunEnding.COMPLETED:
         said = {"code": run.ending.value, "error": run.error}
-        _log.error("a run did not read all certificates: %s", run.ending.value, extra=said)
+        _log.error("a run could not read all certificates: %s", run.ending.value, extra=said)
     if run.stopped_by_guard:
         # A notice that is told twice in a day, a run that overlaps: somebody should know; decision 229.
-        _log.warning("the resend guard stopped notices", extra={"certificates": run.stopped_by_guard})
+        _log.warning("the resend guard deferred notices", extra={"certificates": run.stopped_by_guard})
 
 
 async def _write(run: RunRecord, work: CertificateRun, book: NoticeBook) -> None:

@@ -1,5 +1,5 @@
 """
-How a host tunes notification.
+The settings of notification.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ _DAY: Final = 86_400.0
 def _is_up_to_a_day(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
     is_positive(instance, attribute, value)
     if value > _DAY:
-        rule = "messages are held for a day, 86400 seconds, at the most"
+        rule = "must be at most 86400 seconds, which is one day"
         raise InvalidValueError(attribute.name, rule)
 
 
 @attrs.frozen(kw_only=True)
 class NotificationSettings:
     """
-    Limits of a run.
+    Limits and times of a notification run.
 
     Attributes:
-        chunk_size: certificates per write.
-        most_problems: failures and data-quality entries that a result lists.
-        most_planned: keys that a plan lists.
-        neighbour_timeout: seconds that the recipient directory and the visibility
-            registry may take for a chunk.
-        push_hold: seconds after which a run's messages are due although the run has not
-            ended, since it may be killed; up to 86400. What a later chunk supersedes
-            until then is not sent.
+        chunk_size: the number of certificates per write.
+        most_problems: the most failures, and the most data-quality entries, that a result lists.
+        most_planned: the most keys that a plan lists.
+        neighbour_timeout: the longest time, in seconds, of a call of the recipient directory or the
+            visibility registry for a chunk.
+        push_hold: the seconds after which a run's messages are due even if the run has not ended,
+            because it may have been killed; at most 86400. A message that a later chunk of the run
+            supersedes before that is not sent.
     """
 
     chunk_size: int = attrs.field(default=500, validator=is_positive_count)
@@ -51,19 +51,19 @@ class NotificationSettings:
 def _is_wall_time(instance: object, attribute: attrs.Attribute[Any], value: time) -> None:
     is_a(time)(instance, attribute, value)
     if value.tzinfo is not None:
-        rule = "has no zone of its own: each recipient's counts, or `timezone`"
+        rule = "must have no zone of its own: the recipient's zone is used, or `timezone`"
         raise InvalidValueError(attribute.name, rule)
 
 
 @attrs.frozen(kw_only=True)
 class QuietHours:
     """
-    Hours of a recipient's day in which nothing is pushed; they may pass midnight.
+    The hours of a recipient's day in which no push is sent; they may include midnight.
 
     Attributes:
         start: the first quiet minute.
-        end: the first minute that is not quiet any more.
-        timezone: the zone of recipients whose own is not known; a name or a zone, kept as its IANA name.
+        end: the first minute after the quiet hours.
+        timezone: the zone of recipients without a known zone, an IANA name or a zone with one.
     """
 
     start: time = attrs.field(validator=_is_wall_time)
@@ -72,9 +72,9 @@ class QuietHours:
 
     def over_at(self, moment: datetime, timezone: str | None) -> datetime | None:
         """
-        Return when the quiet is over, in UTC, if it is quiet at that moment in that zone; `None` if not.
+        Return when the quiet hours end, in UTC, if they include this moment in this zone; else `None`.
 
-        An unknown zone counts as this policy's own.
+        For an unknown zone, `timezone` is used.
         """
         local = zone_or(timezone, self.timezone)
         if not self._is_quiet(moment, local):
@@ -104,21 +104,23 @@ class DispatchSettings:
     Limits and times of a dispatcher; all times in seconds.
 
     Attributes:
-        batch_size: messages claimed and handed to the sender at once.
-        hold: for how long a claimed message is leased; longer than `send_timeout`, or a
-            second dispatcher sends it beside the first.
-        send_timeout: after this long a sender is cut, and its messages are sent again later.
-        retry: the waits between attempts, which go on until the message expires. Its
-            `max_attempts` bounds the leases in a row that end without a word, because who
-            held them was killed: the message may be why.
-        poll_interval: how often `serve` looks for messages that another process queued.
-        quiet_hours: `None` for none.
-        digest_at: the recipient's local time at which coordinators' digests are sent;
-            `None`: when the run has ended.
-        one_digest_a_day: whether a recipient gets no second digest on a local day;
-            what came since is told in the next day's.
-        digest_timezone: the zone of recipients whose own is not known; a name or a zone, kept as
-            its IANA name.
+        batch_size: the most messages that are claimed and given to the sender at once.
+        hold: the length of the lease on a claimed message. It must be longer than `send_timeout`,
+            or a second dispatcher could send the message at the same time.
+        send_timeout: the longest time of a call of the sender. A longer one is cancelled, and its
+            messages are sent again later.
+        retry: the waits between attempts, which continue until the message expires. Its
+            `max_attempts` limits the leases in a row that end without a completion: the message may
+            be the reason why the dispatchers were killed.
+        poll_interval: the time between two looks of `serve` for messages that another process
+            queued.
+        quiet_hours: the hours in which no push is sent; `None` for none.
+        digest_at: the recipient's local time at which coordinators' digests are sent; `None`: as
+            soon as the run has ended.
+        one_digest_a_day: whether a recipient gets at most one digest per local day; later notices
+            are in the next day's digest.
+        digest_timezone: the zone of recipients without a known zone, an IANA name or a zone with
+            one.
     """
 
     batch_size: int = attrs.field(default=100, validator=is_positive_count)
@@ -144,6 +146,8 @@ class DispatchSettings:
     @property
     def eligibility_timeout(self) -> float:
         """
-        Return for how long the host is asked who wants pushes, so that the lease outlives the sending.
+        Return the longest time, in seconds, of a call of `PushEligibility`.
+
+        It is so short that the lease outlasts the sending.
         """
         return (self.hold - self.send_timeout) / 2

@@ -64,7 +64,7 @@ def _thresholds(_instance: object, attribute: attrs.Attribute[Any], value: tuple
     if not whole or len(value) != 3 or not value[0] > value[1] > value[2] >= 0:  # noqa: PLR2004 - tiers before the end
         raise InvalidValueError(
             attribute.name,
-            f"are three whole numbers of days, each smaller than the one before, not {value!r}",
+            f"must be three whole numbers of days, each smaller than the one before, not {value!r}",
         )
 
 
@@ -75,15 +75,15 @@ def _window(value: object) -> WindowPolicy:
 @attrs.frozen(kw_only=True)
 class ExpiryPolicy:
     """
-    When a certificate's end is told, and how often.
+    When, and how often, there is a notice about a certificate's end.
 
     Attributes:
-        thresholds: days left at which ADVANCE_60, WARNING_30 and URGENT_7 begin.
-        timezone: whose calendar days count; a name or a zone.
+        thresholds: the days left at which ADVANCE_60, WARNING_30 and URGENT_7 begin.
+        timezone: the zone of calendar days, an IANA name or a `tzinfo`.
         window: how often a tier's notice may be sent.
-        resend_guard: no second notice to one mentor about one type before that;
-            exactly that much later is allowed.
-        lapsed_push_days: days after the end during which lapsed notices are still pushed.
+        resend_guard: the shortest time between two notices to one mentor about one type; exactly
+            this time is allowed.
+        lapsed_push_days: the number of days after the end in which lapsed notices are still pushed.
     """
 
     thresholds: tuple[int, int, int] = attrs.field(
@@ -224,7 +224,7 @@ def classify(
     expires: Expiry, *, as_of: datetime, policy: ExpiryPolicy | None = None
 ) -> NotificationThresholdTier | None:
     """
-    Return the tier that a certificate is in at that moment; `None` while it is far from its end.
+    Return the tier of a certificate at this time; `None` while its end is farther away than the first tier.
 
     Raises:
         ValueError: `as_of` or `expires` is a naive datetime.
@@ -263,8 +263,8 @@ def window_start(
     """
     Return the first day of the window in which the tier's notice is sent at most once.
 
-    Once per tier it is the day the certificate enters the tier, a pure
-    function of expiry and tier; daily it is the day of the run.
+    With `ONCE_PER_TIER` it is the day on which the certificate enters the tier, which depends only
+    on expiry and tier. With `DAILY` it is the day of the run.
     """
     policy = policy or ExpiryPolicy()
     if policy.window is WindowPolicy.DAILY:

@@ -87,7 +87,7 @@ async def track_ends(
         if not comes_from_callee(error) or is_being_cancelled():
             raise
         _log.error(
-            "visibility could not be updated; the next run does",
+            "visibility could not be updated; the next run updates it",
             extra={"code": VISIBILITY_UNKNOWN, "error": type(error).__name__, "mentors": len(ends)},
         )
         return RecordProblem("", VISIBILITY_UNKNOWN)

@@ -14,24 +14,24 @@ from proxy_orchestration.notification.visibility_records import ChangePlace, Res
 
 class MentorStatuses(Protocol):
     """
-    Knows which status of the host's own mentors have.
+    Knows the host's own statuses of mentors.
     """
 
     async def current(self, mentor_ids: Collection[str], /) -> Mapping[str, str]:
         """
-        Return the statuses of these mentors, such as `on_leave`; who is absent has none.
+        Return the statuses of these mentors by id, such as `on_leave`; an absent mentor has none.
 
-        Asked before mentors are hidden, about those alone, at most once per
-        chunk of a run. A failure stops no run: the status is not known then.
+        Asked before mentors are hidden, only about these mentors, at most once per chunk of a run.
+        A failure does not stop the run; the previous status is then not known.
         """
         ...
 
 
 class VisibilityRegistry(Protocol):
     """
-    Hides mentors whose certificates are lapsed from lists of mentors.
+    Hides mentors with lapsed certificates from lists of mentors.
 
-    Each change has an audit row (`VisibilityChange`), stored with it or not at all.
+    Each change is stored together with its audit row (`VisibilityChange`), in one transaction.
     """
 
     async def track(
@@ -44,40 +44,42 @@ class VisibilityRegistry(Protocol):
         withdrawn: bool = False,
     ) -> int:
         """
-        Note these ends; suppress every mentor whose certificate has ended at that moment, all or nothing.
+        Store these ends, and hide every mentor whose certificate has ended at this time; all or nothing.
 
-        Each is the one end that counts of a mentor and type, as the notices'
-        store knows it, and takes the place of the one noted before, earlier or
-        later; an end of `None` says that none counts any more: it was revoked,
-        or `withdrawn`. A suppressed mentor keeps the previous status, as
-        `statuses` has it, for the day of renewal. What is suppressed already
-        stays as it is while its end stays. Another end that is not over, or
-        none, restores the mentor, where we suppressed and no other type of
-        that mentor has ended. Whom a person had restored is not suppressed for
-        an end up to that moment. Returns how many were newly suppressed.
+        Each end is the one that counts for a mentor and type, as the store of notices knows it. It
+        replaces the stored one, whether earlier or later. An end of `None` means that no
+        certificate counts, because it was revoked or `withdrawn`.
+
+        The previous status of a hidden mentor, from `statuses`, is stored for the day of renewal. A
+        mentor who is already hidden for the same end stays hidden, without another change. If the
+        new end has not passed, or there is none, a mentor whom this registry has hidden is shown
+        again, unless another type of that mentor has ended. A mentor whom a person restored is not
+        hidden for ends up to the time of that restoration.
+
+        Return how many mentors were newly hidden.
         """
         ...
 
     async def hidden(self, mentor_ids: Collection[str], /, *, at: datetime) -> Collection[str]:
         """
-        Return those of the mentors who are not to be shown at that moment.
+        Return the mentors among these who must not be shown at this time.
 
-        Compares the ends themselves with `at`, so that a late run hides nobody late.
+        It compares the ends themselves with `at`, so a late run does not hide mentors late.
         """
         ...
 
     async def suppressed(self, mentor_ids: Collection[str], /) -> Collection[str]:
         """
-        Return those of the mentors whom `track` suppressed, and who were not restored since.
+        Return the mentors among these whom `track` has hidden and who were not restored since then.
         """
         ...
 
     async def restore(self, wanted: Restoration, /) -> Sequence[VisibilityChange]:
         """
-        Show a mentor again, for the types for which we hide them; return the audit rows, by type.
+        Show a mentor again, for the types that hide this mentor; return the audit rows, ordered by type.
 
-        No end up to `wanted.at` hides the mentor any more. The rows say what
-        the previous status was; none where nothing is hidden.
+        After that, no end up to `wanted.at` hides the mentor. The rows have the previous status.
+        There are no rows if the mentor was not hidden.
         """
         ...
 
@@ -85,13 +87,13 @@ class VisibilityRegistry(Protocol):
         self, organization_id: str | None, /, *, after: ChangePlace | None, limit: int
     ) -> Sequence[VisibilityChange]:
         """
-        Return up to so many changes behind the place, newest first, of an organization or of all.
+        Return at most `limit` changes after the given place, newest first, of one organization or of all.
         """
         ...
 
     async def purge_changes(self, /, *, changed_before: datetime) -> int:
         """
-        Delete the audit rows of changes before that moment; return how many. Who is hidden stays so.
+        Delete the audit rows of changes before this time; return how many. Hidden mentors stay hidden.
         """
         ...
 
@@ -103,9 +105,9 @@ class VisibilityRegistry(Protocol):
 
     async def erase_mentor(self, mentor_id: str, /, *, at: datetime) -> int:
         """
-        Forget one mentor, and put a pseudonym into their audit rows, all or nothing.
+        Delete the data of one mentor, and put a pseudonym into the mentor's audit rows; all or nothing.
 
-        Reasons and previous statuses go. Whom we hid has one more row, which
-        says so. Returns how many rows stand under the pseudonym anew.
+        Reasons and previous statuses are deleted. A mentor who was hidden gets one more row, about
+        the end of the hiding. Return how many rows now have the pseudonym.
         """
         ...

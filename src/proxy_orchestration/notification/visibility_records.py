@@ -24,30 +24,30 @@ class VisibilityCause(enum.Enum):
     LAPSED = "lapsed"  # hidden: the certificate that counts has ended
     RENEWED = "renewed"  # shown: another certificate counts, which has not ended
     CORRECTED = "corrected"  # shown: the same certificate ends later
-    REVOKED = "revoked"  # shown: none of the type counts any more
-    WITHDRAWN = "withdrawn"  # shown: a whole feed has none of the type any more
-    RESTORED = "restored"  # shown: a person said so
-    ERASED = "erased"  # forgotten, with the mentor
+    REVOKED = "revoked"  # shown: no certificate of the type counts any longer
+    WITHDRAWN = "withdrawn"  # shown: a complete feed has no certificate of the type
+    RESTORED = "restored"  # shown: a person restored the mentor
+    ERASED = "erased"  # the mentor was erased
 
 
 @attrs.frozen(kw_only=True)
 class VisibilityChange(PlainModel):
     """
-    One audit row: a mentor was hidden for one type of certificate, or is not any more.
+    One audit row: a mentor was hidden, or shown again, for one type of certificate.
 
     Attributes:
-        change_id: its number in the store; 0 before it is stored.
+        change_id: the number of the row in the store; 0 before it is stored.
         mentor_id: the mentor, or the pseudonym of one who was erased.
-        certificate_type: for which certificate.
-        hidden: whether the mentor is hidden for it since.
-        cause: why.
-        ends_at: the end for which the mentor is hidden, or was.
-        previous_status: the host's own status of the mentor from before they were hidden;
-            `None` where it is not known.
-        at: the moment that the run was for, or when a person or the host said so.
-        by: the id of who restored; `None` for anything else.
-        reason: of who restored.
-        organization_id: the mentor's, as the certificate says, or `None`.
+        certificate_type: the type of the certificate.
+        hidden: true if the mentor was hidden, false if shown again.
+        cause: the cause of the change.
+        ends_at: the certificate's end for which the mentor is or was hidden.
+        previous_status: the host's own status of the mentor before the hiding; `None` if not known.
+        at: the time for which the run was made, or the time of the person's or host's call; aware,
+            UTC.
+        by: the id of the person who restored the mentor, else `None`.
+        reason: that person's reason.
+        organization_id: the mentor's organization, from the certificate, or `None`.
     """
 
     change_id: int = 0
@@ -74,15 +74,16 @@ def erased_change(change: VisibilityChange) -> VisibilityChange:
 @attrs.frozen(kw_only=True)
 class Restoration:
     """
-    Whom a person wants to be shown again.
+    A person's request to show a mentor again.
 
     Attributes:
         mentor_id: the mentor.
-        certificate_type: for which type; `None` for all.
-        organization_id: whose mentors alone, and those of no known organization.
-        by: who wants it.
-        reason: why.
-        at: when.
+        certificate_type: the certificate type that hides the mentor; `None` for all types.
+        organization_id: only mentors of this organization, and of no known organization, are shown
+            again.
+        by: the id of the person who requests it.
+        reason: that person's reason.
+        at: the time of the request; aware, UTC.
     """
 
     mentor_id: str
@@ -95,7 +96,7 @@ class Restoration:
 
 class ChangePlace(NamedTuple):
     """
-    Behind which change a page begins; numbers break the ties of a moment.
+    The change after which a page begins; numbers order changes of the same time.
     """
 
     at: datetime
@@ -109,7 +110,7 @@ class VisibilityPage(PlainModel):
 
     Attributes:
         changes: at most `limit`.
-        next_after: pass it as `after` for those that follow; `None` when there are none.
+        next_after: pass it as `after` to get those that follow; `None` on the last page.
     """
 
     changes: tuple[VisibilityChange, ...]
@@ -137,5 +138,7 @@ def change_place(text: str) -> ChangePlace:
     at, number = place_of(text)
     if not (number.isascii() and number.isdecimal()):
         name = "after"
-        raise InvalidValueError(name, "is of no page of changes; pass `next_after` of one")
+        raise InvalidValueError(
+            name, "is not a valid cursor: give the next_after of a page of changes, unchanged"
+        )
     return ChangePlace(at, int(number))

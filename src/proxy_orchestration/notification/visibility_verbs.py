@@ -1,5 +1,5 @@
 """
-The verbs about who is hidden: what was changed, and showing somebody again.
+The public methods for hidden mentors: list the changes, and show a mentor again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class VisibilityVerbs:
             MisconfiguredError: the orchestrator has no registry.
         """
         check_arguments(mentor_id=mentor_id, certificate_type=certificate_type, actor=actor, reason=reason)
-        _check_role(actor, "have mentors shown again")
+        _check_role(actor, "show hidden mentors again")
         wanted = Restoration(
             mentor_id=mentor_id,
             certificate_type=certificate_type,
@@ -86,7 +86,7 @@ class VisibilityVerbs:
             MisconfiguredError: the orchestrator has no registry.
         """
         check_arguments(actor=actor, after=after, limit=limit)
-        _check_role(actor, "read how mentors were hidden")
+        _check_role(actor, "read the log of hidden mentors")
         place = None if after is None else change_place(after)
         registry = _registry(self.visibility)
         found = await registry.changes(actor.organization_id, after=place, limit=limit + 1)
@@ -112,5 +112,7 @@ def _check_role(actor: Actor, action: str) -> None:
 def _registry(registry: VisibilityRegistry | None) -> VisibilityRegistry:
     if registry is None:
         owner, part = "NotificationOrchestrator", "visibility"
-        raise MisconfiguredError(owner, part, "it is None, so nobody is hidden; give it a VisibilityRegistry")
+        raise MisconfiguredError(
+            owner, part, "it is None, so no mentor is hidden. Give a VisibilityRegistry."
+        )
     return registry

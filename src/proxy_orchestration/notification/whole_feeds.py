@@ -1,5 +1,5 @@
 """
-What a run that says that its feed is whole makes of certificates which it has not seen.
+Withdraws certificates that are missing from a complete feed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ class FeedWatch:
         if not self.complete:
             return None
         if not self._is_read:
-            _log.error("a feed was not read whole; nothing is withdrawn", extra={"code": FEED_NOT_WHOLE})
+            _log.error(
+                "a feed of certificates was not read completely; no certificate is withdrawn",
+                extra={"code": FEED_NOT_WHOLE},
+            )
             return RecordProblem("", FEED_NOT_WHOLE)
         try:
             return await self._end(WholeFeed(scope=frozenset(self._scope), since=self.since), tell)
@@ -81,7 +84,8 @@ class FeedWatch:
             if not comes_from_callee(error) or is_being_cancelled():
                 raise
             _log.error(
-                "the store failed at a withdrawal; the next run with a whole feed goes on",
+                "the store failed while certificates were withdrawn; the next run with a complete feed "
+                "continues",
                 extra={"code": WITHDRAWAL_FAILED, "error": type(error).__name__},
             )
             return RecordProblem("", WITHDRAWAL_FAILED)
@@ -92,7 +96,7 @@ class FeedWatch:
         counted = await self.count(feed)
         if is_too_much(counted):
             _log.error(
-                "a feed lacks more than a fifth of what is known; nothing is withdrawn",
+                "a feed lacks more than a fifth of the known certificates; none is withdrawn",
                 extra={"code": TOO_MANY_WITHDRAWN, "certificates": counted.unseen},
             )
             return RecordProblem("", TOO_MANY_WITHDRAWN)

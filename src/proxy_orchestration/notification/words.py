@@ -1,5 +1,5 @@
 """
-A notice's words for whoever reads it, and on the day it is sent or read. Pure, but for a log of what failed.
+Writes a notice's text again, for its reader and the day of reading or sending. Logs failures.
 
 The words that a notice was written with are for that day and for who was
 known to read it then. Weeks later another number of days is left.
@@ -35,12 +35,13 @@ _log = logging.getLogger(_loggers.NOTIFICATION)
 @attrs.frozen(kw_only=True)
 class NoticeWords:
     """
-    Makes the words of stored notices anew.
+    Writes the texts of stored notices again, for another day or reader.
 
     Attributes:
-        messages: the words; those of the orchestrator that wrote the notices. With a
-            method `digest_texts`, as `MessageCatalogue` has it, also those of digests.
-        policy: its policy, whose zone says which day it is and whose thresholds which tier.
+        messages: the catalogue of the orchestrator that wrote the notices. If it has a method
+            `digest_texts`, as `MessageCatalogue` has, it also gives the texts of digests.
+        policy: the policy of that orchestrator, which gives the zone of days and the thresholds of
+            tiers.
     """
 
     messages: Messages = attrs.field(factory=MessageCatalogue)
@@ -50,18 +51,17 @@ class NoticeWords:
         self, notice: CertificateExpiryNotification, moment: datetime, *, locale: str | None = None
     ) -> NoticeText:
         """
-        Return a notice's words at that moment, for a reader of that locale.
+        Return a notice's title and body at this time, for a reader of this locale.
 
-        A pending notice says what is true then: the days left, and the tier
-        that the certificate has come into since, never one that is further
-        from the end. One that was acknowledged or cleared says what it said
-        when it was written. A notice without what its words are made of, and
-        one that the catalogue has no usable words for, keeps its own.
+        The text of a pending notice has the days left at this time, and the tier that the
+        certificate has reached by then, never a tier that is further from the end. An acknowledged
+        or cleared notice says the same as when it was written. A notice without the needed data, or
+        without a usable text in the catalogue, keeps its stored text.
 
         Args:
-            notice: as stored.
-            moment: aware; when it is read or sent.
-            locale: the reader's; `None`: the one that was known when it was written.
+            notice: the stored notice.
+            moment: the time of reading or sending; aware.
+            locale: the reader's locale; `None`: the one that was known when the notice was written.
         """
         if notice.expires is None:
             return NoticeText(notice.title, notice.body)
@@ -75,7 +75,7 @@ class NoticeWords:
 
     def digest_texts(self, locale: str | None) -> DigestTexts | None:
         """
-        Return the words of a digest for a reader of that locale; `None` where the catalogue has none.
+        Return the texts of a digest for a reader of this locale; `None` if the catalogue has none.
         """
         if not isinstance(self.messages, SupportsDigestTexts):
             return None
@@ -115,7 +115,7 @@ def is_usable(text: object) -> TypeGuard[NoticeText]:
 
 def _as_written(notice: CertificateExpiryNotification, error: str) -> NoticeText:
     _log.error(
-        "a notice keeps the words that it was written with: %s",
+        "a notice could not be worded again and keeps its stored text: %s",
         error,
         extra={"error": error, "mentor_id": notice.mentor_id, "tier": notice.tier.value},
     )

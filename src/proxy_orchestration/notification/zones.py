@@ -1,5 +1,5 @@
 """
-Time zones as hosts give them: an IANA name, or a zone.
+Time zones as hosts give them: an IANA name or a `tzinfo`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
-        rule = f"{name!r} is no time zone; give an IANA name such as Europe/Oslo"
+        rule = f"{name!r} is not a time zone; give an IANA name such as Europe/Oslo"
         raise InvalidValueError("timezone", rule) from error  # noqa: EM101 - a field's name
 
 
@@ -64,10 +64,10 @@ def is_zone(_instance: object, attribute: attrs.Attribute[Any], value: object) -
     try:
         told = _EPOCH.astimezone(value).utcoffset()
     except Exception as error:
-        rule = f"does not tell the time: {type(error).__name__}"
+        rule = f"must be a usable time zone: asking for its offset raised {type(error).__name__}"
         raise InvalidValueError(attribute.name, rule) from error
     if told is None:
-        raise InvalidValueError(attribute.name, "does not tell the time: it has no offset")
+        raise InvalidValueError(attribute.name, "must be a usable time zone: it returns no offset")
 
 
 def is_zone_name(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -76,7 +76,7 @@ def is_zone_name(_instance: object, attribute: attrs.Attribute[Any], value: obje
     """
     if not isinstance(value, str):
         raise InvalidTypeError(
-            attribute.name, f"must be an IANA name or a ZoneInfo of one, not {type(value).__name__}"
+            attribute.name, f"must be an IANA name or a ZoneInfo made from one, not {type(value).__name__}"
         )
     zone(value)
 

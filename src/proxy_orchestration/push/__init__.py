@@ -1,3 +1,3 @@
 """
-Where pushes go: one adapter per provider.
+Adapters that deliver pushes, one for each provider.
 """

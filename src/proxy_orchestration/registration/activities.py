@@ -1,5 +1,5 @@
 """
-What was done, and the registration of it for one mentor.
+Activities, and registrations of them for one mentor.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _frozen_details(value: Mapping[str, object]) -> FrozenMapping:
         kind = type(given).__name__
         raise InvalidTypeError(
             "details",  # noqa: EM101 - a field's name
-            f"must be a mapping, not {kind}; leave them out for none",
+            f"must be a mapping, not {kind}: leave the argument out if there are no details",
         )
     return FrozenMapping(value)
 
@@ -73,14 +73,16 @@ def _said(message: str) -> str:
 @attrs.frozen(kw_only=True)
 class ProxyActivity(PlainModel):
     """
-    One activity, as the coordinator describes it. Equal content is equal and hashes alike.
+    One activity, as the coordinator describes it.
+
+    Two objects with equal content are equal and have the same hash.
 
     Attributes:
         activity_type: the host's code for the kind of activity; not empty.
-        activity_date: the calendar day, without a time.
+        activity_date: the calendar day of the activity, without a time.
         duration_minutes: whole minutes, at least 1.
         notes: free text; personal data, so never in a repr, a log or an audit event.
-        details: any JSON object, at most 50 levels deep; kept immutable, never in a repr.
+        details: any JSON object, at most 50 levels deep; made immutable; never in a repr.
     """
 
     activity_type: str = attrs.field(validator=is_identifier)
@@ -154,14 +156,15 @@ class ProxyRegistration(PlainModel):
     One activity for one mentor, on its way to the registration service.
 
     Attributes:
-        registration_id: batch and item key; one record for ever, whatever happens.
-        idempotency_key: `registration_id` and an epoch; the same for as long as a
-            call's result is in doubt, new only after a definite failure. For services
-            that replay a stored failure under its key.
+        registration_id: identifies the batch and the item; there is never more than one record for
+            it.
+        idempotency_key: `registration_id` and an epoch. It stays the same while a call's result is
+            in doubt, and is new only after a definite failure. It is meant for services that replay
+            a stored failure under its key.
         batch_id: the batch this belongs to.
-        mentor_id: on whose behalf: `attributed_to`.
-        activity: what was done.
-        registered_by: who opened the run.
+        mentor_id: the mentor for whom the activity is registered (`attributed_to`).
+        activity: the activity to register.
+        registered_by: the person who opened the run.
         override_of: the conflicting activity that the coordinator decided to override.
     """
 
@@ -176,7 +179,7 @@ class ProxyRegistration(PlainModel):
     @property
     def item_key(self) -> str:
         """
-        Return the entry's name in its batch; the mentor's id unless it was given one of its own.
+        Return the item's key in its batch: the mentor's id, unless the entry has its own key.
         """
         of_batch = f"{self.batch_id}:"
         known = self.registration_id.startswith(of_batch)
@@ -186,11 +189,12 @@ class ProxyRegistration(PlainModel):
 @attrs.frozen(kw_only=True)
 class RegistrationReceipt(PlainModel):
     """
-    A registration service's word that the record exists.
+    A registration service's confirmation that the record exists.
 
     Attributes:
-        registration_id: the registration this answers; another one's is no answer.
-        activity_id: the record; the same for every call with the same registration.
+        registration_id: the id of the registration that was asked for; any other id is an invalid
+            answer.
+        activity_id: the id of the record; the same for every call with the same registration.
     """
 
     registration_id: str = attrs.field(validator=is_derived_identifier)
@@ -200,14 +204,14 @@ class RegistrationReceipt(PlainModel):
 @attrs.frozen(kw_only=True)
 class RegistrationFailure(PlainModel):
     """
-    A refusal inside the answer of `SupportsBulk.register_many`: definite, nothing written.
+    A definite refusal in the answer of `SupportsBulk.register_many`; nothing was written for it.
 
     Attributes:
-        registration_id: the registration this answers.
-        code: stable and machine-readable, `snake_case`.
+        registration_id: the id of the refused registration.
+        code: a stable code for programs, in `snake_case`.
         message: one sentence for the coordinator, without personal data; not empty, never in a
             repr or a log.
-        existing_activity_id: the record that it conflicts with, where that is the reason.
+        existing_activity_id: the id of the conflicting record, if that is the reason.
     """
 
     registration_id: str = attrs.field(validator=is_derived_identifier)
@@ -222,13 +226,14 @@ class ActivityRecord(PlainModel):
     A registered activity as the standard service stores it.
 
     Attributes:
-        activity_id: the record's own id.
-        registration: what was asked for, with both ids in it.
-        recorded_at: when, by the service's clock; aware, UTC.
-        duplicate_key: two records of one organization with one key register the same;
-            `None` for a record that is never a duplicate. The host's rule makes it of
-            whatever it likes, so never in a repr.
-        voided_at: when it was declared void; a void record conflicts with none.
+        activity_id: the id of the record.
+        registration: the registration as it was requested.
+        recorded_at: when it was written, by the service's clock; aware, UTC.
+        duplicate_key: two records of one organization with the same key are duplicates; `None` for
+            a record that is never a duplicate. The host's rule makes it and may use personal data,
+            so it is never in a repr.
+        voided_at: when the record was declared void, or `None`. A void record conflicts with
+            nothing.
     """
 
     activity_id: str = attrs.field(validator=is_identifier)
@@ -273,7 +278,7 @@ def check_storable(activity: ProxyActivity) -> None:
     """
     # Not in the model: what an earlier version stored has to be read; decision 132.
     if activity.duration_minutes > _MOST_MINUTES:
-        name, rule = "ProxyActivity.duration_minutes", f"is at most {_MOST_MINUTES}"
+        name, rule = "ProxyActivity.duration_minutes", f"must be at most {_MOST_MINUTES}"
     elif not is_storable(activity.notes):
         name, rule = "ProxyActivity.notes", UNSTORABLE
     elif not is_storable(canonical_json(activity.details)):

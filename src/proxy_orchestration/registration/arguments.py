@@ -1,5 +1,5 @@
 """
-What the verbs of registration accept, by the name of the argument: the same under every verb.
+The checks of arguments for the public methods of registration, by name of the argument.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _day(name: str, value: object) -> None:
 def _note(name: str, value: object) -> None:
     storable_text(at_most=_LONGEST_NOTE)(name, value)
     if not str(value).strip():
-        raise InvalidValueError(name, "must not be empty: say what is wrong")
+        raise InvalidValueError(name, "must not be empty: write what is wrong")
 
 
 _RULES: Final[Mapping[str, Rule]] = MappingProxyType(

@@ -1,5 +1,5 @@
 """
-What a batch reports: outcomes, progress, results, pages.
+What a batch reports: outcomes, progress updates, results and pages.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Failure(PlainModel):
     Why an item did not succeed.
 
     Attributes:
-        code: stable and machine-readable, `snake_case`.
-        message: one sentence for the coordinator; no personal data, table names or stack
-            traces. It may be a service's own, so never in a repr or a log.
-        retryable: whether another attempt may end differently.
+        code: a stable code for programs, in `snake_case`.
+        message: one sentence for the coordinator, without personal data, table names or stack
+            traces. It may come from a service, so it is never in a repr or a log.
+        retryable: whether another attempt may have another result.
     """
 
     code: str
@@ -39,7 +39,7 @@ class Failure(PlainModel):
 
 
 CANCELLED: Final = Failure(
-    code="cancelled", message="The batch was cancelled before this one began.", retryable=True
+    code="cancelled", message="The batch was cancelled before this mentor was called.", retryable=True
 )
 """The reason of every item that a cancel reached before its call."""
 
@@ -47,18 +47,18 @@ CANCELLED: Final = Failure(
 @attrs.frozen(kw_only=True)
 class MentorOutcome(PlainModel):
     """
-    Where one mentor's registration stands; a mentor with several activities has one for each.
+    The state of one mentor's registration; a mentor with several activities has one outcome for each.
 
     Attributes:
         mentor_id: the mentor.
-        state: PENDING and RUNNING are not settled; every other state is.
-        activity_id: the record, for SUCCEEDED.
-        failure: the reason, for every settled state but SUCCEEDED.
-        conflicting_activity_id: the existing record, where that is the reason.
-        attempts: calls made in the run that settled the item.
-        sequence: the outcome's place in the batch's log, from 1; `None` until settled.
-        settled_at: when, aware and in UTC; `None` until settled.
-        item_key: the entry's name in its batch; the mentor's id unless it has its own.
+        state: the state; every state except PENDING and RUNNING is settled.
+        activity_id: the id of the record, if SUCCEEDED.
+        failure: the reason, for every settled state except SUCCEEDED.
+        conflicting_activity_id: the id of the existing record, if a conflict is the reason.
+        attempts: the number of calls in the run that settled the item.
+        sequence: the outcome's number in the batch's log, from 1; `None` until settled.
+        settled_at: when it was settled; aware, UTC; `None` until settled.
+        item_key: the item's key in its batch: the mentor's id, unless the entry has its own key.
     """
 
     mentor_id: str
@@ -75,15 +75,16 @@ class MentorOutcome(PlainModel):
 @attrs.frozen(kw_only=True)
 class BulkProgressUpdate(PlainModel):
     """
-    One item settled in one run.
+    The progress update about one item that a run has settled.
 
     Attributes:
         batch_id: the batch.
-        run: the run that settled the item, from 1.
-        sequence: gapless within the batch, from 1; pass it as `after` to continue there.
+        run: the number of the run that settled the item, from 1.
+        sequence: the update's number within the batch, from 1 without gaps; pass it as `after` to
+            continue there.
         outcome: the item's outcome.
-        settled: how many items of the whole batch are settled with this one.
-        total: items of the whole batch.
+        settled: the number of settled items of the whole batch, including this one.
+        total: the number of items of the whole batch.
     """
 
     batch_id: str
@@ -97,28 +98,29 @@ class BulkProgressUpdate(PlainModel):
 @attrs.frozen(kw_only=True)
 class BatchSummary(PlainModel):
     """
-    A batch without its outcomes, for lists and for those who poll.
+    A batch without its outcomes, for lists and for polling.
 
     Attributes:
         batch_id: the batch.
-        coordinator_id: who submitted it.
-        organization_id: the organization it was submitted in.
-        mode, on_conflict: as it was submitted.
+        coordinator_id: the id of the person who submitted it.
+        organization_id: the organization in which it was submitted.
+        mode, on_conflict: as in the request.
         status: derived from the items and the current run.
-        run: the current run, from 1.
-        total: items of the batch.
-        counts: items by state; states without items are absent; the sum is `total`.
-        label: what people call it; free text, so never in a repr or a log.
+        run: the number of the current run, from 1.
+        total: the number of items of the batch.
+        counts: the number of items by state, without states that have none; the sum is `total`.
+        label: the label for people; free text, so never in a repr or a log.
         submitted_at: when it was accepted; aware, UTC.
-        settled_at: when its current run settled; `None` before.
-        opened_by: who opened the current run: who submitted, retried or decided last.
-        retried_by: who opened the newest run that is a retry; `None` without one.
-        decided_by: who opened the newest run that carries out decisions; `None` without one.
-        cancelled_by: who requested the newest cancel; `None` without one.
-        cancel_reason: the reason that was given for it; free text, so never in a repr or a log.
-        paused_at: since when the current run is paused; `None` if it is not.
-        paused_by: who paused it; `None` where it paused itself.
-        pause_code: where it paused itself, the code that its last calls failed with.
+        settled_at: when its current run settled; aware, UTC; `None` before that.
+        opened_by: the person who opened the current run: who submitted, retried or decided last.
+        retried_by: the person who opened the newest retry; `None` without one.
+        decided_by: the person who opened the newest run that carries out decisions; `None` without
+            one.
+        cancelled_by: the person who requested the newest cancel; `None` without one.
+        cancel_reason: the reason for that cancel; free text, so never in a repr or a log.
+        paused_at: when the current run was paused; `None` if it is not paused.
+        paused_by: the person who paused it; `None` if it was paused automatically.
+        pause_code: if it was paused automatically, the code with which its last calls failed.
     """
 
     batch_id: str
@@ -149,7 +151,7 @@ class BulkSubmissionResult(BatchSummary):
     A batch with the outcome of every item.
 
     Attributes:
-        outcomes: one per entry, in the order of the request.
+        outcomes: one outcome per entry, in the order of the request.
     """
 
     outcomes: tuple[MentorOutcome, ...]
@@ -164,14 +166,14 @@ class BulkSubmissionResult(BatchSummary):
     @property
     def failed(self) -> tuple[MentorOutcome, ...]:
         """
-        Return the FAILED and UNKNOWN outcomes, those that a retry takes up.
+        Return the FAILED and UNKNOWN outcomes, in request order; a retry takes up these.
         """
         return self._in_states(RETRYABLE_STATES)
 
     @property
     def needs_review(self) -> tuple[MentorOutcome, ...]:
         """
-        Return the outcomes that wait for a decision.
+        Return the outcomes that wait for a decision, in request order.
         """
         return self._in_states({ItemState.NEEDS_REVIEW})
 
@@ -185,10 +187,11 @@ class CancelReport(PlainModel):
     What a cancel did; the four numbers sum to the batch's total.
 
     Attributes:
-        never_started: items that are CANCELLED: provably never begun.
-        finished: items whose call ended with an outcome after the cancel was requested.
-        in_doubt: items whose call began and whose answer is not known at the report.
-        already_settled: items that had an outcome before the cancel was requested.
+        never_started: the number of CANCELLED items, which were certainly never begun.
+        finished: the number of items whose call ended with an outcome after the cancel was
+            requested.
+        in_doubt: the number of items whose call began and whose answer is still unknown.
+        already_settled: the number of items that had an outcome before the cancel was requested.
     """
 
     never_started: int
@@ -200,14 +203,15 @@ class CancelReport(PlainModel):
 @attrs.frozen(kw_only=True)
 class BatchFilter:
     """
-    Which batches of a list are asked for; `None` leaves a field out.
+    Which batches to list; a field that is `None` filters nothing.
 
     Attributes:
-        label: those with exactly this label; never in a repr.
-        coordinator_id: those of this coordinator.
-        submitted_from, submitted_before: those accepted from the one moment on, and before the other; aware.
-        needs_review: whether the current run is settled and mentors wait for a decision.
-        cursor: those that follow the page that had it as `next_cursor`.
+        label: only batches with exactly this label; never in a repr.
+        coordinator_id: only batches of this coordinator.
+        submitted_from, submitted_before: only batches accepted at or after the first time, and
+            before the second; aware.
+        needs_review: whether the current run must be settled with mentors that wait for a decision.
+        cursor: only batches that follow the page with this `next_cursor`.
     """
 
     label: str | None = attrs.field(default=None, repr=False)
@@ -219,10 +223,10 @@ class BatchFilter:
 
     def position(self) -> tuple[datetime, int] | None:
         """
-        Return the moment and the number of the last batch before the cursor, `None` without one.
+        Return the time and the number of the last batch before the cursor; `None` without a cursor.
 
         Raises:
-            InvalidValueError: it is no cursor.
+            InvalidValueError: the cursor is not valid.
         """
         if self.cursor is None:
             return None
@@ -234,7 +238,7 @@ class BatchFilter:
         raise InvalidValueError("cursor", _NO_CURSOR)  # noqa: EM101 - a field's name
 
 
-_NO_CURSOR: Final = "is none: give the next_cursor of a page, as it is"
+_NO_CURSOR: Final = "is not a valid cursor: give the next_cursor of a page, unchanged"
 
 
 def cursor_of(submitted_at: datetime, number: int) -> str:
@@ -251,11 +255,12 @@ class BatchPage(PlainModel):
 
     Attributes:
         batches: at most `limit`.
-        page: from 1.
-        limit: batches on a full page.
-        total: batches on all pages; with a cursor, those that follow it.
-        next_cursor: pass it as `cursor` for the batches that follow, however many are accepted
-            meanwhile; `None` when there are none.
+        page: the number of the page, from 1.
+        limit: the number of batches on a full page.
+        total: the number of batches on all pages; with a cursor, the number of those that follow
+            it.
+        next_cursor: pass it as `cursor` to get the batches that follow, even if others are accepted
+            meanwhile; `None` on the last page.
     """
 
     batches: tuple[BatchSummary, ...]
@@ -268,12 +273,13 @@ class BatchPage(PlainModel):
 @attrs.frozen(kw_only=True)
 class PurgedBatches(PlainModel):
     """
-    What a purge did with the batches that are old enough; each stands in one of the numbers.
+    What a purge did with the batches that are old enough; each batch counts in one of the numbers.
 
     Attributes:
-        deleted: batches that are gone.
-        left_for_review: batches that stay since mentors wait for a decision in them.
-        left_untold: batches that stay since the host is not known to have been told of a run's end.
+        deleted: the number of deleted batches.
+        left_for_review: the number of batches that were kept because mentors wait for a decision.
+        left_untold: the number of batches that were kept because `on_run_settled` has not confirmed
+            a run's end.
     """
 
     deleted: int = 0
@@ -287,9 +293,9 @@ class ItemAttempt(PlainModel):
     How one run settled an item.
 
     Attributes:
-        run: the run, from 1.
-        outcome: what it ended with; `attempts` are the calls of that run.
-        activity: what it was to register; its notes are personal data.
+        run: the number of the run, from 1.
+        outcome: the item's outcome in that run; its `attempts` are the calls of that run.
+        activity: the activity of the item in that run; its notes are personal data.
     """
 
     run: int
@@ -300,14 +306,14 @@ class ItemAttempt(PlainModel):
 @attrs.frozen(kw_only=True)
 class BatchItem(PlainModel):
     """
-    One item of a batch with its activity and all that became of it.
+    One item of a batch with its activity, its current outcome and its history.
 
     Attributes:
-        place: its place in the request, from 1; pass it as `after` to continue behind it.
-        activity: what is registered for the mentor, as submitted or as a retry edited it
-            since; its notes are personal data.
-        outcome: where it stands now.
-        history: how every run that took it up settled it, the oldest first.
+        place: the item's position in the request, from 1; pass it as `after` to continue after it.
+        activity: the activity of the item, as submitted or as a retry edited it; its notes are
+            personal data.
+        outcome: the item's current outcome.
+        history: how each run settled the item, the oldest run first.
     """
 
     place: int
@@ -322,8 +328,8 @@ class ItemPage(PlainModel):
     Some items of a batch, in request order.
 
     Attributes:
-        items: at most as many as were asked for.
-        next_after: pass it as `after` for the items that follow; `None` when there are none.
+        items: at most as many items as requested.
+        next_after: pass it as `after` to get the items that follow; `None` on the last page.
     """
 
     items: tuple[BatchItem, ...]

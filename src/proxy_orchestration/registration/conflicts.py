@@ -1,5 +1,5 @@
 """
-Existing records that conflict with registrations, and what people decide about them.
+Conflicts between registrations and existing records, and people's decisions about them.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ class ConflictKind(enum.Enum):
 
     DUPLICATE = "duplicate"  # a record of the same mentor, type and day exists
     IN_BATCH = "in_batch"  # an earlier entry of the same request registers the same
-    CHECK_FAILED = "check_failed"  # whether one exists could not be found out
-    MAYBE_OWN = "maybe_own"  # a record exists that a call whose answer was lost may have written
+    CHECK_FAILED = "check_failed"  # the check for existing records failed
+    MAYBE_OWN = "maybe_own"  # an earlier call for the item, with a lost answer, may have written it
 
 
 class ConflictPolicy(enum.Enum):
     """
-    What a submission does with mentors whose registration conflicts.
+    How a submission treats mentors whose registration conflicts.
 
-    A check that failed, and a record that may be the mentor's own, are covered
-    by none of them: such a mentor waits for a person under each.
+    No policy covers a failed check, or a record that may come from an earlier call for the same
+    item: such a mentor always waits for a person's decision.
     """
 
-    REVIEW = "review"  # they wait for a decision; the others go ahead
-    SKIP = "skip"  # they are left out; the others go ahead
-    OVERRIDE = "override"  # they are registered all the same; for coordinators
+    REVIEW = "review"  # they wait for a decision; the others are registered
+    SKIP = "skip"  # they are left out; the others are registered
+    OVERRIDE = "override"  # they are registered anyway; for coordinators
 
 
 class ConflictDecision(enum.Enum):
     """
-    What a person decides about one mentor whose registration conflicts.
+    A person's decision about one mentor whose registration conflicts.
     """
 
-    OVERRIDE = "override"  # register all the same
-    SKIP = "skip"  # leave this mentor out, for good
-    OVERRIDE_MAYBE_OWN = "override_maybe_own"  # register although the record may be the mentor's own
+    OVERRIDE = "override"  # register anyway
+    SKIP = "skip"  # leave this mentor out permanently
+    OVERRIDE_MAYBE_OWN = "override_maybe_own"  # register, although the record may be this item's own
 
 
 OVERRIDES: Final = frozenset({ConflictDecision.OVERRIDE, ConflictDecision.OVERRIDE_MAYBE_OWN})
-"""Decisions to register all the same."""
+"""The decisions to register anyway."""
 
 
 def _kind(value: object) -> ConflictKind:
@@ -60,16 +60,15 @@ def _kind(value: object) -> ConflictKind:
 @attrs.frozen(kw_only=True)
 class Conflict(PlainModel):
     """
-    One registration that conflicts.
+    One registration that conflicts with an existing record or an earlier entry.
 
     Attributes:
         mentor_id: the mentor of the registration.
-        kind: why it conflicts.
-        existing_activity_id: the record that it conflicts with, for IN_BATCH the one that
-            the earlier entry will have; `None` when the check failed.
-        item_key: the registration, by its name in the batch. `None`: all registrations of
-            that mentor that were asked about; in a report it is the only one, without a
-            key of its own.
+        kind: the kind of conflict.
+        existing_activity_id: the id of the conflicting record; for IN_BATCH the id of the earlier
+            entry's future record; `None` if the check failed.
+        item_key: the item key of the registration. `None`: all registrations of that mentor in the
+            question; in a report, the mentor's only registration, which has no key of its own.
     """
 
     mentor_id: str = attrs.field(validator=is_a(str))
@@ -81,16 +80,17 @@ class Conflict(PlainModel):
 @attrs.frozen(kw_only=True)
 class ConflictReport(PlainModel):
     """
-    What of a request conflicts with what is registered already; nothing was written for it.
+    Which entries of a request conflict with existing records; nothing was written for it.
 
-    Conflicts, clean and refused ones together are the request's entries, each once.
-    `clean` and `refused` hold item keys, which are mentor ids where an entry has no key of its own.
+    Each entry of the request is in exactly one of the three. `clean` and `refused` hold item keys;
+    an entry without its own key has the mentor's id as item key.
 
     Attributes:
-        conflicts: in request order.
-        clean: entries whose registration would go ahead, in request order.
-        refused: entries that would be refused: mentors out of the actor's scope, or the
-            actor; not asked about, so that nothing is told about them.
+        conflicts: the conflicting entries, in request order.
+        clean: the entries that would be registered, in request order.
+        refused: the entries that would be refused, because the mentor is out of the actor's scope
+            or is the actor. Conflicts are not looked for here, so nothing about these mentors is
+            revealed.
     """
 
     conflicts: tuple[Conflict, ...]
@@ -100,7 +100,7 @@ class ConflictReport(PlainModel):
     @property
     def total(self) -> int:
         """
-        Return how many entries the request has.
+        Return the number of entries of the request.
         """
         return len(self.conflicts) + len(self.clean) + len(self.refused)
 
@@ -111,10 +111,10 @@ class Override:
     A stored decision to register although an existing record conflicts.
 
     Attributes:
-        activity_id: the record that is overridden; `None` where none was known,
-            and the service has the last word.
-        decided_by: the coordinator who decided.
-        decided_at: when; aware, UTC.
+        activity_id: the id of the overridden record; `None` if none was known, so that the service
+            decides.
+        decided_by: the id of the coordinator who decided.
+        decided_at: when the coordinator decided; aware, UTC.
     """
 
     activity_id: str | None

@@ -1,5 +1,5 @@
 """
-What an engine's job is told of the run that it was to drive.
+What an engine's job learns about the run that it was to drive.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from proxy_orchestration.registration.states import BulkStatus
 
 class DriveEnding(enum.Enum):
     """
-    Where a call that was to drive a run left it.
+    The state in which a call of `drive_if_free` left a run.
     """
 
-    SETTLED = "settled"  # nothing is left to do, be it that it was driven to its end here or elsewhere
-    HELD = "held"  # somebody else holds its lease
-    WAITING = "waiting"  # it was driven, and nothing more of it is due for a while
-    PAUSED = "paused"  # nothing of it is called until somebody resumes it
+    SETTLED = "settled"  # nothing is left to do; it was driven to its end here or elsewhere
+    HELD = "held"  # another driver holds its lease
+    WAITING = "waiting"  # it was driven, and its next item is due later
+    PAUSED = "paused"  # no item is called until it is resumed
     LOST = "lost"  # it was driven until another driver took it over
     GONE = "gone"  # there is no such batch, or another run is its current one
 
@@ -28,15 +28,16 @@ class DriveEnding(enum.Enum):
 @attrs.frozen(kw_only=True)
 class DriveReport(PlainModel):
     """
-    What became of one call of `drive_if_free`; small, so that an engine may store it.
+    The result of one call of `drive_if_free`; small enough for an engine to store.
 
     Attributes:
         batch_id: the batch.
-        run: the run that this is about; where it is GONE the batch's current one, `None` without a batch.
-        ending: where it stands.
-        status: the batch's status, once it is SETTLED; else `None`.
-        retry_after: seconds after which to call again; `None` where there is nothing to come
-            back for: it is over, or whoever resumes it wakes a driver.
+        run: the number of the run; if it is GONE, that of the batch's current run, or `None`
+            without a batch.
+        ending: the state of the run.
+        status: the batch's status if `ending` is SETTLED, else `None`.
+        retry_after: the seconds after which to call again; `None` if no further call is needed,
+            because the run has ended or will be woken when it is resumed.
     """
 
     batch_id: str
@@ -49,11 +50,11 @@ class DriveReport(PlainModel):
 @attrs.frozen(kw_only=True)
 class WaitingRun(PlainModel):
     """
-    A run of which something is due, and that nobody drives.
+    A run that has due items and no driver.
 
     Attributes:
         batch_id: the batch.
-        run: its current run.
+        run: the number of its current run.
     """
 
     batch_id: str

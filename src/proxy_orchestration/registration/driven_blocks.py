@@ -1,5 +1,5 @@
 """
-Blocks of a host in which a run is driven, by a task that is part of neither the block nor its task.
+The `async with` blocks in which a run is driven, by a task outside of the block's own task.
 
 A task group around the host's own code would be the host's whole task group:
 when the task that entered it ends first, as that of a streaming response may,
@@ -79,7 +79,8 @@ class _Driver:
         if self.is_in_wrong_task:
             # A response that nobody reads any more is closed where nobody sees an error.
             _log.error(
-                "the block of %s was left by another task than entered it; batch %s is driven here no longer",
+                "the block of %s was left by a task other than the one that entered it; batch %s is no "
+                "longer driven here",
                 self.verb,
                 self.run.batch_id,
                 extra={"batch_id": self.run.batch_id, "run": self.run.run},

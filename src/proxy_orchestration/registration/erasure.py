@@ -1,5 +1,5 @@
 """
-What is known of one mentor, and what is left of it once they are erased.
+The data about one mentor: its export, and the result of its erasure.
 
 A pseudonym takes the place of each text that names the mentor: their id, their
 items' own keys, and the ids and keys of their records. It is made of that text
@@ -27,8 +27,8 @@ ERASED_TEXT: Final = "What was said here is erased."
 """Stands in the place of a failure's message."""
 
 STILL_OPEN: Final = (
-    "the mentor to erase stands in it, and its current run is not settled. "
-    "Wait for its end, or cancel it, and erase again; nothing was erased."
+    "it contains the mentor to erase, and its current run is not settled. Nothing was erased. Wait until the "
+    "batch is settled, or cancel it, and erase again."
 )
 """Why an erasure is refused, in a `BatchStateError`."""
 
@@ -36,10 +36,10 @@ STILL_OPEN: Final = (
 @attrs.frozen(kw_only=True)
 class ExportedItem(PlainModel):
     """
-    A mentor's item, and the batch that it stands in.
+    A mentor's item and its batch.
 
     Attributes:
-        batch_id: the batch.
+        batch_id: the id of the batch.
         item: the item with its activity, its notes and its history.
     """
 
@@ -50,15 +50,18 @@ class ExportedItem(PlainModel):
 @attrs.frozen(kw_only=True)
 class MentorExport(PlainModel):
     """
-    All that the store of registrations holds about one mentor of an organization.
+    Everything that the store of registrations holds about one mentor of an organization.
 
     Attributes:
         mentor_id: the mentor.
         organization_id: the organization.
-        items: their items in batches that are there, the batch accepted first first.
-        records: their records of the standard service, void ones too, the oldest first.
-        corrections: the notes beside those records, record by record, the oldest first; free text.
-        audit_events: events that name them, the oldest first; of the overrides only theirs.
+        items: the mentor's items in existing batches, in the order in which the batches were
+            accepted.
+        records: the mentor's records of the standard service, the oldest first, void ones too.
+        corrections: the correction notes on those records, record by record, the oldest first; free
+            text.
+        audit_events: the audit events that name the mentor, the oldest first, with only this
+            mentor's overrides.
     """
 
     mentor_id: str
@@ -72,14 +75,15 @@ class MentorExport(PlainModel):
 @attrs.frozen(kw_only=True)
 class MentorErasure(PlainModel):
     """
-    What was erased; all counts are 0 when nothing was known, or nothing new since the last time.
+    What was erased. All counts are 0 if nothing was stored, or nothing new since the last erasure.
 
     Attributes:
-        pseudonym: what stands in the place of the mentor's id now.
-        items: their items in batches.
-        records: their records of the standard service.
-        audit_events: events that named them.
-        corrections: notes beside their records; also those beside records that were erased before.
+        pseudonym: the pseudonym that replaces the mentor's id.
+        items: the number of the mentor's items in batches.
+        records: the number of the mentor's records of the standard service.
+        audit_events: the number of audit events that named the mentor.
+        corrections: the number of correction notes on the mentor's records, also on records that
+            were erased before.
     """
 
     pseudonym: str

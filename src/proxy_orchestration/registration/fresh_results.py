@@ -1,5 +1,5 @@
 """
-The result of a batch that one call accepted, and perhaps drove to its end: read back from nowhere.
+Builds the result of a batch that one call accepted and drove, without reading it back.
 """
 
 from __future__ import annotations

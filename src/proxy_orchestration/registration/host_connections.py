@@ -1,5 +1,5 @@
 """
-A connection of a host's, on which a batch is accepted within the host's own transaction.
+A host's connection on which a batch is accepted within the host's own transaction.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The verb that accepts a batch within a transaction of the host's.
+The method that accepts a batch within a host's transaction.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class HostTransactionVerbs:
         if isinstance(ledger, SupportsHostTransactions):
             return ledger.within(connection)
         problem = (
-            f"it is a {type(ledger).__name__}, which takes no part in a transaction of yours. "
-            "Give a SqlActivityRepository over the database of that transaction."
+            f"it is a {type(ledger).__name__}, which cannot take part in your transaction. Give a "
+            "SqlActivityRepository on the database of that transaction."
         )
         raise MisconfiguredError(type(self).__name__, "repository", problem)

@@ -1,5 +1,5 @@
 """
-The verbs of a host whose engine says when to drive; without an actor, as `serve` is.
+The methods for hosts and engines that decide when to drive; without an actor.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How batches and runs come into being, as an orchestrator and a ledger say it. Immutable, no I/O.
+The values with which an orchestrator and a ledger open batches and runs. Immutable, no I/O.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from proxy_orchestration.registration.conflicts import ConflictPolicy, Override
 from proxy_orchestration.registration.requests import RegistrationEntry, SubmissionMode
 from proxy_orchestration.registration.states import NEW_KEY_STATES, ItemState, transition
 
-NOT_OPEN: Final = "its run is settled or being cancelled, so it is neither paused nor resumed."
+NOT_OPEN: Final = "its run is settled or being cancelled, so it cannot be paused or resumed."
 """Why a run cannot be paused or resumed."""
 
 
@@ -31,12 +31,12 @@ def _ends_a_pending_item(_verdict: Verdict, _field: attrs.Attribute[ItemState], 
 @attrs.frozen(kw_only=True)
 class Verdict:
     """
-    How an item ends in a run without any call.
+    The outcome of an item that a run settles without a call.
 
     Attributes:
         state: FAILED, NEEDS_REVIEW or SKIPPED.
         failure: the reason.
-        conflicting_activity_id: the existing record, where that is the reason.
+        conflicting_activity_id: the id of the existing record, if a conflict is the reason.
     """
 
     state: ItemState = attrs.field(validator=_ends_a_pending_item)
@@ -45,10 +45,10 @@ class Verdict:
 
     def stored_state(self, *, in_doubt: bool) -> ItemState:
         """
-        Return the state to store, where the item's key is in doubt or not.
+        Return the state to store, depending on whether the item's key is in doubt.
 
-        Doubt is never decided away: it is UNKNOWN. Only a person skips an
-        item in doubt, who looked at the record that it conflicts with.
+        An item in doubt ends UNKNOWN. Only a person who looked at the conflicting record may skip
+        an item in doubt.
         """
         return ItemState.UNKNOWN if in_doubt and self.state is not ItemState.SKIPPED else self.state
 
@@ -59,20 +59,20 @@ class NewBatch:
     An accepted request, as it is stored.
 
     Attributes:
-        actor: who submits; owner of the batch and of run 1.
+        actor: the person who submits; owner of the batch and of run 1.
         entries: the items, in request order; position 0 is the first.
         idempotency_key: the submitter's key, or `None`.
         fingerprint: SHA-256 of the entries, 64 hexadecimal digits.
-        label: what people call it.
+        label: the label for people, or `None`.
         submitted_at: aware, UTC.
-        mode: whether one mentor's failure concerns the others.
-        on_conflict: what becomes of mentors whose registration conflicts.
+        mode: whether one mentor's failure affects the others.
+        on_conflict: how mentors are treated whose registration conflicts.
         verdicts: items that are never sent in run 1, by item key.
-        overrides: items that are sent over an existing record, by item key.
-        batch_id: from `BatchCatalogue.new_batch_id`; `None`: the store gives one.
-        service_name: whose orchestrator accepts it; `None` where that has no name.
-        trace_context: where in a trace it is accepted, up to 600 characters; kept as it is, and
-            each lease on a run of it has it. `None` where nothing is traced.
+        overrides: the items that are sent although an existing record conflicts, by item key.
+        batch_id: an id from `BatchCatalogue.new_batch_id`; `None`: the store chooses one.
+        service_name: the `service_name` of the accepting orchestrator, or `None`.
+        trace_context: the trace context of the acceptance, up to 600 characters, stored unchanged
+            and part of each lease on a run of the batch; `None` if nothing is traced.
     """
 
     actor: Actor
@@ -93,11 +93,11 @@ class NewBatch:
 @attrs.frozen(kw_only=True)
 class Acceptance:
     """
-    The batch that a request became, or already was.
+    The batch that accepting a request created, or that already existed for it.
 
     Attributes:
         batch_id: the batch.
-        created: false when the same key and fingerprint were accepted before.
+        created: false if the same key and fingerprint were accepted before.
     """
 
     batch_id: str
@@ -106,10 +106,10 @@ class Acceptance:
 
 class RunPurpose(enum.Enum):
     """
-    What a further run was opened for.
+    Why a further run was opened.
     """
 
-    RETRY = "retry"  # to take up what failed
+    RETRY = "retry"  # to take up failed items
     REVIEW = "review"  # to carry out decisions about conflicts
 
 
@@ -120,17 +120,18 @@ class NewRun:
 
     Attributes:
         batch_id: the batch.
-        expected_run: the run that must be current and settled.
-        actor: who opens the run, with the roles held now.
+        expected_run: the number of the run that must be current and settled.
+        actor: the person who opens the run, with current roles.
         opened_at: aware, UTC.
-        mentor_ids: the item keys of those to take up, each once; a mentor's id is the key of
-            an entry without a key of its own.
-        verdicts: those of them that are not sent, by item key.
-        overrides: those of them that are sent over an existing record, by item key.
-        purpose: what it is opened for.
-        activities: what is registered for some of them from this run on, instead of what was, by
-            item key. Their keys are not in doubt; they get new ones, and an earlier override
-            holds no longer.
+        mentor_ids: the item keys of the items to take up, each once; an entry without its own key
+            has the mentor's id as item key.
+        verdicts: the items among them that are not sent, by item key.
+        overrides: the items among them that are sent although an existing record conflicts, by item
+            key.
+        purpose: why the run is opened.
+        activities: the activities that replace earlier ones from this run on, by item key. The keys
+            of these items are not in doubt. The items get new keys, and an earlier override no
+            longer applies.
     """
 
     batch_id: str
@@ -151,15 +152,13 @@ class BatchRecord:
 
     Attributes:
         batch_id, organization_id, coordinator_id, label, total, submitted_at, mode, on_conflict,
-            service_name: as accepted.
-        run: the current run, from 1.
-        run_items: items this run settles, those with a verdict included.
-        base: the log's length when the run was opened.
-        tail: the log's length now; `tail - base` items of the run are settled.
-        driven: whether anybody ever drove this run.
-        cancel_wished_at: when a cancel was first requested in this run, or `None`.
-        settled_at: when the run settled, or `None`.
-        paused_at: since when this run is paused; `None` where it is not, or is settled or cancelled.
+            service_name: as accepted. run: the number of the current run, from 1. run_items: the
+            number of items that this run settles, those with a verdict included. base: the log's
+            length when the run was opened. tail: the log's length now; `tail - base` items of the
+            run are settled. driven: whether this run was ever driven. cancel_wished_at: when a
+            cancel of this run was first requested, or `None`. settled_at: when the run settled, or
+            `None`. paused_at: when this run was paused; `None` if it is not paused, or is settled
+            or cancelled.
     """
 
     batch_id: str
@@ -184,18 +183,20 @@ class BatchRecord:
 @attrs.frozen(kw_only=True)
 class StoredItem:
     """
-    One item of a batch, as a further run would find it.
+    One item of a batch, as a further run finds it.
 
     Attributes:
-        mentor_id: as accepted.
-        activity: as accepted, or as the newest run has it that changed it.
-        state: PENDING or RUNNING while the current run has to settle it, else its newest outcome's.
+        mentor_id: the mentor, as accepted.
+        activity: the activity, as accepted or as the newest edit has it.
+        state: PENDING or RUNNING while the current run has to settle the item, else the state of
+            its newest outcome.
         in_doubt: whether a call under its key may have been executed.
-        code: its newest outcome's failure code; `None` without one, or while open.
-        conflicting_activity_id: the record that its newest outcome names; `None` while open.
-        override: the newest decision to override for it, `None` if there never was one, or
-            none since its activity was changed.
-        item_key: its name in the batch; the mentor's id unless it has its own.
+        code: the failure code of its newest outcome; `None` without one, or while the item is open.
+        conflicting_activity_id: the record that its newest outcome names; `None` while the item is
+            open.
+        override: the newest decision to override for it; `None` if there was none since its
+            activity was last changed.
+        item_key: the item's key in the batch: the mentor's id, unless the entry has its own key.
     """
 
     mentor_id: str
@@ -210,7 +211,7 @@ class StoredItem:
     @property
     def is_erased(self) -> bool:
         """
-        Return whether its mentor was erased; it can be registered for nobody then.
+        Return whether its mentor was erased; an erased item cannot be registered.
         """
         return is_pseudonym(self.mentor_id)
 
@@ -219,11 +220,10 @@ def next_key(
     outcome_state: ItemState, *, epoch: int, in_doubt: bool, is_edited: bool = False
 ) -> tuple[int, bool]:
     """
-    Return the epoch and the doubt with which a further run takes an item up.
+    Return the epoch, and whether the key is in doubt, with which a further run takes up an item.
 
-    A key in doubt stays, and stays in doubt; a definite refusal, be it for a
-    duplicate, gets a new key, and so does another activity; an item that was
-    never begun keeps its unused key.
+    A key in doubt is kept and stays in doubt. After a definite refusal, also for a duplicate, and
+    after an edit the item gets a new key. An item that was never begun keeps its unused key.
     """
     # A new key here could write a second record beside the one that may exist; decisions 9 and 14.
     if in_doubt:

@@ -1,5 +1,5 @@
 """
-The former name of `registration.ledger`, for those who wrote a store against it.
+The former name of `registration.ledger`, kept for stores that import it.
 """
 
 from proxy_orchestration.registration.ledger import (

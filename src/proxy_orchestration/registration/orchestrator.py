@@ -1,5 +1,5 @@
 """
-The verbs of bulk registration.
+The orchestrator of bulk registration with its public methods.
 """
 
 from __future__ import annotations
@@ -56,36 +56,36 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
     """
     Registers one activity on behalf of many mentors, durably and never twice.
 
-    It holds no state of any batch: two of them in two processes over one
-    repository are one system. Every verb that acts for a person checks the
-    actor itself, every time. Batches that the actor may not know of answer
-    like batches that do not exist. Each verb may raise
-    `RepositoryUnavailableError`; what was acknowledged before it is safe. An
-    argument that means nothing is an `InvalidInputError` before anything is
-    read, stored or called.
+    The object holds no state of any batch, so any number of processes may use one repository. Every
+    method that acts for a person checks the actor at each call. A batch that the actor may not see
+    is treated like one that does not exist. Each method may raise `RepositoryUnavailableError`;
+    everything acknowledged before that is safe. An argument that is not valid raises an
+    `InvalidInputError` before anything is read, stored or called.
 
     Args:
-        registration_service: registers one activity; `SupportsLookup` settles doubt,
-            `SupportsBulk` writes many at once, `SupportsConflictCheck` finds
-            existing records beforehand.
-        repository: where batches live.
-        audit_logger: told of every settled run, once.
-        clock: where time comes from.
-        access_policy: who may do, see and register what.
+        registration_service: registers one activity. It may also have the optional methods of
+            `SupportsLookup` (tells whether a record exists), `SupportsBulk` (writes many in one
+            call) and `SupportsConflictCheck` (finds existing records beforehand).
+        repository: stores the batches.
+        audit_logger: is given an event of every settled run, at least once.
+        clock: the source of time.
+        access_policy: decides who may do, see and register what.
         settings: limits and times.
-        classify_error: says what an exception of the service means where this library's
-            rules do not: an HTTP client's own time-out class is in doubt, for instance.
-        on_service_error: is handed each exception of the service with the registrations of
-            its call, for the host's error tracker; the log shows its type and place only.
-        on_run_settled: is told of each run that settled, with its batch as it stood then: at least
-            once, by whichever process with this hook settles it or recovers what is untold.
-        service_name: what the service is called, up to 200 characters; it stands with each batch
-            that is accepted here, and an orchestrator with another name calls nothing for it.
-        id_rule: what a mentor's id in a new request may look like; `usual_id_rule` refuses
-            fillers and what spreadsheets make of ids.
+        classify_error: tells what an exception of the service means if this library's rules do not
+            cover it: for example that an HTTP client's own time-out class leaves the call in doubt.
+        on_service_error: is called with each exception of the service and the registrations of its
+            call, for the host's error tracker. The log shows only the exception's type and place.
+        on_run_settled: is called with the batch for each run that settled, at least once. The call
+            comes from a process that has this hook: the one that settled the run, or one that finds
+            that the call is missing.
+        service_name: a name for the service, up to 200 characters. It is stored with each batch
+            that is accepted here. An orchestrator with another name never calls its own service for
+            such a batch.
+        id_rule: decides which mentor ids a new request may have. `usual_id_rule` refuses fillers
+            and ids that a spreadsheet has changed.
 
     Raises:
-        MisconfiguredError: a part does not fit; the message says what to do.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
 
     registration_service: ProxyRegistrationService
@@ -146,27 +146,26 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
         self, request: BulkRegistrationRequest, *, actor: Actor, drive: bool = True
     ) -> BulkSubmissionResult:
         """
-        Accept a batch durably, drive it to its end or its pause, and return every mentor's outcome.
+        Store a batch durably, drive it until it is settled or paused, and return every mentor's outcome.
 
-        The same idempotency key with the same entries joins the batch that
-        exists, or returns it as it is. Mentors whose registration conflicts
-        are dealt with as `request.on_conflict` says.
+        If a batch with the same idempotency key and the same entries exists, the call joins it, or
+        returns it if it is settled. `request.on_conflict` decides what happens to mentors whose
+        registration conflicts.
 
         Args:
             request: the mentors and their activities.
-            actor: who submits; every record is attributed to this person.
-            drive: false to return once accepted; `drive_batch`,
-                `resume_interrupted` or `serve`, here or elsewhere, drives it.
+            actor: the person who submits; every record is attributed to this person.
+            drive: if false, return once the batch is accepted. Then `drive_batch`,
+                `resume_interrupted` or `serve`, in this process or another one, drives it.
 
         Raises:
-            NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
-            BatchTooLargeError, AtomicModeError, IdempotencyKeyReusedError:
-                nothing was stored.
-            InvalidValueError: a mentor's id is nobody's, by `id_rule`; nothing was stored.
-            WrongServiceError: its key stands for an open batch that another service accepted.
-            HostTransactionError: it is to be driven, and the repository is one that `within` returned.
-            RepositoryUnavailableError: the store failed; its `batch_id` and
-                `idempotency_key` say what to resume, or to submit again.
+            NotAuthorizedError, EmptySelectionError, DuplicateSelectionError, BatchTooLargeError,
+                AtomicModeError, IdempotencyKeyReusedError: nothing was stored. InvalidValueError:
+                `id_rule` refuses a mentor's id; nothing was stored. WrongServiceError: the key
+                belongs to an open batch that another service accepted. HostTransactionError:
+                `drive` is true, and the repository was returned by `within`.
+                RepositoryUnavailableError: the store failed; its `batch_id` and `idempotency_key`
+                say what to resume, or to submit again.
         """
         check_arguments(request=request, actor=actor, drive=drive)
         store = self._coordinator.accept if drive else None
@@ -176,10 +175,10 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def preview(self, request: BulkRegistrationRequest, *, actor: Actor) -> ConflictReport:
         """
-        Return which mentors of a request conflict with what is registered; stores nothing.
+        Return which mentors of a request conflict with existing records; store nothing.
 
-        A service that cannot check finds no conflict. What is found may have
-        changed when the request is submitted; then it is checked again.
+        A service without a conflict check finds no conflict. The answer may change before the
+        request is submitted; the submission checks again.
 
         Raises:
             NotAuthorizedError, EmptySelectionError, DuplicateSelectionError,
@@ -193,16 +192,16 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
         self, request: BulkRegistrationRequest, *, actor: Actor
     ) -> AsyncIterator[BatchRun]:
         """
-        Accept a batch and drive it while its progress is iterated.
+        Store a batch durably, and drive it while you iterate over its progress.
 
-        Leaving the block before the end stops driving, logs a WARNING and
-        leaves the batch resumable; it has no `result` then. The task that
-        enters the block leaves it; a streaming response does not keep to
-        that, so submit with `drive=False` there, let `serve` drive, and use
-        `watch_batch`. Raises what `submit_bulk_registration` raises, and:
+        Leaving the block before the end stops the driving and logs a WARNING. The batch is then
+        resumable, and there is no `result`. The task that enters the block must also leave it. A
+        streaming response cannot ensure that: submit with `drive=False` there, let `serve` drive,
+        and use `watch_batch`. Raises the errors of `submit_bulk_registration`, and:
 
         Raises:
-            WrongTaskError: the task that entered the block has ended, or another one left it.
+            WrongTaskError: the task that entered the block has ended, or another task left the
+                block.
         """
         check_arguments(request=request, actor=actor)
         accepted = await self._submission.accept(request, actor)
@@ -224,24 +223,26 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
         activities: Mapping[str, ProxyActivity] | None = None,
     ) -> BulkSubmissionResult:
         """
-        Open a new run over the FAILED and UNKNOWN items and drive it; nothing else is touched.
+        Open a new run with the FAILED and UNKNOWN items and drive it; no other item is touched.
 
         Args:
             batch_id: a settled batch.
-            actor: who retries, with the roles held now.
-            mentor_ids: only these; CANCELLED ones too when named. `None`: all failed. A
-                mentor's id stands for all their items that can be retried, an item key for one.
-            expected_run: the run the caller saw; makes a redelivered retry harmless.
-            drive: false to return once the run is stored.
-            activities: what to register instead from this run on, by mentor id or item key,
-                which names them too; under a new key, conflicts are asked about anew, and an
-                override lapses. An all-or-nothing batch is retried as a whole.
+            actor: the person who retries, with current roles.
+            mentor_ids: retry only these, CANCELLED ones too; `None`: all FAILED and UNKNOWN items.
+                A mentor's id means all items of that mentor that can be retried, an item key means
+                one item.
+            expected_run: the run that the caller saw. It makes a repeated call harmless.
+            drive: if false, return once the run is stored.
+            activities: activities to register from this run on instead of the earlier ones, by
+                mentor id or item key; these items are retried, too. An edited item gets a new
+                idempotency key, its conflicts are checked again, and an earlier override no longer
+                applies. An all-or-nothing batch is retried as a whole.
 
         Raises:
-            BatchStateError: not settled, nothing to retry, a named item is in another
-                state, or the key of an edited one is in doubt: retry it unchanged first.
-            InvalidValueError: an activity cannot be kept, or `mentor_ids` leaves it out.
-            StaleRunError: another run is current; nothing was done.
+            BatchStateError: the batch is not settled, has nothing to retry, or a named item is in
+                another state. Or the key of an edited item is in doubt: retry it unchanged first.
+            InvalidValueError: an activity cannot be stored, or `mentor_ids` does not name its item.
+            StaleRunError: another run is current; nothing changed.
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
             BatchNotFoundError, WrongServiceError.
         """
@@ -262,28 +263,29 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
         drive: bool = True,
     ) -> BulkSubmissionResult:
         """
-        Decide mentor by mentor what becomes of those that need a review, and drive it.
+        Decide, for each mentor who needs a review, what happens, and drive the resulting run.
 
-        Who is skipped stays out for good; who is overridden is registered over
-        the record that the review named, and audited so. Who has no decision
-        goes on waiting; an all-or-nothing batch takes all its decisions at
-        once. Decisions that are in force already change nothing. A record that
-        may be the mentor's own (code `maybe_own`) is overridden by
-        `ConflictDecision.OVERRIDE_MAYBE_OWN` only.
+        A skipped mentor is left out permanently. An overridden mentor is registered although the
+        record named by the review exists, and the audit event says so. A mentor without a decision
+        continues to wait. An all-or-nothing batch needs all its decisions in one call. A decision
+        that is already in force changes nothing. If the existing record may come from an earlier
+        call for the same item (code `maybe_own`), only `ConflictDecision.OVERRIDE_MAYBE_OWN`
+        overrides it.
 
         Args:
             batch_id: a settled batch.
-            decisions: by mentor id, for all of a mentor's items that wait, or by item key.
-            actor: who decides, with the roles held now.
-            expected_run: the run the caller saw; makes a redelivered decision
-                harmless even where its mentor needs another review.
-            drive: false to return once the run is stored.
+            decisions: the decisions, by mentor id (for all waiting items of that mentor) or by item
+                key.
+            actor: the person who decides, with current roles.
+            expected_run: the run that the caller saw. It makes a repeated call harmless, even if
+                its mentor needs another review by then.
+            drive: if false, return once the run is stored.
 
         Raises:
             UnknownMentorError: a mentor is not in the batch.
-            BatchStateError: not settled, a mentor needs no review, or a record
-                that may be the mentor's own is to be overridden without saying so.
-            StaleRunError: another run is current; nothing was done.
+            BatchStateError: the batch is not settled, a mentor needs no review, or `OVERRIDE` was
+                given where `OVERRIDE_MAYBE_OWN` is needed.
+            StaleRunError: another run is current; nothing changed.
             EmptySelectionError, NotAuthorizedError, BatchNotFoundError,
             WrongServiceError.
         """
@@ -295,11 +297,11 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def cancel_batch(self, batch_id: str, *, actor: Actor, reason: str | None = None) -> CancelReport:
         """
-        Stop a batch: cancel what was not begun, and wait for the calls in flight.
+        Stop a batch: cancel the items that were not begun, and wait for the calls in progress.
 
-        Waits `cancel_grace` at most, and reports what is true then. Repeating
-        it changes nothing and reports anew. What is in doubt in a batch that
-        another service accepted is left to that one.
+        Waits at most `cancel_grace` seconds, and reports the state at that time. A repeated call
+        changes nothing and reports again. Items in doubt of a batch that another service accepted
+        are left to that service.
 
         Raises:
             BatchStateError: the batch settled without a cancel.
@@ -312,12 +314,11 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
         """
         Pause a batch that is not settled: no further call begins until it is resumed or cancelled.
 
-        Calls in flight end as usual; nothing waits for them here. Whoever
-        submits, retries or decides with `drive=True` gets the batch back as it
-        stands then, `serve` and `resume_interrupted` pass it over, `drive_batch`
-        refuses it, and watchers go on waiting. The time budget stands still. A run
-        that nobody drove yet stays PENDING; its `paused_at` tells.
-        Repeating it changes nothing.
+        Calls in progress end as usual; this method does not wait for them. A submission, retry or
+        decision with `drive=True` returns the batch in its current state. `serve` and
+        `resume_interrupted` skip it, `drive_batch` refuses it, and `watch_batch` continues to wait.
+        The time budget does not run. A run that was not driven yet stays PENDING, with `paused_at`
+        set. A repeated call changes nothing.
 
         Raises:
             BatchStateError: the batch is settled or being cancelled.
@@ -328,9 +329,9 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def resume_batch(self, batch_id: str, *, actor: Actor) -> BatchSummary:
         """
-        Let a paused batch go on; `serve`, `resume_interrupted` or `drive_batch` drives it.
+        Let a paused batch continue; `serve`, `resume_interrupted` or `drive_batch` drives it.
 
-        Nothing changes where it is not paused.
+        If the batch is not paused, nothing changes.
 
         Raises:
             BatchStateError: the batch is settled or being cancelled.
@@ -342,19 +343,20 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
     @asynccontextmanager
     async def drive_batch(self, batch_id: str) -> AsyncIterator[BatchRun]:
         """
-        Drive the batch here and now while its progress is iterated; for hosts.
+        Drive the batch in this process while you iterate over its progress; for hosts.
 
-        A settled batch yields nothing and has its result; one that is paused
-        meanwhile ends the iteration and has its result, too. Leaving the block
-        before the end stops driving, logs a WARNING and leaves the batch
-        resumable; it has no `result` then. The task that enters the block
-        leaves it; in a streaming response let `serve` drive, and use `watch_batch`.
+        A settled batch yields no updates and has its result at once. If the batch is paused, the
+        iteration ends, and there is a result, too. Leaving the block before the end stops the
+        driving and logs a WARNING. The batch is then resumable, and there is no `result`. The task
+        that enters the block must also leave it; in a streaming response let `serve` drive, and use
+        `watch_batch`.
 
         Raises:
-            BatchLeasedError: somebody else drives it.
+            BatchLeasedError: another driver holds the lease.
             BatchStateError: it is paused; resume it first.
-            WrongTaskError: the task that entered the block has ended, or another one left it.
-            LeaseLostError: another driver took it over meanwhile.
+            WrongTaskError: the task that entered the block has ended, or another task left the
+                block.
+            LeaseLostError: another driver has taken over the batch.
             BatchNotFoundError, WrongServiceError.
         """
         check_arguments(batch_id=batch_id)
@@ -364,9 +366,9 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
     @asynccontextmanager
     async def watch_batch(self, batch_id: str, *, actor: Actor, after: int = 0) -> AsyncIterator[BatchRun]:
         """
-        Look on, from the update that follows `after`, until the current run is settled.
+        Follow a batch's progress, after the update with number `after`, until its current run is settled.
 
-        Drives nothing, so any task may go on with the block and leave it. Raises
+        It drives nothing, so any task may continue the block and leave it. Raises
         `NotAuthorizedError` and `BatchNotFoundError`.
         """
         check_arguments(batch_id=batch_id, actor=actor, after=after)
@@ -376,7 +378,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def relabel_batch(self, batch_id: str, label: str | None, *, actor: Actor) -> BulkSubmissionResult:
         """
-        Change what people call the batch; up to 200 characters, `None` for no label.
+        Change the label of a batch, up to 200 characters; `None` removes it.
 
         Raises:
             InvalidValueError: the label is too long.
@@ -389,11 +391,11 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def delete_batch(self, batch_id: str, *, actor: Actor, with_open_reviews: bool = False) -> None:
         """
-        Remove a settled batch; its audit events and its key's tombstone stay.
+        Delete a settled batch. Its audit events stay, and its idempotency key cannot be used again.
 
         Raises:
-            BatchStateError: it is not settled; cancel it first. Or mentors wait for a decision, and
-                it was not said that their reviews may go with it.
+            BatchStateError: the batch is not settled; cancel it first. Or mentors wait for a
+                decision, and `with_open_reviews` is false.
             NotAuthorizedError, BatchNotFoundError.
         """
         check_arguments(batch_id=batch_id, actor=actor, with_open_reviews=with_open_reviews)
@@ -404,12 +406,12 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def resume_interrupted(self) -> Sequence[str]:
         """
-        Drive every batch that is not settled and that nobody drives, and deliver pending audit events.
+        Drive every open batch that has no driver, and deliver pending audit events.
 
-        Batches of another `service_name` are passed over, as `serve` does.
+        Batches of another `service_name` are skipped, as in `serve`.
 
-        Waits for the lease of a driver that may be dead, `lease_ttl` at most;
-        stops waiting when that driver turns out to live.
+        If a driver may have died, it waits for that driver's lease to end, at most `lease_ttl`
+        seconds. It stops waiting when the driver turns out to be alive.
 
         Returns:
             the ids of the batches driven to the end here.
@@ -418,12 +420,11 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
 
     async def take_over(self, batch_id: str) -> None:
         """
-        Break the lease of whoever drives the batch, and leave it to the next driver; for hosts.
+        End the lease of the batch's current driver, so that another driver can take over; for hosts.
 
-        For a driver that hangs, or is known to be dead, and whose lease is not
-        to be waited for. Should it live, its writes change nothing any more,
-        it stops, and its calls under way are in doubt. A settled batch stays
-        as it is.
+        Use it if a driver hangs or is known to be dead, and you do not want to wait for its lease.
+        If the driver is alive, its further writes change nothing, it stops, and its calls in
+        progress are in doubt. A settled batch stays unchanged.
 
         Raises:
             BatchNotFoundError.
@@ -436,20 +437,20 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
         """
         Drive accepted and stalled batches and deliver audit events, until cancelled.
 
-        Nothing else ends it: what goes wrong is logged and tried again, ever
-        more rarely. `health` tells how it goes.
+        It ends only when it is cancelled. Failures are logged and tried again after growing pauses;
+        `health` shows the state.
         """
         await RecoveryService(coordinator=self._coordinator).serve(task_status=task_status)
 
     def health(self) -> Health:
         """
-        Return what this orchestrator last saw of its store, and how old that is; asks nobody.
+        Return what this orchestrator last knew about its store, and the age of that; calls nothing.
         """
         return self._coordinator.health.health()
 
     async def check_health(self) -> Health:
         """
-        Ask the store, for five seconds at most, and return what is known then; raises nothing.
+        Ask the store, for at most five seconds, and return its health; never raises an error.
         """
         return await self._coordinator.check_health()
 

@@ -1,5 +1,5 @@
 """
-Whose batch it is: a service registers into its own tables, so no other one is called for its batches.
+Checks that a batch belongs to this orchestrator's service before the service is called.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Looking on while a run is driven, here or anywhere: the log, read by cursor.
+Follows the progress of a run that is driven here or elsewhere, by reading the log.
 
 What a driver of this process has just made durable is handed over without
 reading it again; whoever is too slow for that reads the log. Whoever waits for
@@ -25,7 +25,7 @@ from proxy_orchestration.registration.runs import ItemOutcome, LogPage
 from proxy_orchestration.registration.shared_looks import BatchLooks
 
 _UNDONE = (
-    "it was left before its run was settled, so it has no result. Drive it again "
+    "its block was left before the run was settled, so there is no result. Drive the batch again "
     "(drive_batch, resume_interrupted or serve), or read its status."
 )
 
@@ -37,14 +37,14 @@ class BatchRun:
     """
     One run of a batch, as a stream of progress updates.
 
-    Iterate once, from one task. The stream ends when the run is settled, and
-    where it is driven, also when it is paused; who looks on goes on waiting then;
-    reading slowly, or not to the end, holds nobody up.
+    Iterate only once, from one task. The stream ends when the run is settled. A stream that drives
+    the run also ends when the run is paused; one from `watch_batch` then continues to wait. Reading
+    slowly, or not to the end, delays nothing.
 
     Attributes:
         batch_id: the batch.
         run: the run that was current when this was opened.
-        total: items of the whole batch.
+        total: the number of items of the whole batch.
     """
 
     batch_id: str = attrs.field(init=False)
@@ -79,7 +79,7 @@ class BatchRun:
     @property
     def ended(self) -> bool:
         """
-        Return whether the stream has come to its end: the run is settled, or was driven here and is paused.
+        Return whether the stream has ended: the run is settled, or it was driven here and is paused.
         """
         return self._ended and not self._buffer
 
@@ -89,16 +89,18 @@ class BatchRun:
         Return the batch as it stood when the `async with` block was left.
 
         Raises:
-            BatchStateError: the block was not left yet, or was left before the
-                run was settled; who only looked on reads the batch's status.
-            BatchNotFoundError: the batch was deleted meanwhile.
+            BatchStateError: the block was not left yet, or was left before the run was settled.
+                After `watch_batch`, read the batch's status instead.
+            BatchNotFoundError: the batch was deleted in the meantime.
         """
         if self._broken_off:
             raise BatchStateError(self.batch_id, _UNDONE)
         if self._closed and self._result is None:
             raise BatchNotFoundError(self.batch_id)
         if self._result is None:
-            raise BatchStateError(self.batch_id, "its result is there once the `async with` block is left.")
+            raise BatchStateError(
+                self.batch_id, "its result is available only after the `async with` block has ended."
+            )
         return self._result
 
     def __aiter__(self) -> BatchRun:
@@ -115,7 +117,7 @@ class BatchRun:
 
     def wake(self) -> None:
         """
-        Have whoever waits for an update look whether there is something to tell.
+        Wake the iteration, so that it looks for new updates.
         """
         self._subscription.notify()
 
@@ -196,9 +198,9 @@ class BatchRun:
 
     async def close(self) -> None:
         """
-        Read the result; called when the `async with` block is left.
+        Read the result. Called when the `async with` block is left.
 
-        Who looked on and leaves early wants no more of it: nothing is read.
+        If a `watch_batch` block is left early, nothing is read.
         """
         if not self._drives and not self.ended:
             self._broken_off = True
@@ -211,7 +213,7 @@ class BatchRun:
 
     def break_off(self) -> None:
         """
-        Note, and say, that the block is left with work undone, if that is driven here.
+        Note and log that the block was left before the run was settled, if the run is driven here.
         """
         if self._drives and not self.ended:
             self._broken_off = True

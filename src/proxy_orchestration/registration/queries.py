@@ -1,5 +1,5 @@
 """
-Reads batches for the verbs: header, result, lists, progress as it comes, and what a cancel did.
+Reads batches for the public methods: header, result, lists, progress, and the effect of a cancel.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The verbs that read batches as they stand.
+The public methods that read batches.
 """
 
 from __future__ import annotations

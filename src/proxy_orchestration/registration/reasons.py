@@ -1,5 +1,5 @@
 """
-Why items end without success, where the reason is this library's own.
+The library's own reasons why items end without success.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ SELF_ATTRIBUTION: Final = Failure(
     retryable=False,
 )
 OUT_OF_SCOPE: Final = Failure(
-    code="out_of_scope", message="This mentor is not among those you may register for.", retryable=False
+    code="out_of_scope", message="You may not register for this mentor.", retryable=False
 )
 DUPLICATE: Final = Failure(
     code="duplicate", message="An activity of this kind is already registered for that day.", retryable=False
 )
 MAYBE_OWN: Final = Failure(
     code="maybe_own",
-    message="A record exists that may be this one's own, written by a call whose answer was lost. "
-    "Look at it before you decide.",
+    message="A record exists that an earlier call for this mentor may have written, whose answer was lost. "
+    "Look at the record before you decide.",
     retryable=False,
 )
 IN_BATCH: Final = Failure(
@@ -30,33 +30,36 @@ IN_BATCH: Final = Failure(
 )
 CHECK_FAILED: Final = Failure(
     code="check_failed",
-    message="Whether this activity is registered already could not be found out.",
+    message="It could not be checked whether this activity is already registered.",
     retryable=True,
 )
 SKIPPED: Final = Failure(code="skipped", message="Left out by the coordinator's decision.", retryable=False)
 AWAITING_DECISIONS: Final = Failure(
     code="awaiting_decisions",
-    message="All or nothing: waits until every conflict of the batch has a decision.",
+    message="All or nothing: this mentor waits until every conflict of the batch has a decision.",
     retryable=False,
 )
 ROLLED_BACK: Final = Failure(
     code="rolled_back",
-    message="All or nothing: not registered, because another mentor of the batch was refused.",
+    message="All or nothing: this mentor was not registered, because another mentor was refused.",
     retryable=True,
 )
 UNKNOWN: Final = Failure(
     code="outcome_unknown",
-    message="The service's answer never arrived; a retry finds out without registering twice.",
+    message="The service did not answer. "
+    "A retry finds out whether it registered the activity; nothing is registered twice.",
     retryable=True,
 )
 BAD_ANSWER: Final = Failure(
     code="bad_answer",
-    message="The service gave an answer that says nothing; a retry finds out without registering twice.",
+    message="The service gave an invalid answer. "
+    "A retry finds out whether it registered the activity; nothing is registered twice.",
     retryable=True,
 )
 UNEXPECTED: Final = Failure(
     code="unexpected",
-    message="The service failed, and did not say how; a retry finds out without registering twice.",
+    message="The service failed for an unknown reason. "
+    "A retry finds out whether it registered the activity; nothing is registered twice.",
     retryable=True,
 )
 REFUSED: Final = Failure(
@@ -64,12 +67,15 @@ REFUSED: Final = Failure(
 )
 DRIVER_LOST: Final = Failure(
     code="driver_lost",
-    message="The process ended each time this one was called. Find out why, then retry it by name.",
+    message="The process ended each time this mentor was called. "
+    "Find out why, then retry the mentor by name.",
     retryable=True,
 )
 UNAVAILABLE: Final = Failure(
-    code="unavailable", message="The service refused the call for now; nothing was written.", retryable=True
+    code="unavailable", message="The service was not available; nothing was written.", retryable=True
 )
 OUT_OF_TIME: Final = Failure(
-    code="time_budget_exceeded", message="The batch ran out of time before this one began.", retryable=True
+    code="time_budget_exceeded",
+    message="The batch ran out of time before this mentor was called.",
+    retryable=True,
 )

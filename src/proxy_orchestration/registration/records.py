@@ -1,5 +1,5 @@
 """
-Registered activities as people look through them, each with the notes that were put beside it.
+Lists of registered activities with their correction notes.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from proxy_orchestration._plain_json import PlainModel
 from proxy_orchestration.errors import InvalidValueError
 from proxy_orchestration.registration.activities import ActivityRecord
 
-_NO_CURSOR: Final = "is none: give the next_cursor of a page, as it is"
+_NO_CURSOR: Final = "is not a valid cursor: give the next_cursor of a page, unchanged"
 
 
 @attrs.frozen(kw_only=True)
 class CorrectionNote(PlainModel):
     """
-    What somebody wants corrected in a registered activity, which stays as it is.
+    A person's note about what to correct in a registered activity; the activity itself stays unchanged.
 
     Attributes:
-        note_id: the note's own id.
-        activity_id: the record that it stands beside.
+        note_id: the id of the note.
+        activity_id: the id of the record that the note is about.
         text: what is wrong; free text, so never in a repr.
-        written_by: who wrote it.
-        written_at: when, by the service's clock; aware, UTC.
+        written_by: the id of the person who wrote it.
+        written_at: when it was written, by the service's clock; aware, UTC.
     """
 
     note_id: str
@@ -40,11 +40,11 @@ class CorrectionNote(PlainModel):
 @attrs.frozen(kw_only=True)
 class RegisteredActivity(PlainModel):
     """
-    A record as it was registered, and the notes beside it.
+    A record as it was registered, with its correction notes.
 
     Attributes:
-        record: the original, void ones too.
-        corrections: what somebody wants corrected, the oldest note first.
+        record: the original record, which may be void.
+        corrections: the correction notes, the oldest first.
     """
 
     record: ActivityRecord
@@ -54,14 +54,14 @@ class RegisteredActivity(PlainModel):
 @attrs.frozen(kw_only=True)
 class RecordFilter:
     """
-    Which records of a list are asked for; `None` leaves a field out.
+    Which records to list; a field that is `None` filters nothing.
 
     Attributes:
-        coordinator_id: those that this person registered.
-        mentor_ids: those that are attributed to one of these mentors.
-        activity_from, activity_through: those of activities on the one day or later, and on the
-            other or earlier.
-        cursor: those that follow the page that had it as `next_cursor`.
+        coordinator_id: only records that this person registered.
+        mentor_ids: only records that are attributed to one of these mentors.
+        activity_from, activity_through: only activities from the first day to the second day, both
+            included.
+        cursor: only records that follow the page with this `next_cursor`.
     """
 
     coordinator_id: str | None = None
@@ -72,10 +72,10 @@ class RecordFilter:
 
     def position(self) -> tuple[date, datetime, str] | None:
         """
-        Return day, moment and id of the last record before the cursor, `None` without one.
+        Return the day, time and id of the last record before the cursor; `None` without a cursor.
 
         Raises:
-            InvalidValueError: it is no cursor.
+            InvalidValueError: the cursor is not valid.
         """
         if self.cursor is None:
             return None
@@ -90,11 +90,11 @@ class RecordFilter:
 @attrs.frozen(kw_only=True)
 class RecordPage(PlainModel):
     """
-    Some of the records, newest first: by the activity's day, then by when it was registered.
+    One page of records, newest first: by the activity's day, then by the time of registration.
 
     Attributes:
-        records: at most as many as were asked for; none where nothing fits.
-        next_cursor: pass it as `cursor` for the records that follow; `None` when there are none.
+        records: at most as many records as requested; empty if none matches.
+        next_cursor: pass it as `cursor` to get the records that follow; `None` on the last page.
     """
 
     records: tuple[RegisteredActivity, ...]

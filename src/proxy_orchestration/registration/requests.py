@@ -1,5 +1,5 @@
 """
-What a coordinator asks for, and how a request that comes twice is recognised.
+Bulk requests, and how a repeated request is recognised.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _LONGEST_LABEL = 200
 
 class SubmissionMode(enum.Enum):
     """
-    Whether one mentor's failure concerns the others.
+    Whether one mentor's failure affects the others.
     """
 
-    INDEPENDENT = "independent"  # each mentor ends as it may
+    INDEPENDENT = "independent"  # each mentor has an independent outcome
     ATOMIC = "atomic"  # all records exist, or none; needs a service that is `SupportsBulk`
 
 
@@ -63,14 +63,14 @@ def _item_key(value: str | None) -> str:
 @attrs.frozen
 class RegistrationEntry:
     """
-    One mentor and an activity to register for that mentor.
+    One mentor, and the activity to register for that mentor.
 
     Attributes:
-        mentor_id: on whose behalf.
-        activity: what was done.
-        item_key: the entry's name in its batch: the mentor's id, unless a mentor stands in
-            the batch with more than one activity and each needs a name of its own. As
-            long as an id, and for ever: the record's registration id is made of it.
+        mentor_id: the mentor for whom the activity is registered.
+        activity: the activity to register.
+        item_key: the entry's key in its batch; by default the mentor's id. Give one if the batch
+            has several activities of the mentor. It may be as long as an id, and must never change:
+            the record's registration id is made from it.
     """
 
     mentor_id: str = attrs.field(validator=is_identifier)
@@ -105,17 +105,17 @@ def _policy(value: object) -> ConflictPolicy:
 @attrs.frozen(kw_only=True)
 class BulkRegistrationRequest:
     """
-    Activities of mentors, to be registered as one batch.
+    A request to register activities of mentors as one batch.
 
     Attributes:
-        entries: in the order in which outcomes are reported; each item key, which by
-            default is the mentor's id, once.
-        idempotency_key: the submitter's own key; the same key and entries are the
-            same batch, for ever. `None`: every submission is a batch of its own.
-        label: what people call the batch; up to 200 characters, no part of its identity;
-            never in a repr or a log.
-        mode: whether one mentor's failure concerns the others.
-        on_conflict: what becomes of mentors whose registration conflicts.
+        entries: the entries, in the order in which outcomes are reported. Each item key, by default
+            the mentor's id, may appear only once.
+        idempotency_key: the submitter's own key; the same key with the same entries always means
+            the same batch. `None`: every submission is a new batch.
+        label: a label for people, up to 200 characters; not part of the batch's identity; never in
+            a repr or a log.
+        mode: whether one mentor's failure affects the others.
+        on_conflict: how mentors are treated whose registration conflicts.
     """
 
     entries: tuple[RegistrationEntry, ...] = attrs.field(converter=_entries)
@@ -205,8 +205,8 @@ def check_mentor_ids(mentor_ids: Sequence[str], rule: IdRule, *, place: str) -> 
         more = f", nor are {len(flawed) - 1} more" if flawed[1:] else ""
         raise InvalidValueError(
             place.format(flawed[0]),
-            f"is nobody's id{more}. Correct it where it comes from, such as a spreadsheet whose column "
-            "is not formatted as text; where your ids do look like that, give an id_rule of your own",
+            f"is not a valid id{more}. Correct it at its source, for example a spreadsheet whose column is "
+            "not formatted as text. If your ids do look like this, give your own id_rule",
         )
 
 

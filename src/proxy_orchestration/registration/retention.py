@@ -1,5 +1,5 @@
 """
-The verbs that let go of what a host need not or may not keep any longer; for the host, without an actor.
+The methods that delete old data and erase mentors; for the host, without an actor.
 """
 
 from __future__ import annotations
@@ -102,5 +102,7 @@ class RetentionVerbs:
         check_arguments(mentor_id=mentor_id, organization_id=organization_id)
         if is_pseudonym(mentor_id):
             name = "mentor_id"
-            raise InvalidValueError(name, "is the pseudonym of a mentor who is erased; nothing is left to do")
+            raise InvalidValueError(
+                name, "must not be the pseudonym of an erased mentor: there is nothing left to erase"
+            )
         return await self.repository.erase_mentor(organization_id, mentor_id)

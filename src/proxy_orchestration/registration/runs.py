@@ -1,5 +1,5 @@
 """
-What a driver and a ledger say to each other about one run. Immutable, no I/O.
+The values that a driver and a ledger exchange about one run. Immutable, no I/O.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class WorkItem:
 
     Attributes:
         item: its position in the request, from 0.
-        mentor_id: on whose behalf.
-        activity: what to register.
-        epoch: counts definite failures; part of the idempotency key.
-        in_doubt: a call under this key may have been executed.
-        override_of: the record that a coordinator decided to override.
-        place: its place among what the run claims, from 1.
-        item_key: its name in the batch; the mentor's id unless it has its own.
+        mentor_id: the mentor for whom the activity is registered.
+        activity: the activity to register.
+        epoch: the number of definite failures; part of the idempotency key.
+        in_doubt: whether a call under this key may have been executed.
+        override_of: the id of the record that a coordinator decided to override, or `None`.
+        place: its position among the items that the run claims, from 1.
+        item_key: the item's key in the batch: the mentor's id, unless the entry has its own key.
     """
 
     item: int
@@ -47,20 +47,20 @@ class WorkItem:
 @attrs.frozen(kw_only=True)
 class UnfinishedItem:
     """
-    What is known of a claimed item that has no outcome yet; stored, so that it outlives its driver.
+    What is known of a claimed item without an outcome; it is stored, so that the next driver knows it too.
 
     Attributes:
         work: the item.
-        due_in: seconds from now, by the store's clock, until it is asked about again.
-        calls: calls made in this run.
-        rounds: look-ups and calls that brought no outcome.
+        due_in: the seconds, by the store's clock, until the item is looked up or called again.
+        calls: the number of calls made in this run.
+        rounds: the number of look-ups and calls that brought no outcome.
         in_doubt: whether a call under its key may have been executed.
-        not_seen: whether the newest look-up brought no record, and no call followed.
-        is_called: whether it is being called, or about to be, rather than waiting.
-        reason: the code of what it ends with, should it get no outcome of its own; `None`
-            where that is a lost or missing answer.
-        deaths: how many drivers ended without giving up their lease while they
-            called this item alone; counted by the store.
+        not_seen: whether the newest look-up found no record, and no call followed.
+        is_called: whether it is being called or about to be called, and does not wait.
+        reason: the failure code with which it ends if no call brings an outcome; `None` if that is
+            a lost or missing answer.
+        deaths: the number of drivers that ended without releasing their lease while they called
+            only this item; counted by the store.
     """
 
     work: WorkItem
@@ -77,17 +77,17 @@ class UnfinishedItem:
 @attrs.frozen
 class ItemOutcome:
     """
-    How one item ended in one run, as the driver hands it over.
+    How one item ended in one run, as the driver gives it to the store.
 
     Attributes:
         work: the item.
         state: one of `OUTCOME_STATES`.
         settled_at: aware, UTC.
-        attempts: calls made in this run.
-        activity_id: the record, for SUCCEEDED.
+        attempts: the number of calls made in this run.
+        activity_id: the id of the record, if SUCCEEDED.
         failure: the reason, for every other state.
-        conflicting_activity_id: the existing record, where that is the reason.
-        in_doubt: whether the key is in doubt now; the next run starts from there.
+        conflicting_activity_id: the id of the existing record, if a conflict is the reason.
+        in_doubt: whether the key is in doubt after this run; the next run starts with that.
     """
 
     work: WorkItem
@@ -101,7 +101,7 @@ class ItemOutcome:
 
     def told(self, sequence: int) -> MentorOutcome:
         """
-        Return the outcome as it is reported, at its place in the log.
+        Return the outcome as it is reported, with its number in the log.
         """
         return MentorOutcome(
             mentor_id=self.work.mentor_id,
@@ -122,9 +122,9 @@ class LogPage:
     A part of a batch's log that has just become durable.
 
     Attributes:
-        run: the run that settled the items.
-        first: the sequence of the first outcome; the others follow without a gap.
-        outcomes: in the order of the log.
+        run: the number of the run that settled the items.
+        first: the sequence number of the first outcome; the others follow without a gap.
+        outcomes: the outcomes, in the order of the log.
     """
 
     run: int
@@ -135,23 +135,23 @@ class LogPage:
 @attrs.frozen(kw_only=True)
 class Lease:
     """
-    The right to drive one run for a while.
+    The right to drive one run for a limited time.
 
     Attributes:
-        batch_id, run: what may be driven.
-        fence: grows with every take-over; a write under an older one changes nothing.
-        actor: who opened the run; registrations are attributed to that person.
-        run_items, base, tail: as in `BatchRecord`, at the moment of acquisition.
-        begun: items that an earlier driver claimed and may have called, without an outcome;
-            every one of them is in doubt, whatever its own flag says.
-        uncalled: items that an earlier driver claimed and did not call.
-        unfinished: items without an outcome of which an earlier driver stored more.
-        claimed_now: items that were claimed with this acquisition; nobody has called them.
-        called: up to which place calls may have been made.
-        claimed: up to which place items are claimed.
-        cancel_wished: whether a cancel was requested already.
-        driven_for: seconds this run was driven before.
-        since_first_call: seconds since the run's first call; `None` if nobody told of one.
+        batch_id, run: the batch and the number of its run.
+        fence: a number that grows with every take-over; a write with an older one changes nothing.
+        actor: the person who opened the run; registrations are attributed to this person.
+        run_items, base, tail: as in `BatchRecord`, at the time of acquisition.
+        begun: the items without an outcome that an earlier driver claimed and may have called. Each
+            of them is in doubt, whatever its own flag says.
+        uncalled: the items that an earlier driver claimed and did not call.
+        unfinished: the items without an outcome about which an earlier driver stored more.
+        claimed_now: the items that were claimed with this acquisition; they were never called.
+        called: items up to this place may have been called.
+        claimed: items up to this place are claimed.
+        cancel_wished: whether a cancel was already requested.
+        driven_for: the seconds for which this run was driven before.
+        since_first_call: the seconds since the run's first call; `None` if no driver reported one.
         mode, on_conflict, trace_context: as the batch was accepted.
     """
 
@@ -179,11 +179,11 @@ class Lease:
 @attrs.frozen(kw_only=True)
 class LeaseHeld:
     """
-    Somebody else holds the run's lease.
+    Another driver holds the run's lease.
 
     Attributes:
-        fence: the holder's.
-        remaining: seconds until the lease ends unless renewed; above 0.
+        fence: the fence of that driver.
+        remaining: the seconds until the lease ends if it is not renewed; above 0.
     """
 
     fence: int
@@ -214,15 +214,17 @@ class Commit:
     One write of a driver, all or nothing.
 
     Attributes:
-        outcomes: items that settled; in this order they enter the log.
-        claim: how many further items to claim at most; 0 for none.
+        outcomes: the settled items; they enter the log in this order.
+        claim: the most further items to claim; 0 for none.
         driven_for: seconds of driving since the lease was acquired or the last commit.
-        ttl: seconds for which the lease is renewed.
-        called: up to which place items may be called from now on; never less than it
-            was. `None`: all that are claimed.
-        unfinished: what is known now of items that have no outcome; replaces what was.
-        alone: the place of the one item that is called from now on, and no other one; else `None`.
-        since_first_call: seconds since this driver's first call; the store keeps the first it is told.
+        ttl: the seconds for which the lease is renewed.
+        called: items up to this place may be called from now on; never less than before. `None`:
+            all claimed items.
+        unfinished: what is now known of items without an outcome; it replaces what was stored
+            before.
+        alone: the place of the only item that is called from now on; `None` if several may be.
+        since_first_call: the seconds since this driver's first call; the store keeps the first
+            value that it gets.
     """
 
     outcomes: tuple[ItemOutcome, ...] = ()
@@ -238,13 +240,14 @@ class Commit:
 @attrs.frozen(kw_only=True)
 class Committed:
     """
-    What a driver's write brought back.
+    The answer to a driver's write.
 
     Attributes:
         tail: the log's length now.
         claimed: the newly claimed items, in request order.
-        cancel_wished: whether a cancel was requested for this run.
-        paused: whether the run is paused; then nothing was claimed, and nothing further may be called.
+        cancel_wished: whether a cancel of this run was requested.
+        paused: whether the run is paused; then nothing was claimed, and no further item may be
+            called.
     """
 
     tail: int
@@ -259,9 +262,9 @@ class CancelMark:
     A stored cancel request.
 
     Attributes:
-        run: the run it is for.
+        run: the number of the run.
         tail_before: the log's length when the cancel was first requested.
-        settled_before: items of the whole batch that had an outcome at that moment.
+        settled_before: the number of items of the whole batch that had an outcome at that time.
     """
 
     run: int
@@ -275,10 +278,10 @@ class DrivableRun:
     A run that is not settled.
 
     Attributes:
-        batch_id, run: what to drive.
-        fence: grows with every take-over; 0 when nobody drove it yet.
-        lease_remaining: seconds for which somebody holds it; 0 when it is free.
-        due_in: seconds until something of it is due; 0 when something is, or when it is held.
+        batch_id, run: the batch and the number of its run.
+        fence: a number that grows with every take-over; 0 if the run was never driven.
+        lease_remaining: the seconds until the driver's lease ends; 0 if the run is free.
+        due_in: the seconds until an item is due; 0 if one is due, or if a driver holds the lease.
     """
 
     batch_id: str

@@ -1,5 +1,5 @@
 """
-What becomes of an exception of the host's service: classified, logged without its text, handed on.
+Handles exceptions of the host's service: classifies, logs without their text, and reports them.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class ServiceErrors:
         Log an answer that does not answer what was asked.
         """
         kind = type(answer).__name__
-        self._say(f"{method} gave a {kind} that does not answer what was asked", kind, registrations)
+        self._say(f"{method} returned a {kind} that does not answer the call", kind, registrations)
 
     def note_silence(self, method: str, seconds: float, registrations: Sequence[ProxyRegistration]) -> None:
         """
@@ -128,7 +128,7 @@ class ServiceErrors:
         Log that a call ended which was left behind; its answer changes nothing.
         """
         kind = "an answer" if error is None else type(error).__name__
-        self._say(f"a call that was left behind ended with {kind}", kind, registrations)
+        self._say(f"an abandoned call ended with {kind}", kind, registrations)
 
     def conclude(self) -> None:
         """

@@ -1,5 +1,5 @@
 """
-How a host tunes bulk registration.
+The settings of bulk registration.
 """
 
 from __future__ import annotations
@@ -16,30 +16,34 @@ class BulkSettings:
     Limits and times of bulk registration; all times in seconds.
 
     Attributes:
-        max_concurrency: calls in flight per batch.
-        max_calls_in_flight: calls in flight over all batches of one orchestrator.
-        call_timeout: after this long a call is cut and in doubt.
-        time_budget: seconds that a run has from its first call on, waiting included;
-            `None` for no limit.
-        cancel_grace: how long calls in flight may finish after a cancel.
-        retry: how refused calls are repeated.
-        max_undurable: items claimed and not durable, beyond the calls in flight.
-        lease_ttl: after this long without a sign of life another driver may take over.
-        poll_interval: how often a cancel request or a log written elsewhere is looked for.
-        audit_timeout: how long the audit logger may take.
-        max_batch_size: mentors per request.
-        max_per_call: registrations per call of a service that is `SupportsBulk`, in
-            independent mode; atomic batches always go in one call.
-        max_takeovers: how often the process may die while it calls one item alone; then
-            that item ends UNKNOWN with code `driver_lost`.
-        max_retry_after: how long a service may ask to be left alone.
-        calls_per_second: calls that begin in a second over all batches of one
-            orchestrator, look-ups included, evenly spread; `None` for no limit.
-        max_abandoned: calls that do not end although they were cancelled, over all batches of
-            one orchestrator, before no further call begins.
-        pause_after_failures: so many calls of one run, one after the other and all for the same
-            reason, pause it until somebody resumes it; a call for many counts once. `None`: never.
-        pause_window: within how many seconds they have to fail.
+        max_concurrency: the most calls in progress at once for one batch.
+        max_calls_in_flight: the most calls in progress at once for all batches of one orchestrator.
+        call_timeout: the longest time of a call. A longer one is cancelled, and its result is in
+            doubt.
+        time_budget: the time that a run may take after its first call, waits included; `None`: no
+            limit.
+        cancel_grace: the time that calls in progress have to finish after a cancel.
+        retry: when and how often refused calls are repeated.
+        max_undurable: the most claimed items without a stored outcome, in addition to
+            `max_concurrency`.
+        lease_ttl: the time without a renewal of the lease after which another driver may take over.
+        poll_interval: the time between two looks for cancel requests, and for outcomes of other
+            processes.
+        audit_timeout: the longest time of a call of the audit logger or of `on_run_settled`.
+        max_batch_size: the most entries in a request.
+        max_per_call: the most registrations in one call of a service that is `SupportsBulk`, in
+            independent mode. An atomic batch always goes in one call.
+        max_takeovers: how many times the process may die while it calls for one item alone. After
+            that the item ends UNKNOWN with code `driver_lost`.
+        max_retry_after: the longest `retry_after` of a service that is honoured.
+        calls_per_second: the most calls that begin in a second, for all batches of one
+            orchestrator, evenly spread and look-ups included; `None`: no limit.
+        max_abandoned: the number of cancelled calls that have not ended, for all batches of one
+            orchestrator, at which no new call begins.
+        pause_after_failures: the number of calls of a run that must fail in a row, for the same
+            reason, to pause the run until it is resumed. A call for many counts once. `None`: never
+            pause.
+        pause_window: the time within which these calls must fail.
     """
 
     max_concurrency: int = attrs.field(default=5, validator=is_positive_count)
@@ -68,6 +72,6 @@ class BulkSettings:
     @property
     def window(self) -> int:
         """
-        Return how many items may be claimed and not yet durable.
+        Return the most items that may be claimed and not yet have a stored outcome.
         """
         return self.max_undurable + self.max_concurrency

@@ -1,5 +1,5 @@
 """
-What those who watch one batch share: one look into the store serves all of them who wait for it.
+Lets all watchers of one batch share a single read of the store.
 
 Who looks is one of the watchers; should that one fail or leave, the next who
 waits looks. No task of its own has to be started, watched and ended; decision 293.

@@ -1,5 +1,5 @@
 """
-The states of an item and of a batch, and every way from one to the next: data, which the code asks.
+The states of items and batches, and the allowed transitions, as data that the code uses.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Final
 
 class ItemState(enum.Enum):
     """
-    Where one mentor's registration stands.
+    The state of one mentor's registration.
     """
 
     PENDING = "pending"  # not begun in the current run
     RUNNING = "running"  # claimed by a driver: begun, or about to be
-    SUCCEEDED = "succeeded"  # the record exists; final for ever
+    SUCCEEDED = "succeeded"  # the record exists; never changes
     FAILED = "failed"  # refused, with a reason
-    UNKNOWN = "unknown"  # in doubt, and attempts or grace ran out
+    UNKNOWN = "unknown"  # in doubt when attempts or time ran out
     NEEDS_REVIEW = "needs_review"  # an existing record conflicts; a person decides
-    SKIPPED = "skipped"  # left out by decision
-    CANCELLED = "cancelled"  # provably never begun
+    SKIPPED = "skipped"  # left out by a decision
+    CANCELLED = "cancelled"  # certainly never begun
 
 
 class BulkStatus(enum.Enum):
     """
-    Where a batch stands, derived from its items and its current run.
+    The status of a batch, derived from its items and its current run.
     """
 
-    PENDING = "pending"  # accepted, and nobody drove the current run yet
+    PENDING = "pending"  # accepted; no driver has begun the current run
     RUNNING = "running"  # not settled
     CANCELLING = "cancelling"  # cancel was requested and the run is not settled
-    PAUSED = "paused"  # nothing more of the run is called until somebody resumes it
+    PAUSED = "paused"  # no further item is called until the batch is resumed
     SUCCESS = "success"  # every item succeeded or was skipped
     PARTIAL_SUCCESS = "partial_success"  # some succeeded
     TOTAL_FAILURE = "total_failure"  # none succeeded
     CANCELLED = "cancelled"  # at least one item was cancelled
-    NEEDS_REVIEW = "needs_review"  # nothing failed or succeeded, some wait for a decision
+    NEEDS_REVIEW = "needs_review"  # nothing failed or succeeded, and some items wait for a decision
 
 
 TRANSITIONS: Final[Mapping[ItemState, frozenset[ItemState]]] = MappingProxyType(
@@ -116,7 +116,7 @@ def transition(before: ItemState, after: ItemState) -> ItemState:
         ValueError: the table has no such way.
     """
     if after not in TRANSITIONS[before]:
-        msg = f"an item that is {before.value} never becomes {after.value}"
+        msg = f"an item cannot change from {before.value} to {after.value}"
         raise ValueError(msg)
     return after
 
@@ -125,7 +125,7 @@ def settled_status(counts: Mapping[ItemState, int]) -> BulkStatus:
     """
     Return the status of a batch whose items are all settled, from their counts.
 
-    The first rule that matches wins; a one-mentor batch is never partial.
+    The first matching rule applies. A batch with one item is never a partial success.
     """
 
     def has(*states: ItemState) -> bool:

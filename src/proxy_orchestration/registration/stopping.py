@@ -1,5 +1,5 @@
 """
-Stops a batch that is under way, for the verbs.
+Cancels, pauses and deletes batches, for the public methods.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Stopping:
         if record.settled_at is not None and record.cancel_wished_at is None:
             await self._check_no_reviews(
                 batch_id,
-                "nothing is under way that a cancel could stop. Decide about them, skip among others.",
+                "no call is in progress that a cancel could stop. Decide about these mentors; you may skip "
+                "them.",
             )
         mark = await coordinator.ledger.cancel_run(
             batch_id, reason=reason, wished_at=coordinator.clock.now(), cancelled_by=actor.user_id
@@ -98,7 +99,8 @@ class Stopping:
         """
         if not with_open_reviews:
             await self._check_no_reviews(
-                batch_id, "they would never be decided. Decide first, or delete it with_open_reviews=True."
+                batch_id,
+                "deleting the batch would drop them. Decide first, or delete it with with_open_reviews=True.",
             )
 
     async def _check_no_reviews(self, batch_id: str, advice: str) -> None:

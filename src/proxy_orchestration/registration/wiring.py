@@ -1,5 +1,5 @@
 """
-Checks that what an orchestrator is made of fits.
+Checks that the parts of an orchestrator are suitable.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """
-Where batches, runs and records are kept: one room per kind of store.
+Stores of batches, runs and records, one package for each kind of store.
 """

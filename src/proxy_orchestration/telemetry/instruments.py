@@ -54,10 +54,10 @@ class Instruments:
             "proxy_orchestration.leases.lost", "{lease}", "Leases that another driver took over"
         )
         self.retries: Counter = counter(
-            "proxy_orchestration.retries", "{call}", "Calls of the service that were repeated, by reason"
+            "proxy_orchestration.retries", "{call}", "Calls to the service that were repeated, by reason"
         )
         self.notices: Counter = counter(
-            "proxy_orchestration.notices", "{notice}", "What runs made of certificates, by tier and outcome"
+            "proxy_orchestration.notices", "{notice}", "Certificates that runs processed, by tier and outcome"
         )
         self.pushes: Counter = counter(
             "proxy_orchestration.pushes", "{push}", "Attempts to send a push, by the state that each led to"

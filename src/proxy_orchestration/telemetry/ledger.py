@@ -1,5 +1,5 @@
 """
-What the ledger is asked by drivers, watched: batches accepted, runs driven, commits.
+Wraps a ledger: records accepted batches, driven runs and commits.
 """
 
 from __future__ import annotations

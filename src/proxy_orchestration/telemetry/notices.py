@@ -1,5 +1,5 @@
 """
-What runs and dispatchers ask the store for notices, and the sender, watched.
+Wraps a store of notices and a sender: records runs, pushes and digests.
 """
 
 from __future__ import annotations

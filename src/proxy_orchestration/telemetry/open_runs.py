@@ -1,5 +1,5 @@
 """
-The runs that are driven in this process, each with its span.
+The spans of the runs that are driven in this process.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The calls of a host's service, watched: a span each, how many are in flight, and which are repetitions.
+Wraps a host's service: records a span for each call, calls in progress, and retries.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Spans that are current while something is awaited, and what they say of an error.
+Opens spans around awaited calls, and records errors in them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-An object that does what another one does, but for some methods.
+An object that forwards to another one, except for some methods.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Where in a trace a batch was accepted, as a text beside it: W3C Trace Context, and nothing of the baggage.
+Stores the W3C trace context of a batch's acceptance as a text, without the baggage.
 """
 
 from __future__ import annotations

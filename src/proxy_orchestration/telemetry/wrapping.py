@@ -1,5 +1,5 @@
 """
-What a host wraps its parts with.
+The public class with which a host wraps its parts.
 """
 
 from __future__ import annotations
@@ -50,18 +50,19 @@ class TracedPart:
 @attrs.define(eq=False, kw_only=True)
 class Telemetry:
     """
-    Wraps the parts of a host, so that what is done with them gives spans and metrics.
+    Wraps the parts of a host, so that their calls are recorded as spans and metrics.
 
-    One object for all the parts of a process. Wrap a part last, and give
-    what comes back to the orchestrator; a store is wrapped once it is open.
-    What comes back has the part's methods and is no instance of its class.
+    Use one object for all parts of a process. Wrap a part as the last step, and give the wrapped
+    part to the orchestrator. Wrap a store after it is opened. A wrapped part has the part's
+    methods, but is not an instance of its class.
 
     Args:
-        tracer_provider: whose spans; `None`: OpenTelemetry's global one.
-        meter_provider: whose metrics; `None`: the global one.
-        spans: whether there are spans. Each call has one, which costs about as much as all the
-            rest of an item that is answered at once: sample, or leave them out, where that matters.
-        metrics: whether there are metrics.
+        tracer_provider: the provider of the spans; `None`: OpenTelemetry's global one.
+        meter_provider: the provider of the metrics; `None`: the global one.
+        spans: whether to record spans. Each call has one. If a service answers at once, a span
+            costs about as much as the rest of the item; if that matters, use sampling or turn spans
+            off.
+        metrics: whether to record metrics.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -81,10 +82,12 @@ class Telemetry:
 
     def service(self, service: ServiceT, /) -> ServiceT:
         """
-        Return the registration service, watched: a span for each call, calls in flight, retries by reason.
+        Return the registration service wrapped.
+
+        It records a span for each call, calls in progress, and retries by reason.
 
         Raises:
-            MisconfiguredError: it is no registration service, or wrapped already.
+            MisconfiguredError: the argument is not a registration service, or is already wrapped.
         """
         _check(service, ProxyRegistrationService)
         check_abilities(TracedPart(service), "part", SupportsBulkLookup, SupportsBulk, SupportsConflictCheck)
@@ -100,7 +103,7 @@ class Telemetry:
                 lambda part: len(part.in_flight),
                 name=f"{_NAME}.calls.in_flight",
                 unit="{call}",
-                meaning="Calls of the service under way",
+                meaning="Calls to the service in progress",
             )
         limit = call_limit_of(service)
         values: dict[str, object] = {} if limit is None else {"max_registrations_per_call": limit}
@@ -108,10 +111,10 @@ class Telemetry:
 
     def repository(self, repository: LedgerT, /) -> LedgerT:
         """
-        Return the store of batches, watched: spans of accepting, runs and commits, and what they come to.
+        Return the store of batches wrapped: it records spans and metrics of acceptances, runs and commits.
 
         Raises:
-            MisconfiguredError: it is no store of batches, or wrapped already.
+            MisconfiguredError: the argument is not a store of batches, or is already wrapped.
         """
         _check(repository, BatchLedger)
         watched = ledger.WatchedLedger(
@@ -126,18 +129,20 @@ class Telemetry:
                 lambda part: part.undriven,
                 name=f"{_NAME}.backlog",
                 unit="{run}",
-                meaning="Runs without a driver, as far as the newest look for work went",
+                meaning="Runs without a driver, as of the newest look for waiting runs",
             )
         return stand_in_for(repository, _methods(watched, ledger.METHODS))
 
     def notices(self, repository: RepositoryT, /) -> RepositoryT:
         """
-        Return the store of notices, watched: runs, notices by tier and outcome, pushes, and digest lag.
+        Return the store of notices wrapped.
 
-        For an orchestrator and a dispatcher alike.
+        It records runs, notices by tier and outcome, pushes, and digest lag.
+
+        Give it to the orchestrator and to the dispatcher.
 
         Raises:
-            MisconfiguredError: it is no store of notices, or wrapped already.
+            MisconfiguredError: the argument is not a store of notices, or is already wrapped.
         """
         _check(repository, NotificationRepository)
         watched = notices.WatchedNotices(
@@ -149,10 +154,10 @@ class Telemetry:
 
     def sender(self, sender: SenderT, /) -> SenderT:
         """
-        Return the sender, watched: a span for each time that it is handed messages.
+        Return the sender wrapped: it records a span for each call of `send`.
 
         Raises:
-            MisconfiguredError: it is no sender, or wrapped already.
+            MisconfiguredError: the argument is not a sender, or is already wrapped.
         """
         _check(sender, PushSender)
         if self._tracer is None:
@@ -162,13 +167,13 @@ class Telemetry:
 
     def watch(self, orchestrator: BulkRegistrationOrchestrator, /) -> None:
         """
-        Have the orchestrator's health read with the metrics: the age of the oldest batch without a driver.
+        Add a metric for the orchestrator's health: the age of the oldest batch without a driver.
 
-        It is what `serve` and `check_health` saw last; nobody is asked for it. Of several
-        orchestrators the oldest is told; one that is gone says nothing any more.
+        The value is what `serve` or `check_health` last knew; the store is not asked for it. With
+        several orchestrators, the greatest age is reported. A deleted orchestrator is not reported.
 
         Raises:
-            MisconfiguredError: it is no orchestrator.
+            MisconfiguredError: the argument is not an orchestrator.
         """
         check_parts(TracedPart(orchestrator), part=BulkRegistrationOrchestrator)
         if self._instruments is not None:
@@ -184,7 +189,7 @@ class Telemetry:
 
 def _check(part: object, port: type) -> None:
     if is_stand_in(part):
-        problem = "it is wrapped already, and each call would be told twice. Wrap a part once."
+        problem = "it is already wrapped, and each call would be recorded twice. Wrap a part only once."
         raise MisconfiguredError(TracedPart.__name__, "part", problem)
     check_parts(TracedPart(part), part=port)
 

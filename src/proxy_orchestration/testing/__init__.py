@@ -1,5 +1,5 @@
 """
-What a test of this library's users needs: a clock, doubles, faults and contract kits.
+Tools for tests of hosts: a clock, doubles, faults and contract kits.
 """
 
 from proxy_orchestration.testing.audit import AuditScript, RecordingAuditLogger, RegistrationAuditScript

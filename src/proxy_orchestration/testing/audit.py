@@ -1,5 +1,5 @@
 """
-An audit logger that remembers, and fails where a test wants it to.
+A scripted audit logger that keeps the events it takes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from proxy_orchestration.clock import Clock, SystemClock
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 AuditScript: TypeAlias = Callable[[AuditEvent, int], Reply]
-"""Decides one delivery: the event, and which delivery of it this is, from 1."""
+"""A function that decides one delivery. It gets the event, and the number of this delivery, from 1."""
 
 RegistrationAuditScript: TypeAlias = Callable[[RegistrationAuditEvent, int], Reply]
-"""Decides one delivery about a single registration: the event, and which delivery of it this is, from 1."""
+"""
+A function that decides one delivery about a single registration.
+
+It gets the event, and the number of this delivery, from 1.
+"""
 
 
 def _always_take(_event: object, _attempt: int) -> Reply:
@@ -30,15 +34,18 @@ def _always_take(_event: object, _attempt: int) -> Reply:
 @attrs.define(eq=False)
 class RecordingAuditLogger:
     """
-    A `ProxyAuditLogger` and `RegistrationAuditLogger` that keeps what it takes.
+    A `ProxyAuditLogger` and `RegistrationAuditLogger` that keeps the events that it takes.
 
     Attributes:
-        script: decides each delivery of a settled run; by default every event is taken.
+        script: decides what happens at each delivery of a settled run; by default every event is
+            taken.
         clock: times `slow` replies.
-        registration_script: decides each delivery of a single registration, in the same way.
-        deliveries: every event of a settled run handed over, repeats included, in order.
-        events: those taken, repeats included; a delivery that failed is not.
-        registrations: events of single registrations taken, repeats included, in order.
+        registration_script: decides what happens at each delivery of a single registration, in the
+            same way.
+        deliveries: every delivered event of a settled run, repeated ones included, in order.
+        events: the events that were taken, repeated ones included, without failed deliveries.
+        registrations: the events of single registrations that were taken, repeated ones included,
+            in order.
     """
 
     script: AuditScript = _always_take

@@ -1,5 +1,5 @@
 """
-A clock that a test holds in its hand.
+A fake clock that a test moves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        msg = "a clock's moment must be aware; give it a tzinfo, for example datetime.UTC"
+        msg = "a clock's time must be aware: give it a tzinfo, for example datetime.UTC"
         raise ValueError(msg)
     return moment.astimezone(UTC)
 
@@ -38,18 +38,17 @@ class _Sleeper:
 @attrs.define(eq=False)
 class FakeClock:
     """
-    A `Clock` whose time moves only when `advance` says so, or by itself where asked to; for one event loop.
+    A `Clock` whose time moves only by `advance`, or by itself if `moves_after` is set; for one event loop.
 
-    By itself it goes to the next alarm, where the first sleeper is due, once
-    nothing else happens: a test with pauses of an hour then takes no time.
-    Tell it 0 where all that the test waits for runs in its own event loop. Where
-    threads or connections answer, as those of a database, tell it how many
-    real seconds are longer than such an answer, 0.05 for instance.
+    With `moves_after`, the clock moves to the time when the first sleeper is due as soon as nothing
+    else happens, so a test with pauses of an hour takes no time. Use 0 if everything that the test
+    waits for runs in its event loop. If threads or connections answer, such as a database, use a
+    number of real seconds that is longer than such an answer, for example 0.05.
 
     Attributes:
         start: the first `now`; aware. `monotonic` starts at 0.
-        moves_after: real seconds without any use of the clock, after which it
-            moves to the next alarm by itself; `None`: never.
+        moves_after: the real seconds without any use of the clock after which it moves by itself;
+            `None`: never.
     """
 
     start: datetime = attrs.field(default=_START, converter=_aware)
@@ -69,20 +68,20 @@ class FakeClock:
     @property
     def sleepers(self) -> int:
         """
-        Return how many tasks sleep and are not due.
+        Return the number of tasks that sleep and are not due.
         """
         return len(self._sleepers)
 
     @property
     def next_alarm(self) -> float | None:
         """
-        Return the seconds until the first sleeper is due; `None` when nobody sleeps.
+        Return the seconds until the first sleeper is due; `None` if no task sleeps.
         """
         return self._sleepers[0].deadline - self._elapsed if self._sleepers else None
 
     def now(self) -> datetime:
         """
-        Return the present moment as an aware datetime in UTC.
+        Return the current time as an aware datetime in UTC.
         """
         self._uses += 1
         return self._now
@@ -96,16 +95,16 @@ class FakeClock:
 
     def set_now(self, moment: datetime) -> None:
         """
-        Make `now` jump, as a corrected machine clock does; `monotonic` stays and nobody wakes.
+        Set `now`, like a corrected machine clock; `monotonic` does not change, and no sleeper wakes.
 
         Args:
-            moment: the new `now`; aware, before or after the present one.
+            moment: the new `now`; aware, before or after the current one.
         """
         self._now = _aware(moment)
 
     def advance(self, seconds: float) -> None:
         """
-        Move both times and wake whoever is due, in the order of their deadlines.
+        Move `now` and `monotonic` forward, and wake due sleepers in the order of their deadlines.
 
         The woken tasks run when the caller next awaits.
 
@@ -113,7 +112,7 @@ class FakeClock:
             seconds: zero or more.
         """
         if seconds < 0:
-            msg = f"time moves forward only, not by {seconds!r} seconds; set_now makes the date jump"
+            msg = f"time can only move forward, not by {seconds!r} seconds; use set_now to set another date"
             raise ValueError(msg)
         self._elapsed += seconds
         self._now += timedelta(seconds=seconds)
@@ -124,7 +123,7 @@ class FakeClock:
 
     async def sleep(self, seconds: float, /) -> None:
         """
-        Return once the time has moved by that much; zero or less is a checkpoint.
+        Return once the time has moved by this many seconds; for zero or less, only let other tasks run.
         """
         self._uses += 1
         if seconds <= 0:

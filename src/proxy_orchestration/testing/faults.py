@@ -31,8 +31,8 @@ class WritePoint:
     One durable write.
 
     Attributes:
-        number: from 1, over all writes through one repository.
-        method: the port's method that writes.
+        number: the number of the write, from 1, over all writes through one repository.
+        method: the name of the port's method that writes.
     """
 
     number: int
@@ -40,12 +40,12 @@ class WritePoint:
 
 
 FaultHook: TypeAlias = Callable[[WritePoint], None]
-"""Called at a write; may raise, or kill the process."""
+"""A function that is called at a write; it may raise an error or kill the process."""
 
 
 def fail_at(number: int, error: BaseException) -> FaultHook:
     """
-    Return a hook that raises the error at the write of that number, and only there.
+    Return a hook that raises the error at the write with this number, and at no other.
     """
 
     def hook(point: WritePoint) -> None:
@@ -67,9 +67,10 @@ class FaultyStore(Generic[S]):
     Hands everything to another store, with a hook around each write.
 
     Attributes:
-        inner: the store that does the work.
-        before: called before each write; an error means that nothing was written.
-        after: called after each write; an error means that the answer was lost.
+        inner: the store that is wrapped.
+        before: called before each write; if it raises an error, nothing is written.
+        after: called after each write; if it raises an error, the write is done and its answer is
+            lost.
         writes: every write begun, in order.
     """
 
@@ -115,15 +116,16 @@ def hooked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
 
 class FaultyActivityRepository(FaultyStore[ActivityRepository], ActivityRepository):
     """
-    An `ActivityRepository` that fails where a test wants it to.
+    An `ActivityRepository` that fails at the writes that a test chooses.
 
-    Leases are taken by `acquire` without a hook: losing one loses no data.
-    What its store is able to do beyond the port, such as `SupportsFusedWrites`, it is able to do too.
+    `acquire` has no hook, because losing a lease loses no data. The object has the optional
+    abilities of its store, such as `SupportsFusedWrites`.
 
     Args:
-        inner: the store that does the work.
-        before: called before each write; an error means that nothing was written.
-        after: called after each write; an error means that the answer was lost.
+        inner: the store that is wrapped.
+        before: called before each write; if it raises an error, nothing is written.
+        after: called after each write; if it raises an error, the write is done and its answer is
+            lost.
     """
 
     def __new__(

@@ -1,5 +1,5 @@
 """
-What notification depends on, as a test tells it: a push sender, a directory, opt-outs.
+Scripted doubles of the parts that notification depends on: a push sender, directories and opt-outs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from proxy_orchestration.notification.records import Eligibility, MentorRecipien
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 PushScript: TypeAlias = Callable[[PushMessage, int], PushOutcome | None]
-"""Answers one message: the message, and which attempt for it this is, from 1; `None` for no answer."""
+"""
+A function that returns the outcome of a message, or `None` for no answer.
+
+It gets the message, and the number of the attempt, from 1.
+"""
 
 
 def _delivered(message: PushMessage, _attempt: int) -> PushOutcome:
@@ -33,10 +37,10 @@ class ScriptedPushSender:
     A `PushSender` that a plain function decides.
 
     Attributes:
-        script: answers each message; by default all are delivered.
-        reply: how a call goes before it answers: waits, an error, a hang.
+        script: returns the outcome of each message; by default all are delivered.
+        reply: what happens before a call answers: waits, an error or a hang.
         clock: times the waits.
-        sent: every message handed over, in order.
+        sent: every message given to `send`, in order.
     """
 
     script: PushScript = _delivered
@@ -68,8 +72,8 @@ class ScriptedRecipientDirectory:
     A `RecipientDirectory` over a mapping.
 
     Attributes:
-        recipients: who answers for each mentor.
-        reply: how a question goes before it is answered.
+        recipients: the recipients for each mentor.
+        reply: what happens before a question is answered.
         clock: times the waits.
         asked: the mentors of every question, in order.
     """
@@ -81,7 +85,7 @@ class ScriptedRecipientDirectory:
 
     async def resolve(self, mentor_ids: Collection[str], /) -> Mapping[str, MentorRecipients]:
         """
-        Answer for the mentors that are known.
+        Return the answers for the known mentors.
         """
         await checkpoint()
         self.asked.append(tuple(mentor_ids))
@@ -96,8 +100,8 @@ class ScriptedPushEligibility:
     A `PushEligibility` over a mapping.
 
     Attributes:
-        standings: how each recipient wants pushes.
-        reply: how a question goes before it is answered.
+        standings: the wishes of each recipient.
+        reply: what happens before a question is answered.
         clock: times the waits.
     """
 
@@ -107,7 +111,7 @@ class ScriptedPushEligibility:
 
     async def check(self, recipient_ids: Collection[str], /) -> Mapping[str, Eligibility]:
         """
-        Answer for the recipients that are known.
+        Return the answers for the known recipients.
         """
         await checkpoint()
         await self.reply.wait(self.clock)
@@ -118,13 +122,13 @@ class ScriptedPushEligibility:
 @attrs.define(eq=False)
 class ScriptedPushTargetDirectory:
     """
-    A `PushTargetDirectory` over a mapping, which forgets what is pruned.
+    A `PushTargetDirectory` over a mapping, from which it removes pruned devices.
 
     Attributes:
-        targets: the devices of each recipient; a copy, from which pruning takes.
-        reply: how a question goes before it is answered.
+        targets: the devices of each recipient; a copy, from which pruning removes.
+        reply: what happens before a question is answered.
         clock: times the waits.
-        pruned: the recipient and device of every pruning that took one, in order.
+        pruned: the recipient and device of every pruning that removed one, in order.
     """
 
     targets: dict[str, list[PushTarget]] = attrs.field(factory=dict, converter=_devices)
@@ -134,7 +138,7 @@ class ScriptedPushTargetDirectory:
 
     async def targets_of(self, recipient_ids: Collection[str], /) -> Mapping[str, Sequence[PushTarget]]:
         """
-        Answer for the recipients that are known.
+        Return the answers for the known recipients.
         """
         await checkpoint()
         await self.reply.wait(self.clock)
@@ -143,7 +147,7 @@ class ScriptedPushTargetDirectory:
 
     async def prune(self, recipient_id: str, target: PushTarget, /) -> None:
         """
-        Forget the device, unless it told its address since.
+        Remove the device, unless it has reported its address since then.
         """
         await checkpoint()
         devices = self.targets.get(recipient_id, [])

@@ -1,5 +1,5 @@
 """
-Registration services that do what a test tells them: one by one, many at once, look-ups, conflict checks.
+Scripted registration services: single calls, calls for many, look-ups and conflict checks.
 """
 
 from __future__ import annotations
@@ -25,22 +25,30 @@ from proxy_orchestration.registration.conflicts import Conflict
 from proxy_orchestration.testing.scripted_replies import Reply, succeed
 
 RegistrationScript: TypeAlias = Callable[[ProxyRegistration, int], Reply]
-"""Decides one call: the registration, and which call for it this is, from 1."""
+"""A function that decides one call. It gets the registration, and the number of the call for it, from 1."""
 
 LookupScript: TypeAlias = Callable[[str, int], Reply]
-"""Decides one look-up: the registration id, and which look-up for it this is, from 1."""
+"""
+A function that decides one look-up.
+
+It gets the registration id, and the number of the look-up for it, from 1.
+"""
 
 RowAnswer: TypeAlias = RegistrationReceipt | RegistrationFailure
 """What the double says about one of many."""
 
 ChunkScript: TypeAlias = Callable[[Sequence[ProxyRegistration], int], Reply]
-"""Decides a call for many: the registrations, and which call for many this is, from 1."""
+"""A function that decides a call for many. It gets the registrations, and the number of the call, from 1."""
 
 Garble: TypeAlias = Callable[[list[RowAnswer], int], Sequence[RowAnswer]]
-"""Changes what a call for many answers: the true answers, and which call this is, from 1."""
+"""
+A function that changes the answers of a call for many.
+
+It gets the true answers, and the number of the call, from 1.
+"""
 
 ConflictScript: TypeAlias = Callable[[ProxyRegistration], Conflict | None]
-"""Says whether a registration conflicts."""
+"""A function that decides whether a registration conflicts."""
 
 
 def _always_succeed(_subject: object, _attempt: int) -> Reply:
@@ -64,19 +72,19 @@ class ScriptedRegistrationService:
     """
     A `ProxyRegistrationService` that a plain function decides.
 
-    It writes one record per registration id, and once a record stands it
-    answers with that record's receipt where the script says `succeed`,
-    `reject` or `duplicate`, since its own record is looked up first.
+    It writes one record per registration id. If the registration already has a record, it returns
+    that record's receipt when the script says `succeed`, `reject` or `duplicate`, because it looks
+    for its own record first.
 
     Attributes:
         script: decides each call; by default every call succeeds.
-        finds_own: false plays the likeliest mistake of a service: it does not look for
-            its own record first, and answers a repeated call as a duplicate of that.
+        finds_own: false simulates the most likely mistake of a service: it does not look for its
+            own record first, so it answers a repeated call as a duplicate.
         clock: times `slow` replies and stamps records.
-        calls: every registration asked for, in the order of the calls.
-        records: what was written, by registration id.
-        in_flight: calls under way now.
-        most_in_flight: the most calls that were ever under way at once.
+        calls: the registration of every call, in order.
+        records: the written records, by registration id.
+        in_flight: the number of calls in progress.
+        most_in_flight: the highest number of calls that were in progress at once.
     """
 
     script: RegistrationScript = _always_succeed
@@ -140,8 +148,8 @@ class LookupRegistrationService(ScriptedRegistrationService):
     A scripted service that can also be asked whether a record exists.
 
     Attributes:
-        lookup_script: decides each look-up: `succeed` answers truly, `not_seen`
-            with `None`; waits and errors work as in a call.
+        lookup_script: decides each look-up: `succeed` returns the true answer, `not_seen` returns
+            `None`; waits and errors work as in a call.
         lookups: every registration id looked up, in order.
     """
 
@@ -169,15 +177,14 @@ class BulkRegistrationService(ScriptedRegistrationService):
     """
     A scripted service that is `SupportsBulk`.
 
-    `script` decides each row: `succeed` writes it, `reject` and `duplicate`
-    refuse it, any other error is raised by the whole call, which then writes
-    nothing. A row with a record is answered by its receipt.
-    Waits and hangs are the call's: give them to `chunk_script`; a row's own are not kept.
+    `script` decides each row: `succeed` writes it, `reject` and `duplicate` refuse it. Any other
+    error is raised by the whole call, which then writes nothing. A row that has a record gets its
+    receipt. Give waits and hangs to `chunk_script`; those of a single row are ignored.
 
     Attributes:
-        chunk_script: decides the call as a whole: `succeed` goes row by row,
-            `lose_reply` and `hang` too before the answer is lost, others as told.
-        garble: changes the answers of a call that succeeded.
+        chunk_script: decides the call as a whole. `succeed` handles row by row; `lose_reply` and
+            `hang` do the same before the answer is lost; other replies apply to the whole call.
+        garble: a function that changes the answers of a successful call.
         bulk_calls: the registrations of every call for many, in order.
     """
 
@@ -276,7 +283,7 @@ class ManyLookupsRegistrationService(BulkLookupRegistrationService):
         self, registration_ids: Sequence[str], /
     ) -> Mapping[str, RegistrationReceipt]:
         """
-        Do for each what the look-up script says.
+        Do what the look-up script says, for each id.
         """
         self.many_lookups.append(tuple(registration_ids))
         found = {each: await self.find_registration(each) for each in registration_ids}
@@ -289,8 +296,8 @@ class CheckingRegistrationService(ScriptedRegistrationService):
     A scripted service that is `SupportsConflictCheck`.
 
     Attributes:
-        conflict_script: says which registrations conflict.
-        conflict_reply: how the check goes before it answers: waits, an error, a hang.
+        conflict_script: decides which registrations conflict.
+        conflict_reply: what happens before a check answers: waits, an error or a hang.
         conflict_checks: the registrations of every check, in order.
     """
 
@@ -314,5 +321,5 @@ class CheckingRegistrationService(ScriptedRegistrationService):
 @attrs.define(eq=False, slots=False)
 class CheckingBulkRegistrationService(CheckingRegistrationService, BulkLookupRegistrationService):
     """
-    A scripted service with every ability: one by one, many at once, look-up, conflict check.
+    A scripted service with every ability: single calls, calls for many, look-up and conflict check.
     """

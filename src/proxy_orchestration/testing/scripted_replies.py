@@ -1,5 +1,5 @@
 """
-How a scripted double answers, one function per kind of answer.
+The replies of scripted doubles, one function for each kind of reply.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Reply:
     One answer of a double: wait, write, then return or raise. Built by this module's functions.
 
     Attributes:
-        waits: what is awaited first: seconds of the double's clock, or events.
+        waits: what the call waits for first: seconds of the double's clock, or events.
         writes: whether the call takes effect.
-        error: what is raised after that, if anything.
+        error: the error that is raised after that, or `None`.
         answers: whether the call ever ends.
         seen: whether a look-up may find the record.
         stubborn: whether the call goes on after it was cancelled.
@@ -54,56 +54,56 @@ class Reply:
 
 def succeed() -> Reply:
     """
-    Take effect and answer.
+    Return a reply that writes and answers.
     """
     return Reply(writes=True)
 
 
 def reject(code: str = "rejected", message: str = "The registration was refused.") -> Reply:
     """
-    Refuse definitely; nothing is written.
+    Return a reply that definitely refuses; nothing is written.
     """
     return Reply(error=RegistrationRejected(code, message))
 
 
 def duplicate(existing_activity_id: str) -> Reply:
     """
-    Point to another registration's record; nothing is written.
+    Return a reply that reports another registration's record as a duplicate; nothing is written.
     """
     return Reply(error=DuplicateActivityError(existing_activity_id))
 
 
 def unavailable(retry_after: float | None = None) -> Reply:
     """
-    Say that the call was definitely not executed.
+    Return a reply that reports that the call was definitely not executed.
 
     Args:
-        retry_after: seconds the caller is asked to wait.
+        retry_after: the seconds that the caller should wait, or `None`.
     """
     return Reply(error=RegistrationUnavailable(retry_after))
 
 
 def lose_reply(error: BaseException | None = None) -> Reply:
     """
-    Take effect, then lose the answer: raise the error, a `TimeoutError` by default.
+    Return a reply that writes and then raises the error, by default a `TimeoutError`.
     """
     return Reply(writes=True, error=TimeoutError("the reply was lost") if error is None else error)
 
 
 def fail(error: BaseException) -> Reply:
     """
-    Raise the error without taking effect.
+    Return a reply that raises the error; nothing is written.
     """
     return Reply(error=error)
 
 
 def slow(pause: float | anyio.Event, then: Reply | None = None) -> Reply:
     """
-    Wait first, then go on as another reply says; `succeed` by default.
+    Return a reply that waits first, and then does what another reply says, by default `succeed`.
 
     Args:
         pause: seconds of the double's clock, or an event to wait for.
-        then: what follows; its own waits come after this one.
+        then: the reply that follows; its own waits come after this one.
     """
     follows = succeed() if then is None else then
     return attrs.evolve(follows, waits=(pause, *follows.waits))
@@ -111,7 +111,7 @@ def slow(pause: float | anyio.Event, then: Reply | None = None) -> Reply:
 
 def hang(*, written: bool = False) -> Reply:
     """
-    Never answer; cancelling the call ends it.
+    Return a reply that never answers; cancelling the call ends it.
 
     Args:
         written: whether the call takes effect before it hangs.
@@ -121,13 +121,13 @@ def hang(*, written: bool = False) -> Reply:
 
 def not_seen() -> Reply:
     """
-    Make a look-up answer `None`, whatever was written.
+    Return a reply that makes a look-up return `None`, whatever was written.
     """
     return Reply(seen=False)
 
 
 def stubborn(reply: Reply) -> Reply:
     """
-    Go on as the reply says even when the call is cancelled, and answer late.
+    Return a reply that ignores the cancellation of its call, and answers late.
     """
     return attrs.evolve(reply, stubborn=True)

@@ -1,5 +1,5 @@
 """
-Who acts: the host's own dependency says it, once per request, for every endpoint.
+Gets the actor of a request from the host's own dependency, for every endpoint.
 """
 
 # Without postponed annotations: FastAPI reads the dependency out of them, and one is a local name.
@@ -15,10 +15,10 @@ from proxy_orchestration.errors import MisconfiguredError
 
 ActorDependency: TypeAlias = Callable[..., Actor | Awaitable[Actor]]
 """
-A FastAPI dependency that returns who acts, from the host's own session or token.
+A FastAPI dependency that returns the actor, from the host's own session or token.
 
-It may have dependencies of its own, be asynchronous or not, and raises an
-`HTTPException` (401, as a rule) where nobody is signed in; that leaves as it is.
+It may have its own dependencies, and may be asynchronous. If nobody is signed in, it must raise an
+`HTTPException`, usually with 401, which becomes the response unchanged.
 """
 
 
@@ -31,7 +31,9 @@ def acting(actor: ActorDependency) -> Dependency:
     async def remember(request: Request, who: Annotated[object, Depends(actor)]) -> None:
         if not isinstance(who, Actor):
             owner, part = "create_router", "actor"
-            problem = f"it returned a {type(who).__name__}. Return an Actor, or raise HTTPException(401)."
+            problem = (
+                f"it returned a {type(who).__name__}. It must return an Actor, or raise HTTPException(401)."
+            )
             raise MisconfiguredError(owner, part, problem)
         request.state.proxy_orchestration_actor = who
 

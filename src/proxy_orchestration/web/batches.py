@@ -103,7 +103,7 @@ class BatchEndpoints:
         response: Response,
         actor: CurrentActor,
         idempotency_key: Annotated[
-            str | None, Header(description="The same key and items are the same batch, for ever.")
+            str | None, Header(description="The same key and items always mean the same batch.")
         ] = None,
     ) -> wire.Batch:
         """
@@ -219,8 +219,8 @@ def _check_changes(body: wire.BatchChange) -> None:
         raise RequestValidationError([{"loc": ("body", "cancellation_reason"), "msg": _NO_CANCEL}])
 
 
-_NO_CHANGE: Final = "give a status or a label: nothing would change"
-_NO_CANCEL: Final = "is for a cancel: give the status, too"
+_NO_CHANGE: Final = "must contain a status or a label, because nothing would change without them"
+_NO_CANCEL: Final = "is allowed only with a cancel: give the status, too"
 
 _SELECTION: Final = (e.EmptySelectionError, e.DuplicateSelectionError, e.InvalidValueError)
 _FOUND: Final = (e.BatchNotFoundError, e.NotAuthorizedError)
@@ -247,8 +247,10 @@ _NEW: Final = (
 _LOCATED: Final[Mapping[int | str, dict[str, Any]]] = MappingProxyType(
     {
         _ACCEPTED: {
-            "description": "Accepted durably",
-            "headers": {"Location": {"description": "Where the batch is.", "schema": {"type": "string"}}},
+            "description": "Accepted and stored durably",
+            "headers": {
+                "Location": {"description": "The address of the batch.", "schema": {"type": "string"}}
+            },
         }
     }
 )

@@ -1,5 +1,5 @@
 """
-Where a host has its certificates: a function, or an object with a method.
+The host's source of certificates: a function, or an object with a method.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from proxy_orchestration.notification.certificate_source import Certificates
 
 CertificatesOf: TypeAlias = Callable[[Actor], Certificates | Awaitable[Certificates]]
 """
-Returns the certificates of the actor's organization; may be an `async def`.
+A function that returns the certificates of the actor's organization; may be an `async def`.
 """
 
 
 class CertificateSource(Protocol):
     """
-    The certificates of an organization, as the nightly job reads them.
+    Gives the certificates of an organization, as the nightly job reads them.
     """
 
     def certificates(self, *, actor: Actor) -> Certificates:
         """
-        Return the certificates that the actor may know of; read once for each answer that needs them.
+        Return the certificates that the actor may see; called once for each answer that needs them.
         """
         ...
 
@@ -48,7 +48,7 @@ def checked_certificates(given: object, owner: str) -> CertificatesOf | None:
         kind = f"the class {given.__name__}" if inspect.isclass(given) else f"a {type(given).__name__}"
         raise _unfit(owner, f"it is {kind}")
     if not _takes_an_actor(given):
-        raise _unfit(owner, "it cannot be called with an Actor alone")
+        raise _unfit(owner, "it cannot be called with an Actor as its only argument")
     return cast("CertificatesOf", given)
 
 

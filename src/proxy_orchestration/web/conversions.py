@@ -1,5 +1,5 @@
 """
-From our models of batches to the wire's, and back. Pure.
+Converts batch models to the wire format and back. Pure.
 """
 
 from __future__ import annotations

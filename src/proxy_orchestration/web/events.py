@@ -1,5 +1,5 @@
 """
-Progress as it comes: server-sent events for browsers, and a long-poll for everybody else.
+Live progress: server-sent events for browsers, and long polls for other clients.
 
 A browser's `EventSource` gives up for good at the first 4xx or 5xx, and at a 204; it
 comes again after whatever else ends a stream. So what will pass is told inside
@@ -98,7 +98,7 @@ def _place(last_event_id: str | None, after: int) -> Place:
         return Place(after)
     found = _PLACE.fullmatch(last_event_id)
     if found is None or max(int(part or 0) for part in found.groups()) > LARGEST:
-        fault = {"loc": ("header", "Last-Event-ID"), "msg": "is the id of no event of this stream"}
+        fault = {"loc": ("header", "Last-Event-ID"), "msg": "is not the id of an event of this stream"}
         raise RequestValidationError([fault])
     run = found[2]
     return Place(int(found[1]), None if run is None else int(run))
@@ -119,13 +119,16 @@ class EventEndpoints:
         batch_id: str,
         request: Request,
         actor: CurrentActor,
-        after: Annotated[int, Query(ge=0, le=LARGEST, description="Only what follows this update.")] = 0,
+        after: Annotated[int, Query(ge=0, le=LARGEST, description="Send only what follows this update.")] = 0,
         wait: Annotated[
             float | None,
-            Query(ge=0, le=3600, description="Answer in JSON, at the latest after so many seconds."),
+            Query(ge=0, le=3600, description="Answer in JSON, after at most this many seconds."),
         ] = None,
         last_event_id: Annotated[
-            str | None, Header(description="Where a stream was cut; counts before `after`.")
+            str | None,
+            Header(
+                description="The id of the last event that was received. It takes precedence over `after`."
+            ),
         ] = None,
     ) -> Response:
         """
@@ -274,10 +277,10 @@ def add_event_routes(
     responses: dict[int | str, dict[str, Any]] = {
         200: {
             "model": Updates,
-            "description": "A stream of events; with `wait` what settled, in JSON",
+            "description": "A stream of events; with `wait`, the settled items in JSON",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
         },
-        _NO_MORE: {"description": "The client has had the last event"},
+        _NO_MORE: {"description": "The client has already received the last event"},
         **responses_for(*ALWAYS, BatchNotFoundError, NotAuthorizedError, TOO_MANY_STREAMS),
     }
     path = "/bulk-registrations/{batch_id}/events"

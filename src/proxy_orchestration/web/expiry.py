@@ -25,7 +25,7 @@ _RUNS: Final = "/expiry-orchestration"
 _QUALITY: Final = "/expiry-data-quality"
 _SUPPRESSIONS: Final = "/mentor-suppressions"
 
-After = Annotated[str | None, Query(description="`next_after` of the page before.")]
+After = Annotated[str | None, Query(description="The `next_after` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
@@ -40,7 +40,9 @@ class NoticeEndpoints:
     async def list_notices(
         self,
         actor: CurrentActor,
-        recipient_id: Annotated[str | None, Query(description="Whose inbox; by default the actor's.")] = None,
+        recipient_id: Annotated[
+            str | None, Query(description="The recipient of the inbox; by default the actor.")
+        ] = None,
         after: After = None,
         limit: Limit = 50,
     ) -> wire.Inbox:

@@ -1,5 +1,5 @@
 """
-From our models of notices, runs and pushes to the wire's. Pure.
+Converts models of notices, runs and pushes to the wire format. Pure.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Whether what a host gives a router, a lifespan or the console fits, told when it is given.
+Checks that the parts given to a router, a lifespan or the console are suitable.
 """
 
 from __future__ import annotations
@@ -28,5 +28,7 @@ def check_dependency(owner: str, actor: object) -> None:
         MisconfiguredError: it cannot be called.
     """
     if not callable(actor):
-        problem = f"it is a {type(actor).__name__}. Give a dependency: a function that returns an Actor."
+        problem = (
+            f"it is a {type(actor).__name__}. Give a FastAPI dependency: a function that returns an Actor."
+        )
         raise MisconfiguredError(owner, "actor", problem)

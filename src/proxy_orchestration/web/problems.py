@@ -1,5 +1,5 @@
 """
-Problems as RFC 9457 has them: one stable `type` for each error of this library.
+Problem details (RFC 9457): one stable `type` for each error of this library.
 """
 
 from __future__ import annotations
@@ -65,49 +65,49 @@ def _kinds(rows: Mapping[type[e.OrchestrationError], tuple[int, str]]) -> Mappin
 
 KINDS: Final = _kinds(
     {
-        e.ActivityNotFoundError: (404, "No such activity"),
+        e.ActivityNotFoundError: (404, "The activity was not found"),
         e.AtomicModeError: (422, "All or nothing is not possible"),
-        e.BatchLeasedError: (409, "Somebody else drives this batch"),
-        e.BatchNotFoundError: (404, "No such batch"),
-        e.BatchStateError: (409, "The batch is in another state"),
-        e.BatchTooLargeError: (422, "Too many mentors"),
-        e.CallsAbandonedError: (503, "Calls do not end"),
-        e.DuplicateActivityError: (409, "The activity is registered already"),
+        e.BatchLeasedError: (409, "Another driver holds this batch"),
+        e.BatchNotFoundError: (404, "The batch was not found"),
+        e.BatchStateError: (409, "The batch's state does not allow this"),
+        e.BatchTooLargeError: (422, "The batch is too large"),
+        e.CallsAbandonedError: (503, "Cancelled calls have not ended"),
+        e.DuplicateActivityError: (409, "The activity is already registered"),
         e.DuplicateSelectionError: (422, "Selected more than once"),
-        e.EmptySelectionError: (422, "Nobody is selected"),
-        e.HostTransactionError: (500, "The transaction of the host does not allow it"),
-        e.IdempotencyKeyReusedError: (422, "The idempotency key stands for another request"),
-        e.InvalidInputError: (422, "A value makes no sense"),
-        e.InvalidTypeError: (422, "A value is of another type"),
+        e.EmptySelectionError: (422, "No mentor is selected"),
+        e.HostTransactionError: (500, "The host's transaction does not allow this"),
+        e.IdempotencyKeyReusedError: (422, "The idempotency key belongs to another request"),
+        e.InvalidInputError: (422, "A value is not valid"),
+        e.InvalidTypeError: (422, "A value has the wrong type"),
         e.InvalidValueError: (422, "A value breaks a rule"),
         e.LeaseLostError: (409, "Another driver took over"),
         e.MisconfiguredError: (500, "The server is misconfigured"),
-        e.MissingExtraError: (500, "A part is not installed"),
+        e.MissingExtraError: (500, "An optional part is not installed"),
         MissingMessageFieldError: (500, "A text lacks a value"),
         e.NotAuthorizedError: (403, "Not allowed"),
-        e.NotificationNotFoundError: (404, "No such notice"),
-        e.OrchestrationError: (500, "An error of the library"),
+        e.NotificationNotFoundError: (404, "The notice was not found"),
+        e.OrchestrationError: (500, "The library raised an error"),
         e.OutcomeUnknownError: (502, "The answer of the registration service was lost"),
-        e.RecordRefusedError: (422, "The store refuses a record"),
+        e.RecordRefusedError: (422, "The store refused a record"),
         e.RegistrationError: (502, "The registration service failed"),
-        e.RegistrationRejected: (422, "The registration service refused"),
+        e.RegistrationRejected: (422, "The registration service refused the registration"),
         e.RegistrationUnavailable: (503, "The registration service is unavailable"),
         e.RepositoryUnavailableError: (503, "The store is unavailable"),
         e.RunHookError: (500, "A function of the host failed"),
-        e.SchemaVersionError: (503, "The store is of another version"),
+        e.SchemaVersionError: (503, "The store has another schema version"),
         e.StaleRunError: (409, "Another run is current"),
         e.UnknownMentorError: (422, "Not part of the batch"),
         UnreadableRecordError: (422, "A certificate cannot be read"),
         e.WrongServiceError: (409, "Another service accepted the batch"),
-        e.WrongTaskError: (500, "A block was left by another task"),
-        e.OrchestratorClosedError: (503, "The host is ending"),
-        e.WrongThreadError: (500, "A verb was called in a thread of an event loop"),
+        e.WrongTaskError: (500, "A driving block was left by another task"),
+        e.OrchestratorClosedError: (503, "The server is shutting down"),
+        e.WrongThreadError: (500, "A blocking method was called in the thread of an event loop"),
     }
 )
 """The problem of every error of this library; a host's own error has that of its base."""
 
-INVALID_REQUEST: Final = ProblemKind("invalid_request", 422, "The request does not fit")
-MALFORMED_BODY: Final = ProblemKind("malformed_body", 400, "The body is no JSON")
+INVALID_REQUEST: Final = ProblemKind("invalid_request", 422, "The request is not valid")
+MALFORMED_BODY: Final = ProblemKind("malformed_body", 400, "The body is not JSON")
 BODY_TOO_LARGE: Final = ProblemKind("body_too_large", 413, "The body is too large")
 TOO_MANY_STREAMS: Final = ProblemKind("too_many_streams", 429, "Too many streams are open")
 
@@ -176,7 +176,7 @@ def too_many_streams(limit: int, *, retry_after: float) -> Problem:
     """
     return Problem(
         kind=TOO_MANY_STREAMS,
-        detail=f"{limit} streams are open here already. Come back later.",
+        detail=f"{limit} streams are already open in this process. Try again later.",
         retry_after=math.ceil(retry_after),
     )
 
@@ -197,7 +197,7 @@ def invalid_request(found: Sequence[Mapping[str, Any]]) -> Problem:
     """
     return Problem(
         kind=INVALID_REQUEST,
-        detail="Correct what `errors` names and send the request again. Nothing was stored.",
+        detail="Nothing was stored. Correct the fields that `errors` names, and send the request again.",
         errors=[{**_place(error["loc"]), "detail": str(error["msg"])} for error in found],
     )
 
@@ -205,7 +205,7 @@ def invalid_request(found: Sequence[Mapping[str, Any]]) -> Problem:
 SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "title": "Problem",
-        "description": "RFC 9457. Programs compare `type`; further members depend on it.",
+        "description": "RFC 9457. Programs compare `type`; it determines the further members.",
         "type": "object",
         "required": ["type", "title", "status", "detail", "instance", "code"],
         "properties": {
@@ -224,7 +224,7 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 
 def _response(status: int, kinds: Sequence[ProblemKind]) -> dict[str, Any]:
     examples = {
-        kind.code: {"value": Problem(kind=kind, detail="What happened, and what to do.").members("/api/v1/…")}
+        kind.code: {"value": Problem(kind=kind, detail="What happened and what to do.").members("/api/v1/…")}
         for kind in kinds
     }
     content = {MEDIA_TYPE: {"schema": dict(SCHEMA), "examples": examples}}

@@ -31,7 +31,7 @@ class PushEndpoints:
     async def list_dead_messages(
         self,
         actor: CurrentActor,
-        cursor: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
+        cursor: Annotated[str | None, Query(description="The `next_after` of the previous page.")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> wire.DeadMessages:
         """

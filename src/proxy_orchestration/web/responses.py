@@ -1,5 +1,5 @@
 """
-Problems that every endpoint may answer with, for the OpenAPI document.
+The problem responses of endpoints, for the OpenAPI document.
 """
 
 from __future__ import annotations

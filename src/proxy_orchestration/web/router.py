@@ -38,21 +38,22 @@ def create_router(  # noqa: PLR0913 - the parts of a host
     """
     Return a FastAPI router under `/api/v1`, for `app.include_router`.
 
-    Every endpoint asks `actor` first, and the orchestrator checks that actor
-    again. What is submitted here is driven by whoever runs `serve`: `lifespan`
-    in this process, or another one.
+    Every endpoint calls `actor` first, and the orchestrator then checks that actor. The endpoints
+    drive nothing: `serve` must run in this process, for example by `lifespan`, or in another one.
 
     Args:
-        orchestrator: registers in bulk.
-        actor: the host's own dependency that says who acts.
-        notifications: `None`: there are no endpoints of inboxes, runs and hidden mentors.
-        dispatcher: `None`: there are none of dead messages.
-        certificates: what the data-quality report looks through, with `notifications`: a function
-            from an actor to certificates, or a `CertificateSource`; `None`: there is no such report.
+        orchestrator: carries out bulk registration.
+        actor: the host's FastAPI dependency that returns the signed-in `Actor`.
+        notifications: carries out notification; `None`: there are no endpoints for inboxes, runs
+            and hidden mentors.
+        dispatcher: gives access to dead messages; `None`: there are no endpoints for them.
+        certificates: gives the certificates for the data-quality report: a function that takes an
+            actor and returns certificates, or a `CertificateSource`. The report needs
+            `notifications`, too; `None`: there is no such report.
         settings: limits and times.
 
     Raises:
-        MisconfiguredError: a part does not fit.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
     check_part(_OWNER, "orchestrator", orchestrator, BulkRegistrationOrchestrator)
     check_dependency(_OWNER, actor)
@@ -66,7 +67,7 @@ def create_router(  # noqa: PLR0913 - the parts of a host
         dependencies=[acting(actor)],
         route_class=route_class(chosen),
         generate_unique_id_function=_operation_id,
-        responses={401: {"description": "Nobody is signed in; the host's own answer"}},
+        responses={401: {"description": "Nobody is signed in. The answer is the host's own"}},
     )
     add_batch_routes(router, orchestrator)
     add_event_routes(router, orchestrator, chosen)

@@ -1,5 +1,5 @@
 """
-What every endpoint does besides its own job: a bound for the body, and errors as problems.
+What all endpoints share: a limit for the body, and errors as problem details.
 """
 
 from __future__ import annotations
@@ -126,10 +126,12 @@ class _BoundedRequest(Request):
         try:
             return await super().json()
         except (ValueError, RecursionError):  # also bytes that are no text, and numbers without end
-            detail = "Send one JSON object in UTF-8. Nothing was stored."
+            detail = "Nothing was stored. Send one JSON object in UTF-8."
             raise BodyError(MALFORMED_BODY, detail) from None
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
-            detail = f"At most {self.max_bytes} bytes are taken in one request. Split it. Nothing was stored."
+            detail = (
+                f"A request may have at most {self.max_bytes} bytes. Nothing was stored. Split the request."
+            )
             raise BodyError(BODY_TOO_LARGE, detail)

@@ -1,5 +1,5 @@
 """
-The work of a host's process: driving batches while it answers requests, and saying when nobody does.
+Drives batches in a web process, and reports when that has ended.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ def lifespan(
     end_process: bool = False,
 ) -> Lifespan:
     """
-    Return a lifespan that drives batches and sends pushes for as long as the application runs.
+    Return a lifespan that drives batches and sends pushes while the application runs.
 
-    A background task that fails leaves a server answering with nobody at work.
-    So a failure is logged at ERROR, what serves here stops, `/health/ready`
-    answers 503 from then on, and with `end_process` this process is sent
-    SIGTERM, so that the server ends in order and whoever runs it starts it anew.
+    If a background task failed silently, the server would accept batches that are never driven. So
+    a failure is logged at ERROR, serving stops in this process, and `/health/ready` then answers
+    503. With `end_process`, this process gets a SIGTERM, so that the server shuts down properly and
+    its supervisor starts it again.
 
     Args:
-        orchestrator: whose `serve` runs.
-        dispatcher: whose `serve` runs beside it; `None`: pushes are sent elsewhere.
+        orchestrator: the orchestrator whose `serve` runs.
+        dispatcher: the dispatcher whose `serve` also runs; `None`: another process sends pushes.
         end_process: whether a failure ends the process.
 
     Raises:
-        MisconfiguredError: a part does not fit.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
     check_part("lifespan", "orchestrator", orchestrator, BulkRegistrationOrchestrator)
     check_part("lifespan", "dispatcher", dispatcher, PushDispatcher, optional=True)
@@ -83,23 +83,26 @@ def lifespan(
 
 
 def _tell_failure(error: BaseException, *, end_process: bool) -> None:
-    _log.error("nobody serves here any more: %s", type(error).__name__, extra={"error": type(error).__name__})
+    _log.error(
+        "serving has ended in this process: %s", type(error).__name__, extra={"error": type(error).__name__}
+    )
     if end_process:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def create_health_router(orchestrator: BulkRegistrationOrchestrator, *, serves: bool = True) -> APIRouter:
     """
-    Return a router with `/health/ready`, for whoever routes requests to this process.
+    Return a router with `/health/ready`, for the load balancer in front of this process.
 
-    It asks for no actor, and tells nothing of any batch: keep it apart from what the public reaches.
+    It does not ask for an actor, and reveals nothing about batches. Do not make it public
+    nevertheless.
 
     Args:
-        orchestrator: the one whose store is asked.
-        serves: whether this process is to drive batches too; false where others do.
+        orchestrator: the orchestrator whose store is asked.
+        serves: whether this process must also drive batches; false if other processes do.
 
     Raises:
-        MisconfiguredError: it is no orchestrator.
+        MisconfiguredError: the argument is not an orchestrator.
     """
     check_part("create_health_router", "orchestrator", orchestrator, BulkRegistrationOrchestrator)
     router = APIRouter(tags=["health"])
@@ -117,7 +120,9 @@ def create_health_router(orchestrator: BulkRegistrationOrchestrator, *, serves: 
     router.add_api_route(
         "/health/ready",
         ready,
-        responses={_NOT_READY: {"model": Readiness, "description": "Send no requests here"}},
+        responses={
+            _NOT_READY: {"model": Readiness, "description": "This process is not ready: send it no requests"}
+        },
     )
     return router
 

@@ -1,5 +1,5 @@
 """
-Limits and times of the router.
+The settings of the REST router.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from proxy_orchestration._validators import is_not_negative, is_positive, is_pos
 @attrs.frozen(kw_only=True)
 class WebSettings:
     """
-    Limits and times of one router; all times in seconds.
+    Limits and times of a REST router; all times in seconds.
 
     Attributes:
-        max_body_bytes: a larger body is refused before it is read to its end.
-        heartbeat: how often a stream sends a comment while nothing settles. It also sets how
-            soon a proxy notices that its client has left.
-        reconnect_after: how long a browser waits before it asks again, when a stream was cut.
-        retry_after: what `Retry-After` says where the store does not know better.
-        max_wait: the longest that a long-poll waits.
-        max_streams: streams and long-polls that one router keeps open at once.
+        max_body_bytes: the largest body of a request, in bytes. A larger one is refused before it
+            is read completely.
+        heartbeat: the time between two comments that a stream sends while nothing settles. It also
+            decides how soon a proxy notices that its client has left.
+        reconnect_after: the time that a browser waits before it reconnects after a stream was cut.
+        retry_after: the value of `Retry-After` if the store gives no time.
+        max_wait: the longest time that a long poll waits.
+        max_streams: the most streams and long polls that one router keeps open at once.
     """
 
     max_body_bytes: int = attrs.field(default=8 * 1024 * 1024, validator=is_positive_count)

@@ -1,5 +1,5 @@
 """
-Our words and the wire's: one table for each kind of word, both ways.
+Maps enum values to the words of the wire format and back, one table for each kind.
 """
 
 from __future__ import annotations

@@ -393,4 +393,4 @@ async def test_serve_outlives_every_error_and_says_it_once_and_when_it_is_over(s
     await scene.while_time_passes(serve)
 
     said = [record.getMessage().partition(" after")[0] for record in caplog.records]
-    assert ["could not dispatch: KeyError", "pushes are dispatched again"] == said
+    assert ["pushes could not be dispatched: KeyError", "dispatching is tried again"] == said

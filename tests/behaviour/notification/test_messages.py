@@ -136,7 +136,7 @@ def test_a_default_must_be_there():
     """
     Found out before the night.
     """
-    with pytest.raises(ValueError, match="'sv' is not among the catalogue's: nb, en"):
+    with pytest.raises(ValueError, match="'sv' is not one of the catalogue's languages: nb, en"):
         MessageCatalogue(default="sv")
 
 

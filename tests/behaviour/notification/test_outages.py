@@ -282,5 +282,5 @@ def test_a_sender_that_takes_longer_than_it_is_given_is_refused(scene, limit, fi
     if fits:
         assert scene.dispatcher().sender is scene.sender
     else:
-        with pytest.raises(MisconfiguredError, match=r"Raise DispatchSettings\.send_timeout"):
+        with pytest.raises(MisconfiguredError, match=r"Raise send_timeout"):
             scene.dispatcher()

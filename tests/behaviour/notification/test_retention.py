@@ -80,7 +80,7 @@ async def test_a_pseudonym_is_erased_already(scene):
     """
     It says so.
     """
-    with pytest.raises(InvalidValueError, match="nothing is left to do"):
+    with pytest.raises(InvalidValueError, match="nothing left to erase"):
         await scene.orchestrator().erase_mentor(pseudonym_of("mentor-1"))
 
 

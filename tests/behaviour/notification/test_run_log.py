@@ -59,7 +59,7 @@ async def test_somebody_is_alerted_when_the_guard_stopped_a_notice(scene, caplog
     before = list(caplog.messages)
     await scene.run(scene.certificate(1, 30))
 
-    alert = "the resend guard stopped notices"
+    alert = "the resend guard deferred notices"
     assert alert not in before
     assert [alert] == [record.message for record in caplog.records if record.levelname == "WARNING"]
 
@@ -79,7 +79,7 @@ async def test_a_run_whose_source_failed_is_logged_with_its_error(scene, caplog)
 
     run = await logged(scene)
     assert (RunEnding.SOURCE_FAILED, "ConnectionError", 1) == (run.ending, run.error, run.created)
-    assert "a run did not read all certificates: source_failed" in caplog.messages
+    assert "a run could not read all certificates: source_failed" in caplog.messages
     assert "Canary" not in caplog.text
 
 

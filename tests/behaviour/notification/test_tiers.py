@@ -218,13 +218,15 @@ class _Silent(_Floating):
 
 
 @pytest.mark.parametrize(
-    ("silent", "told"), [(_Floating(), "ValueError"), (_Silent(), "it has no offset")], ids=["raises", "none"]
+    ("silent", "told"),
+    [(_Floating(), "ValueError"), (_Silent(), "it returns no offset")],
+    ids=["raises", "none"],
 )
 def test_a_zone_that_tells_no_time_is_refused(silent, told):
     """
     When the settings are made, not in the night.
     """
-    with pytest.raises(ValueError, match=f"does not tell the time: {told}"):
+    with pytest.raises(ValueError, match=told):
         ExpiryPolicy(timezone=silent)
 
 

@@ -74,7 +74,7 @@ def test_what_has_no_name_is_refused_when_it_is_given(kept, unfit):
     """
     An offset tells nothing of summer.
     """
-    with pytest.raises(InvalidTypeError, match="an IANA name or a ZoneInfo of one"):
+    with pytest.raises(InvalidTypeError, match="an IANA name or a ZoneInfo made from one"):
         kept(unfit)
 
 
@@ -84,7 +84,7 @@ def test_a_zone_that_a_host_made_has_no_name():
     """
     file = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb4s", 3600, 0, 0, b"CET")
 
-    with pytest.raises(InvalidTypeError, match="an IANA name or a ZoneInfo of one"):
+    with pytest.raises(InvalidTypeError, match="an IANA name or a ZoneInfo made from one"):
         _quiet(ZoneInfo.from_file(io.BytesIO(file)))
 
 

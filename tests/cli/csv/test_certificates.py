@@ -122,7 +122,7 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
         "line 2, column expires: the cell is empty",
         "line 3, column revoked: 'maybe' is neither yes nor no",
         "line 4, column mentor_id: ",
-        "line 6, column coordinator_id: 'm4' has another coordinator_id on line 5",
+        "line 6, column coordinator_id: 'm4' has a different coordinator_id on line 5",
         "line 7, column chapter_admin_ids: ",
         "line 8: the line has 12 cells and the header 11",
     ]
@@ -170,8 +170,8 @@ def test_the_least_header_names_no_recipients() -> None:
 @pytest.mark.parametrize(
     ("read", "told"),
     [
-        (_read_certificates, "cannot be read as certificates; nothing was written."),
-        (_read_targets, "cannot be read as devices; nothing was sent."),
+        (_read_certificates, "cannot be read as a list of certificates; nothing was written."),
+        (_read_targets, "cannot be read as a list of devices; nothing was sent."),
     ],
 )
 def test_a_file_that_is_not_there_or_empty_is_told(read: object, told: str, tmp_path: Path) -> None:

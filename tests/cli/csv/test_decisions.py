@@ -77,7 +77,7 @@ def test_all_faults_are_told_together_under_what_comes_of_them(tmp_path: Path) -
         parse_decisions(path, name=str(path))
 
     assert 2 == len(caught.value.problems)
-    assert f"{path} cannot be carried out; nothing was changed." == str(caught.value).splitlines()[0]
+    assert f"{path} cannot be used as decisions; nothing was changed." == str(caught.value).splitlines()[0]
 
 
 @given(st.one_of(st.binary(), st.text(alphabet='m1,;"\n\r skipoverd\0').map(str.encode)))

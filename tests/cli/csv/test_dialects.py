@@ -82,8 +82,8 @@ def test_a_file_in_windows_1252_is_read_and_said_to_be() -> None:
     ("name", "told"),
     [
         ("utf16.csv", "UTF-16"),
-        ("mixed_encodings.csv", "line 3: byte 24 of the file (0xf8) is not UTF-8"),
-        ("greek_1253.csv", "line 2: byte 19 of the file (0xea) is not UTF-8"),
+        ("mixed_encodings.csv", "line 3: byte 24 of the file (0xf8) is not valid UTF-8"),
+        ("greek_1253.csv", "line 2: byte 19 of the file (0xea) is not valid UTF-8"),
         ("page.csv", "line 1: this is not a header"),
     ],
 )
@@ -98,7 +98,11 @@ def test_what_cannot_be_read_for_certain_is_refused(name: str, told: str) -> Non
 
 @pytest.mark.parametrize(
     ("encoding", "told"),
-    [("no-such", "'no-such' is no encoding"), ("utf-8", "is not utf-8"), ("utf-16", "is not utf-16")],
+    [
+        ("no-such", "'no-such' is not a known encoding"),
+        ("utf-8", "is not valid utf-8"),
+        ("utf-16", "is not valid utf-16"),
+    ],
 )
 def test_an_encoding_that_is_wrong_is_told(encoding: str, told: str) -> None:
     """
@@ -116,7 +120,9 @@ def test_dates_with_slashes_are_refused_for_what_they_may_be() -> None:
     problems = _told("mentors_lo_default_en.csv")
 
     assert 3 == len(problems)
-    assert problems[0].startswith("line 2, column activity_date: '11/02/2026' may be a day of two months")
+    assert problems[0].startswith(
+        "line 2, column activity_date: '11/02/2026' is ambiguous: the day or the month may come first"
+    )
     assert problems[0].endswith("Format the column as YYYY-MM-DD before saving.")
 
 
@@ -315,4 +321,4 @@ def test_mentors_beyond_the_limit_are_counted_and_not_kept() -> None:
         parse_mentors(data, name="m.csv", today=TODAY, limit=4)
 
     (problem,) = caught.value.problems
-    assert "6 mentors are in the file and a batch holds at most 4" in problem.message
+    assert "the file has 6 mentors, and a batch may have at most 4" in problem.message

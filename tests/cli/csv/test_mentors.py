@@ -224,7 +224,7 @@ def test_an_unknown_or_nameless_column_is_refused() -> None:
     first, second = _problems(HEADER.strip() + ",,Phone\n" + ROW)
 
     assert "column 6 has no name" in first.message
-    assert "the column 'Phone' is not known. Leave it out" in second.message
+    assert "the column 'Phone' is not known. Remove it" in second.message
     assert "--columns Phone=NEW" in second.message
 
 
@@ -235,7 +235,7 @@ def test_a_file_without_a_header_is_told_what_one_is() -> None:
     (problem,) = _problems("\n" + ROW)
 
     assert 2 == problem.line
-    assert "this is not a header. The first line names the columns: mentor_id, " in problem.message
+    assert "this is not a header line. The first line must name the columns: mentor_id, " in problem.message
 
 
 def test_a_column_twice_is_refused() -> None:
@@ -283,7 +283,7 @@ def test_a_header_alone_is_refused() -> None:
     """
     (problem,) = _problems(HEADER)
 
-    assert "a header and no mentors" in problem.message
+    assert "a header but no mentors" in problem.message
 
 
 def test_another_encoding_is_refused_with_line_and_byte() -> None:
@@ -293,7 +293,7 @@ def test_another_encoding_is_refused_with_line_and_byte() -> None:
     (problem,) = _problems(b"\xef\xbb\xbf" + HEADER.encode() + "m1,besøk".encode("latin-1"))
 
     assert 2 == problem.line
-    assert f"byte {3 + len(HEADER) + 7} of the file (0xf8) is not UTF-8" in problem.message
+    assert f"byte {3 + len(HEADER) + 7} of the file (0xf8) is not valid UTF-8" in problem.message
 
 
 @pytest.mark.parametrize("data", [HEADER.encode("utf-16"), (HEADER + "m1\0,a,today,1,").encode()])
@@ -314,7 +314,7 @@ def test_too_many_mentors_are_refused_with_both_numbers() -> None:
 
     assert 4 == len(_parse(HEADER + rows, limit=4).entries)
     (problem,) = _problems(HEADER + rows, limit=3)
-    assert "4 mentors are in the file and a batch holds at most 3" in problem.message
+    assert "the file has 4 mentors, and a batch may have at most 3" in problem.message
 
 
 def test_a_file_beyond_all_bounds_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +325,7 @@ def test_a_file_beyond_all_bounds_is_not_even_parsed(monkeypatch: pytest.MonkeyP
 
     (problem,) = _problems(HEADER)
 
-    assert "is longer than" in problem.message
+    assert "is larger than" in problem.message
 
 
 def test_all_problems_are_told_together_and_ten_are_shown() -> None:
@@ -457,7 +457,7 @@ def test_a_filler_is_a_missing_id(text: str) -> None:
     """
     (problem,) = _problems(HEADER + f"{text},home_visit,2026-11-01,60,\n")
 
-    assert f"line 2, column mentor_id: '{text}' stands for a missing id. Fill it in." == str(problem)
+    assert f"line 2, column mentor_id: '{text}' means that the id is missing. Fill it in." == str(problem)
 
 
 @pytest.mark.parametrize("text", ["#N/A", "#REF!", "1.23457E+11", "1017.0", '"=""00123"""', "'00123"])

@@ -64,7 +64,9 @@ def test_a_device_of_nobody_is_refused(text: str) -> None:
     """
     A filler is nobody's id, nor is what a spreadsheet made of one.
     """
-    with pytest.raises(CsvFileError, match="column recipient_id: the cell holds nobody's id") as refused:
+    with pytest.raises(
+        CsvFileError, match="column recipient_id: the cell does not contain a valid id"
+    ) as refused:
         parse_targets(f"recipient_id,kind,value\n{text},fid,secret\n".encode(), name="devices.csv")
 
     assert text == "-" or text not in str(refused.value)

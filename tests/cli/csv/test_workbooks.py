@@ -105,9 +105,9 @@ def _archive(*names: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (_archive("content.xml"), "archive and no workbook"),
+        (_archive("content.xml"), "archive, but not a workbook"),
         (_archive("xl/workbook.xml"), "cannot be read"),
-        (b"PK\x03\x04 damaged", "archive and no workbook"),
+        (b"PK\x03\x04 damaged", "archive, but not a workbook"),
     ],
     ids=["another archive", "nearly one", "damaged"],
 )

@@ -130,7 +130,7 @@ async def test_what_another_version_started_fails_once_and_says_what_to_do(
             )
 
     assert "AnotherVersion" == getattr(caught.value.cause, "type", None)
-    assert "at the version that the workers have" in str(caught.value.cause)
+    assert "in the version that the workers have" in str(caught.value.cause)
 
 
 async def test_a_worker_that_stops_gives_its_run_to_the_next(world: TemporalWorld) -> None:

@@ -1,5 +1,5 @@
 """
-What a column of a file holds, and how the text of a cell becomes a value.
+The columns of a file, and the parsers that turn a cell's text into a value.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from proxy_orchestration.ids import IdFlaw, usual_id_rule
 
 _LONGEST_IDENTIFIER: Final = 200
 _HARMED: Final = (
-    "{} is what a spreadsheet makes of an id. Format the column as text, correct it, and save the file again."
+    "{} looks like an id that a spreadsheet has changed. Format the column as text, correct the id, and save "
+    "the file again."
 )
 
 
@@ -50,7 +51,7 @@ def identifier(text: str) -> str:
         msg = f"{quoted(text)} has {len(text)} characters. Use at most {_LONGEST_IDENTIFIER}."
         raise CellError(msg)
     if not text.isprintable():
-        msg = f"{quoted(text)} has a character that cannot be shown. Remove it."
+        msg = f"{quoted(text)} contains a character that cannot be displayed. Remove it."
         raise CellError(msg)
     return text
 
@@ -77,7 +78,7 @@ def somebody(text: str) -> str:
     """
     flaw = usual_id_rule(text)
     if flaw is IdFlaw.MISSING:
-        msg = f"{quoted(text)} stands for a missing id. Fill it in."
+        msg = f"{quoted(text)} means that the id is missing. Fill it in."
         raise CellError(msg)
     if flaw is IdFlaw.MALFORMED:
         raise CellError(_HARMED.format(quoted(text)))

@@ -1,5 +1,5 @@
 """
-A file of certificates, and of who answers for their mentors.
+Reads a file of certificates with the people who are responsible for their mentors.
 
 A line that can be read and makes no sense, such as one with an empty id, is a
 certificate too: it fails in the run, alone.
@@ -64,7 +64,7 @@ FORMAT: Final = FileFormat(
         Column("chapter_admin_ids", _identifiers, optional=True, blank=()),
     ),
     noun="certificates",
-    verdict="cannot be read as certificates; nothing was written",
+    verdict="cannot be read as a list of certificates; nothing was written",
 )
 
 

@@ -1,5 +1,5 @@
 """
-A file of failed items: written with their reasons, corrected by somebody, and read again.
+Reads a file of failed items that was exported, corrected by a person, and given back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FORMAT: Final = FileFormat(
         Column("reason", str, optional=True, blank=""),
     ),
     noun="mentors",
-    verdict="cannot be retried; nothing was changed",
+    verdict="cannot be used for a retry; nothing was changed",
 )
 
 

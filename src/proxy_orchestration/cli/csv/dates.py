@@ -20,8 +20,7 @@ _DAY: Final = re.compile(
 _DAY_FIRST: Final = re.compile(r"(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?P<year>[0-9]{4})")
 _SLASHES: Final = re.compile(r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{1,4}(?: .*)?")
 _AMBIGUOUS: Final = (
-    "may be a day of two months: who exports decides which number comes first. Format the column as "
-    "YYYY-MM-DD before saving."
+    "is ambiguous: the day or the month may come first. Format the column as YYYY-MM-DD before saving."
 )
 _RELATIVE: Final = re.compile(r"today(?: *(?P<sign>[+-]) *(?P<days>[0-9]{1,5}))?", re.IGNORECASE)
 _MOMENT: Final = re.compile(
@@ -48,7 +47,7 @@ def resolved(when: When, today: date) -> date:
     try:
         return today + when
     except OverflowError:
-        msg = f"today{when.days:+} is not a date: it is beyond the calendar."
+        msg = f"today{when.days:+} is not a date: it is outside the calendar. Write a nearer date."
         raise CellError(msg) from None
 
 

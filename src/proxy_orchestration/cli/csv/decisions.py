@@ -1,5 +1,5 @@
 """
-A file of decisions about mentors who wait for one.
+Reads a file of decisions about mentors who wait for one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _decision(text: str) -> ConflictDecision:
 FORMAT: Final = FileFormat(
     columns=(MENTOR_ID, Column("decision", _decision)),
     noun="decisions",
-    verdict="cannot be carried out; nothing was changed",
+    verdict="cannot be used as decisions; nothing was changed",
 )
 
 

@@ -62,7 +62,10 @@ def _found(file: IO[bytes], tell: Callable[[str], None]) -> str:
             raise RefusedError(_undecodable(file, error, "UTF-8", _SAVE_ANEW)) from None
     else:
         return "utf-8-sig"
-    tell("The file is not UTF-8; it was read as Windows-1252, as Windows and LibreOffice save it.")
+    tell(
+        "The file is not UTF-8; it was read as Windows-1252, which Windows and LibreOffice use when they "
+        "save CSV."
+    )
     return "cp1252"
 
 
@@ -72,12 +75,15 @@ def _checked(file: IO[bytes], encoding: str) -> str:
         found = "utf-8-sig" if name == "utf-8" else name
         _read_through(file, found)
     except (LookupError, AttributeError):
-        message = f"{quoted(encoding)} is no encoding. Name one such as utf-8, windows-1252 or iso-8859-15."
+        message = (
+            f"{quoted(encoding)} is not a known encoding. Give one such as utf-8, windows-1252 or "
+            "iso-8859-15."
+        )
         raise RefusedError(CsvProblem(message)) from None
     except UnicodeError as error:
-        advice = "Leave --encoding out, or name another one."
+        advice = "Omit --encoding, or give another encoding."
         if not isinstance(error, UnicodeDecodeError):
-            raise RefusedError(CsvProblem(f"the file is not {encoding}. {advice}")) from None
+            raise RefusedError(CsvProblem(f"the file is not valid {encoding}. {advice}")) from None
         raise RefusedError(_undecodable(file, error, encoding, advice)) from None
     return found
 
@@ -96,7 +102,9 @@ def _read_through(file: IO[bytes], encoding: str) -> None:
             while piece := text.read(_PIECE):
                 before, nul, _ = piece.partition("\0")
                 if nul:
-                    message = "there is a zero byte, so this is not a text file. Save it as CSV in UTF-8."
+                    message = (
+                        "the file contains a zero byte, so it is not a text file. Save it as CSV in UTF-8."
+                    )
                     raise RefusedError(CsvProblem(message, lines + lines_in(before) - 1))
                 lines += lines_in(piece) - 1
     except UnicodeDecodeError:
@@ -135,5 +143,5 @@ def _undecodable(file: IO[bytes], error: UnicodeDecodeError, encoding: str, advi
     # The codec that drops a mark counts from behind it.
     position = error.start + (len(_BOM) if _has_mark(file) and error.encoding != "utf-8-sig" else 0)
     data = _whole(file)
-    message = f"byte {position + 1} of the file (0x{data[position]:02x}) is not {encoding}. {advice}"
+    message = f"byte {position + 1} of the file (0x{data[position]:02x}) is not valid {encoding}. {advice}"
     return CsvProblem(message, lines_in(data[:position].decode("latin-1")))  # any byte is a character there

@@ -1,5 +1,5 @@
 """
-Which column is which: the first line of a file.
+Reads the first line of a file, which names the columns.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def header_of(row: Row | None, columns: Sequence[Column], layout: Layout) -> tup
     """
     known = ", ".join(column.name for column in columns)
     if row is None:
-        message = f"the file is empty. Its first line names the columns: {known}."
+        message = f"the file is empty. Its first line must name the columns: {known}."
         raise RefusedError(CsvProblem(message))
     written = _without_empty_end(row.cells)
     header = tuple(map(layout.name_of, written))
     if not {column.name for column in columns} & set(header):
-        message = f"this is not a header. The first line names the columns: {known}."
+        message = f"this is not a header line. The first line must name the columns: {known}."
         raise RefusedError(CsvProblem(message, row.line))
     names = {column.name for column in columns}
     others = [place for place, name in enumerate(header) if name not in names]
@@ -54,8 +54,8 @@ def _strangers(written: Sequence[str], others: Sequence[int], known: str) -> Ite
     for place in others:
         name = written[place].strip()
         what = f"the column {quoted(name)} is not known" if name else f"column {place + 1} has no name"
-        cure = f"Leave it out, or say --ignore-columns or --columns {name or 'OLD'}=NEW"
-        yield f"{what}. {cure}; the columns are {known}.", None
+        cure = f"Remove it, or use --ignore-columns or --columns {name or 'OLD'}=NEW"
+        yield f"{what}. {cure}; the known columns are {known}.", None
 
 
 def _missing_and_doubled(
@@ -66,4 +66,4 @@ def _missing_and_doubled(
             yield "the column is missing. Add it to the header and to each line.", column.name
     for column in columns:
         if header.count(column.name) > 1:
-            yield "the column is there more than once. Keep it once.", column.name
+            yield "the column appears more than once. Keep one of them.", column.name

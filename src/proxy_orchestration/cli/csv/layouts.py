@@ -1,5 +1,5 @@
 """
-How a file is laid out, as far as it does not say so itself.
+The layout of a file: encoding, sheet and names of columns, where the file does not tell them.
 """
 
 from __future__ import annotations

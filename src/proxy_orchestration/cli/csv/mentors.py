@@ -1,5 +1,5 @@
 """
-A file of mentors and activities, which becomes a request.
+Reads a file of mentors and activities into a bulk request.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def parse_mentors(
         same = id_form(mentor_id), activity.activity_type, activity.activity_date
         if (line := lines.setdefault(same, record.line)) != record.line:
             msg = (
-                f"{quoted(mentor_id)} is already on line {line} with the same kind and day. "
-                "Keep one of the two lines."
+                f"{quoted(mentor_id)} is already on line {line} with the same activity type and date. Keep "
+                "one of the two lines."
             )
             raise CellError(msg, column="mentor_id")
         return mentor_id, activity, is_relative

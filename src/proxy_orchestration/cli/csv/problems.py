@@ -1,5 +1,5 @@
 """
-What is wrong with a CSV file, told all at once.
+The problems of a CSV file, reported all at once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Turns a file's text into rows, however its cells are separated.
+Splits a file's text into rows, for each kind of separator.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<separator>[,;\t|])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 _SEPARATORS: Final = ",;\t"
 _QUOTES: Final = (
-    "the quotes do not match, or a cell is too long. Close each quoted cell with a quote "
-    "and write a quote inside it twice."
+    "the quotes do not match, or a cell is too long. Close each quoted cell with a quote, and double each "
+    "quote inside it."
 )
 
 

@@ -1,5 +1,5 @@
 """
-A file's bytes, to be read from their beginning as often as needed, in memory that does not grow with them.
+Reads a file's bytes from the beginning as often as needed, in constant memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def opened(source: Path | bytes) -> Iterator[IO[bytes]]:
         else:
             _copy(source, file)
         if file.tell() > LONGEST_FILE:
-            message = f"the file is longer than {LONGEST_FILE // 1024**2} MiB. Split it."
+            message = f"the file is larger than {LONGEST_FILE // 1024**2} MiB. Split it."
             raise RefusedError(CsvProblem(message))
         file.seek(0)
         yield file

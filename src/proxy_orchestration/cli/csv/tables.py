@@ -1,5 +1,5 @@
 """
-Turns a file as spreadsheets write it into records, and names every place where something is wrong.
+Turns a file that a spreadsheet saved into records, and reports every problem with its place.
 
 The first line names the columns, in any order. A bad file is refused whole,
 unless its lines have nothing to do with one another.
@@ -215,11 +215,11 @@ class _Reader:
         """
         noun = self.format.noun
         if self._count == 0:
-            message = f"the file has a header and no {noun}. Add at least one line."
+            message = f"the file has a header but no {noun}. Add at least one line."
             raise RefusedError(CsvProblem(message))
         if most is not None and self._count > most:
             message = (
-                f"{self._count} {noun} are in the file and a batch holds at most {most}. Split the file."
+                f"the file has {self._count} {noun}, and a batch may have at most {most}. Split the file."
             )
             raise RefusedError(CsvProblem(message), *self.problems)
         if self.problems:
@@ -267,7 +267,8 @@ class _Reader:
             known, line = self._earlier.setdefault((column.name, id_form(owner)), (value, row.line))
             if known != value:
                 msg = (
-                    f"{quoted(owner)} has another {column.name} on line {line}. Write the same on each line."
+                    f"{quoted(owner)} has a different {column.name} on line {line}. Write the same value on "
+                    "each line."
                 )
                 raise CellError(msg)
 

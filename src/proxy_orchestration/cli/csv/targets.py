@@ -1,5 +1,5 @@
 """
-A file of devices. A device's address is a secret, so no message quotes a cell.
+Reads a file of devices. A device's address is a secret, so no message quotes a cell.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _KINDS: Final = frozenset({"fid", "token"})
 def _at_most(longest: int) -> Callable[[str], str]:
     def checked(text: str) -> str:
         if len(text) > longest or not text.isprintable():
-            msg = f"the cell has more than {longest} characters, or some that cannot be shown. Correct it."
+            msg = (
+                f"the cell has more than {longest} characters, or characters that cannot be displayed. "
+                "Correct it."
+            )
             raise CellError(msg)
         return text
 
@@ -34,14 +37,14 @@ def _at_most(longest: int) -> Callable[[str], str]:
 
 def _recipient(text: str) -> str:
     if usual_id_rule(text) is not None:
-        msg = "the cell holds nobody's id. Correct it."
+        msg = "the cell does not contain a valid id. Correct it."
         raise CellError(msg)
     return _at_most(200)(text)
 
 
 def _kind(text: str) -> str:
     if text.casefold() not in _KINDS:
-        msg = "the cell is not a kind of address. Write fid or token."
+        msg = "the cell is not a known kind of address. Write fid or token."
         raise CellError(msg)
     return text.casefold()
 
@@ -54,7 +57,7 @@ FORMAT: Final = FileFormat(
         Column("platform", str.casefold, optional=True, blank=""),
     ),
     noun="devices",
-    verdict="cannot be read as devices; nothing was sent",
+    verdict="cannot be read as a list of devices; nothing was sent",
 )
 
 

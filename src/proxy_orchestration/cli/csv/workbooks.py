@@ -70,7 +70,7 @@ def _check_archive(file: IO[bytes]) -> None:
     except (zipfile.BadZipFile, OSError, ValueError):
         size, is_one = 0, False
     if not is_one:
-        raise RefusedError(CsvProblem("the file is an archive and no workbook. Save it as .xlsx or CSV."))
+        raise RefusedError(CsvProblem("the file is an archive, but not a workbook. Save it as .xlsx or CSV."))
     if size > _LONGEST_UNPACKED:
         raise RefusedError(CsvProblem("the workbook unpacks to more than 512 MiB. Split it."))
 

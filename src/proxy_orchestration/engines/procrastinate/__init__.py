@@ -1,5 +1,5 @@
 """
-Procrastinate drives batches and nights. Needs the extra `procrastinate`; asyncio only, as its workers are.
+Drives batches and nightly runs with Procrastinate. Needs the extra `procrastinate`; asyncio only.
 
 A job is only a wake-up: it holds a batch's id and its run. Who may drive, what
 was done and what is in doubt stay where they are, in the store; so a job that is

@@ -1,5 +1,5 @@
 """
-The workers' half: a task that drives a run, and a sweep for what nobody drives.
+The tasks for workers: one drives a run, one sweeps for runs without a driver.
 """
 
 from __future__ import annotations
@@ -51,26 +51,27 @@ def register(
     sweep_limit: int = 200,
 ) -> WakeUps:
     """
-    Have the app's workers drive batches, and look every few seconds for those that nobody drives.
+    Register the tasks with which the app's workers drive batches and look for waiting batches.
 
-    Called once in each process that runs a worker, before it starts. A run whose
-    worker was killed goes on after its lease (`BulkSettings.lease_ttl`) and a period
-    of the sweep at the latest; so does a batch that nobody woke.
+    Call it once in each process that runs a worker, before the worker starts. If a worker is
+    killed, its run continues at the latest after its lease (`BulkSettings.lease_ttl`) plus one
+    period of the sweep. The same holds for a batch for which no job was queued.
 
     Args:
-        app: the host's.
-        orchestrator: drives; used in the worker's event loop.
-        queue: where the jobs are, and the first part of the names of the two tasks. One for each
-            store and each `service_name`: a worker drives for its own only.
-        sweep_every: seconds between two looks, over all workers; a divisor of a minute or an hour.
-        sweep_limit: runs that one look finds, 1 to 1000.
+        app: the host's Procrastinate app.
+        orchestrator: drives the batches, in the worker's event loop.
+        queue: the name of the jobs' queue, and the first part of the names of the two tasks. Use
+            one for each store and each `service_name`, because a worker drives only its own.
+        sweep_every: seconds between two sweeps over all workers; it must divide a minute or an hour
+            evenly.
+        sweep_limit: the most runs that one sweep finds, 1 to 1000.
 
     Returns:
-        what wakes these workers.
+        the object that wakes these workers.
 
     Raises:
-        InvalidValueError: no line of cron can say `sweep_every`.
-        procrastinate.exceptions.TaskAlreadyRegistered: it was called for this queue before.
+        InvalidValueError: `sweep_every` does not divide a minute or an hour evenly.
+        procrastinate.exceptions.TaskAlreadyRegistered: it was already called for this queue.
     """
     wake_ups = WakeUps(app, queue=queue)
     driving = Driving(wake_ups=wake_ups, orchestrator=orchestrator, sweep_limit=sweep_limit)
@@ -138,7 +139,7 @@ class Driving:
             await store(self.wake_ups, wake_up, after=after)
         except ProcrastinateException as error:
             _log.warning(
-                "batch %s is left to the sweep: %s",
+                "batch %s was not driven by this job; the sweep will take it up: %s",
                 wake_up.batch_id,
                 type(error).__name__,
                 extra={"batch_id": wake_up.batch_id, "run": wake_up.run, "error": type(error).__name__},

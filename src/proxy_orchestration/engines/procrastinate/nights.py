@@ -1,5 +1,5 @@
 """
-The night of certificates and their pushes, as periodic jobs.
+The nightly certificate run and the dispatch of pushes, as periodic jobs.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from proxy_orchestration.notification.orchestrator import NotificationOrchestrat
 
 CATCH_UP: Final = 86_100
 """
-Seconds, for `App(periodic_defaults={"max_delay": CATCH_UP})`: a night without any worker is made up for.
+The seconds for `App(periodic_defaults={"max_delay": CATCH_UP})`, so that a night without any worker
+is made up for.
 
-Five minutes less than a day: one night at most, since the one after it makes up for both.
+It is five minutes less than a day, so at most one missed night is run later; the next night makes
+up for older ones.
 """
 
 _AGAIN: Final = RetryStrategy(max_attempts=5, exponential_wait=5)
@@ -42,29 +44,35 @@ def schedule_expiry(  # noqa: PLR0913 - what a night needs, by name
     queue: str = QUEUE,
 ) -> None:
     """
-    Have the app's workers run the certificates every night, and send pushes then and in between.
+    Register the periodic tasks that run the certificates every night and send pushes all day.
 
-    A night that runs twice tells nobody twice. One that fails is repeated; one whose worker was
-    killed is taken up by another within minutes; one that was missed altogether is seen in the
-    log of runs, and made up for by the first worker that starts within a day.
+    A nightly job that runs twice notifies nobody twice. One that fails is repeated. If its worker
+    is killed, another worker takes it up within minutes. If it was missed, the first worker that
+    starts within a day runs it, and the log of runs shows the gap.
 
     Args:
-        app: the host's, made with `periodic_defaults={"max_delay": CATCH_UP}`. That counts for all of
-            the app's periodic jobs, so the host says it.
-        notifications: writes what is due.
+        app: the host's app, made with `periodic_defaults={"max_delay": CATCH_UP}`. That setting
+            applies to all periodic jobs of the app, so the host must set it.
+        notifications: writes the notices that are due.
         dispatcher: sends the pushes.
-        certificates: returns the certificates, anew for each attempt.
-        at: when the night is, in UTC.
-        send_every: seconds between two looks at what is due to be sent; a divisor of a minute or an hour.
-        queue: where the jobs are, and the first part of the names of the two tasks.
+        certificates: a function that returns the certificates; it is called again for each attempt.
+        at: the time of the nightly job, in UTC.
+        send_every: seconds between two dispatches of due pushes; it must divide a minute or an hour
+            evenly.
+        queue: the name of the jobs' queue, and the first part of the names of the two tasks.
 
     Raises:
-        MisconfiguredError: the app would leave out a night that it comes to late; it is not so made.
-        InvalidValueError: `at` is not UTC, or no line of cron can say `send_every`.
+        MisconfiguredError: the app was made without that setting, so it would skip a late nightly
+            job.
+        InvalidValueError: `at` is not in UTC, or `send_every` does not divide a minute or an hour
+            evenly.
     """
     _check_catch_up(app)
     if at.utcoffset() != timedelta(0):
-        name, rule = "at", "must be in UTC, as time(0, 5, tzinfo=UTC): a local hour may be skipped"
+        name, rule = (
+            "at",
+            "must be in UTC, such as time(0, 5, tzinfo=UTC), because a local hour may be skipped",
+        )
         raise InvalidValueError(name, rule)
     night = Night(
         app=app, queue=queue, notifications=notifications, dispatcher=dispatcher, certificates=certificates
@@ -80,8 +88,8 @@ def _check_catch_up(app: App) -> None:
     late = app.periodic_defaults.get("max_delay", MAX_DELAY)
     if late < CATCH_UP:
         problem = (
-            f"it leaves out what is more than {late:.0f} seconds late, and so a night without any worker. "
-            f"Make it App(..., periodic_defaults={{'max_delay': {CATCH_UP}}})"
+            f"it skips jobs that are more than {late:.0f} seconds late, and so a night without any worker. "
+            f"Create it as App(..., periodic_defaults={{'max_delay': {CATCH_UP}}})"
         )
         raise MisconfiguredError(schedule_expiry.__name__, "app", problem)
 

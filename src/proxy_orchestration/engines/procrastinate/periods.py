@@ -1,5 +1,5 @@
 """
-Periods as Procrastinate has them: lines of cron, of five fields or with seconds as the sixth.
+Converts periods to cron lines as Procrastinate reads them, with five fields or six.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def every(name: str, seconds: float) -> str:
         return f"* * * * * */{int(seconds)}"
     if _divides_sixty(minutes):
         return f"*/{int(minutes)} * * * *"
-    raise InvalidValueError(name, "must divide a minute or an hour evenly, such as 5, 10, 60 or 300 seconds")
+    raise InvalidValueError(
+        name, "must divide a minute or an hour evenly: give for example 5, 10, 60 or 300 seconds"
+    )
 
 
 def _divides_sixty(number: float) -> bool:

@@ -1,5 +1,5 @@
 """
-The jobs that wake a driver: what is in them, and how they come into Procrastinate's table.
+The jobs that wake a driver: their payload, and how they are queued.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class WakeUp:
         version, name = payload.get("version"), "payload of a job"
         if version != VERSION:
             rule = (
-                f"must be of version {VERSION} for this build, not {version!r}. Let workers of that build "
-                "take it; the sweep wakes the run again."
+                f"must have version {VERSION} for this build, not {version!r}. Let workers of the other "
+                "build take the job, or do nothing: the sweep wakes the run again."
             )
             raise InvalidValueError(name, rule)
         missing = {"batch_id", "run"} - payload.keys()
@@ -82,14 +82,15 @@ class WakeUp:
 @attrs.frozen(eq=False)
 class WakeUps:
     """
-    Wakes workers, for processes that accept batches; `register` makes the workers' half.
+    Queues jobs that wake workers, for processes that accept batches; `register` sets up the workers.
 
-    Of all jobs for one run at most one waits. Nothing depends on any of them: what
-    was never woken is found by the sweep.
+    At most one job per run waits in the queue. No batch depends on its job: the sweep finds a run
+    without one.
 
     Attributes:
-        app: the host's; open where `wake` is called.
-        queue: where the jobs go, and the first part of their tasks' names; one for each store and service.
+        app: the host's Procrastinate app; it must be open when `wake` is called.
+        queue: the name of the jobs' queue, and the first part of their tasks' names; one for each
+            store and service.
     """
 
     app: App = attrs.field(validator=is_a(App))
@@ -98,42 +99,47 @@ class WakeUps:
     @property
     def task(self) -> str:
         """
-        Return the name of the task that drives.
+        Return the name of the task that drives a run.
         """
         return f"{self.queue}.drive"
 
     async def wake(self, batch_id: str, run: int, *, after: float = 0.0) -> bool:
         """
-        Have a worker drive the run; return false if a job for it waits already.
+        Queue a job that drives the run; return false if a job for it already waits.
 
-        Called after a submission, a retry or a decision with `drive=False`, and after `resume_batch`.
-        Procrastinate's own `ConnectorException` leaves, should its database not take the job; the
-        batch is accepted all the same.
+        Call it after a submission, a retry or a decision with `drive=False`, and after
+        `resume_batch`. If Procrastinate's database does not take the job, its `ConnectorException`
+        is raised; the batch is accepted nevertheless.
 
         Args:
             batch_id: the batch.
-            run: its current run, as the result tells it.
-            after: seconds until then.
+            run: the number of its current run, as in the result.
+            after: seconds to wait before the job runs.
         """
         return await store(self, WakeUp(batch_id=batch_id, run=run), after=after)
 
     def wake_within(self, connection: SqlConnection, batch_id: str, run: int, /) -> None:
         """
-        Have the run driven once the transaction of this connection is committed, and only then.
+        Queue a job for the run within the transaction of this connection.
 
-        It is made to be a store's `on_run_opened`. A job that waits already, and
-        Procrastinate's tables missing from this database, leave the transaction as it is.
+        It exists only once that is committed.
+
+        Give it to a store as `on_run_opened`. If a job already waits, or this database does not
+        have Procrastinate's tables, the transaction stays as it is.
 
         Args:
-            connection: SQLAlchemy's, to the database that has Procrastinate's tables, through psycopg 3.
+            connection: a SQLAlchemy connection through psycopg 3 to the database with
+                Procrastinate's tables.
             batch_id: the batch.
-            run: the run that was opened.
+            run: the number of the opened run.
 
         Raises:
-            MisconfiguredError: the connection is to another database, or through another driver.
+            MisconfiguredError: the connection is not to PostgreSQL, or does not use psycopg.
         """
         if not _is_psycopgs(connection):
-            problem = "it is not psycopg's. Wake with `wake` after the commit, or leave it to the sweep."
+            problem = (
+                "it is not a psycopg connection. Call `wake` after the commit, or let the sweep find the run."
+            )
             raise MisconfiguredError(type(self).__name__, "connection", problem)
         wake_up = WakeUp(batch_id=batch_id, run=run)
         manager = JobManager(SyncPsycopgConnector())  # never opened: it only speaks through the connection
@@ -148,7 +154,7 @@ class WakeUps:
             return
         except ConnectorException as error:
             _log.warning(
-                "batch %s was not woken: %s",
+                "batch %s was not woken; the sweep will find it: %s",
                 batch_id,
                 type(error.__cause__).__name__,
                 extra={"batch_id": batch_id, "run": run, "error": type(error.__cause__).__name__},

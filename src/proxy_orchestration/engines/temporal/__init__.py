@@ -1,5 +1,5 @@
 """
-Temporal drives batches and nights. Needs the extra `temporal`; asyncio only, as its SDK is.
+Drives batches and nightly runs with Temporal. Needs the extra `temporal`; asyncio only, like its SDK.
 
 A workflow is a wake-up that lasts: it holds a batch's id and its run, calls
 `drive_if_free` in an activity, and comes back when that says so. Who may drive,

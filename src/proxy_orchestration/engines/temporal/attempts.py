@@ -1,5 +1,5 @@
 """
-One attempt of an activity: heartbeats, the orderly stop of its worker, and errors without their texts.
+One attempt of an activity: its heartbeats, its orderly stop, and errors without their texts.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def attempt(work: Callable[[], Awaitable[T]]) -> T:
             raise
     if done:
         return done[0]
-    message = "the worker stops; what was begun is stored, and another goes on"
+    message = "the worker is stopping; the begun work is stored, and another worker continues it"
     raise again(message, STOPPED, after=_AT_ONCE)
 
 

@@ -1,5 +1,5 @@
 """
-The night of certificates and their pushes, scheduled by Temporal.
+The nightly certificate run and the dispatch of pushes, scheduled by Temporal.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ _NIGHT: Final = timedelta(hours=23, minutes=55)
 @attrs.frozen(eq=False, kw_only=True)
 class TemporalExpiry:
     """
-    Runs the certificates every night and sends pushes in between, by the workers of a task queue.
+    Runs the certificates every night and sends pushes all day, with the workers of a task queue.
 
-    A night that runs twice tells nobody twice, and one that is missed is made up
-    for by the next at the latest; the log of runs says when the last one was.
+    A nightly job that runs twice notifies nobody twice. The next one at the latest makes up for a
+    missed one. The log of runs shows when the last one ran.
 
     Attributes:
-        client: of the namespace; connected.
-        task_queue: which the workers listen to.
-        notifications: writes what is due.
-        certificates: returns the certificates, anew for each attempt.
+        client: a connected client of the namespace.
+        task_queue: the queue that the workers poll.
+        notifications: writes the notices that are due.
+        certificates: a function that returns the certificates; it is called again for each attempt.
         dispatcher: sends the pushes.
-        at: when the night is, in UTC; to the minute, and without a zone.
-        send_every: seconds between two looks at what is due to be sent by day.
-        heartbeat: seconds without a sign of life after which another worker goes on.
-        prefix: of the ids of workflows and schedules; one for each store.
+        at: the time of the nightly job, in UTC, to the minute, without a `tzinfo`.
+        send_every: seconds between two dispatches of due pushes.
+        heartbeat: seconds without a heartbeat after which another worker takes over.
+        prefix: the prefix of the ids of workflows and schedules; use one for each store.
     """
 
     client: Client = attrs.field(validator=is_a(Client))
@@ -74,30 +74,30 @@ class TemporalExpiry:
         check_functions(self, "certificates")
         if self.at.tzinfo is not None:
             name = "at"
-            raise InvalidValueError(name, "is in UTC, and has no zone of its own")
+            raise InvalidValueError(name, "must be a time in UTC without a zone of its own")
 
     @property
     def workflows(self) -> Sequence[type]:
         """
-        Return what a worker of the task queue is given as `workflows`.
+        Return the workflows to give to a worker of the task queue.
         """
         return (Expiry,)
 
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:
         """
-        Return what a worker of the task queue is given as `activities`.
+        Return the activities to give to a worker of the task queue.
         """
         return (self.run_certificates, self.send_pushes)
 
     async def schedule_expiry(self) -> None:
         """
-        Have the night and the pushes scheduled; every process may say so, as often as it likes.
+        Create or update the schedules of the nightly job and of the pushes; repeated calls are harmless.
 
-        A night that the server was off is made up for once, within a day.
+        If the server was off at night, the job runs once when it is back, within a day.
 
         Raises:
-            RPCError: Temporal did not take it; an error of `temporalio.service`.
+            RPCError: Temporal did not accept the schedules (`temporalio.service.RPCError`).
         """
         hour, minute = ScheduleRange(self.at.hour), ScheduleRange(self.at.minute)
         night = ScheduleCalendarSpec(hour=[hour], minute=[minute])
@@ -120,7 +120,7 @@ class TemporalExpiry:
     @activity.defn(name=f"{EXPIRY}.{CERTIFICATES}")
     async def run_certificates(self, payload: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever a workflow was started with
         """
-        Write what is due for the certificates as of now, and return the counts; an activity.
+        Write the notices that are due now, and return the counts; a Temporal activity.
         """
         read_payload(payload)
         result = await attempt(lambda: self.notifications.run(self.certificates()))
@@ -134,7 +134,7 @@ class TemporalExpiry:
     @activity.defn(name=f"{EXPIRY}.{PUSHES}")
     async def send_pushes(self, payload: Any) -> Mapping[str, Any]:  # noqa: ANN401 - as for the other
         """
-        Send what is due, and return the counts; an activity.
+        Send the pushes that are due, and return the counts; a Temporal activity.
         """
         read_payload(payload)
         return attrs.asdict(await attempt(self.dispatcher.drain))

@@ -1,5 +1,5 @@
 """
-Batches, driven by Temporal.
+Drives batches with Temporal workflows.
 """
 
 from __future__ import annotations
@@ -48,24 +48,25 @@ def _is_limit(_engine: object, attribute: attrs.Attribute[Any], value: object) -
 @attrs.frozen(eq=False)
 class TemporalRegistrations:
     """
-    Has batches driven by the workers of a task queue: one workflow for each run, one attempt at a time.
+    Drives batches with the workers of a task queue: one workflow per run, one attempt at a time.
 
-    A workflow is only a wake-up, with ids in it: should one be lost, doubled or
-    late, the store's leases and keys keep every mentor at one record. So it is woken
-    after a batch was accepted, and what was never woken is found by the sweep.
+    A workflow only contains ids and wakes a driver. If one is lost, duplicated or late, the store's
+    leases and keys still keep one record per mentor. So wake it after a batch was accepted; the
+    sweep finds batches that were not woken.
 
-    Cancelling a workflow stops the driving and nothing else, and the next sweep
-    starts it again: `cancel_batch` and `pause_batch` are what stops a batch.
+    Cancelling a workflow only stops its attempt, and the next sweep starts it again. To stop a
+    batch, use `cancel_batch` or `pause_batch`.
 
     Attributes:
-        orchestrator: drives, in the workers; a process that only wakes has one to submit with.
-        client: of the namespace; connected.
-        task_queue: which the workers listen to.
-        heartbeat: seconds without a sign of life after which the server gives a run to another
-            worker; that one waits for the dead worker's lease (`BulkSettings.lease_ttl`), too.
-        sweep_every: seconds between two looks at what nobody drives; at least one.
-        sweep_limit: runs that one look finds, 1 to 1000.
-        prefix: of the ids of workflows and schedules; one for each store.
+        orchestrator: drives the batches in the workers. A process that only wakes uses it to
+            submit.
+        client: a connected client of the namespace.
+        task_queue: the queue that the workers poll.
+        heartbeat: seconds without a heartbeat after which the server gives a run to another worker.
+            That worker also waits for the dead worker's lease (`BulkSettings.lease_ttl`).
+        sweep_every: seconds between two sweeps for waiting runs; at least 1.
+        sweep_limit: the most runs that one sweep finds, 1 to 1000.
+        prefix: the prefix of the ids of workflows and schedules; use one for each store.
     """
 
     orchestrator: BulkRegistrationOrchestrator = attrs.field(validator=is_a(BulkRegistrationOrchestrator))
@@ -79,31 +80,31 @@ class TemporalRegistrations:
     @property
     def workflows(self) -> Sequence[type]:
         """
-        Return what a worker of the task queue is given as `workflows`.
+        Return the workflows to give to a worker of the task queue.
         """
         return (DriveRun, Sweep)
 
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:
         """
-        Return what a worker of the task queue is given as `activities`.
+        Return the activities to give to a worker of the task queue.
         """
         return (self.drive, self.sweep)
 
     async def wake(self, batch_id: str, run: int) -> None:
         """
-        Have a worker drive the run now; a workflow that waits looks again, and none is started twice.
+        Let a worker drive the run now: start its workflow, or wake the one that already waits.
 
-        Called after a submission, a retry or a decision with `drive=False`, and after
-        `resume_batch`. A call that fails is nobody's loss: the sweep finds the run.
+        Call it after a submission, a retry or a decision with `drive=False`, and after
+        `resume_batch`. If the call fails, nothing is lost: the sweep finds the run.
 
         Args:
             batch_id: the batch.
-            run: its current run, as the result tells it.
+            run: the number of its current run, as in the result.
 
         Raises:
-            InvalidInputError: that is no batch id, or no run.
-            RPCError: Temporal did not take it; an error of `temporalio.service`.
+            InvalidInputError: the batch id or the run is not valid.
+            RPCError: Temporal did not accept the call (`temporalio.service.RPCError`).
         """
         check_arguments(batch_id=batch_id)
         _check_run("run", run)
@@ -111,12 +112,13 @@ class TemporalRegistrations:
 
     async def schedule_sweep(self) -> None:
         """
-        Have the sweep run every `sweep_every` seconds; every process may say so, as often as it likes.
+        Create or update the schedule that sweeps every `sweep_every` seconds; repeated calls are harmless.
 
-        It wakes what nobody drives, and delivers audit events. One that is missed is left out.
+        A sweep wakes runs without a driver, and delivers audit events. A missed sweep is not
+        repeated.
 
         Raises:
-            RPCError: Temporal did not take it; an error of `temporalio.service`.
+            RPCError: Temporal did not accept the call (`temporalio.service.RPCError`).
         """
         every = timedelta(seconds=self.sweep_every)
         payload = {"version": VERSION, "limit": self.sweep_limit}
@@ -133,7 +135,7 @@ class TemporalRegistrations:
     @activity.defn(name=DRIVE)
     async def drive(self, payload: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever a workflow was started with
         """
-        Drive a run unless somebody does, and return where it stands; an activity.
+        Drive a run unless another driver does, and return its state; a Temporal activity.
         """
         given = read_payload(payload, "batch_id", "run")
         report = await attempt(lambda: self.orchestrator.drive_if_free(given["batch_id"], run=given["run"]))
@@ -141,7 +143,10 @@ class TemporalRegistrations:
             # The server has it tried again by itself: a turn of the workflow would wait for the worker that
             # died, ten seconds by default; decision 322.
             after = timedelta(seconds=min(report.retry_after or 0, _LONGEST_PAUSE) + _AFTER_THE_END)
-            message = "somebody else drives the run; it is asked for again when that lease may be over"
+            message = (
+                "another driver holds the lease of the run; this step asks again when that lease may have "
+                "ended"
+            )
             raise again(message, HELD, after=after)
         status = None if report.status is None else report.status.value
         return {"ending": report.ending.value, "status": status, "retry_after": report.retry_after}
@@ -149,7 +154,7 @@ class TemporalRegistrations:
     @activity.defn(name=SWEEP)
     async def sweep(self, payload: Any) -> Mapping[str, Any]:  # noqa: ANN401 - as for the other
         """
-        Wake what is due and nobody drives, deliver audit events, and return how many of each; an activity.
+        Wake waiting runs, deliver audit events, and return the number of each; a Temporal activity.
         """
         given = read_payload(payload, "limit")
         return await attempt(partial(self._sweep, given["limit"]))

@@ -1,5 +1,5 @@
 """
-Schedules, made once and brought up to date by whoever starts next.
+Creates schedules once, and updates them when a newer process starts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def is_a_second_at_least(engine: object, attribute: attrs.Attribute[Any], value:
     """
     is_positive(engine, attribute, value)
     if value < 1:
-        raise InvalidValueError(attribute.name, "must be a second at least: no schedule is shorter")
+        raise InvalidValueError(
+            attribute.name, "must be at least one second, because Temporal schedules are no shorter"
+        )
 
 
 async def put_schedule(  # noqa: PLR0913 - a schedule's own parts

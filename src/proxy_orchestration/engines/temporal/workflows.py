@@ -1,5 +1,5 @@
 """
-The workflows, which import nothing of this library: what they ask for are activities, by name.
+The workflows. They import nothing of this library, and call activities by name.
 
 Temporal plays a workflow again from its history, on a newer version of this
 file too. So what it does may only grow, behind `workflow.patched`.
@@ -56,8 +56,11 @@ def read_payload(payload: Any, *names: str) -> Mapping[str, Any]:  # noqa: ANN40
     if known and all(name in payload for name in names):
         found: Mapping[str, Any] = payload
         return found
-    advice = "start it by the library, at the version that the workers have; a sweep does so for every batch"
-    message = f"this was not started by version {VERSION} of what is written here: {advice}"
+    advice = (
+        "start it with the library's own functions, in the version that the workers have; a sweep does so "
+        "for every batch"
+    )
+    message = f"this workflow was not started with version {VERSION} of its input: {advice}"
     raise ApplicationError(message, type=ANOTHER_VERSION, non_retryable=True)
 
 

@@ -1,5 +1,5 @@
 """
-What FCM's answers mean. Pure: an answer goes in, what to do comes out.
+Decides what FCM's answers mean. Pure: an answer in, a decision out.
 
 The table follows Google's page on the error codes of HTTP v1. One status may
 mean several things, and details may be absent: where an answer can be read in
@@ -39,7 +39,7 @@ class Action(enum.Enum):
     What an answer asks for.
     """
 
-    DELIVERED = "delivered"  # taken
+    DELIVERED = "delivered"  # FCM accepted it
     PAYLOAD_INVALID = "payload_invalid"  # no device would take it
     TARGET_INVALID = "target_invalid"  # the address is none, as far as this answer can tell
     TARGET_GONE = "target_gone"  # the address was one and is no more

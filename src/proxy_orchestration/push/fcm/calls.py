@@ -1,5 +1,5 @@
 """
-Calls of FCM: signed with an access token, cut when they take too long, with their answers read.
+Calls FCM with an access token and a time limit, and reads the answers.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ class AccessTokens:
             self._ask_from = self.clock.monotonic() + wait
             left = old.ends_at - self.clock.monotonic()
             _log.warning(
-                "no new access token: the old one is good for %.0f s more", left, extra={"seconds": left}
+                "no new access token was obtained; the current one is valid for %.0f s more",
+                left,
+                extra={"seconds": left},
             )
             return old
         return token
@@ -152,7 +154,7 @@ class AccessTokens:
         value, seconds = answer.get("access_token"), answer.get("expires_in")
         if response.status_code in _DEFINITE:
             raise FcmCredentialsError(
-                reason="Google refuses the service account's key.",
+                reason="Google refused the service account's key.",
                 advice="Check that the key was not deleted, and that this machine's clock is right.",
             )
         if response.status_code != _OK or not isinstance(value, str) or not value.isascii() or not value:
@@ -199,7 +201,7 @@ class FcmCalls:
             name = "TimeoutError"
         except Exception as error:  # noqa: BLE001 - what a transport raises concerns this message only
             name = type(error).__name__
-        _log.error("a call of FCM failed: %s", name, extra={"error": name})
+        _log.error("a call to FCM failed: %s", name, extra={"error": name})
         return None
 
     async def _post(self, client: httpx.AsyncClient, content: bytes) -> Answer:
@@ -216,7 +218,11 @@ class FcmCalls:
         try:
             return await self.tokens.current(client, instead_of=refused)
         except FcmCredentialsError as error:
-            _log.error("no call without credentials: %s", error, extra={"code": "credentials"})
+            _log.error(
+                "FCM was not called, because there are no credentials: %s",
+                error,
+                extra={"code": "credentials"},
+            )
             return Answer(Action.UNAUTHENTICATED)
         except TokenUnavailableError as error:
             return Answer(Action.UNAUTHENTICATED, error.retry_after or SHORTEST_WAIT)
@@ -227,7 +233,7 @@ class FcmCalls:
             response = await client.post(self._url(token), content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             name = type(error).__name__
-            _log.error("a call of FCM failed: %s", name, extra={"error": name})
+            _log.error("a call to FCM failed: %s", name, extra={"error": name})
             # A connection that FCM closes in good order (GOAWAY) takes answers along that it still
             # had to give: only what never left us was surely not taken; decision 224.
             return Answer(Action.TRANSIENT, in_doubt=not isinstance(error, NEVER_SENT))
@@ -246,7 +252,7 @@ class FcmCalls:
         if self.settings.project_id or token.project_id:
             return None
         _log.error(
-            "the service account's key names no project: give FcmSettings.project_id",
+            "the service account's key names no project: set FcmSettings.project_id",
             extra={"code": "credentials"},
         )
         return Answer(Action.UNAUTHENTICATED)

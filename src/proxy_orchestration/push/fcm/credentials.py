@@ -1,5 +1,5 @@
 """
-Who we are to Google: the service account, read when it is needed, and what it signs.
+The service account: reads its key when it is needed, and signs assertions.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _FIELDS: Final = ("client_email", "private_key")
 
 class FcmCredentialsError(OrchestrationError, error_code="fcm_credentials", repeat_helps=False):
     """
-    There is no service account that can be used; nothing was sent.
+    There is no usable key of a service account; nothing was sent.
 
     Attributes:
-        reason: what is wrong, without anything of the key.
+        reason: what is wrong, without any part of the key.
         advice: what to do about it.
     """
 
@@ -89,12 +89,15 @@ class ServiceAccount:
 @attrs.frozen(kw_only=True)
 class FcmCredentials:
     """
-    Where a service account's key is; read whenever an access token is due, never kept.
+    Tells where to read a service account's key.
+
+    It is read whenever a new access token is needed, and never kept.
 
     Attributes:
-        path: the file with the key; `None` to look into the environment: the key itself in
-            `FCM_SERVICE_ACCOUNT_JSON`, else a file's path in `GOOGLE_APPLICATION_CREDENTIALS`.
-        environ: the environment.
+        path: the file with the key. `None`: use the environment, that is the key itself in
+            `FCM_SERVICE_ACCOUNT_JSON`, or else the path of a file in
+            `GOOGLE_APPLICATION_CREDENTIALS`.
+        environ: the environment variables.
     """
 
     path: str | None = attrs.field(default=None, repr=False)
@@ -105,7 +108,7 @@ class FcmCredentials:
         Read the key.
 
         Raises:
-            FcmCredentialsError: there is none, it cannot be read, or it is malformed.
+            FcmCredentialsError: there is no key, it cannot be read, or it is malformed.
         """
         own = self.environ.get(JSON_VARIABLE, "").strip()
         if self.path is not None:
@@ -131,7 +134,7 @@ async def _content(path: str, place: str) -> str:
     except (OSError, ValueError) as error:
         name = type(error).__name__
     raise FcmCredentialsError(
-        reason=f"{place} names no file that can be read ({name}).",
+        reason=f"{place} does not name a readable file ({name}).",
         advice="It must be the path of a service account's JSON file, readable for this process.",
     )
 
@@ -139,19 +142,20 @@ async def _content(path: str, place: str) -> str:
 def _account(text: str, place: str) -> ServiceAccount:
     info = _key_of(text)
     if info is None:
-        raise FcmCredentialsError(reason=f"{place} holds no JSON object.", advice=_DOWNLOAD)
+        raise FcmCredentialsError(reason=f"{place} does not contain a JSON object.", advice=_DOWNLOAD)
     lacking = [name for name in _FIELDS if not (isinstance(info.get(name), str) and info[name])]
     if info.get("type") != "service_account":
         lacking.insert(0, '"type": "service_account"')
     if lacking:
         lack = ", ".join(lacking)
         raise FcmCredentialsError(
-            reason=f"{place} holds no service account's key: it lacks {lack}.", advice=_DOWNLOAD
+            reason=f"{place} does not contain the key of a service account: {lack} is missing.",
+            advice=_DOWNLOAD,
         )
     signer = _signer(info)
     if signer is None:
         raise FcmCredentialsError(
-            reason=f"{place} holds a private key that cannot be used.", advice=_DOWNLOAD
+            reason=f"{place} contains a private key that cannot be used.", advice=_DOWNLOAD
         )
     return ServiceAccount(
         project_id=str(info.get("project_id") or ""),

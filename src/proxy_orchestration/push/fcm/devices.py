@@ -1,5 +1,5 @@
 """
-What is known about devices between calls: pauses, quarantine, suspicion, and which are pruned.
+What the sender remembers about devices between calls: pauses, quarantine, and what to prune.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Pauses:
         pause = self._pause_for(action, target)
         if pause.begin(seconds):
             code = action.value
-            _log.error("nothing is sent for a while: %s", code, extra={"code": code})
+            _log.error("sending is paused for a while: %s", code, extra={"code": code})
         return pause.remaining
 
     def _pause_for(self, action: Action, target: PushTarget | None) -> Pause:
@@ -198,7 +198,7 @@ class TargetKeeper:
         """
         name = await self._failure_of(partial(self._forget, message, target))
         if name:
-            _log.error("a device could not be pruned: %s", name, extra={"error": name})
+            _log.error("an unregistered device could not be removed: %s", name, extra={"error": name})
 
     async def count(self) -> None:
         """

@@ -1,5 +1,5 @@
 """
-What FCM is handed for one device, and what must not be handed to it. Pure.
+Makes the JSON message for one device, with FCM's limits. Pure.
 """
 
 from __future__ import annotations

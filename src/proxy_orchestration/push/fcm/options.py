@@ -1,5 +1,5 @@
 """
-What a host wants every push to carry besides its words.
+The options of all pushes: sound, badge, channel and label.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LARGEST_BADGE: Final = 99_999
 def _is_label(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
     is_a(str)(instance, attribute, value)
     if not _LABEL.fullmatch(value):
-        rule = "has at most 50 letters, digits and -_.~%, as FCM asks"
+        rule = "must have at most 50 characters: letters, digits and -_.~%, as FCM requires"
         raise InvalidValueError(_name_of(attribute), rule)
 
 
@@ -28,7 +28,7 @@ def _is_badge(instance: object, attribute: attrs.Attribute[Any], value: int | No
         return
     is_a(int)(instance, attribute, value)
     if not 0 <= value <= _LARGEST_BADGE:
-        rule = f"must be from 0, which takes the badge away, to {_LARGEST_BADGE}"
+        rule = f"must be from 0, which removes the badge, to {_LARGEST_BADGE}"
         raise InvalidValueError(_name_of(attribute), rule)
 
 
@@ -39,23 +39,23 @@ def _name_of(attribute: attrs.Attribute[Any]) -> str:
 @attrs.frozen(kw_only=True)
 class FcmOptions:
     """
-    How pushes show on devices, and how they are counted.
+    How devices show pushes, and how FCM counts them.
 
     Attributes:
-        android_channel: the notification channel of the app, by which its user sets sound
-            and importance; empty: the app's default one.
-        ios_sound: a sound of the app, or `default`; empty: none.
-        ios_badge: the number on the app's icon; 0 takes it away, `None` leaves it.
-        analytics_label: under which FCM counts the pushes; empty: none.
-        one_collapse_key: whether all pushes to an Android device have one collapse key.
-            FCM keeps at most four of different keys for a device that is off, and which
-            four is its choice: with more certificate types than that, the newest push is
-            better than any four. What is shown side by side does not change.
-        validate_only: whether FCM only checks the pushes and delivers none. They stay
-            queued, none is dead and no device is forgotten.
+        android_channel: the app's notification channel, with which the user sets sound and
+            importance; empty: the app's default channel.
+        ios_sound: a sound of the app, or `default`; empty: no sound.
+        ios_badge: the number on the app's icon; 0 removes it, `None` leaves it unchanged.
+        analytics_label: the label under which FCM counts the pushes; empty: none.
+        one_collapse_key: whether all pushes to an Android device have the same collapse key. For a
+            device that is offline, FCM keeps pushes with at most four different keys, and chooses
+            which. With more than four certificate types, the newest push is better than any four.
+            Which pushes a device shows side by side does not change.
+        validate_only: whether FCM only checks the pushes and delivers none. They stay queued, none
+            becomes dead, and no device is removed.
 
     Raises:
-        InvalidInputError: a field makes no sense; the message says which.
+        InvalidInputError: a field is not valid; the message says which.
     """
 
     android_channel: str = attrs.field(default="", validator=is_a(str))

@@ -1,5 +1,5 @@
 """
-Which devices are forgotten, and when that is stopped.
+Decides which devices are removed, and when removing stops.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class PruneBreaker:
         tripped = too_many and sums.gone >= self.settings.prune_minimum
         if tripped and not self._tripped:
             _log.error(
-                "pruning is stopped: FCM calls %d of the last %d devices gone; check the project",
+                "pruning of devices is stopped, because FCM reports %d of the last %d devices as "
+                "unregistered; check the project",
                 sums.gone,
                 sums.answered,
                 extra={"code": "prune_breaker", "gone": sums.gone, "answered": sums.answered},

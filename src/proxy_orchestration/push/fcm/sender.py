@@ -60,27 +60,27 @@ class _Delivery:
 @attrs.define(eq=False, kw_only=True)
 class FcmPushSender:
     """
-    A `PushSender` for Android, Apple and web devices, for one event loop at a time.
+    A `PushSender` for Android, Apple and web devices through FCM; for one event loop at a time.
 
-    FCM knows no idempotency: after a time-out, or a crash, a message is sent
-    again. It carries the same collapse key, tag and `apns-collapse-id`, so that
-    a device shows it once, and its id as the data value `push_id`.
+    FCM has no idempotency keys, so a message is sent again after a time-out or a crash. It then has
+    the same collapse key, tag and `apns-collapse-id`, so that a device shows it once. The data
+    value `push_id` is its id.
 
-    `async with sender:` reads the credentials, so that a missing or malformed
-    key is told at once, and keeps connections from one `send` to the next.
-    Without it each `send` opens its own.
+    `async with sender:` reads the credentials, so that a missing or malformed key raises an error
+    at once. It also keeps connections from one `send` to the next. Without it, each `send` opens
+    its own.
 
     Args:
         targets: knows the devices.
-        credentials: where the service account's key is.
-        clock: where time comes from.
+        credentials: tells where the service account's key is.
+        clock: the source of time.
         settings: limits and times.
-        options: how pushes show, and how they are counted.
-        device_answers: counts devices that are gone over all processes, for example a
-            `SqlNotificationRepository`; `None`: this sender counts its own.
+        options: how devices show pushes, and how FCM counts them.
+        device_answers: counts unregistered devices over all processes, for example a
+            `SqlNotificationRepository`; `None`: this sender counts only its own.
 
     Raises:
-        MisconfiguredError: a part does not fit; the message says what to do.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
 
     targets: PushTargetDirectory = attrs.field(repr=False)
@@ -111,7 +111,7 @@ class FcmPushSender:
     @property
     def send_limit(self) -> float:
         """
-        Return the seconds within which `send` has answered, by the settings.
+        Return the longest time, in seconds, that `send` takes with these settings.
         """
         return self.settings.time_budget + self.settings.call_timeout + 2 * FORGETTING
 
@@ -134,12 +134,11 @@ class FcmPushSender:
 
     async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
         """
-        Send each to all devices of its recipient; answer each once, in order.
+        Send each message to all devices of its recipient; return one outcome for each, in order.
 
-        A message is delivered when every device took it or never will, and one took
-        it. What some took is owed to those that may take it later, and to no other. A
-        failure that no message is to blame for leads to another attempt that does
-        not count.
+        A message is delivered if at least one device accepted it, and each other device accepted it
+        or never will. If some devices may accept it later, it is sent again to these only. A
+        failure that is not caused by a message leads to another attempt that does not count.
         """
         until = self.clock.monotonic() + self.settings.time_budget
         problems = [problem_of(message) for message in messages]
@@ -292,7 +291,7 @@ class FcmPushSender:
         """
         if (code, message.tier) not in self._told:
             self._told.add((code, message.tier))
-            _log.error("a push is refused: %s", code, extra={"code": code, "tier": message.tier.value})
+            _log.error("FCM refused a push: %s", code, extra={"code": code, "tier": message.tier.value})
         return PushOutcome.dead(message, code)
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -352,4 +351,4 @@ def _report(outcomes: Sequence[PushOutcome]) -> None:
     if not outcomes:
         return
     counts = dict(Counter(outcome.verdict.value for outcome in outcomes))
-    _log.info("pushes sent: %s", counts, extra={"counts": counts})
+    _log.info("pushes were sent: %s", counts, extra={"counts": counts})

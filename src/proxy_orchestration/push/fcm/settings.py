@@ -1,5 +1,5 @@
 """
-How a host tunes the FCM sender.
+The settings of the FCM sender.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _is_share(_instance: object, attribute: attrs.Attribute[Any], value: float) 
 def _is_address(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
     is_a(str)(instance, attribute, value)
     if not _ADDRESS.fullmatch(value):
-        rule = "must be an address of HTTP such as https://fcm.googleapis.com or http://localhost:8991"
+        rule = "must be an HTTP address such as https://fcm.googleapis.com or http://localhost:8991"
         name = f"FcmSettings.{attribute.name}"
         raise InvalidValueError(name, rule)
 
@@ -32,27 +32,29 @@ def _is_address(instance: object, attribute: attrs.Attribute[Any], value: str) -
 @attrs.frozen(kw_only=True)
 class FcmSettings:
     """
-    Limits and times of a sender; all times in seconds.
+    Limits and times of an `FcmPushSender`; all times in seconds.
 
     Attributes:
-        base_url: where FCM is.
-        project_id: the Firebase project; `None` for the one that the service account names.
-        max_concurrency: calls in flight for one `send`.
-        call_timeout: after this long a call is cut, a renewal of the access token included.
-            Google asks for 10 at least.
-        time_budget: no call of a `send` begins later than that after its start; what is
-            left is sent another time. With `call_timeout` and four seconds it has to stay
-            below `DispatchSettings.send_timeout`.
-        quota_pause: the first pause after a refusal for quota that names no time itself.
-        channel_pause: the first pause after a refusal that no message is to blame for:
-            credentials, permissions, a project that is not there, a platform's own key.
-        longest_pause: what no pause exceeds; each refusal in a row doubles the pause.
-        quarantine: for how long a device of another sender is left alone.
-        prune_share: the share of devices FCM calls gone among those it answered for
-            above which none is pruned.
-        prune_minimum: devices called gone from which on that share is looked at.
-        prune_window: how many answers, about, the share is taken of: beyond that many,
-            older ones count half each time.
+        base_url: the address of FCM.
+        project_id: the id of the Firebase project; `None`: the one in the service account's key.
+        max_concurrency: the most calls in progress at once in one `send`.
+        call_timeout: the longest time of a call, also of one that renews the access token. Google
+            asks for at least 10.
+        time_budget: the time after the start of a `send` in which its calls begin; messages that
+            are left are sent later. This time, `call_timeout` and four seconds together must be
+            less than `DispatchSettings.send_timeout`.
+        quota_pause: the first pause after a refusal because of the quota, if FCM gives no time.
+        channel_pause: the first pause after a refusal that is not caused by a message: wrong
+            credentials, missing permissions, an unknown project, or a problem with a platform's own
+            key.
+        longest_pause: the longest pause; each further refusal in a row doubles the pause up to
+            this.
+        quarantine: the time for which nothing is sent to a device that belongs to another sender.
+        prune_share: if FCM reports more than this share of the answered devices as unregistered,
+            none is removed.
+        prune_minimum: the number of unregistered devices from which `prune_share` is checked.
+        prune_window: the approximate number of answers of which the share is computed. Above it,
+            older answers count half each time.
     """
 
     base_url: str = attrs.field(default="https://fcm.googleapis.com", validator=_is_address)

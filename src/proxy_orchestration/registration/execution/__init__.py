@@ -1,3 +1,3 @@
 """
-While a run is driven: one driver, its workers, and the calls of the service.
+Execution of a run: the driver, its workers, and the calls of the service.
 """

@@ -1,5 +1,5 @@
 """
-The one worker of an all-or-nothing run: asks for all at once, and gives all one result.
+The only worker of an all-or-nothing run: one call for all items, one result for all.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What an answer of the service means for an item: pure decisions over frozen values, no I/O.
+Decides what an answer of the service means for an item. Pure, over frozen values, no I/O.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Tells the audit logger of settled runs, from the store, so that a crash in between loses none.
+Delivers stored audit events to the audit logger, so that a crash loses none.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Looks whether runs were cancelled or paused while their drivers have nothing to write: one look for all.
+Looks for cancels and pauses of all driven runs while their drivers have nothing to write.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class WatchedRun:
             return
         lease = self.context.lease
         _log.warning(
-            "could not look for a wish to cancel batch %s: %s",
+            "it could not be checked whether batch %s is to be cancelled: %s",
             lease.batch_id,
             error,
             extra={"batch_id": lease.batch_id, "run": lease.run, "error": type(error).__name__},

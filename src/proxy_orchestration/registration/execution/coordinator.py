@@ -1,5 +1,5 @@
 """
-Gets runs driven to their end: here, or by whoever holds the lease.
+Drives runs until they are settled: in this process, or by waiting for the holder of the lease.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class Coordinator:
         acquisition = await self._write(lambda: self._break_lease(batch_id, run))
         if isinstance(acquisition, Lease):
             _log.warning(
-                "the lease on run %d of batch %s was broken for its host",
+                "the lease on run %d of batch %s was broken at the request of its host",
                 run,
                 batch_id,
                 extra={"batch_id": batch_id, "run": run},
@@ -334,7 +334,9 @@ class Coordinator:
         except RepositoryUnavailableError as error:
             # The run is settled and stored; what was not told is told by the next pass.
             _log.error(
-                "could not look for settled runs to tell of: %s", error, extra={"error": type(error).__name__}
+                "settled runs for on_run_settled could not be read: %s",
+                error,
+                extra={"error": type(error).__name__},
             )
 
     async def drive_while_leased(self, lease: Lease, *, patience: float = math.inf) -> AuditEvent | None:

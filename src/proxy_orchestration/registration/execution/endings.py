@@ -1,5 +1,5 @@
 """
-Tells the host that runs have settled: from the store, so that a crash in between loses none.
+Calls the host's `on_run_settled` for stored settled runs, so that a crash loses none.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Endings:
 
 def _log_untold(summary: BatchSummary, why: str, error: str) -> None:
     _log.error(
-        "on_run_settled did not take run %d of batch %s (%s); it will be told again",
+        "on_run_settled failed for run %d of batch %s (%s); it will be called again",
         summary.run,
         summary.batch_id,
         why,

@@ -1,5 +1,5 @@
 """
-Calls that fail one after the other for the same reason: when a run pauses itself.
+Counts calls that fail in a row for the same reason, to pause a run automatically.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How the driving of batches goes, for a host's health checks.
+The health of an orchestrator's driving, for a host's health checks.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ _FIRST_RUN = 1
 @attrs.frozen(kw_only=True)
 class Health(PlainModel):
     """
-    What one orchestrator last saw of its store, and what it does.
+    What one orchestrator last knew about its store, and its current work.
 
     Attributes:
         serving: whether `serve` runs in this process.
-        store_reachable: whether the store answered when it was last asked for
-            work; `None` before the first time.
-        looked_at: when it last answered, aware, UTC; `None` if it never did.
-        age: seconds since then.
-        oldest_undriven: the batch that waits longest for a driver, as of then; `None`
-            if none does.
-        oldest_undriven_age: seconds since it was submitted, or, in a later run than
-            its first, since it was first seen waiting.
-        driving: runs that are driven here now.
-        error: the type of what the store raised when it was last asked; `None` if it answered.
-        abandoned_calls: calls of the service that were left behind here, since they did not
-            end when they were cancelled, and have not ended yet.
-        calls_stopped_for: seconds since `max_abandoned` such calls keep any further call from
-            beginning in this process; `None` while calls may begin.
+        store_reachable: whether the store answered when it was last asked for waiting runs; `None`
+            before the first time.
+        looked_at: when the store last answered; aware, UTC; `None` if it never did.
+        age: the seconds since then.
+        oldest_undriven: the id of the batch that had waited longest for a driver at that time;
+            `None` if none waited.
+        oldest_undriven_age: the seconds since that batch was submitted; in a later run than its
+            first, the seconds since it was first seen waiting.
+        driving: the number of runs that are being driven here.
+        error: the type of the store's exception at the last question; `None` if it answered.
+        abandoned_calls: the number of calls to the service that were cancelled here and have not
+            ended.
+        calls_stopped_for: the seconds for which no new call has begun in this process, because
+            there are `max_abandoned` such calls; `None` while calls may begin.
     """
 
     serving: bool
@@ -61,7 +61,7 @@ class HealthRecord:
     Attributes:
         abandoned: calls that were left behind here.
         serving: how many times `serve` runs in this process.
-        driving: runs that are driven here now.
+        driving: the number of runs that are being driven here.
     """
 
     ledger: BatchLedger

@@ -1,5 +1,5 @@
 """
-One worker of a run that calls item by item: takes an item, asks, hands over its outcome or lets it wait.
+A worker that calls the service for one item after the other.
 """
 
 from __future__ import annotations

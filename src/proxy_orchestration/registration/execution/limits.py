@@ -1,5 +1,5 @@
 """
-How many calls may be in flight: slots under one limit, or under two at once.
+Limits the calls in progress: slots under one limit, or under two at once.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class AbandonedCalls:
         if self.count == self.limit:
             self.is_full, self.full_since = True, self.clock.monotonic()
             _log.error(
-                "%d calls of the service do not end although they were cancelled; no further one begins "
-                "in this process until they do",
+                "%d calls to the service were cancelled but have not ended; this process starts no new calls "
+                "until they end",
                 self.count,
                 extra={"calls": self.count},
             )

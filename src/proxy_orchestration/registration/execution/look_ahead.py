@@ -1,5 +1,5 @@
 """
-How far calls may go before the next commit: only what a commit allowed is called.
+Decides how far calls may go before the next commit; only what a commit allowed is called.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-One worker of a run whose service writes many at once: takes chunks, asks, hands over outcomes.
+A worker that calls a service for many items at once, chunk by chunk.
 """
 
 from __future__ import annotations

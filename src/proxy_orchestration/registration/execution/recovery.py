@@ -1,5 +1,5 @@
 """
-Recovery: driving what others left, once, at start-up, or for as long as a process lives.
+Recovery: drives runs without a driver, once at start-up or for as long as a process lives.
 """
 
 from __future__ import annotations
@@ -229,11 +229,13 @@ class RecoveryService:
                 raise
             health.failed(error)
             if self._looking.note(error, now=clock.monotonic()):
-                _log.error("could not look for work: %s", _said(error), extra={"error": type(error).__name__})
+                _log.error(
+                    "waiting runs could not be read: %s", _said(error), extra={"error": type(error).__name__}
+                )
             return
         lasted = self._looking.end(now=clock.monotonic())
         if lasted is not None:
-            _log.warning("work is looked for again after %.1f s", lasted, extra={"seconds": lasted})
+            _log.warning("waiting runs are read again after %.1f s", lasted, extra={"seconds": lasted})
 
     async def _start_free_runs(self, tasks: Tasks) -> None:
         taking = self.coordinator.taking
@@ -255,7 +257,9 @@ class RecoveryService:
             # One that cannot be read would keep all others waiting; by itself it is only postponed.
             if self._taking.note(error, now=self.coordinator.clock.monotonic()):
                 name = type(error).__name__
-                _log.error("could not take runs together: %s", _said(error), extra={"error": name})
+                _log.error(
+                    "waiting runs could not be acquired together: %s", _said(error), extra={"error": name}
+                )
             return False
         self._taking.end(now=self.coordinator.clock.monotonic())
         return True
@@ -361,7 +365,9 @@ class RecoveryService:
                 raise
             if self._delivering.note(error, now=clock.monotonic()):
                 _log.error(
-                    "could not deliver audit events: %s", _said(error), extra={"error": type(error).__name__}
+                    "audit events could not be delivered: %s",
+                    _said(error),
+                    extra={"error": type(error).__name__},
                 )
             return
         lasted = self._delivering.end(now=clock.monotonic())
@@ -373,7 +379,9 @@ def _told(error: BaseException) -> OrchestrationError:
     if isinstance(error, OrchestrationError):
         return error
     reason = f"A batch could not be driven ({type(error).__name__})."
-    return RepositoryUnavailableError(reason, advice="See the log for which; the others were driven.")
+    return RepositoryUnavailableError(
+        reason, advice="The log names the batch. The other batches were driven."
+    )
 
 
 def _max_runs(coordinator: Coordinator) -> int:
@@ -386,7 +394,7 @@ def _said(error: BaseException) -> object:
 
 def _log_waiting(found: DrivableRun) -> None:
     _log.warning(
-        "batch %s is held by a driver that may be dead; waiting %.1f s for its lease",
+        "the lease of batch %s is held by a driver that may have died; waiting %.1f s for it to end",
         found.batch_id,
         found.lease_remaining,
         extra={"batch_id": found.batch_id, "run": found.run},

@@ -1,5 +1,5 @@
 """
-How calls for many are refused, over all workers of a run: when to pause, and when to give up.
+Refused calls for many, over all workers of a run: when to pause, and when to give up.
 """
 
 from __future__ import annotations

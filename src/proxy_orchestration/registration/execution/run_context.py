@@ -1,5 +1,5 @@
 """
-What everybody who takes part in driving one run has in common.
+The data and parts that all participants in driving one run share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Drives one run: claims items, has its workers call the service, writes what came of it.
+Drives one run: claims items, lets workers call the service, and stores the outcomes.
 
 The driver is the only writer of its run. Each write appends the outcomes that
 finished meanwhile, claims further items and renews the lease, in one fenced
@@ -437,7 +437,7 @@ class RunDriver:
             await self._writer.shielded(self._leave)
         except OrchestrationError as error:
             _log.warning(
-                "could not release run %d of batch %s: %s",
+                "the lease on run %d of batch %s could not be released: %s",
                 self._lease.run,
                 self._lease.batch_id,
                 error,

@@ -1,5 +1,5 @@
 """
-The pause of one driver's run: no further call begins, and those in flight end.
+The pause of a run in its driver: no new call begins, and calls in progress end.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a driver writes: under its fence, through a shield, in as few transactions as the ledger can.
+The writes of a driver: with its fence, shielded, in as few transactions as the ledger allows.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class RunWriter:
         lease = self.context.lease
         await self.ledger.pause_run(lease.batch_id, lease.run, paused_at=self.context.clock.now(), code=code)
         _log.warning(
-            "run %d of batch %s has paused itself, since its last calls failed alike",
+            "run %d of batch %s was paused, because its last calls failed with the same error",
             lease.run,
             lease.batch_id,
             extra={"batch_id": lease.batch_id, "run": lease.run},

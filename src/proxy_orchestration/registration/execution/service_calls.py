@@ -1,5 +1,5 @@
 """
-The one way to call a run's service: take a slot, ask, keep the time, be cut off.
+Calls the service: takes a slot, keeps the time limit, and cancels late calls.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Suspects: items that a dead driver may have been calling. One of them may be why it died.
+Items that a dead driver may have been calling; one of them may have killed it.
 
 They are called last and one at a time over the whole process. Before each it
 is stored that this one, alone, is being called; who dies then knows by whom.

@@ -1,5 +1,5 @@
 """
-How long a run has been driven, and how much of its time is left.
+The time for which a run has been driven, and what is left of its budget.
 """
 
 from __future__ import annotations

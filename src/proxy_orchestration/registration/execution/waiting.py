@@ -1,5 +1,5 @@
 """
-Items that are asked about again later: they wait here, and hold neither a worker nor a call's place.
+Items that are called or looked up again later, without occupying a worker or a slot.
 """
 
 from __future__ import annotations

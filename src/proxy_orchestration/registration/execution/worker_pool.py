@@ -1,5 +1,5 @@
 """
-Who calls the service during one run: item by item, chunk by chunk, or all at once.
+The workers of one run: item by item, chunk by chunk, or all at once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A coordinator's two flows, single and bulk, as two state machines that share no value.
+The two flows of a user interface, single and bulk, as separate state machines.
 
 Each is a pure function from a state and an event to a step: the next state, and
 effects that the host carries out. States, events, effects, forms, drafts and tokens are

@@ -28,17 +28,17 @@ _Choice = words.BulkInput | words.BulkPress
 
 def bulk_flow_after(state: words.BulkState, event: words.BulkEvent) -> words.BulkStep:
     """
-    Return where the bulk flow stands after the event, and what the host does next.
+    Return the new state of the bulk flow after the event, and what the host must do next.
 
-    Pure: the same arguments give the same step. A host carries out each effect
-    once and brings its answer back under the effect's token.
+    The function is pure: the same arguments give the same step. A host carries out each effect
+    once, and returns its answer as an event with the effect's token.
 
     Args:
-        state: where the flow stands; `BulkIdle()` at first.
-        event: what happened.
+        state: the current state; `BulkIdle()` at first.
+        event: the event that happened.
 
     Raises:
-        TypeError: the state or the event is none of the bulk flow's.
+        TypeError: the state or the event does not belong to the bulk flow.
     """
     return _FLOW.after(state, event)
 

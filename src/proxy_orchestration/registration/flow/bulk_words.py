@@ -1,5 +1,5 @@
 """
-What the bulk flow speaks in: its form, effects, states and events.
+The vocabulary of the bulk flow: its form, effects, states and events.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from proxy_orchestration.registration.flow import forms
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, SubmissionMode, check_label
 
 BulkToken = NewType("BulkToken", int)
-"""The number of a question that the flow put; its answers carry it back. Numbers only grow."""
+"""The number of an effect; the answers to it must carry the same number. Numbers only increase."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkConflictCase:
-    """One conflicting mentor, and what was decided so far."""
+    """One conflicting mentor, and the decision so far."""
 
     conflict: Conflict
     decision: ConflictDecision | None = None
@@ -35,7 +35,7 @@ class BulkConflictCase:
 
 @attrs.frozen(kw_only=True)
 class CheckBulkConflicts:
-    """Preview this request and answer `BulkConflictsFound`. Writes nothing."""
+    """Effect: preview this request and answer with `BulkConflictsFound`. Nothing is written."""
 
     token: BulkToken
     request: BulkRegistrationRequest
@@ -43,7 +43,7 @@ class CheckBulkConflicts:
 
 @attrs.frozen(kw_only=True)
 class SubmitBulk:
-    """Submit this request; answer `BulkProgressed` as it goes and `BulkAnswered` at the end."""
+    """Effect: submit this request; answer with `BulkProgressed` for each update, then `BulkAnswered`."""
 
     token: BulkToken
     request: BulkRegistrationRequest
@@ -52,13 +52,13 @@ class SubmitBulk:
 @attrs.frozen(kw_only=True)
 class ResolveBulk:
     """
-    Resolve these mentors' conflicts; answered as a submission is.
+    Effect: resolve the conflicts of these mentors; answer as for a submission.
 
     Attributes:
-        token: the answers carry it.
+        token: the token that the answers must carry.
         batch_id: the batch.
-        expected_run: the run that the decisions were made on.
-        cases: each with a decision.
+        expected_run: the number of the run on which the decisions are based.
+        cases: the cases, each with a decision.
     """
 
     token: BulkToken
@@ -68,20 +68,20 @@ class ResolveBulk:
 
     @property
     def decisions(self) -> dict[str, ConflictDecision]:
-        """Return the decisions by mentor id, as `resolve_conflicts` takes them."""
+        """Return the decisions by mentor id, as `resolve_conflicts` expects them."""
         return {case.conflict.mentor_id: case.decision for case in self.cases if case.decision is not None}
 
 
 @attrs.frozen(kw_only=True)
 class RetryBulk:
     """
-    Retry these mentors; answered as a submission is.
+    Effect: retry these mentors; answer as for a submission.
 
     Attributes:
-        token: the answers carry it.
+        token: the token that the answers must carry.
         batch_id: the batch.
-        expected_run: the run whose failures are retried.
-        mentor_ids: in request order, at least one.
+        expected_run: the number of the run whose failures are retried.
+        mentor_ids: the mentors to retry, in request order, at least one.
     """
 
     token: BulkToken
@@ -91,20 +91,20 @@ class RetryBulk:
 
 
 BulkWork: TypeAlias = SubmitBulk | ResolveBulk | RetryBulk
-"""Effects that write; all are answered alike."""
+"""The effects that write; all have the same kinds of answers."""
 
 BulkEffect: TypeAlias = CheckBulkConflicts | BulkWork
-"""What a host carries out for the bulk flow, at most once each."""
+"""The effects of the bulk flow; a host carries out each at most once."""
 
 
 class BulkDraft(ActivityDraft):
-    """The activity that the bulk flow is to register for each mentor."""
+    """The draft of the activity that the bulk flow registers for each mentor."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkForm(forms.ActivityForm[BulkDraft]):
     """
-    What a coordinator chose in the bulk flow.
+    The coordinator's choices in the bulk flow.
 
     Attributes:
         mentor_ids: each once, in the order of selection.
@@ -126,12 +126,12 @@ class _State(forms.Asked[BulkToken]):
 
 
 class BulkIdle(_State):
-    """Nothing is chosen; the flow was not entered, or was left."""
+    """State: nothing is chosen; the flow was not entered, or was left."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkSelecting(_State):
-    """A coordinator fills the form; nothing is called."""
+    """State: the coordinator fills in the form; nothing is called."""
 
     form: BulkForm = attrs.field(factory=BulkForm)
 
@@ -139,11 +139,11 @@ class BulkSelecting(_State):
 @attrs.frozen(kw_only=True)
 class BulkChecking(_State):
     """
-    The conflict preview is under way.
+    State: the conflict preview is in progress.
 
     Attributes:
-        form: what was chosen; Back leads there.
-        request: what would be submitted; carries the submission's idempotency key.
+        form: the choices, to which Back returns.
+        request: the request that would be submitted, with the submission's idempotency key.
     """
 
     form: BulkForm
@@ -163,12 +163,12 @@ class _Review(_State):
 @attrs.frozen(kw_only=True)
 class BulkReviewing(_Review):
     """
-    A coordinator decides about each conflict; nothing was written.
+    State: the coordinator decides about each conflict; nothing was written.
 
     Attributes:
-        cases: one per conflicting mentor, in request order.
-        form: what was chosen; Back leads there.
-        request: the request that was checked; carries the idempotency key.
+        cases: one case per conflicting mentor, in request order.
+        form: the choices, to which Back returns.
+        request: the request that was checked, with the idempotency key.
     """
 
     form: BulkForm
@@ -178,12 +178,12 @@ class BulkReviewing(_Review):
 @attrs.frozen(kw_only=True)
 class BulkSettled(_State):
     """
-    The batch's run settled.
+    State: the batch's run has settled.
 
     Attributes:
-        result: the newest.
-        selected: mentors that a retry would take up; exactly the failed at first.
-        left_out: mentors whom a decision before the submission left out of the request.
+        result: the newest result.
+        selected: the mentors that a retry would take up; at first exactly the failed ones.
+        left_out: the mentors that a decision before the submission left out of the request.
     """
 
     result: BulkSubmissionResult
@@ -194,34 +194,34 @@ class BulkSettled(_State):
 @attrs.frozen(kw_only=True)
 class BulkReviewingBatch(_Review):
     """
-    A coordinator decides about conflicts that a settled batch still waits with.
+    State: the coordinator decides about the conflicts for which a settled batch waits.
 
     Attributes:
-        cases: one per waiting mentor, in request order.
-        settled: the batch; Back leads there.
+        cases: one case per waiting mentor, in request order.
+        settled: the state with the batch, to which Back returns.
     """
 
     settled: BulkSettled
 
 
 BulkOrigin: TypeAlias = BulkSelecting | BulkReviewing | BulkReviewingBatch | BulkSettled
-"""Where Back leads after work that failed."""
+"""The states to which Back returns after failed work."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkSubmitting(_State):
     """
-    Work is under way.
+    State: work is in progress.
 
     Attributes:
-        effect: the work; its token is this state's.
-        origin: where Back leads if the work fails.
+        effect: the work in progress; its token is the token of this state.
+        origin: the state to which Back returns if the work fails.
         mentor_ids: all mentors of the batch.
-        total: how many they are.
-        settled: items of the whole batch that are settled.
-        outcomes: those that this work brought so far, in settle order.
-        sequence: the newest update's, 0 before the first.
-        batch_id: `None` until the first word about it.
+        total: the number of these mentors.
+        settled: the number of settled items of the whole batch.
+        outcomes: the outcomes of this work so far, in the order in which they settled.
+        sequence: the number of the newest update; 0 before the first.
+        batch_id: the id of the batch; `None` until it is known.
         left_out: as in `BulkSettled`.
     """
 
@@ -239,11 +239,11 @@ class BulkSubmitting(_State):
 @attrs.frozen(kw_only=True)
 class BulkFailed(_State):
     """
-    A call failed as a whole; all that was entered is kept.
+    State: a call failed as a whole; all entered data is kept.
 
     Attributes:
-        message: safe for people.
-        during: what failed; trying again repeats it with the same idempotency key.
+        message: a message that may be shown to people.
+        during: the effect that failed; a further try repeats it with the same idempotency key.
     """
 
     message: str = attrs.field(repr=False)
@@ -266,11 +266,11 @@ BulkState: TypeAlias = (
 @attrs.frozen(kw_only=True)
 class BulkRefusal:
     """
-    Why an event changed nothing.
+    The reason why an event changed nothing.
 
     Attributes:
-        reason: for a program.
-        mentor_ids: the mentors that it is about, if it is about some.
+        reason: the reason, for programs.
+        mentor_ids: the mentors that the reason is about; may be empty.
     """
 
     reason: forms.RefusalReason
@@ -279,13 +279,13 @@ class BulkRefusal:
 
 class BulkStep(forms.Step[BulkState, BulkEffect, BulkRefusal]):
     """
-    What an event led to in the bulk flow.
+    The result of an event in the bulk flow.
 
     Attributes:
-        state: where the flow stands now; the same one if ignored or refused.
-        effects: what the host does next, none or one.
-        ignored: the event came late or twice; nothing is wrong.
-        refusal: the event was a mistake of the host, or of the person before it.
+        state: the new state; the same one if the event was ignored or refused.
+        effects: what the host must do next: no effect or one.
+        ignored: whether the event came late or twice, which is not an error.
+        refusal: why the event was refused: a mistake of the host or of the person; else `None`.
     """
 
 
@@ -297,56 +297,56 @@ _each_an_id: Final = attrs.validators.deep_iterable(member_validator=is_identifi
 
 
 class BulkEntered(forms.Entered):
-    """Somebody opens the bulk flow, from anywhere: it begins with nothing chosen."""
+    """Event: a person opens the bulk flow, in any state; it starts with nothing chosen."""
 
 
 class BulkLeft(forms.Left):
-    """Somebody leaves or resets the bulk flow, from anywhere: it is idle. A run goes on by itself."""
+    """Event: a person leaves or resets the bulk flow, in any state; it becomes idle. A run continues."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkMentorsSelected:
-    """Add these mentors; in a settled batch, to those that a retry takes up."""
+    """Event: add these mentors to the selection; in a settled batch, to those that a retry takes up."""
 
     mentor_ids: tuple[str, ...] = attrs.field(converter=_ids, validator=_each_an_id)
 
 
 @attrs.frozen(kw_only=True)
 class BulkMentorsDeselected:
-    """Take these mentors out; who is not selected stays so."""
+    """Event: remove these mentors from the selection."""
 
     mentor_ids: tuple[str, ...] = attrs.field(converter=_ids, validator=_each_an_id)
 
 
 @attrs.frozen(kw_only=True)
 class BulkAllVisibleSelected:
-    """Add exactly the mentors that the filter shows; earlier ones stay selected."""
+    """Event: add the mentors that the filter shows; earlier ones stay selected."""
 
     visible_ids: tuple[str, ...] = attrs.field(converter=_ids, validator=_each_an_id)
 
 
 @attrs.frozen(kw_only=True)
 class BulkDraftEdited(forms.DraftEdited[BulkDraft]):
-    """The activity is described anew."""
+    """Event: the coordinator changed the activity."""
 
     draft: BulkDraft = attrs.field(validator=is_a(BulkDraft))
 
 
 class BulkTemplateChosen(forms.TemplateChosen):
-    """Fill the draft from the template, once confirmed where edits would be overwritten."""
+    """Event: fill the draft from the template; if that would overwrite edits, after a confirmation."""
 
 
 class BulkTemplateConfirmed(forms.TemplateConfirmed):
-    """Yes, overwrite the edits."""
+    """Event: the person confirms that the template may overwrite the edits."""
 
 
 class BulkTemplateDeclined(forms.TemplateDeclined):
-    """No, keep the edits."""
+    """Event: the person declines the template and keeps the edits."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkOptionsChosen:
-    """Label, mode and policy are chosen, all three anew."""
+    """Event: label, mode and policy are set; all three replace the earlier ones."""
 
     label: str | None = attrs.field(
         default=None, validator=lambda _i, _a, value: check_label(value), repr=False
@@ -358,11 +358,11 @@ class BulkOptionsChosen:
 @attrs.frozen(kw_only=True)
 class BulkSubmitted(forms.Press):
     """
-    Somebody presses *submit*; conflicts are looked for first.
+    Event: a person presses *submit*; conflicts are looked for first.
 
     Attributes:
-        idempotency_key: new for each intention; whatever is dispatched twice under it
-            is one batch.
+        idempotency_key: a new key for each intended batch; repeated submissions with it are one
+            batch.
     """
 
     idempotency_key: str = attrs.field(validator=is_identifier)
@@ -370,7 +370,7 @@ class BulkSubmitted(forms.Press):
 
 @attrs.frozen(kw_only=True)
 class BulkConflictDecided:
-    """One conflicting mentor's decision, changeable until the review is confirmed."""
+    """Event: the decision about one conflicting mentor; it can be changed until the review is confirmed."""
 
     mentor_id: str
     decision: ConflictDecision
@@ -378,41 +378,41 @@ class BulkConflictDecided:
 
 @attrs.frozen(kw_only=True)
 class BulkAllConflictsDecided:
-    """One decision for every conflicting mentor, such as *skip all and submit the rest*."""
+    """Event: one decision for every conflicting mentor, such as *skip all and submit the rest*."""
 
     decision: ConflictDecision
 
 
 class BulkReviewConfirmed(forms.Press):
-    """Submit what was decided."""
+    """Event: submit the decisions of the review."""
 
 
 class BulkReviewOpened(forms.Press):
-    """Decide about the conflicts that a settled batch waits with."""
+    """Event: open the review of the conflicts for which a settled batch waits."""
 
 
 class BulkRetried(forms.Press):
-    """Retry the mentors that are selected in a settled batch."""
+    """Event: retry the selected mentors of a settled batch."""
 
 
 class BulkTriedAgain(forms.Press):
-    """Do again what failed as a whole, under the same idempotency key."""
+    """Event: repeat what failed as a whole, with the same idempotency key."""
 
 
 class BulkWentBack(forms.Press):
-    """Cancel a review, or leave an error message; what was entered is kept."""
+    """Event: the person cancels a review, or leaves an error message; the entered data is kept."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkConflictsFound(forms.Answer[BulkToken]):
-    """The answer to `CheckBulkConflicts`."""
+    """Event: the answer to `CheckBulkConflicts`."""
 
     report: ConflictReport
 
 
 @attrs.frozen(kw_only=True)
 class BulkProgressed(forms.Answer[BulkToken]):
-    """One mentor settled."""
+    """Event: one mentor's item has settled."""
 
     update: BulkProgressUpdate
 
@@ -420,16 +420,16 @@ class BulkProgressed(forms.Answer[BulkToken]):
 @attrs.frozen(kw_only=True)
 class BulkAnswered(forms.Answer[BulkToken]):
     """
-    How the batch stands after the work; with items open the work goes on.
+    Event: the state of the batch after the work; if items are open, the work continues.
 
-    A host that gets `StaleRunError` reads the status and answers with that.
+    After a `StaleRunError`, a host reads the status and answers with that.
     """
 
     result: BulkSubmissionResult
 
 
 class BulkCallFailed(forms.CallFailed[BulkToken]):
-    """A call raised; only words of this library's own errors are ever shown."""
+    """Event: a call raised an error. People only ever see messages of this library's own errors."""
 
 
 BulkInput: TypeAlias = (
@@ -442,7 +442,11 @@ BulkInput: TypeAlias = (
     | BulkConflictDecided
     | BulkAllConflictsDecided
 )
-"""What carries a choice: refused where it does not fit, so that no choice is lost unnoticed."""
+"""
+Events that carry a choice.
+
+One that does not fit the state is refused, so that no choice is lost unnoticed.
+"""
 
 BulkPress: TypeAlias = (
     BulkTemplateConfirmed
@@ -454,10 +458,14 @@ BulkPress: TypeAlias = (
     | BulkTriedAgain
     | BulkWentBack
 )
-"""What only sets something off: ignored where it does not fit, since buttons are pressed twice."""
+"""
+Events that only trigger something.
+
+One that does not fit the state is ignored, because buttons are pressed twice.
+"""
 
 BulkAnswer: TypeAlias = BulkConflictsFound | BulkProgressed | BulkAnswered | BulkCallFailed
-"""What the host brings back: ignored unless it carries the token that is waited for."""
+"""The host's answers. One without the expected token is ignored."""
 
 BulkEvent: TypeAlias = BulkEntered | BulkLeft | BulkInput | BulkPress | BulkAnswer
 """Every event of the bulk flow."""

@@ -1,5 +1,5 @@
 """
-What both flows are made of: drafts, forms, and the one mechanism behind two sets of types.
+What both flows share: drafts, forms, and the mechanism behind both sets of types.
 
 Each flow has types of its own, so that a value of one never fits the other; what becomes
 of an event is decided here for both.
@@ -21,16 +21,16 @@ _UNEXPECTED: Final = "Something went wrong. What you entered is kept; try again,
 
 
 class RefusalReason(enum.Enum):
-    """Why a flow refused an event; its state stayed as it was."""
+    """Why a flow refused an event; its state did not change."""
 
-    NOT_NOW = "not_now"  # the state has no place for what somebody chose: the host's mistake
-    NO_MENTOR = "no_mentor"  # nobody is selected
+    NOT_NOW = "not_now"  # the event does not fit the state; a mistake of the host
+    NO_MENTOR = "no_mentor"  # no mentor is selected
     INCOMPLETE_ACTIVITY = "incomplete_activity"  # type, date or minutes are missing
     DECISION_OPEN = "decision_open"  # a conflicting mentor has no decision yet
     EVERYONE_LEFT_OUT = "everyone_left_out"  # the decisions leave nobody to register
     NOT_IN_QUESTION = "not_in_question"  # these mentors are not among those to choose from
-    NEVER_ASKED = "never_asked"  # an answer to a question that this flow did not put yet
-    FOREIGN_ANSWER = "foreign_answer"  # an answer that is not about what was asked
+    NEVER_ASKED = "never_asked"  # an answer to an effect that this flow has not returned yet
+    FOREIGN_ANSWER = "foreign_answer"  # an answer that does not belong to the effect
 
 
 DraftT = TypeVar("DraftT", bound=ActivityDraft)
@@ -39,12 +39,13 @@ DraftT = TypeVar("DraftT", bound=ActivityDraft)
 @attrs.frozen(kw_only=True)
 class ActivityForm(Generic[DraftT]):
     """
-    A draft and where it came from.
+    A draft of an activity, and the template that filled it.
 
     Attributes:
-        draft: the activity as far as it is described.
-        template: what filled the draft last.
-        pending: a template that would overwrite edits and waits for a confirmation.
+        draft: the activity, as far as it is described.
+        template: the template that filled the draft last, or `None`.
+        pending: a template that waits for a confirmation because it would overwrite edits, or
+            `None`.
     """
 
     draft: DraftT
@@ -156,7 +157,7 @@ class Flow(Generic[StateT, EventT, StepT]):
         # A type checker sees this border; hosts without one meet it here.
         for value, kind in ((state, self.states), (event, self.events)):
             if not isinstance(value, kind):
-                msg = f"{type(value).__name__} is no part of this flow"
+                msg = f"{type(value).__name__} is not an event or answer of this flow"
                 raise TypeError(msg)
         match event:
             case Entered():

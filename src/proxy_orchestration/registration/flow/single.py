@@ -15,7 +15,7 @@ from proxy_orchestration.registration.batches import Failure
 from proxy_orchestration.registration.flow import forms
 
 SingleToken = NewType("SingleToken", int)
-"""The number of a question that the flow put; its answer carries it back. Numbers only grow."""
+"""The number of an effect; the answer to it must carry the same number. Numbers only increase."""
 
 
 class SingleDraft(ActivityDraft):
@@ -25,7 +25,7 @@ class SingleDraft(ActivityDraft):
 @attrs.frozen(kw_only=True)
 class SingleForm(forms.ActivityForm[SingleDraft]):
     """
-    What a coordinator chose in the single flow.
+    The coordinator's choices in the single flow.
 
     Attributes:
         mentor_id: on whose behalf; `None` until chosen.
@@ -38,14 +38,15 @@ class SingleForm(forms.ActivityForm[SingleDraft]):
 @attrs.frozen(kw_only=True)
 class RegisterSingle:
     """
-    Register this activity for this mentor; the one call checks for a duplicate, too.
+    Effect: register this activity for this mentor; the same call checks for a duplicate.
 
     Attributes:
-        token: the answer carries it.
-        mentor_id: on whose behalf.
-        activity: what was done.
-        idempotency_key: the submission's; a confirmation and a repetition keep it.
-        despite: the existing record that the coordinator saw and confirmed over, if any.
+        token: the token that the answer must carry.
+        mentor_id: the mentor for whom it is registered.
+        activity: the activity to register.
+        idempotency_key: the key of the submission; a confirmation and a repetition have the same
+            one.
+        despite: the id of the existing record despite which the coordinator confirmed, or `None`.
     """
 
     token: SingleToken
@@ -56,7 +57,7 @@ class RegisterSingle:
 
     @property
     def confirm_despite_duplicate(self) -> bool:
-        """Return whether the coordinator confirmed over an existing record."""
+        """Return whether the coordinator confirmed despite an existing record."""
         return self.despite is not None
 
 
@@ -68,12 +69,12 @@ class _State(forms.Asked[SingleToken]):
 
 
 class SingleIdle(_State):
-    """Nothing is chosen; the flow was not entered, or was left."""
+    """State: nothing is chosen; the flow was not entered, or was left."""
 
 
 @attrs.frozen(kw_only=True)
 class SingleSelecting(_State):
-    """A coordinator fills the form; nothing is called."""
+    """State: the coordinator fills in the form; nothing is called."""
 
     form: SingleForm = attrs.field(factory=SingleForm)
 
@@ -81,10 +82,10 @@ class SingleSelecting(_State):
 @attrs.frozen(kw_only=True)
 class SingleSubmitting(_State):
     """
-    The call is under way; it checks and registers in one.
+    State: the call is in progress; it checks and registers in one step.
 
     Attributes:
-        form: what was chosen.
+        form: the choices.
         effect: the call.
     """
 
@@ -95,12 +96,12 @@ class SingleSubmitting(_State):
 @attrs.frozen(kw_only=True)
 class SingleReviewing(_State):
     """
-    An existing record conflicts; the coordinator confirms despite it, or goes back.
+    State: an existing record conflicts; the coordinator confirms despite it, or goes back.
 
     Attributes:
-        form: what was chosen; Back leads there.
-        effect: the call that was answered with it; nothing was written.
-        existing_activity_id: the record.
+        form: the choices, to which Back returns.
+        effect: the call that found the conflict; nothing was written.
+        existing_activity_id: the id of the existing record.
     """
 
     form: SingleForm
@@ -111,11 +112,11 @@ class SingleReviewing(_State):
 @attrs.frozen(kw_only=True)
 class SingleSettled(_State):
     """
-    The activity is registered.
+    State: the activity is registered.
 
     Attributes:
-        effect: the call that did it.
-        activity_id: the record.
+        effect: the call that registered it.
+        activity_id: the id of the record.
     """
 
     effect: RegisterSingle
@@ -125,11 +126,11 @@ class SingleSettled(_State):
 @attrs.frozen(kw_only=True)
 class SingleRefused(_State):
     """
-    The service refused, definitely; nothing was written.
+    State: the service definitely refused; nothing was written.
 
     Attributes:
-        form: what was chosen; Back leads there.
-        reasons: all of them, at least one.
+        form: the choices, to which Back returns.
+        reasons: all reasons, at least one.
     """
 
     form: SingleForm
@@ -139,11 +140,11 @@ class SingleRefused(_State):
 @attrs.frozen(kw_only=True)
 class SingleFailed(_State):
     """
-    The call failed; whether something was written may be unknown.
+    State: the call failed; it may be unknown whether something was written.
 
     Attributes:
-        message: safe for people.
-        during: what failed; trying again repeats it with the same idempotency key.
+        message: a message that may be shown to people.
+        during: the effect that failed; a further try repeats it with the same idempotency key.
     """
 
     message: str = attrs.field(repr=False)
@@ -164,96 +165,96 @@ SingleState: TypeAlias = (
 
 @attrs.frozen(kw_only=True)
 class SingleRefusal:
-    """Why an event changed nothing."""
+    """The reason why an event changed nothing."""
 
     reason: forms.RefusalReason
 
 
 class SingleStep(forms.Step[SingleState, RegisterSingle, SingleRefusal]):
     """
-    What an event led to in the single flow.
+    The result of an event in the single flow.
 
     Attributes:
-        state: where the flow stands now; the same one if ignored or refused.
-        effects: what the host does next, none or one.
-        ignored: the event came late or twice; nothing is wrong.
-        refusal: the event was a mistake of the host, or of the person before it.
+        state: the new state; the same one if the event was ignored or refused.
+        effects: what the host must do next: no effect or one.
+        ignored: whether the event came late or twice, which is not an error.
+        refusal: why the event was refused: a mistake of the host or of the person; else `None`.
     """
 
 
 class SingleEntered(forms.Entered):
-    """Somebody opens the single flow, from anywhere: it begins with nothing chosen."""
+    """Event: a person opens the single flow, in any state; it starts with nothing chosen."""
 
 
 class SingleLeft(forms.Left):
-    """Somebody leaves or resets the single flow, from anywhere: it is idle."""
+    """Event: a person leaves or resets the single flow, in any state; it becomes idle."""
 
 
 @attrs.frozen(kw_only=True)
 class SingleMentorSelected:
-    """This mentor, instead of whoever was chosen before."""
+    """Event: the coordinator chooses this mentor, in place of an earlier choice."""
 
     mentor_id: str = attrs.field(validator=is_identifier)
 
 
 @attrs.frozen(kw_only=True)
 class SingleMentorDeselected:
-    """Nobody is chosen."""
+    """Event: the coordinator removes the choice of mentor."""
 
 
 @attrs.frozen(kw_only=True)
 class SingleDraftEdited(forms.DraftEdited[SingleDraft]):
-    """The activity is described anew."""
+    """Event: the coordinator changed the activity."""
 
     draft: SingleDraft = attrs.field(validator=is_a(SingleDraft))
 
 
 class SingleTemplateChosen(forms.TemplateChosen):
-    """Fill the draft from the template, once confirmed where edits would be overwritten."""
+    """Event: fill the draft from the template; if that would overwrite edits, after a confirmation."""
 
 
 class SingleTemplateConfirmed(forms.TemplateConfirmed):
-    """Yes, overwrite the edits."""
+    """Event: the person confirms that the template may overwrite the edits."""
 
 
 class SingleTemplateDeclined(forms.TemplateDeclined):
-    """No, keep the edits."""
+    """Event: the person declines the template and keeps the edits."""
 
 
 @attrs.frozen(kw_only=True)
 class SingleSubmitted(forms.Press):
     """
-    Somebody presses *submit*.
+    Event: a person presses *submit*.
 
     Attributes:
-        idempotency_key: new for each intention.
+        idempotency_key: a new key for each intended registration.
     """
 
     idempotency_key: str = attrs.field(validator=is_identifier)
 
 
 class SingleDuplicateConfirmed(forms.Press):
-    """Register despite the record that was shown."""
+    """Event: the coordinator confirms, despite the existing record that was shown."""
 
 
 class SingleTriedAgain(forms.Press):
-    """Do again what failed, under the same idempotency key."""
+    """Event: repeat the failed call with the same idempotency key."""
 
 
 class SingleWentBack(forms.Press):
-    """Leave a warning, a refusal or an error message; what was entered is kept."""
+    """Event: the person leaves a warning, a refusal or an error message; the entered data is kept."""
 
 
 @attrs.frozen(kw_only=True)
 class SingleRegistered(forms.Answer[SingleToken]):
-    """The record exists."""
+    """Event: the record exists."""
 
     activity_id: str = attrs.field(validator=is_identifier)
 
 
 @attrs.frozen(kw_only=True)
 class SingleDuplicateFound(forms.Answer[SingleToken]):
-    """An existing record conflicts; nothing was written."""
+    """Event: an existing record conflicts; nothing was written."""
 
     existing_activity_id: str = attrs.field(validator=is_identifier)
 
@@ -264,19 +265,23 @@ def _reasons(reasons: Iterable[Failure]) -> tuple[Failure, ...]:
 
 @attrs.frozen(kw_only=True)
 class SingleRejected(forms.Answer[SingleToken]):
-    """The service refused for all these reasons; nothing was written."""
+    """Event: the service refused for these reasons; nothing was written."""
 
     reasons: tuple[Failure, ...] = attrs.field(converter=_reasons, validator=attrs.validators.min_len(1))
 
 
 class SingleCallFailed(forms.CallFailed[SingleToken]):
-    """The call raised; only words of this library's own errors are ever shown."""
+    """Event: the call raised an error. People only ever see messages of this library's own errors."""
 
 
 SingleInput: TypeAlias = (
     SingleMentorSelected | SingleMentorDeselected | SingleDraftEdited | SingleTemplateChosen
 )
-"""What carries a choice: refused where it does not fit, so that no choice is lost unnoticed."""
+"""
+Events that carry a choice.
+
+One that does not fit the state is refused, so that no choice is lost unnoticed.
+"""
 
 SinglePress: TypeAlias = (
     SingleTemplateConfirmed
@@ -286,10 +291,14 @@ SinglePress: TypeAlias = (
     | SingleTriedAgain
     | SingleWentBack
 )
-"""What only sets something off: ignored where it does not fit, since buttons are pressed twice."""
+"""
+Events that only trigger something.
+
+One that does not fit the state is ignored, because buttons are pressed twice.
+"""
 
 SingleAnswer: TypeAlias = SingleRegistered | SingleDuplicateFound | SingleRejected | SingleCallFailed
-"""What the host brings back: ignored unless it carries the token that is waited for."""
+"""The host's answers. One without the expected token is ignored."""
 
 SingleEvent: TypeAlias = SingleEntered | SingleLeft | SingleInput | SinglePress | SingleAnswer
 """Every event of the single flow."""
@@ -297,17 +306,17 @@ SingleEvent: TypeAlias = SingleEntered | SingleLeft | SingleInput | SinglePress 
 
 def single_flow_after(state: SingleState, event: SingleEvent) -> SingleStep:
     """
-    Return where the single flow stands after the event, and what the host does next.
+    Return the new state of the single flow after the event, and what the host must do next.
 
-    Pure: the same arguments give the same step. A host carries out each effect
-    once and brings its answer back under the effect's token.
+    The function is pure: the same arguments give the same step. A host carries out each effect
+    once, and returns its answer as an event with the effect's token.
 
     Args:
-        state: where the flow stands; `SingleIdle()` at first.
-        event: what happened.
+        state: the current state; `SingleIdle()` at first.
+        event: the event that happened.
 
     Raises:
-        TypeError: the state or the event is none of the single flow's.
+        TypeError: the state or the event does not belong to the single flow.
     """
     return _FLOW.after(state, event)
 

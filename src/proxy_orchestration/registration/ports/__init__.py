@@ -1,5 +1,5 @@
 """
-What a host implements for registration. The docstrings are law.
+The ports that a host implements for registration. Their docstrings are binding.
 
 Every port speaks this library's values only and may raise
 `RepositoryUnavailableError` where it stands on a store. Unless a method says

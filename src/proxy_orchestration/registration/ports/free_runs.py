@@ -1,5 +1,5 @@
 """
-What a ledger may offer to those who serve: many runs at once.
+An optional ability of a ledger: to lease many free runs at once.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from proxy_orchestration.registration.runs import Lease
 @runtime_checkable
 class SupportsTakingFreeRuns(Protocol):
     """
-    A ledger that hands `serve` many free runs in one transaction; found by this Protocol.
+    A ledger that can lease many free runs to `serve` in one transaction; an optional ability.
 
-    Where it is missing, `serve` asks `find_drivable` and acquires one run after
-    the other, beside all who do the same. What this gains is time alone.
+    Without it, `serve` asks `find_drivable` and acquires one run after the other, in competition
+    with other processes. The ability only saves time.
     """
 
     async def take_free_runs(  # noqa: PLR0913 - what is asked for, by name

@@ -1,5 +1,5 @@
 """
-What the orchestrator stores: batches, runs and audit events.
+The ports of the orchestrator's store: batches, runs and audit events.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BatchCatalogue(Protocol):
 
     async def new_batch_id(self, /) -> str:
         """
-        Return an id that no batch has or ever gets otherwise; stores nothing.
+        Return a new batch id that no other batch has or will get; store nothing.
 
         At most 200 printable characters, since the ids of registrations begin with it.
         """
@@ -49,21 +49,21 @@ class BatchCatalogue(Protocol):
         """
         Store the batch, its items, its run 1 and the outcomes of items with a verdict, all or nothing.
 
-        Those enter the log in request order, from sequence 1. The
-        pair of coordinator and organization owns the idempotency key, for
-        ever, also after the batch is deleted. Of two calls at once with one
-        key, one creates and the other returns the created batch.
+        Outcomes of items with a verdict enter the log in request order, from sequence 1. The pair
+        of coordinator and organization owns the idempotency key permanently, also after the batch
+        is deleted. Of two simultaneous calls with one key, one creates the batch and the other
+        returns it.
 
         Raises:
-            IdempotencyKeyReusedError: the key came with another fingerprint
-                before, or its batch was deleted.
-            RecordRefusedError: a text holds NUL or half a surrogate pair.
+            IdempotencyKeyReusedError: the key was used before with another fingerprint, or its
+                batch was deleted.
+            RecordRefusedError: a text contains a NUL character or an unpaired surrogate.
         """
         ...
 
     async def find_by_key(self, actor: Actor, idempotency_key: str, fingerprint: str, /) -> str | None:
         """
-        Return the id of the batch that the actor's key and this fingerprint became; `None`: the key is new.
+        Return the id of the batch with the actor's key and this fingerprint; `None` if the key is new.
 
         Raises:
             IdempotencyKeyReusedError: as `accept` would.
@@ -80,14 +80,14 @@ class BatchCatalogue(Protocol):
         """
         Return the batch with all outcomes in request order, as of one moment, or `None`.
 
-        An item that the current run has to settle is RUNNING when claimed and
-        PENDING when not; every other item shows its newest outcome.
+        An item that the current run has to settle is RUNNING if it is claimed and PENDING if not.
+        Every other item has its newest outcome.
         """
         ...
 
     async def read_summary(self, batch_id: str, /) -> BatchSummary | None:
         """
-        Return what `read_result` would, without the outcomes, or `None`.
+        Return the same as `read_result` without the outcomes, or `None`.
         """
         ...
 
@@ -97,7 +97,8 @@ class BatchCatalogue(Protocol):
         """
         Return at most `limit` items that follow the place `after`, in request order, as of one moment.
 
-        With `states` those that are in one of them now. An unknown batch has no items.
+        `states` selects the items that are now in one of these states. An unknown batch has no
+        items.
         """
         ...
 
@@ -123,7 +124,7 @@ class BatchCatalogue(Protocol):
         Return one page of the visible batches, newest first, of these statuses or of all.
 
         Raises:
-            InvalidValueError: the cursor is none.
+            InvalidValueError: the cursor is not valid.
         """
         ...
 
@@ -132,7 +133,7 @@ class BatchCatalogue(Protocol):
         Change the label; return whether the batch exists.
 
         Raises:
-            RecordRefusedError: the label holds NUL or half a surrogate pair.
+            RecordRefusedError: the label contains a NUL character or an unpaired surrogate.
         """
         ...
 
@@ -151,23 +152,24 @@ class BatchCatalogue(Protocol):
         self, /, *, settled_before: datetime, with_open_reviews: bool = False, with_untold: bool = False
     ) -> PurgedBatches:
         """
-        Delete the batches whose current run settled before that moment; return what became of them.
+        Delete the batches whose current run settled before this time.
 
-        One in which an item is NEEDS_REVIEW stays unless `with_open_reviews`, and one
-        of which a run waits in the `EndingsOutbox` unless `with_untold`. What stays for
-        both reasons counts for the review.
+        Return the numbers of deleted and kept ones.
+
+        A batch with an item that is NEEDS_REVIEW is kept, unless `with_open_reviews` is true. A
+        batch with a run that waits in the `EndingsOutbox` is kept, unless `with_untold` is true. A
+        batch that is kept for both reasons counts as kept for the review.
         """
         ...
 
 
 class RunLedger(Protocol):
     """
-    The runs: who drives them, what they claim, how their items end.
+    The runs: their leases, the items that drivers claim, and the items' outcomes.
 
-    Leases, due times and holds live on the store's own clock. One that ends
-    later than its own length from now, by more than a second, is over: it was
-    written by a clock that has been set back since. A driver's writes carry its fence;
-    under an old fence they change nothing and raise `LeaseLostError`. One
+    Leases, due times and holds use the store's clock. One that would end more than a second later
+    than its own length from now has ended: the clock was set back after it was written. A driver's
+    writes carry its fence. With an old fence they change nothing and raise `LeaseLostError`. A
     driver calls `commit` from one task at a time.
     """
 
@@ -175,9 +177,9 @@ class RunLedger(Protocol):
         """
         Open the next run over these items, in request order, and return its number.
 
-        Each item's key follows `next_key` from its newest outcome. Items with
-        a verdict get their outcome at once: as it says, or UNKNOWN where their
-        key is in doubt, and the key stays as it is then. All or nothing.
+        `next_key` gives each item's key from its newest outcome. Items with a verdict get their
+        outcome at once: that of the verdict, or UNKNOWN if their key is in doubt; then the key is
+        unchanged. All or nothing.
 
         Raises:
             StaleRunError: another run than the expected one is current.
@@ -188,7 +190,7 @@ class RunLedger(Protocol):
 
     async def read_items(self, batch_id: str, /) -> Sequence[StoredItem]:
         """
-        Return every item of the batch in request order, as of one moment; none of an unknown batch.
+        Return every item of the batch in request order, as of one moment; an unknown batch has no items.
         """
         ...
 
@@ -198,21 +200,19 @@ class RunLedger(Protocol):
         """
         Take the run's lease for `ttl` seconds if it is free, by one atomic compare-and-set.
 
-        Free is: not settled, not paused, and no lease that the store's clock has not
-        passed; a lease of 0 seconds is over at once. Every success raises the
-        run's fence by one, from 0 before the first. A run that is not current
-        counts as settled.
+        A run is free if it is not settled, not paused, and has no lease that is still valid by the
+        store's clock. A lease of 0 seconds ends at once. Every success raises the run's fence by
+        one; before the first it is 0. A run that is not current counts as settled.
 
-        A lease that ends later than its own ttl from now, by more than
-        a second, is over too: it was written by a clock that has been set back
-        since. Its own ttl counts, not the caller's. With `take_over` a
-        lease that lasts is taken as well, and that of a paused run; its driver's fence is old then.
+        A lease that would end more than a second later than its own `ttl` from now has ended, too:
+        the clock was set back after it was written. The lease's own `ttl` counts, not the caller's.
+        With `take_over`, a valid lease and the lease of a paused run are taken as well; the fence
+        of the earlier driver is then old.
 
-        Each claimed item without an outcome stands in one part of the lease:
-        in `unfinished` if a commit said more about it, else in `uncalled` if
-        it lies above what commits allowed to be called, else in `begun`. A
-        lease that ended without `release` while an item was called `alone`
-        counts as one more death of that item; it is `is_called` then.
+        Each claimed item without an outcome is in one part of the lease: in `unfinished` if a
+        commit stored more about it; else in `uncalled` if it is above the place up to which commits
+        allowed calls; else in `begun`. If a lease ended without `release` while an item was called
+        `alone`, that item has one more death, and `is_called` is true.
         """
         ...
 
@@ -220,14 +220,13 @@ class RunLedger(Protocol):
         """
         Append the outcomes to the log, claim further items and renew the lease, all or nothing.
 
-        Claimed are the run's next items in request order that have no outcome
-        in this run; fewer than asked for only when no more are left, and none
-        of a paused run, in which `called` passes nothing that is not claimed. What is
-        told of unfinished items replaces what was told before, except their
-        deaths. When it returns, all of it survives a crash.
+        It claims the run's next items in request order that have no outcome in this run. It claims
+        fewer than requested only if no more are left, and none of a paused run. In a paused run,
+        `called` never exceeds the claimed items. Data about unfinished items replaces earlier data,
+        except their deaths. When the call returns, everything survives a crash.
 
         Raises:
-            LeaseLostError: the fence is old, the run is settled, or the batch gone.
+            LeaseLostError: the fence is old, the run is settled, or the batch was deleted.
         """
         ...
 
@@ -237,23 +236,22 @@ class RunLedger(Protocol):
         """
         Close the run: store its counts and its audit event, and give up the lease, all or nothing.
 
-        The event names every override that this run was told to send. It
-        counts as held by the caller for `audit_hold` seconds. With `tell` the
-        run waits in the `EndingsOutbox` from then on.
+        The event names every override that this run was to send. The caller holds the event for
+        `audit_hold` seconds. With `tell`, the run then waits in the `EndingsOutbox`.
 
         Raises:
-            LeaseLostError: the fence is old, or the run is settled already.
+            LeaseLostError: the fence is old, or the run is already settled.
             BatchStateError: an item of the run has no outcome yet.
         """
         ...
 
     async def release(self, lease: Lease, /, *, due_in: float = 0.0) -> None:
         """
-        Give up the lease so that another driver may acquire at once; no-op under an old fence.
+        Release the lease so that another driver may acquire it at once; with an old fence, do nothing.
 
-        Nothing of the run is due before `due_in` seconds have passed, which
-        `find_drivable` tells; who acquires it all the same may. An item that
-        was called alone is not.
+        No item of the run is due before `due_in` seconds have passed; `find_drivable` reports this.
+        A driver may acquire the run earlier nevertheless. An item that was called alone no longer
+        counts as such.
         """
         ...
 
@@ -269,15 +267,13 @@ class RunLedger(Protocol):
         """
         Store the request to cancel the current run and cancel what was not claimed, all or nothing.
 
-        Unclaimed items that are not in doubt become CANCELLED with code
-        `cancelled`, in request order; unclaimed ones in doubt stay for the
-        driver, for whom the run is due now. A second request changes nothing
-        and returns the first one's mark. Reason and person stay with the batch
-        until a later run is cancelled, and stand in the run's audit event.
+        Unclaimed items that are not in doubt become CANCELLED with code `cancelled`, in request
+        order. Unclaimed items in doubt are left to the driver, and the run is due now. A second
+        request changes nothing and returns the mark of the first. Reason and person are kept with
+        the batch until a later run is cancelled, and are part of the run's audit event.
 
         Raises:
-            BatchStateError: the run settled without a cancel request, or
-                the batch is gone.
+            BatchStateError: the run settled without a cancel request, or the batch was deleted.
         """
         ...
 
@@ -292,22 +288,22 @@ class RunLedger(Protocol):
         code: str | None = None,
     ) -> None:
         """
-        Have nothing more of an open run claimed or acquired until it is resumed or cancelled.
+        Pause an open run: no item is claimed and no lease acquired until it is resumed or cancelled.
 
-        Its driver goes on committing. The moment, the person and the code stand in
-        the summary until then; a second pause changes nothing.
+        Its driver may still commit. The summary has the time, the person and the code until then. A
+        second pause changes nothing.
 
         Raises:
-            BatchStateError: the run is settled or being cancelled, or is not there.
-            RecordRefusedError: a text holds NUL or half a surrogate pair.
+            BatchStateError: the run is settled or being cancelled, or does not exist.
+            RecordRefusedError: a text contains a NUL character or an unpaired surrogate.
         """
         ...
 
     async def resume_run(self, batch_id: str, run: int, /) -> None:
         """
-        Let a paused run be driven again; nothing changes where it is not paused.
+        Let a paused run be driven again; if it is not paused, nothing changes.
 
-        The time since its first call stood still while it was paused.
+        The time while it was paused does not count as time since its first call.
 
         Raises:
             BatchStateError: as `pause_run`.
@@ -318,96 +314,102 @@ class RunLedger(Protocol):
         self, /, *, limit: int, due_only: bool = False, service_name: str | None = None
     ) -> Sequence[DrivableRun]:
         """
-        Return at most `limit` runs, neither settled nor paused, the free ones first, then by lease end.
+        Return at most `limit` runs that are neither settled nor paused.
 
-        Among the free ones the batch that was accepted first comes first. With
-        `due_only` those are left out of which nothing is due yet, with
-        `service_name` those of batches that were accepted under another name.
+        First the free ones, then by end of lease.
+
+        Among the free runs, the batch that was accepted first comes first. `due_only` leaves out
+        runs without a due item. `service_name` leaves out batches that were accepted under another
+        name.
         """
         ...
 
 
 class AuditOutbox(Protocol):
     """
-    Audit events that are stored and not known to be taken.
+    The stored audit events that the audit logger has not confirmed yet.
     """
 
     async def claim_audit_events(self, /, *, limit: int, hold: float) -> Sequence[AuditEvent]:
         """
-        Return undelivered events that nobody holds, and hold them for `hold` seconds.
+        Return undelivered events that no other caller holds, and hold them for `hold` seconds.
 
-        Those whose hold ended first come first, so that one that is never
-        taken keeps no other waiting. A hold of 0 seconds is over at once. Of
-        two callers at once only one gets an event.
+        Events whose hold ended first come first, so that an event that the logger never takes does
+        not delay others. A hold of 0 seconds ends at once. Of two simultaneous callers only one
+        gets an event.
         """
         ...
 
     async def audit_wait(self, /) -> float | None:
         """
-        Return the seconds until the next undelivered event is free; 0 if one is, `None` without any.
+        Return the seconds until the next undelivered event is free.
+
+        0 if one is free, `None` if there is none.
         """
         ...
 
     async def mark_audited(self, event_id: str, /) -> None:
         """
-        Note that the logger took the event; it is never claimed again. Idempotent.
+        Store that the logger took the event, which is never claimed again. Idempotent.
         """
         ...
 
 
 class EndingsOutbox(Protocol):
     """
-    Settled runs of which the host is not known to have been told.
+    The settled runs that `on_run_settled` has not confirmed yet.
     """
 
     async def claim_endings(self, /, *, limit: int, hold: float) -> Sequence[BatchSummary]:
         """
-        Return untold runs that nobody holds, each as its batch stood when it settled, and hold them.
+        Return unconfirmed runs that no other caller holds, each with its batch as it settled, and hold them.
 
-        Those whose hold ended first come first. A hold of 0 seconds is over at
-        once. Of two callers at once only one gets a run. A batch that was
-        deleted has none; its label is the one it has now.
+        Runs whose hold ended first come first. A hold of 0 seconds ends at once. Of two
+        simultaneous callers only one gets a run. A deleted batch has no such runs. The label is the
+        batch's current one.
         """
         ...
 
     async def endings_wait(self, /) -> float | None:
         """
-        Return the seconds until the next untold run is free; 0 if one is, `None` without any.
+        Return the seconds until the next unconfirmed run is free; 0 if one is free, `None` if there is none.
         """
         ...
 
     async def mark_told(self, batch_id: str, run: int, /) -> None:
         """
-        Note that the host was told; the run is never claimed again. Idempotent.
+        Store that the host was told of the run, which is never claimed again. Idempotent.
         """
         ...
 
 
 class Retention(Protocol):
     """
-    What a host need not or may not keep any longer, and how it is let go of.
+    Deleting old data, and exporting and erasing the data of one mentor.
     """
 
     async def purge_audit_events(self, /, *, settled_before: datetime) -> int:
         """
-        Delete the taken events of runs that settled before that moment; return how many.
+        Delete the delivered events of runs that settled before this time; return how many.
 
-        An event that is not known to be taken stays. A store that forgets an
-        event once it is taken has none to delete.
+        An event that the logger has not confirmed is kept. A store that deletes each event after
+        its delivery has nothing to delete.
         """
         ...
 
     async def purge_tombstones(self, /, *, accepted_before: datetime) -> int:
         """
-        Forget the keys of batches that are gone and were accepted before that moment; return how many.
+        Delete the idempotency keys of deleted batches that were accepted before this time; return how many.
 
-        The key of a batch that is there stays, and one of unknown age does.
+        The key of an existing batch is kept, and so is a key of unknown age.
         """
         ...
 
     async def export_mentor(self, organization_id: str, mentor_id: str, /) -> MentorExport:
         """
-        Return what is known of that mentor of that organization, by any spelling, as of one moment.
+        Return everything stored about this mentor of this organization, as of one moment.
+
+        The mentor is found by each spelling of the id.
         """
         ...
 
@@ -415,17 +417,19 @@ class Retention(Protocol):
         """
         Erase that mentor of that organization, all or nothing; see `MentorErasure`.
 
-        They are found by any spelling of their id. In their items, outcomes, records and
-        audit events each text that names them becomes its pseudonym, their id the one of
-        `mentor_pseudonym`; notes and details become empty, and messages of failures and
-        notes beside their records are replaced, also beside those erased before. All else
-        stays as it was. Who then asks by the texts that were there finds the records:
-        `find_activities` answers a registration under its own id, and what an erased
-        record was in the way of it still is. The mentor's id is no pseudonym.
+        The mentor is found by each spelling of the id. In the mentor's items, outcomes, records and
+        audit events, each text that names the mentor is replaced by its pseudonym; the id itself is
+        replaced by `mentor_pseudonym`. Notes and details become empty. Failure messages and
+        correction notes are replaced, also those on records that were erased before. Everything
+        else is kept.
+
+        Records are still found by the original texts: `find_activities` answers for the original
+        registration, and an erased record still conflicts with what it conflicted with before.
+        `mentor_id` must not be a pseudonym.
 
         Raises:
-            BatchStateError: the current run of a batch in which they stand is not
-                settled; nothing changed.
+            BatchStateError: the current run of a batch with this mentor is not settled; nothing
+                changed.
         """
         ...
 

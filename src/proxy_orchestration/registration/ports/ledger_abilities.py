@@ -1,5 +1,5 @@
 """
-What a ledger may be able to do beyond its port, each found by its Protocol: fewer transactions, and no more.
+Optional abilities of a ledger, found by their Protocols; most save transactions.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ from proxy_orchestration.registration.runs import Acquisition, Commit, Lease
 @runtime_checkable
 class SupportsFusedWrites(Protocol):
     """
-    A ledger that does two of a driver's writes in one transaction; found by this Protocol.
+    A ledger that can do two of a driver's writes in one transaction; an optional ability.
 
-    Where it is missing a driver calls `acquire` and `commit`, and `commit`
-    and `settle`, one after the other. Fewer transactions are all that it gains.
+    Without it, a driver calls `acquire` and `commit`, and `commit` and `settle`, one after the
+    other. The ability only saves transactions.
     """
 
     async def begin(self, batch_id: str, run: int, /, *, ttl: float, claim: int, called: int) -> Acquisition:
         """
-        Do what `acquire` does, and claim the first items of a run that nobody claimed from before.
+        Do the same as `acquire`, and claim the first items of a run that has no claimed items yet.
 
-        The lease has them as `claimed_now`, at most `claim` of them; the first
-        `called` of them may be called. Nothing is claimed of an all-or-nothing
-        run, or after a cancel request.
+        The lease has at most `claim` of them as `claimed_now`; the first `called` of them may be
+        called. Nothing is claimed in an all-or-nothing run, or after a cancel request.
         """
         ...
 
     async def give_back(self, lease: Lease, /) -> None:
         """
-        Do what `release` does for a lease under which nothing was called, and undo its claim.
+        Do the same as `release` for a lease under which nothing was called, and undo its claim.
 
-        No-op under an old fence. What was claimed counts as never called.
+        With an old fence, do nothing. The claimed items count as never called.
         """
         ...
 
@@ -52,11 +51,11 @@ class SupportsFusedWrites(Protocol):
         tell: bool = False,
     ) -> AuditEvent:
         """
-        Do what `commit` does, and then what `settle` does, all or nothing.
+        Do the same as `commit` and then `settle`, all or nothing.
 
         Raises:
-            LeaseLostError: the fence is old, the run is settled, or the batch gone.
-            BatchStateError: an item of the run has no outcome even then.
+            LeaseLostError: the fence is old, the run is settled, or the batch was deleted.
+            BatchStateError: an item of the run still has no outcome.
         """
         ...
 
@@ -64,18 +63,18 @@ class SupportsFusedWrites(Protocol):
 @runtime_checkable
 class SupportsAcceptAndBegin(Protocol):
     """
-    A ledger that stores a batch which is driven at once, and takes the lease on it, in one transaction.
+    A ledger that can store a batch and take its lease in one transaction; an optional ability.
 
-    Where it is missing the run is acquired once its batch is accepted.
+    Without it, the run is acquired after its batch is accepted.
     """
 
     async def accept_and_begin(
         self, batch: NewBatch, /, *, ttl: float, claim: int, called: int
     ) -> tuple[Acceptance, Lease | None]:
         """
-        Do what `accept` does and, where that creates the batch, what `begin` does with its run 1.
+        Do the same as `accept` and, if that creates the batch, the same as `begin` for its run 1.
 
-        A batch that was there already is left to whoever drives it: then there is no lease.
+        If the batch already existed, no lease is taken.
 
         Raises:
             IdempotencyKeyReusedError, RecordRefusedError: as `accept` would.
@@ -86,12 +85,12 @@ class SupportsAcceptAndBegin(Protocol):
 @runtime_checkable
 class SupportsMarkingMany(Protocol):
     """
-    A ledger that notes of many audit events at once that they were taken.
+    A ledger that can mark many audit events as delivered in one call; an optional ability.
     """
 
     async def mark_all_audited(self, event_ids: Collection[str], /) -> None:
         """
-        Do what `AuditOutbox.mark_audited` does for each of them.
+        Do the same as `AuditOutbox.mark_audited` for each of them.
         """
         ...
 
@@ -99,12 +98,12 @@ class SupportsMarkingMany(Protocol):
 @runtime_checkable
 class SupportsGettingMany(Protocol):
     """
-    A ledger that reads the headers of many batches at once.
+    A ledger that can read the headers of many batches in one call; an optional ability.
     """
 
     async def get_many(self, batch_ids: Collection[str], /) -> Mapping[str, BatchRecord]:
         """
-        Return what `BatchCatalogue.get` does for each of them; those that are not there are left out.
+        Return the same as `BatchCatalogue.get` for each of them, without those that do not exist.
         """
         ...
 
@@ -112,27 +111,27 @@ class SupportsGettingMany(Protocol):
 @runtime_checkable
 class SupportsHostTransactions(Protocol):
     """
-    A ledger that can accept a batch within a transaction which the host has begun.
+    A ledger that can accept a batch within a transaction of the host; an optional ability.
     """
 
     def within(self, connection: object, /) -> BatchLedger:
         """
-        Return a ledger that accepts on this connection, reads by it, and does nothing else.
+        Return a ledger that accepts batches and reads on this connection, and refuses everything else.
 
-        What it accepts is stored when the host commits. It neither commits
-        nor rolls back, and leaves the connection as it was; what fails leaves
-        the host's transaction as it stood before.
+        An accepted batch is stored when the host commits. The ledger neither commits nor rolls
+        back, and leaves the connection unchanged. A failing call leaves the host's transaction as
+        it was before the call.
 
         Raises:
-            MisconfiguredError: it is no connection on which that is possible.
+            MisconfiguredError: the connection is not of a kind that this ledger can use.
         """
         ...
 
     def check_may_drive(self, /) -> None:
         """
-        Accept a ledger whose batches can be driven as soon as they are accepted.
+        Return if batches that this ledger accepts can be driven at once, and raise an error if not.
 
         Raises:
-            HostTransactionError: it is one that `within` returned; nothing was stored.
+            HostTransactionError: the ledger was returned by `within`; nothing was stored.
         """
         ...

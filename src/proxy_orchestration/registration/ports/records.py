@@ -1,5 +1,5 @@
 """
-What the standard registration service stores.
+The port of the standard service's store of activity records.
 """
 
 from __future__ import annotations
@@ -15,36 +15,35 @@ from proxy_orchestration.registration.records import CorrectionNote, RecordFilte
 
 class ActivityRecords(Protocol):
     """
-    The activities that the standard service registers.
+    The store of the activities that the standard service registers.
 
-    A record conflicts with another one of its organization that has the same
-    `duplicate_key`, unless it is void. The other may be stored all the same
-    when it is an override: when its registration has `override_of`.
+    A record that is not void conflicts with another record of its organization with the same
+    `duplicate_key`. The other record may be stored nevertheless if it is an override, that is, if
+    its registration has `override_of`.
     """
 
     async def add_activities(
         self, records: Sequence[ActivityRecord], /, *, atomic: bool
     ) -> Sequence[ActivityRecord]:
         """
-        Store each record, and answer each, in order, with the record that exists then.
+        Store each record, and return for each, in order, the record that then exists.
 
-        That is the record itself; or the one that its registration has
-        already; or the existing record that it conflicts with, and then it is
-        not stored. Of two in one call that conflict with each other the first
-        is stored. With `atomic` none is stored as soon as one conflicts. It is
-        one transaction: after an error none is stored.
+        That is the record itself, or the record that its registration already has, or the existing
+        record that it conflicts with; in the last case it is not stored. Of two records in one call
+        that conflict with each other, the first is stored. With `atomic`, no record is stored if
+        one conflicts. The call is one transaction: after an error none is stored.
 
-        Of two calls at once with one registration, or with two that conflict
-        with each other, one stores its record and the other gets that one.
+        Of two simultaneous calls with the same registration, or with two that conflict with each
+        other, one stores its record, and the other gets that record.
 
         Raises:
-            RecordRefusedError: the store is well and refuses one of them; none is stored.
+            RecordRefusedError: the store refuses one of the records; none is stored.
         """
         ...
 
     async def find_activities(self, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
         """
-        Return the records of these registrations, in no order; fewer where some have none.
+        Return the existing records of these registrations, in any order.
         """
         ...
 
@@ -52,27 +51,27 @@ class ActivityRecords(Protocol):
         self, organization_id: str, duplicate_keys: Collection[str], /
     ) -> Mapping[str, ActivityRecord]:
         """
-        Return for each of the keys the organization's record that conflicts, where there is one.
+        Return, by duplicate key, the organization's record that conflicts; keys without one are absent.
 
-        In one round trip. Overrides count too: of several records the one that
-        is no override.
+        One round trip. Overrides count, too. If there are several records, the one that is not an
+        override is returned.
         """
         ...
 
     async def activities_of_batch(self, batch_id: str, /) -> Sequence[ActivityRecord]:
         """
-        Return every record that the batch wrote, void ones too, ordered by mentor id.
+        Return every record that the batch wrote, void ones included, ordered by mentor id.
 
-        `registered_by` stands on each: what one submission wrote can be found
-        and voided after an incident.
+        Each record has `registered_by`, so that after an incident the records of one submission can
+        be found and voided.
         """
         ...
 
     async def void_activity(self, activity_id: str, /, *, voided_at: datetime) -> bool:
         """
-        Declare a record void; it stays and is in nobody's way. Return whether there is such a record.
+        Declare a record void; it is kept, and no longer conflicts. Return whether the record exists.
 
-        The first moment stays when it is void already.
+        If it is already void, the time of the first call is kept.
         """
         ...
 
@@ -80,24 +79,24 @@ class ActivityRecords(Protocol):
         self, visibility: Visibility, /, *, limit: int, found_by: RecordFilter
     ) -> RecordPage:
         """
-        Return at most `limit` records of visible people, void ones too, with the notes beside them.
+        Return at most `limit` visible records, void ones included, with their correction notes.
 
-        Newest first: by the activity's day, then by when it was recorded, then
-        by id, the greatest first. Whoever registered them, in whichever batch.
+        The order is newest first: by the activity's day, then by the time of recording, then by id,
+        each descending. Records of all batches and of single registrations are included.
 
         Raises:
-            InvalidValueError: the cursor is none.
+            InvalidValueError: the cursor is not valid.
         """
         ...
 
     async def add_correction(self, visibility: Visibility, note: CorrectionNote, /) -> CorrectionNote | None:
         """
-        Put the note beside its record, which stays as it is; return the note that has its id then.
+        Add a correction note to its record, which stays unchanged; return the stored note with this id.
 
-        That is an earlier one where the id came with this record before.
-        `None` where no visible person registered such a record.
+        If a note with this id exists on this record, that earlier note is returned. `None`: there
+        is no such visible record.
 
         Raises:
-            RecordRefusedError: its text holds NUL or half a surrogate pair.
+            RecordRefusedError: its text contains a NUL character or an unpaired surrogate.
         """
         ...

@@ -1,5 +1,5 @@
 """
-What a host's registration service implements.
+The port of a host's registration service, with its optional abilities.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from proxy_orchestration.registration.conflicts import Conflict
 
 class ErrorKind(enum.Enum):
     """
-    What an exception of a registration service says about its call.
+    What an exception of a registration service means for its call.
     """
 
-    TRANSIENT = "transient"  # definitely not executed; worth another attempt
-    DEFINITE = "definite"  # definitely not executed, and refused for good
-    IN_DOUBT = "in_doubt"  # executed or not: not known
+    TRANSIENT = "transient"  # definitely not executed; another attempt may succeed
+    DEFINITE = "definite"  # definitely not executed, and permanently refused
+    IN_DOUBT = "in_doubt"  # it is not known whether it was executed
 
 
 ClassifyError: TypeAlias = Callable[[Exception], ErrorKind | None]
 """
-Says what an exception of the host's service means; `None` leaves it to this library's own rules.
+A function that returns what an exception of the host's service means; `None`: this library's rules apply.
 
-Asked about no error of `register`'s own list; a group of one is asked about
-as the one. What it raises is logged, and counts as `None`.
+It is not called for the errors that `register` lists. For an exception group with one exception, it
+gets that exception. If it raises an error, that is logged and counts as `None`.
 """
 
 OnServiceError: TypeAlias = Callable[[Exception, Sequence[ProxyRegistration]], object]
 """
-Takes an exception of the host's service, and the registrations of the call that raised it.
+A function that takes an exception of the host's service, and the registrations of the call that raised it.
 
-For a host's error tracker. Called for each one, in the task of the call, so it
-must not wait. What it returns is ignored, and what it raises is logged.
+It is meant for a host's error tracker. It is called for each exception, in the task of the call, so
+it must not block. Its result is ignored, and an error that it raises is logged.
 """
 
 OnRunSettled: TypeAlias = Callable[[BatchSummary], Awaitable[None]]
 """
-Is told of each run that settled, with its batch as it stood then, at least once.
+An async function that is called for each settled run, with the batch as it settled, at least once.
 
-An exception, or no answer within `BulkSettings.audit_timeout`, is logged and
-leads to another call. Several tasks may call it at once.
+An exception, or no answer within `BulkSettings.audit_timeout`, is logged and leads to another call.
+Several tasks may call it at the same time.
 """
 
 
@@ -59,27 +59,27 @@ class ProxyRegistrationService(Protocol):
 
     async def register(self, registration: ProxyRegistration, /) -> RegistrationReceipt:
         """
-        Write the record, or find that it is written, and return its receipt.
+        Write the record, or find that it exists, and return its receipt.
 
-        Called twice with one `idempotency_key` it creates one record, and it
-        never creates a second record for one `registration_id`: look for the
-        registration's own record first, before any other check.
+        Two calls with the same `idempotency_key` must create only one record, and there must never
+        be a second record for one `registration_id`. So look for the registration's own record
+        first, before any other check.
 
         Raises:
-            RegistrationRejected: refused, definitely; nothing written.
-            DuplicateActivityError: another registration's record conflicts,
-                definitely; nothing written.
+            RegistrationRejected: definitely refused; nothing was written.
+            DuplicateActivityError: definitely refused, because another registration's record
+                conflicts; nothing was written.
             RegistrationUnavailable: definitely not executed; try again.
-            TimeoutError, OSError, OutcomeUnknownError: not known; the call is
-                looked up, or repeated under the same key. A call that exceeds
-                `BulkSettings.call_timeout` is cancelled and not known either.
+            TimeoutError, OSError, OutcomeUnknownError: the result is in doubt; the record is looked
+                up, or the call is repeated with the same key. A call that exceeds
+                `BulkSettings.call_timeout` is cancelled, and its result is in doubt, too.
 
-        Any other exception settles the item as FAILED with code `unexpected`;
-        since it may hide a lost reply, the key is kept and looked up first on
-        a retry. It is logged by type and place. A host may say more with the
-        orchestrator's `classify_error`; a group of one exception is that
-        exception. An answer that is no receipt of this registration leaves
-        the key in doubt as a lost one does, and ends UNKNOWN as `bad_answer`.
+        Any other exception settles the item as FAILED with code `unexpected`. Because it may hide a
+        lost reply, the key is kept, and a retry looks the record up first. The log has the
+        exception's type and place. The orchestrator's `classify_error` can give an exception
+        another meaning. An exception group with one exception counts as that exception. An answer
+        that is not a receipt of this registration leaves the key in doubt, as a lost answer does;
+        the item ends UNKNOWN with code `bad_answer`.
         """
         ...
 
@@ -87,16 +87,16 @@ class ProxyRegistrationService(Protocol):
 @runtime_checkable
 class SupportsLookup(Protocol):
     """
-    A registration service that can say whether a record exists.
+    A registration service that can tell whether a record exists.
     """
 
     async def find_registration(self, registration_id: str, /) -> RegistrationReceipt | None:
         """
-        Return the receipt of the registration's record, or `None` if not seen.
+        Return the receipt of the registration's record, or `None` if it is not found.
 
-        `None` is no proof: a call still under way may yet write. The driver
-        repeats the call under the same key. An exception, or an answer of
-        another kind, is no answer either: it is logged, and the call repeated.
+        `None` does not prove that there will be no record, because a call that is still in progress
+        may write it later. So the driver then repeats the call with the same key. After an
+        exception, or an answer of another type, it logs that and repeats the call, too.
         """
         ...
 
@@ -104,19 +104,19 @@ class SupportsLookup(Protocol):
 @runtime_checkable
 class SupportsBulkLookup(SupportsLookup, Protocol):
     """
-    A registration service that can say of many records at once which exist.
+    A registration service that can tell in one call which of many records exist.
 
-    Asked after an all-or-nothing call whose answer is not known, and at most
-    for as many as fit into one call.
+    Asked after an all-or-nothing call with an unknown answer, for at most as many registrations as
+    one call takes.
     """
 
     async def find_registrations(
         self, registration_ids: Sequence[str], /
     ) -> Mapping[str, RegistrationReceipt]:
         """
-        Return the receipts of the records that are seen, by registration id.
+        Return the receipts of the existing records, by registration id.
 
-        An id that is absent means what `None` means to `find_registration`.
+        An absent id means the same as `None` from `find_registration`.
         """
         ...
 
@@ -124,12 +124,12 @@ class SupportsBulkLookup(SupportsLookup, Protocol):
 @runtime_checkable
 class SupportsCallLimit(Protocol):
     """
-    A registration service that takes no more than so many registrations in one call.
+    A registration service with a limit for the number of registrations in one call.
 
     Attributes:
-        max_registrations_per_call: at least 1. Where it is less than
-            `BulkSettings.max_per_call` it counts instead, and an all-or-nothing
-            batch of more is refused when it is submitted.
+        max_registrations_per_call: the limit, at least 1. If it is less than
+            `BulkSettings.max_per_call`, it is used instead. An all-or-nothing batch with more
+            registrations is refused when it is submitted.
     """
 
     max_registrations_per_call: int
@@ -147,37 +147,32 @@ class SupportsBulk(Protocol):
     """
     A registration service that writes many records in one round trip.
 
-    The driver hands it at most `BulkSettings.max_per_call` registrations at
-    once, or the whole batch in atomic mode; never more than the service says
-    with `SupportsCallLimit`.
+    The driver gives it at most `BulkSettings.max_per_call` registrations per call, or the whole
+    batch in atomic mode. It never gives more than the service's own `SupportsCallLimit` allows.
     """
 
     async def register_many(
         self, registrations: Sequence[ProxyRegistration], /, *, atomic: bool
     ) -> Sequence[RegistrationReceipt | RegistrationFailure]:
         """
-        Register every one, and answer each in the order asked.
+        Register all of them, and return one answer for each, in the given order.
 
-        The law of `register` holds for each: one record per registration for
-        ever, its own record is looked for first. An answer that has too few
-        or too many entries, or names other registrations, is no answer: all
-        of them are in doubt.
+        The rules of `register` hold for each: never a second record for one registration, and its
+        own record is looked for first. If the answer has too few or too many entries, or names
+        other registrations, it is invalid, and all of them are in doubt.
 
-        With `atomic=False` an exception means that nothing was written. One
-        that says nothing about time or connection is taken as the refusal of
-        some row: the driver asks again with the halves, down to the single
-        one, which it registers alone. Between calls that are refused for no
-        stated reason it pauses. When three rows that stand alone have failed
-        alike and no call was answered in between, the rest of what is refused
-        ends as they did.
+        With `atomic=False`, an exception means that nothing was written. An exception that is not
+        about time or connection counts as the refusal of some row: the driver calls again with each
+        half, down to a single registration, which it registers on its own. It pauses between calls
+        that are refused without a stated reason. If three single registrations have failed in the
+        same way, and no call was answered in between, the rest fails in that way, too.
 
-        With `atomic=True` either all records exist afterwards or none of
-        them: the answers are all receipts, or all failures, those of the rows
-        that would have been written with code `rolled_back`.
+        With `atomic=True`, either all records exist afterwards or none. The answers are all
+        receipts, or all failures; a row that would have been written fails with code `rolled_back`.
 
         Raises:
-            RegistrationUnavailable: definitely not executed; all are tried again.
-            TimeoutError, OSError, OutcomeUnknownError: not known for any of them.
+            RegistrationUnavailable: definitely not executed; the call is repeated for all of them.
+            TimeoutError, OSError, OutcomeUnknownError: the result is in doubt for all of them.
         """
         ...
 
@@ -185,17 +180,16 @@ class SupportsBulk(Protocol):
 @runtime_checkable
 class SupportsConflictCheck(Protocol):
     """
-    A registration service that finds existing records beforehand.
+    A registration service that can find conflicting records before it registers.
     """
 
     async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
         """
         Return the conflicts of these registrations, in one round trip.
 
-        At most one for each of them, and of no others. A conflict that names a
-        mentor and no `item_key` is one of all that mentor's registrations here. A
-        registration's own earlier record is no conflict, nor is a record that
-        it is an override of. An exception counts as a conflict of kind
-        CHECK_FAILED for every one of them. Writes nothing.
+        Return at most one conflict for each registration, and none for others. A conflict without
+        an `item_key` applies to all registrations of that mentor in this call. A registration's own
+        earlier record is not a conflict, and neither is the record that it overrides. An exception
+        counts as a conflict of kind CHECK_FAILED for each registration. Must not write anything.
         """
         ...

@@ -1,5 +1,5 @@
 """
-What the standard service accepts, and the records that it keeps of it.
+The checks of the standard service, and the records that it makes.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _NAMESPACE: Final = uuid.UUID("6f0c7a3e-9d55-5e0b-8f7b-0a8f6c1d2e4b")
 @attrs.frozen(kw_only=True)
 class RegistrationRules:
     """
-    What the standard service accepts.
+    The dates that the standard service accepts.
 
     Attributes:
-        days_ahead: how many calendar days (UTC) in the future an activity may be.
-        days_back: how many calendar days (UTC) in the past it may be.
+        days_ahead: the most calendar days (UTC) that an activity's date may be in the future.
+        days_back: the most calendar days (UTC) that it may be in the past.
     """
 
     days_ahead: int = attrs.field(default=0, validator=is_not_negative)

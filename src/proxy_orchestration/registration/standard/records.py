@@ -1,5 +1,5 @@
 """
-Looking through what was registered, and asking for a correction of it.
+Lists registered activities, and adds correction notes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy_orchestration.registration.erasure import ERASED_TEXT
 from proxy_orchestration.registration.ports import ActivityRecords
 from proxy_orchestration.registration.records import CorrectionNote, RecordFilter, RecordPage
 
-_OTHER_NOTE: Final = "belongs to another note on this activity: use a new key for a new note"
+_OTHER_NOTE: Final = "must be a new key for a new note: it belongs to another note on this activity"
 
 
 @attrs.frozen(kw_only=True)

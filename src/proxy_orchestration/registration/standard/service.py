@@ -64,26 +64,25 @@ class StandardRegistrationService:
     """
     Registers activities in an `ActivityRecords` store, one by one or many at once.
 
-    The registration's own record comes first. Then it checks role, scope,
-    attribution, dates and duplicates; all that fails of the first four is said
-    together, and the first failing check gives the code. Whether an existing
-    record conflicts the store decides in the transaction that writes, so that
-    of two calls at once one is registered and the other is a duplicate.
+    It looks for the registration's own record first. Then it checks role, scope, attribution and
+    dates. All failing checks are reported together, and the first one gives the code. The store
+    checks for duplicates in the transaction that writes, so of two simultaneous calls one is
+    registered, and the other is a duplicate.
 
     Args:
-        repository: where the activities are written.
-        clock: what "today" is, in UTC.
-        rules: how far ahead and back an activity may be.
-        access_policy: who may register, and for whom; asked once per call.
-        duplicate_rule: which registrations register the same.
-        audit_logger: told of every single registration, once, best effort; a batch's run has
-            an event of its own.
-        audit_timeout: how long the audit logger may take, in seconds.
-        id_rule: what the mentor's id of a new single registration may look like; a batch's
-            are the orchestrator's to check.
+        repository: stores the activities.
+        clock: gives the current day, in UTC.
+        rules: how far in the future or past an activity's date may be.
+        access_policy: decides who may register, and for whom; asked once per call.
+        duplicate_rule: decides which registrations are duplicates of each other.
+        audit_logger: is given an event of every single registration, once and on a best-effort
+            basis. A batch's run has its own event.
+        audit_timeout: the longest time of a call of the audit logger, in seconds.
+        id_rule: decides which mentor ids a new single registration may have. The orchestrator
+            checks those of batches.
 
     Raises:
-        MisconfiguredError: a part does not fit; the message says what to do.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
 
     repository: ActivityRecords
@@ -133,9 +132,9 @@ class StandardRegistrationService:
             RegistrationRejected: with code `not_a_coordinator`, `out_of_scope`,
                 `self_attribution`, `date_in_future`, `date_too_old` or `record_refused`.
             DuplicateActivityError: another registration's record conflicts.
-            RegistrationUnavailable: scope or store could not be asked, or the store says that
-                nothing was written.
-            OutcomeUnknownError: the store failed while it wrote.
+            RegistrationUnavailable: the access policy or the store could not be asked, or the store
+                reports that nothing was written.
+            OutcomeUnknownError: the store failed while it was writing.
         """
         (failing,) = await self._records.reasons_against([registration])
         if failing:
@@ -160,8 +159,8 @@ class StandardRegistrationService:
 
         Raises:
             RegistrationUnavailable, OutcomeUnknownError: as `register` does, for all of them.
-            RegistrationRejected: atomic, and the store refuses one of them; none was written.
-            RecordRefusedError: not atomic, and the store refuses one; none was written.
+            RegistrationRejected: with `atomic`, the store refused one of them; none was written.
+            RecordRefusedError: without `atomic`, the store refused one of them; none was written.
         """
         if not registrations:
             return ()
@@ -186,21 +185,21 @@ class StandardRegistrationService:
         self, mentor_id: str, activity: ProxyActivity, *, actor: Actor, idempotency_key: str
     ) -> ProxyActivityResult:
         """
-        Register one activity for one mentor, by itself.
+        Register one activity for one mentor, without a batch.
 
         Args:
-            mentor_id: on whose behalf.
-            activity: what was done.
-            actor: who registers; the record is attributed to this person.
-            idempotency_key: the form's own; the same key is the same record, for ever.
+            mentor_id: the mentor for whom the activity is registered.
+            activity: the activity to register.
+            actor: the person who registers; the record is attributed to this person.
+            idempotency_key: a key of the caller's form; the same key always means the same record.
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
-            InvalidValueError: the mentor's id or the key is empty, too long or not printable, or the
-                id is nobody's, by `id_rule`.
-            IdempotencyKeyReusedError: the key came with another mentor or activity before.
-            RegistrationUnavailable: the scope could not be asked; nothing was written.
-            RepositoryUnavailableError: the store failed; repeat with the same key.
+            InvalidValueError: the mentor's id or the key is empty, too long or not printable, or
+                `id_rule` refuses the id.
+            IdempotencyKeyReusedError: the key was used before with another mentor or activity.
+            RegistrationUnavailable: the access policy could not be asked; nothing was written.
+            RepositoryUnavailableError: the store failed; repeat the call with the same key.
         """
         check_arguments(mentor_id=mentor_id, activity=activity, actor=actor, idempotency_key=idempotency_key)
         return await self._singles.register(mentor_id, activity, actor=actor, idempotency_key=idempotency_key)
@@ -209,11 +208,11 @@ class StandardRegistrationService:
         self, warning: DuplicateWarning, *, actor: Actor
     ) -> ProxyActivityResult:
         """
-        Register over the record that the warning names, and say so in the new record.
+        Register the activity although the record of the warning exists, and store that in the new record.
 
-        Over that record only: where another one conflicts by now, it warns
-        again, and where none does, it registers as usual. Raises what
-        `register_proxy_activity` raises.
+        Only that record is overridden. If another record conflicts by now, there is another
+        warning. If none conflicts any longer, the activity is registered as usual. Raises the
+        errors of `register_proxy_activity`.
         """
         check_arguments(actor=actor)
         _is_warning("warning", warning)
@@ -231,23 +230,24 @@ class StandardRegistrationService:
         cursor: str | None = None,
     ) -> RecordPage:
         """
-        Return some of the registered activities that the actor may know of, newest first.
+        Return one page of the registered activities that the actor may see, newest first.
 
-        Those of single registrations and of batches, void ones too, each with
-        the notes beside it. Batches may be deleted; what they wrote is listed.
+        The list has single registrations and those of batches, void ones included, each with its
+        correction notes. The records of a deleted batch are listed, too.
 
         Args:
-            actor: who asks; coordinators know what they registered, chapter admins all of their organization.
-            mentor_ids: on whose behalf; `None` for everybody.
-            coordinator_id: who registered them; `None` for everybody.
-            activity_from: the first day.
+            actor: the person who asks. Coordinators see what they registered, chapter admins see
+                everything in their organization.
+            mentor_ids: only activities of these mentors; `None` for all.
+            coordinator_id: only activities that this person registered; `None` for all.
+            activity_from: the first day, included.
             activity_through: the last day, included.
-            limit: at most so many, up to 100.
-            cursor: a page's `next_cursor`, for those that follow.
+            limit: the most activities on a page, 1 to 100.
+            cursor: the `next_cursor` of the previous page.
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
-            InvalidTypeError, InvalidValueError: an argument means nothing.
+            InvalidTypeError, InvalidValueError: an argument is not valid.
         """
         check_arguments(
             actor=actor,
@@ -271,18 +271,20 @@ class StandardRegistrationService:
         self, activity_id: str, note: str, *, actor: Actor, idempotency_key: str
     ) -> CorrectionNote:
         """
-        Put a note beside a registered activity, which stays as it is; whoever lists it sees both.
+        Add a correction note to a registered activity, which stays unchanged; lists show both.
 
         Args:
-            activity_id: a record that the actor may know of.
+            activity_id: the id of a record that the actor may see.
             note: what is wrong, up to 500 characters.
-            actor: who writes it.
-            idempotency_key: the form's own; the same key is the same note of this activity, for ever.
+            actor: the person who writes the note.
+            idempotency_key: a key of the caller's form; the same key always means the same note on
+                this activity.
 
         Raises:
             NotAuthorizedError: the actor's roles do not allow it; nothing was read.
-            ActivityNotFoundError: there is no such record, or none that the actor may know of.
-            InvalidValueError: the note is empty or too long, or the key came with another note before.
+            ActivityNotFoundError: there is no such record that the actor may see.
+            InvalidValueError: the note is empty or too long, or the key was used before with
+                another note.
         """
         check_arguments(activity_id=activity_id, note=note, actor=actor, idempotency_key=idempotency_key)
         request = CorrectionRequest(activity_id=activity_id, note=note, idempotency_key=idempotency_key)
@@ -298,7 +300,7 @@ class StandardRegistrationService:
 
     async def find_conflicts(self, registrations: Sequence[ProxyRegistration], /) -> Sequence[Conflict]:
         """
-        Return the registrations that would be duplicates, of a record or of an earlier one among them.
+        Return the registrations that duplicate an existing record, or an earlier registration in this call.
         """
         keys = {each.registration_id: self.duplicate_rule(each) for each in registrations}
         by_organization: defaultdict[str, list[str]] = defaultdict(list)

@@ -1,5 +1,5 @@
 """
-One activity for one mentor, outside any batch: the guard, the record, the warning, the audit.
+Registers one activity for one mentor without a batch: checks, record, warning, audit event.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _log = logging.getLogger(_loggers.SINGLE_REGISTRAR)
 @attrs.frozen(kw_only=True)
 class ActivityRegistered(PlainModel):
     """
-    The record exists.
+    The result of a single registration whose record exists.
 
     Attributes:
-        activity_id: the record.
-        mentor_id: on whose behalf.
-        recorded_at: when it was written; aware, UTC. A repeated call tells the first moment.
+        activity_id: the id of the record.
+        mentor_id: the mentor for whom it was registered.
+        recorded_at: when it was written; aware, UTC. A repeated call returns the time of the first.
     """
 
     activity_id: str
@@ -58,11 +58,13 @@ class ActivityRegistered(PlainModel):
 @attrs.frozen(kw_only=True)
 class DuplicateWarning(PlainModel):
     """
-    Nothing was written: an activity of this kind is registered. Hand it to `confirm_despite_duplicate`.
+    Nothing was written, because such an activity exists.
+
+    To register anyway, pass this to `confirm_despite_duplicate`.
 
     Attributes:
-        existing_activity_id: the record that it conflicts with.
-        mentor_id, activity, idempotency_key: what was asked for.
+        existing_activity_id: the id of the existing record.
+        mentor_id, activity, idempotency_key: the arguments of the call.
     """
 
     existing_activity_id: str = attrs.field(validator=is_a(str))
@@ -74,17 +76,17 @@ class DuplicateWarning(PlainModel):
 @attrs.frozen(kw_only=True)
 class RegistrationRefused(PlainModel):
     """
-    Nothing was written, and repeating will not help.
+    The registration was refused: nothing was written, and repeating the call will not help.
 
     Attributes:
-        reasons: everything that speaks against it; at least one.
+        reasons: all reasons of the refusal, at least one.
     """
 
     reasons: tuple[Failure, ...]
 
 
 ProxyActivityResult: TypeAlias = ActivityRegistered | DuplicateWarning | RegistrationRefused
-"""What came of registering one activity."""
+"""The result of registering one activity."""
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -1,5 +1,5 @@
 """
-Before a run exists: who may, what conflicts, what becomes of each item.
+Before a run exists: access, conflicts, and the plan for each item.
 
 A request goes through `submit`: it asks `authorization` and `conflict_check`, makes a
 `run_plan`, and stores batch and first run. A `retry` and a `review` choose items of a

@@ -1,5 +1,5 @@
 """
-Who may do what, to which batch, for whom: asked by every verb that acts for a person.
+Checks what an actor may do, with which batch, for whom; used by every method with an actor.
 """
 
 from __future__ import annotations

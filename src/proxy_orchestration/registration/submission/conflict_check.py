@@ -57,7 +57,7 @@ class ConflictCheck:
         if conflicts is not None:
             return conflicts
         _log.error(
-            "the conflict check of %d registrations failed; they wait for review",
+            "the conflict check of %d registrations failed; they wait for a review",
             len(entries),
             extra={"batch_id": batch_id, "mentors": len(entries)},
         )

@@ -1,5 +1,5 @@
 """
-Opens a further run over items of a settled batch: what a retry and a review have in common.
+Opens a further run over items of a settled batch, for retries and reviews.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class FurtherRun:
             raise StaleRunError(record.batch_id, expected_run=expected_run, current_run=record.run)
         if record.settled_at is None:
             raise BatchStateError(
-                record.batch_id, "it is not settled yet. Wait for its end, or cancel it, and try again."
+                record.batch_id, "it is not settled yet. Wait until it is, or cancel it, and try again."
             )
         if record.mode is SubmissionMode.ATOMIC:
             check_can_be_whole(self.service, record.total)

@@ -1,5 +1,5 @@
 """
-Whom the names that a verb is given stand for: a mentor for all their items, an item key for one. Pure.
+Finds the items for given names: a mentor id means all items of the mentor, an item key one. Pure.
 """
 
 from __future__ import annotations

@@ -74,15 +74,15 @@ def edits_by_key(batch_id: str, items: Sequence[StoredItem], activities: Activit
         if times > 1:
             raise BatchStateError(
                 batch_id,
-                f"{name} has {times} items that can be edited; name the one you mean by its item key.",
+                f"{name} has {times} items that can be edited. Give the item key of the one you mean.",
             )
     for item in edited:
         # Another activity under a new key, beside a record that may exist, would be a second record.
         if item.in_doubt:
             raise BatchStateError(
                 batch_id,
-                f"whether {item.item_key} was registered is not known; retry it unchanged first, which "
-                "finds out, and edit it if it fails then.",
+                f"it is not known whether {item.item_key} was registered. Retry it unchanged first to find "
+                "out, and edit it only if it then fails.",
             )
     for activity in activities.values():
         check_storable(activity)
@@ -124,10 +124,13 @@ def select_for_retry(
         if failed and not selected:
             raise BatchStateError(
                 batch_id,
-                "only items that the process died of are left. Retry them by name once you know why.",
+                "the only failed items left are those at which the process ended. Find out why, then retry "
+                "them by name.",
             )
         if not selected:
-            raise BatchStateError(batch_id, "nothing in it failed that could be retried.")
+            raise BatchStateError(
+                batch_id, "it has no failed item to retry. Name the mentors to retry cancelled ones."
+            )
     else:
         selected = _named(batch_id, items, mentor_ids)
         _check_edits_are_named(selected, edited)
@@ -148,13 +151,15 @@ def _named(batch_id: str, items: Sequence[StoredItem], names: Collection[str]) -
 
 def _check_retryable(batch_id: str, selected: Sequence[StoredItem]) -> None:
     if erased := [item.item_key for item in selected if item.is_erased]:
-        raise BatchStateError(batch_id, f"{erased[0]} is erased, so it can be registered for nobody.")
+        raise BatchStateError(
+            batch_id, f"{erased[0]} is erased, so it cannot be registered. Retry the others."
+        )
     fixed = sorted((item for item in selected if item.state not in RETRYABLE_BY_NAME), key=_by_key)
     if fixed:
         raise BatchStateError(
             batch_id,
-            f"{fixed[0].item_key} is {fixed[0].state.value}; only failed, unknown and cancelled ones "
-            "are retried.",
+            f"{fixed[0].item_key} is {fixed[0].state.value}; only failed, unknown and cancelled items can be "
+            "retried.",
         )
 
 
@@ -162,7 +167,8 @@ def _check_edits_are_named(selected: Sequence[StoredItem], edited: Collection[st
     if left_out := sorted(set(edited) - {item.item_key for item in selected}):
         raise InvalidValueError(
             "activities",  # noqa: EM101 - an argument's name
-            f"names {left_out[0]}, whom mentor_ids leaves out: name all in both, or leave mentor_ids out",
+            f"must not name {left_out[0]}, which mentor_ids does not name: name all items in both, or omit "
+            "mentor_ids",
         )
 
 
@@ -174,5 +180,6 @@ def _check_whole(batch_id: str, items: Sequence[StoredItem], selected: Sequence[
     if len(selected) < len(_whole(items)):
         raise BatchStateError(
             batch_id,
-            "it is all or nothing, so it is retried as a whole. Name all mentors that were not skipped.",
+            "it is all or nothing, so it can only be retried as a whole. Name all mentors that were not "
+            "skipped.",
         )

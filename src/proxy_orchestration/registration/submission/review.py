@@ -1,5 +1,5 @@
 """
-Carries out what people decide about conflicts, mentor by mentor.
+Carries out people's decisions about conflicts.
 """
 
 from __future__ import annotations
@@ -96,16 +96,17 @@ def _is_in_force(item: StoredItem, decision: ConflictDecision) -> bool:
 def _check_decision(batch_id: str, item: StoredItem, decision: ConflictDecision) -> None:
     if item.state not in DECIDABLE_STATES:
         raise BatchStateError(
-            batch_id, f"{item.item_key} is {item.state.value}; decide about those that need a review."
+            batch_id, f"{item.item_key} is {item.state.value}; decide only about items that need a review."
         )
     if item.is_erased and decision is not ConflictDecision.SKIP:
-        raise BatchStateError(batch_id, f"{item.item_key} is erased; it can be skipped and nothing else.")
+        raise BatchStateError(batch_id, f"{item.item_key} is erased, so it can only be skipped.")
     # Said twice: a second record of one activity is what the whole library is there to prevent; decision 115.
     if decision is ConflictDecision.OVERRIDE and item.code == MAYBE_OWN.code:
         raise BatchStateError(
             batch_id,
-            f"the record that conflicts with {item.item_key} may be this one's own, written by a call "
-            "whose answer was lost. Look at it: skip if it is, and decide override_maybe_own if it is not.",
+            f"the record that conflicts with {item.item_key} may come from an earlier call for this very "
+            "item, whose answer was lost. Look at the record. If it belongs to this item, decide skip; if "
+            "not, decide override_maybe_own.",
         )
 
 
@@ -130,8 +131,8 @@ def select_for_review(
     if undecided:
         raise BatchStateError(
             batch_id,
-            f"it is all or nothing, and {len(undecided)} conflicts have no decision, "
-            f"{undecided[0]} among them. Decide about all of them at once.",
+            f"it is all or nothing, and {len(undecided)} conflicts have no decision, among them "
+            f"{undecided[0]}. Decide all of them in one call.",
         )
     # Who was erased is sent for nobody; their conflict is decided, and what waits for others' stays.
     return [item for item in waiting if not item.is_erased or item.item_key in decisions]

@@ -1,5 +1,5 @@
 """
-The plan of a run before it opens: who is sent, who is sent over a record, who is not. Pure.
+The plan of a run before it opens: which items are sent, override a record, or are not sent. Pure.
 """
 
 from __future__ import annotations

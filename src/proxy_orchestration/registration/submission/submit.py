@@ -1,5 +1,5 @@
 """
-Turns a request into a batch: what is checked before anything is stored, and what is stored then.
+Turns a request into a batch: checks it, and stores it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def naming_submission(batch_id: str | None, idempotency_key: str | None) -> Iter
         yield
     except Exception as error:
         if batch_id is not None and not isinstance(error, OrchestrationError):
-            error.add_note(f"While batch {batch_id} was submitted; take it up by its id or idempotency key.")
+            error.add_note(
+                f"This happened while batch {batch_id} was being submitted. Continue it by its id or "
+                "idempotency key."
+            )
         named = {"batch_id": batch_id, "idempotency_key": idempotency_key}
         for name, value in named.items():
             if getattr(error, name, None) is None:

@@ -1,5 +1,5 @@
 """
-Puts together the three ways by which a run comes into being: submitting, retrying, deciding.
+Combines the three ways to open a run: submission, retry and review.
 """
 
 from __future__ import annotations

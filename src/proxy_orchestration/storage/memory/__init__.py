@@ -1,5 +1,5 @@
 """
-A store in this process's memory, by the same rules as a durable one.
+A store in this process's memory, with the same rules as a durable one.
 """
 
 from proxy_orchestration.storage.memory.notification.repository import MemoryNotificationRepository

@@ -1,5 +1,5 @@
 """
-Activity records over PostgREST, as on Supabase. Needs the extra `supabase`.
+Activity records over PostgREST, such as on Supabase. Needs the extra `supabase`.
 
 Records only: batches, runs and notices stay on SQL, by a connection string.
 """

@@ -1,5 +1,5 @@
 """
-What an answer of PostgREST says: a result, a refusal, or nothing that can be relied on. Pure, no I/O.
+Decides what an answer of PostgREST means: a result, a refusal, or an unknown outcome. Pure, no I/O.
 
 A refusal that says for sure that nothing was written carries `nothing_written`;
 everything else is in doubt. Decided by SQLSTATE and HTTP status first: newer
@@ -44,8 +44,8 @@ _SERVER_ERRORS: Final = 500
 _REDIRECTS: Final = 300
 
 _INSTALL: Final = (
-    "Run `proxy-orchestration sql supabase --apply` over the database, of this version of the library. "
-    "If the functions are there, PostgREST's schema cache is old: run NOTIFY pgrst, 'reload schema'."
+    "Run `proxy-orchestration sql supabase --apply`, of this version of the library, on the database. If the "
+    "functions exist already, PostgREST's schema cache is outdated: run NOTIFY pgrst, 'reload schema'."
 )
 
 
@@ -103,7 +103,8 @@ def in_doubt(what: str) -> RepositoryUnavailableError:
     Return the error of a call whose answer is not known.
     """
     return RepositoryUnavailableError(
-        f"PostgREST's answer is not known: {what}.", advice="Ask again: what was written is found by its key."
+        f"PostgREST's answer is unknown: {what}.",
+        advice="Repeat the call: a record that was written is found by its key.",
     )
 
 
@@ -142,10 +143,13 @@ def result_of(reply: Reply, *, longest_retry_after: float) -> dict[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, dict) or "version" not in body:
-        leave_in_doubt("it was cut short, or is not the function's")
+        leave_in_doubt("it was cut off, or it did not come from the function")
     if body["version"] != VERSION:
         # It may have written: only what it has to say is not understood.
-        reason = f"The functions are of version {body['version']!r}, and this library of {VERSION}."
+        reason = (
+            f"The database functions have version {body['version']!r}, and this library needs version "
+            f"{VERSION}."
+        )
         raise SchemaVersionError(reason, advice=_INSTALL)
     return body
 
@@ -153,16 +157,16 @@ def result_of(reply: Reply, *, longest_retry_after: float) -> dict[str, Any]:
 def _error_of(reply: Reply, longest_retry_after: float) -> Exception:
     code = reply.code
     if code in _LOST or _BROKEN.fullmatch(code):
-        return in_doubt(f"its database broke off ({code})")
+        return in_doubt(f"its database aborted the call ({code})")
     if code in _NEVER_RUN:
         return not_executed(
             f"PostgREST has no connection to its database ({code}).",
-            advice="Nothing was written; it is tried again.",
+            advice="Nothing was written. The call is repeated.",
             retry_after=min(reply.retry_after or 0.0, longest_retry_after),
         )
     if code in _UNKNOWN_FUNCTION:
         return SchemaVersionError(
-            f"PostgREST knows no such function ({code}).", advice=_INSTALL, nothing_written=True
+            f"PostgREST does not know the function ({code}).", advice=_INSTALL, nothing_written=True
         )
     if _SQLSTATE.fullmatch(code):
         return _refusal_of_the_database(reply)
@@ -178,12 +182,12 @@ def _refusal_of_the_database(reply: Reply) -> Exception:
         return RecordRefusedError()
     if code == "42501":
         return not_executed(
-            "The key's role may not do this (42501).",
-            advice="Give the key of the service, not one of a client, and run both SQL scripts again.",
+            "The role of the key is not allowed to do this (42501).",
+            advice="Use the service's key, not a client's, and run both SQL scripts again.",
         )
     return not_executed(
         f"The database refused the call ({code}).",
-        advice="Nothing was written. Look into the database's log if it does so again.",
+        advice="Nothing was written. If this happens again, read the database's log.",
     )
 
 
@@ -195,16 +199,16 @@ def _error_by_status(reply: Reply) -> Exception:
         return RecordRefusedError()
     if status in {UNAUTHORIZED, _FORBIDDEN}:
         return not_executed(
-            f"PostgREST refuses the key ({told}).",
-            advice="Give the service's secret key of this very project; a signed one has to be in time.",
+            f"PostgREST refused the key ({told}).",
+            advice="Use the secret key of this project's service; a signed key must not have expired.",
         )
     if status == _TOO_MANY:
         return not_executed(
-            "The gateway takes no more calls for now.",
-            advice="It is tried again.",
+            "The gateway accepts no more calls for now.",
+            advice="The call is repeated.",
             retry_after=reply.retry_after,
         )
     if status in {_REQUEST_TIMEOUT, OK} or status < _REDIRECTS or status >= _SERVER_ERRORS:
         return in_doubt(told)
-    advice = "Check the address, the schema that PostgREST exposes, and what stands before it."
-    return not_executed(f"This is no call that it takes ({told}).", advice=advice)
+    advice = "Check the address, the schema that PostgREST exposes, and any proxy in front of it."
+    return not_executed(f"PostgREST did not accept the call ({told}).", advice=advice)

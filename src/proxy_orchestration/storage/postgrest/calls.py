@@ -1,5 +1,5 @@
 """
-Calls of the functions: signed, cut when they take too long, each answered by a result or a typed error.
+Calls the database functions with a key and a time limit; returns a result or raises a typed error.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from proxy_orchestration.storage.postgrest.answers import (
 from proxy_orchestration.storage.postgrest.keys import ServiceKey, ServiceKeys
 from proxy_orchestration.storage.postgrest.settings import PostgrestSettings
 
-_UNREACHED: Final = "Check the address, and whether it runs. Nothing was sent."
-_NO_KEY: Final = "Look at what gives the key. Nothing was sent."
+_UNREACHED: Final = "Nothing was sent. Check the address, and whether PostgREST is running."
+_NO_KEY: Final = "Nothing was sent. Check the function that returns the key."
 
 
 @attrs.define(eq=False)
@@ -72,7 +72,7 @@ class PostgrestCalls:
             )
         except NoAnswerError:
             if not sending.may_be_executed:
-                reason = "The service's key did not come in time."
+                reason = "The service's key was not returned in time."
                 raise not_executed(reason, advice=_NO_KEY) from None
             # A call that is cut goes on in the database, and may write yet.
             leave_in_doubt("it took too long")
@@ -99,7 +99,7 @@ class PostgrestCalls:
                 url, content=sending.content, headers=headers, follow_redirects=False
             )
         except NEVER_SENT as error:
-            reason = f"PostgREST is not reached ({type(error).__name__})."
+            reason = f"PostgREST could not be reached ({type(error).__name__})."
             raise not_executed(reason, advice=_UNREACHED) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             leave_in_doubt(f"the connection broke ({type(error).__name__})")

@@ -1,5 +1,5 @@
 """
-The key of the service: asked for when it is needed, renewed before it ends, told to nobody.
+The service's key: read when needed, renewed before it ends, and never shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from proxy_orchestration.clock import Clock
 from proxy_orchestration.errors import RepositoryUnavailableError
 
 KeySource: TypeAlias = Callable[[], str | Awaitable[str]]
-"""Returns the key of the service, or what is awaited for it: from a vault, or signed anew."""
+"""A function that returns the service's key, or an awaitable of it: from a vault, or newly signed."""
 
 VARIABLES: Final = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 """Where the key is looked for when nobody gives one."""
@@ -107,13 +107,13 @@ class ServiceKeys:
         except Exception as error:  # noqa: BLE001 - a host's vault may raise anything
             if old is not None and old is not refused:
                 return old  # good until it is refused
-            reason = f"The service's key could not be had ({type(error).__name__})."
-            advice = "Look at what gives the key. Nothing was sent."
+            reason = f"The service's key could not be obtained ({type(error).__name__})."
+            advice = "Nothing was sent. Check the function that returns the key."
         else:
             if isinstance(value, str) and _PRINTABLE.fullmatch(value):
                 return ServiceKey(value, _end_of(value) - _MARGIN)
-            reason = "There is no key of the service, or it is none that a header can carry."
-            advice = f"Set {VARIABLES[0]}, or give a key or a function that returns one. Nothing was sent."
+            reason = "The service's key is missing, or cannot be sent in a header."
+            advice = f"Nothing was sent. Set {VARIABLES[0]}, or give a key or a function that returns one."
         # Not from the host's error: its text may show the key.
         raise RepositoryUnavailableError(reason, advice=advice, nothing_written=True) from None
 

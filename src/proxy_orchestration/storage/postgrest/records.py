@@ -47,26 +47,27 @@ def _source_of(key: str | KeySource | None) -> KeySource:
 @attrs.define(eq=False)
 class PostgrestActivityRecords:
     """
-    `ActivityRecords` in a database behind PostgREST, as on Supabase, for one event loop at a time.
+    `ActivityRecords` in a database behind PostgREST, such as Supabase; for one event loop at a time.
 
-    It calls functions that `supabase_functions` wrote down, with the key of the
-    service. A `RepositoryUnavailableError` says in `nothing_written` whether a
-    call was definitely not executed; a call that was cut may write yet, and is
-    found by its registration.
+    It calls the database functions that `supabase_functions` defines, with the key of the service.
+    The attribute `nothing_written` of a `RepositoryUnavailableError` tells whether a call was
+    definitely not executed. A call that was cut off may still write its record, which is then found
+    by its registration.
 
     Args:
-        url: a Supabase project's address, or where a PostgREST of your own answers.
-        client: calls with it, and with its proxies and certificates; yours to close. No redirect
-            is followed, whatever it does elsewhere.
-        key: the key of the service, or what returns it: called before the first call, shortly
-            before the end of a token, and once when one was refused. `None`: from the environment,
-            `SUPABASE_SECRET_KEY` or `SUPABASE_SERVICE_ROLE_KEY`.
-        clock: where time comes from.
+        url: the address of a Supabase project, or of your own PostgREST.
+        client: the HTTP client for the calls, with its proxies and certificates. You must close it.
+            Redirects are not followed, whatever the client's setting is.
+        key: the service's key, or a function that returns it. The function is called before the
+            first call, shortly before a token ends, and once after a key was refused. `None`: the
+            key is read from the environment variable `SUPABASE_SECRET_KEY` or
+            `SUPABASE_SERVICE_ROLE_KEY`.
+        clock: the source of time.
         settings: names and times.
 
     Raises:
-        InvalidValueError: the address is none.
-        MisconfiguredError: a part does not fit.
+        InvalidValueError: the address is not valid.
+        MisconfiguredError: a part is unsuitable; the message says what to do.
     """
 
     url: str = attrs.field(converter=rest_address)
@@ -98,14 +99,14 @@ class PostgrestActivityRecords:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[Self]:
         """
-        Keep connections for the block.
+        Open the records with an HTTP client of their own, which is closed when the block is left.
 
         Args:
             url: as of the class.
             key: as of the class.
             clock: as of the class.
             settings: as of the class.
-            transport: what carries the calls; `None` for the network.
+            transport: the HTTP transport for the calls; `None`: the network.
         """
         settings = settings or PostgrestSettings()
         # No time-outs of its own but for connecting: each call has one, by the clock. Who is cut
@@ -118,7 +119,7 @@ class PostgrestActivityRecords:
         self, records: Sequence[ActivityRecord], /, *, atomic: bool
     ) -> Sequence[ActivityRecord]:
         """
-        Store each record in one transaction, and answer each with the record that exists then, in order.
+        Store the records in one transaction, and return for each, in order, the record that then exists.
         """
         for record in records:
             check_keepable(record)
@@ -128,7 +129,7 @@ class PostgrestActivityRecords:
         answer = await self._calls.call("add_activities", {"p_records": rows, "p_atomic": atomic})
         standing = field_of(answer, "standing")
         if field_of(answer, "asked") != len(records) or not isinstance(standing, dict):
-            leave_in_doubt("it is about more or fewer records than were sent")
+            leave_in_doubt("it has more or fewer records than were sent")
         return [_existing(record, standing.get(str(place))) for place, record in enumerate(records, start=1)]
 
     async def find_activities(self, registration_ids: Collection[str], /) -> Sequence[ActivityRecord]:
@@ -147,7 +148,7 @@ class PostgrestActivityRecords:
         self, organization_id: str, duplicate_keys: Collection[str], /
     ) -> Mapping[str, ActivityRecord]:
         """
-        Return for each of the keys the organization's record that is in the way, where there is one.
+        Return, by duplicate key, the organization's record that conflicts; keys without one are absent.
         """
         asked = _storable(duplicate_keys)
         erased = {pseudonym_of(key): key for key in asked}
@@ -179,7 +180,7 @@ class PostgrestActivityRecords:
         self, visibility: Visibility, /, *, limit: int, found_by: RecordFilter
     ) -> RecordPage:
         """
-        Return some of the visible records, newest first, with the notes beside them.
+        Return one page of the visible records, newest first, with their correction notes.
         """
         arguments = _asked(visibility, found_by)
         answer = await self._calls.call("list_activities", {**arguments, "p_limit": limit + 1})
@@ -191,7 +192,7 @@ class PostgrestActivityRecords:
 
     async def add_correction(self, visibility: Visibility, note: CorrectionNote, /) -> CorrectionNote | None:
         """
-        Put the note beside its record; return the note of its id that stands there then.
+        Add a correction note to its record; return the stored note with this id.
         """
         check_texts((note.note_id, note.text, note.written_by))
         arguments = {

@@ -1,5 +1,5 @@
 """
-Where PostgREST is, and how long it may take.
+The settings of activity records over PostgREST.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def _fits_prefix(_settings: PostgrestSettings, _field: attrs.Attribute[Any], giv
     if not _PREFIX.fullmatch(given):
         name = "PostgrestSettings.prefix"
         raise InvalidValueError(
-            name, "is up to 20 lower-case letters, digits and underscores, not a digit first"
+            name,
+            "must have at most 20 characters: lower-case letters, digits and underscores, and no digit first",
         )
 
 
@@ -31,23 +32,26 @@ def _fits_schema(_settings: PostgrestSettings, _field: attrs.Attribute[Any], giv
     if given is not None and not _SCHEMA.fullmatch(given):
         name = "PostgrestSettings.schema"
         raise InvalidValueError(
-            name, "is up to 63 letters, digits, underscores, dollars and hyphens, not a digit first"
+            name,
+            "must have at most 63 characters: letters, digits, underscores, dollar signs and hyphens, "
+            "and no digit first",
         )
 
 
 @attrs.frozen(kw_only=True)
 class PostgrestSettings:
     """
-    Names and times; all times in seconds.
+    Names and times of `PostgrestActivityRecords`; all times in seconds.
 
     Attributes:
-        schema: where the functions are, if that is not the first schema that PostgREST exposes.
-        prefix: before each function's name, as `supabase_functions` was told.
-        call_timeout: after this long a call is cut, and in doubt if it writes. Above the 20 seconds
-            that the functions give themselves, so that their answer comes first; below
-            `BulkSettings.call_timeout`.
-        longest_retry_after: the longest wait that a PostgREST without its database may ask for:
-            it asks for ever longer ones, and is back before they end.
+        schema: the schema of the functions; needed if it is not the first schema that PostgREST
+            exposes.
+        prefix: the prefix of the functions' names, as given to `supabase_functions`.
+        call_timeout: the longest time of a call; a longer writing call is cut off and in doubt.
+            Keep it above 20 seconds, which is the functions' own limit, so that their answer comes
+            first. Keep it below `BulkSettings.call_timeout`.
+        longest_retry_after: the longest wait that is honoured if PostgREST has lost its database:
+            it asks for longer and longer waits, and is usually back before they end.
     """
 
     schema: str | None = attrs.field(default=None, validator=_fits_schema)
@@ -67,7 +71,7 @@ def rest_address(url: str) -> str:
     parts = _parts(given) if isinstance(given, str) else None
     if parts is None:
         name = "url"
-        rule = "is no address of a project or a PostgREST: give one such as https://abc.supabase.co"
+        rule = "must be the address of a Supabase project or of PostgREST, such as https://abc.supabase.co"
         raise InvalidValueError(name, rule)
     path = parts.path.rstrip("/")
     if not path and str(parts.hostname).endswith(_HOSTED):

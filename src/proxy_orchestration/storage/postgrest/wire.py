@@ -1,5 +1,5 @@
 """
-Records and notes as JSON, with the names of the tables' columns.
+Converts records and notes to and from JSON, with the names of the tables' columns.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def record_from_json(row: Any) -> ActivityRecord:  # noqa: ANN401 - whatever JSO
     try:
         return _record(row)
     except (AttributeError, KeyError, TypeError, ValueError):  # the last is of models and of dates
-        leave_in_doubt("it holds what is no record")
+        leave_in_doubt("it contains an invalid record")
 
 
 def _record(row: Any) -> ActivityRecord:  # noqa: ANN401 - as above
@@ -130,7 +130,7 @@ def note_from_json(row: Any) -> CorrectionNote:  # noqa: ANN401 - as above
             written_at=_moment(row["written_at"]),
         )
     except (KeyError, TypeError, ValueError):
-        leave_in_doubt("it holds what is no note")
+        leave_in_doubt("it contains an invalid note")
 
 
 def registered_from_json(listed: Any) -> RegisteredActivity:  # noqa: ANN401 - as above
@@ -152,7 +152,7 @@ def field_of(answer: Any, name: str) -> Any:  # noqa: ANN401 - as above
         RepositoryUnavailableError: it has none.
     """
     if not isinstance(answer, dict) or name not in answer:
-        leave_in_doubt(f"it has no {name}")
+        leave_in_doubt(f"it has no field {name}")
     return answer[name]
 
 
@@ -165,7 +165,7 @@ def list_of(answer: Any, name: str) -> Sequence[Any]:  # noqa: ANN401 - as above
     """
     part = field_of(answer, name)
     if not isinstance(part, list):
-        leave_in_doubt(f"its {name} are no list")
+        leave_in_doubt(f"its field {name} is not a list")
     return part
 
 

@@ -1,5 +1,5 @@
 """
-SQL for a host's own tables: a view of who is hidden now, and a policy that leaves them out.
+SQL for a host's own tables: a view of hidden mentors, and a policy that leaves them out.
 
 Both compare the ends themselves with the moment of the query, so that a late run hides nobody late.
 """
@@ -20,19 +20,19 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 
 def hidden_mentors_view(database: Database, *, schema: str | None = None, prefix: str = "") -> str:
     """
-    Return the SQL of the view `hidden_mentors`: `mentor_id`, and `ended_at` of what ended first.
+    Return the SQL of the view `hidden_mentors`, with `mentor_id` and, in `ended_at`, the earliest end.
 
-    Of many statements, without parameters; run it after `create_schema`, as the
-    owner of the tables. To run it again changes nothing. Nobody but the owner
-    may read the view until you grant it.
+    The SQL has several statements and no parameters. Run it after `create_schema`, as the owner of
+    the tables. Running it again changes nothing. Only the owner may read the view until you grant
+    access.
 
     Args:
-        database: which one it is for.
-        schema: of PostgreSQL, where the tables are, as `create_schema` was told.
-        prefix: before the name of each table, and of the view, likewise.
+        database: the kind of database, `postgresql` or `sqlite`.
+        schema: the PostgreSQL schema of the tables, as given to `create_schema`.
+        prefix: the prefix of the names of the tables, as given to `create_schema`, and of the view.
 
     Raises:
-        InvalidValueError: one of the arguments is no such name.
+        InvalidValueError: one of the arguments is not a valid name.
     """
     check_database(database, schema=schema)
     names = Names(schema, prefix)
@@ -52,23 +52,23 @@ def hidden_mentors_policy(  # noqa: PLR0913 - each names one thing
     prefix: str = "",
 ) -> str:
     """
-    Return the SQL by which a role reads no hidden mentor in a host's own table, on PostgreSQL.
+    Return the SQL of a policy that hides hidden mentors from a role in the host's own PostgreSQL table.
 
-    It is a restrictive policy: what else the role may read is up to your other
-    policies, without which it reads nothing. It lets the role read the view,
-    which has to be there. Run it as the owner of the table and of the view; to
-    run it again changes nothing.
+    It is a restrictive policy. Your other policies decide what else the role may read; without any,
+    it reads nothing. The SQL also allows the role to read the view, which must exist. Run it as the
+    owner of the table and of the view. Running it again changes nothing.
 
     Args:
         table: the host's table of mentors.
-        column: of it, with the mentor's id as the certificates have it; of any type.
-        role: who is not to see hidden mentors.
-        table_schema: where the table is.
-        schema: where the view is.
-        prefix: before the view's name.
+        column: the column of that table with the mentor's id as in the certificates; it may have
+            any type.
+        role: the role that must not see hidden mentors.
+        table_schema: the schema of the table.
+        schema: the schema of the view.
+        prefix: the prefix of the view's name.
 
     Raises:
-        InvalidValueError: one of the arguments is no such name.
+        InvalidValueError: one of the arguments is not a valid name.
     """
     for name, given in {
         "table": table,
@@ -78,7 +78,10 @@ def hidden_mentors_policy(  # noqa: PLR0913 - each names one thing
         "schema": schema,
     }.items():
         if not _NAME.fullmatch(given):
-            rule = "is up to 63 letters, digits, underscores, dollars and hyphens, not a digit first"
+            rule = (
+                "must have at most 63 characters: letters, digits, underscores, dollar signs and hyphens, "
+                "and no digit first"
+            )
             raise InvalidValueError(name, rule)
     view = f'"{schema}"."{Names(schema, prefix).prefix}{_VIEW}"'
     whose = f'"{table_schema}"."{table}"'

@@ -1,5 +1,5 @@
 """
-The tables, once for both databases.
+The tables, for both databases.
 
 Child tables refer to a batch by its integer key: narrower rows and indexes
 than the public id would give. Instants are UTC; on SQLite they are ISO 8601

@@ -1,5 +1,5 @@
 """
-Row-level security: the script that keeps clients of the database to what is theirs.
+Row-level security: the script that limits what clients of the database may read.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ _SCRIPT: Final = Path(__file__).with_name("row_level_security.sql")
 
 def row_level_security(*, schema: str | None = None, prefix: str = "") -> str:
     """
-    Return the SQL that closes every table of this library to clients, and opens what they may read.
+    Return the SQL that closes every table of this library to clients, except for what they may read.
 
-    One script for PostgreSQL and for Supabase, of many statements, without
-    parameters. Run it as the owner of the tables and in one transaction,
-    after `create_schema` and again after each upgrade of the library; to run
-    it again changes nothing. It makes the roles `anon`, `authenticated` and
-    `proxy_orchestration_service` where they are missing.
+    It is one script for PostgreSQL and Supabase, with several statements and no parameters. Run it
+    as the owner of the tables and in one transaction, after `create_schema` and again after each
+    upgrade of the library. Running it again changes nothing. It creates the roles `anon`,
+    `authenticated` and `proxy_orchestration_service` if they are missing.
 
     Args:
-        schema: of PostgreSQL, where the tables are, as `create_schema` was told.
-        prefix: before each table's name, likewise.
+        schema: the PostgreSQL schema of the tables, as given to `create_schema`.
+        prefix: the prefix of the table names, as given to `create_schema`.
 
     Raises:
-        InvalidValueError: one of the two is no such name.
+        InvalidValueError: one of the two is not a valid name.
     """
     names = Names(schema, prefix)
     lines = _SCRIPT.read_text(encoding="utf-8").splitlines(keepends=True)

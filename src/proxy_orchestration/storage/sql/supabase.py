@@ -1,5 +1,5 @@
 """
-The functions by which a service reads and writes activity records over PostgREST.
+The database functions with which a service reads and writes activity records over PostgREST.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def supabase_functions(*, schema: str | None = None, prefix: str = "") -> str:
     """
     Return the SQL of the functions that `PostgrestActivityRecords` calls, for PostgreSQL and Supabase.
 
-    Of many statements, without parameters. Run it as the owner of the tables
-    and in one transaction, after `create_schema` and `row_level_security()`,
-    and again after each upgrade of the library; to run it again changes
-    nothing. Only the service's role may call the functions.
+    The SQL has several statements and no parameters. Run it as the owner of the tables and in one
+    transaction, after `create_schema` and `row_level_security()`, and again after each upgrade of
+    the library. Running it again changes nothing. Only the service's role may call the functions.
 
     Args:
-        schema: where the tables are, as `create_schema` was told; PostgREST has to expose it.
-        prefix: before each table's name, likewise; the functions' names begin with it too.
+        schema: the schema of the tables, as given to `create_schema`; PostgREST must expose it.
+        prefix: the prefix of the table names, as given to `create_schema`, and of the functions'
+            names.
 
     Raises:
-        InvalidValueError: one of the two is no such name.
+        InvalidValueError: one of the two is not a valid name.
     """
     names = Names(schema, prefix)
     lines = _SCRIPT.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,5 +1,5 @@
 """
-Contract kits: every promise of a port as a check that any adapter can be put to.
+Contract kits: every rule of a port as a check for any adapter.
 
 A kit is a tuple of checks. A check is called with a function that opens a
 fresh subject as an asynchronous context manager::
@@ -99,7 +99,11 @@ from proxy_orchestration.testing.contracts.registration.run_ledger.taking import
 from proxy_orchestration.testing.contracts.registration.run_ledger.waiting import waiting
 
 batch_catalogue: Final[tuple[Check[BatchLedger], ...]] = (*accepting, *reading, *listing)
-"""Accepting, reading, listing, naming and removing batches. The subject is a whole `BatchLedger`."""
+"""
+Checks accepting, reading, listing, relabelling and deleting batches.
+
+The subject is a complete `BatchLedger`.
+"""
 
 run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *acquiring,
@@ -116,22 +120,34 @@ run_ledger: Final[tuple[Check[BatchLedger], ...]] = (
     *driven_acceptance,
     *taking,
 )
-"""Leases, claims, outcomes, cancels, pauses, waits and further runs. The subject is a whole `BatchLedger`."""
+"""
+Checks leases, claims, outcomes, cancels, pauses, waits and further runs.
+
+The subject is a complete `BatchLedger`.
+"""
 
 audit_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(outbox)
-"""Holding, claiming and marking audit events. The subject is a whole `BatchLedger`."""
+"""Checks holding, claiming and marking audit events. The subject is a complete `BatchLedger`."""
 
 endings_outbox: Final[tuple[Check[BatchLedger], ...]] = tuple(endings)
-"""Holding, claiming and marking settled runs to tell of. The subject is a whole `BatchLedger`."""
+"""
+Checks holding, claiming and marking settled runs for `on_run_settled`.
+
+The subject is a complete `BatchLedger`.
+"""
 
 retention: Final[tuple[Check[ActivityRepository], ...]] = (*letting_go, *erasing)
-"""Old audit events and old keys, and one mentor's data. The subject is a whole `ActivityRepository`."""
+"""
+Checks deleting old audit events and keys, and erasing one mentor.
+
+The subject is a complete `ActivityRepository`.
+"""
 
 host_transactions: Final[tuple[Check[HostDatabase], ...]] = tuple(taking_part)
-"""Accepting within a transaction of the host's, for ledgers that are `SupportsHostTransactions` too."""
+"""Checks accepting within a host's transaction, for ledgers that are also `SupportsHostTransactions`."""
 
 activity_records: Final[tuple[Check[ActivityRecords], ...]] = (*storing, *looking_through)
-"""The standard service's records."""
+"""Checks the store of the standard service's records."""
 
 notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
     *recording,
@@ -144,9 +160,9 @@ notice_book: Final[tuple[Check[NotificationRepository], ...]] = (
     *letting_go_of_notices,
 )
 """
-Recording, guarding, renewing and acknowledging notices, ends, digests, inboxes, the log of runs, retention.
+Checks recording, renewing and acknowledging notices, the guard, ends, digests, inboxes, runs and retention.
 
-The subject is a whole repository.
+The subject is a complete `NotificationRepository`.
 """
 
 push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (
@@ -154,56 +170,68 @@ push_outbox: Final[tuple[Check[NotificationRepository], ...]] = (
     *outlasting,
     *push_fusing,
 )
-"""Leasing, completing, cancelling, listing and replaying messages. The subject is a whole repository."""
+"""
+Checks leasing, completing, cancelling, listing and replaying messages.
+
+The subject is a complete repository.
+"""
 
 device_answer_counts: Final[tuple[Check[DeviceAnswerCounts], ...]] = tuple(counting)
-"""Counting what a provider says about devices, over all who count."""
+"""Checks counting a provider's answers about devices, over all processes."""
 
 visibility_registry: Final[tuple[Check[VisibilityRegistry], ...]] = (*hiding, *auditing)
-"""Hiding mentors whose certificates are lapsed, and showing them again."""
+"""Checks hiding mentors with lapsed certificates, and showing them again."""
 
 registration_service: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(registering)
-"""One record per registration. The subject accepts the activity of the samples by their coordinator."""
+"""
+Checks that there is one record per registration.
+
+The subject accepts the samples' activity from their coordinator.
+"""
 
 registration_lookup: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(looking_up)
-"""The same for services that are `SupportsLookup` too."""
+"""Checks services that are also `SupportsLookup`, with the same samples."""
 
 bulk_registration: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(writing_many)
 """
-Many at once, for services that are `SupportsBulk` too: order, one record per registration, all or nothing.
+Checks services that are also `SupportsBulk`: order, one record per registration, all or nothing.
 
-The subject accepts the activity of the samples by their coordinator for three mentors,
-and refuses what they call unacceptable, unless its registration has a record.
+The subject accepts the samples' activity from their coordinator for three mentors. It refuses the
+samples' unacceptable registration, unless that has a record.
 """
 
 conflict_check: Final[tuple[Check[ProxyRegistrationService], ...]] = tuple(finding_conflicts)
 """
-Existing records told beforehand, for services that are `SupportsConflictCheck` too.
+Checks services that are also `SupportsConflictCheck`: existing records are found beforehand.
 
-The subject accepts the activities of the samples by their coordinator, and takes
-the same mentor, type and day of two registrations for one activity.
+The subject accepts the samples' activities from their coordinator. For it, two registrations with
+the same mentor, type and day are the same activity.
 """
 
 push_sender: Final[tuple[Check[PushSender], ...]] = tuple(delivering)
-"""An answer for each message, whoever sends at once. The messages are for the mentors of the samples."""
+"""
+Checks that each message gets an answer, also with simultaneous calls.
+
+The messages are for the samples' mentors.
+"""
 
 recipient_directory: Final[tuple[Check[RecipientDirectory], ...]] = tuple(resolving)
-"""Who answers for the mentors of the samples, and for nobody else."""
+"""Checks the recipients for the samples' mentors, and that there are none for other people."""
 
 push_target_directory: Final[tuple[Check[PushTargetDirectory], ...]] = tuple(reaching)
-"""Devices, and forgetting one. The first mentor of the samples has one at least."""
+"""Checks returning and removing devices. The samples' first mentor has at least one."""
 
 push_eligibility: Final[tuple[Check[PushEligibility], ...]] = tuple(asking)
-"""Who wants no pushes, of the mentors of the samples."""
+"""Checks the push wishes of the samples' mentors."""
 
 audit_logger: Final[tuple[Check[ProxyAuditLogger], ...]] = tuple(logging)
-"""Taking events, again and at once."""
+"""Checks taking events, repeatedly and simultaneously."""
 
 access_policy: Final[tuple[Check[AccessPolicy], ...]] = tuple(allowing)
-"""Roles, organizations and scope."""
+"""Checks roles, organizations and scope."""
 
 clock: Final[tuple[Check[Clock], ...]] = tuple(timing)
-"""Moments, seconds and sleeping. A clock that stands still is refused: let it move by itself."""
+"""Checks times, seconds and sleeping. The subject must be a clock that moves by itself."""
 
 __all__ = [
     "Check",

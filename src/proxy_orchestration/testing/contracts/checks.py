@@ -1,5 +1,5 @@
 """
-What a contract kit is made of, and how its checks complain.
+The parts of a contract kit: checks, and their failure messages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 _Error = TypeVar("_Error", bound=Exception)
 
 Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
-"""Opens a fresh subject: `async with open_subject() as subject`; an empty store, an unused service."""
+"""A function that opens a fresh subject, such as an empty store: `async with open_subject() as subject`."""
 
 UNKEEPABLE: Final = ("cut\0off", "half \ud800")
 """Texts that no database keeps as they are: NUL, and half of a surrogate pair."""
@@ -28,11 +28,11 @@ _DEADLINE: Final = 30.0
 @attrs.frozen
 class Check(Generic[T]):
     """
-    One rule of a port, for any adapter.
+    One rule of a port, which checks any adapter.
 
     Attributes:
-        name: the rule, in snake_case; also the check's `str`, for test ids.
-        body: looks at one fresh subject.
+        name: the rule in snake_case; `str(check)` returns it, for test ids.
+        body: a function that checks one fresh subject.
     """
 
     name: str

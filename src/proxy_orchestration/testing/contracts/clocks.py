@@ -26,8 +26,8 @@ async def _wait(clock: Clock, sleeping: Callable[[], Awaitable[object]]) -> None
         return
     if clock.monotonic() == before:
         broken(
-            "the kit needs a clock that moves, and this one stands still: let it move by itself, as "
-            "`FakeClock(moves_after=0)` does, or move it in a task of its own"
+            "the kit needs a clock that moves, and this one stands still: use one that moves by itself, such "
+            "as `FakeClock(moves_after=0)`, or move it in a task"
         )
     broken(f"a sleep of {_MOMENT} s did not end within {_PATIENCE} s")
 

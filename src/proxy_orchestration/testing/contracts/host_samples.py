@@ -1,5 +1,5 @@
 """
-What a host's own part knows, for the kits that ask it about people, activities and batches.
+The people, activities and batches with which kits ask a host's own parts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _at_least(count: int) -> Callable[[object, attrs.Attribute[tuple[str, ...]],
             is_identifier(instance, attribute, value)
         if len(values) < count:
             name = f"Samples.{attribute.name}"
-            raise InvalidValueError(name, f"are {count} different ones at least")
+            raise InvalidValueError(name, f"must be at least {count} different ones")
 
     return check
 
@@ -50,17 +50,20 @@ def _at_least(count: int) -> Callable[[object, attrs.Attribute[tuple[str, ...]],
 @attrs.frozen(kw_only=True)
 class Samples:
     """
-    What the subject of a kit knows; the defaults are what our own doubles take.
+    The people, ids and activities that the subject of a kit accepts.
+
+    The defaults fit this library's own doubles.
 
     Args:
-        coordinator: an actor who may register, in an organization that the subject knows.
-        mentor_ids: four different mentors at least on whose behalf that actor may register; people
-            whom a directory, or a sender of pushes, knows.
-        batch_ids: two different ids of batches.
-        activity: makes an activity that the service takes, on a day whose day before it takes too.
-        another_type: a second kind of activity that it takes.
-        unacceptable: makes of a registration one that the service refuses, unless its registration
-            has a record.
+        coordinator: an actor who may register, in an organization known to the subject.
+        mentor_ids: at least four different mentors for whom that actor may register, and who are
+            known to a directory or a push sender under test.
+        batch_ids: two different batch ids.
+        activity: a function that makes an activity which the service accepts; it must also accept
+            the day before.
+        another_type: a second activity type that the service accepts.
+        unacceptable: a function that changes a registration into one that the service refuses,
+            unless the registration already has a record.
     """
 
     coordinator: Actor = attrs.field(
@@ -110,7 +113,7 @@ def note_invented(error: Exception, use: Use) -> None:
     if use.was_asked and use.given is None:
         invented = Samples()
         error.add_note(
-            f"This check asked about people that the kit invents: mentors {', '.join(invented.mentor_ids)}, "
-            f"coordinator {invented.coordinator.user_id} of {invented.coordinator.organization_id}. "
-            "Where your part knows its own people, activities or batches, give `samples=Samples(...)`."
+            f"This check used the kit's own example people: mentors {', '.join(invented.mentor_ids)}, "
+            f"coordinator {invented.coordinator.user_id} of {invented.coordinator.organization_id}. If your "
+            "part only knows its own people, activities or batches, give `samples=Samples(...)`."
         )

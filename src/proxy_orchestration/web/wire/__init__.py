@@ -1,5 +1,5 @@
 """
-What goes over the wire, both ways, under the wire's names.
+The models of requests and responses, with the names of the wire format.
 
 Ours stay attrs: FastAPI refuses an attrs class as a response, and each side may grow by itself.
 """

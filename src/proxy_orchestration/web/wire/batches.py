@@ -1,5 +1,5 @@
 """
-Batches and items as they go over the wire.
+Batches and items in the wire format.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NewItem(Activity):
 
     mentor_id: Id
     item_id: Id | None = Field(
-        default=None, description="The item's name in the batch; by default the mentor's id."
+        default=None, description="The item's key in the batch; by default the mentor's id."
     )
 
 
@@ -62,7 +62,7 @@ class NewBatch(Body):
 
     items: list[NewItem] = Field(json_schema_extra={"minItems": 1})
     coordinator_id: StrictStr | None = Field(
-        default=None, description="Ignored: who registers is who is signed in, and nobody else."
+        default=None, description="Ignored. The signed-in actor always registers."
     )
     label: Label | None = None
     mode: ModeWord = "independent"
@@ -83,7 +83,7 @@ class BatchChange(Body):
 
     status: Literal["cancelled"] | None = None
     cancellation_reason: StrictStr | None = None
-    label: Label | None = Field(default=None, description="`null` takes the label away.")
+    label: Label | None = Field(default=None, description="`null` removes the label.")
 
 
 class Cancellation(Body):
@@ -111,7 +111,7 @@ class Retry(Body):
 
     mentor_ids: list[StrictStr] | None = Field(default=None, description="Mentors or item ids.")
     expected_run: Run | None = Field(
-        default=None, description="The run that you saw: a repetition is refused."
+        default=None, description="The run that you read. If another run is current, the request is refused."
     )
     activities: dict[str, Activity] | None = Field(
         default=None, description="What to register instead, by mentor or item id."
@@ -164,12 +164,12 @@ class Batch(Answer):
     batch_id: str
     coordinator_id: str
     status: BatchWord
-    started: bool = Field(description="False while nobody has driven the current run yet.")
-    run: int = Field(description="Submission is run 1; a retry and a review open the next.")
+    started: bool = Field(description="False until a driver has begun the current run.")
+    run: int = Field(description="The submission is run 1. Each retry and each review opens the next run.")
     total_items: int
     completed: int = Field(description="Items that succeeded.")
     failed: int = Field(
-        description="Items that failed or whose result is unknown: those that a retry takes up."
+        description="Items that failed or whose result is unknown. A retry takes up these items."
     )
     counts: dict[ItemWord, int] = Field(description="Items by status; the sum is `total_items`.")
     label: str | None
@@ -200,7 +200,7 @@ class ItemResult(Answer):
     error_code: str | None
     retryable: bool | None
     conflicting_activity_id: str | None
-    attempts: int = Field(description="Calls in the run that settled it.")
+    attempts: int = Field(description="The number of calls in the run that settled the item.")
     settled_at: datetime | None
 
 
@@ -217,7 +217,7 @@ class Item(ItemResult):
     One item with its activity, and how every run settled it.
     """
 
-    place: int = Field(description="Its place in the request, from 1.")
+    place: int = Field(description="The item's position in the request, from 1.")
     activity_type: str
     activity_date: date
     duration_minutes: int
@@ -232,7 +232,7 @@ class BatchDetail(Batch):
     """
 
     items: list[Item]
-    next_after: int | None = Field(description="Ask with it as `after` for the items that follow.")
+    next_after: int | None = Field(description="Send it as `after` to get the items that follow.")
 
 
 class CancelledBatch(Batch):
@@ -262,7 +262,9 @@ class PagePlace(Answer):
     page: int
     limit: int
     total: int
-    next_cursor: str | None = Field(description="Ask with it as `cursor` for what follows, whatever comes.")
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` to get the next page, even if new batches arrive."
+    )
 
 
 class BatchList(Answer):
@@ -313,7 +315,7 @@ class Update(Answer):
     batch_id: str
     run: int
     sequence: int = Field(description="Without gaps, from 1; also the event's `id`.")
-    settled: int = Field(description="How many items of the batch are settled with this one.")
+    settled: int = Field(description="The number of settled items of the batch, including this one.")
     total_items: int
     item: ItemResult
 
@@ -324,6 +326,6 @@ class Updates(Answer):
     """
 
     updates: list[Update]
-    next_after: int = Field(description="Ask with it as `after` for what follows.")
-    settled: bool = Field(description="Whether nothing follows in this run.")
+    next_after: int = Field(description="Send it as `after` to get what follows.")
+    settled: bool = Field(description="Whether this run has no further updates.")
     batch: Batch

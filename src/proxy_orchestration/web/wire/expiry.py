@@ -1,5 +1,5 @@
 """
-Notices, runs, dead messages and hidden mentors as they go over the wire.
+Notices, runs, dead messages and hidden mentors in the wire format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _is_false(value: bool) -> bool:  # noqa: FBT001 - the one value of a field
     return value
 
 
-_ONLY_SHOWN: Final = PydanticCustomError("not_false", "must be false: nobody is hidden by hand")
+_ONLY_SHOWN: Final = PydanticCustomError("not_false", "must be false: mentors cannot be hidden by hand")
 # Not Literal[False], which takes 0 as well.
 NoLongerActive: TypeAlias = Annotated[
     StrictBool, AfterValidator(_is_false), WithJsonSchema({"type": "boolean", "const": False})
@@ -38,7 +38,9 @@ class NewAcknowledgement(Body):
 
     notification_id: StrictStr
     notes: Annotated[StrictStr, Field(max_length=500)] = ""
-    coordinator_id: StrictStr | None = Field(default=None, description="Ignored: it is who is signed in.")
+    coordinator_id: StrictStr | None = Field(
+        default=None, description="Ignored. The signed-in actor is used."
+    )
 
 
 class Replay(Body):
@@ -59,7 +61,9 @@ class VisibilityRestoration(Body):
     )
 
     is_active: NoLongerActive
-    certificate_type: Id | None = Field(default=None, description="For which type alone.")
+    certificate_type: Id | None = Field(
+        default=None, description="The only certificate type that this applies to."
+    )
     restore_reason: Annotated[StrictStr, Field(max_length=500)] = ""
 
 
@@ -70,7 +74,7 @@ class Notice(Answer):
 
     notification_id: str
     mentor_id: str
-    coordinator_id: str | None = Field(description="The recipient, where they are told as the coordinator.")
+    coordinator_id: str | None = Field(description="The recipient, if notified as the coordinator.")
     recipient_id: str
     audience: Literal["mentor", "coordinator", "chapter_admin"]
     certificate_type: str
@@ -215,10 +219,12 @@ class Suppression(Answer):
     suppression_id: str
     mentor_id: str
     certificate_type: str
-    is_active: bool = Field(description="Whether the mentor is hidden for it since.")
+    is_active: bool = Field(description="Whether the mentor has been hidden because of it.")
     reason: CauseWord
     changed_at: datetime
-    expires_at: datetime = Field(description="The end for which the mentor is hidden, or was.")
+    expires_at: datetime = Field(
+        description="The certificate end because of which the mentor is or was hidden."
+    )
     previous_status: str | None
     restored_by: str | None
     restore_reason: str

@@ -1,5 +1,5 @@
 """
-What fields of the wire accept, and the two kinds of model.
+The field types of the wire format, and its two kinds of models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOMENT: Final = re.compile(
 )
 _NO_DAY: Final = PydanticCustomError("iso_day", "must be a calendar day such as 2026-01-31")
 _NO_MOMENT: Final = PydanticCustomError(
-    "iso_moment", "must be a moment with its zone, such as 2026-01-31T12:00:00Z"
+    "iso_moment", "must be a date and time with its offset, such as 2026-01-31T12:00:00Z"
 )
 _LONGEST_ID: Final = 200
 LARGEST: Final = 2**31 - 1
@@ -67,4 +67,4 @@ class Pagination(Answer):
     """
 
     limit: int
-    next_after: str | None = Field(description="Ask with it as `after` (or `cursor`) for what follows.")
+    next_after: str | None = Field(description="Send it as `after` (or `cursor`) to get what follows.")

@@ -1,5 +1,5 @@
 """
-Readiness as it goes over the wire.
+Readiness in the wire format.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The memory store's known ends of certificates, and what becomes of messages and notices when they change.
+The memory store's known ends of certificates, and their effect on messages and notices.
 """
 
 from __future__ import annotations

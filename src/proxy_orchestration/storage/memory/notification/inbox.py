@@ -1,5 +1,5 @@
 """
-The memory store's notices as their recipients read them.
+The memory store's inboxes.
 """
 
 from __future__ import annotations

@@ -61,10 +61,10 @@ from proxy_orchestration.storage.memory.notification.retention import MemoryRete
 @attrs.define(eq=False, slots=False)
 class MemoryNotificationRepository(MemoryRetention):
     """
-    A `NotificationRepository` that lives as long as this object, for one event loop.
+    A `NotificationRepository` in memory, for one event loop; its data lasts as long as this object.
 
     Attributes:
-        clock: leases end by its `monotonic`.
+        clock: its `monotonic` decides when leases end.
     """
 
     async def record(self, chunk: NoticeChunk, /) -> RecordedChunk:

@@ -1,5 +1,5 @@
 """
-What the memory store lets go of: by age, and of one mentor.
+The memory store's deletion of old notices, and its export and erasure of one mentor.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The memory store of who is hidden because a certificate is lapsed.
+The memory store of hidden mentors.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ VISIBLE: Final = "visible"
 @attrs.define(eq=False, slots=False)
 class MemoryVisibilityRegistry:
     """
-    A `VisibilityRegistry` that lives as long as this object, for one event loop.
+    A `VisibilityRegistry` in memory, for one event loop; its data lasts as long as this object.
 
     Attributes:
-        statuses: a mentor's status as the host knows it, by mentor id, `visible`
-            where absent; `suppressed` while this registry suppresses the mentor.
+        statuses: the host's statuses by mentor id; an absent mentor is `visible`. A mentor is
+            `suppressed` while this registry hides the mentor.
     """
 
     statuses: dict[str, str] = attrs.field(factory=dict)

@@ -1,5 +1,5 @@
 """
-What the memory store tells about one mentor, and what it leaves of them.
+The memory store's export and erasure of one mentor.
 """
 
 from __future__ import annotations

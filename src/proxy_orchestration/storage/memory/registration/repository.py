@@ -1,5 +1,5 @@
 """
-The memory store's side of the ports.
+The memory store of registrations, which implements the ports.
 
 Every method is atomic because it does not await once it has begun to read.
 """
@@ -72,10 +72,10 @@ from proxy_orchestration.storage.memory.registration.stored_run import StoredPau
 @attrs.define(eq=False, slots=False)
 class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryActivityRecords):
     """
-    An `ActivityRepository` that lives as long as this object, for one event loop.
+    An `ActivityRepository` in memory, for one event loop; its data lasts as long as this object.
 
     Attributes:
-        clock: leases and holds end by its `monotonic`.
+        clock: its `monotonic` decides when leases and holds end.
     """
 
     clock: Clock = attrs.field(factory=SystemClock)
@@ -220,7 +220,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         """
         await checkpoint()
         if batch_id in self._unsettled:
-            raise BatchStateError(batch_id, "its current run is not settled. Cancel it, and let it settle.")
+            raise BatchStateError(batch_id, "its current run is not settled. Cancel it, and try again.")
         self._drop_endings(batch_id)
         return self._batches.pop(batch_id, None) is not None
 
@@ -395,7 +395,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         batch = self._driven(lease)
         run = batch.run
         if len(batch.log) - run.base < run.size:
-            raise BatchStateError(batch.batch_id, "an item has no outcome yet. Settle every item first.")
+            raise BatchStateError(batch.batch_id, "an item has no outcome yet. Store every outcome first.")
         batch.settle(settled_at, counts_of(batch))
         del self._unsettled[batch.batch_id]
         event = audit_event_of(batch, settled_at)
@@ -476,7 +476,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
     def _known(self, batch_id: str) -> StoredBatch:
         if batch_id not in self._batches:
             raise BatchStateError(
-                batch_id, "it is gone: deleted, purged or never accepted. List your batches."
+                batch_id, "it was deleted or purged, or was never accepted. List your batches."
             )
         return self._batches[batch_id]
 

@@ -1,5 +1,5 @@
 """
-What the memory store tells about a batch. Reads only.
+Builds results of batches from the memory store. Reads only.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A batch as the memory store keeps it: plain lists, changed without awaiting.
+A batch in the memory store: plain lists, changed without awaiting.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class StoredBatch:
         if run.expected_run != self.run.number:
             raise StaleRunError(self.batch_id, expected_run=run.expected_run, current_run=self.run.number)
         if self.run.settled_at is None:
-            raise BatchStateError(self.batch_id, "its current run is not settled. Wait for it, or cancel it.")
+            raise BatchStateError(
+                self.batch_id, "its current run is not settled. Wait until it is, or cancel it."
+            )
         wanted = set(run.mentor_ids)
         items = [item for item, entry in enumerate(self.entries) if entry.item_key in wanted]
         if len(items) < len(wanted):
@@ -309,7 +311,7 @@ class StoredBatch:
         newest = self.newest
         if any(newest[outcome.work.item] is not None for outcome in outcomes):
             raise BatchStateError(
-                self.batch_id, "an item has an outcome in this run already. Drop the second."
+                self.batch_id, "an item already has an outcome in this run. Discard the second one."
             )
 
     def append(self, outcomes: Iterable[ItemOutcome]) -> None:
@@ -345,7 +347,7 @@ class StoredBatch:
         if run.cancel_mark is not None:
             return run.cancel_mark
         if run.settled_at is not None:
-            raise BatchStateError(self.batch_id, "its current run is settled, so nothing is left to cancel.")
+            raise BatchStateError(self.batch_id, "its current run is settled, so there is nothing to cancel.")
         run.cancel_mark = CancelMark(
             run=run.number, tail_before=len(self.log), settled_before=self.settled_items
         )

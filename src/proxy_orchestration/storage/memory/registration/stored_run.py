@@ -1,5 +1,5 @@
 """
-A batch's current run as the memory store keeps it.
+A batch's current run in the memory store.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """
-Where SQLite and PostgreSQL need different words: nowhere else is a dialect's name tested.
+The differences between SQLite and PostgreSQL; only this package checks the name of a dialect.
 """

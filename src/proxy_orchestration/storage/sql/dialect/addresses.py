@@ -1,5 +1,5 @@
 """
-What an address says about where a database is: a server, a file, or this process alone.
+Reads a database address: whether it is a server, a file, or only this process's memory.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How our transactions begin, on connections of a host's engine or of our own.
+Begins the library's transactions, on connections of a host's engine or its own.
 """
 
 from __future__ import annotations
@@ -67,12 +67,15 @@ def check_engine(engine: Engine) -> Engine:
         raise InvalidTypeError("engine", rule)  # noqa: EM101 - an argument's name
     known = {"sqlite": engine.dialect.driver, "postgresql": "psycopg"}
     if engine.dialect.is_async or known.get(engine.dialect.name) != engine.dialect.driver:
-        msg = "The store speaks to sqlite, and to PostgreSQL through postgresql+psycopg, synchronously"
+        msg = (
+            "The store supports sqlite, and PostgreSQL through postgresql+psycopg, both with synchronous "
+            "drivers"
+        )
         raise ValueError(msg)
     if isinstance(engine.pool, StaticPool):
         msg = (
-            "An engine with a StaticPool has one connection for all, on which transactions would mix: use "
-            "SQLAlchemy's usual pool, with SQLite a file, or for a test the store in memory"
+            "An engine with a StaticPool shares one connection, on which transactions would mix: use "
+            "SQLAlchemy's usual pool and, with SQLite, a file. For a test, use the store in memory"
         )
         raise ValueError(msg)  # noqa: TRY004 - a kind of engine, not of argument
     return engine

@@ -1,5 +1,5 @@
 """
-The databases that SQL is shipped for, by the names that a host gives them.
+The databases for which SQL is shipped, with their names.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def check_database(database: object, *, schema: str | None) -> None:
         InvalidValueError: there is none for that one, or it has no schemas.
     """
     if database not in get_args(Database):
-        name, rule = "database", "is 'postgresql' or 'sqlite'"
+        name, rule = "database", "must be 'postgresql' or 'sqlite'"
         raise InvalidValueError(name, rule)
     if schema is not None and database not in _WITH_SCHEMAS:
-        name, rule = "schema", "is PostgreSQL's; on SQLite give a prefix"
+        name, rule = "schema", "must be omitted on SQLite, which has no schemas: give a prefix instead"
         raise InvalidValueError(name, rule)

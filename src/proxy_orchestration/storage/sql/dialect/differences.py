@@ -1,5 +1,5 @@
 """
-The few places where SQLite and PostgreSQL need different words.
+SQL expressions that differ between SQLite and PostgreSQL.
 """
 
 from __future__ import annotations

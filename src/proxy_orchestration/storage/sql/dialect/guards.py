@@ -1,5 +1,5 @@
 """
-Triggers that keep an audit event's content what it was when it was stored, on both databases.
+Triggers that prevent changes to the content of stored audit events, on both databases.
 
 Only what says so changes one: an erasure counts itself in `erasures`. A
 mistake in a host's own SQL does not. The trigger is named like a constraint of

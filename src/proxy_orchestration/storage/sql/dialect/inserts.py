@@ -1,5 +1,5 @@
 """
-Inserting many rows at once, and rows that may be there already.
+Inserts many rows at once, also rows that may already exist.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Rows that travel as one JSON text, on both databases.
+Passes many rows as one JSON parameter, on both databases.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-A host's own connection, lent for the length of a call: nothing of ours ends its transaction.
+Uses a host's own connection for one call, without ending its transaction.
 
 A plain engine over a lent connection would run queries of its own at its first
 connect and roll back what the lender has begun, and its commit would commit
@@ -29,11 +29,11 @@ _DRIVERS: Final = {"sqlite": ("pysqlite", "aiosqlite"), "postgresql": ("psycopg"
 _REMEMBERED: Final = 500
 
 _NO_CONNECTION: Final = (
-    "Give one to the store's database: a connection of SQLAlchemy (of a session, session.connection()), "
-    "or the driver's own, of sqlite3 or psycopg (of Django, connection.connection)."
+    "Give a connection to the store's database: one of SQLAlchemy (from a session: session.connection()), or "
+    "one of sqlite3 or psycopg (from Django: connection.connection)."
 )
-_NOT_BEGUN: Final = "This connection is in no transaction that its owner would commit."
-_BEGIN: Final = "Begin one first (engine.begin(), transaction.atomic()), and submit within it."
+_NOT_BEGUN: Final = "This connection is not in a transaction that its owner commits."
+_BEGIN: Final = "Begin a transaction first (engine.begin(), transaction.atomic()), and submit within it."
 
 
 _SAVEPOINT: Final = "SAVEPOINT proxy_orchestration"

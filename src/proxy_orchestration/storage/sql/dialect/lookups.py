@@ -1,5 +1,5 @@
 """
-Looking for each row by its index, whatever PostgreSQL believes about the size of a table.
+Looks up each row by its index, whatever PostgreSQL estimates about the table's size.
 """
 
 from __future__ import annotations

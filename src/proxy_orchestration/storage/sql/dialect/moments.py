@@ -1,5 +1,5 @@
 """
-Moments on the database's own clock, which may be set back after they were written.
+Points in time on the database's clock, which may be set back after they were written.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Row-level security, while the schema changes under it.
+Removes row-level security policies while the schema changes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a transaction of ours needs on SQLite: on connections of our own for good, on a host's for its length.
+SQLite settings of a transaction: permanent on own connections, temporary on a host's.
 """
 
 from __future__ import annotations
@@ -115,11 +115,13 @@ def check_begun(driver: Any) -> None:  # noqa: ANN401 - the driver's connection
             driver.cursor().close()
         is_begun = driver.in_transaction
     except (sqlite3.ProgrammingError, ValueError) as error:  # the latter of one that is awaited
-        reason = "This connection is closed, or was made by another thread."
+        reason = "This connection is closed, or was opened in another thread."
         raise HostTransactionError(reason, advice="Submit in the thread that opened it.") from error
     if not is_begun:
-        reason = "This connection is in no transaction that its owner would commit."
-        raise HostTransactionError(reason, advice="Begin one with BEGIN IMMEDIATE, and submit within it.")
+        reason = "This connection is not in a transaction that its owner commits."
+        raise HostTransactionError(
+            reason, advice="Begin a transaction with BEGIN IMMEDIATE, and submit within it."
+        )
 
 
 @contextmanager
@@ -151,6 +153,9 @@ def take_lock(connection: Connection) -> None:
     except OperationalError as error:
         if "locked" not in str(error.orig):
             raise
-        reason = "This transaction was not begun to write, and another connection writes or has written."
-        advice = "Roll it back, begin it with BEGIN IMMEDIATE, and do all of it again."
+        reason = (
+            "This transaction did not begin as a writing one, and another connection is writing or has "
+            "written."
+        )
+        advice = "Roll it back, begin again with BEGIN IMMEDIATE, and repeat everything in it."
         raise HostTransactionError(reason, advice=advice) from error

@@ -1,5 +1,5 @@
 """
-What a transaction of ours needs on PostgreSQL, set within it, and the connection left as it was.
+PostgreSQL settings of a transaction, set within it, so that the connection is left unchanged.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ def check_begun(driver: Any) -> None:  # noqa: ANN401 - the driver's connection
     status = driver.info.transaction_status
     if driver.closed or status in _USELESS:
         reason = "The transaction of this connection has failed already, or the connection is closed."
-        raise HostTransactionError(reason, advice="Roll it back, and do all of it again.")
+        raise HostTransactionError(reason, advice="Roll it back, and repeat everything in it.")
     if status == _IDLE and driver.autocommit:
-        reason = "This connection is in no transaction that its owner would commit."
-        advice = "Begin one first (engine.begin(), transaction.atomic()), and submit within it."
+        reason = "This connection is not in a transaction that its owner commits."
+        advice = "Begin a transaction first (engine.begin(), transaction.atomic()), and submit within it."
         raise HostTransactionError(reason, advice=advice)
 
 

@@ -1,5 +1,5 @@
 """
-What a database keeps as text: everything but NUL and halves of surrogate pairs.
+Which texts a database can store: all without NUL characters and unpaired surrogates.
 """
 
 from __future__ import annotations

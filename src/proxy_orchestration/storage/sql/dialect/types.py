@@ -1,5 +1,5 @@
 """
-How ids, moments and days are kept.
+The column types of ids, times and days.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Who took note of which notice.
+Acknowledgements of notices, and their audit rows.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Messages that were given up, by organization, and what a provider says about devices.
+Given-up messages by organization, and the counts of a provider's answers about devices.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Coordinators' digests: opened by a notice, counted by a claim, covering what the claim counted.
+Coordinators' digests: opened by a notice, counted by a claim, covered by a completion.
 
 A digest is open while it is queued, leased or dead, and a recipient has one
 open digest at most. A claim stamps the notices that it counts with its token,

@@ -1,5 +1,5 @@
 """
-The known ends of certificates: noted by a chunk, withdrawn by a whole feed, forgotten in the end.
+The known ends of certificates: stored by a chunk, withdrawn by a complete feed, deleted when old.
 
 The row of a mentor and type in `expiry_guards` is the lock of their ends: of
 two calls at once that tell of two of their certificates, one sees the other's.

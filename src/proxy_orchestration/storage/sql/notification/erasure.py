@@ -1,5 +1,5 @@
 """
-What the database holds about one mentor's certificates, and what is left of it.
+Exports and erases the data about one mentor's certificates.
 """
 
 from __future__ import annotations

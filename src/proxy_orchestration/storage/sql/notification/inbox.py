@@ -1,5 +1,5 @@
 """
-Notices as their recipients read them.
+Reads inboxes, and marks notices as read or postponed.
 """
 
 from __future__ import annotations

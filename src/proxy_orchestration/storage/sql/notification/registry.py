@@ -1,5 +1,5 @@
 """
-Who is hidden, in SQL: each method is all or nothing, in a worker thread.
+The registry of hidden mentors in SQL: each method is one transaction, in a worker thread.
 """
 
 from __future__ import annotations

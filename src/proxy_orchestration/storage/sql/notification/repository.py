@@ -1,5 +1,5 @@
 """
-Notices and pushes in SQL: each method is all or nothing, in a worker thread.
+The store of notices and pushes in SQL: each method is one transaction, in a worker thread.
 """
 
 from __future__ import annotations

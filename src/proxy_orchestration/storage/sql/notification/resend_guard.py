@@ -1,5 +1,5 @@
 """
-When a mentor was last told about a type: no second notice before the guard is over.
+The resend guard: prevents a second notice about a mentor and type within a time.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Old notices are emptied, old messages and runs deleted; what still has work to do stays.
+Removes old notices, messages and runs, except those that still have work to do.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Between notices, messages and their rows.
+Converts notices and messages to rows and back.
 """
 
 from __future__ import annotations

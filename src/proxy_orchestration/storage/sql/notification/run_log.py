@@ -1,5 +1,5 @@
 """
-The log of runs, and the share of each organization in them.
+The log of runs, with the share of each organization.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The tables of notices, pushes and visibility, once for both databases.
+The tables of notices, pushes and visibility, for both databases.
 
 The partial indexes hold what is still to be done only: messages that were
 sent stay for ever, and no poll walks through them.

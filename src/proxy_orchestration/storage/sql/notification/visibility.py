@@ -1,5 +1,5 @@
 """
-Which mentors are hidden, by the ends of their certificates.
+Hides and shows mentors by the ends of their certificates.
 """
 
 from __future__ import annotations

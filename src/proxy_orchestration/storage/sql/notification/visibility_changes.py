@@ -1,5 +1,5 @@
 """
-The audit rows of who was hidden and shown.
+The audit rows of hiding and showing mentors.
 """
 
 from __future__ import annotations

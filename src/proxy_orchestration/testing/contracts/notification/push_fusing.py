@@ -1,5 +1,5 @@
 """
-What an outbox promises that completes and claims in one transaction; nothing of one that does not.
+What an outbox promises that completes and claims in one transaction.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the ports promise that stand between a dispatcher and people: a sender, and what is known of recipients.
+What the ports around a dispatcher promise: the sender, devices, recipients and opt-outs.
 """
 
 from __future__ import annotations

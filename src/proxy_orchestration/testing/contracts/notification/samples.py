@@ -1,5 +1,5 @@
 """
-Invented notices, and the short ways through a store of them that many checks share.
+Example notices, and helpers that many checks share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a visibility registry promises about its audit rows, and about whom a person had shown again.
+What a visibility registry promises about its audit rows and about restored mentors.
 """
 
 from __future__ import annotations

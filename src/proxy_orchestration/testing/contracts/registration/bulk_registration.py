@@ -46,7 +46,7 @@ def _with_a_bad_row() -> list[ProxyRegistration]:
 
 def _bulk(service: ProxyRegistrationService) -> SupportsBulk:
     if not isinstance(service, SupportsBulk):
-        broken("the service has no register_many; leave this kit out")
+        broken("the service has no register_many: leave out this kit")
     return service
 
 

@@ -28,7 +28,7 @@ async def _conflicts(
     service: ProxyRegistrationService, *registrations: ProxyRegistration
 ) -> Sequence[Conflict]:
     if not isinstance(service, SupportsConflictCheck):
-        broken("the service has no find_conflicts; leave this kit out")
+        broken("the service has no find_conflicts: leave out this kit")
     found = await service.find_conflicts(registrations)
     # Each mentor is asked about once, so that a service may name the item, or the mentor alone.
     return [attrs.evolve(conflict, item_key=None) for conflict in found]

@@ -29,9 +29,10 @@ from proxy_orchestration.testing.contracts.registration.samples import (
 
 HostTransaction: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 """
-Begins a transaction of the host's, which may write: the block is given its connection, as `within` takes it.
+A function that begins a writing transaction of the host; the block gets its connection, as `within`
+expects it.
 
-It is committed at the end of the block, and rolled back where that raises.
+It is committed at the end of the block, and rolled back if the block raises an error.
 """
 
 
@@ -47,8 +48,8 @@ class HostDatabase:
     A database that a ledger and its host share.
 
     Attributes:
-        ledger: a whole ledger that is empty, and `SupportsHostTransactions` too.
-        transaction: begins a transaction of the host's.
+        ledger: a complete, empty ledger that is also a `SupportsHostTransactions`.
+        transaction: a function that begins a transaction of the host.
     """
 
     ledger: BatchLedger
@@ -62,7 +63,7 @@ _KEY: Final = "form-7"
 
 def _able(database: HostDatabase) -> _HostLedger:
     if not isinstance(database.ledger, SupportsHostTransactions):
-        broken(f"a {type(database.ledger).__name__} is no SupportsHostTransactions")
+        broken(f"a {type(database.ledger).__name__} is not a SupportsHostTransactions")
     return cast("_HostLedger", database.ledger)
 
 

@@ -1,5 +1,5 @@
 """
-What the store of activity records promises to those who look through it: order, filters, and notes.
+What the store of activity records promises about lists: order, filters and correction notes.
 """
 
 from __future__ import annotations

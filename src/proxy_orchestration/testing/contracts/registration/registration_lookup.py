@@ -1,5 +1,5 @@
 """
-What a registration service promises that can be asked for its records.
+What a registration service with look-up promises.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ looking_up: list[Check[ProxyRegistrationService]] = []
 
 def _lookup(service: ProxyRegistrationService) -> SupportsLookup:
     if not isinstance(service, SupportsLookup):
-        broken("the service has no find_registration; leave this kit out")
+        broken("the service has no find_registration: leave out this kit")
     return service
 
 

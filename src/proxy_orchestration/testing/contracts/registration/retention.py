@@ -1,5 +1,5 @@
 """
-What letting go of old audit events and old keys promises.
+What a store promises about deleting old audit events and old keys.
 """
 
 from __future__ import annotations

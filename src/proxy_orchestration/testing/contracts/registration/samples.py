@@ -1,5 +1,5 @@
 """
-Invented batches, and the short ways through them that many checks share.
+Example batches, and helpers that many checks share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a notification repository promises about retention, and about one mentor's data.
+What a notification repository promises about retention and about erasing one mentor.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a notice book promises of people whose id comes composed, and decomposed.
+What a notice book promises about ids in composed and decomposed Unicode spelling.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """
-What a run ledger promises: runs that are opened, driven by one, settled and cancelled.
+What a run ledger promises: opening, driving, settling and cancelling runs.
 """

@@ -1,5 +1,5 @@
 """
-What a ledger promises that accepts a batch and leases it in one transaction; nothing of one that does not.
+What a ledger promises that accepts a batch and takes its lease in one transaction.
 """
 
 from __future__ import annotations

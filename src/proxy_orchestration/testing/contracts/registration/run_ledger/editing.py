@@ -1,5 +1,5 @@
 """
-A further run that registers other activities for some of its items.
+What a ledger promises about further runs with edited activities.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a ledger promises that does two of a driver's writes in one transaction; nothing of one that does not.
+What a ledger promises that does two of a driver's writes in one transaction.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Several activities of one mentor in one batch: each is an item of its own, by its key.
+What a ledger promises about several activities of one mentor in a batch, by item key.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a further run is told of a batch's items before it opens.
+What a ledger promises about the items that it returns for a further run.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a further run promises, with the decisions in it and what it is told before.
+What a ledger promises about opening a further run.
 """
 
 from __future__ import annotations

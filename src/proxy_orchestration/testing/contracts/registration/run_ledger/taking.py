@@ -1,5 +1,5 @@
 """
-What a ledger promises that hands out many free runs at once; nothing of one that does not.
+What a ledger promises that leases many free runs at once.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a ledger keeps of items without an outcome: how far calls went, who waits, who was called alone.
+What a ledger promises about items without an outcome: how far calls went, and which items wait.
 """
 
 from __future__ import annotations
