@@ -511,3 +511,29 @@ async def test_a_kind_whose_call_fails_is_undone_and_each_of_it_done_alone(
         answer if isinstance(answer, str) else type(answer).__name__ for answer in answers.values()
     }
     assert ["another", "first", "same"] == _names(engine)
+
+
+async def test_a_store_that_cannot_be_reached_is_asked_twice_and_not_once_for_each(
+    engine: Engine, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever waits behind ten others hears of it as soon as they do; each has an error of its own.
+    """
+    answers: dict[str, Any] = {}
+    asked: list[str] = []
+
+    def away(*_: Any) -> Any:
+        asked.append("asked")
+        msg = "BEGIN IMMEDIATE"
+        raise OperationalError(msg, None, Exception("unable to open database file"))
+
+    async with _all_wait(transactions) as tasks:
+        for number in range(10):
+            tasks.start_soon(_outcome, transactions, answers, str(number), partial(_insert, str(number)))
+        await anyio.wait_all_tasks_blocked()
+        monkeypatch.setattr(module, "transaction", away)
+
+    assert 2 == len(asked)
+    assert {RepositoryUnavailableError} == {type(answer) for answer in answers.values()}
+    assert 10 == len(set(map(id, answers.values())))
+    assert ["first"] == _names(engine)

@@ -140,7 +140,7 @@ async def test_a_run_that_this_worker_s_service_cannot_do_is_started_by_no_sweep
     engine = world.registrations()
     payload = {"version": 1, "batch_id": batch.batch_id, "run": batch.run}
 
-    with pytest.raises(ApplicationError, match="one at a time") as caught:
+    with pytest.raises(ApplicationError, match="one mentor per call") as caught:
         await ActivityEnvironment().run(engine.drive, payload)
 
     assert caught.value.non_retryable

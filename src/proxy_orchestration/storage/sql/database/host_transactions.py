@@ -74,7 +74,7 @@ class HostTransactions:
         _work: Callable[[Connection], T],
         *,
         first: bool = False,  # noqa: ARG002 - as that of `Transactions`
-        joint: object = None,  # noqa: ARG002
+        joint: object = None,  # noqa: ARG002 - as that of `Transactions`
     ) -> NoReturn:
         """
         Refuse to do it.

@@ -11,6 +11,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -199,10 +200,20 @@ class Transactions:
             write.succeed(answer)
 
     def _write_alone(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
+        """
+        Run each in its own transaction; a store that cannot be reached is not asked once for each.
+        """
+        begun: list[Write[Any]] = []
+        away: RepositoryUnavailableError | None = None
         for write in group:
+            if away is not None:
+                write.fail(_likewise(away))
+                continue
             try:
-                write.succeed(self._run(self._writing, write.work))
+                write.succeed(self._run(self._writing, partial(_begin, begun, write)))
             except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                if write not in begun and type(error) is RepositoryUnavailableError:
+                    away = error
                 write.fail(error)
         return group
 
@@ -289,6 +300,17 @@ def _answers(connection: Connection, group: Sequence[Write[Any]]) -> Mapping[Wri
         if time.monotonic() >= over:
             break
     return answers
+
+
+def _likewise(error: RepositoryUnavailableError) -> RepositoryUnavailableError:
+    other = RepositoryUnavailableError(error.reason, advice=error.advice)
+    other.__cause__ = error.__cause__
+    return other
+
+
+def _begin(begun: list[Write[Any]], write: Write[T], connection: Connection) -> T:
+    begun.append(write)
+    return write.work(connection)
 
 
 def _of_one_kind(group: Sequence[Write[Any]]) -> Iterator[Sequence[Write[Any]]]:

@@ -40,19 +40,19 @@ from proxy_orchestration.storage.sql.registration.rows import (
 from proxy_orchestration.storage.sql.registration.settling import Ending, finish
 from proxy_orchestration.storage.sql.schema import audit_events, batches, work
 
-_LISTED, (_LISTED_ID, _LISTED_BATCH, _LISTED_AT, _LISTED_STATUS, _WAITS) = json_rows(
-    "listed", json_integer, json_text, json_instant, json_text, json_flag
+_LISTED, (_ID, _BATCH_ID, _ORGANIZATION, _COORDINATOR, _TOTAL, _AT, _STATUS, _WAITS) = json_rows(
+    "listed", json_integer, *[json_text] * 3, json_integer, json_instant, json_text, json_flag
 )
 _NAMED_BATCH: Final[Mapping[str, ColumnElement[Any]]] = {
-    "id": _LISTED_ID,
-    "batch_id": _LISTED_BATCH,
-    "organization_id": literal(""),
-    "coordinator_id": literal(""),
-    "total": literal(0),
-    "submitted_at": _LISTED_AT,
+    "id": _ID,
+    "batch_id": _BATCH_ID,
+    "organization_id": _ORGANIZATION,
+    "coordinator_id": _COORDINATOR,
+    "total": _TOTAL,
+    "submitted_at": _AT,
     "run": literal(FIRST_RUN),
     "settled_run": literal(FIRST_RUN),
-    "settled_status": _LISTED_STATUS,
+    "settled_status": _STATUS,
     "needs_review": _WAITS,
 }
 _EVENTS, (_EVENT_ID, _PAYLOAD, _FURTHER, _SERVICE, _HOLD) = json_rows("events", *[json_text] * 4, json_number)
@@ -117,6 +117,7 @@ def _lock(dialect: Dialect) -> Select[*tuple[Any, ...]]:
         batch.c.total,
         batch.c.organization_id,
         batch.c.coordinator_id,
+        batch.c.submitted_at,
         batch.c.service_name,
         has_overrides.label("has_overrides"),
     ).select_from(joined)
@@ -163,7 +164,10 @@ def _list_as_settled(connection: Connection, closed: Sequence[ClosedRun]) -> Non
         (
             each.batch.id,
             each.given.batch_id,
-            instant_text(each.event.settled_at),
+            each.batch.organization_id,
+            each.batch.coordinator_id,
+            each.batch.total,
+            instant_text(each.batch.submitted_at),
             each.event.status,
             ItemState.NEEDS_REVIEW.value in each.event.counts,
         )
