@@ -263,7 +263,7 @@ def test_what_was_given_up_is_listed_and_replayed(dispatch: Dispatch, run: Any) 
     [
         (("replay",), "Give either the ids of pushes or --all."),
         (("replay", "x", "--all"), "Give either the ids of pushes or --all."),
-        (("dead", "--after", "x"), "--after: cursor is none: give the next_cursor of a page"),
+        (("dead", "--after", "x"), "--after: cursor is not a valid cursor: give the next_cursor of a page"),
     ],
 )
 def test_what_makes_no_sense_is_refused(run: Any, command: tuple[str, ...], told: str) -> None:
