@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 from postgres_server import ServerFailedError, find_programs, running_server
+from ready_schemas import have_new_databases_copied
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases
@@ -41,6 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in (each for each in kept if each.get_closest_marker("crash")):
         if first.setdefault((item.parent, getattr(item, "originalname", item.name)), item) is not item:
             item.add_marker("full")
+
+
+def pytest_runtest_setup() -> None:
+    """
+    Spare a test the migrations of each new SQLite database.
+    """
+    have_new_databases_copied()
 
 
 def _is_left_out(item: pytest.Item) -> bool:
