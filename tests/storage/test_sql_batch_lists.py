@@ -38,6 +38,9 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     settled_batch,
 )
 
+pytestmark = pytest.mark.one_loop
+
+
 _WITH_LISTS: Final = "0017"
 _BEFORE: Final = REVISIONS[REVISIONS.index(_WITH_LISTS) - 1]
 _VISIBILITIES: Final = {
@@ -65,7 +68,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     url: Any = f"sqlite:///{tmp_path / 'store.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     yield engine
     engine.dispose()
@@ -131,7 +134,6 @@ def _migrate(engine: Engine, revision: str, *, at_once: int | None = None) -> No
             context.run_migrations()
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("forgotten", ["all", "every second"])
 async def test_a_batch_that_older_code_settled_is_listed_as_it_is(empty: Engine, forgotten: str) -> None:
     """
@@ -156,7 +158,6 @@ async def test_a_batch_that_older_code_settled_is_listed_as_it_is(empty: Engine,
     assert before == await _answers(repository)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("at_once", [2, 10_000])
 async def test_what_settled_before_the_upgrade_is_listed_by_its_columns(empty: Engine, at_once: int) -> None:
     """
@@ -192,7 +193,6 @@ def _watched(engine: Engine) -> list[tuple[str, Any]]:
 
 
 # A planner that knows of few rows would take any index.
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("engine", ["no rows"], indirect=True)
 async def test_a_page_of_batches_is_read_in_its_order(engine: Engine) -> None:
     """

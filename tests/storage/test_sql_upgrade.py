@@ -49,6 +49,9 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     result_of,
 )
 
+pytestmark = pytest.mark.one_loop
+
+
 _AT: Final = NOON.isoformat()
 _ACTOR: Final = json.dumps({"user_id": "coordinator-1", "roles": ["coordinator"], "organization_id": "org-1"})
 _EVENT: Final[dict[str, Any]] = {
@@ -162,7 +165,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     url: Any = f"sqlite:///{tmp_path / 'old.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     with engine.begin() as connection:
         _upgrade(connection, REVISIONS[0])
