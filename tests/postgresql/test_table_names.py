@@ -69,9 +69,8 @@ def _emptied(postgresql: Databases, url: URL, where: dict[str, str]) -> URL:
     return url
 
 
-@pytest.mark.parametrize(
-    "where", [*(pytest.param(one, marks=pytest.mark.full) for one in WHERE[:-1]), WHERE[-1]], ids=str
-)
+# A prefix alone is what the kit has on SQLite, and the last of these has one too.
+@pytest.mark.parametrize("where", [pytest.param(WHERE[1], marks=pytest.mark.full), WHERE[-1]], ids=str)
 @pytest.mark.parametrize(("store", "check"), OPENED, ids=str)
 async def test_every_store_keeps_its_contract_elsewhere(
     postgresql: Databases, hosts: URL, store: Any, check: Any, where: dict[str, str]
