@@ -23,7 +23,7 @@ def have_new_databases_copied() -> None:
     migrate = sys.modules.get(_MIGRATE)
     upgrade = getattr(migrate, "_upgrade", None)
     if upgrade is not None and not isinstance(upgrade, Upgrade):
-        migrate._upgrade = Upgrade(upgrade)  # type: ignore[union-attr]
+        migrate._upgrade = Upgrade(upgrade)  # type: ignore[union-attr]  # it is there
 
 
 class Upgrade:
