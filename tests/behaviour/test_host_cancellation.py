@@ -13,6 +13,8 @@ from proxy_orchestration.testing import ScriptedRegistrationService
 
 pytestmark = pytest.mark.dateless
 
+_UNTRACED = [pytest.param(by, marks=pytest.mark.untraced) for by in ("asyncio.timeout", "trio")]
+
 
 def orchestrator(scene):
     """
@@ -94,7 +96,7 @@ async def cancel(scene):
     await orchestrator(scene).cancel_batch(batch_id, actor=scene.actor)
 
 
-@pytest.mark.parametrize("by", ["Task.cancel", "asyncio.timeout", "trio"])
+@pytest.mark.parametrize("by", ["Task.cancel", *_UNTRACED])
 @pytest.mark.parametrize(
     "verb", [drive, drive_if_free, stream, submit, resume, serve, cancel], ids=lambda verb: verb.__name__
 )

@@ -32,7 +32,7 @@ from proxy_orchestration.testing import (
     succeed,
 )
 
-pytestmark = pytest.mark.dateless
+pytestmark = [pytest.mark.dateless, pytest.mark.untraced]
 
 _SETTINGS = BulkSettings(
     call_timeout=5.0,

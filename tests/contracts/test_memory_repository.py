@@ -32,7 +32,7 @@ async def test_an_item_gets_one_outcome_per_run() -> None:
     first, second = await claim(store, lease, 2)
     await store.commit(lease, Commit(outcomes=(ended(first),), ttl=LONG))
 
-    with pytest.raises(BatchStateError, match="outcome in this run already"):
+    with pytest.raises(BatchStateError, match="already has an outcome in this run"):
         await store.commit(lease, Commit(outcomes=(ended(second), ended(first)), ttl=LONG))
     assert 1 == len(await log_of(store, batch_id))
 

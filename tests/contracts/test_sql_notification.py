@@ -18,7 +18,9 @@ from proxy_orchestration.testing.contracts import (
 )
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql(asyncio_only=True))]
+)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """
     An empty database of each kind.

@@ -42,7 +42,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'chapter.db'}"
-    return str(request.getfixturevalue("postgresql").empty().render_as_string(hide_password=False))
+    return str(request.getfixturevalue("bare_postgresql_url").render_as_string(hide_password=False))
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'nightly.db'}"
-    return str(request.getfixturevalue("postgresql").empty().render_as_string(hide_password=False))
+    return str(request.getfixturevalue("bare_postgresql_url").render_as_string(hide_password=False))
 
 
 def test_the_command_tells_everybody_once(url: str, tmp_path: Path) -> None:

@@ -23,6 +23,13 @@ def test_a_process_is_started():
     assert datetime(2031, 6, 15, tzinfo=UTC).date() == datetime.now(UTC).date()
     subprocess.run({command}, check=True, {options})
 """
+MANY = """
+import pytest
+
+@pytest.mark.parametrize("number", range(40))
+def test_one(number):
+    pass
+"""
 PRINTS_ITS_YEAR = "import datetime; assert datetime.date.today().year == 2031"
 FORKS = f"""
 import os
@@ -92,3 +99,39 @@ def test_a_process_that_misses_the_shift_is_noticed(tmp_path: Path, command: str
     assert "1 passed" in said
     assert "1 started without the shift to 2031-06-15T22:30:00+00:00" in said
     assert 1 == code
+
+
+def test_the_moments_together_run_every_test(tmp_path: Path) -> None:
+    """
+    Behaviour and push at one moment each, and at each of them some; all the rest at all four.
+    """
+    every = set()
+    for folder in ("behaviour", "push", "cli"):
+        (tmp_path / "tests" / folder).mkdir(parents=True)
+        (tmp_path / "tests" / folder / f"test_{folder}.py").write_text(MANY, encoding="utf-8")
+        every |= {f"tests/{folder}/test_{folder}.py::test_one[{number}]" for number in range(40)}
+    found = [_collected(tmp_path, f"{number}/4") for number in (1, 2, 3, 4)]
+    times = {test: sum(test in some for some in found) for test in every}
+
+    assert every == set().union(*found)
+    assert {test: 4 if "cli" in test else 1 for test in every} == times
+    for folder in ("behaviour", "push"):
+        assert all(any(folder in test for test in some) for some in found)
+
+
+def _collected(folder: Path, share: str) -> set[str]:
+    """
+    Return the ids of what this session would run.
+    """
+    options = ["-q", "--collect-only", "-p", "shifted_session", "-p", "no:time_machine"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", "--rootdir", ".", "tests"],
+        env=os.environ
+        | {"PYTHONPATH": str(SUPPORT), "WALL_CLOCK_SHARE": share, "WALL_CLOCK_LEDGER": os.devnull},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LONGEST_WAIT,
+    )
+    return {line for line in done.stdout.splitlines() if "::" in line}

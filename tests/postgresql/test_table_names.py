@@ -4,6 +4,7 @@ Tables in a schema of their own or under a prefix, beside a host's of the same n
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import pytest
@@ -52,19 +53,24 @@ def hosts(postgresql: Databases) -> URL:
     return url
 
 
-def _emptied(postgresql: Databases, url: URL, where: dict[str, str]) -> URL:
-    names = [
+@cache
+def _names(**where: str) -> list[str]:
+    # Kept, since a copy of all tables takes longer than most checks.
+    return [
         f'"{where.get("schema", "public")}".{table.name}'
         for table in reversed(metadata_for(**where).sorted_tables)
     ]
+
+
+def _emptied(postgresql: Databases, url: URL, where: dict[str, str]) -> URL:
+    names = _names(**where)
     if postgresql.execute(url.database, f"SELECT to_regclass('{names[0]}')")[0][0]:  # type: ignore[arg-type]  # our own names
         postgresql.execute(url.database, ";".join(f"DELETE FROM {name}" for name in names))  # type: ignore[arg-type]  # noqa: S608 - our own names
     return url
 
 
-@pytest.mark.parametrize(
-    "where", [*(pytest.param(one, marks=pytest.mark.full) for one in WHERE[:-1]), WHERE[-1]], ids=str
-)
+# A prefix alone is what the kit has on SQLite, and the last of these has one too.
+@pytest.mark.parametrize("where", [pytest.param(WHERE[1], marks=pytest.mark.full), WHERE[-1]], ids=str)
 @pytest.mark.parametrize(("store", "check"), OPENED, ids=str)
 async def test_every_store_keeps_its_contract_elsewhere(
     postgresql: Databases, hosts: URL, store: Any, check: Any, where: dict[str, str]
@@ -75,8 +81,8 @@ async def test_every_store_keeps_its_contract_elsewhere(
     url = _emptied(postgresql, hosts, where)
     await check(lambda: store.open(url, **where))
 
-    for name in HOSTS_OWN:
-        assert [(1,)] == list(postgresql.execute(url.database, f"SELECT * FROM {name}"))  # type: ignore[arg-type]  # noqa: S608 - our own names
+    theirs = " UNION ALL ".join(f"SELECT '{name}', * FROM {name}" for name in HOSTS_OWN)  # noqa: S608 - our own names
+    assert [(name, 1) for name in HOSTS_OWN] == list(postgresql.execute(url.database, theirs))  # type: ignore[arg-type]  # as above
 
 
 def test_without_a_choice_the_host_s_tables_are_a_clash(postgresql: Databases, hosts: URL) -> None:

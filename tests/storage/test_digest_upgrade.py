@@ -25,6 +25,9 @@ from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.storage.sql.database.versions import VERSION_TABLE
 from proxy_orchestration.testing.contracts.notification.samples import ended
 
+pytestmark = pytest.mark.one_loop
+
+
 _LONG_AGO: Final = "2020-03-04 06:00:00.000000+00:00"
 _LATELY: Final = "2200-03-04 06:00:00.000000+00:00"  # not older than 14 days on any day of this test
 _MUCH_LATER: Final = datetime(2200, 4, 1, tzinfo=UTC)
@@ -40,7 +43,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     url: Any = f"sqlite:///{tmp_path / 'old.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     with engine.begin() as connection:
         _migrate(connection, _BEFORE)

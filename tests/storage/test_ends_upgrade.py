@@ -34,6 +34,9 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     states_of,
 )
 
+pytestmark = pytest.mark.one_loop
+
+
 _BEFORE: Final = "0016"
 _KNOWN: Final = {"mentor-1": RENEWED.isoformat(), "mentor-2": ENDS.isoformat(), "mentor-3": None}
 
@@ -47,7 +50,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]
     """
     url: Any = f"sqlite:///{tmp_path / 'old.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     with engine.begin() as connection:
         _migrate(connection, _BEFORE)

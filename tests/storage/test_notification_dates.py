@@ -26,6 +26,8 @@ from proxy_orchestration.storage.sql import SqlNotificationRepository
 from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.notification import ScriptedPushSender, ScriptedRecipientDirectory
 
+pytestmark = pytest.mark.one_loop
+
 ZONES = ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
 EDGES = [datetime.min, datetime.max, datetime(1, 1, 2), datetime(9999, 12, 30)]  # noqa: DTZ001, DTZ901 - zones come below
 HUGE = 10**12

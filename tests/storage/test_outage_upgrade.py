@@ -21,6 +21,8 @@ from proxy_orchestration.storage.sql import SqlNotificationRepository, create_sc
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.testing.contracts.notification.samples import MORNING, chunk_of, draft_of
 
+pytestmark = pytest.mark.one_loop
+
 
 async def test_what_was_dead_before_is_listed(tmp_path: Path) -> None:
     """

@@ -200,7 +200,7 @@ async def test_an_item_gets_one_outcome_per_run(engine: Engine) -> None:
     first, second = await claim(repository, lease, 2)
     await repository.commit(lease, Commit(outcomes=(ended(first),), ttl=LONG))
 
-    with pytest.raises(BatchStateError, match="outcome in this run already"):
+    with pytest.raises(BatchStateError, match="already has an outcome in this run"):
         await repository.commit(lease, Commit(outcomes=(ended(second), ended(first)), ttl=LONG))
     assert 1 == len(await log_of(repository, batch_id))
 

@@ -22,6 +22,7 @@ from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.database.errors import translated_errors
+from proxy_orchestration.storage.sql.dialect import pragmas
 from proxy_orchestration.testing.contracts.registration.samples import (
     LONG,
     accepted,
@@ -69,11 +70,14 @@ def _remove(file: Path, *, replaced: bool) -> None:
         file.touch()
 
 
-async def test_a_locked_database_is_unavailable_and_nothing_is_written(file: Path) -> None:
+async def test_a_locked_database_is_unavailable_and_nothing_is_written(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    Another connection holds the write lock for longer than we wait.
+    Another connection holds the write lock for longer than we wait, which is ten seconds elsewhere.
     """
-    with _engine_with(file, "busy_timeout = 1") as engine:
+    monkeypatch.setitem(pragmas._NEEDED, "busy_timeout", 1)
+    with _engine_with(file, "foreign_keys = ON") as engine:
         repository = SqlActivityRepository(engine)
         batch_id = await accepted(repository, batch_of(1))
         holder = sqlite3.connect(file, isolation_level=None)

@@ -48,6 +48,9 @@ from proxy_orchestration.storage.sql.schema import activities
 from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts.registration.samples import NOON, activity_record, later
 
+pytestmark = pytest.mark.one_loop
+
+
 COMPOSED, DECOMPOSED = "bes\u00f8k-\u00e5", "bes\u00f8k-a\u030a"
 NIGHT: Final = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
 
@@ -61,7 +64,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     url: Any = f"sqlite:///{tmp_path / 'store.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     create_schema(engine)
     yield engine

@@ -33,7 +33,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     database, made = request.param.split(", ")
     url: Any = f"sqlite:///{tmp_path / 'store.db'}"
     if database == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     if made == "migrated":
         create_schema(engine)

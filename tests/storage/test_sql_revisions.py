@@ -34,6 +34,9 @@ from proxy_orchestration.testing.contracts.registration.samples import (
     lease_of,
 )
 
+pytestmark = pytest.mark.one_loop
+
+
 _NEXT: Final = f"{int(REVISIONS[-1]) + 1:04}"
 _OVERNEXT: Final = f"{int(REVISIONS[-1]) + 2:04}"
 _ROW: Final = f"SELECT version_num, compatible_from FROM {VERSION_TABLE}"  # noqa: S608 - our own name
@@ -72,7 +75,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     url: Any = f"sqlite:///{tmp_path / 'store.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     yield engine
     engine.dispose()

@@ -21,6 +21,8 @@ from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
 from proxy_orchestration.testing.contracts.registration.samples import accepted, batch_of, lease_of
 
+pytestmark = pytest.mark.one_loop
+
 
 async def test_a_batch_from_before_has_no_context_and_a_new_one_keeps_its_own(tmp_path: Path) -> None:
     """

@@ -27,6 +27,8 @@ from proxy_orchestration.testing.contracts.notification.samples import (
     the_push,
 )
 
+pytestmark = pytest.mark.one_loop
+
 
 @pytest.fixture(
     params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql(asyncio_only=True))]
@@ -37,7 +39,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """
     url: Any = f"sqlite:///{tmp_path / 'notices.db'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql").empty()
+        url = request.getfixturevalue("bare_postgresql_url")
     engine = create_engine(url)
     create_schema(engine)
     yield engine

@@ -11,6 +11,8 @@ from proxy_orchestration.notification.settings import DispatchSettings, Notifica
 
 pytestmark = pytest.mark.dateless
 
+_UNTRACED = [pytest.param(by, marks=pytest.mark.untraced) for by in ("asyncio.timeout", "trio")]
+
 
 def fresh(scene):
     """
@@ -60,7 +62,7 @@ async def serve(scene):
     await scene.dispatcher().serve()
 
 
-@pytest.mark.parametrize("by", ["Task.cancel", "asyncio.timeout", "trio"])
+@pytest.mark.parametrize("by", ["Task.cancel", *_UNTRACED])
 @pytest.mark.parametrize("verb", [run, stream, drain, serve], ids=lambda verb: verb.__name__)
 def test_a_cancelled_job_never_returns_as_if_it_were_done(scene, verb, by):
     """

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import pytest
 from shifted_clock import LEDGER, MOMENT, begin
 
 LONGEST_SESSION = timedelta(hours=1)
+SHARE = "WALL_CLOCK_SHARE"  # which of how many sessions this one is, as in 2/4
+SPLIT = ("tests/behaviour/", "tests/push/")  # each of their tests runs in one of the sessions (decision 391)
 CLOCKLESS = "keeper.py"  # keeps a PostgreSQL server, asks for no date and starts without `site` to be quick
 
 
@@ -25,6 +28,26 @@ def pytest_configure() -> None:
     Shift the clock of a worker, which learns its moment only after its start.
     """
     begin()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Leave out what runs at another moment.
+    """
+    if SHARE not in os.environ:
+        return
+    number, sessions = map(int, os.environ[SHARE].split("/"))
+    others = [item for item in items if number not in numbers_of(item.nodeid, sessions)]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in set(others)]
+
+
+def numbers_of(nodeid: str, sessions: int) -> Sequence[int]:
+    """
+    Return in which of that many sessions a test runs: in all of them, or in one that its name alone decides.
+    """
+    every = range(1, sessions + 1)
+    return [every[zlib.crc32(nodeid.encode()) % sessions]] if nodeid.startswith(SPLIT) else every
 
 
 @pytest.hookimpl(wrapper=True)

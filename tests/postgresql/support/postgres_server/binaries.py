@@ -44,7 +44,7 @@ def within_reach(programs: Path, folder: Path) -> Path:
     """
     Return the programs where everybody may run them: as they are, or as a copy in that folder.
     """
-    if _open_to_everybody(programs):
+    if _may_be_run_by_everybody(programs):
         return programs
     installed, package = programs.parent, programs.parent.parent
     copied = folder / "programs" / package.name / installed.name
@@ -68,12 +68,17 @@ def _version(folder: Path) -> tuple[int, ...]:
     return tuple(map(int, digits.split()))
 
 
-def _open_to_everybody(programs: Path) -> bool:
-    parents_open = all(
-        path.stat().st_mode & _EVERYBODY_MAY_ENTER
-        for path in (programs.resolve(), *programs.resolve().parents)
+def open_to_everybody(folder: Path) -> bool:
+    """
+    Return whether everybody may go to what is in that folder.
+    """
+    return all(
+        path.stat().st_mode & _EVERYBODY_MAY_ENTER for path in (folder.resolve(), *folder.resolve().parents)
     )
-    return parents_open and all(
+
+
+def _may_be_run_by_everybody(programs: Path) -> bool:
+    return open_to_everybody(programs) and all(
         (programs / name).stat().st_mode & _EVERYBODY_MAY_RUN == _EVERYBODY_MAY_RUN for name in _NEEDED
     )
 

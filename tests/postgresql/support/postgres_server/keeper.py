@@ -21,14 +21,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from binaries import as_user, unprivileged, within_reach
+from binaries import as_user, open_to_everybody, unprivileged, within_reach
 
 _LONGEST_SOCKET_FOLDER = 80  # a socket's whole path has 107 bytes at most
 _PATIENCE = 60.0
 _PAUSE = 0.02
 _SETTINGS = {
     "listen_addresses": "",
-    "fsync": "on",
     "max_connections": "60",
     "shared_buffers": "32MB",
     "wal_level": "minimal",
@@ -43,7 +42,8 @@ _SETTINGS = {
 
 def _new_folder(user: pwd.struct_passwd | None) -> Path:
     usual = tempfile.gettempdir()
-    parent = usual if len(usual) <= _LONGEST_SOCKET_FOLDER and user is None else "/tmp"  # noqa: S108 - a socket needs a short path
+    fits = len(usual) <= _LONGEST_SOCKET_FOLDER and (user is None or open_to_everybody(Path(usual)))
+    parent = usual if fits else "/tmp"  # noqa: S108 - a socket needs a short path
     folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir=parent))
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)

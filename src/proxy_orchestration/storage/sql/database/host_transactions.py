@@ -119,7 +119,7 @@ def _in_its_greenlet(connection: Any) -> RunInThread:  # noqa: ANN401 - of a mod
         except NoAnswerError as error:
             reason = "The database did not answer within your transaction in time."
             raise RepositoryUnavailableError(
-                reason, advice="Roll it back, and do all of it again."
+                reason, advice="Roll back, and repeat the whole transaction."
             ) from error
 
     return run

@@ -276,7 +276,7 @@ def delete(connection: Connection, batch_id: str, /) -> bool:
     if row is None:
         return False
     if row.settled_at is None:
-        raise BatchStateError(batch_id, "it is not settled. Cancel it or wait for its end, then delete it.")
+        raise BatchStateError(batch_id, "its current run is not settled. Cancel it, and try again.")
     _remove_rows(connection, row.id)
     return True
 

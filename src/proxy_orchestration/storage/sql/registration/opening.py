@@ -349,11 +349,11 @@ def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
     lock_batch(connection, new.batch_id)
     current = connection.execute(_CURRENT_RUN, {"wanted": findable(new.batch_id)}).one_or_none()
     if current is None:
-        raise BatchStateError(new.batch_id, "it is gone. List your batches.")
+        raise BatchStateError(new.batch_id, "it was deleted or purged, or was never accepted. List your batches.")
     if current.run != new.expected_run:
         raise StaleRunError(new.batch_id, expected_run=new.expected_run, current_run=current.run)
     if current.settled_at is None:
-        raise BatchStateError(new.batch_id, "its run is not settled yet. Wait for its end.")
+        raise BatchStateError(new.batch_id, "its current run is not settled. Wait until it is, or cancel it.")
     return current
 
 
@@ -373,10 +373,10 @@ def cancel_run(
     lock_batch(connection, batch_id)
     run = connection.execute(_CURRENT_RUN, {"wanted": findable(batch_id)}).one_or_none()
     if run is None:
-        raise BatchStateError(batch_id, "it is gone. List your batches.")
+        raise BatchStateError(batch_id, "it was deleted or purged, or was never accepted. List your batches.")
     if run.cancel_wished_at is None:
         if run.settled_at is not None:
-            raise BatchStateError(batch_id, "it is settled already; there is nothing left to cancel.")
+            raise BatchStateError(batch_id, "its current run is settled, so there is nothing to cancel.")
         key = {"b": run.batch, "r": run.run, "at": wished_at}
         cancelled = cancel_unclaimed(connection, {**key, "claimed": run.claimed, "tail": run.tail})
         connection.execute(_WISH, {**key, "reason": reason, "by": cancelled_by, "cancelled": cancelled})

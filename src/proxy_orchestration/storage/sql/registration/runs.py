@@ -272,7 +272,7 @@ def append_outcomes(connection: Connection, lease: Lease, commit: Commit, *, bat
     Append a commit's outcomes to the log, which ends at `tail` then.
     """
     with refused_as(
-        BatchStateError(lease.batch_id, "an item has an outcome in this run already. Drop the second.")
+        BatchStateError(lease.batch_id, "an item already has an outcome in this run. Discard the second one.")
     ):
         append(connection, commit.outcomes, batch=batch, run=lease.run, after=tail - len(commit.outcomes))
 
