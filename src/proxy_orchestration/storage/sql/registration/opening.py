@@ -349,7 +349,9 @@ def _current_run(connection: Connection, new: NewRun) -> Row[Any]:
     lock_batch(connection, new.batch_id)
     current = connection.execute(_CURRENT_RUN, {"wanted": findable(new.batch_id)}).one_or_none()
     if current is None:
-        raise BatchStateError(new.batch_id, "it was deleted or purged, or was never accepted. List your batches.")
+        raise BatchStateError(
+            new.batch_id, "it was deleted or purged, or was never accepted. List your batches."
+        )
     if current.run != new.expected_run:
         raise StaleRunError(new.batch_id, expected_run=new.expected_run, current_run=current.run)
     if current.settled_at is None:

@@ -140,7 +140,7 @@ class Ending:
     def event(
         self,
         run: Row[Any],
-        batch: Row[Any],
+        batch: Any,  # noqa: ANN401 - a row of batches
         counts: Mapping[ItemState, int],
         overrides: tuple[AuditedOverride, ...] = (),
     ) -> AuditEvent:
