@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 
 import pytest
 
@@ -13,7 +14,11 @@ from babel.messages.pofile import read_po
 from console_messages import CONSOLE, messages_in_code, reasons
 from console_site import Site, mentors
 
-from proxy_orchestration.console.languages import chosen
+from proxy_orchestration.console.batch_pages import reason_in
+from proxy_orchestration.console.former_reasons import _TODAY
+from proxy_orchestration.console.languages import Words, chosen
+from proxy_orchestration.registration.batches import Failure
+from proxy_orchestration.registration.reasons import UNKNOWN
 
 _PLACES = re.compile(r"%\(\w+\)s")
 
@@ -108,3 +113,28 @@ async def test_a_language_that_there_is_not_is_no_page(site: Site) -> None:
     Nothing is set.
     """
     assert 404 == (await site.get("/language?to=xx")).status
+
+
+FORMER = "The service's answer never arrived; a retry finds out without registering twice."
+
+
+@pytest.mark.parametrize(("language", "told"), [("nb", "Tjenesten svarte ikke"), ("en", UNKNOWN.message)])
+def test_a_reason_that_an_earlier_version_stored_says_what_it_says_today(language: str, told: str) -> None:
+    """
+    In the reader's language: the catalogue has today's sentences only. A host's own are shown as they are.
+    """
+    words = Words(language=language, timezone=UTC)
+
+    assert reason_in(words, Failure(code=UNKNOWN.code, message=FORMER, retryable=True)).startswith(told)
+    assert "Own words." == reason_in(words, Failure(code="refused", message="Own words.", retryable=False))
+
+
+def test_every_former_reason_has_one_of_today() -> None:
+    """
+    Which the catalogue translates.
+    """
+    translated = {message.id for message in _catalogue()}
+
+    assert 12 == len(_TODAY)
+    assert set(_TODAY.values()) <= translated
+    assert not set(_TODAY) & translated

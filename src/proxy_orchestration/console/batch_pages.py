@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from proxy_orchestration.access import Action
 from proxy_orchestration.console.batch_lists import BatchRow
+from proxy_orchestration.console.former_reasons import as_today
 from proxy_orchestration.console.languages import Words, marked
 from proxy_orchestration.console.visits import Names, Visit, visit_of
 from proxy_orchestration.console.wordings import ITEMS, REASONS, Wording
@@ -70,9 +71,10 @@ def reason_in(words: Words, failure: Failure | None) -> str:
     """
     if failure is None:
         return ""
-    told = words.text(failure.message)
-    is_translated = words.is_english or told != failure.message
-    return told if is_translated else words.text(REASONS.get(failure.code, failure.message))
+    message = as_today(failure.message)
+    told = words.text(message)
+    is_translated = words.is_english or told != message
+    return told if is_translated else words.text(REASONS.get(failure.code, message))
 
 
 @attrs.frozen(kw_only=True)
