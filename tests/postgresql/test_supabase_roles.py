@@ -148,7 +148,7 @@ async def test_a_client_s_key_is_told_as_such(project: Project) -> None:
 
     async with project.records(person_key("coordinator-1", "coordinator")) as records:
         with pytest.raises(
-            RepositoryUnavailableError, match=r"role may not[\s\S]+key of the service"
+            RepositoryUnavailableError, match=r"not allowed to do this[\s\S]+service's key"
         ) as told:
             await records.add_activities([activity_record(1)], atomic=False)
 
@@ -301,7 +301,7 @@ def test_the_command_line_sets_a_database_up(postgresql: Databases, monkeypatch:
     for _ in range(2):
         ended = CliRunner().invoke(app, ["sql", "supabase", "--apply"], catch_exceptions=False)
         assert (ExitCode.SUCCESS, "") == (ended.exit_code, ended.stderr)
-        assert "Set up" in ended.stdout
+        assert "is set up" in ended.stdout
 
     assert [(7,)] == postgresql.execute(url.database, _INSTALLED)
     assert [(True,)] == postgresql.execute(
@@ -417,7 +417,9 @@ async def test_a_service_without_the_right_to_write_has_no_refused_rows(project:
     project.execute("REVOKE INSERT ON activities FROM service_role")
     try:
         async with project.records() as records:
-            with pytest.raises(RepositoryUnavailableError, match=r"role may not[\s\S]+SQL scripts") as told:
+            with pytest.raises(
+                RepositoryUnavailableError, match=r"not allowed to do this[\s\S]+SQL scripts"
+            ) as told:
                 await records.add_activities([activity_record(1)], atomic=False)
     finally:
         project.execute("GRANT INSERT ON activities TO service_role")
@@ -434,7 +436,7 @@ async def test_a_person_s_key_has_no_refused_rows_whatever_was_granted(project: 
     project.execute(_GRANTED[0], "GRANT SELECT, INSERT ON activities TO authenticated")
     try:
         async with project.records(person_key("somebody", "coordinator")) as records:
-            with pytest.raises(RepositoryUnavailableError, match="key of the service"):
+            with pytest.raises(RepositoryUnavailableError, match="service's key"):
                 await records.add_activities([activity_record(1)], atomic=False)
     finally:
         project.execute(_GRANTED[1])

@@ -88,9 +88,9 @@ async def test_a_batch_that_no_row_can_name_is_gone(url: Any, odd: str) -> None:
     Nothing of it can be cancelled or run again.
     """
     async with _store(url) as store:
-        with pytest.raises(BatchStateError, match="gone"):
+        with pytest.raises(BatchStateError, match="deleted or purged"):
             await store.cancel_run(odd, reason=None, wished_at=NOON)
-        with pytest.raises(BatchStateError, match="gone"):
+        with pytest.raises(BatchStateError, match="deleted or purged"):
             await store.open_run(rerun(odd, ["mentor-1"]))
 
 
