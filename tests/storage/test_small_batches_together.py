@@ -41,11 +41,11 @@ from proxy_orchestration.registration.runs import UnfinishedItem
 from proxy_orchestration.storage.sql import create_schema
 from proxy_orchestration.storage.sql.database.waiting_writes import Refused
 from proxy_orchestration.storage.sql.registration.accepting_together import joint_acceptance
+from proxy_orchestration.storage.sql.registration.changed_runs import NotAsFoundError
 from proxy_orchestration.storage.sql.registration.committing_together import joint_commit
 from proxy_orchestration.storage.sql.registration.finishing_together import joint_end
 from proxy_orchestration.storage.sql.registration.opening import accept, cancel_run
 from proxy_orchestration.storage.sql.registration.pausing import pause_run
-from proxy_orchestration.storage.sql.registration.rows import NotAsFoundError
 from proxy_orchestration.storage.sql.registration.runs import commit
 from proxy_orchestration.storage.sql.registration.settling import finish
 from proxy_orchestration.storage.sql.schema import (

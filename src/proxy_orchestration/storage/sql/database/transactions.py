@@ -186,18 +186,19 @@ class Transactions:
             pass
         if not answers:  # out here, where no error of one becomes the context of another's
             return self._write_alone(group)
-        for write, answer in answers.items():
-            self._end_committed(write, answer)
+        self._end_committed(answers)
         return tuple(answers)
 
-    def _end_committed(self, write: Write[Any], answer: Any) -> None:  # noqa: ANN401 - of any write
+    def _end_committed(self, answers: Mapping[Write[Any], Any]) -> None:
         # What is committed is never done again, whatever becomes of the file.
         try:
             self._check_file()
         except RepositoryUnavailableError as error:
-            write.fail(error)
+            for write in answers:
+                write.fail(_likewise(error))
         else:
-            write.succeed(answer)
+            for write, answer in answers.items():
+                write.succeed(answer)
 
     def _write_alone(self, group: Sequence[Write[Any]]) -> Sequence[Write[Any]]:
         """

@@ -9,7 +9,21 @@ from functools import lru_cache
 from typing import Any, Final
 from typing import cast as cast_type
 
-from sqlalchemy import Connection, Dialect, Insert, Select, Table, Text, bindparam, cast, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -121,6 +135,17 @@ def upserting(table: Table, dialect: Dialect) -> sqlite.Insert | postgresql.Inse
     Return an insert that can say what to do where a row is there already.
     """
     return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def upserting_rows(
+    table: Table, values: Mapping[str, ColumnElement[Any]], rows: FromClause, dialect: Dialect
+) -> sqlite.Insert | postgresql.Insert:
+    """
+    Return an upsert of what these rows say of these columns.
+    """
+    # SQLite reads ON after a join's table as the join's own, unless there is a WHERE.
+    selected = select(*values.values()).select_from(rows).where(true())
+    return upserting(table, dialect).from_select(list(values), selected)
 
 
 def driver_text(statement: Insert, dialect: Dialect) -> str:

@@ -13,14 +13,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import Connection, Dialect, insert, literal, select, true
+from sqlalchemy import Connection, Dialect, insert, literal, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.errors import IdempotencyKeyReusedError, RecordRefusedError
 from proxy_orchestration.registration.ledger import Acceptance, NewBatch
 from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.storage.sql.dialect.inserts import insert_rows, upserting
+from proxy_orchestration.storage.sql.dialect.inserts import insert_rows, upserting_rows
 from proxy_orchestration.storage.sql.dialect.json_tables import (
     json_instant,
     json_integer,
@@ -184,8 +184,7 @@ def _with_new_keys(connection: Connection, given: Sequence[NewDrivenBatch]) -> S
 
 @lru_cache(maxsize=8)
 def _insert_keys(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
-    rows = select(*_KEY).select_from(_NEW_KEYS).where(true())
-    insert_keys = upserting(batch_keys, dialect).from_select(_KEY_COLUMNS, rows)
+    insert_keys = upserting_rows(batch_keys, dict(zip(_KEY_COLUMNS, _KEY, strict=True)), _NEW_KEYS, dialect)
     return insert_keys.on_conflict_do_nothing().returning(batch_keys.c.batch_id)
 
 

@@ -8,8 +8,7 @@ no row to change, and nothing of it is written; the others do not notice.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,11 +20,8 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    case,
     func,
-    literal,
     select,
-    true,
 )
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -33,7 +29,7 @@ from proxy_orchestration.errors import LeaseLostError
 from proxy_orchestration.registration.runs import Commit, Committed, Lease
 from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.storage.sql.dialect.inserts import insert_rows, upserting
+from proxy_orchestration.storage.sql.dialect.inserts import insert_rows
 from proxy_orchestration.storage.sql.dialect.json_tables import (
     json_integer,
     json_number,
@@ -42,12 +38,17 @@ from proxy_orchestration.storage.sql.dialect.json_tables import (
 )
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.texts import findable
-from proxy_orchestration.storage.sql.registration.pausing import is_paused
-from proxy_orchestration.storage.sql.registration.rows import NOBODY, check_was_there, outcome_row
-from proxy_orchestration.storage.sql.registration.runs import COUNTED, commit
-from proxy_orchestration.storage.sql.schema import Instant, batches, outcomes, runs
+from proxy_orchestration.storage.sql.registration.changed_runs import KEY, change, changing
+from proxy_orchestration.storage.sql.registration.outcomes import log_rows
+from proxy_orchestration.storage.sql.registration.runs import (
+    COUNTED,
+    called_after,
+    commit,
+    without_a_claim,
+)
+from proxy_orchestration.storage.sql.schema import batches, outcomes, runs
 
-_MOST_OUTCOMES: Final = 100
+MOST_OUTCOMES: Final = 100
 """A larger commit gains nothing, and would hold the others up."""
 
 _TOLD, (_OF, _RUN, _HELD, _SETTLED, _DRIVEN, _SINCE, _CALLED, _ALONE, _TTL) = json_rows(
@@ -57,13 +58,9 @@ _TOLD, (_OF, _RUN, _HELD, _SETTLED, _DRIVEN, _SINCE, _CALLED, _ALONE, _TTL) = js
     *[json_integer] * 2,
     json_number,
 )
-_NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
+_SAID: Final[Mapping[str, ColumnElement[Any]]] = {
     "batch": _OF,
     "run": _RUN,
-    "actor": literal(NOBODY),
-    "opened_at": literal(datetime(1970, 1, 1, tzinfo=UTC), Instant()),
-    "run_items": literal(0),
-    "base": literal(0),
     "fence": _HELD,
     "tail": _SETTLED,
     "driven_for": _DRIVEN,
@@ -92,7 +89,7 @@ def only_tells(commit: Commit) -> bool:
         not commit.claim
         and not commit.unfinished
         and commit.called is not None
-        and len(commit.outcomes) <= _MOST_OUTCOMES
+        and len(commit.outcomes) <= MOST_OUTCOMES
     )
 
 
@@ -115,7 +112,8 @@ def commit_all(connection: Connection, given: Sequence[Told], /) -> Sequence[Com
     first = {each.lease.batch_id: each for each in reversed(given) if each.lease.batch_id in id_of}
     written = write_all(connection, list(first.values()), id_of) if first else {}
     return [
-        _committed(written[each]) if each in written else _commit_alone(connection, each) for each in given
+        without_a_claim(written[each]) if each in written else _commit_alone(connection, each)
+        for each in given
     ]
 
 
@@ -124,12 +122,6 @@ def _commit_alone(connection: Connection, told: Told) -> Committed | Refused:
         return commit(connection, told.lease, told.commit)
     except LeaseLostError as error:  # nothing was written of it
         return Refused(error)
-
-
-def _committed(run: Row[Any]) -> Committed:
-    cancel_wished = run.cancel_wished_at is not None
-    paused = run.paused_at is not None and not cancel_wished
-    return Committed(tail=run.tail, claimed=(), cancel_wished=cancel_wished, paused=paused)
 
 
 def _ids(connection: Connection, batch_ids: Iterable[str]) -> Mapping[str, int]:
@@ -153,10 +145,8 @@ def write_all(
 
     Whose lease is lost has none.
     """
-    told = json.dumps([_told(each, id_of[each.lease.batch_id]) for each in given])
-    rows = connection.execute(_write(connection.dialect), {"told": told}).all()
-    check_was_there(rows)
-    run_of = {row.batch: row for row in rows}
+    told = [_told(each, id_of[each.lease.batch_id]) for each in given]
+    run_of = change(connection, _write(connection.dialect), "told", told)
     written = {each: run_of[batch] for each in given if (batch := id_of[each.lease.batch_id]) in run_of}
     insert_rows(
         connection, outcomes, [row for each, run in written.items() for row in _log(each, run, connection)]
@@ -179,31 +169,21 @@ def _told(each: Told, batch: int) -> tuple[Any, ...]:
     )
 
 
-def _log(told: Told, run: Row[Any], connection: Connection) -> Iterator[tuple[Any, ...]]:
-    after = run.tail - len(told.commit.outcomes)
-    for sequence, outcome in enumerate(told.commit.outcomes, start=after + 1):
-        yield outcome_row(
-            outcome, batch=run.batch, run=run.run, sequence=sequence, dialect=connection.dialect
-        )
+def _log(told: Told, run: Row[Any], connection: Connection) -> list[tuple[Any, ...]]:
+    settled = told.commit.outcomes
+    after = run.tail - len(settled)
+    return log_rows(settled, batch=run.batch, run=run.run, after=after, dialect=connection.dialect)
 
 
-# The rows are there: see `finishing_together`.
 @lru_cache(maxsize=8)
 def _write(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
-    upsert = upserting(runs, dialect).from_select(
-        list(_NAMED), select(*_NAMED.values()).select_from(_TOLD).where(true())
-    )
+    upsert = changing(_TOLD, _SAID, dialect)
     says = upsert.excluded
-    called = case(
-        (runs.c.called > says.called, runs.c.called),
-        (and_(is_paused(runs), runs.c.claimed < says.called), runs.c.claimed),
-        else_=says.called,
-    )
     return upsert.on_conflict_do_update(
-        index_elements=["batch", "run"],
+        index_elements=KEY,
         set_={
             "tail": runs.c.tail + says.tail,
-            "called": called,
+            "called": called_after(says.called),
             "called_fence": runs.c.fence,
             "alone": says.alone,
             "first_call_at": func.coalesce(runs.c.first_call_at, store_now() - says.first_call_at),

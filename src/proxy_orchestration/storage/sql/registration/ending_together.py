@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, Connection, Dialect, Row, Select, insert, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Dialect, Row, Select, insert, literal, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.audit import AuditEvent
@@ -19,7 +19,7 @@ from proxy_orchestration.registration.runs import Commit
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.database.waiting_writes import Refused
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.storage.sql.dialect.inserts import upserting
+from proxy_orchestration.storage.sql.dialect.inserts import upserting_rows
 from proxy_orchestration.storage.sql.dialect.json_tables import (
     json_flag,
     json_instant,
@@ -31,12 +31,8 @@ from proxy_orchestration.storage.sql.dialect.json_tables import (
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up, one_by_one
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.dialect.types import instant_text
-from proxy_orchestration.storage.sql.registration.rows import (
-    FIRST_RUN,
-    NotAsFoundError,
-    event_text,
-    further_text,
-)
+from proxy_orchestration.storage.sql.registration.changed_runs import NotAsFoundError
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, event_text, further_text
 from proxy_orchestration.storage.sql.registration.settling import Ending, finish
 from proxy_orchestration.storage.sql.schema import audit_events, batches, work
 
@@ -180,9 +176,7 @@ def _list_as_settled(connection: Connection, closed: Sequence[ClosedRun]) -> Non
 
 @lru_cache(maxsize=8)
 def _list(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
-    upsert = upserting(batches, dialect).from_select(
-        list(_NAMED_BATCH), select(*_NAMED_BATCH.values()).select_from(_LISTED).where(true())
-    )
+    upsert = upserting_rows(batches, _NAMED_BATCH, _LISTED, dialect)
     changed = {name: upsert.excluded[name] for name in ("settled_run", "settled_status", "needs_review")}
     return upsert.on_conflict_do_update(index_elements=["id"], set_=changed).returning(batches.c.id)
 

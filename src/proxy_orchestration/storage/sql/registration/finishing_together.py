@@ -7,14 +7,13 @@ finds no row to change, and nothing of it is written; the others do not notice.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Row, and_, func, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Dialect, Row, and_, func, literal
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.audit import AuditEvent
@@ -22,7 +21,7 @@ from proxy_orchestration.registration.runs import Commit, Lease
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.database.waiting_writes import Joint, Refused
 from proxy_orchestration.storage.sql.dialect.differences import store_now
-from proxy_orchestration.storage.sql.dialect.inserts import insert_rows, upserting
+from proxy_orchestration.storage.sql.dialect.inserts import insert_rows
 from proxy_orchestration.storage.sql.dialect.json_tables import (
     json_instant,
     json_integer,
@@ -31,7 +30,8 @@ from proxy_orchestration.storage.sql.dialect.json_tables import (
     json_text,
 )
 from proxy_orchestration.storage.sql.dialect.types import instant_text
-from proxy_orchestration.storage.sql.registration.committing_together import only_tells
+from proxy_orchestration.storage.sql.registration.changed_runs import KEY, change, changing
+from proxy_orchestration.storage.sql.registration.committing_together import MOST_OUTCOMES, only_tells
 from proxy_orchestration.storage.sql.registration.ending_together import (
     ClosedRun,
     EndingRun,
@@ -39,18 +39,11 @@ from proxy_orchestration.storage.sql.registration.ending_together import (
     locked,
     one_of_each,
 )
-from proxy_orchestration.storage.sql.registration.rows import (
-    FIRST_RUN,
-    NOBODY,
-    check_was_there,
-    outcome_row,
-)
+from proxy_orchestration.storage.sql.registration.outcomes import log_rows
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN
 from proxy_orchestration.storage.sql.registration.settling import Ending
 from proxy_orchestration.storage.sql.registration.settling_together import settle_all
 from proxy_orchestration.storage.sql.schema import outcomes, runs
-
-_MOST_OUTCOMES: Final = 100
-"""A larger run gains nothing, and would hold the others up."""
 
 _ENDED, (_OF, _HELD, _SETTLED, _DRIVEN, _SINCE, _AT, _REACHED, _BY_STATE, _UNTOLD) = json_rows(
     "ended",
@@ -60,13 +53,9 @@ _ENDED, (_OF, _HELD, _SETTLED, _DRIVEN, _SINCE, _AT, _REACHED, _BY_STATE, _UNTOL
     *[json_text] * 2,
     json_number,
 )
-_NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
+_SAID: Final[Mapping[str, ColumnElement[Any]]] = {
     "batch": _OF,
     "run": literal(FIRST_RUN),
-    "actor": literal(NOBODY),
-    "opened_at": _AT,
-    "run_items": literal(0),
-    "base": literal(0),
     "fence": _HELD,
     "tail": _SETTLED,
     "driven_for": _DRIVEN,
@@ -84,7 +73,7 @@ def joint_end(
     """
     Return how the run ends with others, or `None` where it ends alone.
     """
-    if lease.run != FIRST_RUN or len(commit.outcomes) > _MOST_OUTCOMES:
+    if lease.run != FIRST_RUN or len(commit.outcomes) > MOST_OUTCOMES:
         return None
     ending = EndingRun(Ending(lease=lease, settled_at=settled_at, audit_hold=audit_hold, tell=tell), commit)
     if lease.run_items == len(commit.outcomes):
@@ -112,9 +101,7 @@ def _close(
     """
     counted = {each: Counter(outcome.state for outcome in each.commit.outcomes) for each in given}
     told = [_told(each, batch_of[each.batch_id].id, counts) for each, counts in counted.items()]
-    rows = connection.execute(_finish(connection.dialect), {"ended": json.dumps(told)}).all()
-    check_was_there(rows)
-    run_of = {row.batch: row for row in rows}
+    run_of = change(connection, _finish(connection.dialect), "ended", told)
     closed = {each: run_of[batch] for each in given if (batch := batch_of[each.batch_id].id) in run_of}
     insert_rows(
         connection, outcomes, [row for each, run in closed.items() for row in _log(each, run, connection)]
@@ -125,11 +112,9 @@ def _close(
     ]
 
 
-def _log(given: EndingRun, run: Row[Any], connection: Connection) -> Iterator[tuple[Any, ...]]:
-    for sequence, outcome in enumerate(given.commit.outcomes, start=run.base + 1):
-        yield outcome_row(
-            outcome, batch=run.batch, run=FIRST_RUN, sequence=sequence, dialect=connection.dialect
-        )
+def _log(given: EndingRun, run: Row[Any], connection: Connection) -> list[tuple[Any, ...]]:
+    settled = given.commit.outcomes
+    return log_rows(settled, batch=run.batch, run=FIRST_RUN, after=run.base, dialect=connection.dialect)
 
 
 def _told(given: EndingRun, batch: int, counts: Mapping[ItemState, int]) -> tuple[Any, ...]:
@@ -147,17 +132,12 @@ def _told(given: EndingRun, batch: int, counts: Mapping[ItemState, int]) -> tupl
     )
 
 
-# The rows are there, unless somebody's own SQL takes one away meanwhile. An upsert looks each up by its key,
-# whatever PostgreSQL believes of the tables; an update of many reads a whole table whose statistics are those
-# of an empty one. `excluded` has what the end says, under the names of the columns that it changes.
 @lru_cache(maxsize=8)
 def _finish(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
-    upsert = upserting(runs, dialect).from_select(
-        list(_NAMED), select(*_NAMED.values()).select_from(_ENDED).where(true())
-    )
+    upsert = changing(_ENDED, _SAID, dialect)
     end = upsert.excluded
     return upsert.on_conflict_do_update(
-        index_elements=["batch", "run"],
+        index_elements=KEY,
         set_={
             "tail": runs.c.tail + end.tail,
             "driven_for": runs.c.driven_for + end.driven_for,

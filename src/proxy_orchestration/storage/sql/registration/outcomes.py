@@ -139,14 +139,20 @@ def append(
     """
     Append the outcomes to the log, from the sequence that follows `after`.
     """
-    insert_rows(
-        connection,
-        outcomes,
-        [
-            outcome_row(outcome, batch=batch, run=run, sequence=sequence, dialect=connection.dialect)
-            for sequence, outcome in enumerate(settled, start=after + 1)
-        ],
-    )
+    rows = log_rows(settled, batch=batch, run=run, after=after, dialect=connection.dialect)
+    insert_rows(connection, outcomes, rows)
+
+
+def log_rows(
+    settled: Sequence[ItemOutcome], *, batch: int, run: int, after: int, dialect: Dialect
+) -> list[tuple[Any, ...]]:
+    """
+    Return the log's rows of these outcomes, from the sequence that follows `after`.
+    """
+    return [
+        outcome_row(outcome, batch=batch, run=run, sequence=sequence, dialect=dialect)
+        for sequence, outcome in enumerate(settled, start=after + 1)
+    ]
 
 
 def cancel_unclaimed(connection: Connection, values: Mapping[str, Any]) -> int:

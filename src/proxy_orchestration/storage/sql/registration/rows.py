@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, FromClause, Row, func
+from sqlalchemy import ColumnElement, Dialect, FromClause, func
 
 from proxy_orchestration.access import Actor, Role
 from proxy_orchestration.audit import AuditedOverride, AuditEvent
@@ -25,27 +25,6 @@ FIRST_RUN: Final = 1
 
 STATES = {state.value: state for state in ItemState}
 _TEXTS = {state: text for text, state in STATES.items()}
-
-
-NOBODY: Final = ""
-"""The actor of a run that an upsert would make; a real one's is JSON."""
-
-
-class NotAsFoundError(Exception):
-    """
-    A row was not there to be changed by an upsert of many; each write alone tells whose.
-    """
-
-
-def check_was_there(rows: Sequence[Row[Any]]) -> None:
-    """
-    Accept the runs that an upsert returned, of which it made none.
-
-    Raises:
-        NotAsFoundError: it made one, since somebody's own SQL took it away; what was done is to be undone.
-    """
-    if any(row.actor == NOBODY for row in rows):
-        raise NotAsFoundError
 
 
 def actor_text(actor: Actor) -> str:

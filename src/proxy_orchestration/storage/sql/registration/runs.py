@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Dialect,
     Double,
@@ -92,17 +93,26 @@ _HOLDER = select(
 ).where(_OPEN_RUN)
 _CLAIM = case((is_paused(runs), 0), else_=bindparam("claim", type_=Integer))
 _CALLED = func.coalesce(bindparam("called", type_=Integer), runs.c.claimed + _CLAIM)
+
+
+def called_after(told: ColumnElement[int]) -> ColumnElement[int]:
+    """
+    Return up to which place a run's items may be called, once its driver has told up to which.
+    """
+    return case(
+        (runs.c.called > told, runs.c.called),
+        (and_(is_paused(runs), runs.c.claimed < told), runs.c.claimed),
+        else_=told,
+    )
+
+
 _COMMIT = (
     update(runs)
     .where(FENCED)
     .values(
         tail=runs.c.tail + bindparam("settled"),
         claimed=runs.c.claimed + _CLAIM,
-        called=case(
-            (runs.c.called > _CALLED, runs.c.called),
-            (and_(is_paused(runs), runs.c.claimed < _CALLED), runs.c.claimed),
-            else_=_CALLED,
-        ),
+        called=called_after(_CALLED),
         called_fence=runs.c.fence,
         alone=bindparam("alone"),
         first_call_at=func.coalesce(
@@ -235,11 +245,19 @@ def commit(connection: Connection, lease: Lease, commit: Commit, /) -> Committed
     Append outcomes, claim items and renew the lease, all or nothing.
     """
     run = write(connection, lease, commit)
+    answer = without_a_claim(run)
+    claim = 0 if answer.paused else commit.claim
+    claimed = _claim(connection, run, lease.run, claim, cancel_wished=answer.cancel_wished)
+    return attrs.evolve(answer, claimed=claimed) if claimed else answer
+
+
+def without_a_claim(run: Any) -> Committed:  # noqa: ANN401 - a row
+    """
+    Return what a commit brought back that claimed nothing, from the run's row as it is now.
+    """
     cancel_wished = run.cancel_wished_at is not None
     paused = run.paused_at is not None and not cancel_wished
-    claim = 0 if paused else commit.claim
-    claimed = _claim(connection, run, lease.run, claim, cancel_wished=cancel_wished)
-    return Committed(tail=run.tail, claimed=claimed, cancel_wished=cancel_wished, paused=paused)
+    return Committed(tail=run.tail, claimed=(), cancel_wished=cancel_wished, paused=paused)
 
 
 def write(connection: Connection, lease: Lease, commit: Commit) -> Any:  # noqa: ANN401 - a row

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Row, Select, and_, func, literal, select, true
+from sqlalchemy import ColumnElement, Connection, Dialect, Row, Select, and_, func, literal, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError
 from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql.database.waiting_writes import Refused
-from proxy_orchestration.storage.sql.dialect.inserts import upserting
 from proxy_orchestration.storage.sql.dialect.json_tables import (
     json_instant,
     json_integer,
@@ -30,6 +29,7 @@ from proxy_orchestration.storage.sql.dialect.json_tables import (
 )
 from proxy_orchestration.storage.sql.dialect.lookups import looked_up
 from proxy_orchestration.storage.sql.dialect.types import instant_text
+from proxy_orchestration.storage.sql.registration.changed_runs import KEY, change, changing
 from proxy_orchestration.storage.sql.registration.committing_together import Told, write_all
 from proxy_orchestration.storage.sql.registration.ending_together import (
     ClosedRun,
@@ -38,21 +38,16 @@ from proxy_orchestration.storage.sql.registration.ending_together import (
     locked,
     one_of_each,
 )
-from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, NOBODY, STATES
+from proxy_orchestration.storage.sql.registration.rows import FIRST_RUN, STATES
 from proxy_orchestration.storage.sql.schema import DID_NOT_SUCCEED, outcomes, runs
 
 _COUNTED, (_COUNTED_BATCH,) = json_rows("counted", json_integer)
 _SETTLED, (_OF, _AT, _REACHED, _BY_STATE, _UNTOLD) = json_rows(
     "settled", json_integer, json_instant, *[json_text] * 2, json_number
 )
-_NAMED: Final[Mapping[str, ColumnElement[Any]]] = {
+_SAID: Final[Mapping[str, ColumnElement[Any]]] = {
     "batch": _OF,
     "run": literal(FIRST_RUN),
-    "actor": literal(NOBODY),
-    "opened_at": _AT,
-    "run_items": literal(0),
-    "base": literal(0),
-    "tail": literal(0),
     "settled_at": _AT,
     "status": _REACHED,
     "counts": _BY_STATE,
@@ -84,9 +79,8 @@ def _close(
             reason = "not every item of the run has an outcome. Drive it to its end."
             raise BatchStateError(each.batch_id, reason)
     counted = _count(connection, written.values())
-    settled = json.dumps([_told(each, run.batch, counted[run.batch]) for each, run in written.items()])
-    rows = connection.execute(_settle(connection.dialect), {"settled": settled})
-    run_of = {row.batch: row for row in rows}
+    told = [_told(each, run.batch, counted[run.batch]) for each, run in written.items()]
+    run_of = change(connection, _settle(connection.dialect), "settled", told)
     return [
         ClosedRun(each, batch, each.ending.event(run_of[batch.id], batch, counted[batch.id]))
         for each, batch in ((each, batch_of[each.batch_id]) for each in written)
@@ -122,17 +116,13 @@ def _told(each: EndingRun, batch: int, counts: Mapping[ItemState, int]) -> tuple
     return batch, instant_text(says["at"]), says["reached"], says["by_state"], says["untold"]
 
 
-# The rows are there, and locked by now: see `finishing_together`.
 @lru_cache(maxsize=8)
 def _settle(dialect: Dialect) -> ReturningInsert[*tuple[Any, ...]]:
-    upsert = upserting(runs, dialect).from_select(
-        list(_NAMED), select(*_NAMED.values()).select_from(_SETTLED).where(true())
-    )
+    upsert = changing(_SETTLED, _SAID, dialect)
     changed = {name: upsert.excluded[name] for name in ("settled_at", "status", "counts", "untold_until")}
-    return upsert.on_conflict_do_update(
-        index_elements=["batch", "run"], set_={"lease_until": 0.0, **changed}
-    ).returning(
+    return upsert.on_conflict_do_update(index_elements=KEY, set_={"lease_until": 0.0, **changed}).returning(
         runs.c.batch,
+        runs.c.actor,
         runs.c.purpose,
         runs.c.cancel_wished_at,
         runs.c.cancelled_by,
