@@ -5,7 +5,6 @@ What a batch costs in commits, statements, calls of threads and tasks: alone, an
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,18 +14,18 @@ import anyio
 import attrs
 import pytest
 from anyio import to_thread
-from waits import LONGEST_WAIT
+from ticking import Ticking
 
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 
+from held_writer import all_wait
 from sqlalchemy import Connection, event
 
 from proxy_orchestration import BulkRegistrationOrchestrator, BulkRegistrationRequest, ProxyActivity
 from proxy_orchestration.ports import ProxyRegistration, RegistrationReceipt
 from proxy_orchestration.storage.sql import SqlActivityRepository
 from proxy_orchestration.storage.sql.database import transactions as module
-from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts.registration.samples import COORDINATOR, NOON, mentors
 
 pytestmark = pytest.mark.dateless
@@ -64,21 +63,6 @@ class Service:
         if not self.answers.is_set():
             await self.answers.wait()
         return RegistrationReceipt(registration_id=registration.registration_id, activity_id="a")
-
-
-class Ticking(FakeClock):
-    """
-    A clock by which the service answers within a few microseconds, however busy the machine is.
-    """
-
-    ticks = 0
-
-    def monotonic(self) -> float:
-        """
-        Return seconds that have no fixed beginning.
-        """
-        self.ticks += 1
-        return super().monotonic() + self.ticks / 1e6
 
 
 @attrs.define(eq=False)
@@ -160,27 +144,6 @@ async def test_a_lone_batch_asks_few_threads_and_starts_few_tasks(
     assert found.tasks <= 12, found
 
 
-@asynccontextmanager
-async def _all_wait(store: SqlActivityRepository) -> AsyncIterator[None]:
-    """
-    Hold the one thread that writes, until whoever writes beside it waits.
-    """
-    writes, goes_on = threading.Event(), threading.Event()
-
-    def hold(_connection: Connection) -> None:
-        writes.set()
-        goes_on.wait(LONGEST_WAIT)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store._transactions.write, hold)
-        await to_thread.run_sync(writes.wait, LONGEST_WAIT)
-        try:
-            yield
-            await anyio.wait_all_tasks_blocked()
-        finally:
-            goes_on.set()
-
-
 async def test_ten_batches_at_once_begin_in_one_commit_and_end_in_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,12 +156,12 @@ async def test_ten_batches_at_once_begin_in_one_commit_and_end_in_one(
         with ExitStack() as counting:
             async with anyio.create_task_group() as tasks:
                 with counted(store, monkeypatch) as begun:
-                    async with _all_wait(store):
+                    async with all_wait(store._transactions):
                         for number in range(1, _CALLERS + 1):
                             tasks.start_soon(_submit, orchestrator, number)
                     await service.all_are_called.wait()
                 ended = counting.enter_context(counted(store, monkeypatch))
-                async with _all_wait(store):
+                async with all_wait(store._transactions):
                     service.answers.set()
 
     # One commit is that of whoever was held.

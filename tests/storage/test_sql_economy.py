@@ -16,6 +16,7 @@ pytest.importorskip("alembic")
 
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects.postgresql import psycopg
+from ticking import Ticking
 
 from proxy_orchestration import (
     BulkRegistrationOrchestrator,
@@ -28,7 +29,6 @@ from proxy_orchestration.registration.states import ItemState
 from proxy_orchestration.storage.sql import SqlActivityRepository, create_schema
 from proxy_orchestration.storage.sql.dialect.inserts import _ignore_text, _insert_text, _replace_text
 from proxy_orchestration.storage.sql.schema import activities, batches, runs
-from proxy_orchestration.testing import FakeClock
 from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
     NOON,
@@ -114,18 +114,6 @@ class _Registering:
         return RegistrationReceipt(registration_id=registration.registration_id, activity_id="a")
 
 
-class _Ticking(FakeClock):
-    """
-    A clock by which the service answers within a few microseconds, however busy the machine is.
-    """
-
-    ticks = 0
-
-    def monotonic(self) -> float:
-        self.ticks += 1
-        return super().monotonic() + self.ticks / 1e6
-
-
 @pytest.mark.parametrize(
     ("mentor_count", "cold", "warm"),
     [(1, (3, 10), (3, 9)), (5, (3, 10), (3, 9)), (10, (4, 14), (3, 9)), (50, (5, 16), (3, 9))],
@@ -142,7 +130,7 @@ async def test_a_lone_batch_takes_few_transactions(
     request = BulkRegistrationRequest.for_mentors(mentors(mentor_count), _VISIT)
     async with SqlActivityRepository.open(f"sqlite:///{tmp_path / 'own.db'}") as store:
         orchestrator = BulkRegistrationOrchestrator(
-            registration_service=_Registering(), repository=store, clock=_Ticking(NOON)
+            registration_service=_Registering(), repository=store, clock=Ticking(NOON)
         )
         for expected in (cold, warm):
             with _statements(store.engine) as seen:

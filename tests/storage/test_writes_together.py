@@ -5,8 +5,8 @@ Writes that wait share a transaction, and none suffers for another.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from waits import LONGEST_WAIT
 
 pytest.importorskip("sqlalchemy")
 
+from held_writer import all_wait
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
@@ -76,28 +77,6 @@ def _begun(engine: Engine) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-@asynccontextmanager
-async def _all_wait(transactions: Transactions) -> AsyncIterator[Any]:
-    """
-    Hold the one that writes until the block is left; all that began in it waits then.
-    """
-    writes, goes_on = threading.Event(), threading.Event()
-
-    def hold(connection: Connection) -> None:
-        writes.set()
-        goes_on.wait(LONGEST_WAIT)
-        _insert("first", connection)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(transactions.write, hold)
-        await to_thread.run_sync(writes.wait, LONGEST_WAIT)
-        try:
-            yield tasks
-            await anyio.wait_all_tasks_blocked()
-        finally:
-            goes_on.set()
-
-
 async def _outcome(
     transactions: Transactions, into: dict[str, Any], name: str, work: Any, **how: Any
 ) -> None:
@@ -114,7 +93,7 @@ async def test_ten_that_wait_are_one_transaction(engine: Engine, transactions: T
     names = [f"name-{number}" for number in range(10)]
     answers: dict[str, Any] = {}
     with _begun(engine) as begun:
-        async with _all_wait(transactions) as tasks:
+        async with all_wait(transactions, partial(_insert, "first")) as tasks:
             for name in names:
                 tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
 
@@ -132,7 +111,7 @@ async def test_one_that_fails_fails_alone(
     """
     names = [f"name-{number}" for number in range(9)]
     answers: dict[str, Any] = {}
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for name in names[:4]:
             tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
         tasks.start_soon(_outcome, transactions, answers, "bad", partial(_fail, error))
@@ -149,7 +128,7 @@ async def test_two_with_one_key_are_told_apart(engine: Engine, transactions: Tra
     The database refuses the second alone.
     """
     answers: dict[str, Any] = {}
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for name in ("one", "other"):
             tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, "same"))
 
@@ -173,7 +152,7 @@ async def test_a_lost_answer_to_a_commit_is_lost_for_all(engine: Engine, transac
             raise OperationalError(msg, None, Exception("cut"), connection_invalidated=True)
 
     event.listen(engine, "commit", lose)
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for number in range(10):
             tasks.start_soon(_outcome, transactions, answers, str(number), partial(_insert, f"name-{number}"))
     event.remove(engine, "commit", lose)
@@ -199,7 +178,7 @@ async def test_what_is_committed_is_not_done_again_when_its_file_is_gone(
             (tmp_path / "writes.db").unlink()
 
     event.listen(engine, "commit", lose_the_file)
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for name in ("one", "other"):
             tasks.start_soon(_outcome, transactions, answers, name, partial(_alone, done, name))
     event.remove(engine, "commit", lose_the_file)
@@ -214,7 +193,7 @@ async def test_no_error_hangs_on_another_callers(transactions: Transactions) -> 
     A traceback would show one caller what the other one's write was about.
     """
     answers: dict[str, Any] = {}
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for name in ("one", "other"):
             tasks.start_soon(
                 _outcome, transactions, answers, name, partial(_fail, ValueError(f"about {name}"))
@@ -231,7 +210,7 @@ async def test_one_that_is_cancelled_while_it_waits_is_not_written(
     Those around it are.
     """
     answers: dict[str, Any] = {}
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         tasks.start_soon(_outcome, transactions, answers, "before", partial(_insert, "before"))
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as cancelled:
@@ -257,7 +236,10 @@ async def test_one_that_is_cancelled_while_it_is_written_waits_for_its_end(
         goes_on.wait(LONGEST_WAIT)
         return _insert("held", connection)
 
-    async with anyio.create_task_group() as tasks, _all_wait(transactions) as others:
+    async with (
+        anyio.create_task_group() as tasks,
+        all_wait(transactions, partial(_insert, "first")) as others,
+    ):
         others.start_soon(transactions.write, hold)
         await anyio.wait_all_tasks_blocked()
         tasks.start_soon(transactions.write, partial(_insert, "taken along"))
@@ -281,7 +263,10 @@ async def test_one_that_is_cancelled_and_put_back_is_taken_back(
         goes_on.wait(LONGEST_WAIT)
         return _insert("held", connection)
 
-    async with anyio.create_task_group() as tasks, _all_wait(transactions) as others:
+    async with (
+        anyio.create_task_group() as tasks,
+        all_wait(transactions, partial(_insert, "first")) as others,
+    ):
         others.start_soon(transactions.write, hold)
         await anyio.wait_all_tasks_blocked()
         tasks.start_soon(transactions.write, partial(_insert, "put back"))
@@ -309,7 +294,7 @@ async def test_a_slow_one_holds_the_others_for_its_bound(
     monkeypatch.setattr(transactions, "_version_seen", float("inf"))
     answers: dict[str, Any] = {}
     with _begun(engine) as begun:
-        async with _all_wait(transactions) as tasks:
+        async with all_wait(transactions, partial(_insert, "first")) as tasks:
             for number in range(6):
                 name = f"name-{number}"
                 tasks.start_soon(_outcome, transactions, answers, name, partial(_insert, name))
@@ -329,7 +314,7 @@ async def test_who_comes_first_goes_first(engine: Engine, transactions: Transact
         return _insert(name, connection)
 
     answers: dict[str, Any] = {}
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for name in ("a", "b"):
             tasks.start_soon(_outcome, transactions, answers, name, partial(note, name))
             await anyio.wait_all_tasks_blocked()
@@ -401,7 +386,7 @@ async def test_a_store_that_is_away_fails_each(engine: Engine, transactions: Tra
         msg = "INSERT"
         raise OperationalError(msg, None, Exception("disk I/O error"))
 
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for number in range(3):
             tasks.start_soon(_outcome, transactions, answers, str(number), away)
 
@@ -437,7 +422,7 @@ async def test_those_of_one_kind_are_one_call(engine: Engine, transactions: Tran
     names = ["a1", "b1", "bad", "a2", "b2"]
     answers: dict[str, Any] = {}
     with _begun(engine) as begun:
-        async with _all_wait(transactions) as tasks:
+        async with all_wait(transactions, partial(_insert, "first")) as tasks:
             for name in names:
                 joint = Joint(kinds[name.startswith("b") and name != "bad"], name)
                 work = partial(_alone, alone, name)
@@ -460,7 +445,7 @@ async def test_large_ones_of_a_kind_are_several_calls(engine: Engine, transactio
     alone: list[str] = []
     answers: dict[str, Any] = {}
     kind = partial(_insert_all, calls)
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for name in "abcde":
             joint = Joint(kind, name, size=module._LARGEST_TOGETHER // 2)
             work = partial(_alone, alone, name)
@@ -479,7 +464,7 @@ async def test_one_of_a_kind_is_written_as_it_is_alone(engine: Engine, transacti
     alone: list[str] = []
     answers: dict[str, Any] = {}
     joint = Joint(partial(_insert_all, calls), "one")
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         tasks.start_soon(
             partial(_outcome, transactions, answers, "one", partial(_alone, alone, "one"), joint=joint)
         )
@@ -499,7 +484,7 @@ async def test_a_kind_whose_call_fails_is_undone_and_each_of_it_done_alone(
     answers: dict[str, Any] = {}
     kind = partial(_insert_all, calls)
     names = {"one": "same", "other": "same", "third": "another"}
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for caller, name in names.items():
             joint, work = Joint(kind, name), partial(_alone, alone, name)
             tasks.start_soon(partial(_outcome, transactions, answers, caller, work, joint=joint))
@@ -527,7 +512,7 @@ async def test_a_store_that_cannot_be_reached_is_asked_twice_and_not_once_for_ea
         msg = "BEGIN IMMEDIATE"
         raise OperationalError(msg, None, Exception("unable to open database file"))
 
-    async with _all_wait(transactions) as tasks:
+    async with all_wait(transactions, partial(_insert, "first")) as tasks:
         for number in range(10):
             tasks.start_soon(_outcome, transactions, answers, str(number), partial(_insert, str(number)))
         await anyio.wait_all_tasks_blocked()
