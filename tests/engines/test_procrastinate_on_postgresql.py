@@ -92,7 +92,7 @@ class Host:
         """
         Run a worker.
         """
-        await self.app.run_worker_async(install_signal_handlers=False, concurrency=5, **options)
+        await self.app.run_worker_async(**{"install_signal_handlers": False, "concurrency": 5, **options})
 
     async def supervise(self) -> None:
         """
@@ -346,9 +346,9 @@ async def test_the_sweep_wakes_what_is_not_woken_yet_and_a_worker_ends_it(host):
     """
     woken, forgotten = await host.accept(), await host.accept()
     await host.wake_ups.wake(woken, 1)
-    await host.app.configure_task("proxy_orchestration.sweep").defer_async(timestamp=1)
+    await host.app.configure_task("proxy_orchestration.sweep", priority=1).defer_async(timestamp=1)
     for _ in range(2):  # a worker that does not wait ends before what its last jobs bring
-        await host.work(wait=False)
+        await host.work(wait=False, concurrency=1)  # one after the other: the job still waits when it sweeps
 
     jobs = [lock for lock, status in await host.jobs() if status == "succeeded"]
     assert 1 == jobs.count(f"{woken}:1")

@@ -17,9 +17,20 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 
+from proxy_orchestration.notification.notices import PushState
+from proxy_orchestration.notification.records import DIGEST_PREFIX_LENGTH
 from proxy_orchestration.storage.sql import SqlNotificationRepository, create_schema
 from proxy_orchestration.storage.sql.database.migrate import MIGRATIONS
-from proxy_orchestration.testing.contracts.notification.samples import MORNING, chunk_of, draft_of
+from proxy_orchestration.testing.contracts.notification.samples import (
+    HOLD,
+    MORNING,
+    WARNING,
+    chunk_of,
+    claimed,
+    coordinator,
+    draft_of,
+    ended,
+)
 
 pytestmark = pytest.mark.one_loop
 
@@ -43,6 +54,28 @@ async def test_what_was_dead_before_is_listed(tmp_path: Path) -> None:
     engine.dispose()
 
     assert ("why", MORNING + timedelta(hours=1)) == (dead.code, dead.claimed_at)
+
+
+async def test_a_digest_that_an_earlier_version_opened_is_its_organization_s(tmp_path: Path) -> None:
+    """
+    Its id had nothing before that of the notice.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    create_schema(engine)
+    store = SqlNotificationRepository(engine)
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator(), pushed=False)))
+    (digest,) = await claimed(store, at=MORNING + HOLD)
+    await store.complete_pushes([ended(digest, PushState.DEAD, code="why")])
+    new = await store.dead_pushes(organization_id="org-1", after=None, limit=9)
+    with engine.begin() as connection:
+        earlier = f"digest:{digest.message.message_id[DIGEST_PREFIX_LENGTH:]}"
+        connection.exec_driver_sql("UPDATE push_outbox SET message_id = ?", (earlier,))
+    old = await store.dead_pushes(organization_id="org-1", after=None, limit=9)
+    engine.dispose()
+
+    assert [digest.message.message_id] == [each.message_id for each in new]
+    assert [earlier] == [each.message_id for each in old]
+    assert "org-1" == old[0].organization_id
 
 
 async def test_the_list_walks_through_dead_messages_only(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ What an orchestrator, a dispatcher and a store say to each other. Immutable, no 
 from __future__ import annotations
 
 import enum
+import uuid
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -38,6 +39,9 @@ IN_DOUBT: Final = "in_doubt"
 
 MOST_NEAREST: Final = 3
 """The most certificates that a digest names."""
+
+DIGEST_PREFIX_LENGTH: Final = len("digest-") + 32 + 1
+"""Where in a digest's id that of the notice begins which opened it."""
 
 DIGEST_COLLAPSE_KEY: Final = "certificate-expiry-digest"
 """A digest replaces the one before on the device."""
@@ -283,11 +287,12 @@ def digest_message(
     recipient_id: str, opened_by: str, tier: NotificationThresholdTier, due_at: datetime
 ) -> PushMessage:
     """
-    Return the message of the digest that a notice opens; its words are found when it is sent.
+    Return the message of a digest that a notice opens; its words are found when it is sent.
 
-    No notice opens two: what one digest did not cover is counted by the next, and opens none.
+    Each has an id of its own, which ends with that of the notice: a notice that was cleared and waits
+    again opens another.
     """
-    name = f"digest:{opened_by}"
+    name = f"digest-{uuid.uuid4().hex}:{opened_by}"
     return PushMessage(
         message_id=name,
         notification_id=name,

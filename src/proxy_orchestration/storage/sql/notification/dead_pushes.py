@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 
-from proxy_orchestration.notification.records import DeadPush, DeviceAnswers
+from proxy_orchestration.notification.records import DIGEST_PREFIX_LENGTH, DeadPush, DeviceAnswers
 from proxy_orchestration.storage.sql.dialect.inserts import upserting
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.notification.rows import dead_push_of
@@ -22,10 +22,12 @@ from proxy_orchestration.storage.sql.notification.schema import (
 )
 from proxy_orchestration.storage.sql.schema import Instant
 
-# A mentor's message has its notice's id, a digest that of the notice which opened it.
+_MESSAGE = push_outbox.c.message_id
+# A mentor's message has its notice's id, a digest's ends with that of the notice which opened it.
 _NOTICE = case(
-    (push_outbox.c.digest_date.is_not(None), func.substr(push_outbox.c.message_id, len("digest:") + 1)),
-    else_=push_outbox.c.message_id,
+    (push_outbox.c.digest_date.is_(None), _MESSAGE),
+    (_MESSAGE.like("digest:%"), func.substr(_MESSAGE, len("digest:") + 1)),  # by an earlier version
+    else_=func.substr(_MESSAGE, DIGEST_PREFIX_LENGTH + 1),
 )
 _ALL = (
     select(push_outbox, notifications.c.organization_id)

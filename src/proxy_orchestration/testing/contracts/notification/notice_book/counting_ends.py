@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 
-from proxy_orchestration.notification.notices import NoticeStatus
+from proxy_orchestration.notification.notices import NoticeStatus, PushState
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import (
+    NOTHING_LEFT,
     CertificateEnd,
     DraftFate,
     DraftState,
     FeedCount,
+    NoticeDraft,
     WholeFeed,
 )
 from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
@@ -177,6 +179,65 @@ async def what_was_sent_before_it_was_cleared_is_not_sent_again(store: Notificat
 
     expect("waits", expected=NoticeStatus.PENDING, actual=await status_of(store, notice_of()))
     await expect_counts("sent once", store, sent=1)
+
+
+async def _taken_back(store: NotificationRepository, draft: NoticeDraft, *, at: datetime) -> None:
+    """
+    Let the certificate be renewed, the renewal be taken back, and a run tell of the old end again.
+    """
+    await _saw(store, end_of(of=ANOTHER))
+    await _saw(store, end_of(ends_at=None, of=ANOTHER))
+    again = await store.record(chunk_of(draft, at=at))
+    fates = [DraftFate(state=DraftState.DUPLICATE, reopened=True)]
+    expect("it counts again", expected=fates, actual=list(again.fates))
+
+
+@rule_of(counting_ends)
+async def a_notice_that_was_in_a_digest_may_wait_again(store: NotificationRepository) -> None:
+    draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
+    await store.record(chunk_of(draft))
+    for times in (1, 2):
+        pushes = await claimed(store, at=MORNING + times * GUARD)
+        await store.complete_pushes([ended(push) for push in pushes])
+        await _taken_back(store, draft, at=MORNING + times * GUARD)
+
+    status = await status_of(store, notice_of(to=coordinator()))
+    expect("pending", expected=NoticeStatus.PENDING, actual=status)
+    digests = [push.digest for push in await claimed(store, at=MORNING + 3 * GUARD)]
+    told = [dict(digest.counts) for digest in digests if digest is not None and digest.counts]
+    expect("and in no second one", expected=[], actual=told)
+
+
+@rule_of(counting_ends)
+async def a_notice_whose_digest_was_empty_opens_another(store: NotificationRepository) -> None:
+    # It was cleared before it was told, and waits again.
+    draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
+    await store.record(chunk_of(draft))
+    for times in (1, 2):
+        await _saw(store, end_of(of=ANOTHER))
+        empty = await claimed(store, at=MORNING + times * GUARD)
+        await store.complete_pushes([ended(push, PushState.CANCELLED, code=NOTHING_LEFT) for push in empty])
+        await _taken_back(store, draft, at=MORNING + times * GUARD)
+
+    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
+    expect("it is told", expected=[{WARNING: 1}], actual=told)
+
+
+@rule_of(counting_ends)
+async def a_notice_whose_digest_was_empty_is_in_the_next(store: NotificationRepository) -> None:
+    # It waits again while a digest of others is under way, and is the first to open the one that follows.
+    draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
+    await store.record(chunk_of(draft))
+    await _saw(store, end_of(of=ANOTHER))
+    empty = await claimed(store, at=MORNING + HOLD)
+    await store.complete_pushes([ended(push, PushState.CANCELLED, code=NOTHING_LEFT) for push in empty])
+    await store.record(chunk_of(draft_of("mentor-2", WARNING, coordinator(), pushed=False)))
+    (under_way,) = await claimed(store, at=MORNING + HOLD)
+    await _taken_back(store, draft, at=MORNING + GUARD)
+    await store.complete_pushes([ended(under_way)])
+
+    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
+    expect("it is told", expected=[{WARNING: 1}], actual=told)
 
 
 @rule_of(counting_ends)
