@@ -78,10 +78,10 @@ MAIN = PYTHONS[0]  # the lowest supported version here: its rules bind the code
 NEWEST = PYTHONS[-1]
 BETWEEN = ("tests/push", "tests/storage", "tests/testing")
 MOMENTS = (
-    "2026-12-31T23:59",  # midnight and a new year while the tests run
-    "2027-03-28T00:30",  # half an hour before summer time begins in Oslo
-    "2027-10-31T00:30",  # and before it ends
-    "2028-02-29T22:30",  # a leap day, and the next day in Oslo
+    "2026-12-31T23:59:55",  # a new year, which begins anew in each test, within five seconds
+    "2027-03-28T00:30:00",  # half an hour before summer time begins in Oslo
+    "2027-10-31T00:30:00",  # and before it ends
+    "2028-02-29T22:30:00",  # a leap day, and the next day in Oslo
 )
 EVERYDAY = (
     "lint",
@@ -277,18 +277,19 @@ def calendar(session: nox.Session) -> None:
     """
     Run what has to do with dates at four moments, each a worker of its own under a shifted wall clock.
 
-    All four at once, so that each takes long enough for midnight to strike in the first. What asks the
-    clock for the date, and programs that are started, are there at all four; of the others each test is at
-    one of them.
+    In the first the clock is set back before each test, and midnight strikes in it. What asks the clock for
+    the date, and programs that are started, are there at all four; of the others each test is at one of
+    them.
     """
     _shared(session, *EVERYDAY)
     ledger = SHARED / f"wall-clock-{time.time_ns()}"
     ledger.touch()
     shifted = ROOT / "tests" / "support" / "shifted"
     workers = [
-        f"--tx=popen//env:WALL_CLOCK={moment}:00+00:00//env:WALL_CLOCK_SHARE={number}/{len(MOMENTS)}"
+        f"--tx=popen//env:WALL_CLOCK={moment}+00:00//env:WALL_CLOCK_SHARE={number}/{len(MOMENTS)}"
         for number, moment in enumerate(MOMENTS, 1)
     ]
+    workers[0] += "//env:WALL_CLOCK_AGAIN=5"
     _pytest(
         session,
         *("-p", "shifted_session", "-p", "no:time_machine", "-m", "not full and not dateless", *DATED),

@@ -30,6 +30,23 @@ import pytest
 def test_one(number):
     pass
 """
+TWO_NIGHTS = """
+import subprocess, sys, time
+from datetime import UTC, datetime
+import pytest
+from shifted_clock import begin_again
+
+MOMENT = datetime(2031, 6, 15, 22, 30, tzinfo=UTC)
+READS = 'from datetime import UTC, datetime; print(datetime.now(UTC).isoformat())'
+
+@pytest.mark.parametrize("night", [1, 2])
+def test_it_begins_anew(night):
+    begin, since = datetime.now(UTC), time.monotonic()
+    assert 0 <= (begin - MOMENT).total_seconds() < 60
+    said = subprocess.run([sys.executable, "-c", READS], check=True, capture_output=True, text=True).stdout
+    assert 0 <= (datetime.fromisoformat(said.strip()) - begin).total_seconds() <= time.monotonic() - since
+    begin_again(3600)  # as if the night had passed
+"""
 PRINTS_ITS_YEAR = "import datetime; assert datetime.date.today().year == 2031"
 FORKS = f"""
 import os
@@ -44,9 +61,14 @@ def _session(folder: Path, command: str, options: str = "") -> tuple[int, str]:
     """
     Run a session at a moment whose only test starts this process.
     """
-    (folder / "test_it.py").write_text(TEST.format(command=command, options=options), encoding="utf-8")
+    return _session_of(folder, TEST.format(command=command, options=options))
+
+
+def _session_of(folder: Path, test: str, **environment: str) -> tuple[int, str]:
+    (folder / "test_it.py").write_text(test, encoding="utf-8")
     (folder / "ledger").touch()
     shifted = {
+        **environment,
         "WALL_CLOCK": "2031-06-15T22:30:00+00:00",
         "WALL_CLOCK_LEDGER": str(folder / "ledger"),
         "PYTHONPATH": str(SUPPORT),
@@ -74,6 +96,16 @@ def test_what_a_test_starts_reads_the_shifted_date(tmp_path: Path, program: str)
     code, said = _session(tmp_path, f"[sys.executable, '-c', {program!r}]")
 
     assert 0 == code, said
+
+
+def test_each_test_begins_anew_where_that_is_asked_for(tmp_path: Path) -> None:
+    """
+    However long the one before took; what a test starts goes on with it.
+    """
+    code, said = _session_of(tmp_path, TWO_NIGHTS, WALL_CLOCK_AGAIN="5")
+
+    assert 0 == code, said
+    assert "2 passed" in said
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ registered already, certificates end, and some messages were given up.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -18,7 +19,11 @@ from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.session import Session, settings_for, silenced
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.console import Mentor
-from proxy_orchestration.errors import RegistrationRejected, RegistrationUnavailable
+from proxy_orchestration.errors import (
+    IdempotencyKeyReusedError,
+    RegistrationRejected,
+    RegistrationUnavailable,
+)
 from proxy_orchestration.notification.certificates import PeerMentorCertificate
 from proxy_orchestration.notification.dispatcher import PushDispatcher
 from proxy_orchestration.notification.notices import PushMessage, PushOutcome
@@ -92,6 +97,8 @@ _PAUSED: Final = "mentor-107"
 _NO_VISITS: Final = "mentor-114"
 _UNLUCKY: Final = "mentor-121"
 _NIGHTS: Final = 5
+_VALID_DAYS: Final = 120
+_LATE_DAYS: Final = 40
 
 
 def _mentors() -> Sequence[Mentor]:
@@ -173,28 +180,40 @@ class ExampleService:
 @attrs.frozen(kw_only=True)
 class ExampleCertificates:
     """
-    Certificates that end around a day; a few have something to be mended.
+    Certificates of which some end soon on any day.
+
+    Each is valid for 120 days, and is renewed forty days after its end. So its end is the same from
+    one day to the next, and what was told of it stays told.
     """
 
-    today: date
+    clock: Clock
     organization_id: str
 
     def certificates(self, *, actor: Actor) -> Sequence[PeerMentorCertificate]:  # noqa: ARG002 - the port's signature
         """
         Return them all.
         """
-        days = (-40, -3, -1, 0, 2, 5, 7, 9, 14, 21, 29, 33, 45, 52, 58, 90, 120, 200)
+        today = self.clock.now().date()
+        mentors = _mentors()
         return [
             PeerMentorCertificate(
                 certificate_id=f"certificate-{mentor.mentor_id}",
                 mentor_id=mentor.mentor_id,
                 certificate_type="first_aid" if place % 2 else "conversation_course",
-                expires=self.today + timedelta(days=days[place % len(days)]),
+                expires=_end_around(today, _VALID_DAYS * place // len(mentors)),
                 holder_name=mentor.name,
                 organization_id=self.organization_id,
             )
-            for place, mentor in enumerate(_mentors())
+            for place, mentor in enumerate(mentors)
         ]
+
+
+def _end_around(today: date, offset: int) -> date:
+    """
+    Return the end of a certificate whose ends are `offset` days after every 120th day.
+    """
+    earliest = today - timedelta(days=_LATE_DAYS)
+    return earliest + timedelta(days=(offset - earliest.toordinal()) % _VALID_DAYS)
 
 
 @attrs.frozen
@@ -220,7 +239,7 @@ class _ExampleSender:
     async def send(self, messages: Sequence[PushMessage], /) -> Sequence[PushOutcome]:
         return [
             PushOutcome.dead(each, "sender_id_mismatch")
-            if each.recipient_id.endswith(("04", "05"))
+            if each.recipient_id.endswith("4")
             else PushOutcome.delivered(each)
             for each in messages
         ]
@@ -266,7 +285,6 @@ def example_over(session: Session, actor: Actor, *, pace: float) -> Example:
     if isinstance(store, SqlActivityRepository):
         store = store.only_accepted_by(SERVICE_NAME)
     standard = StandardRegistrationService(repository=session.repository, clock=session.clock)
-    today = session.clock.now().date()
     return Example(
         orchestrator=BulkRegistrationOrchestrator(
             registration_service=ExampleService(service=standard, clock=session.clock, seconds=pace),
@@ -283,26 +301,29 @@ def example_over(session: Session, actor: Actor, *, pace: float) -> Example:
         ),
         dispatcher=PushDispatcher(repository=session.notices, sender=_ExampleSender(), clock=session.clock),
         directory=ExampleDirectory(),
-        certificates=ExampleCertificates(today=today, organization_id=actor.organization_id),
+        certificates=ExampleCertificates(clock=session.clock, organization_id=actor.organization_id),
     )
 
 
 async def store_example(session: Session, actor: Actor) -> None:
     """
     Store the example's batches, notices and runs; what is there already is not stored again.
+
+    That holds on any later day, and for a batch that was deleted since.
     """
     example = example_over(session, actor, pace=0.0)
-    await _store_batches(example.orchestrator, actor, today=example.certificates.today)
+    await _store_batches(example.orchestrator, actor, today=session.clock.now().date())
     for nights_ago in reversed(range(_NIGHTS)):
-        earlier = attrs.evolve(example.notifications, clock=_EarlierClock(session.clock, nights_ago))
-        await earlier.run(example.certificates.certificates(actor=actor))
+        then = _EarlierClock(session.clock, nights_ago)
+        known = attrs.evolve(example.certificates, clock=then)
+        await attrs.evolve(example.notifications, clock=then).run(known.certificates(actor=actor))
     with silenced(_loggers.DISPATCH):  # that the example's messages are given up is no news
         await example.dispatcher.drain()
 
 
 async def _store_batches(orchestrator: BulkRegistrationOrchestrator, actor: Actor, *, today: date) -> None:
     """
-    Submit three batches under keys of their own, so that a second time joins them.
+    Submit three batches, each under a key of its own, which is used once.
     """
     ids = [mentor.mentor_id for mentor in _mentors()]
     walk = _activity("walk_and_talk", today - timedelta(days=2), 60)
@@ -315,7 +336,9 @@ async def _store_batches(orchestrator: BulkRegistrationOrchestrator, actor: Acto
         request = BulkRegistrationRequest.for_mentors(
             mentor_ids, activity, label=label, idempotency_key=f"example: {label}"
         )
-        await orchestrator.submit_bulk_registration(request, actor=actor)
+        # Activities are of the day on which they were stored first, so a later day's are others.
+        with suppress(IdempotencyKeyReusedError):
+            await orchestrator.submit_bulk_registration(request, actor=actor)
 
 
 def _activity(kind: str, day: date, minutes: int) -> ProxyActivity:

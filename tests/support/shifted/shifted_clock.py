@@ -2,8 +2,9 @@
 Shift the wall clock of the tests and of every Python process that they start.
 
 `WALL_CLOCK` in the environment holds the moment at which a session begins, in ISO format; from there
-time ticks on. The first process turns it into an offset, which all others inherit. Monotonic time and
-the clocks of SQLite and PostgreSQL stay the machine's: a host's clock may differ from its store's.
+time ticks on. The first process turns it into an offset, which all others inherit; `begin_again` sets
+it back. Monotonic time and the clocks of SQLite and PostgreSQL stay the machine's: a host's clock may
+differ from its store's.
 
 Nobody slips through unseen: a process notes in `WALL_CLOCK_LEDGER` what it starts, and what is started
 notes there that it is shifted, and the date it reads. `shifted_session` compares them.
@@ -24,6 +25,8 @@ MOMENT = "WALL_CLOCK"
 OFFSET = "WALL_CLOCK_OFFSET"
 LEDGER = "WALL_CLOCK_LEDGER"
 
+_journeys: list[Any] = []
+
 
 def begin() -> None:
     """
@@ -31,15 +34,27 @@ def begin() -> None:
     """
     if MOMENT not in os.environ or "_time_machine" in sys.modules:
         return
-    moment = datetime.fromisoformat(os.environ[MOMENT])
-    offset = float(os.environ.setdefault(OFFSET, str(moment.timestamp() - time.time())))
+    os.environ.setdefault(OFFSET, str(_moment() - time.time()))
     time.tzset()
-    _travel(time.time() + offset)
+    _travel()
     _note("shifted", sys.orig_argv[1:])
     sys.addaudithook(_watch)
 
 
-def _travel(destination: float) -> None:
+def begin_again(seconds_after: float) -> None:
+    """
+    Set the clock to so many seconds after the moment, here and in whatever this process starts from now on.
+    """
+    _journeys.pop().stop()
+    os.environ[OFFSET] = str(_moment() + seconds_after - time.time())
+    _travel()
+
+
+def _moment() -> float:
+    return datetime.fromisoformat(os.environ[MOMENT]).timestamp()
+
+
+def _travel() -> None:
     installed = sys.modules.get("pytest")
     sys.modules["pytest"] = None  # type: ignore[assignment]  # time-machine loads it wherever it can: 0.2 s a process
     try:
@@ -48,7 +63,9 @@ def _travel(destination: float) -> None:
         del sys.modules["pytest"]
         if installed is not None:
             sys.modules["pytest"] = installed
-    time_machine.travel(destination, tick=True).start()
+    journey = time_machine.travel(time.time() + float(os.environ[OFFSET]), tick=True)
+    journey.start()
+    _journeys.append(journey)
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:

@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from shifted_clock import LEDGER, MOMENT, begin
+from shifted_clock import LEDGER, MOMENT, begin, begin_again
 
 LONGEST_SESSION = timedelta(hours=1)
 SHARE = "WALL_CLOCK_SHARE"  # which of how many sessions this one is, as in 2/4
 SPLIT = ("tests/behaviour/", "tests/push/")  # each of their tests runs in one of the sessions (decision 391)
+AGAIN = "WALL_CLOCK_AGAIN"  # how many seconds after the moment a test begins at the latest, each anew
 CLOCKLESS = "keeper.py"  # keeps a PostgreSQL server, asks for no date and starts without `site` to be quick
 
 
@@ -28,6 +29,15 @@ def pytest_configure() -> None:
     Shift the clock of a worker, which learns its moment only after its start.
     """
     begin()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """
+    Set the clock back before each test, to a time that its name decides, so that midnight strikes in it.
+    """
+    if AGAIN in os.environ:
+        begin_again(float(os.environ[AGAIN]) * _part_of(item.nodeid, 8) / 8)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,7 +57,11 @@ def numbers_of(nodeid: str, sessions: int) -> Sequence[int]:
     Return in which of that many sessions a test runs: in all of them, or in one that its name alone decides.
     """
     every = range(1, sessions + 1)
-    return [every[zlib.crc32(nodeid.encode()) % sessions]] if nodeid.startswith(SPLIT) else every
+    return [every[_part_of(nodeid, sessions)]] if nodeid.startswith(SPLIT) else every
+
+
+def _part_of(nodeid: str, parts: int) -> int:
+    return zlib.crc32(nodeid.encode()) % parts
 
 
 @pytest.hookimpl(wrapper=True)
