@@ -7,18 +7,22 @@ from __future__ import annotations
 import ctypes
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 from waits import LONGEST_WAIT
 
-from proxy_orchestration import BulkStatus
+from proxy_orchestration import BulkStatus, blocking
 from proxy_orchestration.testing import hang, succeed
 
 pytestmark = pytest.mark.dateless
+
+BLOCKING = Path(blocking.__file__).parent
 
 
 class TimeLimitError(Exception):
@@ -108,6 +112,62 @@ def ctrl_c(strike: signal.Signals) -> Iterator[signal.Signals]:
     signal.signal(signal.SIGINT, before)
 
 
+def _submit(host) -> None:
+    host.blocking.submit_bulk_registration(host.request("m-1"), actor=host.actor)
+
+
+def _stream(host) -> None:
+    with host.blocking.stream_bulk_registration(host.request("m-1"), actor=host.actor) as run:
+        list(run)
+
+
+class StrikeAtLine:
+    """
+    Raises at one line of what waits, once the service was called: as a signal does, whenever it comes.
+    """
+
+    def __init__(self, line: int, began: queue.SimpleQueue[None]) -> None:
+        self.left = line
+        self._began = began
+        self._is_handed_over = False
+
+    def __call__(self, frame, event, _argument):
+        """
+        Trace what belongs to the blocking objects, from when the event loop has the work.
+        """
+        if BLOCKING not in Path(frame.f_code.co_filename).parents:
+            return None
+        if event == "return" and frame.f_code.co_qualname == "EventLoopThread.run":
+            self._is_handed_over = True
+        elif event == "line" and self._is_handed_over:
+            self.left -= 1
+            if self.left == 0:
+                self._began.get(timeout=LONGEST_WAIT)
+                raise TimeLimitError
+        return self
+
+
+@pytest.mark.untraced  # coverage traces by the same means
+@pytest.mark.parametrize("verb", [_submit, _stream])
+@pytest.mark.parametrize("line", range(1, 13))
+def test_a_time_limit_ends_the_call_wherever_the_thread_is(host, verb, line):
+    """
+    Also between the start of the work and the waiting for it.
+    """
+    began: queue.SimpleQueue[None] = queue.SimpleQueue()
+    host.service.script = lambda *_: began.put(None) or hang()
+    strike, before = StrikeAtLine(line, began), sys.gettrace()
+    sys.settrace(strike)
+    try:
+        with pytest.raises(TimeLimitError):
+            verb(host)
+    finally:
+        sys.settrace(before)
+
+    assert 0 == strike.left
+    assert 0 == host.service.in_flight
+
+
 def test_ctrl_c_ends_serve(host, ctrl_c):
     """
     As a management command of a host has it.
@@ -167,10 +227,10 @@ def test_a_second_interruption_waits_for_nothing(host, strike):
             _strike_main(strike)
             await may_end[0].wait()
 
-    call = host.blocking._begin("submit", stubborn)
+    call = host.blocking._call("submit", stubborn)
     calls.append(call)
     with pytest.raises(TimeLimitError) as caught:
-        call.result()
+        call.run()
 
     assert isinstance(caught.value.__context__, TimeLimitError)
     assert not call.has_ended

@@ -115,20 +115,35 @@ class Call(Generic[T]):
         self._answers: list[T] = []
         self._error: BaseException | None = None
 
-    def start(self) -> None:
+    def run(self) -> T:
         """
-        Start the work; it is cancelled should this thread be interrupted before it is known to have begun.
+        Start the work, wait for it, and return what it returned or raise what it raised.
+
+        Whatever is raised into this thread meanwhile, as Ctrl-C or a task
+        queue's time limit, cancels the work, and leaves once that has ended.
 
         Raises:
-            OrchestratorClosedError: the event loop has ended, or is about to.
+            OrchestratorClosedError: the event loop ended before the work did.
         """
+        # In one block: an interruption between the start and the waiting would leave work that nobody ends.
         try:
             self.loop.run(self._start)
+            self._do_errands()
         except OrchestratorClosedError:
             raise
         except BaseException:
             self.cancel()
             raise
+        return self._outcome()
+
+    def start(self) -> None:
+        """
+        Start the work, which whoever calls this ends, also if they are interrupted in here.
+
+        Raises:
+            OrchestratorClosedError: the event loop has ended, or is about to.
+        """
+        self.loop.run(self._start)
 
     def _start(self) -> None:
         self._scope = anyio.CancelScope()
@@ -173,10 +188,9 @@ class Call(Generic[T]):
 
     def result(self) -> T:
         """
-        Wait for the work, and return what it returned or raise what it raised.
+        Wait for work that was started, and return what it returned or raise what it raised.
 
-        Whatever is raised into this thread meanwhile, as Ctrl-C or a task
-        queue's time limit, cancels the work, and leaves once that has ended.
+        Whatever is raised into this thread meanwhile cancels the work, as in `run`.
 
         Raises:
             OrchestratorClosedError: the event loop ended before the work did.
@@ -186,6 +200,9 @@ class Call(Generic[T]):
         except BaseException:
             self.cancel()
             raise
+        return self._outcome()
+
+    def _outcome(self) -> T:
         if self._answers:
             return self._answers[0]
         if not isinstance(self._error, Exception):

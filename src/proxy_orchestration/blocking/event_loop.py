@@ -16,11 +16,10 @@ from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
 from proxy_orchestration._concurrency import Tasks, open_task_group
-from proxy_orchestration.blocking.calls import GLANCE, Call, wait_for
+from proxy_orchestration.blocking.calls import GLANCE, wait_for
 from proxy_orchestration.errors import OrchestratorClosedError, WrongThreadError
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _THREAD_NAME: Final = "proxy-orchestration"
 
@@ -84,17 +83,6 @@ class EventLoopThread(Generic[T]):
                     await anyio.sleep_forever()
             finally:
                 self._is_stopping = True
-
-    def call(self, work: Callable[[], Awaitable[R]]) -> Call[R]:
-        """
-        Start a call with the context variables of this thread.
-
-        Raises:
-            OrchestratorClosedError: the event loop has ended, or is about to.
-        """
-        call = Call(work, self)
-        call.start()
-        return call
 
     def start_soon(self, work: Callable[[], Awaitable[object]]) -> None:
         """

@@ -111,21 +111,23 @@ class BlockingPart(Generic[T]):
         self._was_opened = True
         return lambda: nullcontext(part)
 
-    def _begin(self, verb: str, work: Callable[[T], Awaitable[R]]) -> Call[R]:
+    def _call(self, verb: str, work: Callable[[T], Awaitable[R]]) -> Call[R]:
+        """
+        Return a call that whoever waits for it starts.
+        """
         loop = self._running(verb)
         part = loop.opened()
-        return loop.call(lambda: work(part))
+        return Call(lambda: work(part), loop)
 
-    def _begin_with_errands(
+    def _call_with_errands(
         self, verb: str, work: Callable[[T, Callable[[Callable[[], Any]], Awaitable[Any]]], Awaitable[R]]
     ) -> Call[R]:
         """
-        Begin work that has some of it done in this thread, while that waits.
+        Return a call that has some of its work done in this thread, while that waits.
         """
         loop = self._running(verb)
         part = loop.opened()
         call: Call[R] = Call(lambda: work(part, call.run_in_thread), loop)
-        call.start()
         return call
 
 

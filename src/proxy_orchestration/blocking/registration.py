@@ -62,8 +62,7 @@ class BlockingBatchRun(Iterator[BulkProgressUpdate]):
 
     def __next__(self) -> BulkProgressUpdate:
         call = Call(partial(_next, self._run), self._loop)
-        call.start()
-        update = call.result()
+        update = call.run()
         if update is None:
             raise StopIteration
         return update
@@ -133,7 +132,7 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
         async def submit(part: BulkRegistrationOrchestrator, run: RunInThread) -> BulkSubmissionResult:
             return await part.submit_within(ConnectionOfThread(connection, run), request, actor=actor)
 
-        return self._begin_with_errands("submit_within", submit).result()
+        return self._call_with_errands("submit_within", submit).run()
 
     preview: Final = waiting(BulkRegistrationOrchestrator.preview)
     stream_bulk_registration: Final = holding(
@@ -175,7 +174,7 @@ class BlockingOrchestrator(BlockingPart[BulkRegistrationOrchestrator]):
         growing pauses; `health` shows the state.
         """
         try:
-            self._begin("serve", BulkRegistrationOrchestrator.serve).result()
+            self._call("serve", BulkRegistrationOrchestrator.serve).run()
         except OrchestratorClosedError:
             if not self._is_closed:
                 raise

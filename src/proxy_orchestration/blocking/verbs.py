@@ -28,7 +28,7 @@ def waiting(
     """
 
     def blocking(self: BlockingPart[Any], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._begin(verb.__name__, lambda part: verb(part, *args, **kwargs)).result()
+        return self._call(verb.__name__, lambda part: verb(part, *args, **kwargs)).run()
 
     return _described(blocking, verb)
 
@@ -42,7 +42,7 @@ def asking(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, 
         async def ask(part: object) -> R:
             return verb(part, *args, **kwargs)
 
-        return self._begin(verb.__name__, ask).result()
+        return self._call(verb.__name__, ask).run()
 
     return _described(blocking, verb)
 
@@ -62,7 +62,7 @@ def holding(
     @contextmanager
     def blocking(self: BlockingPart[Any], /, *args: P.args, **kwargs: P.kwargs) -> Generator[R]:
         block = _Block(lambda part: verb(part, *args, **kwargs))
-        call = self._begin(verb.__name__, block.hold)
+        call = self._call(verb.__name__, block.hold)
         with block.held_by(call) as held:
             yield shown_as(held, call.loop)
 
@@ -98,18 +98,19 @@ class _Block(Generic[T]):
     @contextmanager
     def held_by(self, call: Call[None]) -> Generator[T]:
         """
-        Be in the block; an error in there, or an interruption, cancels its task.
+        Enter the block and be in it; an error in there, or an interruption, cancels its task.
         """
         try:
+            call.start()
             wait_for(self._is_told)
             if not self._held:
                 call.result()  # raises why
             yield self._held[0]
+            call.loop.run(self._may_leave.set)
+            call.result()
         except BaseException:
             call.cancel()
             raise
-        call.loop.run(self._may_leave.set)
-        call.result()
 
 
 C = TypeVar("C", bound=Callable[..., Any])
