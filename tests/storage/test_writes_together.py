@@ -4,6 +4,7 @@ Writes that wait share a transaction, and none suffers for another.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,9 +46,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def transactions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Transactions:
     """
-    The transactions over it.
+    The transactions over it, which take along all that wait, however slow the machine is.
     """
     monkeypatch.setattr(module, "check_version", lambda _connection: None)
+    monkeypatch.setattr(module, "_LONGEST_TOGETHER", math.inf)
     return Transactions(engine)
 
 
