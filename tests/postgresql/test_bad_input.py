@@ -16,7 +16,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from proxy_orchestration.errors import (
     MissingExtraError,
@@ -330,17 +330,18 @@ async def test_every_trouble_has_its_words(postgresql_url: URL, state: str, reas
     assert "words of a vendor" in str(caught.value.__cause__)
 
 
-async def test_a_statement_that_takes_too_long_is_told(postgresql: Databases) -> None:
+async def test_a_statement_that_takes_too_long_is_told(postgresql_url: URL) -> None:
     """
     The server's own limit is a host's decision.
     """
-    url = postgresql.new()
-    postgresql.execute("postgres", f"ALTER DATABASE {url.database} SET statement_timeout = 50")
-    async with SqlActivityRepository.open(url) as store:
+
+    def take_too_long(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 1")  # for none of the store's own
+        connection.exec_driver_sql("SELECT pg_sleep(30)")
+
+    async with SqlActivityRepository.open(postgresql_url) as store:
         with pytest.raises(RepositoryUnavailableError, match="took too long"):
-            await store._transactions.read(
-                lambda connection: connection.exec_driver_sql("SELECT pg_sleep(30)")
-            )
+            await store._transactions.read(take_too_long)
 
 
 async def test_a_pool_that_is_used_up_is_told(postgresql_url: URL) -> None:
