@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from held_port import held_port
 from waits import LONGEST_WAIT
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ShownConsole:
     """
 
     folder: Path
-    port: int = 0
+    port: int
     process: Any = None
     address: str = ""
 
@@ -43,7 +44,7 @@ class ShownConsole:
 
     def start(self) -> None:
         """
-        Start it; again on the port that it had.
+        Start it; again on the same port.
         """
         command = [sys.executable, "-m", "proxy_orchestration", "console", "--db", str(self.store)]
         options = ["--actor", "anna@oslo", "--example", "--concurrency", "10", "--port", str(self.port)]
@@ -55,9 +56,9 @@ class ShownConsole:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         line = self.process.stderr.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/\S+", line)
+        found = re.search(rf"http://127\.0\.0\.1:{self.port}/\S+", line)
         assert found is not None, line
-        self.address, self.port = found[0], int(found[1])
+        self.address = found[0]
 
     def kill(self) -> None:
         """
@@ -100,10 +101,11 @@ def console(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Itera
     """
     pytest.importorskip("typer")
     pytest.importorskip("uvicorn")
-    shown = ShownConsole(tmp_path_factory.mktemp("console"))
-    shown.start()
-    yield shown
-    shown.kill()
+    with held_port() as port:
+        shown = ShownConsole(tmp_path_factory.mktemp("console"), port)
+        shown.start()
+        yield shown
+        shown.kill()
 
 
 @attrs.define

@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 import pytest
+from held_port import held_port
 from waits import LONGEST_WAIT
 
 pytest.importorskip("typer")
@@ -82,19 +83,19 @@ def test_only_who_opens_the_printed_address_gets_in_and_a_restart_keeps_them_in(
     """
     Not without the token, not by another name; after a restart on the same port the cookie still holds.
     """
-    shown = _shown(start, "--port", "0")
-    without, _, told = shown.get("/")
-    guessed, _, _ = shown.get("/?token=" + "0" * 64)
-    renamed, _, _ = shown.get(f"/?{shown.address.query}", Host="evil.example")
-    shown.enter()
-    inside, headers, page = shown.get("/")
-    key = store.with_name(f"{store.name}.console-key")
-    written = shown.end()
-    port = str(shown.address.port)
-    again = _shown(start, "--port", port)
-    again.cookie = shown.cookie
-    still_inside, _, _ = again.get("/")
-    again.end()
+    with held_port() as port:
+        shown = _shown(start, "--port", str(port))
+        without, _, told = shown.get("/")
+        guessed, _, _ = shown.get("/?token=" + "0" * 64)
+        renamed, _, _ = shown.get(f"/?{shown.address.query}", Host="evil.example")
+        shown.enter()
+        inside, headers, page = shown.get("/")
+        key = store.with_name(f"{store.name}.console-key")
+        written = shown.end()
+        again = _shown(start, "--port", str(port))
+        again.cookie = shown.cookie
+        still_inside, _, _ = again.get("/")
+        again.end()
 
     assert (403, 403, 421, 200, 200) == (without, guessed, renamed, inside, still_inside)
     assert "Open the address that the command printed" in told

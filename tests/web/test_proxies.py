@@ -18,7 +18,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
-from live_server import LONGEST, listening_socket, live  # noqa: E402 - after what may be missing
+from held_port import held_port  # noqa: E402 - after what may be missing
+from live_server import LONGEST, live  # noqa: E402 - as above
 from web_host import BATCHES, Coordinator, Host  # noqa: E402 - as above
 
 from proxy_orchestration import BulkSettings  # noqa: E402 - as above
@@ -112,12 +113,10 @@ def address(program: str, host: Host, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp(program)
     configuration = folder / "proxy.conf"
     command = _command(program, configuration)
-    with listening_socket() as taken:
-        port = taken.getsockname()[1]
     template, advice = (
         (NGINX, _advice("nginx", "location")) if program == "nginx" else (HAPROXY, _advice("", "defaults"))
     )
-    with live(host.app) as url:
+    with live(host.app) as url, held_port() as port:
         text = template.format(folder=folder, port=port, advice=advice)
         configuration.write_text(text.replace("127.0.0.1:8000", url.removeprefix("http://")))
         process = subprocess.Popen(command)
