@@ -37,6 +37,8 @@ SETTINGS: Final = BulkSettings(
     lease_ttl=2.0,
     poll_interval=0.1,
     audit_timeout=3.0,
+    # Whoever stands still for two seconds counts as dead: no item is to end as lost for that.
+    max_takeovers=1000,
     retry=RetryPolicy(max_attempts=20, initial=0.01, max_delay=0.5),
 )
 

@@ -234,7 +234,8 @@ async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(
     batches: list[str] = []
     with _storm(audit, seed, pool) as (storm, url):
         async with SqlActivityRepository.open(url) as store:
-            orchestrator = workers.orchestrator_over(store, str(audit), BulkSettings())
+            settings = BulkSettings(max_takeovers=workers.SETTINGS.max_takeovers)
+            orchestrator = workers.orchestrator_over(store, str(audit), settings)
             for _ in range(WORKERS):
                 storm.start()
             for number in range(rounds):
@@ -254,16 +255,16 @@ async def test_a_storm_of_kills_leaves_one_record_per_mentor_and_no_batch_stuck(
 
 async def _settle(orchestrator: BulkRegistrationOrchestrator) -> None:
     """
-    Take up what the storm left, as hosts do that start later.
+    Take up what the storm left, as hosts do that start later: open runs, and events that nobody was told of.
 
     One pass leaves a batch alone whose lease was renewed meanwhile, as the last
     commit of a killed process does that the server had begun.
     """
     while True:
         try:
+            await orchestrator.resume_interrupted()
             if not await orchestrator.repository.find_drivable(limit=1):
                 return
-            await orchestrator.resume_interrupted()
         except RepositoryUnavailableError:
             continue  # a pooler tells of the last strike once, at the next call
 
