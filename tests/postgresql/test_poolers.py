@@ -354,12 +354,15 @@ async def test_a_pooler_without_a_free_connection_is_told(
     """
     Once, after the pooler's own patience.
     """
-    # Long enough for its first log-in to the server on a busy machine, which counts as waiting too.
-    pooler = poolers(pool_mode="transaction", default_pool_size=1, query_wait_timeout=4)
+    pooler = poolers(pool_mode="transaction", default_pool_size=1, admin_users="tester")
     url = pooler.front(direct)
+    address = {"host": url.query["host"], "port": 6432, "user": "tester"}
     async with SqlActivityRepository.open(url) as repository:
-        with psycopg.connect(host=url.query["host"], port=6432, user="tester", dbname=url.database) as other:
+        with psycopg.connect(**address, dbname=url.database) as other:
             other.execute("SELECT 1")
+            with psycopg.connect(**address, dbname="pgbouncer", autocommit=True) as console:
+                # Only now: its first log-in to the server counts as waiting, too, however long it takes.
+                console.cursor().execute("SET query_wait_timeout = 1", prepare=False)
             with _told(r"no free connection[\s\S]+pool_size"):
                 await repository.get("no-such-batch")
 

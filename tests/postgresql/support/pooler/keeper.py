@@ -9,9 +9,11 @@ Only the standard library.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -81,7 +83,8 @@ def _run(options: dict[str, Any], folder: Path, configuration: Path) -> subproce
 def _wait_until_it_answers(pooler: subprocess.Popen[bytes], folder: Path, port: int) -> None:
     give_up = time.monotonic() + _PATIENCE
     while pooler.poll() is None and time.monotonic() < give_up:
-        if (folder / f".s.PGSQL.{port}").exists():
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(folder / f".s.PGSQL.{port}"))  # the file is there before anybody listens
             return
         time.sleep(_PAUSE)
     log = folder / "log.txt"
