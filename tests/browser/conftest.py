@@ -22,6 +22,22 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
+_HOLDS = """
+import anyio
+from proxy_orchestration.cli import example_data, main
+
+register = example_data.ExampleService.register
+
+
+async def held(service, registration):
+    if registration.mentor_id.startswith("member-1"):
+        await anyio.sleep_forever()
+    return await register(service, registration)
+
+
+example_data.ExampleService.register = held
+main()
+"""
 
 
 @attrs.define
@@ -42,11 +58,12 @@ class ShownConsole:
         """
         return self.folder / "mentors.db"
 
-    def start(self) -> None:
+    def start(self, *, holds: bool = False) -> None:
         """
-        Start it; again on the same port.
+        Start it, again on the same port; where it holds, its service never answers for `member-1…`.
         """
-        command = [sys.executable, "-m", "proxy_orchestration", "console", "--db", str(self.store)]
+        program = ["-c", _HOLDS] if holds else ["-m", "proxy_orchestration"]
+        command = [sys.executable, *program, "console", "--db", str(self.store)]
         options = ["--actor", "anna@oslo", "--example", "--concurrency", "10", "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, *options],
@@ -103,7 +120,7 @@ def console(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Itera
     pytest.importorskip("uvicorn")
     with held_port() as port:
         shown = ShownConsole(tmp_path_factory.mktemp("console"), port)
-        shown.start()
+        shown.start(holds=True)
         yield shown
         shown.kill()
 
