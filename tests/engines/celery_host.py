@@ -59,7 +59,8 @@ async def open_orchestrator() -> AsyncIterator[BulkRegistrationOrchestrator]:
         yield BulkRegistrationOrchestrator(
             registration_service=RemoteService(StandardRegistrationService(repository=repository)),
             repository=repository,
-            settings=BulkSettings(lease_ttl=1.0, max_concurrency=2),
+            # Whoever stands still for a second counts as dead: no item is to end as lost for that.
+            settings=BulkSettings(lease_ttl=1.0, max_concurrency=2, max_takeovers=1000),
         )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -56,6 +57,14 @@ def _eventually(happened: Callable[[], bool], what: str) -> None:
         time.sleep(pause)  # asks, and is not what is awaited
 
 
+def _listens(path: Path) -> bool:
+    """
+    Tell whether somebody answers there; the socket's file is there before.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """
@@ -76,20 +85,20 @@ def test_workers_that_are_killed_leave_one_record_for_each_mentor(
     """
     The broker may lose the task of a killed worker; the sweep finds the run once its lease is over.
     """
-    program, socket, called = _redis_program(), tmp_path / "redis.sock", tmp_path / "called"
+    program, address, called = _redis_program(), tmp_path / "redis.sock", tmp_path / "called"
     monkeypatch.setenv("STORE", f"sqlite:///{tmp_path / 'store.db'}")
-    monkeypatch.setenv("BROKER", str(socket))
+    monkeypatch.setenv("BROKER", str(address))
     monkeypatch.setenv("CALLED", str(called))
     monkeypatch.syspath_prepend(str(HERE))
     import celery_host  # noqa: PLC0415 - reads the environment
 
     worker = [sys.executable, "-m", "celery", "-A", "celery_host", "worker", "-P", "solo", "--without-gossip"]
-    redis = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
+    redis = [program, "--port", "0", "--unixsocket", str(address), "--save", "", "--dir", str(tmp_path)]
     actor = Actor(user_id="coord-1", roles={Role.COORDINATOR}, organization_id="oslo")
     visit = ProxyActivity(activity_type="visit", activity_date=TODAY, duration_minutes=45)
     request = BulkRegistrationRequest.for_mentors([f"mentor-{each}" for each in range(MENTORS)], visit)
     with _running(redis, tmp_path), celery_host.bulk:
-        _eventually(socket.exists, "Redis did not start")
+        _eventually(lambda: _listens(address), "Redis did not start")
         batch = celery_host.bulk.submit_bulk_registration(request, actor=actor, drive=False)
         celery_host.sweep.delay()
         monkeypatch.setenv("PAUSE", "3600")  # however late it is killed, it is in the middle

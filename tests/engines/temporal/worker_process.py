@@ -32,6 +32,8 @@ SETTINGS = BulkSettings(
     max_undurable=4,
     lease_ttl=1.0,
     poll_interval=0.05,
+    # Whoever stands still for a second counts as dead: no item is to end as lost for that.
+    max_takeovers=1000,
     retry=RetryPolicy(initial=0.01),
 )
 
