@@ -94,7 +94,7 @@ def test_two_writers_of_one_chunk_create_each_notice_once(tmp_path: Path) -> Non
     def run() -> None:
         async def record() -> None:
             async with SqlNotificationRepository.open(_url(tmp_path)) as repository:
-                together.wait(10)
+                together.wait(LONGEST_WAIT)
                 fates.append(list((await repository.record(chunk)).fates))
 
         anyio.run(record)
