@@ -139,7 +139,8 @@ class StrikeAtLine:
             return None
         if event == "return" and frame.f_code.co_qualname == "EventLoopThread.run":
             self._is_handed_over = True
-        elif event == "line" and self._is_handed_over:
+        elif event == "line" and self._is_handed_over and sys.exc_info()[0] is None:
+            # Not in a handler that only goes on: what a tracer raises there leaves what is handled behind.
             self.left -= 1
             if self.left == 0:
                 self._began.get(timeout=LONGEST_WAIT)
