@@ -31,7 +31,7 @@ def test_one(number):
     pass
 """
 TWO_NIGHTS = """
-import subprocess, sys, time
+import subprocess, sys
 from datetime import UTC, datetime
 import pytest
 from shifted_clock import begin_again
@@ -41,10 +41,9 @@ READS = 'from datetime import UTC, datetime; print(datetime.now(UTC).isoformat()
 
 @pytest.mark.parametrize("night", [1, 2])
 def test_it_begins_anew(night):
-    begin, since = datetime.now(UTC), time.monotonic()
-    assert 0 <= (begin - MOMENT).total_seconds() < 60
     said = subprocess.run([sys.executable, "-c", READS], check=True, capture_output=True, text=True).stdout
-    assert 0 <= (datetime.fromisoformat(said.strip()) - begin).total_seconds() <= time.monotonic() - since
+    for now in (datetime.now(UTC), datetime.fromisoformat(said.strip())):
+        assert 0 <= (now - MOMENT).total_seconds() < 1800
     begin_again(3600)  # as if the night had passed
 """
 PRINTS_ITS_YEAR = "import datetime; assert datetime.date.today().year == 2031"
