@@ -4,7 +4,7 @@ The kits of notification find what is wrong: each adapter breaks one promise, an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -103,7 +103,7 @@ class _CountingClearedInDigests(MemoryNotificationRepository):
 
 
 class _CoveringNothing(MemoryNotificationRepository):
-    def _cover(self, recipient_id: str, notices: Iterable[StoredNotice]) -> None:
+    def _cover(self, push: StoredPush) -> None:
         """
         Leave all to be told again.
         """
@@ -117,7 +117,7 @@ class _CoveringWhatCameSince(MemoryNotificationRepository):
 
 class _CoveringTheDead(MemoryNotificationRepository):
     def _settle(self, push: StoredPush, completion: PushCompletion) -> None:
-        self._cover(push.message.recipient_id, push.counted)
+        self._cover(push)
         super()._settle(push, completion)
 
 
@@ -182,7 +182,7 @@ class _ForgettingTheNext(MemoryNotificationRepository):
 
 
 class _LeavingWhatWasCleared(MemoryNotificationRepository):
-    def _is_cleared(self, key: NoticeKey) -> bool:
+    def _is_cleared(self, key: NoticeKey, noted: NotedEnds | None = None) -> bool:
         return False
 
 

@@ -81,6 +81,12 @@ class NotedEnds:
         end = self.counting.get(about)
         return None if end is None else end.ends_at
 
+    def voids(self, about: Certificate, ends_at: datetime) -> bool:
+        """
+        Return whether what is for that end of the mentor and type is over.
+        """
+        return about in self.changed and self.known(about) != ends_at
+
 
 def certificate_about(end: CertificateEnd) -> Certificate:
     """

@@ -220,8 +220,9 @@ class NoticeRetention(Protocol):
         """
         Delete messages that were due before this time and are SENT, CANCELLED or EXPIRED; return how many.
 
-        DEAD messages that had expired by this time are deleted, too, except digests. A message
-        whose attempt is not completed yet is kept, and so is the last SENT digest of a recipient.
+        DEAD messages that had expired by this time are deleted, too, except digests. A CANCELLED
+        message whose attempt may still be completed is kept until its lease ends, and so is the
+        last SENT digest of a recipient.
         """
         ...
 
@@ -243,7 +244,7 @@ class NoticeRetention(Protocol):
 
         The mentor's QUEUED, LEASED and DEAD messages are CANCELLED. PENDING notices about the
         mentor are CLEARED, and no digest includes them. A later draft whose key or guard is stored
-        under the pseudonym is answered as if it were stored under the id.
+        under the pseudonym is answered as if it were stored under the id, also after newer notices.
         """
         ...
 
@@ -280,9 +281,9 @@ class PushOutbox(Protocol):
         again that was cancelled in the meantime.
 
         A digest's completion with `covers` covers exactly the notices that its claim counted. If
-        other notices were added since the claim, also of a digest that ends with `NOTHING_LEFT`,
-        the recipient has an open digest again, with the same due time. The notices of a digest that
-        ends otherwise wait for the next digest.
+        other notices were added or became PENDING again since the claim, also of a digest that ends
+        with `NOTHING_LEFT`, the recipient has an open digest again, with the same due time. The
+        notices of a digest that ends otherwise wait for the next digest.
         """
         ...
 
@@ -297,7 +298,7 @@ class PushOutbox(Protocol):
         Queue dead messages again, these or all, with their attempts set to 0; return how many.
 
         A digest that died because of a missing device includes again the notices that it had
-        covered.
+        covered; those that are CLEARED when they become PENDING again.
         """
         ...
 

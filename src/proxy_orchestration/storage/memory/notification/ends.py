@@ -106,8 +106,7 @@ class MemoryCertificateEnds(MemoryInbox, MemoryPushOutbox):
 
     def _clear(self, stored: StoredNotice) -> None:
         waiting = self._uncovered.get(stored.notice.recipient_id, {})
-        stored.over = stored.over or stored.notice.notification_id in waiting
-        self._cover(stored.notice.recipient_id, [stored])
+        stored.over = waiting.pop(stored.notice.notification_id, None) is not None or stored.over
         if stored.notice.status is NoticeStatus.PENDING:
             stored.notice = attrs.evolve(stored.notice, status=NoticeStatus.CLEARED)
 

@@ -25,7 +25,6 @@ from proxy_orchestration.notification.notices import (
 )
 from proxy_orchestration.notification.records import (
     MOST_NEAREST,
-    NO_TARGET,
     NOTHING_LEFT,
     RENEWED,
     CertificateEnd,
@@ -47,6 +46,7 @@ class StoredNotice:
 
     Attributes:
         over: whether no digest is to tell of it since it was cleared.
+        covered_by: the digest that covered it, by id.
     """
 
     notice: CertificateExpiryNotification
@@ -55,6 +55,7 @@ class StoredNotice:
     remind_at: datetime | None = None
     is_purged: bool = False
     over: bool = False
+    covered_by: str | None = None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -70,6 +71,7 @@ class StoredPush:
         opened_at: when a digest was opened; `None` for any other message.
         run_id: the run whose end makes it due; of a digest the last that wrote for it since it was claimed.
         claimed_at, counted: when it was claimed last, and what a digest counted then.
+        covered: what a digest covered.
         held: whether its token may complete it, also where it was cancelled meanwhile.
         organization_id: of the mentor that it is about, or whose notice opened a digest.
         lost: leases in a row that ended without a completion.
@@ -85,6 +87,7 @@ class StoredPush:
     run_id: str | None = None
     claimed_at: datetime | None = None
     counted: tuple[StoredNotice, ...] = ()
+    covered: tuple[StoredNotice, ...] = ()
     state: PushState = PushState.QUEUED
     token: int = 0
     attempts: int = 0
@@ -102,6 +105,12 @@ class StoredPush:
         if self.state is PushState.LEASED:
             return not remaining(self.lease_until, self.lease_ttl, seconds)
         return self.due_at <= now
+
+    def is_held(self, seconds: float) -> bool:
+        """
+        Tell whether its attempt may still be completed by who leased it.
+        """
+        return self.held and remaining(self.lease_until, self.lease_ttl, seconds) > 0
 
     def wait(self, now: datetime, seconds: float) -> float:
         """
@@ -294,7 +303,7 @@ class MemoryPushOutbox:
         if push.state is PushState.SENT and push.claimed_at is not None:
             self._told[recipient_id] = max(push.claimed_at, self._told.get(recipient_id, push.claimed_at))
         if completion.covers:
-            self._cover(recipient_id, push.counted)
+            self._cover(push)
         if completion.covers or completion.code == NOTHING_LEFT:
             self._open_next(push)
 
@@ -314,24 +323,33 @@ class MemoryPushOutbox:
                 )
             )
 
-    def _cover(self, recipient_id: str, notices: Iterable[StoredNotice]) -> None:
+    def _cover(self, push: StoredPush) -> None:
         """
-        Let no digest tell of these again.
+        Let no digest tell again of what this one counted.
         """
-        waiting = self._uncovered.get(recipient_id, {})
-        for stored in notices:
-            waiting.pop(stored.notice.notification_id, None)
+        waiting = self._uncovered.get(push.message.recipient_id, {})
+        found = [stored for stored in push.counted if stored.notice.notification_id in waiting]
+        for stored in found:
+            stored.covered_by = push.message.message_id
+            del waiting[stored.notice.notification_id]
+        push.covered += tuple(found)
 
     def _uncover(self, push: StoredPush) -> None:
         """
-        Let a digest tell again what it covered although nobody was told.
+        Let a digest tell again what it covered although nobody was told; what is cleared, if it waits again.
         """
-        if push.opened_at is None or push.code != NO_TARGET:
+        if push.opened_at is None:
             return
         waiting = self._uncovered.setdefault(push.message.recipient_id, {})
-        for stored in push.counted:
-            if stored.notice.status is not NoticeStatus.CLEARED:
+        for stored in push.covered:
+            if stored.covered_by != push.message.message_id:
+                continue
+            stored.covered_by = None
+            if stored.notice.status is NoticeStatus.CLEARED:
+                stored.over = True
+            else:
                 waiting[stored.notice.notification_id] = stored
+        push.covered = ()
 
     def _end_run(self, run_id: str, at: datetime) -> None:
         """
@@ -362,7 +380,7 @@ class MemoryPushOutbox:
             certificate_type=push.certificate and push.certificate[1],
             lost=push.lost,
             code=push.code,
-            notice=None if push.told is None else push.told.notice,
+            notice=None if push.told is None or push.told.is_purged else push.told.notice,
         )
 
     def _digest(self, push: StoredPush) -> Digest | None:

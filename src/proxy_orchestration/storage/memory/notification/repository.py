@@ -212,7 +212,7 @@ class MemoryNotificationRepository(MemoryRetention):
             for about in map(certificate_of, chunk.drafts)
         }
         states = states_of(chunk, standing, self._is_there)
-        again = reopened(chunk, states, standing, self._is_cleared)
+        again = reopened(chunk, states, standing, lambda key: self._is_cleared(key, noted))
         return [
             consequence_of(draft, state, self._is_there, is_reopened=certificate_of(draft) in again)
             for draft, state in zip(chunk.drafts, states, strict=True)
@@ -231,10 +231,19 @@ class MemoryNotificationRepository(MemoryRetention):
         mentor_id, certificate_type = certificate
         return self._notified.get((mentor_pseudonym(mentor_id), certificate_type))
 
-    def _is_cleared(self, key: NoticeKey) -> bool:
-        # Not what was purged, or stands under a pseudonym: that is not shown to anybody again.
+    def _is_cleared(self, key: NoticeKey, noted: NotedEnds | None = None) -> bool:
+        """
+        Tell whether a notice was cleared, or is once these ends are noted, and may be shown again.
+
+        What was purged, or stands under a pseudonym, is not shown to anybody again.
+        """
         stored = self._keys.get(key)
-        return stored is not None and not stored.is_purged and stored.notice.status is NoticeStatus.CLEARED
+        if stored is None or stored.is_purged:
+            return False
+        is_over = noted is not None and noted.voids(key[:2], stored.ends_at)
+        return stored.notice.status is NoticeStatus.CLEARED or (
+            is_over and stored.notice.status is NoticeStatus.PENDING
+        )
 
     def _write(self, draft: NoticeDraft, consequence: Consequence, chunk: NoticeChunk) -> None:
         if consequence.fate.state is DraftState.CREATED:
@@ -273,6 +282,9 @@ class MemoryNotificationRepository(MemoryRetention):
 
     def _leave_to_a_digest(self, stored: StoredNotice, chunk: NoticeChunk) -> None:
         notice = stored.notice
+        under_way = self._open_digests.get(notice.recipient_id)
+        if under_way is not None:  # did not count it, as it is now
+            under_way.counted = tuple(each for each in under_way.counted if each is not stored)
         self._uncovered.setdefault(notice.recipient_id, {})[notice.notification_id] = stored
         self._open_digest(
             StoredPush(

@@ -72,10 +72,11 @@ class MemoryRetention(MemoryCertificateEnds):
         Delete old messages that are done with; return how many.
         """
         await checkpoint()
+        seconds = self.clock.monotonic()
         old = [
             push
             for push in self._pushes.values()
-            if push.due_at < due_before and not push.held and self._is_done(push, due_before)
+            if push.due_at < due_before and not push.is_held(seconds) and self._is_done(push, due_before)
         ]
         for push in old:
             del self._pushes[push.message.message_id]
@@ -169,7 +170,8 @@ class MemoryRetention(MemoryCertificateEnds):
         former, stored.notice = stored.notice, erased_notice(stored.notice)
         self._keys.pop(former.key, None)
         self._keys[stored.notice.key] = stored
-        self._cover(former.recipient_id, [stored])
+        self._uncovered.get(former.recipient_id, {}).pop(former.notification_id, None)
+        stored.covered_by = None  # so that no digest tells of it again
         self._notices_about[former.mentor_id, former.certificate_type].remove(stored)
         about = stored.notice.mentor_id, stored.notice.certificate_type
         self._notices_about.setdefault(about, []).append(stored)

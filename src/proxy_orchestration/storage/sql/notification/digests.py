@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import (
@@ -53,6 +53,9 @@ from proxy_orchestration.storage.sql.notification.schema import (
     push_outbox,
 )
 from proxy_orchestration.storage.sql.schema import Instant
+
+OVER: Final = "over"
+"""Stands for the digest of a notice that no digest is to tell of."""
 
 _DIGESTS, (_RECIPIENT, _TOKEN) = json_rows("digests", json_text, json_integer)
 _STAMP = (
@@ -122,12 +125,9 @@ _DEAD = select(push_outbox.c.message_id, push_outbox.c.recipient_id).where(
 _DEAD_ROWS, (_DEAD_TO, _DEAD_ID) = json_rows("dead", json_text, json_text)
 _UNCOVER = (
     update(notifications)
-    .where(
-        notifications.c.recipient_id == _DEAD_TO,
-        notifications.c.digest_id == _DEAD_ID,
-        notifications.c.status != NoticeStatus.CLEARED.value,
-    )
-    .values(digest_id=None)
+    .where(notifications.c.recipient_id == _DEAD_TO, notifications.c.digest_id == _DEAD_ID)
+    # What is cleared is told if it ever waits again.
+    .values(digest_id=case((notifications.c.status == NoticeStatus.CLEARED.value, OVER), else_=None))
 )
 _WAITING = (
     select(

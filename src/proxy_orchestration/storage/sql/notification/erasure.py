@@ -17,7 +17,6 @@ from sqlalchemy import (
     case,
     delete,
     exists,
-    func,
     select,
     update,
 )
@@ -28,8 +27,8 @@ from proxy_orchestration.notification.notices import Audience, NoticeStatus, Pus
 from proxy_orchestration.notification.spellings import spellings_of
 from proxy_orchestration.storage.sql.dialect.texts import findable
 from proxy_orchestration.storage.sql.notification.acknowledgements import event_of
+from proxy_orchestration.storage.sql.notification.digests import OVER
 from proxy_orchestration.storage.sql.notification.ends import end_of_row
-from proxy_orchestration.storage.sql.notification.notices import OVER
 from proxy_orchestration.storage.sql.notification.rows import message_of, notice_of
 from proxy_orchestration.storage.sql.notification.schema import (
     UNSENT,
@@ -110,7 +109,7 @@ _ERASE_NOTICES = (
         holder_name=None,
         last_valid_day=None,
         locale=None,
-        digest_id=func.coalesce(notifications.c.digest_id, OVER),
+        digest_id=OVER,
     )
 )
 _END_PUSHES = (

@@ -5,7 +5,7 @@ Notices, written in chunks and read by recipient.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -87,14 +87,11 @@ _KEY = (
 _KEYS, _EACH = json_rows("keys", json_text, json_text, json_text, json_date, json_text, json_text)
 _PURGED: Final = "purged"
 _STATUS = case((notifications.c.purged_at.is_not(None), _PURGED), else_=notifications.c.status)
-_EXISTING = select(*_KEY, _STATUS).join_from(
+_EXISTING = select(*_KEY, _STATUS, notifications.c.ends_at).join_from(
     _KEYS, notifications, and_(*(column == wanted for column, wanted in zip(_KEY, _EACH, strict=True)))
 )
 _COUNTING, (_MENTOR, _TYPE, _END) = json_rows("counting", json_text, json_text, json_instant)
 _IS_PENDING = notifications.c.status == NoticeStatus.PENDING.value
-OVER: Final = "over"
-"""Stands for the digest of a notice that no digest is to tell of."""
-
 _CLEAR = (
     update(notifications)
     .where(
@@ -111,13 +108,14 @@ _CLEAR = (
     )
     .values(
         status=case((_IS_PENDING, NoticeStatus.CLEARED.value), else_=notifications.c.status),
-        digest_id=func.coalesce(notifications.c.digest_id, OVER),
+        digest_id=func.coalesce(notifications.c.digest_id, digests.OVER),
     )
 )
 _REOPENED, (_ID, _ENDS_AT) = json_rows("reopened", json_text, json_instant)
 _ITS_END = (
     select(_ENDS_AT).select_from(_REOPENED).where(notifications.c.notification_id == _ID).scalar_subquery()
 )
+_IS_OVER = notifications.c.digest_id == digests.OVER
 _REOPEN = (
     update(notifications)
     .where(
@@ -127,9 +125,12 @@ _REOPEN = (
     )
     .values(
         status=NoticeStatus.PENDING.value,
-        digest_id=case((notifications.c.digest_id == OVER, None), else_=notifications.c.digest_id),
+        digest_id=case((_IS_OVER, None), else_=notifications.c.digest_id),
+        # A digest under way did not count it, whatever an earlier one of that token did.
+        digest_token=case((_IS_OVER, None), else_=notifications.c.digest_token),
         ends_at=_ITS_END,
     )
+    .returning(notifications.c.notification_id, notifications.c.digest_id)
 )
 _INBOX = (
     select(notifications)
@@ -151,7 +152,7 @@ class _Seen:
         chunk: what is written, in the spellings that the store has.
         notified: when those were told last that were, under their own id; they alone have notices
             and messages.
-        erased: the same of those that were told under a pseudonym only.
+        erased: the same of those that were told under a pseudonym, before an erasure.
         noted: their ends, the chunk's included.
     """
 
@@ -165,7 +166,7 @@ class _Seen:
         """
         Return the last notice and the end that counts of each that is drafted.
         """
-        told = {**self.notified, **self.erased}
+        told = {**self.erased, **self.notified}
         return {
             about: Standing(told.get(about), self.noted.known(about))
             for about in map(certificate_of, self.chunk.drafts)
@@ -220,7 +221,21 @@ def record(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
     ]
     consequences = _consequences(chunk, states, found.is_there, again & taken)
     _insert(connection, chunk, consequences)
+    _guard_others(connection, seen, consequences)
     return _recorded(consequences, seen.noted)
+
+
+def _guard_others(connection: Connection, seen: _Seen, consequences: Sequence[Consequence]) -> None:
+    """
+    Take the guard of erased mentors of whom only others are told, as of when they were told themselves.
+
+    Without it those notices would not be looked for again; decision 395.
+    """
+    for draft, consequence in zip(seen.chunk.drafts, consequences, strict=True):
+        about = certificate_of(draft)
+        told_at = None if about in seen.notified else seen.erased.get(about)
+        if consequence.others and told_at is not None:
+            resend_guard.take(connection, [about], at=told_at, guard=timedelta(0))
 
 
 def weigh(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:
@@ -309,20 +324,18 @@ def _look(connection: Connection, chunk: NoticeChunk, *, locked: bool) -> _Seen:
     known = known_ends.known(connection, pairs, locked=locked)
     noted = note_ends(known.ends, chunk.ends, at=chunk.written_at, complete=chunk.complete)
     # Where nobody was ever erased, no pseudonym is made; decision 251.
-    erased = _erased(connection, chunk.drafts, known.notified) if known.has_pseudonyms else {}
+    erased = _erased(connection, chunk.drafts) if known.has_pseudonyms else {}
     return _Seen(chunk, known.notified, erased, noted)
 
 
-def _erased(
-    connection: Connection, drafts: Sequence[NoticeDraft], notified: Mapping[Certificate, datetime]
-) -> dict[Certificate, datetime | None]:
+def _erased(connection: Connection, drafts: Sequence[NoticeDraft]) -> dict[Certificate, datetime | None]:
     """
-    Return when those were told under a pseudonym of whom nothing was told under their own id.
+    Return when those were told who were erased since, also those who were told again; decision 395.
     """
-    new = {about for about in map(certificate_of, drafts) if about not in notified}
-    if not new:
+    drafted = set(map(certificate_of, drafts))
+    if not drafted:
         return {}
-    by_pseudonym = {(mentor_pseudonym(mentor_id), code): (mentor_id, code) for mentor_id, code in new}
+    by_pseudonym = {(mentor_pseudonym(mentor_id), code): (mentor_id, code) for mentor_id, code in drafted}
     return {by_pseudonym[about]: at for about, at in resend_guard.last_told(connection, by_pseudonym).items()}
 
 
@@ -359,7 +372,12 @@ def _statuses(connection: Connection, seen: _Seen) -> _Statuses:
         for key in _keys(draft)
     ]
     rows = connection.execute(_EXISTING, {"keys": json_list(keys)}).all() if keys else ()
-    found: dict[tuple[str, ...], str] = {(*row[:3], row[3].isoformat(), *row[4:6]): row[6] for row in rows}
+    found: dict[tuple[str, ...], str] = {}
+    for mentor_id, code, tier, start, audience, recipient_id, status, ends_at in rows:
+        # `weigh` writes nothing: what the chunk's ends clear is not cleared yet.
+        is_over = seen.noted.voids((mentor_id, code), ends_at) and status == NoticeStatus.PENDING.value
+        key = mentor_id, code, tier, start.isoformat(), audience, recipient_id
+        found[key] = NoticeStatus.CLEARED.value if is_over else status
     return _Statuses(found, has_erased=bool(seen.erased))
 
 
@@ -374,10 +392,9 @@ def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[C
     dialect = connection.dialect
     notice_rows: list[tuple[Any, ...]] = []
     push_rows: dict[str, tuple[Any, ...]] = {}
-    digests_of: dict[str, tuple[Any, ...]] = {}
     for draft, (fate, others) in zip(chunk.drafts, consequences, strict=True):
         is_created = fate.state is DraftState.CREATED
-        if not (is_created or others or fate.reopened):
+        if not (is_created or others):
             continue
         ends_at = stored_instant(draft.ends_at, dialect)
         if is_created:
@@ -387,26 +404,46 @@ def _insert(connection: Connection, chunk: NoticeChunk, consequences: Sequence[C
                     draft.push, draft, ends_at, chunk.pushes_wait_for, dialect
                 )
         notice_rows.extend(notice_row(notice, ends_at, dialect) for notice in others)
-        for notice in (*others, *(draft.others if fate.reopened else ())):
-            if notice.audience is not Audience.MENTOR and notice.recipient_id not in digests_of:
-                digests_of[notice.recipient_id] = _opened_by(notice, chunk, dialect)
     if notice_rows:
         insert_rows_or_ignore(connection, notifications, notice_rows)
     outbox.queue(connection, [*push_rows.values()])
-    _reopen(connection, chunk, consequences)
-    digests.open_digests(connection, digests_of.values())
+    again = _reopen(connection, chunk, consequences)
+    _leave_to_digests(connection, chunk, consequences, again)
 
 
-def _reopen(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> None:
+def _leave_to_digests(
+    connection: Connection,
+    chunk: NoticeChunk,
+    consequences: Sequence[Consequence],
+    again: Collection[str],
+) -> None:
+    """
+    Let a digest tell each recipient of what is new, and of those that wait `again`.
+    """
+    opened: dict[str, tuple[Any, ...]] = {}
+    for draft, (_, others) in zip(chunk.drafts, consequences, strict=True):
+        waiting = [notice for notice in draft.others if notice.notification_id in again] if again else ()
+        for notice in (*others, *waiting):
+            if notice.audience is not Audience.MENTOR and notice.recipient_id not in opened:
+                opened[notice.recipient_id] = _opened_by(notice, chunk, connection.dialect)
+    digests.open_digests(connection, opened.values())
+
+
+def _reopen(connection: Connection, chunk: NoticeChunk, consequences: Sequence[Consequence]) -> set[str]:
+    """
+    Let notices wait again that were cleared; return which of them no digest has told of.
+    """
     rows = [
         (notice.notification_id, draft.ends_at.astimezone(UTC).isoformat())
         for draft, (fate, _) in zip(chunk.drafts, consequences, strict=True)
         if fate.reopened
         for notice in (draft.notice, *draft.others)
     ]
-    if rows:
-        connection.execute(_REOPEN, {"reopened": json_list(rows)})
-        outbox.queue_again(connection, rows, chunk.pushes_wait_for)
+    if not rows:
+        return set()
+    reopened_now = connection.execute(_REOPEN, {"reopened": json_list(rows)}).all()
+    outbox.queue_again(connection, rows, chunk.pushes_wait_for)
+    return {row.notification_id for row in reopened_now if row.digest_id is None}
 
 
 def _opened_by(

@@ -156,6 +156,28 @@ _IS_HELD = and_(
         and_(push_outbox.c.state == PushState.CANCELLED.value, _HOW[0] == PushState.SENT.value),
     ),
 )
+_ENDED_ROWS, (_ITS_ID, _ITS_TOKEN) = json_rows("ended", json_text, json_integer)
+_LET_GO = (
+    update(push_outbox)
+    .where(
+        push_outbox.c.message_id.in_(
+            select(push_outbox.c.message_id)
+            .join_from(
+                _ENDED_ROWS,
+                push_outbox,
+                and_(
+                    push_outbox.c.message_id == _ITS_ID,
+                    push_outbox.c.token == _ITS_TOKEN,
+                    push_outbox.c.state == PushState.CANCELLED.value,
+                    push_outbox.c.lease_until.is_not(None),
+                ),
+            )
+            .order_by(push_outbox.c.message_id)
+            .with_for_update(of=push_outbox)
+        ),
+    )
+    .values(lease_until=None)
+)
 _WAIT = select(
     select(func.min(push_outbox.c.due_at)).where(QUEUED).scalar_subquery(),
     select(func.min(remaining(push_outbox.c.lease_until, push_outbox.c.lease_ttl)))
@@ -176,7 +198,11 @@ _REPLAY_ALL = (
     )
 )
 _REPLAY = _REPLAY_ALL.where(push_outbox.c.message_id.in_(select(_ID).select_from(_IDS)))
-_TOLD = select(notifications).join_from(_IDS, notifications, notifications.c.notification_id == _ID)
+_TOLD = (
+    select(notifications)
+    .join_from(_IDS, notifications, notifications.c.notification_id == _ID)
+    .where(notifications.c.purged_at.is_(None))
+)
 _COUNT = select(push_outbox.c.state, func.count()).group_by(push_outbox.c.state)
 
 
@@ -238,7 +264,16 @@ def complete_pushes(connection: Connection, completions: Sequence[PushCompletion
     told = [row for row in held if row.digest_date is not None]
     if told:
         digests.settle(connection, [(row, each[row.message_id, row.token]) for row in told])
+    _let_go(connection, each.keys() - {(row.message_id, row.token) for row in held})
     return len(held)
+
+
+def _let_go(connection: Connection, leases: Collection[tuple[str, int]]) -> None:
+    """
+    Note that the attempts at those of these messages are over which were cancelled meanwhile.
+    """
+    if leases:
+        connection.execute(_LET_GO, {"ended": json_list(sorted(leases))})
 
 
 @lru_cache(maxsize=8)

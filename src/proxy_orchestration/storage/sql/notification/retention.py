@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, update
 
 from proxy_orchestration.notification.notices import Audience, NoticeStatus, PushState
+from proxy_orchestration.storage.sql.dialect.moments import is_over
 from proxy_orchestration.storage.sql.notification.inbox import HAS_LATER
 from proxy_orchestration.storage.sql.notification.schema import (
     notification_run_shares,
@@ -68,7 +69,8 @@ _PAST_REPLAY = and_(
 )
 _OLD_PUSHES = delete(push_outbox).where(
     push_outbox.c.due_at < _BEFORE,
-    push_outbox.c.lease_until.is_(None),
+    # Of a cancelled one: an attempt that its dispatcher was killed with is not waited for.
+    or_(push_outbox.c.lease_until.is_(None), is_over(push_outbox.c.lease_until, push_outbox.c.lease_ttl)),
     or_(_DONE, _PAST_REPLAY),
     ~_IS_LAST_DIGEST,
 )

@@ -90,6 +90,19 @@ async def a_claim_brings_the_notice_along_as_it_is_now(store: NotificationReposi
 
 
 @rule_of(sending)
+async def a_claim_brings_no_notice_that_was_purged(store: NotificationRepository) -> None:
+    # It has no words any more; those of the message are sent.
+    await run_with(store, chunk_of(draft_of()))
+    await store.complete_pushes([ended(await the_push(store), PushState.DEAD, code="payload_invalid")])
+    await store.acknowledge(acknowledgement(draft_of().notice))
+    expect("purged", expected=1, actual=await store.purge_notices(created_before=MORNING + MINUTE))
+    await store.replay_dead(None, now=MORNING)
+
+    push = await the_push(store)
+    expect("the message alone", expected=(draft_of().push, None), actual=(push.message, push.notice))
+
+
+@rule_of(sending)
 async def a_message_is_due_when_its_run_ends(store: NotificationRepository) -> None:
     # What a later chunk of the run supersedes must not be sent before.
     await store.record(chunk_of(draft_of("mentor-1")))

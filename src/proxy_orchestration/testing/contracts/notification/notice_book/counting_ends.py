@@ -11,6 +11,7 @@ from itertools import chain
 from proxy_orchestration.notification.notices import NoticeStatus, PushState
 from proxy_orchestration.notification.ports import NotificationRepository
 from proxy_orchestration.notification.records import (
+    NO_TARGET,
     NOTHING_LEFT,
     CertificateEnd,
     DraftFate,
@@ -238,6 +239,52 @@ async def a_notice_whose_digest_was_empty_is_in_the_next(store: NotificationRepo
 
     told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
     expect("it is told", expected=[{WARNING: 1}], actual=told)
+
+
+@rule_of(counting_ends)
+async def a_notice_that_waits_again_is_not_covered_by_a_digest_that_left_it_out(
+    store: NotificationRepository,
+) -> None:
+    # An earlier digest had counted it, and ended without telling of it.
+    draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
+    await store.record(chunk_of(draft))
+    (counted,) = await claimed(store, at=MORNING + HOLD)
+    await _saw(store, end_of(of=ANOTHER))
+    await store.complete_pushes([ended(counted, PushState.CANCELLED, code="opted_out")])
+    await store.record(chunk_of(draft_of("mentor-2", WARNING, coordinator(), pushed=False)))
+    (under_way,) = await claimed(store, at=MORNING + HOLD)
+    await _taken_back(store, draft, at=MORNING + GUARD)
+    await store.complete_pushes([ended(under_way)])
+
+    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
+    expect("the next tells of it", expected=[{WARNING: 1}], actual=told)
+
+
+@rule_of(counting_ends)
+async def a_notice_that_was_told_opens_no_digest_when_it_waits_again(store: NotificationRepository) -> None:
+    # An empty one would take the place of a dead one, which can be replayed.
+    draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
+    await store.record(chunk_of(draft))
+    pushes = await claimed(store, at=MORNING + HOLD)
+    await store.complete_pushes([ended(push, PushState.DEAD, code=NO_TARGET) for push in pushes])
+    await _taken_back(store, draft, at=MORNING + GUARD)
+    await expect_counts("none", store, dead=1)
+    await store.replay_dead(None, now=MORNING + GUARD)
+
+    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + GUARD)]
+    expect("the dead one's", expected=[{WARNING: 1}], actual=told)
+
+
+@rule_of(counting_ends)
+async def a_plan_knows_what_its_own_ends_clear(store: NotificationRepository) -> None:
+    # The same day in another zone is the same window.
+    await store.record(chunk_of(draft_of()))
+    moved = chunk_of(draft_of(ends_at=ENDS + HOLD), at=MORNING + GUARD)
+    weighed, recorded = await store.weigh(moved), await store.record(moved)
+
+    expect("as it is recorded", expected=recorded, actual=weighed)
+    fates = [DraftFate(state=DraftState.DUPLICATE, reopened=True)]
+    expect("it waits again", expected=fates, actual=list(recorded.fates))
 
 
 @rule_of(counting_ends)

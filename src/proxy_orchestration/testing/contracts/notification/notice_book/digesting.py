@@ -313,6 +313,36 @@ async def a_dead_digest_is_replayed_with_its_notices(store: NotificationReposito
 
 
 @rule_of(digesting)
+async def a_digest_that_never_had_a_target_is_replayed_with_all_its_notices(
+    store: NotificationRepository,
+) -> None:
+    # It died with the first, took the second in, and died for another reason with the third.
+    for number, code in enumerate((NO_TARGET, NO_TARGET, "attempts_exhausted")):
+        await _told(store, f"mentor-{number}")
+        await store.complete_pushes([ended(await _push(store), PushState.DEAD, code=code)])
+    await store.replay_dead(None, now=_NEXT_DAY)
+
+    expect("all three", expected={WARNING: 3}, actual=await _counts(store))
+
+
+@rule_of(digesting)
+async def what_was_cleared_when_its_digest_was_replayed_is_told_if_it_waits_again(
+    store: NotificationRepository,
+) -> None:
+    await _told(store, "mentor-1", "mentor-2")
+    await store.complete_pushes([ended(await _push(store), PushState.DEAD, code=NO_TARGET)])
+    await store.renew([end_of("mentor-1")], at=MORNING)
+    await store.replay_dead(None, now=_NEXT_DAY)
+    replayed = await _push(store)
+    counts = replayed.digest and dict(replayed.digest.counts)
+    expect("the other's", expected={WARNING: 1}, actual=counts)
+    await store.complete_pushes([ended(replayed)])
+    await _told(store, "mentor-1", at=_NEXT_DAY - HOLD)
+
+    expect("now it", expected={WARNING: 1}, actual=await _counts(store))
+
+
+@rule_of(digesting)
 async def what_a_cancelled_digest_counted_waits_for_the_next(store: NotificationRepository) -> None:
     await _told(store, "mentor-1")
     await store.complete_pushes([ended(await _push(store), PushState.CANCELLED, code="opted_out")])

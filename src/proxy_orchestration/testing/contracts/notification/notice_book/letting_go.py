@@ -136,6 +136,23 @@ async def messages_that_are_done_with_are_deleted(store: NotificationRepository)
 
 
 @rule_of(letting_go_of_notices)
+async def a_cancelled_message_whose_attempt_is_over_is_deleted(store: NotificationRepository) -> None:
+    # Its dispatcher was to send it once more, or was killed with it; its words must not stay for ever.
+    mentors = [f"mentor-{number}" for number in range(3)]
+    await store.record(chunk_of(*map(draft_of, mentors)))
+    held = await claimed(store, at=_HOUR_LATER, limit=2)
+    killed = await claimed(store, at=_HOUR_LATER, hold=OVER)
+    await store.renew([end_of(name, None) for name in mentors], at=_HOUR_LATER)
+    again = ended(held[0], PushState.QUEUED, code="retry")
+    expect("too late", expected=0, actual=await store.complete_pushes([again]))
+    deleted = await store.purge_pushes(due_before=_LATER)
+    expect("both", expected=1 + len(killed), actual=deleted)
+
+    await expect_counts("what is under lease stays", store, cancelled=1)
+    expect("and may be sent", expected=1, actual=await store.complete_pushes([ended(held[1])]))
+
+
+@rule_of(letting_go_of_notices)
 async def an_open_digest_and_the_last_one_stay(store: NotificationRepository) -> None:
     # By the last one the recipient gets no second one on that day.
     await _told(store, "mentor-1")
@@ -289,6 +306,45 @@ async def what_comes_after_an_erasure_is_told_and_can_be_erased(store: Notificat
 
 
 @rule_of(letting_go_of_notices)
+async def what_was_told_before_an_erasure_is_known_after_the_next_notice(
+    store: NotificationRepository,
+) -> None:
+    # The mentor is told of another tier under the id, and then the register finds the first end right.
+    before = draft_of("mentor-1", WARNING, coordinator())
+    await store.record(chunk_of(before))
+    await _erased(store)
+    again = draft_of("mentor-1", URGENT, coordinator(), at=MORNING + GUARD, earlier=[WARNING])
+    fates = (await store.record(chunk_of(again, at=MORNING + GUARD))).fates
+    expect("nothing missed", expected=[DraftFate(state=DraftState.CREATED, others=1)], actual=list(fates))
+    late = chunk_of(before, at=MORNING + 2 * GUARD)
+    expected = [DraftFate(state=DraftState.DUPLICATE)]
+    expect("a plan knows", expected=expected, actual=list((await store.weigh(late)).fates))
+    expect("a duplicate", expected=expected, actual=list((await store.record(late)).fates))
+
+    later = draft_of("mentor-1", URGENT, at=MORNING + 2 * GUARD, earlier=[WARNING], ends_at=RENEWED)
+    fates = (await store.record(chunk_of(later, at=MORNING + 2 * GUARD))).fates
+    expect("another window is new", expected=[(WARNING,)], actual=[fate.missed for fate in fates])
+
+
+@rule_of(letting_go_of_notices)
+async def who_is_told_of_an_erased_mentor_is_told_once(store: NotificationRepository) -> None:
+    # Another coordinator than before, while the feed goes on.
+    await store.record(chunk_of(draft_of("mentor-1", WARNING, coordinator())))
+    await _erased(store)
+    draft = draft_of("mentor-1", WARNING, coordinator("coordinator-2"))
+    for days, others in enumerate((1, 0)):
+        fates = (await store.record(chunk_of(draft, at=MORNING + days * GUARD))).fates
+        expected = [DraftFate(state=DraftState.DUPLICATE, others=others)]
+        expect("the other one once", expected=expected, actual=list(fates))
+    too_soon = chunk_of(draft_of("mentor-1", URGENT, at=MORNING + MINUTE), at=MORNING + MINUTE)
+    expect("the guard stands", expected=[DraftState.DEFERRED], actual=await states_of(store, too_soon))
+    await store.renew([end_of("mentor-1")], at=MORNING)
+
+    (told,) = await inbox_of(store, "coordinator-2")
+    expect("a renewal clears it", expected=NoticeStatus.CLEARED, actual=told.status)
+
+
+@rule_of(letting_go_of_notices)
 async def no_feed_lacks_who_was_erased(store: NotificationRepository) -> None:
     # Else each erasure would bring whole feeds nearer to the fifth that is refused.
     ends = [end_of("mentor-1"), end_of("mentor-2"), end_of("mentor-2", ENDS, of=ANOTHER)]
@@ -326,10 +382,12 @@ async def what_was_purged_or_erased_is_not_shown_again_by_an_end_that_counts_aga
 
 @rule_of(letting_go_of_notices)
 async def a_digest_without_a_target_does_not_tell_of_the_erased_again(store: NotificationRepository) -> None:
-    await _told(store, "mentor-1")
+    await _told(store, "mentor-1", "mentor-2")
+    await store.acknowledge(acknowledgement(notice_of("mentor-2")))
     for push in await claimed(store, at=_HOUR_LATER):
         await store.complete_pushes([ended(push, PushState.DEAD, code=NO_TARGET)])
     await _erased(store)
+    await _erased(store, "mentor-2")
     await store.replay_dead(None, now=_HOUR_LATER)
 
     digests = [push.digest for push in await claimed(store, at=_HOUR_LATER) if push.digest]
