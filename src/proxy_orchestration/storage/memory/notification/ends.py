@@ -83,6 +83,8 @@ class MemoryCertificateEnds(MemoryInbox, MemoryPushOutbox):
         gone = [place for place in self._places() if self._is_forgettable(place, before)]
         for about, key in gone:
             del self._ends[about][key]
+            if not self._ends[about]:
+                del self._ends[about]
         return len(gone)
 
     def _note(self, noted: NotedEnds) -> int:

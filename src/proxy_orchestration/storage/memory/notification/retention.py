@@ -5,7 +5,7 @@ The memory store's deletion of old notices, and its export and erasure of one me
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 from anyio.lowlevel import checkpoint
@@ -25,6 +25,9 @@ from proxy_orchestration.notification.records import AcknowledgementEvent
 from proxy_orchestration.notification.run_log import RunRecord
 from proxy_orchestration.storage.memory.notification.ends import MemoryCertificateEnds
 from proxy_orchestration.storage.memory.notification.outbox import StoredNotice, StoredPush
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _DONE: Final = frozenset({PushState.SENT, PushState.CANCELLED, PushState.EXPIRED})
 _WAITING: Final = frozenset({PushState.QUEUED, PushState.LEASED})
@@ -81,7 +84,7 @@ class MemoryRetention(MemoryCertificateEnds):
         for push in old:
             del self._pushes[push.message.message_id]
             if push.certificate is not None:
-                self._pushes_about[push.certificate].remove(push)
+                _take_out(self._pushes_about, push.certificate, push)
         return len(old)
 
     async def purge_runs(self, *, started_before: datetime) -> int:
@@ -172,11 +175,11 @@ class MemoryRetention(MemoryCertificateEnds):
         self._keys[stored.notice.key] = stored
         self._uncovered.get(former.recipient_id, {}).pop(former.notification_id, None)
         stored.covered_by = None  # so that no digest tells of it again
-        self._notices_about[former.mentor_id, former.certificate_type].remove(stored)
+        _take_out(self._notices_about, (former.mentor_id, former.certificate_type), stored)
         about = stored.notice.mentor_id, stored.notice.certificate_type
         self._notices_about.setdefault(about, []).append(stored)
         if former.audience is Audience.MENTOR:
-            self._inboxes[former.recipient_id].remove(stored)
+            _take_out(self._inboxes, former.recipient_id, stored)
             self._inboxes.setdefault(stored.notice.recipient_id, []).append(stored)
 
     def _erase_push(self, push: StoredPush) -> None:
@@ -185,6 +188,15 @@ class MemoryRetention(MemoryCertificateEnds):
             push.code = ERASED
         push.message = erased_push(push.message)
         assert push.certificate is not None  # noqa: S101 - a mentor's own message is about one
-        self._pushes_about[push.certificate].remove(push)
+        _take_out(self._pushes_about, push.certificate, push)
         push.certificate = mentor_pseudonym(push.certificate[0]), push.certificate[1]
         self._pushes_about.setdefault(push.certificate, []).append(push)
+
+
+def _take_out(index: dict[K, list[V]], key: K, value: V) -> None:
+    """
+    Take a value out, and with the last one its key: the id of somebody who was erased stands nowhere.
+    """
+    index[key].remove(value)
+    if not index[key]:
+        del index[key]

@@ -253,6 +253,16 @@ async def an_erasure_finds_a_mentor_by_any_spelling(store: NotificationRepositor
 
 
 @rule_of(letting_go_of_notices)
+async def an_erasure_forgets_how_a_mentor_was_spelled(store: NotificationRepository) -> None:
+    stored, later = "pa\u030al", "p\u00e5l"
+    await _told(store, stored)
+    await _erased(store, stored)
+    told = await store.record(chunk_of(ends=[end_of(later)], at=MORNING + GUARD))
+
+    expect("as it comes", expected=[later], actual=[end.mentor_id for end in told.ends])
+
+
+@rule_of(letting_go_of_notices)
 async def what_waited_for_an_erased_mentor_ends(store: NotificationRepository) -> None:
     # A lease, a queued push, a dead one, and a coordinator's digest.
     await _told(store, "mentor-1", "mentor-2")
