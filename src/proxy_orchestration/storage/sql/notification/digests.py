@@ -49,6 +49,7 @@ from proxy_orchestration.storage.sql.notification.schema import (
     OF_A_DIGEST,
     OPEN_DIGEST,
     UNCOVERED,
+    UNSENT,
     notifications,
     push_outbox,
 )
@@ -140,7 +141,7 @@ _WAITING = (
 )
 _RUN_ENDED = (
     update(push_outbox)
-    .where(push_outbox.c.run_id == bindparam("run"))
+    .where(push_outbox.c.run_id == bindparam("run"), UNSENT)
     .values(
         due_at=case(
             (push_outbox.c.due_at > bindparam("at", type_=Instant), bindparam("at", type_=Instant)),
