@@ -107,3 +107,83 @@ def test_what_failed_is_told_to_a_machine(run: Any, failed: str) -> None:
     document = run("export", failed, "--failed", "--json").document
 
     assert [failed, 2] == [document["batch_id"], len(document["items"])]
+
+
+def test_every_line_that_cannot_be_retried_is_told_at_once(run: Any, failed: str, tmp_path: Path) -> None:
+    """
+    The file of last week, of which some have succeeded since: with line, state and what to do.
+    """
+    rows = _rows(run("export", failed, "--failed").out)
+    rows += [{**rows[0], "mentor_id": "m1", "item_key": ""}, {**rows[0], "mentor_id": "m9", "item_key": ""}]
+    rows[0].update(activity_date="today")
+    run("retry", failed, "--with", _save(tmp_path / "first.csv", rows[:1]))
+
+    file = _save(tmp_path / "all.csv", rows)
+    ended = run("retry", failed, "--with", file)
+    stale = run("retry", failed, "--with", file, "--expected-run", "1")
+
+    assert [ExitCode.BAD_INPUT, ExitCode.WRONG_STATE] == [ended.code, stale.code]
+    over = "has the state succeeded; only failed, unknown and cancelled lines are retried. Remove the line."
+    assert f"line 2, column item_key: 'm2' {over}" in ended.err
+    assert f"line 4, column mentor_id: 'm1' {over}" in ended.err
+    assert "line 5, column mentor_id: 'm9' is not part of this batch." in ended.err
+    assert 2 == run("status", failed, "--json").document["run"]
+
+
+@pytest.fixture
+def two_days(run: Any, tmp_path: Path) -> str:
+    """
+    A batch in which a mentor has failed on two days, and another on one.
+    """
+    days = ("m1,visit,today+5", "m1,visit,today+6", "m2,visit,today+7")
+    lines = [f"{each},60" for each in days]
+    file = tmp_path / "two.csv"
+    file.write_text("\n".join(("mentor_id,activity_type,activity_date,duration_minutes", *lines, "")))
+    batch_id: str = run("register", file, "--json").document["batch_id"]
+    return batch_id
+
+
+def test_lines_of_one_mentor_are_corrected_each_by_itself(run: Any, two_days: str, tmp_path: Path) -> None:
+    """
+    Both at once, and then one alone: the other is not tried again with it.
+    """
+    rows = _rows(run("export", two_days, "--failed").out)
+    rows[0].update(activity_date="today")
+    first = run("retry", two_days, "--with", _save(tmp_path / "both.csv", rows[:2]), "--json")
+    rows[1].update(activity_date="today-1")
+    second = run("retry", two_days, "--with", _save(tmp_path / "one.csv", rows[1:2]), "--json")
+
+    assert {"succeeded": 1, "failed": 2} == first.document["counts"]
+    assert {"succeeded": 2, "failed": 1} == second.document["counts"]
+
+
+def test_a_line_without_a_key_is_the_mentor_s_only_one(run: Any, two_days: str, tmp_path: Path) -> None:
+    """
+    Of a mentor with two nobody knows which is meant, and none is tried with the other's values.
+    """
+    rows = _rows(run("export", two_days, "--failed").out)
+    rows = [{**row, "item_key": "", "activity_date": "today"} for row in rows]
+
+    unclear = run("retry", two_days, "--with", _save(tmp_path / "unclear.csv", rows[:1]))
+    clear = run("retry", two_days, "--with", _save(tmp_path / "clear.csv", rows[2:]), "--json")
+
+    assert ExitCode.BAD_INPUT == unclear.code
+    assert "line 2, column mentor_id: 'm1' has 2 lines in this batch. Give the item_key" in unclear.err
+    assert {"succeeded": 1, "failed": 2} == clear.document["counts"]
+
+
+def test_a_cancelled_line_is_corrected_as_well(run: Any, accepted: Any, tmp_path: Path) -> None:
+    """
+    It is registered as it stands in the file, and not as it was submitted.
+    """
+    batch_id = accepted("m1")
+    run("cancel", batch_id)
+    file = tmp_path / "corrected.csv"
+    header = "mentor_id,activity_type,activity_date,duration_minutes"
+    file.write_text(f"{header}\nm1,visit,today,17\n", encoding="utf-8")
+
+    ended = run("retry", batch_id, "--with", file)
+
+    assert "1 line, 1 corrected." in ended.err
+    (record,) = run("export", "m1", "--organization", "oslo", "--json").document["registrations"]["records"]
+    assert 17 == record["registration"]["activity"]["duration_minutes"]

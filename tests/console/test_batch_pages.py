@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 
+import attrs
 import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from console_site import ADMIN, ANNA, BERIT, Site, mentors
+from console_site import ADMIN, ANNA, BERIT, VISIT, Site, mentors
 
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.activities import ProxyRegistration
+from proxy_orchestration.registration.requests import BulkRegistrationRequest, RegistrationEntry
 from proxy_orchestration.registration.states import BulkStatus, ItemState
 from proxy_orchestration.testing import LookupRegistrationService, reject, succeed
 from proxy_orchestration.testing.scripted_replies import Reply
@@ -414,3 +417,72 @@ async def test_a_decision_about_somebody_else_and_one_that_is_none_do_nothing(
     answer = await site.post(path, await site.get(path), **{"run": 1, "do": "decide", **decision})
 
     assert 400 == answer.status
+
+
+def _two_days(mentor_id: str) -> BulkRegistrationRequest:
+    """
+    Return a request for two days of one mentor, as a file has them, and one of another.
+    """
+    earlier = attrs.evolve(VISIT, activity_date=date(2026, 11, 19))
+    return BulkRegistrationRequest(
+        entries=[
+            RegistrationEntry(mentor_id, VISIT, f"{mentor_id}/2026-11-20"),
+            RegistrationEntry(mentor_id, earlier, f"{mentor_id}/2026-11-19"),
+            RegistrationEntry("mentor-003", VISIT),
+        ]
+    )
+
+
+async def test_of_a_mentor_with_two_days_each_is_retried_by_itself(site: Site) -> None:
+    """
+    Both rows say which day they are, one is retried alone, and then the rest at once.
+    """
+    request = _two_days("mentor-002")
+    result = await site.orchestrator.submit_bulk_registration(request, actor=ANNA)
+    page = await site.get(f"/batches/{result.batch_id}")
+    path = f"/batches/{result.batch_id}/retry"
+    await site.post(path, page, run=1, mentor="mentor-002/2026-11-19")
+    await site.orchestrator.resume_interrupted()
+    first = await _states(site, result.batch_id)
+    await site.post(path, page, run=2, everybody=1)
+    await site.orchestrator.resume_interrupted()
+
+    assert ["mentor-002/2026-11-20", "mentor-002/2026-11-19"] == page.ticked("mentor")
+    assert "Person 002 mentor-002 home_visit, 19 Nov 2026" in page.text
+    assert [ItemState.FAILED, ItemState.SUCCEEDED, ItemState.SUCCEEDED] == first
+    assert [ItemState.SUCCEEDED] * 3 == await _states(site, result.batch_id)
+
+
+@pytest.mark.parametrize("service", [None])
+async def test_of_a_mentor_with_two_days_each_is_decided_by_itself(site: Site) -> None:
+    """
+    Each card has its own day and its own answer.
+    """
+    request = _two_days("mentor-002")
+    await site.orchestrator.submit_bulk_registration(request, actor=ANNA)
+    again = attrs.evolve(request, label="again")
+    result = await site.orchestrator.submit_bulk_registration(again, actor=ANNA)
+    path = f"/batches/{result.batch_id}/review"
+    review = await site.get(path)
+    keys = [f"decision:mentor-002/2026-11-{day}" for day in (20, 19)]
+    decisions = {keys[0]: "override", keys[1]: "skip", "decision:mentor-003": "skip"}
+    await site.post(path, review, **{"run": 1, "do": "decide", **decisions})
+    await site.orchestrator.resume_interrupted()
+
+    assert 2 == review.text.count("19 Nov 2026")
+    expected = [ItemState.SUCCEEDED, ItemState.SKIPPED, ItemState.SKIPPED]
+    assert expected == await _states(site, result.batch_id)
+
+
+async def test_all_are_retried_where_one_item_goes_by_the_mentor_s_id(site: Site) -> None:
+    """
+    As a host may name them: that id means both.
+    """
+    entries = [RegistrationEntry("mentor-002", VISIT), RegistrationEntry("mentor-002", VISIT, "next")]
+    request = BulkRegistrationRequest(entries=entries)
+    result = await site.orchestrator.submit_bulk_registration(request, actor=ANNA)
+    page = await site.get(f"/batches/{result.batch_id}")
+    await site.post(f"/batches/{result.batch_id}/retry", page, run=1, everybody=1)
+    await site.orchestrator.resume_interrupted()
+
+    assert [ItemState.SUCCEEDED] * 2 == await _states(site, result.batch_id)

@@ -39,6 +39,7 @@ from proxy_orchestration.cli.ownership import check_batch, others_waiting, told_
 from proxy_orchestration.cli.progress import RunView, drive, show_progress
 from proxy_orchestration.cli.rendering import conclude, counted, show_outcomes, show_result, words
 from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_command
+from proxy_orchestration.errors import StaleRunError
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.batches import BatchPage, BatchSummary
 from proxy_orchestration.registration.ledger import BatchRecord
@@ -128,6 +129,7 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
         keys: Sequence[str] | None = mentors or None
         edited: Mapping[str, ProxyActivity] | None = None
         if corrections is not None:
+            await _check_run(session, batch, actor, expected_run)
             told = await corrected(session, batch, actor, corrections, layout)
             keys, edited = told.keys, told.edited or None
             session.output.say(f"{counted(len(told.keys), 'line', 'lines')}, {len(told.edited)} corrected.")
@@ -137,6 +139,16 @@ def retry(  # noqa: PLR0913 - a command's parameters are its options
         return await drive(session, batch, title="Retrying")
 
     run_command(common, work, if_interrupted=common.carry_on)
+
+
+async def _check_run(session: Session, batch_id: str, actor: Actor, expected_run: int | None) -> None:
+    """
+    Refuse an earlier run before its file is compared with what has become of the batch since.
+    """
+    if expected_run is not None:
+        summary = await session.orchestrator.get_batch_summary(batch_id, actor=actor)
+        if summary.run != expected_run:
+            raise StaleRunError(batch_id, expected_run=expected_run, current_run=summary.run)
 
 
 def cancel(  # noqa: PLR0913 - a command's parameters are its options

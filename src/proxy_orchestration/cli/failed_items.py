@@ -4,7 +4,7 @@ The failed items of a batch as a CSV file, to be corrected and then given to `re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from proxy_orchestration.access import Actor
@@ -13,19 +13,23 @@ from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.session import Session
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.batches import BatchItem
-from proxy_orchestration.registration.states import RETRYABLE_STATES
+from proxy_orchestration.registration.states import RETRYABLE_STATES, ItemState
 
 
 async def failed_items(session: Session, batch_id: str, actor: Actor) -> Sequence[BatchItem]:
     """
     Return the items that can be retried, in the batch's order.
     """
+    return await _items(session, batch_id, actor, RETRYABLE_STATES)
+
+
+async def _items(
+    session: Session, batch_id: str, actor: Actor, states: Collection[ItemState] | None
+) -> Sequence[BatchItem]:
     items: list[BatchItem] = []
     after: int | None = 0
     while after is not None:
-        page = await session.orchestrator.read_items(
-            batch_id, actor=actor, states=RETRYABLE_STATES, after=after
-        )
+        page = await session.orchestrator.read_items(batch_id, actor=actor, states=states, after=after)
         items += page.items
         after = page.next_after
     return items
@@ -33,11 +37,12 @@ async def failed_items(session: Session, batch_id: str, actor: Actor) -> Sequenc
 
 async def corrected(session: Session, batch_id: str, actor: Actor, file: Path, layout: Layout) -> Corrections:
     """
-    Return what a file says about the batch's failed items.
+    Return what a file says about the batch's items that can be retried.
 
     Raises:
-        CsvFileError: something in it is wrong; all that was found is in it.
+        CsvFileError: something in it is wrong, or a line is about no such item; all that was found is
+            in it.
     """
     today = SystemClock().now().date()
     told = parse_corrections(file, name=str(file), today=today, layout=layout)
-    return corrections_of(told, await failed_items(session, batch_id, actor))
+    return corrections_of(told, await _items(session, batch_id, actor, None), name=str(file))

@@ -4,7 +4,7 @@ The actions on one batch: retry, edit and retry, pause, cancel, rename, delete.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from proxy_orchestration.console.batch_lists import BatchRow
 from proxy_orchestration.console.batch_pages import ItemRow
+from proxy_orchestration.console.decisions import by_item
 from proxy_orchestration.console.forms import ActivityFields, Form, FormError, activity_fields
 from proxy_orchestration.console.languages import marked
 from proxy_orchestration.console.visits import Visit, visit_of
@@ -76,13 +77,13 @@ async def retry(visit: Visit, batch_id: str, form: Form) -> Response:
         raise StaleRunError(batch_id, expected_run=run, current_run=result.run)
     if result.settled_at is None:
         return to_batch(visit, batch_id, "not_now")
-    effect = _chosen_retry(result, form)
+    effect = _chosen_retry(by_item(result), form)
     if effect is None:
         return to_batch(visit, batch_id, "nothing_chosen")
     await orchestrator.retry_failed_items(
         batch_id,
         actor=visit.person,
-        mentor_ids=effect.mentor_ids,
+        mentor_ids=_named_once(effect.mentor_ids, result),
         expected_run=effect.expected_run,
         drive=False,
     )
@@ -102,6 +103,14 @@ def _chosen_retry(result: BulkSubmissionResult, form: Form) -> RetryBulk | None:
         raise FormError(marked("This form was changed on its way. Reload the page."))
     effects = bulk_flow_after(step.state, BulkRetried()).effects
     return next((effect for effect in effects if isinstance(effect, RetryBulk)), None)
+
+
+def _named_once(item_keys: Collection[str], result: BulkSubmissionResult) -> Sequence[str]:
+    """
+    Return the keys without those of whose mentor an item goes by the mentor's id, which means them all.
+    """
+    mentors, named = {each.item_key: each.mentor_id for each in result.outcomes}, frozenset(item_keys)
+    return [key for key in item_keys if mentors[key] == key or mentors[key] not in named]
 
 
 def _unwanted(result: BulkSubmissionResult, form: Form) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -85,10 +86,19 @@ class ItemRow:
     Attributes:
         item: the item.
         name: the mentor's name, or id.
+        is_one_of_several: whether the mentor has other items in the batch, so that a name is not enough.
     """
 
     item: BatchItem
     name: str = attrs.field(repr=False)
+    is_one_of_several: bool = False
+
+    @property
+    def item_key(self) -> str:
+        """
+        Return the key by which a retry names it.
+        """
+        return self.item.outcome.item_key
 
     @property
     def mentor_id(self) -> str:
@@ -224,15 +234,22 @@ async def _viewed(
     visit: Visit, summary: BatchSummary, page: ItemPage, *, shown: str, after: int
 ) -> BatchView:
     names = await visit.names(item.outcome.mentor_id for item in page.items)
+    times = Counter(item.outcome.mentor_id for item in page.items)
     return BatchView(
         visit=visit,
         summary=summary,
-        items=[ItemRow(item=item, name=names.of(item.outcome.mentor_id)) for item in page.items],
+        items=[_row(item, names, times) for item in page.items],
         names=names,
         next_after=page.next_after,
         shown=shown,
         after=after,
     )
+
+
+def _row(item: BatchItem, names: Names, times: Mapping[str, int]) -> ItemRow:
+    mentor_id, item_key = item.outcome.mentor_id, item.outcome.item_key
+    is_one_of_several = times[mentor_id] > 1 or item_key != mentor_id
+    return ItemRow(item=item, name=names.of(mentor_id), is_one_of_several=is_one_of_several)
 
 
 async def show_batch(request: Request) -> Response:

@@ -22,6 +22,7 @@ class Card:
     One conflict, side by side.
 
     Attributes:
+        item_key: what is decided about: the mentor's id, or the item's key in a batch that is stored.
         mentor_id: whose.
         name: the mentor's name, or id.
         kind: why it conflicts.
@@ -31,6 +32,7 @@ class Card:
         decision: what is decided so far.
     """
 
+    item_key: str
     mentor_id: str
     name: str = attrs.field(repr=False)
     kind: ConflictKind
@@ -61,33 +63,39 @@ class Card:
 
 async def cards_for(
     visit: Visit,
-    cases: Sequence[tuple[BulkConflictCase, ProxyActivity]],
+    cases: Sequence[tuple[BulkConflictCase, str, ProxyActivity]],
     *,
     decisions: Mapping[str, ConflictDecision],
 ) -> Sequence[Card]:
     """
     Return a card for each case, with the record that exists as far as the actor may know of it.
+
+    Args:
+        visit: the request.
+        cases: each with its mentor's id, and what is to be registered.
+        decisions: what is decided so far, by what the cases name.
     """
     entries = [
         ConflictingEntry(
             activity_id=case.conflict.existing_activity_id,
-            mentor_id=case.conflict.mentor_id,
+            mentor_id=mentor_id,
             activity=activity,
         )
-        for case, activity in cases
+        for case, mentor_id, activity in cases
         if case.conflict.existing_activity_id is not None and case.conflict.kind is not ConflictKind.IN_BATCH
     ]
     existing = await visit.console.records.describe(entries, actor=visit.person) if entries else {}
-    names = await visit.names(case.conflict.mentor_id for case, _ in cases)
+    names = await visit.names(mentor_id for _, mentor_id, _ in cases)
     return [
         Card(
-            mentor_id=case.conflict.mentor_id,
-            name=names.of(case.conflict.mentor_id),
+            item_key=case.conflict.mentor_id,
+            mentor_id=mentor_id,
+            name=names.of(mentor_id),
             kind=case.conflict.kind,
             existing_id=case.conflict.existing_activity_id,
             existing=existing.get(case.conflict.existing_activity_id or ""),
             new=activity,
             decision=decisions.get(case.conflict.mentor_id, case.decision),
         )
-        for case, activity in cases
+        for case, mentor_id, activity in cases
     ]

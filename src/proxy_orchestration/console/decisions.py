@@ -10,12 +10,14 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 import anyio
+import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration.access import Actor
 from proxy_orchestration.console.forms import Form, FormError
 from proxy_orchestration.console.languages import marked
 from proxy_orchestration.errors import OrchestrationError
+from proxy_orchestration.registration.batches import BulkSubmissionResult
 from proxy_orchestration.registration.conflicts import ConflictDecision
 from proxy_orchestration.registration.flow import (
     BulkAllConflictsDecided,
@@ -38,9 +40,23 @@ _SECONDS_UNTIL_MET: Final = 600.0
 ReviewT = TypeVar("ReviewT", BulkReviewing, BulkReviewingBatch)
 
 
+def by_item(result: BulkSubmissionResult) -> BulkSubmissionResult:
+    """
+    Return the result with each item's key in the place of its mentor.
+
+    The flow names each mentor once, and a file may have several lines of one: each of these is retried
+    and decided by itself; decision 406.
+    """
+    outcomes = tuple(
+        each if each.item_key == each.mentor_id else attrs.evolve(each, mentor_id=each.item_key)
+        for each in result.outcomes
+    )
+    return attrs.evolve(result, outcomes=outcomes)
+
+
 def decided(form: Form) -> Mapping[str, ConflictDecision]:
     """
-    Return the decisions in a form, by mentor id.
+    Return the decisions in a form, by mentor id, or by item key of a batch that is stored.
 
     Raises:
         FormError: one of them is none.

@@ -279,7 +279,7 @@ async def _cards(
         return ()
     return await cards_for(
         visit,
-        [(case, activity) for case in state.cases],
+        [(case, case.conflict.mentor_id, activity) for case in state.cases],
         decisions=decisions,
     )
 

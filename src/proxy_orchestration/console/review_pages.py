@@ -14,13 +14,12 @@ from starlette.responses import Response
 from proxy_orchestration.console.batch_actions import to_batch
 from proxy_orchestration.console.batch_lists import BatchRow
 from proxy_orchestration.console.conflict_cards import cards_for
-from proxy_orchestration.console.decisions import after_decisions, decided
+from proxy_orchestration.console.decisions import after_decisions, by_item, decided
 from proxy_orchestration.console.forms import Form
 from proxy_orchestration.console.registration_pages import DECISION_OPEN
 from proxy_orchestration.console.visits import Visit, visit_of
 from proxy_orchestration.errors import StaleRunError
-from proxy_orchestration.registration.activities import ProxyActivity
-from proxy_orchestration.registration.batches import BulkSubmissionResult
+from proxy_orchestration.registration.batches import BatchItem, BulkSubmissionResult
 from proxy_orchestration.registration.conflicts import ConflictDecision
 from proxy_orchestration.registration.flow import (
     BulkReviewConfirmed,
@@ -79,7 +78,7 @@ def _opened(result: BulkSubmissionResult) -> BulkReviewingBatch | None:
     """
     if result.settled_at is None or not result.needs_review:
         return None
-    state = bulk_flow_after(BulkSettled(result=result, selected=()), BulkReviewOpened()).state
+    state = bulk_flow_after(BulkSettled(result=by_item(result), selected=()), BulkReviewOpened()).state
     assert isinstance(state, BulkReviewingBatch)  # noqa: S101 - somebody waits
     if result.mode is SubmissionMode.ATOMIC:
         return state
@@ -94,8 +93,12 @@ async def _review_page(
     *,
     is_open: bool = False,
 ) -> Response:
-    activities = await _activities(visit, result.batch_id, len(state.cases))
-    cases = [(case, activities[case.conflict.mentor_id]) for case in state.cases]
+    items = await _waiting_items(visit, result.batch_id, len(state.cases))
+    cases = [
+        (case, items[key].outcome.mentor_id, items[key].activity)
+        for case in state.cases
+        if (key := case.conflict.mentor_id) in items
+    ]
     return visit.page(
         "review.html",
         status=DECISION_OPEN.status if is_open else 200,
@@ -106,17 +109,16 @@ async def _review_page(
     )
 
 
-async def _activities(visit: Visit, batch_id: str, count: int) -> Mapping[str, ProxyActivity]:
+async def _waiting_items(visit: Visit, batch_id: str, count: int) -> Mapping[str, BatchItem]:
     """
-    Return what is to be registered for the first of those who wait.
+    Return the first of those who wait, by item key.
     """
-    found: dict[str, ProxyActivity] = {}
+    found: dict[str, BatchItem] = {}
     after: int | None = 0
     while after is not None and len(found) < count:
         page = await visit.console.orchestrator.read_items(
             batch_id, actor=visit.person, states={ItemState.NEEDS_REVIEW}, after=after
         )
-        for item in page.items:
-            found.setdefault(item.outcome.mentor_id, item.activity)
+        found |= {item.outcome.item_key: item for item in page.items}
         after = page.next_after
     return found

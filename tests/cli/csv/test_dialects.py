@@ -191,7 +191,7 @@ def test_other_columns_are_ignored_or_mapped_when_that_is_said() -> None:
 
 def test_a_mentor_on_two_days_is_two_items_and_the_same_twice_is_one_too_many() -> None:
     """
-    Each has a key of its own, by which it can be retried.
+    Each has a key of its own, by which it can be retried; the mentor's id means both.
     """
     header = "mentor_id,activity_type,activity_date,duration_minutes\n"
     lines = [
@@ -203,7 +203,9 @@ def test_a_mentor_on_two_days_is_two_items_and_the_same_twice_is_one_too_many() 
     data = (header + "\n".join(lines)).encode()
     entries = parse_mentors(data, name="m.csv", today=TODAY, limit=10).entries
 
-    assert ["m1", "m1/2026-11-03", "m1/2026-11-03/call", "m2"] == [entry.item_key for entry in entries]
+    assert ["m1/2026-11-02", "m1/2026-11-03", "m1/2026-11-03/call", "m2"] == [
+        entry.item_key for entry in entries
+    ]
     with pytest.raises(CsvFileError, match="line 6, column mentor_id: 'm1' is already on line 3"):
         parse_mentors(data + b"\nm1,visit,03.11.2026,60", name="m.csv", today=TODAY, limit=10)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -57,7 +58,8 @@ class MentorFile:
     A file that was read.
 
     Attributes:
-        entries: in file order, at least one; where a mentor has several, each has a key of its own.
+        entries: in file order, at least one; where a mentor has several, each has a key of its own,
+            and none has the mentor's id, which means all of them.
         content: SHA-256 of the file's bytes, as 64 hexadecimal digits.
         resolved_on: the day that `today` stood for; `None` when no date was relative.
     """
@@ -134,17 +136,17 @@ def activity_of(record: Record, today: date) -> tuple[str, ProxyActivity, bool]:
 
 def _entries(rows: Sequence[tuple[str, ProxyActivity]]) -> tuple[RegistrationEntry, ...]:
     """
-    Return the entries; of a mentor with several, all but the first are named by day and kind.
+    Return the entries; those of a mentor with several are named by day and kind.
     """
-    taken: set[str] = set()
+    lines = Counter(id_form(mentor_id) for mentor_id, _ in rows)
+    taken = set(lines)
     entries = []
     for mentor_id, activity in rows:
-        item_key, form = mentor_id, id_form(mentor_id)
-        if form in taken:
+        item_key = mentor_id
+        if lines[id_form(mentor_id)] > 1:
             by_day = f"{mentor_id}/{activity.activity_date}"
             names = (by_day, f"{by_day}/{activity.activity_type}")
             item_key = next((name for name in names if id_form(name) not in taken), names[-1])
-            form = id_form(item_key)
-        taken.add(form)
+            taken.add(id_form(item_key))
         entries.append(RegistrationEntry(mentor_id, activity, item_key))
     return tuple(entries)
