@@ -64,6 +64,17 @@ def layout_of(
     )
 
 
+def words_of(
+    *, encoding: str | None, sheet: str | None, columns: Sequence[str] | None, ignore_columns: bool
+) -> Sequence[str]:
+    """
+    Return the same as words of a command line about the same file.
+    """
+    said = [("--encoding", encoding), ("--sheet", sheet), *(("--columns", each) for each in columns or ())]
+    words = [word for option, value in said if value is not None for word in (option, value)]
+    return [*words, "--ignore-columns"] if ignore_columns else words
+
+
 def _renamed(text: str) -> tuple[str, str]:
     old, separator, new = text.partition("=")
     if not separator or not old.strip() or not new.strip():

@@ -5,7 +5,7 @@ The commands that read a file of mentors: preview and register.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,6 +21,7 @@ from proxy_orchestration.cli.layout_options import (
     IgnoreOption,
     SheetOption,
     layout_of,
+    words_of,
 )
 from proxy_orchestration.cli.options import (
     DEFAULT_STORE,
@@ -43,6 +44,7 @@ from proxy_orchestration.cli.session import (
     settings_for,
 )
 from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.errors import BatchNotFoundError, IdempotencyKeyReusedError
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyRegistration,
@@ -57,6 +59,7 @@ from proxy_orchestration.registration.requests import (
     fingerprint_of,
 )
 from proxy_orchestration.registration.standard.checks import same_mentor_type_and_day
+from proxy_orchestration.registration.states import ItemState
 
 _NAMED: Final = 10
 
@@ -118,13 +121,14 @@ def preview(  # noqa: PLR0913 - a command's parameters are its options
     """
     common = Common(store=store, as_json=as_json, actor=actor, if_absent=IfAbsent.PRETEND, app=app)
     layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
-    request = _read_request(common, file, actor, layout=layout)
+    request, _ = _read_request(common, file, actor, layout=layout)
+    said = words_of(encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
 
     async def work(session: Session) -> ExitCode:
         if app is None and store.is_missing:
             session.output.say(f"There is no store at {store} yet, so there is nothing to conflict with.")
         report = await session.orchestrator.preview(request, actor=actor)
-        _show_report(session, report, file)
+        _show_report(session, report, common.command("register", str(file), *said))
         return code_of_report(report)
 
     run_command(common, work, if_interrupted=NOTHING_CHANGED)
@@ -165,8 +169,18 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
         app=app,
     )
     layout = layout_of(common, encoding=encoding, sheet=sheet, columns=columns, ignore_columns=ignore_columns)
-    request = _read_request(common, file, actor, layout=layout, label=label, key=key, on_conflict=on_conflict)
-    work = partial(_submit, request=request, actor=actor, own_key=key is not None)
+    request, is_relative = _read_request(
+        common, file, actor, layout=layout, label=label, key=key, on_conflict=on_conflict
+    )
+
+    async def work(session: Session) -> ExitCode:
+        try:
+            return await _submit(session, request, actor, own_key=key is not None)
+        except IdempotencyKeyReusedError as error:
+            told = _told_of_key(error, own_key=key, is_relative=is_relative)
+            session.output.end(ExitCode.BAD_INPUT, told)
+            return ExitCode.BAD_INPUT
+
     run_command(common, work, if_interrupted=common.carry_on)
 
 
@@ -179,9 +193,11 @@ def _read_request(  # noqa: PLR0913 - a request's own fields
     label: str | None = None,
     key: str | None = None,
     on_conflict: ConflictPolicy = ConflictPolicy.REVIEW,
-) -> BulkRegistrationRequest:
+) -> tuple[BulkRegistrationRequest, bool]:
     """
-    Return what the file asks for, with the present day in UTC for `today`; end the program at a fault.
+    Return what the file asks for, and whether it depends on the day; end the program at a fault.
+
+    The present day in UTC stands for `today`.
     """
     mode = SubmissionMode.ATOMIC if common.atomic else SubmissionMode.INDEPENDENT
     with ending_on_errors(common.output):
@@ -191,15 +207,16 @@ def _read_request(  # noqa: PLR0913 - a request's own fields
     if key is None:
         key = mentors.key_for(actor, mode=mode, on_conflict=on_conflict)
     try:
-        return BulkRegistrationRequest(
+        request = BulkRegistrationRequest(
             entries=mentors.entries, idempotency_key=key, label=label, mode=mode, on_conflict=on_conflict
         )
     except ValueError as error:
         msg = f"{error}."
         raise typer.BadParameter(msg, param_hint="--label or --key") from None
+    return request, mentors.resolved_on is not None
 
 
-def _show_report(session: Session, report: ConflictReport, file: Path) -> None:
+def _show_report(session: Session, report: ConflictReport, command: str) -> None:
     """
     Write what a preview found: all of it as JSON, or who does not go ahead, with the counts beside it.
     """
@@ -217,7 +234,7 @@ def _show_report(session: Session, report: ConflictReport, file: Path) -> None:
         f"{counted(report.total, 'mentor', 'mentors')}: {len(report.clean)} clean, "
         f"{len(report.conflicts)} in conflict, {len(report.refused)} refused. Nothing was stored."
     )
-    for step in _register_steps(report, session.common.command("register", str(file))):
+    for step in _register_steps(report, command):
         output.conclude(step)
 
 
@@ -241,7 +258,7 @@ async def _submit(
     """
     guarded = request.on_conflict is ConflictPolicy.OVERRIDE and not own_key and session.common.app is None
     if guarded and (own := await _own_records(session, request, actor)):  # decisions 32 and 289
-        session.output.end(ExitCode.BAD_INPUT, _twice(own, session.common))
+        session.output.end(ExitCode.BAD_INPUT, _twice(own, await _reviews(session, own, actor)))
         return ExitCode.BAD_INPUT
     await check_request(session, request, actor)
     began = session.clock.now()
@@ -282,20 +299,51 @@ def _registration(entry: RegistrationEntry, actor: Actor) -> ProxyRegistration:
     )
 
 
-def _twice(own: Sequence[ActivityRecord], common: Common) -> str:
+async def _reviews(session: Session, own: Sequence[ActivityRecord], actor: Actor) -> Sequence[str]:
+    """
+    Return the steps that decide about those who wait in the records' batches, where somebody does.
+    """
+    steps: list[str] = []
+    for batch_id in dict.fromkeys(each.registration.batch_id for each in own):
+        with suppress(BatchNotFoundError):  # a record outlives its batch
+            summary = await session.orchestrator.get_batch_summary(batch_id, actor=actor)
+            if summary.counts.get(ItemState.NEEDS_REVIEW, 0):
+                command = session.common.command("review", batch_id)
+                steps.append(f"Decide about the mentors who wait in batch {batch_id}:  {command}\n")
+        if len(steps) == _NAMED:
+            break
+    return steps
+
+
+def _told_of_key(error: IdempotencyKeyReusedError, *, own_key: str | None, is_relative: bool) -> str:
+    """
+    Say which batch has the submission's key, and how to submit all the same.
+    """
+    if own_key is None:
+        why = "and the batch was deleted" if error.deleted else "and it was read in another way"
+        return (
+            f"This file was registered before as batch {error.batch_id}, {why}. Nothing was stored. To "
+            "register it again, give the submission its own --key. Mentors who have such an activity then "
+            "wait for a decision."
+        )
+    why = "which was deleted" if error.deleted else "which was submitted with different content"
+    day = " A relative date in the file means another day on another day." if is_relative else ""
+    return (
+        f"The key {own_key!r} belongs to batch {error.batch_id}, {why}.{day} Nothing was stored. Give the "
+        "submission another --key."
+    )
+
+
+def _twice(own: Sequence[ActivityRecord], reviews: Sequence[str]) -> str:
     named = ", ".join(
         f"{each.registration.mentor_id} ({each.registration.activity.activity_type} on "
         f"{each.registration.activity.activity_date})"
         for each in own[:_NAMED]
     )
     rest = f" and {len(own) - _NAMED} more" if len(own) > _NAMED else ""
-    batches = dict.fromkeys(each.registration.batch_id for each in own)
-    steps = "".join(
-        f"Decide about the mentors who wait in it:  {common.command('review', batch_id)}\n"
-        for batch_id in list(batches)[:_NAMED]
-    )
     return (
         "You registered these before, and --on-conflict override would register them a second time: "
         f"{named}{rest}. Nothing was stored. Remove their lines from the file, or leave them out with "
-        f"--on-conflict skip.\n{steps}To register them a second time, give the submission its own --key."
+        f"--on-conflict skip.\n{''.join(reviews)}To register them a second time, give the submission its own "
+        "--key."
     )

@@ -324,3 +324,26 @@ def test_mentors_beyond_the_limit_are_counted_and_not_kept() -> None:
 
     (problem,) = caught.value.problems
     assert "the file has 6 mentors, and a batch may have at most 4" in problem.message
+
+
+def test_lines_that_are_not_separated_as_the_header_is_are_told_so() -> None:
+    """
+    They lack no cell; a line of one cell without any separator does.
+    """
+    lines = "mentor_id;activity_type;activity_date;duration_minutes\nm1,visit,2026-11-02,60\nm2\n"
+
+    with pytest.raises(CsvFileError) as caught:
+        parse_mentors(lines.encode(), name="m.csv", today=TODAY, limit=10)
+
+    first, *others = caught.value.problems
+    told = "line 2: the line is not separated as the header is. Use one separator in the whole file."
+    assert told == str(first)
+    assert ["line 3, column activity_type: the cell is empty. Fill it in."] == list(map(str, others[:1]))
+
+
+def test_a_cure_for_a_column_can_be_pasted() -> None:
+    """
+    A name with a blank is one word of the command line.
+    """
+    with pytest.raises(CsvFileError, match=r"--columns 'Type besøk=NEW'; the known"):
+        parse_mentors("mentor_id;Type besøk\n".encode(), name="m.csv", today=TODAY, limit=10)

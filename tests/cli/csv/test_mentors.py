@@ -235,7 +235,10 @@ def test_a_file_without_a_header_is_told_what_one_is() -> None:
     (problem,) = _problems("\n" + ROW)
 
     assert 2 == problem.line
-    assert "this is not a header line. The first line must name the columns: mentor_id, " in problem.message
+    assert (
+        "this is not a header line. The first line must name the columns, separated by commas, "
+        in problem.message
+    )
 
 
 def test_a_column_twice_is_refused() -> None:

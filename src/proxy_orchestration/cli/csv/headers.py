@@ -4,11 +4,12 @@ Reads the first line of a file, which names the columns.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from proxy_orchestration.cli.csv.cells import Column
 from proxy_orchestration.cli.csv.layouts import Layout
-from proxy_orchestration.cli.csv.problems import CsvProblem, RefusedError, quoted
+from proxy_orchestration.cli.csv.problems import CsvProblem, RefusedError, printable, quoted
 from proxy_orchestration.cli.csv.rows import Row
 
 
@@ -26,7 +27,10 @@ def header_of(row: Row | None, columns: Sequence[Column], layout: Layout) -> tup
     written = _without_empty_end(row.cells)
     header = tuple(map(layout.name_of, written))
     if not {column.name for column in columns} & set(header):
-        message = f"this is not a header line. The first line must name the columns: {known}."
+        message = (
+            "this is not a header line. The first line must name the columns, separated by commas, "
+            f"semicolons or tabs: {known}."
+        )
         raise RefusedError(CsvProblem(message, row.line))
     names = {column.name for column in columns}
     others = [place for place, name in enumerate(header) if name not in names]
@@ -54,7 +58,8 @@ def _strangers(written: Sequence[str], others: Sequence[int], known: str) -> Ite
     for place in others:
         name = written[place].strip()
         what = f"the column {quoted(name)} is not known" if name else f"column {place + 1} has no name"
-        cure = f"Remove it, or use --ignore-columns or --columns {name or 'OLD'}=NEW"
+        renamed = shlex.quote(f"{printable(name) or 'OLD'}=NEW")
+        cure = f"Remove it, or use --ignore-columns or --columns {renamed}"
         yield f"{what}. {cure}; the known columns are {known}.", None
 
 

@@ -17,7 +17,7 @@ from proxy_orchestration.cli.csv.problems import CsvProblem, RefusedError
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<separator>[,;\t|])"?(?:\r\n|\r|\n)', re.IGNORECASE)
-_SEPARATORS: Final = ",;\t"
+SEPARATORS: Final = ",;\t"
 _QUOTES: Final = (
     "the quotes do not match, or a cell is too long. Close each quoted cell with a quote, and double each "
     "quote inside it."
@@ -61,7 +61,7 @@ def rows_of(text: TextIO) -> Iterator[Row]:
     first = next(rows, None)
     if first is None:
         return
-    is_whole = len(first.cells) == 1 and any(each in first.cells[0] for each in _SEPARATORS)
+    is_whole = len(first.cells) == 1 and any(each in first.cells[0] for each in SEPARATORS)
     inner = _commonest(first.cells[0]) if is_whole else None
     yield _unwrapped(first, inner)
     for row in rows:
@@ -70,7 +70,7 @@ def rows_of(text: TextIO) -> Iterator[Row]:
 
 def _commonest(line: str) -> str:
     plain = re.sub(r'"[^"]*"', "", line)
-    return max(_SEPARATORS, key=(plain if plain.strip() else line).count)
+    return max(SEPARATORS, key=(plain if plain.strip() else line).count)
 
 
 def _unwrapped(row: Row, separator: str | None) -> Row:

@@ -21,7 +21,7 @@ from proxy_orchestration.cli.csv.encodings import encoding_of
 from proxy_orchestration.cli.csv.headers import header_of
 from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.problems import CellError, CsvFileError, CsvProblem, RefusedError, quoted
-from proxy_orchestration.cli.csv.rows import Row, rows_of
+from proxy_orchestration.cli.csv.rows import SEPARATORS, Row, rows_of
 from proxy_orchestration.cli.csv.sources import decoded, digest_of, opened
 from proxy_orchestration.cli.csv.workbooks import is_workbook, rows_of_workbook
 
@@ -203,6 +203,10 @@ class _Reader:
                 f"the line has {len(row.cells)} cells and the header {len(self.header)}. "
                 "Put a cell that contains the separator in quotes."
             )
+            self._note(message, row.line)
+            return None
+        if len(row.cells) == 1 < len(self.header) and any(each in row.cells[0] for each in SEPARATORS):
+            message = "the line is not separated as the header is. Use one separator in the whole file."
             self._note(message, row.line)
             return None
         found = len(self.problems)
