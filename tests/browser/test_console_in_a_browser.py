@@ -16,7 +16,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("fastapi")
 
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.cli.example_data import SERVICE_NAME
+from proxy_orchestration.cli.session import EXAMPLE
 from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.registration.activities import ProxyActivity
 from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
@@ -196,7 +196,7 @@ async def _accepted(store: object, mentor_ids: list[str], activity: ProxyActivit
     request = BulkRegistrationRequest.for_mentors(mentor_ids, activity)
     async with SqlActivityRepository.open(f"sqlite:///{store}") as repository:
         orchestrator = BulkRegistrationOrchestrator(
-            registration_service=LookupRegistrationService(), repository=repository, service_name=SERVICE_NAME
+            registration_service=LookupRegistrationService(), repository=repository, service_name=EXAMPLE
         )
         result = await orchestrator.submit_bulk_registration(request, actor=ANNA, drive=False)
     return result.batch_id

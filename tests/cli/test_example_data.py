@@ -17,6 +17,7 @@ pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
 from proxy_orchestration.access import Actor, Role
+from proxy_orchestration.cli.console import _key
 from proxy_orchestration.cli.example_data import ExampleCertificates, example_over, store_example
 from proxy_orchestration.cli.options import Common, IfAbsent
 from proxy_orchestration.cli.session import Session, do_in_session
@@ -148,3 +149,29 @@ def _ends(now: datetime) -> dict[str, Expiry]:
 def _tier_of(end: Expiry, now: datetime) -> NotificationThresholdTier | None:
     found = TierClassifier(now).classify(end)
     return None if found is None else found.tier
+
+
+async def _key_of(session: Session) -> bytes:
+    return _key(session)
+
+
+def test_a_key_that_cannot_be_stored_is_of_this_start_alone(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A folder has its name here: the console starts all the same, and says what that means.
+    """
+    store.with_name(f"{store.name}.console-key").mkdir()
+
+    keys = {
+        do_in_session(
+            Common(store=str(store), as_json=False, actor=_ANNA, if_absent=IfAbsent.CREATE),
+            _key_of,
+            if_interrupted="",
+        )
+        for _ in range(2)
+    }
+
+    assert 2 == len(keys)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "so open pages do not work after a restart. Make the folder writable" in told

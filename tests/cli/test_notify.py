@@ -326,6 +326,19 @@ def test_a_file_with_a_line_that_cannot_be_read_is_not_whole(run: Any, write: Wr
     assert [0, 1] == [each.document["withdrawn"] for each in (broken, whole)]
 
 
+def test_a_file_that_lacks_too_much_is_told_of_as_a_whole(run: Any, write: Write) -> None:
+    """
+    It is no line without a mentor, and what is really gone can be told.
+    """
+    lines = [f"c{number},m{number},first_aid,today+5,coord-1,oslo" for number in range(4)]
+    run("notify", write(*lines))
+
+    ended = run("notify", write(*lines[:2]), "--complete")
+
+    assert "(whole file)  more than a fifth of the known certificates are missing; none was" in ended.out
+    assert "if they are really gone, put them in the file as revoked" in ended.out
+
+
 def test_a_file_that_lacked_a_column_for_a_day_leaves_nothing_behind(run: Any, write: Write) -> None:
     """
     Without organizations it speaks of the same certificates; later a correction and a revocation count.

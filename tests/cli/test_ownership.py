@@ -16,6 +16,7 @@ pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.cli.session import EXAMPLE
 from proxy_orchestration.registration.states import ItemState
 
 HOST: Final = """
@@ -245,3 +246,16 @@ def test_serve_drives_its_own_beside_a_hosts(start: Any, run: Any, accepted: Any
 
     assert ExitCode.SUCCESS == watched.code
     assert not in_store(lambda repository: repository.get(theirs)).driven
+
+
+def test_a_batch_of_the_console_s_example_is_worked_with_there(run: Any, accepted: Any) -> None:
+    """
+    It has no host that could be named.
+    """
+    batch_id = accepted("m1", service_name=EXAMPLE)
+
+    ended = run("cancel", batch_id)
+
+    assert ExitCode.BAD_INPUT == ended.code
+    assert "Work with it there:  proxy-orchestration console --example --db " in ended.err
+    assert "--app" not in ended.err

@@ -78,6 +78,25 @@ async def test_a_double_click_and_the_back_button_register_once(site: Site) -> N
     assert 1 == len(await _batches(site))
 
 
+async def test_a_form_whose_batch_was_deleted_says_so(site: Site) -> None:
+    """
+    A page that was left open: there is no earlier batch in the list, and it is told what to do.
+    """
+    check = await _checked(site, *mentors(2))
+    state = check.hidden("checked")
+    await site.post("/new/submit", check, checked=state, do="submit")
+    await site.orchestrator.resume_interrupted()
+    (batch,) = await _batches(site)
+    await site.orchestrator.delete_batch(batch.batch_id, actor=ANNA)
+
+    again = await site.post("/new/submit", check, checked=state, do="submit")
+
+    assert 409 == again.status
+    assert "What it registered stays registered. To register more, begin a new registration." in again.text
+    assert "in the list" not in again.text
+    assert not await _batches(site)
+
+
 async def test_a_search_keeps_who_was_chosen_and_what_was_typed(site: Site) -> None:
     """
     Without scripts each search is a form: ticks beyond the list stay, and unticked ones go.

@@ -176,14 +176,27 @@ def _key(session: Session) -> bytes:
     if session.common.app is not None or store is None or store.file is None:
         return secrets.token_bytes(_KEY_BYTES)
     file = store.file.with_name(f"{store.file.name}.console-key")
-    with_key = _existing_key(file)
-    if with_key is None:
-        with_key = secrets.token_bytes(_KEY_BYTES)
+    return _existing_key(file) or _stored_key(session, file)
+
+
+def _stored_key(session: Session, file: Path) -> bytes:
+    """
+    Return a new key; where it cannot be stored, it is that of this start alone.
+    """
+    key = secrets.token_bytes(_KEY_BYTES)
+    try:
         file.unlink(missing_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as opened:
-            opened.write(with_key)
-    return with_key
+            opened.write(key)
+    except FileExistsError:  # another console was started at the same moment
+        return _existing_key(file) or key
+    except OSError as error:
+        session.output.say(
+            f"The console's key could not be stored in {file} ({type(error).__name__}), so open pages do not "
+            "work after a restart. Make the folder writable, or remove what has that name."
+        )
+    return key
 
 
 def _existing_key(file: Path) -> bytes | None:

@@ -16,7 +16,7 @@ import attrs
 
 from proxy_orchestration import _loggers
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.session import Session, settings_for, silenced
+from proxy_orchestration.cli.session import EXAMPLE, Session, settings_for, silenced
 from proxy_orchestration.clock import Clock
 from proxy_orchestration.console import Mentor
 from proxy_orchestration.errors import (
@@ -39,9 +39,6 @@ from proxy_orchestration.registration.orchestrator import BulkRegistrationOrches
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
 from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.storage.sql import SqlActivityRepository
-
-SERVICE_NAME: Final = "proxy-orchestration-example"
-"""Under this name the example accepts, so that `serve` without it leaves its batches alone."""
 
 ACTIVITY_TYPES: Final[Mapping[str, str]] = {
     "home_visit": "Home visit",
@@ -283,7 +280,7 @@ def example_over(session: Session, actor: Actor, *, pace: float) -> Example:
     """
     store = session.repository
     if isinstance(store, SqlActivityRepository):
-        store = store.only_accepted_by(SERVICE_NAME)
+        store = store.only_accepted_by(EXAMPLE)
     standard = StandardRegistrationService(repository=session.repository, clock=session.clock)
     return Example(
         orchestrator=BulkRegistrationOrchestrator(
@@ -291,7 +288,7 @@ def example_over(session: Session, actor: Actor, *, pace: float) -> Example:
             repository=store,
             clock=session.clock,
             settings=settings_for(session.common),
-            service_name=SERVICE_NAME,
+            service_name=EXAMPLE,
         ),
         notifications=NotificationOrchestrator(
             repository=session.notices,

@@ -55,7 +55,8 @@ _REASONS: Final = {
     "invalid_recipient_id": "a spreadsheet has changed the id of the coordinator or of a chapter admin",
     "stale_certificate": "another certificate of this type ends later; if that date is wrong, correct it",
     "repeated_certificate": "one certificate id appears twice with different end dates; the last one counts",
-    "too_many_withdrawn": "more than a fifth of the known certificates are missing; none was withdrawn",
+    "too_many_withdrawn": "more than a fifth of the known certificates are missing; none was withdrawn; if "
+    "they are really gone, put them in the file as revoked",
     "feed_not_whole": "a certificate failed, so the file may be incomplete; no certificate was withdrawn",
     "withdrawal_failed": "the store failed while certificates were withdrawn; run the command again",
     "erased_mentor": "the mentor was erased, and this is their pseudonym",
@@ -70,6 +71,9 @@ _REASONS: Final = {
     "record_refused": "the store refused the record",
 }
 
+
+_OF_THE_FILE: Final = frozenset({"too_many_withdrawn", "feed_not_whole", "withdrawal_failed"})
+"""What is nobody's own."""
 
 CertificatesArgument = Annotated[
     Path,
@@ -343,7 +347,7 @@ def _show_problems(
     ids = file.ids_by_mentor()
     rows = [
         (
-            each.mentor_id or "(no mentor id)",
+            each.mentor_id or ("(whole file)" if each.code in _OF_THE_FILE else "(no mentor id)"),
             _REASONS.get(each.code, words(each.code)),
             " ".join(ids.get(each.mentor_id, ())),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy_orchestration.access import Actor
-from proxy_orchestration.cli.session import COMMAND_LINE, Session
+from proxy_orchestration.cli.session import COMMAND_LINE, EXAMPLE, Session
 from proxy_orchestration.errors import MisconfiguredError
 from proxy_orchestration.registration.requests import BulkRegistrationRequest, fingerprint_of
 
@@ -74,6 +74,9 @@ async def _check(session: Session, batch_id: str) -> None:
 
 def _problem(session: Session, accepted_by: str | None) -> str | None:
     whose = "a service without a name" if accepted_by is None else f"the service {accepted_by!r}"
+    if accepted_by == EXAMPLE and session.common.app is None:
+        command = session.common.command("console", "--example")
+        return f"it is one of the console's example. Work with it there:  {command}\nNothing was changed."
     if session.common.app is None:
         told = f"it was accepted by {whose}. Give its host with --app module:factory. Nothing was changed."
         return None if accepted_by == COMMAND_LINE else told

@@ -41,6 +41,9 @@ NOTHING_CHANGED: Final = "This command changed nothing."
 COMMAND_LINE: Final = "proxy-orchestration"
 """What the standard service is called in the batches that the command line accepts."""
 
+EXAMPLE: Final = "proxy-orchestration-example"
+"""Under this name the console's example accepts, so that `serve` without it leaves its batches alone."""
+
 LEASE_TTL: Final = 5.0
 """Seconds: short, since a person waits for it after a kill."""
 

@@ -191,8 +191,17 @@ NO_PAGE: Final = ErrorWording(
 BAD_FORM: Final = marked("This form could not be accepted")
 
 
+_DELETED_SINCE: Final = ErrorWording(
+    409,
+    marked("The batch of this form was deleted"),
+    marked("What it registered stays registered. To register more, begin a new registration."),
+)
+
+
 def wording_of(error: OrchestrationError) -> ErrorWording | None:
     """
     Return how the error is told to the person at the console; `None` where it is the host's own.
     """
+    if isinstance(error, IdempotencyKeyReusedError) and error.deleted:
+        return _DELETED_SINCE  # there is no earlier batch in the list
     return next((wording for kind, wording in _WORDINGS if isinstance(error, kind)), None)
