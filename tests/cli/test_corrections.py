@@ -187,3 +187,20 @@ def test_a_cancelled_line_is_corrected_as_well(run: Any, accepted: Any, tmp_path
     assert "1 line, 1 corrected." in ended.err
     (record,) = run("export", "m1", "--organization", "oslo", "--json").document["registrations"]["records"]
     assert 17 == record["registration"]["activity"]["duration_minutes"]
+
+
+def test_the_last_line_about_a_batch_that_is_joined_is_how_it_ended(
+    run: Any, mentors_csv: Any, tmp_path: Path
+) -> None:
+    """
+    Also where a later run settled what the first had: its log has each twice.
+    """
+    file = mentors_csv(m1="today", m2="today+5")
+    batch_id = run("register", file, "--json").document["batch_id"]
+    rows = _rows(run("export", batch_id, "--failed").out)
+    rows[0].update(activity_date="today")
+    run("retry", batch_id, "--with", _save(tmp_path / "corrected.csv", rows))
+
+    joined = run("register", file)
+
+    assert "Registering: 2 of 2 settled (2 succeeded)" == joined.err.splitlines()[-1]

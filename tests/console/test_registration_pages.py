@@ -9,14 +9,18 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from console_site import ANNA, VISIT, Site, mentors
+from console_site import ANNA, VISIT, Site, mentors, opened_site
 
 from proxy_orchestration.access import Actor, CoordinatorAccess, Role
 from proxy_orchestration.console.decisions import carry_out_decisions
 from proxy_orchestration.errors import RepositoryUnavailableError
 from proxy_orchestration.registration.flow import BulkSelecting, BulkSubmitting, BulkToken, SubmitBulk
+from proxy_orchestration.registration.orchestrator import BulkRegistrationOrchestrator
 from proxy_orchestration.registration.requests import BulkRegistrationRequest
+from proxy_orchestration.registration.standard.service import StandardRegistrationService
 from proxy_orchestration.registration.states import BulkStatus, ItemState
+from proxy_orchestration.storage.memory import MemoryActivityRepository
+from proxy_orchestration.testing import FakeClock
 
 OVERSEER = Actor(user_id="admin", roles=frozenset({Role.CHAPTER_ADMIN}), organization_id="oslo")
 FIELDS = {"activity_type": "home_visit", "activity_date": "2026-11-20", "duration_minutes": "45"}
@@ -61,6 +65,32 @@ async def test_a_new_registration_begins_with_today_and_half_an_hour(site: Site)
     assert 'value="2026-11-21"' in page.html
     assert 'value="30"' in page.html
     assert "0 chosen" in page.text
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours", "day"),
+    [
+        ("Europe/Oslo", 14.5, "2026-11-21"),
+        ("Europe/Oslo", 15.5, "2026-11-22"),
+        ("America/New_York", 16, "2026-11-21"),
+    ],
+)
+async def test_a_new_registration_begins_with_no_day_that_is_still_to_come(
+    clock: FakeClock, zone: str, hours: float, day: str
+) -> None:
+    """
+    After midnight in Oslo it is the day before in UTC, by whose days an activity is of the future.
+    """
+    repository = MemoryActivityRepository(clock=clock)
+    service = StandardRegistrationService(repository=repository, clock=clock)
+    orchestrator = BulkRegistrationOrchestrator(
+        registration_service=service, repository=repository, clock=clock
+    )
+    async with opened_site(orchestrator, clock, timezone=zone) as site:
+        await clock.sleep(hours * 3600)
+        page = await site.get("/new")
+
+    assert f'name="activity_date" value="{day}"' in page.html
 
 
 async def test_a_double_click_and_the_back_button_register_once(site: Site) -> None:

@@ -78,13 +78,15 @@ class Board:
         return lambda done, words: bars.update(task, completed=done, tally=words)
 
     def _lines(self, title: str, *, total: int, verb: str, done: int) -> Callable[[int, str], None]:
-        said = done * _STEPS // total
+        said, last = done * _STEPS // total, ""
 
         def show(done: int, words: str) -> None:
-            nonlocal said
-            step = done * _STEPS // total
-            if step > said:  # a log is not filled with a line per mentor
-                said = step
+            nonlocal said, last
+            before, step = said, done * _STEPS // total
+            said = step  # which goes back where a further run takes up what was settled
+            # A log is not filled with a line per mentor, and its last line is how it ended.
+            if step > before or (done == total and words != last):
+                last = words
                 self.output.say(f"{title}: {done} of {total} {verb}{f' ({words})' if words else ''}")
 
         return show

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date
 from typing import Final
 
 import attrs
@@ -124,7 +124,11 @@ def _submitting(request: Request) -> Visit:
 
 
 def _today(visit: Visit) -> date:
-    return visit.console.clock.now().astimezone(visit.console.timezone).date()
+    """
+    Return the day of the pages' zone, or the last one of UTC, in whose days an activity is of the future.
+    """
+    now = visit.console.clock.now()
+    return min(now.astimezone(visit.console.timezone).date(), now.astimezone(UTC).date())
 
 
 async def choose(request: Request) -> Response:
