@@ -204,3 +204,23 @@ def test_the_last_line_about_a_batch_that_is_joined_is_how_it_ended(
     joined = run("register", file)
 
     assert "Registering: 2 of 2 settled (2 succeeded)" == joined.err.splitlines()[-1]
+
+
+def test_who_was_erased_is_in_no_file_to_correct(run: Any, failed: str, tmp_path: Path) -> None:
+    """
+    The file comes back as it went out; a line from before is told, and no step leads to a retry in vain.
+    """
+    before = run("export", failed, "--failed").out
+    run("erase", "m2", "--organization", "oslo")
+    after = _rows(run("export", failed, "--failed").out)
+    erased = run("status", failed, "--json").document["outcomes"][1]["mentor_id"]
+    rows = [{**after[0], "mentor_id": erased, "item_key": erased}]
+    told = run("retry", failed, "--with", _save(tmp_path / "erased.csv", rows))
+    after[0].update(activity_date="today")
+    done = run("retry", failed, "--with", _save(tmp_path / "after.csv", after))
+
+    assert ["m2", "m3"] == [row["mentor_id"] for row in _rows(before)]
+    assert ["m3"] == [row["mentor_id"] for row in after]
+    assert "is erased, so it cannot be registered. Remove the line." in told.err
+    assert "2 succeeded, 1 failed" in done.out
+    assert "retry" not in done.out

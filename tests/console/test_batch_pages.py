@@ -486,3 +486,18 @@ async def test_all_are_retried_where_one_item_goes_by_the_mentor_s_id(site: Site
     await site.orchestrator.resume_interrupted()
 
     assert [ItemState.SUCCEEDED] * 2 == await _states(site, result.batch_id)
+
+
+async def test_who_was_erased_is_left_out_of_a_retry_of_all(site: Site) -> None:
+    """
+    The others are retried; there is no box for somebody who is registered no more.
+    """
+    result, _ = await _failed(site)
+    await site.orchestrator.erase_mentor("mentor-002", organization_id="oslo")
+    page = await site.get(f"/batches/{result.batch_id}")
+    await site.post(f"/batches/{result.batch_id}/retry", page, run=1, everybody=1)
+    await site.orchestrator.resume_interrupted()
+
+    assert ["mentor-004"] == page.ticked("mentor")
+    expected = [ItemState.SUCCEEDED, ItemState.FAILED, *[ItemState.SUCCEEDED] * 3]
+    assert expected == await _states(site, result.batch_id)

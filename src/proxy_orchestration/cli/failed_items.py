@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.access import Actor
 from proxy_orchestration.cli.csv.corrections import Corrections, corrections_of, parse_corrections
 from proxy_orchestration.cli.csv.layouts import Layout
@@ -18,9 +19,10 @@ from proxy_orchestration.registration.states import RETRYABLE_STATES, ItemState
 
 async def failed_items(session: Session, batch_id: str, actor: Actor) -> Sequence[BatchItem]:
     """
-    Return the items that can be retried, in the batch's order.
+    Return the items that can be retried, in the batch's order; who was erased never is.
     """
-    return await _items(session, batch_id, actor, RETRYABLE_STATES)
+    items = await _items(session, batch_id, actor, RETRYABLE_STATES)
+    return [item for item in items if not is_pseudonym(item.outcome.mentor_id)]
 
 
 async def _items(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.cli.exits import ExitCode, code_of_batch
 from proxy_orchestration.cli.options import Common
 from proxy_orchestration.cli.output import Cell, Output
@@ -155,8 +156,9 @@ def _retries(result: BulkSubmissionResult, common: Common) -> Iterator[str]:
     """
     Say how what has not succeeded is retried: by name what a plain retry leaves out, or should leave alone.
     """
-    cancelled = [outcome for outcome in result.outcomes if outcome.state is ItemState.CANCELLED]
-    failed = [outcome for outcome in result.outcomes if outcome.state in RETRYABLE_STATES]
+    known = [outcome for outcome in result.outcomes if not is_pseudonym(outcome.mentor_id)]
+    cancelled = [outcome for outcome in known if outcome.state is ItemState.CANCELLED]
+    failed = [outcome for outcome in known if outcome.state in RETRYABLE_STATES]
     lost = [outcome for outcome in failed if reason_of(outcome) == DRIVER_LOST.code]
     # A plain retry would register whom somebody has just cancelled, if a call under way did not.
     doubted = [outcome for outcome in failed if cancelled and outcome.state is ItemState.UNKNOWN]

@@ -11,6 +11,7 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.console.batch_lists import BatchRow
 from proxy_orchestration.console.batch_pages import ItemRow
 from proxy_orchestration.console.decisions import by_item
@@ -117,13 +118,15 @@ def _unwanted(result: BulkSubmissionResult, form: Form) -> tuple[str, ...]:
     """
     Return the failed whom the retry leaves: unless all are meant, everybody who is not ticked.
 
-    Whose calls ended the process each time is called again only when ticked.
+    Whose calls ended the process each time is called again only when ticked, and who was erased never is.
     """
     every = bool(form.get("everybody"))
     return tuple(
         outcome.mentor_id
         for outcome in result.failed
-        if not every or (outcome.failure is not None and outcome.failure.code == DRIVER_LOST.code)
+        if not every
+        or is_pseudonym(outcome.mentor_id)
+        or (outcome.failure is not None and outcome.failure.code == DRIVER_LOST.code)
     )
 
 

@@ -16,6 +16,7 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.access import Action
 from proxy_orchestration.console.batch_lists import BatchRow
 from proxy_orchestration.console.former_reasons import as_today
@@ -123,9 +124,9 @@ class ItemRow:
     @property
     def is_retryable(self) -> bool:
         """
-        Tell whether a retry may name it.
+        Tell whether a retry may name it; who was erased is registered no more.
         """
-        return self.item.outcome.state in RETRYABLE_BY_NAME
+        return self.item.outcome.state in RETRYABLE_BY_NAME and not is_pseudonym(self.mentor_id)
 
     @property
     def is_preselected(self) -> bool:
@@ -141,7 +142,7 @@ class ItemRow:
         """
         Tell whether its activity may be changed: never while its key is in doubt.
         """
-        return self.item.outcome.state is ItemState.FAILED
+        return self.item.outcome.state is ItemState.FAILED and self.is_retryable
 
     @property
     def was_overridden(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 
 from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration._pseudonyms import is_pseudonym
 from proxy_orchestration.cli.csv.cells import Column, identifier
 from proxy_orchestration.cli.csv.layouts import Layout
 from proxy_orchestration.cli.csv.mentors import FORMAT as MENTORS
@@ -196,6 +197,9 @@ def _item_of(
             f"{quoted(told.name)} has {len(found)} lines in this batch. Give the item_key that "
             "export --failed writes."
         )
+        raise CellError(msg)
+    if is_pseudonym(found[0].outcome.mentor_id):
+        msg = f"{quoted(told.name)} is erased, so it cannot be registered. Remove the line."
         raise CellError(msg)
     state = found[0].outcome.state
     if state in _OVER:
