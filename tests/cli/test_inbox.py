@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ pytest.importorskip("sqlalchemy")
 
 from proxy_orchestration import NotificationOrchestrator, PeerMentorCertificate
 from proxy_orchestration.cli.exits import ExitCode
+from proxy_orchestration.clock import SystemClock
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
 FILE = """\
@@ -176,3 +177,23 @@ def test_without_a_store_there_is_nothing_to_look_at(
     assert ExitCode.STORE_UNAVAILABLE == ended.code
     assert "Give --db the file that register or notify wrote, or the address of a server." in ended.err
     assert not store.exists()
+
+
+def test_an_inbox_tells_the_days_that_are_left_on_the_day_of_reading(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The text was written when there were twenty; a notice that somebody took note of says what it said.
+    """
+    _notify(run, tmp_path, FILE.replace("Ola Eksempel,oslo,,", "Ola Eksempel,oslo,anna,"))
+    first = run("inbox", "anna", "--json").document["notifications"]
+    (taken,) = [each["notification_id"] for each in first if each["mentor_id"] == "m1"]
+    run("acknowledge", taken)
+    now = SystemClock().now() + timedelta(days=12)
+    monkeypatch.setattr(SystemClock, "now", lambda _clock: now)
+
+    shown = run("inbox", "anna", "--all")
+
+    assert "(om 8 dager)" in shown.out
+    assert "(om 5 dager)" in shown.out
+    assert "(om 20 dager)" not in shown.out

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final
 
 import attrs
@@ -21,10 +22,12 @@ from proxy_orchestration.cli.session import NOTHING_CHANGED, Session, run_comman
 from proxy_orchestration.notification.notices import CertificateExpiryNotification, NoticeStatus
 from proxy_orchestration.notification.orchestrator import NotificationOrchestrator
 from proxy_orchestration.notification.records import Acknowledged
+from proxy_orchestration.notification.words import NoticeWords
 
 _ACKNOWLEDGE_AGAIN: Final = (
     "The notice may already be acknowledged. Run the command again; it is acknowledged only once."
 )
+_WORDS: Final = NoticeWords()
 _STATUS_STYLES: Final = {
     NoticeStatus.PENDING: "yellow",
     NoticeStatus.ACKNOWLEDGED: "green",
@@ -71,7 +74,8 @@ def inbox(
 
     async def work(session: Session) -> ExitCode:
         output = session.output
-        notices = await session.notices.notifications_for(recipient, unacknowledged_only=not whole)
+        found = await session.notices.notifications_for(recipient, unacknowledged_only=not whole)
+        notices = [_as_of(notice, session.clock.now()) for notice in found]
         if as_json:
             output.document({"recipient_id": recipient, "notifications": notices})
         elif notices:
@@ -114,6 +118,14 @@ def acknowledge(  # noqa: PLR0913 - a command's parameters are its options
 
     common = Common(store=store, as_json=as_json, actor=actor)
     run_command(common, work, if_interrupted=_ACKNOWLEDGE_AGAIN)
+
+
+def _as_of(notice: CertificateExpiryNotification, now: datetime) -> CertificateExpiryNotification:
+    """
+    Return the notice with its text of now: how many days are left is another number every day.
+    """
+    text = _WORDS.as_of(notice, now)
+    return attrs.evolve(notice, title=text.title, body=text.body)
 
 
 def _show_notices(output: Output, notices: Sequence[CertificateExpiryNotification]) -> None:
