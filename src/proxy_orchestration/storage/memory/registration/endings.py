@@ -66,6 +66,11 @@ class MemoryEndingsOutbox:
     def _untold(self) -> set[str]:
         return {batch_id for batch_id, _ in self._endings}
 
+    def _relabel_endings(self, batch_id: str, label: str | None) -> None:
+        for (of, _), held in self._endings.items():
+            if of == batch_id:
+                held.summary = attrs.evolve(held.summary, label=label)
+
     def _drop_endings(self, batch_id: str) -> None:
         for name in [name for name in self._endings if name[0] == batch_id]:
             del self._endings[name]

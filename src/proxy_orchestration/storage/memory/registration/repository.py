@@ -212,6 +212,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         batch = self._batches.get(batch_id)
         if batch is not None:
             batch.label = label
+            self._relabel_endings(batch_id, label)
         return batch is not None
 
     async def delete(self, batch_id: str, /) -> bool:
@@ -363,7 +364,8 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         """
         await self.release(lease)
         with contextlib.suppress(LeaseLostError):  # no await in between
-            self._driven(lease).unclaim()
+            if lease.claimed_now:
+                self._driven(lease).unclaim()
 
     async def commit(self, lease: Lease, commit: Commit, /) -> Committed:
         """
@@ -413,8 +415,9 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
             run = self._driven(lease).run
             run.lease_until, run.alone = -math.inf, None
             # A cancel that came meanwhile made everything due.
-            if due_in > 0 and run.cancel_mark is None:
-                run.due_at, run.waits = self.clock.monotonic() + due_in, due_in
+            if run.cancel_mark is None:
+                run.due_at = self.clock.monotonic() + due_in if due_in > 0 else -math.inf
+                run.waits = due_in
 
     async def cancel_run(
         self,

@@ -203,7 +203,7 @@ class StoredBatch:
         if place is None or self.newest[item := run.work[place - 1]] is not None:
             return
         (work,) = self.work_items(((place, item),))
-        known, due_at = run.unfinished.get(place, (UnfinishedItem(work=work), -math.inf))
+        known, due_at = run.unfinished.get(place, (UnfinishedItem(work=work, in_doubt=True), -math.inf))
         deaths = known.deaths + 1
         run.unfinished[place] = (attrs.evolve(known, deaths=deaths, is_called=True), due_at)
 
@@ -237,7 +237,6 @@ class StoredBatch:
         run = self.run
         run.fence += 1
         run.hold(now, ttl)
-        run.due_at = -math.inf
         self.count_death()
         return Lease(
             batch_id=self.batch_id,
@@ -247,7 +246,7 @@ class StoredBatch:
             run_items=run.size,
             base=run.base,
             tail=len(self.log),
-            begun=self.unknown(0, run.called),
+            begun=self.unknown(0, min(run.called, run.claimed)),
             uncalled=self.unknown(run.called, run.claimed),
             unfinished=self.unfinished(now),
             called=run.called,
@@ -274,8 +273,13 @@ class StoredBatch:
     def unclaim(self) -> None:
         """
         Undo the first claim of the current run, of which nothing was called.
+
+        After a cancel nothing may lie above the watermark but what is in doubt.
         """
-        self.run.claimed = self.run.called = 0
+        run = self.run
+        run.called = 0
+        if run.cancel_mark is None:
+            run.claimed = 0
 
     def claim(self, wanted: int) -> tuple[WorkItem, ...]:
         """

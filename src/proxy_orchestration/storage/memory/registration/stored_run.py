@@ -110,6 +110,7 @@ class StoredRun:
         Let the lease last for that long from now.
         """
         self.lease_until, self.lease_ttl = now + ttl, ttl
+        self.due_at = -math.inf
 
     def follow(self, before: StoredRun, opening: NewRun) -> None:
         """

@@ -148,7 +148,12 @@ _RELEASE = (
         ),
     )
 )
-_UNCLAIM = update(runs).where(FENCED).values(claimed=0, called=0)
+# After a cancel nothing may lie above the watermark but what is in doubt.
+_UNCLAIM = (
+    update(runs)
+    .where(FENCED)
+    .values(claimed=case((runs.c.cancel_wished_at.is_(None), 0), else_=runs.c.claimed), called=0)
+)
 ITEM_OF_WORK = and_(items.c.batch == work.c.batch, items.c.position == work.c.item)
 
 
@@ -308,17 +313,19 @@ def _claim(
 
     Nothing above it has an outcome, unless a cancel came: then what the
     cancel settled is passed over, and the watermark moves on for that.
+    It moves back where less was left than was asked for.
     """
     if not claim:
         return ()
-    key = {"b": run.batch, "r": number, "low": run.claimed - claim}
-    if not cancel_wished:
+    low = run.claimed - claim
+    key = {"b": run.batch, "r": number, "low": low}
+    if cancel_wished:
+        asked = {**key, "high": LARGEST, "most": claim}
+        rows = connection.execute(_unsettled_work(connection.dialect), asked).all()
+    else:
         rows = connection.execute(_work(connection.dialect), {**key, "high": run.claimed}).all()
-        return tuple(map(work_item, rows))
-    asked = {**key, "high": LARGEST, "most": claim}
-    rows = connection.execute(_unsettled_work(connection.dialect), asked).all()
-    if rows and rows[-1].position > run.claimed:
-        further = rows[-1].position - run.claimed
+    further = (rows[-1].position if rows else low) - run.claimed
+    if further:
         connection.execute(_MOVE_WATERMARK, {"b": run.batch, "r": number, "further": further})
     return tuple(map(work_item, rows))
 

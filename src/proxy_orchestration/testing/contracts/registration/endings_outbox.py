@@ -95,6 +95,15 @@ async def an_ending_is_told_as_it_was_whatever_came_after(ledger: BatchLedger) -
 
 
 @rule_of(endings)
+async def an_ending_has_the_label_of_now(ledger: BatchLedger) -> None:
+    summary = await _untold(ledger)
+    for label in ("Renamed", None):
+        await ledger.relabel(summary.batch_id, label)
+        claimed = await ledger.claim_endings(limit=9, hold=OVER)
+        expect("as people call it", expected=[label], actual=[one.label for one in claimed])
+
+
+@rule_of(endings)
 async def a_deleted_batch_tells_no_end(ledger: BatchLedger) -> None:
     deleted, purged = await _untold(ledger), await _untold(ledger)
     await ledger.delete(deleted.batch_id)

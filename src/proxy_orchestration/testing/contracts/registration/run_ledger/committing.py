@@ -47,6 +47,23 @@ async def items_are_claimed_in_request_order_and_once(ledger: BatchLedger) -> No
 
 
 @rule_of(committing)
+async def what_is_asked_for_beyond_the_last_item_is_not_counted(ledger: BatchLedger) -> None:
+    plain, cancelled = [await accepted(ledger, batch_of(2)) for _ in range(2)]
+    for batch_id in (plain, cancelled):
+        lease = await lease_of(ledger, batch_id)
+        if batch_id == cancelled:
+            await ledger.cancel_run(batch_id, reason=None, wished_at=later(1))
+        claimed = await claim(ledger, lease, 9)
+        result, summary = await result_of(ledger, batch_id), await ledger.read_summary(batch_id)
+
+        expect("the result counts what there is", expected=2, actual=sum(result.counts.values()))
+        expect("and so does the summary", expected=result.counts, actual=summary and summary.counts)
+        expect("none is pending", expected=None, actual=result.counts.get(ItemState.PENDING))
+        await store(ledger, lease, *map(ended, claimed))
+        await ledger.settle(lease, settled_at=later(2), audit_hold=LONG)
+
+
+@rule_of(committing)
 async def a_fresh_item_has_an_unused_key(ledger: BatchLedger) -> None:
     lease = await lease_of(ledger, await accepted(ledger, batch_of(2)))
     claimed = await claim(ledger, lease, 2)

@@ -102,6 +102,34 @@ async def what_is_given_back_was_never_called(ledger: _Fused) -> None:
 
 
 @rule_where(fusing, SupportsFusedWrites)
+async def a_lease_gives_back_what_it_claimed_and_no_more(ledger: _Fused) -> None:
+    # What the driver before it called is in doubt for ever.
+    batch_id = await accepted(ledger, batch_of(3))
+    first = await _begun(ledger, batch_id, claim=2, called=1, ttl=OVER)
+    await ledger.give_back(await _begun(ledger, batch_id, claim=2, called=2))
+    lease = await _begun(ledger, batch_id, claim=2, called=2)
+
+    expect("begun", expected=first.claimed_now[:1], actual=lease.begun)
+    expect("uncalled", expected=first.claimed_now[1:], actual=lease.uncalled)
+    expect("nothing anew", expected=(), actual=lease.claimed_now)
+
+
+@rule_where(fusing, SupportsFusedWrites)
+async def what_is_given_back_after_a_cancel_was_never_called(ledger: _Fused) -> None:
+    batch_id = await accepted(ledger, batch_of(3))
+    late = await _begun(ledger, batch_id, claim=2, called=2)
+    await ledger.cancel_run(batch_id, reason=None, wished_at=later(1))
+    await ledger.give_back(late)
+    result, summary = await result_of(ledger, batch_id), await ledger.read_summary(batch_id)
+    lease = await _begun(ledger, batch_id, claim=2, called=2)
+    further = await claim(ledger, lease, 3)
+
+    expect("both count the same", expected=result.counts, actual=summary and summary.counts)
+    expect("nothing begun", expected=((), ()), actual=(lease.begun, lease.unfinished))
+    expect("its driver has them all", expected=late.claimed_now, actual=lease.uncalled or further)
+
+
+@rule_where(fusing, SupportsFusedWrites)
 async def nothing_is_claimed_after_a_cancel(ledger: _Fused) -> None:
     batch_id = await accepted(ledger, batch_of(3))
     work = await claim(ledger, await lease_of(ledger, batch_id, ttl=OVER), 1, ttl=OVER)

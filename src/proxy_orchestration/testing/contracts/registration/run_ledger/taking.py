@@ -174,3 +174,17 @@ async def a_taken_run_is_given_back_as_if_nobody_had_claimed(ledger: _Taking) ->
     await ledger.give_back(again)
     await ledger.cancel_run(batch_id, reason=None, wished_at=later(1))
     expect("all could be cancelled", expected=3, actual=(await record_of(ledger, batch_id)).tail)
+
+
+@rule_where(taking, SupportsTakingFreeRuns)
+async def a_run_that_was_begun_before_is_given_back_as_it_was(ledger: _Taking) -> None:
+    # What the driver before it called is in doubt for ever.
+    await accepted(ledger, batch_of(3))
+    (first,) = await _taken(ledger, ttl=OVER)
+    (second,) = await _taken(ledger)
+    await ledger.give_back(second)
+    (third,) = await _taken(ledger)
+
+    expect("begun", expected=first.claimed_now[:1], actual=third.begun)
+    expect("uncalled", expected=first.claimed_now[1:], actual=third.uncalled)
+    expect("nothing anew", expected=(), actual=third.claimed_now)

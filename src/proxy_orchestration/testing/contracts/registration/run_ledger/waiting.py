@@ -179,6 +179,31 @@ async def a_death_counts_for_the_item_called_alone(ledger: BatchLedger) -> None:
 
 
 @rule_of(waiting)
+async def what_nobody_claimed_was_not_called(ledger: BatchLedger) -> None:
+    # A driver tells how far it will call before it knows how many it is given.
+    batch_id = await accepted(ledger, batch_of(3))
+    first = await lease_of(ledger, batch_id, ttl=OVER)
+    (work,) = (await ledger.commit(first, Commit(claim=1, called=1, ttl=OVER))).claimed
+    await ledger.commit(first, Commit(called=3, ttl=OVER))
+    lease = await lease_of(ledger, batch_id)
+
+    expect("the one that was claimed", expected=((work,), ()), actual=(lease.begun, lease.uncalled))
+
+
+@rule_of(waiting)
+async def the_newest_write_says_when_a_run_is_due(ledger: BatchLedger) -> None:
+    batch_id = await accepted(ledger, batch_of(1))
+    lease = await lease_of(ledger, batch_id)
+    for seconds, is_due in ((LONG, False), (0.0, True), (LONG, False)):
+        await ledger.release(lease, due_in=seconds)
+        (run,) = await ledger.find_drivable(limit=9)
+        expect(f"after {seconds} seconds", expected=is_due, actual=run.due_in == 0)
+    await ledger.commit(lease, Commit(ttl=LONG))
+    (run,) = await ledger.find_drivable(limit=9)
+    expect("a driver has it", expected=0.0, actual=run.due_in)
+
+
+@rule_of(waiting)
 async def a_release_is_no_death(ledger: BatchLedger) -> None:
     batch_id = await accepted(ledger, batch_of(1))
     lease = await lease_of(ledger, batch_id)
