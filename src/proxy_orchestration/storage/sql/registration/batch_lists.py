@@ -22,12 +22,14 @@ from sqlalchemy import (
     FromClause,
     Select,
     and_,
+    false,
     func,
     or_,
     select,
     union_all,
 )
 
+from proxy_orchestration._texts import is_storable
 from proxy_orchestration.access import Visibility
 from proxy_orchestration.registration.batches import BatchFilter, BatchPage, cursor_of
 from proxy_orchestration.registration.states import BulkStatus, ItemState
@@ -98,7 +100,9 @@ def _sought(visibility: Visibility, found_by: BatchFilter) -> Iterator[ColumnEle
     if found_by.coordinator_id is not None:
         yield batches.c.coordinator_id == findable(found_by.coordinator_id)
     if found_by.label is not None:
-        yield by_code_point(batches.c.label) == findable(found_by.label)
+        # A label may be the empty text, so what no row can hold is looked for as nothing.
+        is_kept = is_storable(found_by.label)
+        yield by_code_point(batches.c.label) == found_by.label if is_kept else false()
     if found_by.submitted_from is not None:
         yield batches.c.submitted_at >= found_by.submitted_from
     if found_by.submitted_before is not None:

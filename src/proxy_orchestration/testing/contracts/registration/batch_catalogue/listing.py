@@ -12,7 +12,7 @@ from proxy_orchestration.registration.batches import BatchFilter, BatchSummary, 
 from proxy_orchestration.registration.ports import BatchLedger
 from proxy_orchestration.registration.runs import RunSettled
 from proxy_orchestration.registration.states import BulkStatus, ItemState
-from proxy_orchestration.testing.contracts.checks import Check, error_of, expect, rule_of
+from proxy_orchestration.testing.contracts.checks import UNKEEPABLE, Check, error_of, expect, rule_of
 from proxy_orchestration.testing.contracts.registration.samples import (
     COORDINATOR,
     LEFT_OUT,
@@ -232,6 +232,17 @@ async def a_listed_batch_is_the_result_without_outcomes(ledger: BatchLedger) -> 
                 expected=getattr(result, field.name),
                 actual=getattr(summary, field.name),
             )
+
+
+@rule_of(listing)
+async def a_label_that_no_batch_can_have_finds_none(ledger: BatchLedger) -> None:
+    # Not even what has the empty text as its label.
+    empty = await accepted(ledger, batch_of(1, label=""))
+    for label, found in (("", [empty]), *((odd, []) for odd in UNKEEPABLE)):
+        page = await ledger.list_batches(
+            _WHOLE, page=1, limit=9, statuses=None, found_by=BatchFilter(label=label)
+        )
+        expect(f"by {label!a}", expected=found, actual=[one.batch_id for one in page.batches])
 
 
 @rule_of(listing)
