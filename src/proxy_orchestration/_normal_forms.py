@@ -4,7 +4,11 @@ The forms in which ids and codes are compared. What is stored and shown is what 
 
 from __future__ import annotations
 
+from typing import Final
 from unicodedata import normalize
+
+_HAVE_OTHERS: Final = frozenset("K;`")
+"""What the Kelvin sign, the Greek question mark and the Greek varia are composed as."""
 
 
 def id_form(text: str) -> str:
@@ -12,6 +16,13 @@ def id_form(text: str) -> str:
     Return what an id is compared by: with its letters composed. Case is part of an id.
     """
     return text if text.isascii() else normalize("NFC", text)
+
+
+def has_one_spelling(text: str) -> bool:
+    """
+    Return whether no other text is the same id.
+    """
+    return text.isascii() and _HAVE_OTHERS.isdisjoint(text)
 
 
 def code_form(text: str) -> str:

@@ -91,7 +91,10 @@ def add_activities(
     Overrides and what is erased are looked for, everything else the unique indexes
     say: they have the last word, and as a rule nothing to say.
     """
-    blocked = _blocked(connection, records)
+    _check_keepable(records)
+    # An erased record has its registration's pseudonym, which no unique index compares; decision 400.
+    own = _own(connection, records)
+    blocked = own | _blocked(connection, [record for record in records if _name(record) not in own])
     savepoint = connection.begin_nested() if atomic else None
     fresh = [record for record in records if _name(record) not in blocked]
     standing: dict[str, ActivityRecord] = {}
@@ -141,10 +144,6 @@ def _blocked_in_the_call(records: Sequence[ActivityRecord]) -> dict[str, Activit
 def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     if not records:
         return 0
-    check_texts(text for record in records for text in _texts(record))
-    # PostgreSQL's integers end there and SQLite's do not; what is kept does not depend on the database.
-    if any(record.registration.activity.duration_minutes > LARGEST for record in records):
-        raise RecordRefusedError
     # In one order, so that two calls at once do not wait for each other; alike ones stay in theirs.
     rows = [_row(record, connection.dialect) for record in sorted(records, key=_place)]
     try:
@@ -155,6 +154,13 @@ def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
         if not refuses_row(error):
             raise
     raise RecordRefusedError  # out here: their texts may show the row, and notes are personal data
+
+
+def _check_keepable(records: Sequence[ActivityRecord]) -> None:
+    check_texts(text for record in records for text in _texts(record))
+    # PostgreSQL's integers end there and SQLite's do not; what is kept does not depend on the database.
+    if any(record.registration.activity.duration_minutes > LARGEST for record in records):
+        raise RecordRefusedError
 
 
 def _texts(record: ActivityRecord) -> Iterator[str | None]:
@@ -180,8 +186,12 @@ def _standing(connection: Connection, records: Sequence[ActivityRecord]) -> dict
             key = record.duplicate_key
             if key is not None and key in duplicates:
                 found[_name(record)] = duplicates[key]
-    own = find_activities(connection, [_name(record) for record in records])
-    return found | {_name(record): record for record in own}
+    return found | _own(connection, records)
+
+
+def _own(connection: Connection, records: Sequence[ActivityRecord]) -> dict[str, ActivityRecord]:
+    known = find_activities(connection, [_name(record) for record in records])
+    return {_name(record): record for record in known}
 
 
 def _keyed(records: Sequence[ActivityRecord]) -> dict[str, list[ActivityRecord]]:

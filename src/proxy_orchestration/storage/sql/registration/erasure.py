@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Row, Select, and_, bindparam, select, union, update
 
 from proxy_orchestration._frozen_json import canonical_json
-from proxy_orchestration._normal_forms import id_form
+from proxy_orchestration._normal_forms import has_one_spelling, id_form
 from proxy_orchestration._pseudonyms import mentor_pseudonym, pseudonym_of
 from proxy_orchestration.audit import AuditEvent
 from proxy_orchestration.errors import BatchStateError
@@ -280,7 +280,7 @@ def _erase_records(connection: Connection, asked: Mapping[str, Any]) -> int:
 
 def _events(connection: Connection, organization_id: str, mentor_id: str) -> Sequence[tuple[int, AuditEvent]]:
     statement = _EVENTS
-    if mentor_id.isascii():  # else it may be spelled otherwise
+    if has_one_spelling(mentor_id):
         # This may find too much, and spares decoding all the others.
         statement = _EVENTS.where(audit_events.c.payload.contains(json.dumps(mentor_id), autoescape=True))
     rows = connection.execute(statement).all()

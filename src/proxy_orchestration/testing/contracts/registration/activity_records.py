@@ -301,6 +301,20 @@ async def an_override_is_in_the_way_of_a_plain_one_in_the_same_call(store: Activ
 
 
 @rule_of(storing)
+async def an_override_that_is_not_stored_is_in_nobody_s_way(store: ActivityRecords) -> None:
+    # Its registration has its record already, which is void.
+    over = activity_record(1, key=_KEY, override_of="activity-0")
+    await store.add_activities([over], atomic=False)
+    await store.void_activity("activity-1", voided_at=later(1))
+    again = attrs.evolve(over, activity_id="activity-1-again")
+    plain = activity_record(2, "mentor-2", key=_KEY)
+    for atomic in (True, False):
+        answers = await store.add_activities([again, plain], atomic=atomic)
+        expect(f"atomic {atomic}", expected=["activity-1", "activity-2"], actual=_ids(answers))
+    expect("both are there", expected=["activity-1", "activity-2"], actual=await _stored(store, "batch-1"))
+
+
+@rule_of(storing)
 async def overrides_pass_one_another(store: ActivityRecords) -> None:
     overs = [
         activity_record(number, f"mentor-{number}", key=_KEY, override_of="activity-0") for number in (1, 2)

@@ -187,6 +187,30 @@ async def an_erased_record_is_found_by_its_registration(store: ActivityRepositor
 
 
 @rule_of(erasing)
+async def no_erased_registration_is_written_again(store: ActivityRepository) -> None:
+    # A call whose answer was lost may come after the erasure, and whatever it brings, its record is there.
+    over = activity_record(2, "mentor-1", "batch-2", key="key-2", override_of="activity-0")
+    written = [_noted(1), over, _noted(3, key="key-3")]
+    await store.add_activities(written, atomic=False)
+    await store.void_activity("activity-3", voided_at=NOON)
+    await store.erase_mentor("org-1", "mentor-1")
+    other = _noted(4, "mentor-2")
+    late = [attrs.evolve(record, activity_id=f"{record.activity_id}-again") for record in written]
+    answers = await store.add_activities([*late, other], atomic=False)
+    whole = await store.add_activities(late, atomic=True)
+
+    expected = [record.activity_id for record in (*written, other)]
+    expect("each has its record", expected=expected, actual=[one.activity_id for one in answers])
+    expect("all or nothing, too", expected=expected[:3], actual=[one.activity_id for one in whole])
+    names = [one.registration.registration_id for one in answers]
+    asked = [one.registration.registration_id for one in (*late, other)]
+    expect("under the ids that were asked for", expected=asked, actual=names)
+    under = await _known(store, pseudonym_of("mentor-1"))
+    expect("there is no other", expected=3, actual=len(under.records))
+    expect("nothing new names them", expected=(), actual=(await _known(store)).records)
+
+
+@rule_of(erasing)
 async def an_erased_record_is_in_the_way_as_before(store: ActivityRepository) -> None:
     await store.add_activities([_noted(1, key="key-1")], atomic=False)
     await store.erase_mentor("org-1", "mentor-1")
@@ -247,6 +271,24 @@ async def a_mentor_is_found_by_any_spelling(store: ActivityRepository) -> None:
     expect("nothing is left", expected=((), (), (), ()), actual=attrs.astuple(left, recurse=False)[2:])
     keys = [one.outcome.item_key for one in (each.item for each in under.items)]
     expect("each has its key", expected=[pseudonym_of(one.item_key) for one in entries], actual=keys)
+
+
+@rule_of(erasing)
+async def a_mentor_of_plain_letters_may_be_spelled_with_others(store: ActivityRepository) -> None:
+    # The Kelvin sign is composed as the letter K.
+    plain, kelvin = "K-1", "\u212a-1"
+    entries = (RegistrationEntry(kelvin, _NOTED, "visit"),)
+    batch_id = await accepted(
+        store, batch_of(1, entries=entries, overrides={"visit": override("activity-0")})
+    )
+    await settle(store, batch_id, [_FAILED], hold=OVER)
+    await store.add_activities([_noted(1, kelvin)], atomic=False)
+    known = await _known(store, plain)
+    erased = await store.erase_mentor("org-1", plain)
+
+    told = (len(known.items), len(known.records), len(known.audit_events))
+    expect("all is known", expected=(1, 1, 1), actual=told)
+    expect("all goes", expected=(1, 1, 1), actual=(erased.items, erased.records, erased.audit_events))
 
 
 @rule_of(erasing)
