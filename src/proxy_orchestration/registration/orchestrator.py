@@ -244,7 +244,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
             InvalidValueError: an activity cannot be stored, or `mentor_ids` does not name its item.
             StaleRunError: another run is current; nothing changed.
             EmptySelectionError, UnknownMentorError, NotAuthorizedError,
-            BatchNotFoundError, WrongServiceError.
+            BatchNotFoundError, WrongServiceError. DuplicateSelectionError: an item is named twice,
+            for example by its key and by its mentor's id.
         """
         named = {"mentor_ids": mentor_ids, "activities": activities}
         check_arguments(batch_id=batch_id, actor=actor, expected_run=expected_run, drive=drive, **named)
@@ -287,7 +288,7 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
                 given where `OVERRIDE_MAYBE_OWN` is needed.
             StaleRunError: another run is current; nothing changed.
             EmptySelectionError, NotAuthorizedError, BatchNotFoundError,
-            WrongServiceError.
+            WrongServiceError. DuplicateSelectionError: two decisions are about one item.
         """
         check_arguments(
             batch_id=batch_id, decisions=decisions, actor=actor, expected_run=expected_run, drive=drive

@@ -5,7 +5,7 @@ The activities that the standard service writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -29,8 +29,13 @@ from sqlalchemy.exc import DBAPIError
 from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration._pseudonyms import PSEUDONYM, pseudonym_of
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.errors import RecordRefusedError
-from proxy_orchestration.registration.activities import ActivityRecord, ProxyActivity, ProxyRegistration
+from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
+from proxy_orchestration.registration.activities import (
+    ActivityRecord,
+    ProxyActivity,
+    ProxyRegistration,
+    check_storable,
+)
 from proxy_orchestration.registration.erasure import as_asked
 from proxy_orchestration.storage.sql.database.errors import refuses_row
 from proxy_orchestration.storage.sql.dialect.differences import is_any_of, listed
@@ -91,10 +96,10 @@ def add_activities(
     Overrides and what is erased are looked for, everything else the unique indexes
     say: they have the last word, and as a rule nothing to say.
     """
-    _check_keepable(records)
     # An erased record has its registration's pseudonym, which no unique index compares; decision 400.
     own = _own(connection, records)
     blocked = own | _blocked(connection, [record for record in records if _name(record) not in own])
+    _check_unwritten(record for record in records if _name(record) in blocked)
     savepoint = connection.begin_nested() if atomic else None
     fresh = [record for record in records if _name(record) not in blocked]
     standing: dict[str, ActivityRecord] = {}
@@ -144,6 +149,10 @@ def _blocked_in_the_call(records: Sequence[ActivityRecord]) -> dict[str, Activit
 def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     if not records:
         return 0
+    check_texts(text for record in records for text in _texts(record))
+    # PostgreSQL's integers end there and SQLite's do not; what is kept does not depend on the database.
+    if any(record.registration.activity.duration_minutes > LARGEST for record in records):
+        raise RecordRefusedError
     # In one order, so that two calls at once do not wait for each other; alike ones stay in theirs.
     rows = [_row(record, connection.dialect) for record in sorted(records, key=_place)]
     try:
@@ -156,11 +165,18 @@ def _insert(connection: Connection, records: Sequence[ActivityRecord]) -> int:
     raise RecordRefusedError  # out here: their texts may show the row, and notes are personal data
 
 
-def _check_keepable(records: Sequence[ActivityRecord]) -> None:
-    check_texts(text for record in records for text in _texts(record))
-    # PostgreSQL's integers end there and SQLite's do not; what is kept does not depend on the database.
-    if any(record.registration.activity.duration_minutes > LARGEST for record in records):
-        raise RecordRefusedError
+def _check_unwritten(records: Iterable[ActivityRecord]) -> None:
+    """
+    Refuse what no row keeps also of a record that will not be written: one is there, or is in its way.
+    """
+    for record in records:
+        check_texts(_texts(record))
+        if record.registration.registered_by.user_id == record.registration.mentor_id:
+            raise RecordRefusedError
+        try:
+            check_storable(record.registration.activity)
+        except InvalidValueError:
+            raise RecordRefusedError from None
 
 
 def _texts(record: ActivityRecord) -> Iterator[str | None]:

@@ -446,6 +446,11 @@ async def a_record_that_cannot_be_kept_is_refused_with_its_call(store: ActivityR
             await error_of(RecordRefusedError, f"record {number}, atomic {atomic}", call)
 
     expect("nothing of the calls is stored", expected=[], actual=await _stored(store, "batch-1"))
+    await store.add_activities([bad], atomic=False)
+    for number, record in enumerate(refused):
+        call = store.add_activities([good, record], atomic=False)
+        await error_of(RecordRefusedError, f"record {number}, whose registration has one", call)
+    expect("and nothing then", expected=["activity-2"], actual=await _stored(store, "batch-1"))
 
 
 @rule_of(storing)
