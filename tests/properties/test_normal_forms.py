@@ -4,12 +4,13 @@ Any text has one form to be compared by, and the form is its own.
 
 from __future__ import annotations
 
+import sys
 from unicodedata import normalize
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_orchestration._normal_forms import code_form, id_form
+from proxy_orchestration._normal_forms import code_form, has_one_spelling, id_form
 
 TEXTS = st.text(max_size=20)
 
@@ -38,3 +39,14 @@ def test_what_was_folded_before_has_the_form_of_what_was_given(text: str) -> Non
     Types that earlier versions stored are found by those that come.
     """
     assert code_form(text) == code_form(text.strip().casefold())
+
+
+def test_an_id_with_one_spelling_is_nobody_else_s() -> None:
+    """
+    Of all letters beyond ASCII a few are composed as one of it.
+    """
+    beyond = {id_form(chr(number)) for number in range(128, sys.maxunicode + 1)}
+    plain = {chr(number) for number in range(128)}
+
+    assert plain - beyond == {text for text in plain if has_one_spelling(text)}
+    assert not has_one_spelling("\u00e5")
