@@ -243,9 +243,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
                 another state. Or the key of an edited item is in doubt: retry it unchanged first.
             InvalidValueError: an activity cannot be stored, or `mentor_ids` does not name its item.
             StaleRunError: another run is current; nothing changed.
-            EmptySelectionError, UnknownMentorError, NotAuthorizedError,
-            BatchNotFoundError, WrongServiceError. DuplicateSelectionError: an item is named twice,
-            for example by its key and by its mentor's id.
+            EmptySelectionError, DuplicateSelectionError, UnknownMentorError, NotAuthorizedError,
+            BatchNotFoundError, WrongServiceError.
         """
         named = {"mentor_ids": mentor_ids, "activities": activities}
         check_arguments(batch_id=batch_id, actor=actor, expected_run=expected_run, drive=drive, **named)
@@ -287,8 +286,8 @@ class BulkRegistrationOrchestrator(ReadingVerbs, HostingVerbs, HostTransactionVe
             BatchStateError: the batch is not settled, a mentor needs no review, or `OVERRIDE` was
                 given where `OVERRIDE_MAYBE_OWN` is needed.
             StaleRunError: another run is current; nothing changed.
-            EmptySelectionError, NotAuthorizedError, BatchNotFoundError,
-            WrongServiceError. DuplicateSelectionError: two decisions are about one item.
+            EmptySelectionError, DuplicateSelectionError, NotAuthorizedError, BatchNotFoundError,
+            WrongServiceError.
         """
         check_arguments(
             batch_id=batch_id, decisions=decisions, actor=actor, expected_run=expected_run, drive=drive
