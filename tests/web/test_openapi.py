@@ -109,3 +109,18 @@ def test_no_request_is_a_server_error(case: Any, known: tuple[str, list[str]]) -
             CHECKS.allow_header_conformance,  # Starlette's `Allow` names the methods of one route only
         ],
     )
+
+
+def test_a_stream_of_events_is_as_documented(known: tuple[str, list[str]]) -> None:
+    """
+    From the first event to the last; what is drawn above asks for it only now and then.
+    """
+    url, _ = known
+    with httpx.Client(base_url=url, headers=SIGNED_IN) as client:
+        batch_id = Coordinator(client).registered("mentor-1", "mentor-2")["batch_id"]
+    watching = SCHEMA["/api/v1/bulk-registrations/{batch_id}/events"]["GET"]
+    case = watching.Case(path_parameters={"batch_id": batch_id}, query={"after": 0})
+
+    answer = case.call_and_validate(base_url=url, headers=SIGNED_IN, timeout=LONGEST)
+
+    assert "event: result" in answer.text
