@@ -7,7 +7,6 @@ Every method is atomic because it does not await once it has begun to read.
 from __future__ import annotations
 
 import contextlib
-import math
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -412,12 +411,7 @@ class MemoryActivityRepository(MemoryAuditOutbox, MemoryEndingsOutbox, MemoryAct
         """
         await checkpoint()
         with contextlib.suppress(LeaseLostError):  # then there is nothing to give up
-            run = self._driven(lease).run
-            run.lease_until, run.alone = -math.inf, None
-            # A cancel that came meanwhile made everything due.
-            if run.cancel_mark is None:
-                run.due_at = self.clock.monotonic() + due_in if due_in > 0 else -math.inf
-                run.waits = due_in
+            self._driven(lease).run.release(self.clock.monotonic(), due_in=due_in)
 
     async def cancel_run(
         self,

@@ -112,6 +112,14 @@ class StoredRun:
         self.lease_until, self.lease_ttl = now + ttl, ttl
         self.due_at = -math.inf
 
+    def release(self, now: float, *, due_in: float) -> None:
+        """
+        Let another driver have it after that long; at once where a cancel came meanwhile.
+        """
+        self.lease_until, self.alone = -math.inf, None
+        if self.cancel_mark is None:
+            self.due_at, self.waits = now + due_in if due_in > 0 else -math.inf, due_in
+
     def follow(self, before: StoredRun, opening: NewRun) -> None:
         """
         Note who opened this run for what, and keep who acted last before.
