@@ -339,25 +339,6 @@ def test_a_file_that_lacks_too_much_is_told_of_as_a_whole(run: Any, write: Write
     assert "if they are really gone, put them in the file as revoked" in ended.out
 
 
-def test_a_file_that_lacked_a_column_for_a_day_leaves_nothing_behind(run: Any, write: Write) -> None:
-    """
-    Without organizations it speaks of the same certificates; later a correction and a revocation count.
-    """
-    run("notify", write("c1,m1,first_aid,today+20,coord-1,oslo"))
-    run(
-        "notify",
-        write("c1,m1,first_aid,today+20", header="certificate_id,mentor_id,certificate_type,expires"),
-    )
-
-    corrected = run("notify", write("c1,m1,first_aid,today-1,coord-1,oslo"), "--json").document
-    revoked = HEADER.replace("coordinator_id", "revoked")
-    run("notify", write("c1,m1,first_aid,today-1,yes,oslo", header=revoked))
-    changes = run("changes", "--json").document["changes"]
-
-    assert [{"deferred": 1}, []] == [corrected["skipped_by_reason"], corrected["data_quality"]]
-    assert ["revoked", "lapsed"] == [each["cause"] for each in changes]
-
-
 def test_no_end_is_never_due(run: Any, write: Write) -> None:
     """
     A certificate that does not run out is known, and nobody is told.

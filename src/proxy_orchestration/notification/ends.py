@@ -64,7 +64,7 @@ class NotedEnds:
 
     Attributes:
         written: ends that are new, or that were seen again by a whole feed.
-        forgotten: ends without a name or an organization that one with it replaces.
+        forgotten: ends without a name that one with a name replaces.
         changed: the pairs of which an end is another one now.
         counting: the end that counts, of each pair that is told of.
     """
@@ -142,12 +142,11 @@ def note_ends(
     written: dict[Place, KnownEnd] = {}
     changed: set[Certificate] = set()
     for end in told:
-        about = certificate_about(end)
+        about, key = certificate_about(end), key_of(end)
         of_pair = ends.get(about)
         if of_pair is None:
             of_pair = ends[about] = dict(known[about]) if about in known else {}
         last[about] = end
-        key = _known_as(key_of(end), of_pair)
         before = of_pair.get(key)
         is_new = before is None or before.ends_at != end.ends_at
         if is_new or (complete and before is not None and before.seen_at < at):
@@ -156,10 +155,9 @@ def note_ends(
         if is_new:
             changed.add(about)
     forgotten = [
-        Place(about, key)
+        Place(about, UNNAMED)
         for about, of_pair in ends.items()
-        if len(of_pair) > 1
-        for key in _replaced(of_pair, by_host=by_host)
+        if len(of_pair) > 1 and _is_named(of_pair, by_host=by_host)
     ]
     for place in forgotten:
         del ends[place.about][place.key]
@@ -173,31 +171,9 @@ def _counting(about: Certificate, known: Mapping[EndKey, KnownEnd], last: Certif
     """
     Return the one end that counts; mostly a mentor has one certificate of a type, which was just told.
     """
-    if len(known) == 1 and last.ends_at is not None and last.organization_id != "" and key_of(last) in known:
+    if len(known) == 1 and last.ends_at is not None and last.organization_id != "":
         return last
     return counting_end(about, known)
-
-
-def _known_as(key: EndKey, ends: Mapping[EndKey, KnownEnd]) -> EndKey:
-    """
-    Return under which key a certificate is kept: one without an organization may be known with its own.
-
-    A list that lost the column of organizations for a night would otherwise make a second certificate
-    of each, which no later list speaks of; decision 405.
-    """
-    if key.organization_id or not key.certificate_id:
-        return key
-    known = [each for each in ends if each.organization_id and each.certificate_id == key.certificate_id]
-    return known[0] if len(known) == 1 else key
-
-
-def _replaced(ends: Mapping[EndKey, KnownEnd], *, by_host: bool) -> list[EndKey]:
-    """
-    Return the keys of which another one of these says more: id, or organization.
-    """
-    named = {each.certificate_id for each in ends if each.organization_id}
-    replaced = [key for key in ends if not key.organization_id and key.certificate_id in named - {""}]
-    return [UNNAMED, *replaced] if _is_named(ends, by_host=by_host) else replaced
 
 
 def _is_named(ends: Mapping[EndKey, KnownEnd], *, by_host: bool) -> bool:

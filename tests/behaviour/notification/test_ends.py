@@ -81,37 +81,6 @@ async def test_a_renewal_before_or_after_the_old_one_silences_it(scene, size):
     assert PushState.SENT not in await scene.repository.count_pushes()
 
 
-@pytest.mark.parametrize("lost_first", [True, False])
-async def test_a_certificate_without_its_organization_is_the_one_that_is_known(scene, lost_first):
-    """
-    A list without the column of organizations makes no second certificate, which no later list would correct.
-    """
-    lost = scene.certificate(1, 20)
-    whole = attrs.evolve(lost, organization_id="oslo")
-    for night, each in enumerate([lost, whole] if lost_first else [whole, lost, whole]):
-        await scene.run(each, day=night)
-
-    result = await scene.run(scene.certificate(1, 9, organization_id="oslo"), day=3)
-    await scene.run(attrs.evolve(whole, revoked=True), day=5)
-
-    assert ({URGENT: 1}, ()) == (result.by_tier, result.data_quality)
-    assert [] == await scene.repository.notifications_for("mentor-1", unacknowledged_only=True)
-
-
-async def test_of_two_organizations_ids_one_without_an_organization_is_another(scene):
-    """
-    It is not known whose it is, so that nothing of either is changed.
-    """
-    oslo = scene.certificate(1, 20, organization_id="oslo")
-    bergen = scene.certificate(1, 25, organization_id="bergen")
-    await scene.run(oslo, bergen)
-    await scene.run(attrs.evolve(oslo, organization_id=None, revoked=True), day=1)
-
-    result = await scene.run(attrs.evolve(bergen, revoked=True), oslo, day=2)
-
-    assert ({WARNING: 1}, ()) == (result.by_tier, result.data_quality)
-
-
 async def test_a_stale_certificate_that_is_due_is_to_be_fixed(scene):
     """
     Another id with an earlier end is told to nobody; one that is lapsed for long is nobody's task.
