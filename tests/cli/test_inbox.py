@@ -17,6 +17,7 @@ pytest.importorskip("sqlalchemy")
 from proxy_orchestration import NotificationOrchestrator, PeerMentorCertificate
 from proxy_orchestration.cli.exits import ExitCode
 from proxy_orchestration.clock import SystemClock
+from proxy_orchestration.notification.messages import NoticeContext, NoticeText
 from proxy_orchestration.storage.sql import SqlNotificationRepository
 
 FILE = """\
@@ -197,3 +198,38 @@ def test_an_inbox_tells_the_days_that_are_left_on_the_day_of_reading(
     assert "(om 8 dager)" in shown.out
     assert "(om 5 dager)" in shown.out
     assert "(om 20 dager)" not in shown.out
+
+
+class _OwnWords:
+    """
+    A host's catalogue.
+    """
+
+    def render(self, notice: NoticeContext, /) -> NoticeText:
+        """
+        Say it as the host does.
+        """
+        return NoticeText(title="Kursbevis", body=f"Ditt bevis har {notice.days_left} dager igjen.")
+
+
+async def _told_in_own_words(store: Path) -> None:
+    ends = SystemClock().now().date() + timedelta(days=20)
+    certificate = PeerMentorCertificate(
+        certificate_id="c1", mentor_id="m1", certificate_type="first_aid", expires=ends
+    )
+    async with SqlNotificationRepository.open(f"sqlite:///{store}") as repository:
+        await NotificationOrchestrator(repository=repository, messages=_OwnWords()).run([certificate])
+
+
+@pytest.mark.usefixtures("ahead")
+def test_an_inbox_shows_the_words_of_a_host_as_they_were_written(
+    run: Any, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The command line does not know them, and puts none of its own in their place.
+    """
+    anyio.run(_told_in_own_words, store)
+    now = SystemClock().now() + timedelta(days=12)
+    monkeypatch.setattr(SystemClock, "now", lambda _clock: now)
+
+    assert "Ditt bevis har 20 dager igjen." in run("inbox", "m1").out

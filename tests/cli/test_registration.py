@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import pytest
 
 pytest.importorskip("typer")
 pytest.importorskip("sqlalchemy")
 
+from proxy_orchestration.cli import registration
 from proxy_orchestration.cli.exits import ExitCode
 
 CONTROL: Final = frozenset(map(chr, range(32))) - {"\n"}
@@ -421,6 +423,32 @@ def test_a_file_whose_batch_was_deleted_says_how_to_register_it_again(run: Any, 
     assert [ExitCode.BAD_INPUT, ExitCode.NEEDS_REVIEW] == [again.code, renamed.code]
     assert f"This file was registered before as batch {batch_id}, and the batch was deleted." in again.err
     assert "To register it again, give the submission its own --key." in again.err
+
+
+def test_a_file_that_was_read_in_another_way_says_how_to_continue_its_batch(
+    run: Any, mentors_csv: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    As an earlier version read it, which gave lines other names.
+    """
+    file = mentors_csv(m1="today")
+    read = registration.parse_mentors
+
+    def otherwise(*args: Any, **kwargs: Any) -> Any:
+        mentors = read(*args, **kwargs)
+        entries = tuple(attrs.evolve(each, item_key="line 1") for each in mentors.entries)
+        return attrs.evolve(mentors, entries=entries)
+
+    monkeypatch.setattr(registration, "parse_mentors", otherwise)
+    batch_id = run("register", file, "--json").document["batch_id"]
+    monkeypatch.setattr(registration, "parse_mentors", read)
+
+    again, skipped = run("register", file), run("register", file, "--on-conflict", "skip")
+
+    assert [ExitCode.BAD_INPUT, ExitCode.SUCCESS] == [again.code, skipped.code]
+    assert f"as batch {batch_id}, and it was read in another way, perhaps by an earlier version" in again.err
+    assert f"resume {batch_id}" in again.err
+    assert "then wait for a decision" in again.err
 
 
 def test_a_key_that_has_other_content_is_told_with_the_reason(run: Any, mentors_csv: Any) -> None:

@@ -123,8 +123,12 @@ def acknowledge(  # noqa: PLR0913 - a command's parameters are its options
 def _as_of(notice: CertificateExpiryNotification, now: datetime) -> CertificateExpiryNotification:
     """
     Return the notice with its text of now: how many days are left is another number every day.
+
+    One that a host wrote in its own words, or in another zone, is shown as it was written.
     """
-    text = _WORDS.as_of(notice, now)
+    written, text = _WORDS.as_of(notice, notice.created_at), _WORDS.as_of(notice, now)
+    if (written.title, written.body) != (notice.title, notice.body):
+        return notice
     return attrs.evolve(notice, title=text.title, body=text.body)
 
 

@@ -177,7 +177,11 @@ def register(  # noqa: PLR0913 - a command's parameters are its options
         try:
             return await _submit(session, request, actor, own_key=key is not None)
         except IdempotencyKeyReusedError as error:
-            told = _told_of_key(error, own_key=key, is_relative=is_relative)
+            told = (
+                _told_of_file(error, session.common, on_conflict)
+                if key is None
+                else _told_of_key(error, key, is_relative=is_relative)
+            )
             session.output.end(ExitCode.BAD_INPUT, told)
             return ExitCode.BAD_INPUT
 
@@ -315,17 +319,27 @@ async def _reviews(session: Session, own: Sequence[ActivityRecord], actor: Actor
     return steps
 
 
-def _told_of_key(error: IdempotencyKeyReusedError, *, own_key: str | None, is_relative: bool) -> str:
+def _told_of_file(error: IdempotencyKeyReusedError, common: Common, on_conflict: ConflictPolicy) -> str:
     """
-    Say which batch has the submission's key, and how to submit all the same.
+    Say which batch the file was registered as, how to continue that one, and how to submit all the same.
     """
-    if own_key is None:
-        why = "and the batch was deleted" if error.deleted else "and it was read in another way"
-        return (
-            f"This file was registered before as batch {error.batch_id}, {why}. Nothing was stored. To "
-            "register it again, give the submission its own --key. Mentors who have such an activity then "
-            "wait for a decision."
-        )
+    again = "To register it again, give the submission its own --key."
+    if on_conflict is ConflictPolicy.REVIEW:
+        again += " Mentors who have such an activity then wait for a decision."
+    registered = f"This file was registered before as batch {error.batch_id}"
+    if error.deleted:
+        return f"{registered}, and the batch was deleted. Nothing was stored. {again}"
+    command = common.command("resume", str(error.batch_id), with_actor=False)
+    return (
+        f"{registered}, and it was read in another way, perhaps by an earlier version. Nothing was stored. "
+        f"Continue that batch:  {command}\n{again}"
+    )
+
+
+def _told_of_key(error: IdempotencyKeyReusedError, own_key: str, *, is_relative: bool) -> str:
+    """
+    Say which batch has the submission's own key, and how to submit all the same.
+    """
     why = "which was deleted" if error.deleted else "which was submitted with different content"
     day = " A relative date in the file means another day on another day." if is_relative else ""
     return (

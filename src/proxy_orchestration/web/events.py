@@ -278,7 +278,7 @@ def add_event_routes(
         200: {
             "model": Updates,
             "description": "A stream of events; with `wait`, the settled items in JSON",
-            # Without a schema: one of the whole text and one of an event are told apart only by OpenAPI 3.2.
+            # No schema: before OpenAPI 3.2 a reader cannot tell one of an event from one of the whole stream.
             "content": {"text/event-stream": {"example": _EXAMPLE}},
         },
         _NO_MORE: {"description": "The client has already received the last event"},

@@ -4,6 +4,7 @@ Notices, written in chunks and read by recipient.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -231,11 +232,14 @@ def _guard_others(connection: Connection, seen: _Seen, consequences: Sequence[Co
 
     Without it those notices would not be looked for again; decision 395.
     """
+    told: defaultdict[datetime, set[Certificate]] = defaultdict(set)
     for draft, consequence in zip(seen.chunk.drafts, consequences, strict=True):
         about = certificate_of(draft)
         told_at = None if about in seen.notified else seen.erased.get(about)
         if consequence.others and told_at is not None:
-            resend_guard.take(connection, [about], at=told_at, guard=timedelta(0))
+            told[told_at].add(about)
+    for told_at, certificates in sorted(told.items()):
+        resend_guard.take(connection, certificates, at=told_at, guard=timedelta(0))
 
 
 def weigh(connection: Connection, chunk: NoticeChunk, /) -> RecordedChunk:

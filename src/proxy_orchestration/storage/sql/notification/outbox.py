@@ -173,7 +173,9 @@ _LET_GO = (
                 ),
             )
             .order_by(push_outbox.c.message_id)
-            .with_for_update(of=push_outbox)
+            # What another call holds goes when its lease ends. To wait for it could be a deadlock: that call
+            # may wait for a digest, which was locked here before.
+            .with_for_update(of=push_outbox, skip_locked=True)
         ),
     )
     .values(lease_until=None)
