@@ -22,6 +22,7 @@ from proxy_orchestration.errors import (
     DuplicateActivityError,
     InvalidTypeError,
     InvalidValueError,
+    RecordRefusedError,
     RegistrationRejected,
 )
 
@@ -286,6 +287,21 @@ def check_storable(activity: ProxyActivity) -> None:
     else:
         return
     raise InvalidValueError(name, rule)
+
+
+def check_recordable(registration: ProxyRegistration) -> None:
+    """
+    Accept a registration of which every store keeps a record.
+
+    Raises:
+        RecordRefusedError: its activity is none that every store keeps, or nobody registers for another.
+    """
+    if registration.registered_by.user_id == registration.mentor_id:
+        raise RecordRefusedError
+    try:
+        check_storable(registration.activity)
+    except InvalidValueError:
+        raise RecordRefusedError from None
 
 
 def encode_activity(activity: ProxyActivity) -> str:

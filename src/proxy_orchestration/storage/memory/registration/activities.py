@@ -13,8 +13,7 @@ from anyio.lowlevel import checkpoint
 from proxy_orchestration._pseudonyms import is_same_mentor, mentor_pseudonym, pseudonym_of
 from proxy_orchestration._texts import check_texts
 from proxy_orchestration.access import Visibility
-from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
-from proxy_orchestration.registration.activities import ActivityRecord, check_storable
+from proxy_orchestration.registration.activities import ActivityRecord, check_recordable
 from proxy_orchestration.registration.erasure import ERASED_TEXT, as_asked, erased_note, erased_record
 from proxy_orchestration.registration.records import (
     CorrectionNote,
@@ -236,11 +235,5 @@ def _check_keepable(record: ActivityRecord) -> None:
     Raises:
         RecordRefusedError: a text or a number is none that it keeps, or nobody registers for another.
     """
-    registration = record.registration
     check_texts((record.activity_id, record.duplicate_key))
-    if registration.registered_by.user_id == registration.mentor_id:
-        raise RecordRefusedError
-    try:
-        check_storable(registration.activity)
-    except InvalidValueError:
-        raise RecordRefusedError from None
+    check_recordable(record.registration)

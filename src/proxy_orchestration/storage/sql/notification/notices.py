@@ -232,6 +232,8 @@ def _guard_others(connection: Connection, seen: _Seen, consequences: Sequence[Co
 
     Without it those notices would not be looked for again; decision 395.
     """
+    if not seen.erased:
+        return
     told: defaultdict[datetime, set[Certificate]] = defaultdict(set)
     for draft, consequence in zip(seen.chunk.drafts, consequences, strict=True):
         about = certificate_of(draft)

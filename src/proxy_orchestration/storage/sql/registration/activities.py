@@ -29,12 +29,12 @@ from sqlalchemy.exc import DBAPIError
 from proxy_orchestration._frozen_json import canonical_json
 from proxy_orchestration._pseudonyms import PSEUDONYM, pseudonym_of
 from proxy_orchestration.access import Actor, Role
-from proxy_orchestration.errors import InvalidValueError, RecordRefusedError
+from proxy_orchestration.errors import RecordRefusedError
 from proxy_orchestration.registration.activities import (
     ActivityRecord,
     ProxyActivity,
     ProxyRegistration,
-    check_storable,
+    check_recordable,
 )
 from proxy_orchestration.registration.erasure import as_asked
 from proxy_orchestration.storage.sql.database.errors import refuses_row
@@ -171,12 +171,7 @@ def _check_unwritten(records: Iterable[ActivityRecord]) -> None:
     """
     for record in records:
         check_texts(_texts(record))
-        if record.registration.registered_by.user_id == record.registration.mentor_id:
-            raise RecordRefusedError
-        try:
-            check_storable(record.registration.activity)
-        except InvalidValueError:
-            raise RecordRefusedError from None
+        check_recordable(record.registration)
 
 
 def _texts(record: ActivityRecord) -> Iterator[str | None]:

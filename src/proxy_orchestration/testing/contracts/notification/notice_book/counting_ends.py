@@ -20,6 +20,7 @@ from proxy_orchestration.notification.records import (
     NoticeDraft,
     WholeFeed,
 )
+from proxy_orchestration.notification.tiers import NotificationThresholdTier
 from proxy_orchestration.testing.contracts.checks import Check, at_once, expect, rule_of
 from proxy_orchestration.testing.contracts.notification.samples import (
     ANOTHER,
@@ -193,6 +194,20 @@ async def _taken_back(store: NotificationRepository, draft: NoticeDraft, *, at: 
     expect("it counts again", expected=fates, actual=list(again.fates))
 
 
+async def _cleared_before_it_is_told(store: NotificationRepository, *, at: datetime) -> None:
+    await _saw(store, end_of(of=ANOTHER))
+    empty = await claimed(store, at=at)
+    await store.complete_pushes([ended(push, PushState.CANCELLED, code=NOTHING_LEFT) for push in empty])
+
+
+async def _counts_told(store: NotificationRepository) -> list[dict[NotificationThresholdTier, int] | None]:
+    """
+    Return what the messages tell that are due in the end: a digest its counts, any other nothing.
+    """
+    due = await claimed(store, at=MORNING + 3 * GUARD)
+    return [None if push.digest is None else dict(push.digest.counts) for push in due]
+
+
 @rule_of(counting_ends)
 async def a_notice_that_was_in_a_digest_may_wait_again(store: NotificationRepository) -> None:
     draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
@@ -215,13 +230,10 @@ async def a_notice_whose_digest_was_empty_opens_another(store: NotificationRepos
     draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
     await store.record(chunk_of(draft))
     for times in (1, 2):
-        await _saw(store, end_of(of=ANOTHER))
-        empty = await claimed(store, at=MORNING + times * GUARD)
-        await store.complete_pushes([ended(push, PushState.CANCELLED, code=NOTHING_LEFT) for push in empty])
+        await _cleared_before_it_is_told(store, at=MORNING + times * GUARD)
         await _taken_back(store, draft, at=MORNING + times * GUARD)
 
-    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
-    expect("it is told", expected=[{WARNING: 1}], actual=told)
+    expect("it is told", expected=[{WARNING: 1}], actual=await _counts_told(store))
 
 
 @rule_of(counting_ends)
@@ -229,16 +241,13 @@ async def a_notice_whose_digest_was_empty_is_in_the_next(store: NotificationRepo
     # It waits again while a digest of others is under way, and is the first to open the one that follows.
     draft = draft_of("mentor-1", WARNING, coordinator(), pushed=False)
     await store.record(chunk_of(draft))
-    await _saw(store, end_of(of=ANOTHER))
-    empty = await claimed(store, at=MORNING + HOLD)
-    await store.complete_pushes([ended(push, PushState.CANCELLED, code=NOTHING_LEFT) for push in empty])
+    await _cleared_before_it_is_told(store, at=MORNING + HOLD)
     await store.record(chunk_of(draft_of("mentor-2", WARNING, coordinator(), pushed=False)))
     (under_way,) = await claimed(store, at=MORNING + HOLD)
     await _taken_back(store, draft, at=MORNING + GUARD)
     await store.complete_pushes([ended(under_way)])
 
-    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
-    expect("it is told", expected=[{WARNING: 1}], actual=told)
+    expect("it is told", expected=[{WARNING: 1}], actual=await _counts_told(store))
 
 
 @rule_of(counting_ends)
@@ -256,8 +265,7 @@ async def a_notice_that_waits_again_is_not_covered_by_a_digest_that_left_it_out(
     await _taken_back(store, draft, at=MORNING + GUARD)
     await store.complete_pushes([ended(under_way)])
 
-    told = [push.digest and dict(push.digest.counts) for push in await claimed(store, at=MORNING + 3 * GUARD)]
-    expect("the next tells of it", expected=[{WARNING: 1}], actual=told)
+    expect("the next tells of it", expected=[{WARNING: 1}], actual=await _counts_told(store))
 
 
 @rule_of(counting_ends)
